@@ -1,0 +1,74 @@
+/** Every limit of the service, with its unit in its name and its reason beside it. */
+
+// ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// Workers grant 30 s after the caller is gone: 4 (first trip) + 10 + 5 + 10 leave a second of slack.
+
+/** One D1 call. A healthy one takes milliseconds; past this it counts as "fate unknown". */
+export const D1_TIMEOUT_MS = 4_000;
+/** All PipeOps calls of one request together. */
+export const UPSTREAM_TIMEOUT_MS = 10_000;
+/** Recording the outcome, repeats included. */
+export const SETTLE_TIMEOUT_MS = 5_000;
+/** One of those repeats: two fit into the budget, so one lost answer does not cost a token. */
+export const SETTLE_ATTEMPT_TIMEOUT_MS = 2_400;
+/** Revoking a token whose secret must not leave. */
+export const COMPENSATION_TIMEOUT_MS = 10_000;
+/** Age at which an open attempt is looked into. No request lives as long as the least allowed value. */
+export const RECONCILE_AFTER_DEFAULT_SECONDS = 120;
+export const RECONCILE_AFTER_MIN_SECONDS = 45;
+/** After this an attempt that PipeOps cannot explain is closed as unknown and left to a person. */
+export const RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60;
+/** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */
+export const RECONCILE_BATCH_ROWS = 20;
+/** `/readyz` is open to anyone, so it asks D1 no more often than this. */
+export const READY_PROBE_INTERVAL_MS = 5_000;
+
+// ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The largest create is under 2 KB; this leaves room for whitespace. */
+export const REQUEST_BODY_MAX_BYTES = 16 * 1024;
+/** Caps on stored text: together with ids, times and keys an audit row stays under AUDIT_ROW_MAX_BYTES. */
+export const TOKEN_NAME_MAX_BYTES = 96;
+export const TOKEN_DESCRIPTION_MAX_BYTES = 512;
+export const TOKEN_ID_MAX_CHARS = 128;
+export const SCOPES_MAX_COUNT = 16;
+export const SCOPE_MAX_CHARS = 40;
+/** Ten years: no service account token has a reason to outlive it, and it keeps dates far from overflow. */
+export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
+
+// ── PipeOps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A list of 10,000 tokens is under 4 MB; more is not an answer that a Worker should hold. */
+export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
+/** `Retry-After` is passed on up to PipeOps' longest window. */
+export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
+
+// ── The trail ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Keeps 10 GB of D1 at five million rows or more. A trigger enforces it. */
+export const AUDIT_ROW_MAX_BYTES = 2_048;
+export const ACTOR_ISSUER_MAX_BYTES = 128;
+export const ACTOR_SUBJECT_MAX_BYTES = 128;
+export const ACTOR_LABEL_MAX_BYTES = 96;
+export const USER_AGENT_MAX_BYTES = 128;
+/** What a settlement may add to `detail`. */
+export const OUTCOME_DETAIL_MAX_BYTES = 256;
+export const AUDIT_PAGE_DEFAULT_ROWS = 50;
+export const AUDIT_PAGE_MAX_ROWS = 200;
+
+// ── Identity ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Cloudflare passes 128 KB of headers; no issuer here sends a JWT of more than 4 KB. */
+export const JWT_MAX_BYTES = 8 * 1024;
+/** Clocks of issuer and edge may differ by this much. */
+export const CLOCK_TOLERANCE_SECONDS = 5;
+/** Oldest `iat` accepted where an issuer sets no `maxAge`. */
+export const JWT_MAX_AGE_DEFAULT_SECONDS = 24 * 60 * 60;
+export const JWKS_TIMEOUT_MS = 5_000;
+export const JWKS_MAX_BYTES = 64 * 1024;
+/** Keys are read again this often: a key withdrawn by its issuer is refused within ten minutes. */
+export const JWKS_MAX_AGE_MS = 10 * 60 * 1000;
+/** Random `kid`s must not make us hammer an issuer. Failed reads count too. */
+export const JWKS_COOLDOWN_MS = 60 * 1000;
+/** How long the last good key set stands in for an issuer that cannot be reached. */
+export const JWKS_STALE_MAX_MS = 24 * 60 * 60 * 1000;

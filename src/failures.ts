@@ -1,0 +1,86 @@
+import type { Permission } from './vocabulary.ts';
+
+/** Problems per field of a request: the key is the field or parameter as the caller wrote it. */
+export type FieldErrors = Readonly<Record<string, readonly string[]>>;
+
+/** The request cannot be understood or must not be passed on. */
+export type RequestFailure =
+  | { kind: 'invalid_json' }
+  | { kind: 'unsupported_media_type' }
+  | { kind: 'body_too_large' }
+  /** Unknown or contradictory fields and parameters, bad ids: 400. */
+  | { kind: 'invalid_request'; errors: FieldErrors }
+  /** Fields that are known and whose values are not acceptable: 422. */
+  | { kind: 'validation_failed'; errors: FieldErrors }
+  | { kind: 'route_not_found' }
+  | { kind: 'method_not_allowed'; allowed: readonly string[] };
+
+/** The caller's JWT is not accepted. `reason` goes to the log and the trail, never to the caller. */
+export type AuthFailure =
+  | { kind: 'credentials_missing' }
+  | { kind: 'token_rejected'; reason: TokenRejection; issuer?: string }
+  /** The issuer's keys cannot be had: our failure, not the caller's. */
+  | { kind: 'issuer_unavailable'; issuer: string }
+  | { kind: 'cross_site' };
+
+export type TokenRejection =
+  | 'credentials_ambiguous'
+  | 'too_large'
+  | 'malformed'
+  | 'algorithm_not_allowed'
+  | 'critical_header'
+  | 'issuer_unknown'
+  | 'wrong_header'
+  | 'key_unknown'
+  | 'signature_invalid'
+  | 'audience_mismatch'
+  | 'claim_missing'
+  | 'claim_malformed'
+  | 'subject_empty'
+  | 'expired'
+  | 'not_yet_valid'
+  | 'issued_in_future'
+  | 'too_old';
+
+/** What a caller may not do. `reason` is the true one and stays in the trail. */
+export type PolicyFailure =
+  | { kind: 'no_role' }
+  | { kind: 'forbidden'; reason: DenialReason; permission: Permission }
+  /** Shown as the same 404 as an unknown id. */
+  | { kind: 'token_not_found'; reason: 'unknown' | 'not_readable' };
+
+export type DenialReason = 'permission' | 'workspace' | 'ownership' | 'scopes' | 'preset_unknown' | 'lifetime';
+
+/** D1 did not take, or did not confirm, what had to be recorded. */
+export type AuditFailure = { kind: 'audit_unavailable' };
+
+/** What PipeOps answered, as far as it can be known. `status` is its HTTP status. */
+export type UpstreamFailure =
+  /** No answer within our deadline: the outcome is unknown. */
+  | { kind: 'upstream_timeout' }
+  /** The connection broke: the outcome is unknown. */
+  | { kind: 'upstream_unreachable' }
+  /** 5xx (or 408): the outcome is unknown. */
+  | { kind: 'upstream_error'; status: number }
+  /** A 3xx, or a 2xx that is not what the wire promises: the outcome is unknown. */
+  | { kind: 'upstream_invalid_response'; status: number }
+  /** 401 or 419 with every credential that we hold. */
+  | { kind: 'upstream_credential_rejected'; status: number }
+  | { kind: 'upstream_forbidden'; status: number }
+  | { kind: 'upstream_rate_limited'; status: number; retryAfterSeconds: number | null }
+  | { kind: 'upstream_not_found'; status: number }
+  /** Any other 4xx. `fields` are those of ours that PipeOps complained about; its words are not passed on. */
+  | { kind: 'upstream_rejected'; status: number; fields: readonly string[] };
+
+/** A mutation was sent and nobody knows yet what became of it. */
+export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind: 'withheld' } };
+
+export type Failure =
+  | RequestFailure
+  | AuthFailure
+  | PolicyFailure
+  | AuditFailure
+  | UpstreamFailure
+  | OutcomeUnknown
+  | { kind: 'configuration_invalid' }
+  | { kind: 'internal_error' };

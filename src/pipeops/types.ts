@@ -1,0 +1,87 @@
+import type { Result } from '../result.ts';
+import type { UpstreamFailure } from '../failures.ts';
+
+/** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
+export interface UpstreamToken {
+  readonly id: string;
+  /** As PipeOps holds it: with our marker, if we sent one. */
+  readonly name: string;
+  readonly description: string | null;
+  readonly scopes: readonly string[];
+  readonly tokenPrefix: string | null;
+  readonly workspaceId: string | null;
+  readonly isRevoked: boolean;
+  readonly isExpired: boolean;
+  /** Null where PipeOps does not say. */
+  readonly isActive: boolean | null;
+  readonly expiresAt: string | null;
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+  readonly lastUsedAt: string | null;
+}
+
+/** A created token. `secret` leaves the service once, in the answer to its create, and is stored nowhere. */
+export interface MintedToken extends UpstreamToken {
+  readonly secret: string;
+}
+
+export interface TokenList {
+  readonly tokens: readonly UpstreamToken[];
+  readonly total: number;
+  /** False where PipeOps counts more tokens than it sent: absence then proves nothing. */
+  readonly complete: boolean;
+}
+
+/** The create that PipeOps is asked for (the form marked *send* in its wire notes). */
+export interface CreateCommand {
+  readonly workspaceUuid: string;
+  /** With the marker. */
+  readonly name: string;
+  readonly description: string | null;
+  readonly scopes: readonly string[];
+  /** RFC 3339. */
+  readonly expiresAt: string | null;
+  readonly preset: string | null;
+}
+
+/** Absent means unchanged. */
+export interface UpdateCommand {
+  readonly name?: string;
+  readonly description?: string;
+  readonly scopes?: readonly string[];
+  readonly isActive?: boolean;
+}
+
+export interface TokenRef {
+  readonly workspaceUuid: string;
+  readonly tokenId: string;
+}
+
+/** What accompanies one operation's calls to PipeOps. */
+export interface Call {
+  /** The audit event id; sent as `X-Request-Id`, which is what links PipeOps' log to our trail. */
+  readonly eventId: string;
+  /** W3C trace context to pass on. */
+  readonly traceparent: string | null;
+  /** Aborts when the operation's budget for PipeOps is spent. */
+  readonly signal: AbortSignal;
+  /** Told of every request that is sent, for the log line. */
+  readonly onCall?: () => void;
+}
+
+export interface Answered<T> {
+  readonly status: number;
+  readonly data: T;
+}
+
+export type Upstream<T> = Promise<Result<Answered<T>, UpstreamFailure>>;
+
+/** PipeOps, as this service uses it. No method throws for anything that PipeOps or the network does. */
+export interface PipeOps {
+  create(command: CreateCommand, call: Call): Upstream<MintedToken>;
+  list(workspaceUuid: string, call: Call): Upstream<TokenList>;
+  get(ref: TokenRef, call: Call): Upstream<UpstreamToken>;
+  update(ref: TokenRef, command: UpdateCommand, call: Call): Upstream<UpstreamToken>;
+  /** A 404 is success: the token is gone. */
+  revoke(ref: TokenRef, call: Call): Upstream<'revoked' | 'already_gone'>;
+}

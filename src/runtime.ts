@@ -1,0 +1,27 @@
+/**
+ * Everything that differs between one run and the next. It enters at the composition root and nowhere else, so a test
+ * that injects another clock, another network or shorter deadlines exercises the very code that ships.
+ */
+export interface Runtime {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** A new random id (a UUID): event ids and request ids. */
+  newId(): string;
+  /** Cryptographically random bytes, for markers. */
+  randomBytes(length: number): Uint8Array;
+  fetch(url: string, init: RequestInit): Promise<Response>;
+  /** A signal that aborts after `ms` milliseconds. */
+  timeout(ms: number): AbortSignal;
+  /** Writes one structured line. */
+  log(line: Readonly<Record<string, unknown>>): void;
+}
+
+/** The runtime of the deployed Worker. */
+export const workerRuntime: Runtime = {
+  now: () => Date.now(),
+  newId: () => crypto.randomUUID(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  fetch: async (url, init) => await fetch(url, init),
+  timeout: (ms) => AbortSignal.timeout(ms),
+  log: (line) => console.log(JSON.stringify(line)),
+};
