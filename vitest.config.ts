@@ -1,0 +1,34 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+
+const nodeTests = [
+  'test/e2e/**/*.test.ts',
+  'test/pipeops-simulator/**/*.test.ts',
+  'test/doctor/**/*.test.ts',
+  'test/local/**/*.test.ts',
+];
+
+export default defineConfig(async () => ({
+  test: {
+    projects: [
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { bindings: { TEST_MIGRATIONS: await readD1Migrations('drizzle') } },
+          }),
+        ],
+        test: {
+          name: 'workerd',
+          include: ['test/**/*.test.ts'],
+          exclude: nodeTests,
+          globalSetup: ['test/support/start-simulator.ts'],
+          setupFiles: ['test/support/setup.ts'],
+        },
+      },
+      {
+        test: { name: 'node', include: nodeTests, testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+    ],
+  },
+}));
