@@ -20,6 +20,7 @@ export default defineConfig(async () => ({
         ],
         test: {
           name: 'workerd',
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: nodeTests,
           globalSetup: ['test/support/start-simulator.ts'],

@@ -53,6 +53,7 @@ export type DenialReason = 'permission' | 'workspace' | 'ownership' | 'scopes' |
 
 /** D1 did not take, or did not confirm, what had to be recorded. */
 export type AuditFailure = { kind: 'audit_unavailable' };
+export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' };
 
 /** What PipeOps answered, as far as it can be known. `status` is its HTTP status. */
 export type UpstreamFailure =
@@ -73,13 +74,13 @@ export type UpstreamFailure =
   | { kind: 'upstream_rejected'; status: number; fields: readonly string[] };
 
 /** A mutation was sent and nobody knows yet what became of it. */
-export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind: 'withheld' } };
+export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind: 'unrecorded' } };
 
 export type Failure =
   | RequestFailure
   | AuthFailure
   | PolicyFailure
-  | AuditFailure
+  | TrailFailure
   | UpstreamFailure
   | OutcomeUnknown
   | { kind: 'configuration_invalid' }

@@ -1,1 +1,16 @@
-export default { fetch: () => new Response('ok') } satisfies ExportedHandler;
+import { workerRuntime } from './runtime.ts';
+import { createWorker, type Worker } from './worker.ts';
+
+/** One per isolate: the configuration cannot change during its life. */
+let worker: Worker | undefined;
+
+export default {
+  fetch: async (request, env) => {
+    worker ??= createWorker(env, workerRuntime);
+    return await worker.fetch(request);
+  },
+  scheduled: async (_controller, env) => {
+    worker ??= createWorker(env, workerRuntime);
+    await worker.scheduled();
+  },
+} satisfies ExportedHandler;

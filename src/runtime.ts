@@ -1,3 +1,5 @@
+import { waitUntil } from 'cloudflare:workers';
+
 /**
  * Everything that differs between one run and the next. It enters at the composition root and nowhere else, so a test
  * that injects another clock, another network or shorter deadlines exercises the very code that ships.
@@ -12,6 +14,9 @@ export interface Runtime {
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** A signal that aborts after `ms` milliseconds. */
   timeout(ms: number): AbortSignal;
+  sleep(ms: number): Promise<void>;
+  /** Keeps the isolate alive until `work` is done, even if the caller hangs up before. */
+  background(work: Promise<unknown>): void;
   /** Writes one structured line. */
   log(line: Readonly<Record<string, unknown>>): void;
 }
@@ -23,5 +28,7 @@ export const workerRuntime: Runtime = {
   randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   fetch: async (url, init) => await fetch(url, init),
   timeout: (ms) => AbortSignal.timeout(ms),
+  sleep: async (ms) => await scheduler.wait(ms),
+  background: waitUntil,
   log: (line) => console.log(JSON.stringify(line)),
 };

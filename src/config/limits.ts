@@ -1,7 +1,7 @@
 /** Every limit of the service, with its unit in its name and its reason beside it. */
 
 // ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-// Workers grant 30 s after the caller is gone: 4 (first trip) + 10 + 5 + 10 leave a second of slack.
+// Workers grant 30 s after the caller is gone: 4 (trip 1) + 10 (PipeOps) + 5 (trip 2) + 5 + 5 (compensation).
 
 /** One D1 call. A healthy one takes milliseconds; past this it counts as "fate unknown". */
 export const D1_TIMEOUT_MS = 4_000;
@@ -10,12 +10,17 @@ export const UPSTREAM_TIMEOUT_MS = 10_000;
 /** Recording the outcome, repeats included. */
 export const SETTLE_TIMEOUT_MS = 5_000;
 /** One of those repeats: two fit into the budget, so one lost answer does not cost a token. */
-export const SETTLE_ATTEMPT_TIMEOUT_MS = 2_400;
-/** Revoking a token whose secret must not leave. */
-export const COMPENSATION_TIMEOUT_MS = 10_000;
+export const SETTLE_ATTEMPT_TIMEOUT_MS = 2_000;
+/** An error that comes at once is worth two more tries; more would only lengthen an outage. */
+export const SETTLE_MAX_ATTEMPTS = 3;
+export const SETTLE_BACKOFF_MS = 200;
+/** Revoking a token whose secret must not leave; recording that takes another SETTLE_TIMEOUT_MS at the most. */
+export const COMPENSATION_TIMEOUT_MS = 5_000;
 /** Age at which an open attempt is looked into. No request lives as long as the least allowed value. */
 export const RECONCILE_AFTER_DEFAULT_SECONDS = 120;
 export const RECONCILE_AFTER_MIN_SECONDS = 45;
+/** A create that took longer is not delivered: with a trip 2 it still ends before RECONCILE_AFTER_MIN_SECONDS. */
+export const REQUEST_LIFETIME_MS = 30_000;
 /** After this an attempt that PipeOps cannot explain is closed as unknown and left to a person. */
 export const RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */
@@ -27,12 +32,22 @@ export const READY_PROBE_INTERVAL_MS = 5_000;
 
 /** The largest create is under 2 KB; this leaves room for whitespace. */
 export const REQUEST_BODY_MAX_BYTES = 16 * 1024;
+/** A create nests two levels; the rest is room for fields to come. */
+export const REQUEST_JSON_MAX_DEPTH = 8;
+/** Unknown fields and parameters that an answer names: a body of them must not come back many times as large. */
+export const UNKNOWN_NAMES_MAX_COUNT = 16;
+/** Twice the longest name that is known. */
+export const UNKNOWN_NAME_MAX_CHARS = 40;
 /** Caps on stored text: together with ids, times and keys an audit row stays under AUDIT_ROW_MAX_BYTES. */
 export const TOKEN_NAME_MAX_BYTES = 96;
 export const TOKEN_DESCRIPTION_MAX_BYTES = 512;
 export const TOKEN_ID_MAX_CHARS = 128;
 export const SCOPES_MAX_COUNT = 16;
 export const SCOPE_MAX_CHARS = 40;
+/** PipeOps' own presets have at most eight. */
+export const PRESET_MAX_CHARS = 40;
+/** A caller that asks for now + `maxTtl` by its own clock means `maxTtl`: up to this much beyond is cut, not refused. */
+export const EXPIRY_TOLERANCE_SECONDS = 60;
 /** Ten years: no service account token has a reason to outlive it, and it keeps dates far from overflow. */
 export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 
@@ -40,6 +55,8 @@ export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 
 /** A list of 10,000 tokens is under 4 MB; more is not an answer that a Worker should hold. */
 export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
+/** A week is enough to mint the next admin credential before this one ends. */
+export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 
@@ -72,3 +89,5 @@ export const JWKS_MAX_AGE_MS = 10 * 60 * 1000;
 export const JWKS_COOLDOWN_MS = 60 * 1000;
 /** How long the last good key set stands in for an issuer that cannot be reached. */
 export const JWKS_STALE_MAX_MS = 24 * 60 * 60 * 1000;
+/** How often an unchanged key set is written to D1: each write costs a row, and the stand-in is good for a day. */
+export const JWKS_STORE_INTERVAL_MS = 60 * 60 * 1000;

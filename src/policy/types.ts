@@ -14,6 +14,23 @@ export interface Role {
   readonly maxTtlSeconds: number | null;
 }
 
+/** Which identities have a role: those of `issuer` whose claims match every one listed. */
+export interface Binding {
+  readonly issuer: string;
+  /** Claim name (as `readClaim` reads it) to the value or pattern that it must have. At least one has no `*`. */
+  readonly claims: Readonly<Record<string, string>>;
+  /** The name of a role. */
+  readonly role: string;
+}
+
+/** What a decision depends on besides the caller and the request. */
+export interface DecisionContext {
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+  /** The scopes that each known preset of PipeOps stands for. */
+  readonly presets: Readonly<Record<string, readonly string[]>>;
+}
+
 /** An identity that at least one binding knows. Roles stand in file order. */
 export interface Caller extends Identity {
   readonly roles: readonly Role[];
@@ -58,6 +75,9 @@ export type PolicyRequest =
 export interface Grant {
   /** The role that allowed the whole of the request, for the trail. */
   readonly role: string;
+  /** Of a create: all that the token will hold, a preset's included. Null for every other operation. */
+  readonly scopes: readonly string[] | null;
+  /** Of a create: milliseconds since the epoch, null for a token without expiry. Null for every other operation. */
   readonly expiresAtMs: number | null;
 }
 

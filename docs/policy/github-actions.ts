@@ -1,0 +1,53 @@
+import { definePolicy } from '../../src/config/define-policy.ts';
+
+/**
+ * GitHub Actions. A workflow with `permissions: { id-token: write }` asks for a JWT with our audience:
+ *
+ *     curl -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=countersign"
+ *
+ * Every repository of GitHub has the same issuer, so each binding must name a repository or an owner exactly. The
+ * numbers are safer than the names: whoever takes over a deleted name gets another number.
+ */
+export default definePolicy({
+  issuers: [
+    {
+      issuer: 'https://token.actions.githubusercontent.com',
+      audience: 'countersign',
+      algorithms: ['RS256'],
+      subject: 'repository_id',
+      label: 'repository',
+      actorType: 'service_account',
+      maxAge: '1h',
+    },
+  ],
+  roles: {
+    release: {
+      permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke'],
+      tokens: 'own',
+      workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+      scopes: ['api:read', 'api:write'],
+      maxTtl: '1d',
+    },
+    ci: {
+      permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'],
+      tokens: 'own',
+      workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+      scopes: ['api:read'],
+      maxTtl: '1h',
+    },
+  },
+  bindings: [
+    {
+      // Pushes to release branches of one repository: `*` crosses no `/`, so `release-1/x` is not one.
+      issuer: 'https://token.actions.githubusercontent.com',
+      claims: { repository_id: '74', ref: 'refs/heads/release-*', event_name: 'push' },
+      role: 'release',
+    },
+    {
+      // The main branch of every repository of one organisation.
+      issuer: 'https://token.actions.githubusercontent.com',
+      claims: { repository_owner_id: '65', ref: 'refs/heads/main', event_name: 'push' },
+      role: 'ci',
+    },
+  ],
+});

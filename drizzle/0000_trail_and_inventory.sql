@@ -1,0 +1,45 @@
+CREATE TABLE `audit_events` (
+	`seq` integer PRIMARY KEY NOT NULL,
+	`id` text NOT NULL,
+	`occurred_at` integer NOT NULL,
+	`settled_at` integer,
+	`action` text NOT NULL,
+	`status` text NOT NULL,
+	`actor_type` text NOT NULL,
+	`actor_issuer` text,
+	`actor_subject` text,
+	`actor_label` text,
+	`workspace_uuid` text,
+	`token_id` text,
+	`token_name` text,
+	`request_id` text,
+	`ip` text,
+	`user_agent` text,
+	`upstream_status` integer,
+	`error_code` text,
+	`detail` text NOT NULL,
+	`outcome` text,
+	`marker` text
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX `audit_events_id` ON `audit_events` (`id`);--> statement-breakpoint
+CREATE INDEX `audit_events_marker` ON `audit_events` (`marker`) WHERE "audit_events"."marker" is not null;--> statement-breakpoint
+CREATE INDEX `audit_events_open` ON `audit_events` (`occurred_at`) WHERE "audit_events"."status" = 'attempted';--> statement-breakpoint
+CREATE TABLE `jwks_cache` (
+	`issuer` text PRIMARY KEY NOT NULL,
+	`jwks` text NOT NULL,
+	`fetched_at` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `tokens` (
+	`workspace_uuid` text NOT NULL,
+	`token_id` text NOT NULL,
+	`owner_issuer` text,
+	`owner_subject` text,
+	`marker` text,
+	`create_event_id` text,
+	`created_at` integer NOT NULL,
+	`expires_at` integer,
+	`revoked_at` integer,
+	PRIMARY KEY(`workspace_uuid`, `token_id`)
+);

@@ -1,0 +1,58 @@
+export interface BannerFacts {
+  readonly url: string;
+  readonly upstream: { readonly kind: 'simulator' | 'configured'; readonly url: string };
+  readonly stateDir: string;
+  readonly logFile: string;
+  /** The workspace that requests mean when they name none; null: they must name one. */
+  readonly defaultWorkspaceUuid: string | null;
+  readonly adminJwt: string;
+  readonly ciJwt: string;
+  readonly jwtLifetime: string;
+}
+
+/** What `npm start` shows: where the service is, two JWTs, and lines to paste one after another. */
+export function banner(facts: BannerFacts): string {
+  const pipeops =
+    facts.upstream.kind === 'simulator'
+      ? `a simulator at ${facts.upstream.url}; set PIPEOPS_API_URL and PIPEOPS_ADMIN_TOKEN to use another`
+      : facts.upstream.url;
+  return [
+    '',
+    `Countersign is ready at ${facts.url}`,
+    `  PipeOps  ${pipeops}`,
+    `  Data     ${facts.stateDir}`,
+    `  Log      ${facts.logFile}, a JSON line per request`,
+    '  Stop     Ctrl-C; the data stays',
+    '',
+    `JWTs for ${facts.jwtLifetime}: ADMIN may do everything, CI may create, read and revoke tokens of its own.`,
+    'More of them: npm run -s token -- --sub NAME --role admin|ci|auditor',
+    '',
+    'Paste into another terminal, line by line or all at once:',
+    '',
+    `URL=${facts.url}`,
+    `ADMIN=${facts.adminJwt}`,
+    `CI=${facts.ciJwt}`,
+    ...curlLines(facts.defaultWorkspaceUuid),
+    '',
+    '',
+  ].join('\n');
+}
+
+/** Lines for any shell: no comments (zsh runs them), nothing but curl and sed. */
+function curlLines(defaultWorkspaceUuid: string | null): string[] {
+  const query = defaultWorkspaceUuid === null ? '?workspace_uuid=$WORKSPACE' : '';
+  const tokens = `"$URL/api/v1/service-account-tokens${query}"`;
+  const token = `"$URL/api/v1/service-account-tokens/$ID${query}"`;
+  const body = `'{"name":"deploy","scopes":["api:read"],"expires_in":"30d"}'`;
+  return [
+    ...(defaultWorkspaceUuid === null ? ['WORKSPACE=the-uuid-of-your-workspace'] : []),
+    `CREATED=$(curl -sS ${tokens} ${as('CI')} -H 'Content-Type: application/json' -d ${body})`,
+    `printf '%s\\n' "$CREATED"`,
+    `ID=$(printf '%s' "$CREATED" | sed 's/.*"uuid":"\\([^"]*\\)".*/\\1/')`,
+    `curl -sS -w '\\n' ${tokens} ${as('CI')}`,
+    `curl -sS -w '\\n' -X DELETE ${token} ${as('CI')}`,
+    `curl -sS -w '\\n' "$URL/api/v1/audit/events?limit=10" ${as('ADMIN')}`,
+  ];
+}
+
+const as = (caller: 'ADMIN' | 'CI'): string => `-H "Authorization: Bearer $${caller}"`;

@@ -1,0 +1,103 @@
+import path from 'node:path';
+import { RECONCILE_AFTER_MIN_SECONDS } from '../src/config/limits.ts';
+import { StartupError } from './startup-error.ts';
+
+export const CHECKOUT = path.resolve(import.meta.dirname, '..');
+
+/** The workspace that the simulator stands in for when nobody names one. */
+const SIMULATED_WORKSPACE_UUID = '5877a4ae-0000-4000-8000-000000000001';
+
+const CRON_SECONDS_DEFAULT = 60;
+/** A day: the cron may be made rare, and never so rare that a timer overflows. */
+const CRON_SECONDS_MAX = 24 * 60 * 60;
+
+/** The PipeOps that the Worker is pointed at. */
+export type UpstreamSettings =
+  | { readonly kind: 'simulator'; readonly port: number; readonly workspaceUuid: string }
+  | {
+      readonly kind: 'configured';
+      readonly apiUrl: string;
+      readonly adminToken: string;
+      readonly workspaceUuid: string | null;
+    };
+
+/** What the environment variables of `npm start` ask for. */
+export interface Settings {
+  readonly port: number;
+  readonly stateDir: string;
+  readonly cronSeconds: number;
+  readonly reconcileAfterSeconds: number | null;
+  readonly upstream: UpstreamSettings;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the environment variables of `npm start`. An empty value counts as absent.
+ *
+ * @throws StartupError naming the variable and what it should look like.
+ */
+export function readSettings(environment: Environment): Settings {
+  const port = wholeNumber(environment, 'PORT', { fallback: 8787, least: 1, most: 65_535 });
+  const upstream = readUpstream(environment);
+  if (upstream.kind === 'simulator' && upstream.port === port) {
+    throw new StartupError(
+      `PORT and PIPEOPS_PORT are both ${port}: give the simulator another, e.g. PIPEOPS_PORT=8788.`,
+    );
+  }
+  return {
+    port,
+    stateDir: stateDirOf(environment),
+    cronSeconds: wholeNumber(environment, 'CRON_SECONDS', {
+      fallback: CRON_SECONDS_DEFAULT,
+      least: 1,
+      most: CRON_SECONDS_MAX,
+    }),
+    reconcileAfterSeconds: environment['RECONCILE_AFTER_SECONDS']
+      ? wholeNumber(environment, 'RECONCILE_AFTER_SECONDS', {
+          fallback: RECONCILE_AFTER_MIN_SECONDS,
+          least: RECONCILE_AFTER_MIN_SECONDS,
+          most: 24 * 60 * 60,
+        })
+      : null,
+    upstream,
+  };
+}
+
+/** Where the database, the issuer's key and the log are kept: `STATE_DIR`, or `.state` under the checkout. */
+export function stateDirOf(environment: Environment): string {
+  return path.resolve(CHECKOUT, environment['STATE_DIR'] || '.state');
+}
+
+function readUpstream(environment: Environment): UpstreamSettings {
+  const apiUrl = environment['PIPEOPS_API_URL'] || null;
+  const adminToken = environment['PIPEOPS_ADMIN_TOKEN'] || null;
+  const workspaceUuid = environment['PIPEOPS_WORKSPACE_UUID'] || null;
+  if (apiUrl !== null && adminToken !== null) return { kind: 'configured', apiUrl, adminToken, workspaceUuid };
+  if (apiUrl !== null || adminToken !== null) {
+    const [present, absent] =
+      apiUrl === null ? ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_API_URL'] : ['PIPEOPS_API_URL', 'PIPEOPS_ADMIN_TOKEN'];
+    throw new StartupError(
+      `${present} is set and ${absent} is not: set both to use that PipeOps, or neither to use the simulator.`,
+    );
+  }
+  return {
+    kind: 'simulator',
+    port: wholeNumber(environment, 'PIPEOPS_PORT', { fallback: 8788, least: 1, most: 65_535 }),
+    workspaceUuid: workspaceUuid ?? SIMULATED_WORKSPACE_UUID,
+  };
+}
+
+function wholeNumber(
+  environment: Environment,
+  name: string,
+  bounds: { readonly fallback: number; readonly least: number; readonly most: number },
+): number {
+  const text = environment[name];
+  if (!text) return bounds.fallback;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= bounds.least && value <= bounds.most) return value;
+  throw new StartupError(
+    `${name} is ${JSON.stringify(text)}: it must be a whole number from ${bounds.least} to ${bounds.most}, e.g. ${name}=${bounds.fallback}.`,
+  );
+}

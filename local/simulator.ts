@@ -1,0 +1,61 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { CHECKOUT } from './settings.ts';
+import { StartupError } from './startup-error.ts';
+import * as z from 'zod';
+
+/** Its state is on disk after each change, so one that does not go by itself loses nothing when it is made to. */
+const STOP_PATIENCE_MS = 3_000;
+
+/** The one line that it prints. */
+const Listening = z.object({ listening: z.url() });
+
+export interface Simulator {
+  readonly url: string;
+  /** Resolves when it has ended, whatever the reason. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the PipeOps simulator as a process of its own, which ends when its standard input does: it outlives neither a
+ * clean stop nor a SIGKILL. It has its own session, so that Ctrl-C reaches us alone and the order of stopping is ours.
+ *
+ * @throws StartupError if it ends before it listens.
+ */
+export async function startSimulator(port: number, stateDir: string): Promise<Simulator> {
+  const child = spawn(process.execPath, [path.join(CHECKOUT, 'test', 'pipeops-simulator', 'main.ts')], {
+    detached: true,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      PORT: String(port),
+      STATE_FILE: path.join(stateDir, 'pipeops-simulator.json'),
+      EXIT_WITH_STDIN: '1',
+    },
+  });
+  child.stdin.on('error', () => {});
+  const ended = endOf(child);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const first = await Promise.race([lines.next(), ended.then(() => ({ done: true, value: undefined }) as const)]);
+  if (first.done === true) throw new StartupError('The PipeOps simulator did not start.');
+  const { listening } = Listening.parse(JSON.parse(first.value));
+  // Nothing reads on from here, and a full pipe would stop it.
+  child.stdout.resume();
+  return {
+    url: listening.replace(/\/$/, ''),
+    ended,
+    stop: async () => {
+      child.stdin.end();
+      const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
+      await ended;
+      clearTimeout(impatience);
+    },
+  };
+}
+
+async function endOf(child: ChildProcess): Promise<void> {
+  await once(child, 'exit');
+}

@@ -1,0 +1,68 @@
+import diagnosticsChannel from 'node:diagnostics_channel';
+import { ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+import * as z from 'zod';
+import { BUNDLE } from './build.ts';
+import { LOOPBACK } from './ports.ts';
+import { CHECKOUT } from './settings.ts';
+
+export interface WorkerOptions {
+  readonly port: number;
+  readonly stateDir: string;
+  /** Variables and secrets, over those in wrangler.toml. */
+  readonly bindings: Readonly<Record<string, string>>;
+  readonly log: (line: string) => void;
+  /** Told of each workerd process: the first, and those that replace one that died. */
+  readonly onProcess: (pid: number) => void;
+}
+
+/**
+ * Runs the built Worker on workerd, with the bindings that wrangler.toml declares. The database is the one that
+ * `wrangler … --local --persist-to STATE_DIR` opens. A workerd that dies is replaced on the same port.
+ */
+export function startWorker(options: WorkerOptions): Miniflare {
+  reportProcesses(options.onProcess);
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(CHECKOUT, 'wrangler.toml'));
+  // The bundle is whole: there is nothing left for module rules to find, and paths are ours.
+  const { modulesRules: _modulesRules, rootPath: _rootPath, bindings, ...declared } = workerOptions;
+  return new Miniflare(
+    convertV4MiniflareOptions({
+      host: LOOPBACK,
+      port: options.port,
+      cf: false,
+      telemetry: { enabled: false },
+      resourcePersistencePath: path.join(options.stateDir, 'v3'),
+      handleStructuredLogs: ({ level, message }) => options.log(asJsonLine(level, message)),
+      handleUncaughtError: (error) => options.log(asJsonLine('error', error.message)),
+      workers: [
+        {
+          ...declared,
+          name: 'countersign',
+          bindings: { ...Variables.parse(bindings ?? {}), ...options.bindings },
+          modulesRoot: path.dirname(BUNDLE),
+          modules: [{ type: 'ESModule', path: BUNDLE }],
+        },
+      ],
+    }),
+  );
+}
+
+const Variables = z.record(z.string(), z.json());
+const ChildProcessMessage = z.object({ process: z.instanceof(ChildProcess) });
+
+/** miniflare keeps its child to itself; Node tells of every process that this one starts. */
+function reportProcesses(onProcess: (pid: number) => void): void {
+  diagnosticsChannel.subscribe('child_process', (message) => {
+    const { process: child } = ChildProcessMessage.parse(message);
+    child.once('spawn', () => {
+      if (child.pid !== undefined && path.basename(child.spawnfile).startsWith('workerd')) onProcess(child.pid);
+    });
+  });
+}
+
+/** The Worker's own lines are JSON already; workerd's are not. */
+function asJsonLine(level: string, message: string): string {
+  return message.startsWith('{') ? message : JSON.stringify({ level, message });
+}

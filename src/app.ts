@@ -1,0 +1,28 @@
+import { Hono } from 'hono';
+import { registerAuditRoutes } from './audit/routes.ts';
+import { registerProbes, registerStatusRoutes } from './health/routes.ts';
+import type { AppEnv } from './http/app-env.ts';
+import { authenticate } from './http/authenticate.ts';
+import { failure } from './http/envelope.ts';
+import { unexpected } from './http/unexpected.ts';
+import { requestContext } from './http/request-context.ts';
+import type { Services } from './services.ts';
+import { registerTokenRoutes } from './tokens/routes.ts';
+
+/** The service over HTTP: middleware in order, then routes. */
+export function createApp(services: Services): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+
+  app.use(requestContext(services.runtime));
+  app.onError(unexpected(services.runtime));
+  app.notFound((c) => failure(c, { kind: 'route_not_found' }));
+
+  registerProbes(app, services.health);
+
+  app.use('/api/*', authenticate(services.authenticator, services.rolesOf));
+  registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
+  registerAuditRoutes(app, services.trail);
+  registerStatusRoutes(app, services.health);
+
+  return app;
+}

@@ -1,0 +1,154 @@
+import { and, eq, inArray, lte, sql } from 'drizzle-orm';
+import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_BATCH_ROWS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
+import { auditEvents, type AuditEventRow } from '../db/schema.ts';
+import type { Call, PipeOps, TokenList, UpstreamToken } from '../pipeops/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { Runtime } from '../runtime.ts';
+import { sha256Hex } from './digest.ts';
+import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
+import { markerOf } from './marker.ts';
+import type { Recorder } from './recorder.ts';
+
+export interface Reconciler {
+  /** Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled. */
+  run(context: RequestContext): Promise<{ readonly open: number; readonly settled: number }>;
+  /**
+   * Revokes those of the listed tokens whose marker belongs to a create that failed: its row is their prior record. One
+   * whose create is still open is left alone.
+   */
+  sweep(context: RequestContext, workspaceUuid: string, listed: readonly UpstreamToken[]): Promise<void>;
+}
+
+interface Dependencies {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly pipeops: PipeOps;
+  readonly runtime: Runtime;
+  readonly reconcileAfterSeconds: number;
+}
+
+export function createReconciler(dependencies: Dependencies): Reconciler {
+  return {
+    run: async (context) => await settleOpenAttempts(dependencies, context),
+    sweep: async (context, workspaceUuid, listed) =>
+      await revokeUndelivered(dependencies, context, workspaceUuid, listed),
+  };
+}
+
+async function settleOpenAttempts(dependencies: Dependencies, context: RequestContext) {
+  const { database, runtime, reconcileAfterSeconds } = dependencies;
+  const oldEnough = runtime.now() - reconcileAfterSeconds * 1000;
+  const query = database.build
+    .select()
+    .from(auditEvents)
+    .where(and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnough)))
+    // Rows that must wait must not keep the others from being looked at.
+    .orderBy(sql`random()`)
+    .limit(RECONCILE_BATCH_ROWS);
+  const open = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  if (!open.ok) return { open: 0, settled: 0 };
+
+  let settled = 0;
+  const lists = new Map<string, Promise<TokenList | null>>();
+  for (const row of open.value[0]) {
+    const judgement = await judge(dependencies, context, row, lists);
+    if (await carryOut(dependencies, context, row, judgement)) settled += 1;
+  }
+  for (const [workspaceUuid, list] of lists) {
+    await revokeUndelivered(dependencies, context, workspaceUuid, (await list)?.tokens ?? []);
+  }
+  return { open: open.value[0].length, settled };
+}
+
+/** Asks PipeOps about one attempt. Whatever it cannot answer leaves the row waiting, for a day at the most. */
+async function judge(
+  dependencies: Dependencies,
+  context: RequestContext,
+  row: AuditEventRow,
+  lists: Map<string, Promise<TokenList | null>>,
+): Promise<Judgement> {
+  const { runtime, pipeops } = dependencies;
+  const workspaceUuid = row.workspace_uuid ?? '';
+  if (row.action === 'service_account_token.create') {
+    // One list serves every create of a workspace: all of them were old enough before it was begun.
+    const asked = lists.get(workspaceUuid) ?? listOrNull(dependencies, context, row, workspaceUuid);
+    lists.set(workspaceUuid, asked);
+    const list = await asked;
+    return list === null ? giveUp(row, runtime.now()) : judgeCreate(row, list, runtime.now());
+  }
+  const call = callFor(dependencies, context, row.id, UPSTREAM_TIMEOUT_MS);
+  const got = await pipeops.get({ workspaceUuid, tokenId: row.token_id ?? '' }, call);
+  if (!got.ok && got.error.kind !== 'upstream_not_found') return giveUp(row, runtime.now());
+  const token = got.ok ? got.value.data : null;
+  if (row.action === 'service_account_token.revoke') return judgeRevoke(token);
+  return judgeUpdate(row, token, token === null ? null : await sha256Hex(token.description ?? ''));
+}
+
+async function carryOut(
+  dependencies: Dependencies,
+  context: RequestContext,
+  row: AuditEventRow,
+  judgement: Judgement,
+): Promise<boolean> {
+  if (judgement.verdict === 'wait') return false;
+  if (judgement.verdict === 'revoke') {
+    const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: judgement.tokenId };
+    const call = callFor(dependencies, context, row.id, COMPENSATION_TIMEOUT_MS);
+    const revoked = await dependencies.pipeops.revoke(ref, call);
+    if (!revoked.ok) return false;
+  }
+  const attempt = { eventId: row.id, tokenId: row.token_id };
+  const settlement = await dependencies.recorder.settle(context, attempt, judgement.outcome);
+  return settlement.kind === 'own';
+}
+
+async function revokeUndelivered(
+  dependencies: Dependencies,
+  context: RequestContext,
+  workspaceUuid: string,
+  listed: readonly UpstreamToken[],
+): Promise<void> {
+  const { database, runtime, pipeops } = dependencies;
+  const marked = new Map<string, UpstreamToken>();
+  for (const token of listed) {
+    const marker = markerOf(token.name);
+    if (marker !== null && !token.isRevoked) marked.set(marker, token);
+  }
+  if (marked.size === 0) return;
+  const markers = sql`(select value from json_each(${JSON.stringify([...marked.keys()])}))`;
+  const query = database.build
+    .select()
+    .from(auditEvents)
+    .where(and(inArray(auditEvents.marker, markers), eq(auditEvents.status, 'failure')));
+  const failed = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  if (!failed.ok) return;
+  for (const row of failed.value[0]) {
+    const token = marked.get(row.marker ?? '');
+    // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
+    if (token === undefined || row.workspace_uuid !== workspaceUuid) continue;
+    const call = callFor(dependencies, context, row.id, COMPENSATION_TIMEOUT_MS);
+    const revoked = await pipeops.revoke({ workspaceUuid, tokenId: token.id }, call);
+    runtime.log({ level: 'warn', event: 'undelivered_token_revoked', event_id: row.id, revoked: revoked.ok });
+  }
+}
+
+async function listOrNull(
+  dependencies: Dependencies,
+  context: RequestContext,
+  row: AuditEventRow,
+  workspaceUuid: string,
+): Promise<TokenList | null> {
+  const call = callFor(dependencies, context, row.id, UPSTREAM_TIMEOUT_MS);
+  const listed = await dependencies.pipeops.list(workspaceUuid, call);
+  return listed.ok ? listed.value.data : null;
+}
+
+const callFor = ({ runtime }: Dependencies, context: RequestContext, eventId: string, timeoutMs: number): Call => ({
+  eventId,
+  traceparent: null,
+  signal: runtime.timeout(timeoutMs),
+  onCall: () => {
+    context.trace.upstreamCalls += 1;
+  },
+});

@@ -1,0 +1,172 @@
+import { and, eq, exists, sql, type SQL } from 'drizzle-orm';
+import type { Database, Query, RowsOf } from '../db/database.ts';
+import { auditEvents, type AuditEventRow } from '../db/schema.ts';
+import type { AuditFailure } from '../failures.ts';
+import type { RequestContext, Trace } from '../request-context.ts';
+import type { Runtime } from '../runtime.ts';
+import { err, ok, type Result } from '../result.ts';
+import {
+  D1_TIMEOUT_MS,
+  SETTLE_ATTEMPT_TIMEOUT_MS,
+  SETTLE_BACKOFF_MS,
+  SETTLE_MAX_ATTEMPTS,
+  SETTLE_TIMEOUT_MS,
+} from '../config/limits.ts';
+import {
+  attemptedRow,
+  finalRow,
+  settledColumns,
+  type EventOutcome,
+  type EventSubject,
+  type SettledColumns,
+} from './events.ts';
+
+/** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
+export interface Attempt {
+  readonly eventId: string;
+  readonly tokenId: string | null;
+}
+
+/**
+ * What settling found when it read the row back. `own`: the row carries this very outcome. `other`: somebody else
+ * settled it first. `unknown`: D1 does not say.
+ */
+export type Settlement = { kind: 'own' } | { kind: 'other'; row: AuditEventRow } | { kind: 'unknown' };
+
+/** Queries that take effect only where `guard` holds: where the row carries the outcome they belong to. */
+export type Following = (guard: SQL) => readonly Query[];
+
+export interface Recorder {
+  /**
+   * Trip 1: commits the `attempted` row together with the reads that a decision needs.
+   *
+   * Fails with `audit_unavailable`, and then nothing may be sent upstream. The row may have been committed all the
+   * same; reconciliation settles it.
+   */
+  attempt<const Q extends readonly Query[]>(
+    context: RequestContext,
+    subject: EventSubject,
+    reads: Q,
+  ): Promise<Result<{ attempt: Attempt; rows: RowsOfEach<Q> }, AuditFailure>>;
+  /**
+   * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
+   * a repeat changes nothing, since it is keyed by the event id.
+   */
+  settle(
+    context: { trace: Trace },
+    attempt: Attempt,
+    outcome: EventOutcome,
+    following?: Following,
+  ): Promise<Settlement>;
+  /**
+   * Commits a row that is final from the start, after the queries `alongside` in the same batch.
+   *
+   * Fails with `audit_unavailable`, and then the answer that it records must not leave.
+   */
+  record<const Q extends readonly Query[]>(
+    context: RequestContext,
+    subject: EventSubject,
+    outcome: EventOutcome,
+    alongside: Q,
+    eventId?: string,
+  ): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>>;
+}
+
+type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
+
+type Dependencies = { readonly database: Database; readonly runtime: Runtime };
+
+export function createRecorder(dependencies: Dependencies): Recorder {
+  return {
+    attempt: async (context, subject, reads) => await recordAttempt(dependencies, context, subject, reads),
+    settle: async (context, attempt, outcome, following = () => []) =>
+      await settle(dependencies, context, attempt, outcome, following),
+    record: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
+      await recordFinal(dependencies, context, eventId, subject, outcome, alongside),
+  };
+}
+
+async function recordAttempt<const Q extends readonly Query[]>(
+  { database, runtime }: Dependencies,
+  context: RequestContext,
+  subject: EventSubject,
+  reads: Q,
+): Promise<Result<{ attempt: Attempt; rows: RowsOfEach<Q> }, AuditFailure>> {
+  const eventId = runtime.newId();
+  const row = attemptedRow(eventId, runtime.now(), context, subject);
+  const insert = database.build.insert(auditEvents).values(row);
+  const committed = await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
+  if (!committed.ok) return err({ kind: 'audit_unavailable' });
+  context.trace.eventId = eventId;
+  return ok({ attempt: { eventId, tokenId: subject.tokenId }, rows: committed.value as unknown as RowsOfEach<Q> });
+}
+
+async function settle(
+  { database, runtime }: Dependencies,
+  context: { trace: Trace },
+  attempt: Attempt,
+  outcome: EventOutcome,
+  following: Following,
+): Promise<Settlement> {
+  const { build } = database;
+  const columns = settledColumns(runtime.now(), attempt.tokenId, outcome);
+  const thisRow = eq(auditEvents.id, attempt.eventId);
+  const guard = exists(
+    build
+      .select({ one: sql`1` })
+      .from(auditEvents)
+      .where(and(thisRow, carries(columns))),
+  );
+  const queries = [
+    build
+      .update(auditEvents)
+      .set(columns)
+      .where(and(thisRow, eq(auditEvents.status, 'attempted'))),
+    build.select().from(auditEvents).where(thisRow),
+    ...following(guard),
+  ] as const;
+
+  const budget = runtime.timeout(SETTLE_TIMEOUT_MS);
+  for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
+    if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
+    const signal = AbortSignal.any([budget, runtime.timeout(SETTLE_ATTEMPT_TIMEOUT_MS)]);
+    // One after the other: the repeats are the same write.
+    const settled = await database.batch(context, queries, signal);
+    if (!settled.ok) continue;
+    const [row] = settled.value[1] as AuditEventRow[];
+    if (row === undefined) break;
+    return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };
+  }
+  return { kind: 'unknown' };
+}
+
+async function recordFinal<const Q extends readonly Query[]>(
+  { database, runtime }: Dependencies,
+  context: RequestContext,
+  eventId: string,
+  subject: EventSubject,
+  outcome: EventOutcome,
+  alongside: Q,
+): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>> {
+  const row = finalRow(eventId, runtime.now(), context, subject, outcome);
+  const insert = database.build.insert(auditEvents).values(row);
+  const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
+  if (!committed.ok) return err({ kind: 'audit_unavailable' });
+  context.trace.eventId = eventId;
+  return ok({ eventId, rows: committed.value as unknown as RowsOfEach<Q> });
+}
+
+/** The row carries this outcome, down to the millisecond of its settling: no other settlement looks the same. */
+const carries = (columns: SettledColumns): SQL | undefined =>
+  and(
+    eq(auditEvents.status, columns.status),
+    eq(auditEvents.settled_at, columns.settled_at),
+    eq(auditEvents.outcome, columns.outcome),
+    sql`${auditEvents.error_code} is ${columns.error_code}`,
+  );
+
+const isCarriedBy = (row: AuditEventRow, columns: SettledColumns): boolean =>
+  row.status === columns.status &&
+  row.settled_at === columns.settled_at &&
+  row.outcome === columns.outcome &&
+  row.error_code === columns.error_code;

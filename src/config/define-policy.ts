@@ -1,0 +1,73 @@
+import type { JSONWebKeySet } from 'jose';
+import type { CredentialHeader, SignatureAlgorithm } from '../identity/issuer-policy.ts';
+import type { Permission } from '../vocabulary.ts';
+
+/** A whole number and a unit: seconds, minutes, hours or days. */
+export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;
+
+/** Whose JWTs are accepted, and how they are read. */
+export interface IssuerInput {
+  /** Equal to the JWT's `iss`, character by character: https, or http on a loopback address. */
+  readonly issuer: string;
+  /** What the JWT's `aud` must name: something that stands for this service and no other. */
+  readonly audience: string | readonly string[];
+  /** Default: all four. */
+  readonly algorithms?: readonly SignatureAlgorithm[];
+  /** Where the issuer's keys are. Default: where its OIDC discovery document says. */
+  readonly jwksUri?: string;
+  /** The issuer's public keys themselves, in place of `jwksUri`. */
+  readonly jwks?: JSONWebKeySet;
+  /** The claim that owns tokens. Default: `sub`. A name that starts with `/` is a path into nested claims. */
+  readonly subject?: string;
+  /** The claim that people see beside the subject, such as `email`. Default: none. */
+  readonly label?: string;
+  /** Default: `service_account`. */
+  readonly actorType?: 'user' | 'service_account';
+  /** How old a JWT may be by its `iat`. Default: `24h`. */
+  readonly maxAge?: Duration;
+  /** The header that carries the JWT. Default: `Authorization`. */
+  readonly header?: CredentialHeader;
+}
+
+/** A grant. One role must allow the whole of a request: two never combine. */
+export interface RoleInput {
+  /**
+   * A token that no role lets a caller read is 404 to it, so `tokens:update` and `tokens:revoke` need `tokens:read`
+   * beside them. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
+   */
+  readonly permissions: readonly Permission[];
+  /** Only the tokens that the caller created through this service, or all of the workspace. Default: `own`. */
+  readonly tokens?: 'own' | 'any';
+  /** UUIDs, or `['*']` for all. */
+  readonly workspaces: readonly string[];
+  /** The most a token minted under this role may hold, or `['*']` for no ceiling. Default: nothing. */
+  readonly scopes?: readonly string[];
+  /** The longest life of a token; one asked for without expiry gets this one. Default: no limit, none added. */
+  readonly maxTtl?: Duration;
+}
+
+/** Gives a role to the JWTs of an issuer that carry every claim listed. */
+export interface BindingInput<RoleName extends string = string> {
+  readonly issuer: string;
+  /**
+   * Claim to value; at least one value without `*`. An array claim matches by a member; `scope` and `scp` are sets of
+   * words. `*` stands for anything but `/` and `:`. A name that starts with `/` is a path into nested claims.
+   */
+  readonly claims: Readonly<Record<string, string | number | boolean>>;
+  readonly role: RoleName;
+}
+
+/** Who may do what. */
+export interface PolicyInput<RoleName extends string = string> {
+  readonly issuers: readonly IssuerInput[];
+  /** Their order counts where several roles allow a create: the first decides. */
+  readonly roles: Readonly<Record<RoleName, RoleInput>>;
+  readonly bindings: readonly BindingInput<NoInfer<RoleName>>[];
+  /** The scopes that a PipeOps preset stands for. A preset that is not here is refused. */
+  readonly presets?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Gives `policy.ts` its types: a binding to a role that does not exist is an error in the editor already. */
+export function definePolicy<const RoleName extends string>(input: PolicyInput<RoleName>): PolicyInput<RoleName> {
+  return input;
+}

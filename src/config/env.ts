@@ -1,0 +1,131 @@
+import type { D1Database } from '@cloudflare/workers-types';
+import * as z from 'zod';
+import defaultPolicy from '../../policy.ts';
+import { err, ok, type Result } from '../result.ts';
+import { trustedBaseUrl, workspaceUuid } from './fields.ts';
+import { RECONCILE_AFTER_DEFAULT_SECONDS, RECONCILE_AFTER_MIN_SECONDS, RECONCILE_GIVE_UP_SECONDS } from './limits.ts';
+import { parsePolicy, type Policy } from './policy-schema.ts';
+import { problemsOf, wording, type ConfigProblem } from './problems.ts';
+
+export type { ConfigProblem } from './problems.ts';
+
+/** All that the Worker is told from outside, checked. */
+export interface Config {
+  readonly db: D1Database;
+  readonly pipeops: {
+    /** Without a trailing slash. */
+    readonly apiUrl: string;
+    /** In the order in which they are tried: one or two. */
+    readonly credentials: readonly string[];
+    readonly defaultWorkspaceUuid: string | null;
+  };
+  readonly reconcileAfterSeconds: number;
+  readonly policy: Policy;
+}
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  DB: '[[d1_databases]] with binding = "DB" in wrangler.toml',
+  PIPEOPS_API_URL: 'PIPEOPS_API_URL = "https://api.pipeops.io"',
+  PIPEOPS_ADMIN_TOKEN: 'the session JWT of a PipeOps administrator: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN`',
+  PIPEOPS_ADMIN_TOKEN_NEXT: 'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`; or leave it out',
+  PIPEOPS_WORKSPACE_UUID: 'PIPEOPS_WORKSPACE_UUID = "5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e"; or leave it out',
+  RECONCILE_AFTER_SECONDS: `RECONCILE_AFTER_SECONDS = "${RECONCILE_AFTER_DEFAULT_SECONDS}"; or leave it out`,
+  POLICY: 'POLICY = \'{"issuers": […], "roles": {…}, "bindings": […]}\'; or leave it out for policy.ts to count',
+};
+const BINDINGS = 'the bindings that wrangler.toml and `npx wrangler secret put` give';
+
+const d1 = z.custom<D1Database>(isD1, {
+  error: ({ input }) => (input === undefined ? 'is missing' : 'is not a D1 database'),
+});
+
+/** PipeOps' five token routes refuse service tokens, so one in this place would fail every request. */
+const adminCredential = z
+  .string()
+  .regex(/^[!-~]+$/, { error: 'is empty, or not one line of visible ASCII without spaces' })
+  .refine((text) => !text.startsWith('sat_'), {
+    error: 'is a service token (sat_…): PipeOps manages tokens only for the session of a user',
+  });
+
+const reconcileAfter = z
+  .string()
+  .regex(/^\d{1,9}$/, { error: 'is not a whole number of seconds' })
+  .transform(Number)
+  .refine((seconds) => seconds >= RECONCILE_AFTER_MIN_SECONDS, {
+    error: `is below ${RECONCILE_AFTER_MIN_SECONDS}: a request may still be running`,
+  })
+  .refine((seconds) => seconds <= RECONCILE_GIVE_UP_SECONDS, {
+    error: `is above ${RECONCILE_GIVE_UP_SECONDS}, when an attempt is given up`,
+  });
+
+const envSchema = z
+  .object({
+    DB: d1,
+    PIPEOPS_API_URL: trustedBaseUrl,
+    PIPEOPS_ADMIN_TOKEN: adminCredential,
+    PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
+    PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
+    RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
+  })
+  .transform((env): Omit<Config, 'policy'> => {
+    const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
+    return {
+      db: env.DB,
+      pipeops: {
+        apiUrl: withoutTrailingSlash(env.PIPEOPS_API_URL),
+        credentials: next === undefined || next === current ? [current] : [current, next],
+        defaultWorkspaceUuid: env.PIPEOPS_WORKSPACE_UUID,
+      },
+      reconcileAfterSeconds: env.RECONCILE_AFTER_SECONDS,
+    };
+  });
+
+/**
+ * Checks the Worker's environment, bindings included, and the policy: that of the binding `POLICY` if there is one, else
+ * the operator's file. Never throws, whatever the input.
+ *
+ * Errors: all problems at once. None holds the value of a setting.
+ *
+ * @param policyFile what the operator's `policy.ts` exports.
+ */
+export function parseEnv(env: unknown, policyFile: unknown = defaultPolicy): Result<Config, readonly ConfigProblem[]> {
+  const settings = envSchema.safeParse(env, { error: wording });
+  const policy = readPolicy(env, policyFile);
+  if (settings.success && policy.ok) return ok({ ...settings.data, policy: policy.value });
+  return err([
+    ...(settings.success ? [] : problemsOf(settings.error, EXAMPLES, BINDINGS)),
+    ...(policy.ok ? [] : policy.error),
+  ]);
+}
+
+/** The policy part of `parseEnv`, for those who look at a policy whatever else is wrong. */
+export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, readonly ConfigProblem[]> {
+  const binding: unknown = typeof env === 'object' && env !== null && 'POLICY' in env ? env.POLICY : undefined;
+  if (binding === undefined) return within('policy.ts', parsePolicy(policyFile));
+  const json = typeof binding === 'string' ? parseJson(binding) : undefined;
+  if (json === undefined) return err([{ key: 'POLICY', problem: 'is not JSON', example: EXAMPLES['POLICY'] ?? '' }]);
+  return within('POLICY', parsePolicy(json));
+}
+
+/** Says where a policy came from in the key of each of its problems. */
+function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnType<typeof parsePolicy> {
+  if (parsed.ok) return parsed;
+  return err(parsed.error.map(({ key, ...rest }) => ({ key: key === '' ? source : `${source}: ${key}`, ...rest })));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isD1(input: unknown): boolean {
+  if (typeof input !== 'object' || input === null || !('prepare' in input) || !('batch' in input)) return false;
+  return typeof input.prepare === 'function' && typeof input.batch === 'function';
+}
+
+function withoutTrailingSlash(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return `${origin}${pathname.replace(/\/+$/, '')}`;
+}

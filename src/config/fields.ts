@@ -1,0 +1,63 @@
+import * as z from 'zod';
+import { isWorkspaceUuid } from '../pipeops/ids.ts';
+import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
+
+const SECONDS_PER_DAY = 24 * 60 * 60;
+const SECONDS_PER_UNIT = new Map([
+  ['s', 1],
+  ['m', 60],
+  ['h', 60 * 60],
+  ['d', SECONDS_PER_DAY],
+]);
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+
+/** `90s`, `15m`, `1h`, `30d`, read as seconds. */
+export const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,8}[smhd]$/, { error: 'is not a duration: a whole number above 0, then s, m, h or d' })
+  .transform((text) => Number(text.slice(0, -1)) * (SECONDS_PER_UNIT.get(text.slice(-1)) ?? Number.NaN))
+  .refine((seconds) => seconds <= TOKEN_TTL_MAX_SECONDS, {
+    error: `is longer than ${TOKEN_TTL_MAX_SECONDS / SECONDS_PER_DAY} days`,
+  });
+
+/** A URL that secrets or keys travel to or from: https, or http to this very machine; no credentials, no fragment. */
+export const trustedUrl = z.string().superRefine((text, context) => {
+  const problem = urlProblem(text);
+  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+});
+
+/** One that is added to, or compared: it has no query either. */
+export const trustedBaseUrl = trustedUrl.refine((text) => !text.includes('?'), { error: 'has a query' });
+
+export const workspaceUuid = z
+  .string()
+  .refine(isWorkspaceUuid, { error: 'is not the id of a workspace: letters, digits, and . _ ~ - after the first' });
+
+/**
+ * An object whose keys the operator chooses. A key `__proto__` is refused: zod would drop it without a word, and a
+ * binding with one condition less lets more callers in.
+ */
+export const dictionary = <Value extends z.ZodType>(keys: z.ZodString, values: Value) =>
+  z
+    .custom<Record<string, unknown>>((input) => isObject(input) && !Object.hasOwn(input, '__proto__'), {
+      error: (issue) => {
+        if (issue.input === undefined) return 'is missing';
+        return isObject(issue.input) ? 'has a key __proto__' : 'is not an object';
+      },
+    })
+    .pipe(z.record(keys, values));
+
+function isObject(input: unknown): input is object {
+  return typeof input === 'object' && input !== null && !Array.isArray(input);
+}
+
+function urlProblem(text: string): string | null {
+  const url = URL.parse(text);
+  if (url === null) return 'is not a URL';
+  const isLoopback = LOOPBACK_HOSTS.includes(url.hostname);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback)) {
+    return 'is neither https nor http on a loopback address';
+  }
+  if (url.username !== '' || url.password !== '') return 'holds credentials';
+  return /[#\s\\]/.test(text) ? 'has a fragment, a space or a backslash' : null;
+}

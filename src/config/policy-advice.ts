@@ -1,0 +1,27 @@
+import type { Policy } from './policy-schema.ts';
+import type { ConfigProblem } from './problems.ts';
+
+/**
+ * What is safe and useless in a policy that parses. The Worker serves it; an operator should hear of it, since it was
+ * meant to do something.
+ */
+export function policyAdvice({ roles, bindings }: Policy): readonly ConfigProblem[] {
+  return roles.flatMap(({ name, permissions, scopes }) => {
+    const problems: ConfigProblem[] = [];
+    if (!bindings.some(({ role }) => role === name)) {
+      problems.push({
+        key: `roles.${name}`,
+        problem: 'is a role nobody can have: no binding grants it',
+        example: `bindings: [{ issuer: 'https://…', claims: { repository: 'acme/shop' }, role: '${name}' }]`,
+      });
+    }
+    if (permissions.includes('tokens:create') && scopes.length === 0) {
+      problems.push({
+        key: `roles.${name}.scopes`,
+        problem: 'is empty: a role with tokens:create and no scopes can create nothing',
+        example: "scopes: ['api:read']",
+      });
+    }
+    return problems;
+  });
+}

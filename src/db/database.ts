@@ -1,0 +1,73 @@
+import { drizzle } from 'drizzle-orm/d1';
+import type { Runtime } from '../runtime.ts';
+import type { Trace } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import * as schema from './schema.ts';
+
+/** A Drizzle query that is built, not run: `batch` sends it. */
+export interface Query<Rows = unknown> extends PromiseLike<Rows> {
+  toSQL(): { sql: string; params: unknown[] };
+}
+
+/** The rows that a query gives, as Drizzle types them. */
+export type RowsOf<Q> =
+  Q extends PromiseLike<infer Rows> ? (Rows extends readonly (infer Row)[] ? Row[] : never[]) : never;
+
+/** `rejected`: D1 answered with an error. `unanswered`: it did not answer, so what was sent may have been committed. */
+export type DatabaseFailure = 'rejected' | 'unanswered';
+
+export interface Database {
+  readonly build: ReturnType<typeof drizzle<typeof schema>>;
+  /**
+   * Sends queries as one atomic D1 batch and returns the rows of each.
+   *
+   * Drizzle builds and the binding sends, since Drizzle's own batch loses `meta` and puts bound values into its errors.
+   * Gives up after `signal`; D1 may still commit then.
+   */
+  batch<const Q extends readonly Query[]>(
+    context: { readonly trace: Trace },
+    queries: Q,
+    signal: AbortSignal,
+  ): Promise<Result<{ [K in keyof Q]: RowsOf<Q[K]> }, DatabaseFailure>>;
+  /** Bytes of the database after the last answer that said so; null before any. */
+  sizeBytes(): number | null;
+}
+
+export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'log'>): Database {
+  let sizeBytes: number | null = null;
+
+  const batch: Database['batch'] = async (context, queries, signal) => {
+    const startedAt = runtime.now();
+    context.trace.d1Trips += 1;
+    try {
+      const statements = queries.map((query) => {
+        const { sql, params } = query.toSQL();
+        return d1.prepare(sql).bind(...params);
+      });
+      const results = await Promise.race([d1.batch(statements), rejectOnAbort(signal)]);
+      sizeBytes = results.at(-1)?.meta.size_after ?? sizeBytes;
+      // D1 returns the rows of each statement in order; their shape is the one that Drizzle typed.
+      return ok(results.map((result) => result.results) as never);
+    } catch (error) {
+      const failure: DatabaseFailure = signal.aborted ? 'unanswered' : 'rejected';
+      // D1's own message names tables and triggers, never a bound value.
+      runtime.log({ level: 'error', event: 'd1_failed', failure, message: messageOf(error) });
+      return err(failure);
+    } finally {
+      context.trace.d1Ms += runtime.now() - startedAt;
+    }
+  };
+
+  return { build: drizzle(d1, { schema }), batch, sizeBytes: () => sizeBytes };
+}
+
+/** Whoever hears `unanswered` or `rejected` must assume either: an error can follow a commit. */
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const abort = () => reject(new Error('D1 did not answer in time'));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message.slice(0, 200) : 'unknown');

@@ -1,0 +1,77 @@
+import { sql } from 'drizzle-orm';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+// Property names are the column names, so that a row as D1 returns it is a row as Drizzle types it. Times are
+// milliseconds since the epoch.
+
+/**
+ * The trail. Append-only by the triggers of `drizzle/0001_append_only.sql`: a row is inserted final, or `attempted` and
+ * then settled once. `detail` is what was asked for and never changes; `outcome` is what settling adds to it.
+ */
+export const auditEvents = sqliteTable(
+  'audit_events',
+  {
+    /** Commit order, dense from 1: a gap would show a deleted row. Given by D1, never by us. */
+    seq: integer().primaryKey(),
+    id: text().notNull(),
+    occurred_at: integer().notNull(),
+    settled_at: integer(),
+    action: text().notNull(),
+    status: text().notNull(),
+    actor_type: text().notNull(),
+    actor_issuer: text(),
+    actor_subject: text(),
+    actor_label: text(),
+    workspace_uuid: text(),
+    token_id: text(),
+    token_name: text(),
+    request_id: text(),
+    ip: text(),
+    user_agent: text(),
+    upstream_status: integer(),
+    error_code: text(),
+    detail: text().notNull(),
+    outcome: text(),
+    /** The random suffix of the token's upstream name, on creates alone. */
+    marker: text(),
+  },
+  (table) => [
+    uniqueIndex('audit_events_id').on(table.id),
+    // Reconciliation recognises a create by nothing else.
+    index('audit_events_marker')
+      .on(table.marker)
+      .where(sql`${table.marker} is not null`),
+    // Nearly always empty: the cron and /readyz read no more than what is open.
+    index('audit_events_open')
+      .on(table.occurred_at)
+      .where(sql`${table.status} = 'attempted'`),
+  ],
+);
+
+/** The inventory: which tokens exist, and who owns them. PipeOps has no owner. */
+export const tokens = sqliteTable(
+  'tokens',
+  {
+    workspace_uuid: text().notNull(),
+    token_id: text().notNull(),
+    owner_issuer: text(),
+    owner_subject: text(),
+    marker: text(),
+    /** The audit event of its create. */
+    create_event_id: text(),
+    created_at: integer().notNull(),
+    expires_at: integer(),
+    revoked_at: integer(),
+  },
+  (table) => [primaryKey({ columns: [table.workspace_uuid, table.token_id] })],
+);
+
+/** The last good key set of each issuer, for outages of its JWKS endpoint. */
+export const jwksCache = sqliteTable('jwks_cache', {
+  issuer: text().primaryKey(),
+  jwks: text().notNull(),
+  fetched_at: integer().notNull(),
+});
+
+export type AuditEventRow = typeof auditEvents.$inferSelect;
+export type TokenRow = typeof tokens.$inferSelect;

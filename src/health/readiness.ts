@@ -1,0 +1,33 @@
+import { READY_PROBE_INTERVAL_MS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
+import { newTrace } from '../request-context.ts';
+import type { Runtime } from '../runtime.ts';
+import { readOpenAttempts } from './open-attempts.ts';
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Names of what is not ready. */
+  readonly notReady: readonly string[];
+  /** Attempts whose outcome is not known yet; null if D1 does not say. */
+  readonly openAttempts: number | null;
+}
+
+/**
+ * Tells whether the service can do its work. Anyone may ask, so D1 is asked at most once in READY_PROBE_INTERVAL_MS
+ * and PipeOps never.
+ */
+export function createReadiness(database: Database, runtime: Runtime): () => Promise<Readiness> {
+  let latest: { readonly atMs: number; readonly answer: Promise<Readiness> } | null = null;
+
+  const probe = async (): Promise<Readiness> => {
+    const open = await readOpenAttempts(database, runtime, { trace: newTrace() });
+    return open.ok
+      ? { ready: true, notReady: [], openAttempts: open.value.count }
+      : { ready: false, notReady: ['d1'], openAttempts: null };
+  };
+  return async () => {
+    const nowMs = runtime.now();
+    if (latest === null || nowMs - latest.atMs >= READY_PROBE_INTERVAL_MS) latest = { atMs: nowMs, answer: probe() };
+    return await latest.answer;
+  };
+}

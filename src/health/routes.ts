@@ -1,0 +1,89 @@
+import type { Hono } from 'hono';
+import { decodeJwt } from 'jose';
+import type { Recorder } from '../audit/recorder.ts';
+import type { Database } from '../db/database.ts';
+import type { AppEnv } from '../http/app-env.ts';
+import { authorise } from '../http/authorise.ts';
+import { failure, success } from '../http/envelope.ts';
+import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import type { Runtime } from '../runtime.ts';
+import { readOpenAttempts } from './open-attempts.ts';
+import { createReadiness } from './readiness.ts';
+
+export interface HealthDependencies {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly runtime: Runtime;
+  /** PipeOps admin credentials, in the order they are tried: for their expiry alone. */
+  readonly credentials: readonly string[];
+}
+
+/** For load balancers and alerts: nothing about any caller, no protection, no call to PipeOps. */
+export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthDependencies): void {
+  const readiness = createReadiness(database, runtime);
+
+  app.get('/healthz', (c) => success(c, 'The process runs.', { healthy: true }));
+  app.get('/readyz', async (c) => {
+    const { ready, notReady, openAttempts } = await readiness();
+    c.header('Cache-Control', 'no-store');
+    return c.json(
+      {
+        success: ready,
+        message: ready ? 'Ready.' : `Not ready: ${notReady.join(', ')}.`,
+        data: { ready, not_ready: notReady, open_attempts: openAttempts },
+      },
+      ready ? 200 : 503,
+    );
+  });
+  app.all('/healthz', methodNotAllowed('GET'));
+  app.all('/readyz', methodNotAllowed('GET'));
+}
+
+/** What a caller may do, for itself; and how the service is, for those who may read the trail. */
+export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
+  const { database, recorder, runtime, credentials } = health;
+
+  app.get('/api/v1/whoami', (c) => {
+    const { issuer, subject, label, actorType, roles } = c.get('caller');
+    return success(c, 'You are known here.', {
+      issuer,
+      subject,
+      label,
+      actor_type: actorType,
+      roles: roles.map(({ name, permissions, tokens, workspaces, scopes, maxTtlSeconds }) => ({
+        name,
+        permissions,
+        tokens,
+        workspaces,
+        scopes,
+        max_ttl_seconds: maxTtlSeconds,
+      })),
+    });
+  });
+
+  app.get('/api/v1/status', authorise(recorder, 'audit:read', 'audit.query'), async (c) => {
+    const open = await readOpenAttempts(database, runtime, c.get('context'));
+    if (!open.ok) return failure(c, { kind: 'audit_unavailable' });
+    return success(c, 'Status of this service.', {
+      open_attempts: {
+        count: open.value.count,
+        oldest_at: open.value.oldestMs === null ? null : new Date(open.value.oldestMs).toISOString(),
+      },
+      credentials: credentials.map((credential) => ({ expires_at: expiryOf(credential) })),
+      d1_bytes: database.sizeBytes(),
+    });
+  });
+
+  app.all('/api/v1/whoami', methodNotAllowed('GET'));
+  app.all('/api/v1/status', methodNotAllowed('GET'));
+}
+
+/** When a PipeOps session JWT says that it ends; null if it does not say. */
+function expiryOf(credential: string): string | null {
+  try {
+    const { exp } = decodeJwt(credential);
+    return exp === undefined ? null : new Date(exp * 1000).toISOString();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,37 @@
+import { createMiddleware } from 'hono/factory';
+import { actorOf } from '../audit/actor.ts';
+import { failureOutcome } from '../audit/outcomes.ts';
+import type { Recorder } from '../audit/recorder.ts';
+import { containsSecret } from '../audit/redaction.ts';
+import { isTokenId } from '../pipeops/ids.ts';
+import { hasPermission } from '../policy/decide.ts';
+import type { AuditAction, Permission } from '../vocabulary.ts';
+import type { AppEnv } from './app-env.ts';
+import { failure } from './envelope.ts';
+
+/**
+ * Turns away callers none of whose roles has the permission at all, before anything of their request is read. The
+ * denial is in the trail before they hear of it.
+ *
+ * @example app.post('/tokens', authorise(recorder, 'tokens:create', 'service_account_token.create'), handler)
+ */
+export const authorise = (recorder: Recorder, permission: Permission, action: AuditAction) =>
+  createMiddleware<AppEnv>(async function authoriseMiddleware(c, next) {
+    const caller = c.get('caller');
+    if (hasPermission(caller, permission)) return await next();
+    const denial = { kind: 'forbidden', reason: 'permission', permission } as const;
+    const subject = {
+      action,
+      actor: actorOf(caller),
+      workspaceUuid: idOrNull(c.req.query('workspace_uuid')),
+      tokenId: idOrNull(c.req.param('id')),
+      tokenName: null,
+      detail: {},
+    };
+    const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
+    return failure(c, recorded.ok ? denial : recorded.error);
+  });
+
+/** Nothing of a denied request was validated yet, so only what can be an id is kept. */
+const idOrNull = (text: string | undefined): string | null =>
+  text !== undefined && isTokenId(text) && !containsSecret(text) ? text : null;

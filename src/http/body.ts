@@ -1,0 +1,70 @@
+import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
+import type { RequestFailure } from '../failures.ts';
+import { err, ok, type Result } from '../result.ts';
+import { isJson } from './media-type.ts';
+
+const INVALID_JSON = err({ kind: 'invalid_json' } as const);
+const TOO_LARGE = err({ kind: 'body_too_large' } as const);
+
+/**
+ * Reads a request's body as one JSON object.
+ *
+ * Fails with `unsupported_media_type` for anything but plain `application/json` in UTF-8, `body_too_large` beyond
+ * `REQUEST_BODY_MAX_BYTES`, and `invalid_json` for an empty or broken body, bytes that are not UTF-8, JSON that is not
+ * an object, and nesting beyond `REQUEST_JSON_MAX_DEPTH`.
+ *
+ * A key such as `__proto__` is an own property of the result, like any other key.
+ */
+export async function readJsonBody(request: Request): Promise<Result<Record<string, unknown>, RequestFailure>> {
+  if (!isJson(request.headers)) return err({ kind: 'unsupported_media_type' });
+  // Only spares the reading: the header is the sender's word, so the bytes are counted as well.
+  if (Number(request.headers.get('Content-Length')) > REQUEST_BODY_MAX_BYTES) return TOO_LARGE;
+  if (request.body === null) return INVALID_JSON;
+
+  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
+  let chunks: readonly Uint8Array[] | null;
+  try {
+    chunks = await collect(reader);
+  } catch {
+    // The sender broke off: what came is not whole.
+    return INVALID_JSON;
+  }
+  if (chunks === null) {
+    reader.cancel().catch(() => {});
+    return TOO_LARGE;
+  }
+  try {
+    const value: unknown = JSON.parse(decode(chunks));
+    return isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value) ? ok(value) : INVALID_JSON;
+  } catch {
+    return INVALID_JSON;
+  }
+}
+
+/** All bytes; null once there are more than a body may have. */
+async function collect(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<readonly Uint8Array[] | null> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return chunks;
+    sizeBytes += value.byteLength;
+    if (sizeBytes > REQUEST_BODY_MAX_BYTES) return null;
+    chunks.push(value);
+  }
+}
+
+/** Throws on bytes that are not UTF-8: replacing them would store what nobody sent. */
+function decode(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join('') + decoder.decode();
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Goes no deeper than `levels`, so the depth of what was sent costs no stack. */
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
+}

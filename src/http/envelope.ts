@@ -1,0 +1,37 @@
+import type { Context } from 'hono';
+import type { Failure } from '../failures.ts';
+import { toWireError } from '../wire-errors.ts';
+import type { AppEnv } from './app-env.ts';
+
+/** A success in PipeOps' envelope. */
+export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 = 200): Response {
+  return c.json({ success: true, message, data }, status);
+}
+
+/** A page of a list: `next_cursor` is null on the last one. */
+export function page(c: Context<AppEnv>, message: string, data: unknown, nextCursor: string | null): Response {
+  return c.json({ success: true, message, data, pagination: { next_cursor: nextCursor } });
+}
+
+/**
+ * A failure in PipeOps' envelope. `status: "error"` is a string, since PipeOps' own clients read no other type there.
+ * The event id is also a header: those clients drop the body of a 5xx.
+ */
+export function failure(c: Context<AppEnv>, cause: Failure): Response {
+  const context = c.get('context');
+  const { status, code, message, errors, headers } = toWireError(cause);
+  context.trace.reason = 'reason' in cause ? `${cause.kind}:${cause.reason}` : cause.kind;
+  return c.json(
+    {
+      success: false,
+      status: 'error',
+      message,
+      code,
+      request_id: context.requestId,
+      ...(context.trace.eventId !== null && { event_id: context.trace.eventId }),
+      ...(errors !== undefined && { errors }),
+    },
+    status,
+    headers === undefined ? {} : { ...headers },
+  );
+}

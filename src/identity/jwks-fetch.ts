@@ -1,0 +1,87 @@
+import type { IssuerPolicy } from './issuer-policy.ts';
+import type { Runtime } from '../runtime.ts';
+import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
+import { err, ok, type Result } from '../result.ts';
+import { type KeySet, readKeySet } from './key-set.ts';
+import { within } from './deadline.ts';
+import { isObject, parseJson } from './json.ts';
+
+/** Why an issuer's keys could not be read: for the log. */
+export type JwksProblem =
+  | 'timeout'
+  | 'unreachable'
+  | 'redirected'
+  | 'status'
+  | 'too_large'
+  | 'not_json'
+  | 'discovery_mismatch'
+  | 'jwks_uri_insecure'
+  | 'no_usable_key';
+
+type Network = Pick<Runtime, 'fetch' | 'timeout'>;
+
+/** Reads an issuer's keys over the network, discovery included, in JWKS_TIMEOUT_MS altogether. */
+export async function fetchKeySet(policy: IssuerPolicy, network: Network): Promise<Result<KeySet, JwksProblem>> {
+  const signal = network.timeout(JWKS_TIMEOUT_MS);
+  const outcome = await within(read(policy, network, signal), signal);
+  if (outcome.ok) return outcome.value;
+  return err(outcome.error === 'timeout' ? 'timeout' : 'unreachable');
+}
+
+async function read(policy: IssuerPolicy, network: Network, signal: AbortSignal): Promise<Result<KeySet, JwksProblem>> {
+  const { keys, issuer } = policy;
+  const uri = keys.kind === 'uri' ? ok(keys.jwksUri) : await discover(issuer, network, signal);
+  if (!uri.ok) return uri;
+  const document = await fetchJson(uri.value, network, signal);
+  if (!document.ok) return document;
+  const set = await readKeySet(document.value);
+  return set === null ? err('no_usable_key') : ok(set);
+}
+
+/** OIDC Discovery 1.0 §4. The document must name the very issuer (§4.3), or one could speak for another. */
+async function discover(issuer: string, network: Network, signal: AbortSignal): Promise<Result<string, JwksProblem>> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const document = await fetchJson(url, network, signal);
+  if (!document.ok) return document;
+  if (!isObject(document.value) || document.value['issuer'] !== issuer) return err('discovery_mismatch');
+  const jwksUri = document.value['jwks_uri'];
+  if (typeof jwksUri !== 'string' || !isSecure(jwksUri, issuer)) return err('jwks_uri_insecure');
+  return ok(jwksUri);
+}
+
+/** https; or plain http on this machine, for an issuer that is itself one. */
+function isSecure(jwksUri: string, issuer: string): boolean {
+  const url = URL.parse(jwksUri);
+  if (url === null) return false;
+  return url.protocol === 'https:' || (isHttpLoopback(url) && isHttpLoopback(URL.parse(issuer)));
+}
+
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+const isHttpLoopback = (url: URL | null): boolean => url?.protocol === 'http:' && LOOPBACK_HOSTS.includes(url.hostname);
+
+async function fetchJson(url: string, network: Network, signal: AbortSignal): Promise<Result<unknown, JwksProblem>> {
+  const response = await network.fetch(url, { headers: { Accept: 'application/json' }, redirect: 'manual', signal });
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    // Followed, it would let whoever answers choose another host's keys.
+    return err(response.status >= 300 && response.status < 400 ? 'redirected' : 'status');
+  }
+  const text = await readText(response);
+  if (text === null) return err('too_large');
+  const document = parseJson(text);
+  return document === undefined ? err('not_json') : ok(document);
+}
+
+/** Counts while it reads, because `Content-Length` is only a claim. Null: over JWKS_MAX_BYTES. */
+async function readText(response: Response): Promise<string | null> {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let text = '';
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    // Leaving the loop cancels the body.
+    if (bytes > JWKS_MAX_BYTES) return null;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

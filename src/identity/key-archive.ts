@@ -1,0 +1,50 @@
+import type { DatedKeySet } from './remote-keys.ts';
+import type { KeySourceDependencies } from './key-source.ts';
+import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
+import { readKeySet } from './key-set.ts';
+import { parseJson } from './json.ts';
+import { within } from './deadline.ts';
+
+/** One issuer's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */
+export interface KeyArchive {
+  /** Null: none kept, none readable, or D1 did not answer within D1_TIMEOUT_MS. */
+  find(): Promise<DatedKeySet | null>;
+  /** Writes only what is news: another set than the last written, or the same after JWKS_STORE_INTERVAL_MS. */
+  keep(keys: DatedKeySet): Promise<void>;
+}
+
+export function createKeyArchive(
+  name: string,
+  { store, runtime }: Pick<KeySourceDependencies, 'store' | 'runtime'>,
+): KeyArchive {
+  let kept: DatedKeySet | null = null;
+
+  return {
+    find: async () => {
+      const found = await bounded('read', async () => await store.read(name));
+      if (found === undefined || found === null) return null;
+      const set = await readKeySet(parseJson(found.jwks));
+      // Another isolate's clock may run ahead; a date to come would never grow old.
+      return set === null ? null : { set, fetchedAtMs: Math.min(found.fetchedAtMs, runtime.now()) };
+    },
+
+    keep: async (keys) => {
+      const { jwks } = keys.set;
+      const { fetchedAtMs } = keys;
+      if (kept?.set.jwks === jwks && fetchedAtMs - kept.fetchedAtMs < JWKS_STORE_INTERVAL_MS) return;
+      const written = await bounded('write', async () => {
+        await store.write(name, { jwks, fetchedAtMs });
+        return keys;
+      });
+      kept = written ?? kept;
+    },
+  };
+
+  /** Undefined: it failed, or took longer than D1_TIMEOUT_MS. */
+  async function bounded<T>(operation: 'read' | 'write', call: () => Promise<T>): Promise<T | undefined> {
+    const outcome = await within(call(), runtime.timeout(D1_TIMEOUT_MS));
+    if (outcome.ok) return outcome.value;
+    runtime.log({ level: 'warn', event: 'jwks_store_failed', operation, reason: outcome.error });
+    return undefined;
+  }
+}

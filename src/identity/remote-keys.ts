@@ -1,0 +1,104 @@
+import type { LocalJWKSet } from 'jose';
+import type { IssuerPolicy } from './issuer-policy.ts';
+import type { KeySourceDependencies } from './key-source.ts';
+import {
+  D1_TIMEOUT_MS,
+  JWKS_COOLDOWN_MS,
+  JWKS_MAX_AGE_MS,
+  JWKS_STALE_MAX_MS,
+  JWKS_TIMEOUT_MS,
+} from '../config/limits.ts';
+import { err, ok, type Result } from '../result.ts';
+import { fetchKeySet } from './jwks-fetch.ts';
+import { createKeyArchive } from './key-archive.ts';
+import type { KeySet } from './key-set.ts';
+import { within } from './deadline.ts';
+
+/** The keys of one issuer that are read over the network. See KeySource. */
+export interface RemoteKeys {
+  current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
+  newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
+}
+
+/** A key set, and when its issuer gave it. */
+export interface DatedKeySet {
+  readonly set: KeySet;
+  readonly fetchedAtMs: number;
+}
+
+/** The longest that one read takes. After it a read is dead: the request that began it was cancelled. */
+const READ_MAX_MS = JWKS_TIMEOUT_MS + D1_TIMEOUT_MS;
+
+export function createRemoteKeys(policy: IssuerPolicy, name: string, dependencies: KeySourceDependencies): RemoteKeys {
+  const { runtime, background } = dependencies;
+  const archive = createKeyArchive(name, dependencies);
+
+  let lastGood: DatedKeySet | null = null;
+  let lastReadFailed = false;
+  let lastReadAtMs = -Infinity;
+  let reading: Promise<void> | null = null;
+
+  return {
+    current: async () => {
+      const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
+      if (held !== null) return ok(held);
+      const standIn = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+      // During an outage one request a minute waits for the issuer; the others do not.
+      if (standIn !== null && readUnderWay() !== null && lastReadFailed) return ok(standIn);
+      await readAgain();
+      const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+      return keys === null ? err('unavailable') : ok(keys);
+    },
+
+    newerThan: async (seen) => {
+      if (lastGood?.set.keys === seen) await readAgain();
+      const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+      if (keys !== null && keys !== seen) return ok(keys);
+      return lastReadFailed ? err('unavailable') : ok(null);
+    },
+  };
+
+  function lastGoodYoungerThan(maxAgeMs: number): LocalJWKSet | null {
+    return lastGood !== null && runtime.now() - lastGood.fetchedAtMs < maxAgeMs ? lastGood.set.keys : null;
+  }
+
+  /** Joins the read under way, or begins one if the last began long enough ago, be it that it failed. */
+  async function readAgain(): Promise<void> {
+    const nowMs = runtime.now();
+    let joined = readUnderWay();
+    if (joined === null) {
+      if (nowMs - lastReadAtMs < JWKS_COOLDOWN_MS) return;
+      lastReadAtMs = nowMs;
+      joined = reading = read(nowMs);
+      background(reading);
+    }
+    // A deadline of its own: the read may belong to another request, and die with it.
+    const outcome = await within(joined, runtime.timeout(READ_MAX_MS));
+    if (!outcome.ok) lastReadFailed = true;
+  }
+
+  /** A read that outlived its deadline is dead: it counts as failed, and nobody waits for it any more. */
+  function readUnderWay(): Promise<void> | null {
+    if (reading !== null && runtime.now() - lastReadAtMs >= READ_MAX_MS) {
+      reading = null;
+      lastReadFailed = true;
+    }
+    return reading;
+  }
+
+  async function read(startedAtMs: number): Promise<void> {
+    const fetched = await fetchKeySet(policy, runtime);
+    lastReadFailed = !fetched.ok;
+    if (fetched.ok) {
+      // The same keys stay the same object: nothing is imported twice.
+      const set = lastGood?.set.jwks === fetched.value.jwks ? lastGood.set : fetched.value;
+      lastGood = { set, fetchedAtMs: startedAtMs };
+      reading = null;
+      background(archive.keep(lastGood));
+      return;
+    }
+    runtime.log({ level: 'warn', event: 'jwks_read_failed', issuer: policy.issuer, reason: fetched.error });
+    if (lastGoodYoungerThan(JWKS_STALE_MAX_MS) === null) lastGood = await archive.find();
+    reading = null;
+  }
+}

@@ -1,0 +1,96 @@
+import type { UpstreamFailure } from '../failures.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { Runtime } from '../runtime.ts';
+import { discardBody, readJson } from './body.ts';
+import { createBody, updateBody } from './commands.ts';
+import { exchange, type UpstreamRequest } from './exchange.ts';
+import { failureOf, isCredentialRefusal } from './refusals.ts';
+import type { Call, PipeOps, Upstream } from './types.ts';
+import { tokenUrls } from './urls.ts';
+import { isAcknowledgement, readList, readMinted, readToken } from './wire.ts';
+
+export interface PipeOpsOptions {
+  /** Origin, and a base path where there is one. */
+  readonly apiUrl: string;
+  /** The admin credential and, during a rotation, the next one. */
+  readonly credentials: readonly string[];
+  readonly runtime: Pick<Runtime, 'fetch' | 'now'>;
+}
+
+/** What a header value can carry unchanged. */
+const CREDENTIAL = /^[\x21-\x7e]+$/;
+
+/**
+ * The client of PipeOps' token API. Every request is sent once, except that a refused credential gives way to the next:
+ * a request refused for its credential had no effect. PipeOps has no idempotency key, so nothing else is repeated.
+ *
+ * Throws on a URL or credential that cannot be used, and its methods on an id that is not of an id's shape: those are
+ * checked before.
+ */
+export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions): PipeOps => {
+  const urls = tokenUrls(apiUrl);
+  if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
+    throw new TypeError('No PipeOps credential that a header can carry.');
+  }
+  // The one that worked last goes first, so a rotation does not cost every request a refusal.
+  let order = credentials;
+
+  const send = async (request: UpstreamRequest, call: Call): Promise<Result<Response, UpstreamFailure>> => {
+    let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
+    for (const credential of order) {
+      const answered = await exchange(runtime.fetch, request, credential, call);
+      if (!answered.ok) return answered;
+      const response = answered.value;
+      if (!isCredentialRefusal(response.status)) {
+        if (response.ok) order = [credential, ...credentials.filter((other) => other !== credential)];
+        return answered;
+      }
+      discardBody(response);
+      refusal = { kind: 'upstream_credential_rejected', status: response.status };
+      // A refusal is known to have changed nothing. A second request without time for its answer would not be.
+      if (call.signal.aborted) break;
+    }
+    return err(refusal);
+  };
+
+  /** `read` gets the JSON of a 2xx, or undefined for a 204, and gives null where that is no valid answer. */
+  const perform = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
+    const answered = await send(request, call);
+    if (!answered.ok) return answered;
+    const response = answered.value;
+    const { status } = response;
+    if (!response.ok) return err(await failureOf(response, call.signal, runtime.now()));
+    const body = status === 204 ? ok(undefined) : await readJson(response, call.signal);
+    if (!body.ok) return body;
+    const data = read(body.value);
+    return data === null ? err({ kind: 'upstream_invalid_response', status }) : ok({ status, data });
+  };
+
+  return {
+    create: async (command, call) =>
+      await perform(
+        { method: 'POST', url: urls.collection(command.workspaceUuid), body: createBody(command) },
+        call,
+        (body) => readMinted(body, command.name),
+      ),
+
+    list: async (workspaceUuid, call) =>
+      await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, readList),
+
+    get: async (ref, call) =>
+      await perform({ method: 'GET', url: urls.token(ref) }, call, (body) => readToken(body, ref.tokenId)),
+
+    update: async (ref, command, call) =>
+      await perform({ method: 'PATCH', url: urls.token(ref), body: updateBody(command) }, call, (body) =>
+        readToken(body, ref.tokenId),
+      ),
+
+    revoke: async (ref, call) => {
+      const answered = await perform({ method: 'DELETE', url: urls.token(ref) }, call, (body) =>
+        body === undefined || isAcknowledgement(body) ? ('revoked' as const) : null,
+      );
+      if (answered.ok || answered.error.kind !== 'upstream_not_found') return answered;
+      return ok({ status: answered.error.status, data: 'already_gone' as const });
+    },
+  };
+};

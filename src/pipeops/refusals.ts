@@ -1,0 +1,54 @@
+import type { UpstreamFailure } from '../failures.ts';
+import { discardBody, readJson } from './body.ts';
+import { isFields } from './fields.ts';
+import { retryAfterSeconds } from './retry-after.ts';
+
+/** Names that PipeOps may complain about, and what our callers know them as. */
+const FIELD_NAMES: ReadonlyMap<string, string> = new Map([
+  ['name', 'name'],
+  ['description', 'description'],
+  ['metadata', 'description'],
+  ['metadata.description', 'description'],
+  ['scopes', 'scopes'],
+  ['permissions', 'scopes'],
+  ['expires_at', 'expires_at'],
+  ['is_active', 'is_active'],
+  ['preset', 'preset'],
+  ['workspace_uuid', 'workspace_uuid'],
+]);
+
+const complainedFields = (body: unknown): readonly string[] => {
+  const errors = isFields(body) ? body['errors'] : null;
+  if (!isFields(errors)) return [];
+  const names = Object.keys(errors).flatMap((key) => FIELD_NAMES.get(key) ?? []);
+  return [...new Set(names)];
+};
+
+/** PipeOps' two ways to refuse the credential: 419 says that the admin's session has ended. */
+export const isCredentialRefusal = (status: number): boolean => status === 401 || status === 419;
+
+/**
+ * What an answer that is not a 2xx means. Of its body only the names of fields that we sent are used, and only where a
+ * field can be at fault; its words go nowhere.
+ */
+export const failureOf = async (response: Response, signal: AbortSignal, nowMs: number): Promise<UpstreamFailure> => {
+  const { status } = response;
+  const isRejection =
+    status >= 400 && status < 500 && ![403, 404, 408, 429].includes(status) && !isCredentialRefusal(status);
+  if (isRejection) {
+    // The status alone says that nothing was done, so an unreadable body costs only the names.
+    const body = await readJson(response, signal);
+    return { kind: 'upstream_rejected', status, fields: body.ok ? complainedFields(body.value) : [] };
+  }
+  discardBody(response);
+  if (isCredentialRefusal(status)) return { kind: 'upstream_credential_rejected', status };
+  if (status === 403) return { kind: 'upstream_forbidden', status };
+  if (status === 404) return { kind: 'upstream_not_found', status };
+  if (status === 408 || status >= 500) return { kind: 'upstream_error', status };
+  if (status === 429) {
+    const seconds = retryAfterSeconds(response.headers.get('Retry-After'), nowMs);
+    return { kind: 'upstream_rate_limited', status, retryAfterSeconds: seconds };
+  }
+  // A redirect would carry the credential elsewhere; it is no answer.
+  return { kind: 'upstream_invalid_response', status };
+};

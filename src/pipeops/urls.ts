@@ -1,0 +1,45 @@
+import { isTokenId, isWorkspaceUuid } from './ids.ts';
+import type { TokenRef } from './types.ts';
+
+const TOKENS_PATH = '/api/v1/service-account-tokens';
+
+export interface TokenUrls {
+  /** The tokens of a workspace. */
+  collection(workspaceUuid: string): string;
+  /** One token. */
+  token(ref: TokenRef): string;
+}
+
+/**
+ * The only place where an upstream URL is made. `apiUrl` may have a base path.
+ *
+ * Throws, without naming the value, on an id that is not of an id's shape or on a finished URL that is not exactly what
+ * was put in: callers check ids first, so that is a bug, and nothing has been sent.
+ */
+export const tokenUrls = (apiUrl: string): TokenUrls => {
+  const base = new URL(apiUrl);
+  if (base.username || base.password || base.search || base.hash) {
+    throw new TypeError('The PipeOps URL has parts beyond origin and path.');
+  }
+  const basePath = base.pathname.replace(/\/+$/, '');
+
+  const build = (workspaceUuid: string, idPath: string): string => {
+    if (!isWorkspaceUuid(workspaceUuid)) throw new TypeError('Not a workspace UUID.');
+    const path = `${basePath}${TOKENS_PATH}${idPath}`;
+    // PipeOps' controller wants the workspace in the query of every route.
+    const search = `?workspace_uuid=${workspaceUuid}`;
+    const url = new URL(`${base.origin}${path}${search}`);
+    if (url.origin !== base.origin || url.pathname !== path || url.search !== search || url.hash) {
+      throw new TypeError('The upstream URL is not what was put in.');
+    }
+    return url.href;
+  };
+
+  return {
+    collection: (workspaceUuid) => build(workspaceUuid, ''),
+    token: ({ workspaceUuid, tokenId }) => {
+      if (!isTokenId(tokenId)) throw new TypeError('Not a token id.');
+      return build(workspaceUuid, `/${tokenId}`);
+    },
+  };
+};

@@ -1,0 +1,75 @@
+import type { DenialReason, PolicyFailure } from '../failures.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { Permission } from '../vocabulary.ts';
+import { mintedUnder, resultObstacle } from './ceiling.ts';
+import { furthest } from './denial.ts';
+import { auditObstacle, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
+import type { Caller, Decision, DecisionContext, Grant, KnownToken, PolicyRequest, Role } from './types.ts';
+
+export { hasPermission, maySee, visibleTokens } from './reach.ts';
+
+const NOTHING_MINTED = { scopes: null, expiresAtMs: null } as const;
+
+/** The permission that each operation needs. */
+const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> = {
+  create: 'tokens:create',
+  list: 'tokens:read',
+  get: 'tokens:read',
+  update: 'tokens:update',
+  revoke: 'tokens:revoke',
+  audit: 'audit:read',
+};
+
+type TokenRequest = Extract<PolicyRequest, { token: KnownToken | null }>;
+type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
+type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
+/** What one role, alone, says to the whole of a request. */
+type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
+
+/**
+ * Decides whether a caller may do what it asks. One role must allow the whole of the request; the grants of two never
+ * combine. Where several allow it, the first in file order decides.
+ *
+ * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read;
+ * `forbidden`, with the reason of the role that came closest.
+ */
+export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
+  const permission = PERMISSION_FOR[request.operation];
+  const missing = permissionFailure(caller, permission);
+  if (missing !== null) return { allowed: false, failure: missing };
+  const sighted = inSight(caller, request);
+  if (!sighted.ok) return { allowed: false, failure: sighted.error };
+
+  const reasons: DenialReason[] = [];
+  for (const role of caller.roles) {
+    const verdict = judge(role, caller, sighted.value, context);
+    if (verdict.ok) return { allowed: true, grant: { role: role.name, ...verdict.value } };
+    reasons.push(verdict.error);
+  }
+  return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission } };
+}
+
+/** A token out of the caller's sight is the same to it as one that does not exist. */
+function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest, PolicyFailure> {
+  if (!('token' in request)) return ok(request);
+  const { token, workspaceUuid } = request;
+  if (token?.workspaceUuid !== workspaceUuid) return err({ kind: 'token_not_found', reason: 'unknown' });
+  return maySee(caller, token) ? ok({ ...request, token }) : err({ kind: 'token_not_found', reason: 'not_readable' });
+}
+
+function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): Verdict {
+  const permission = PERMISSION_FOR[request.operation];
+  if (request.operation === 'audit') return unless(auditObstacle(role));
+  if (request.operation === 'list') return unless(workspaceObstacle(role, permission, request.workspaceUuid));
+  if (request.operation === 'create') {
+    const obstacle = workspaceObstacle(role, permission, request.workspaceUuid);
+    return obstacle === null ? mintedUnder(role, request, context) : err(obstacle);
+  }
+  const obstacle = tokenObstacle(role, permission, caller, request.token);
+  if (obstacle !== null || request.operation !== 'update' || request.resulting === null) return unless(obstacle);
+  return unless(resultObstacle(role, request.resulting, context.nowMs));
+}
+
+function unless(obstacle: DenialReason | null): Verdict {
+  return obstacle === null ? ok(NOTHING_MINTED) : err(obstacle);
+}

@@ -1,0 +1,71 @@
+import type { DenialReason, PolicyFailure } from '../failures.ts';
+import type { Permission } from '../vocabulary.ts';
+import { furthest } from './denial.ts';
+import type { Caller, KnownToken, Role } from './types.ts';
+
+/** Why a role does not allow something, or null if it does not stand in the way. */
+type Obstacle = DenialReason | null;
+
+function lacks(role: Role, permission: Permission): 'permission' | null {
+  return role.permissions.includes(permission) ? null : 'permission';
+}
+
+/** Whether the role holds a permission in a workspace. */
+export function workspaceObstacle(role: Role, permission: Permission, workspaceUuid: string): Obstacle {
+  const confined = !role.workspaces.includes('*') && !role.workspaces.includes(workspaceUuid);
+  return lacks(role, permission) ?? (confined ? 'workspace' : null);
+}
+
+/**
+ * Whether the role holds a permission over a token. A token that nobody here created belongs to nobody: only a role over
+ * any token reaches it.
+ */
+export function tokenObstacle(role: Role, permission: Permission, caller: Caller, token: KnownToken): Obstacle {
+  const isOwner = token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject;
+  const ownership = role.tokens === 'any' || isOwner ? null : 'ownership';
+  return workspaceObstacle(role, permission, token.workspaceUuid) ?? ownership;
+}
+
+/** The trail tells of every workspace and every owner, so only a role over all of them may read it. */
+export function auditObstacle(role: Role): Obstacle {
+  if (!role.permissions.includes('audit:read')) return 'permission';
+  if (!role.workspaces.includes('*')) return 'workspace';
+  return role.tokens === 'any' ? null : 'ownership';
+}
+
+/**
+ * Why no role of the caller holds a permission at all; null if one does.
+ *
+ * Failures: `no_role`; `forbidden`, for `audit:read` also with the reason why a role that lists it does not count.
+ */
+export function permissionFailure(caller: Caller, permission: Permission): PolicyFailure | null {
+  if (caller.roles.length === 0) return { kind: 'no_role' };
+  const obstacles = caller.roles.map((role) =>
+    permission === 'audit:read' ? auditObstacle(role) : lacks(role, permission),
+  );
+  const reasons = obstacles.filter((obstacle) => obstacle !== null);
+  if (reasons.length < obstacles.length) return null;
+  return { kind: 'forbidden', reason: furthest(reasons), permission };
+}
+
+/**
+ * Whether any role of the caller holds a permission at all: what can be said before anything is read. True means that
+ * the request may go on to its decision, not that it is allowed.
+ */
+export function hasPermission(caller: Caller, permission: Permission): boolean {
+  return permissionFailure(caller, permission) === null;
+}
+
+/** Whether some single role of the caller shows it this token. */
+export function maySee(caller: Caller, token: KnownToken): boolean {
+  return caller.roles.some((role) => tokenObstacle(role, 'tokens:read', caller, token) === null);
+}
+
+/** The union of what each single role shows of a workspace's tokens, in the order given. */
+export function visibleTokens<T extends KnownToken>(
+  caller: Caller,
+  workspaceUuid: string,
+  tokens: readonly T[],
+): readonly T[] {
+  return tokens.filter((token) => token.workspaceUuid === workspaceUuid && maySee(caller, token));
+}

@@ -1,0 +1,57 @@
+import { createReconciler, type Reconciler } from './audit/reconciliation.ts';
+import { createRecorder, type Recorder } from './audit/recorder.ts';
+import type { Config } from './config/env.ts';
+import { createDatabase, type Database } from './db/database.ts';
+import type { HealthDependencies } from './health/routes.ts';
+import { createAuthenticator } from './identity/authenticator.ts';
+import { createKeySource } from './identity/key-source.ts';
+import { createJwksStore } from './identity/jwks-store.ts';
+import type { Authenticator, Identity } from './identity/types.ts';
+import { createPipeOps } from './pipeops/client.ts';
+import { rolesFor } from './policy/bindings.ts';
+import { decide } from './policy/decide.ts';
+import type { Role } from './policy/types.ts';
+import type { Runtime } from './runtime.ts';
+import type { TokenDependencies } from './tokens/dependencies.ts';
+
+/** The service, wired: what routes and the cron may use. */
+export interface Services {
+  readonly runtime: Runtime;
+  readonly authenticator: Authenticator;
+  readonly rolesOf: (identity: Identity) => readonly Role[];
+  readonly tokens: TokenDependencies;
+  readonly trail: { readonly database: Database; readonly recorder: Recorder };
+  readonly reconciler: Reconciler;
+  readonly health: HealthDependencies;
+  readonly defaultWorkspaceUuid: string | null;
+}
+
+/** The one composition root: clock, ids, network and configuration enter here, and only here. */
+export function createServices(config: Config, runtime: Runtime): Services {
+  const { policy, reconcileAfterSeconds } = config;
+  const { apiUrl, credentials, defaultWorkspaceUuid } = config.pipeops;
+
+  const database = createDatabase(config.db, runtime);
+  const pipeops = createPipeOps({ apiUrl, credentials, runtime });
+  const recorder = createRecorder({ database, runtime });
+  const reconciler = createReconciler({ database, recorder, pipeops, runtime, reconcileAfterSeconds });
+  const keys = createKeySource({ store: createJwksStore(config.db), runtime, background: runtime.background });
+
+  return {
+    runtime,
+    authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
+    rolesOf: (identity) => rolesFor(identity, policy),
+    tokens: {
+      database,
+      recorder,
+      reconciler,
+      pipeops,
+      decide: (caller, request) => decide(caller, request, { nowMs: runtime.now(), presets: policy.presets }),
+      runtime,
+    },
+    trail: { database, recorder },
+    reconciler,
+    health: { database, recorder, runtime, credentials },
+    defaultWorkspaceUuid,
+  };
+}

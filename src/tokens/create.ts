@@ -1,0 +1,90 @@
+import { successOutcome } from '../audit/outcomes.ts';
+import type { Failure } from '../failures.ts';
+import type { MintedToken } from '../pipeops/types.ts';
+import type { Caller } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { insertToken } from './inventory.ts';
+import { newMarker, withMarker } from '../audit/marker.ts';
+import { runMutation } from './mutation.ts';
+import { rfc3339OrNull, msOrNull } from './times.ts';
+import type { CreateRequest } from './types.ts';
+
+/**
+ * Mints a token. Its upstream name carries a random marker, since that is all by which a create whose answer was lost
+ * can be told from another. The secret is in the result and nowhere else.
+ */
+export async function createToken(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  request: CreateRequest,
+): Promise<Result<MintedToken, Failure>> {
+  const { database, decide, pipeops, runtime } = dependencies;
+  const { workspaceUuid, name, description, preset } = request;
+  const marker = newMarker((length) => runtime.randomBytes(length));
+
+  return await runMutation(dependencies, context, caller, {
+    subject: {
+      action: 'service_account_token.create',
+      workspaceUuid,
+      tokenId: null,
+      tokenName: name,
+      detail: {
+        ...(request.scopes !== null && { scopes: request.scopes }),
+        ...(preset !== null && { preset }),
+        ...(request.expiresAt !== null && { expires_at: request.expiresAt }),
+      },
+      marker,
+    },
+    decide: async () => {
+      const expiresAtMs = msOrNull(request.expiresAt);
+      const decision = decide(caller, {
+        operation: 'create',
+        workspaceUuid,
+        scopes: request.scopes,
+        preset,
+        expiresAtMs,
+      });
+      return decision.allowed ? ok(decision.grant) : err(decision.failure);
+    },
+    perform: async (grant, _known, call) =>
+      await pipeops.create(
+        {
+          workspaceUuid,
+          name: withMarker(name, marker),
+          description,
+          scopes: request.scopes ?? [],
+          preset,
+          expiresAt: rfc3339OrNull(grant.expiresAtMs),
+        },
+        call,
+      ),
+    outcome: (grant, answer) => ({
+      ...successOutcome(answer.status, {
+        role: grant.role,
+        ...(grant.expiresAtMs !== null && { expires_at: rfc3339OrNull(grant.expiresAtMs) }),
+      }),
+      tokenId: answer.data.id,
+    }),
+    following: (attempt, minted) => (guard) => [
+      insertToken(
+        database,
+        {
+          workspace_uuid: workspaceUuid,
+          token_id: minted.id,
+          owner_issuer: caller.issuer,
+          owner_subject: caller.subject,
+          marker,
+          create_event_id: attempt.eventId,
+          created_at: runtime.now(),
+          expires_at: msOrNull(minted.expiresAt),
+          revoked_at: null,
+        },
+        guard,
+      ),
+    ],
+    minted: (minted) => ({ workspaceUuid, tokenId: minted.id }),
+  });
+}

@@ -1,0 +1,124 @@
+import { actorOf } from '../audit/actor.ts';
+import type { EventOutcome, EventSubject } from '../audit/events.ts';
+import { failureOutcome } from '../audit/outcomes.ts';
+import type { Attempt, Following } from '../audit/recorder.ts';
+import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
+import type { TokenRow } from '../db/schema.ts';
+import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
+import { isOutcomeUnknown } from '../pipeops/outcome.ts';
+import type { Answered, Call, TokenRef, Upstream } from '../pipeops/types.ts';
+import type { Caller, Grant } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import { upstreamCall, type TokenDependencies } from './dependencies.ts';
+import { selectToken } from './inventory.ts';
+
+/** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
+export interface Mutation<T> {
+  readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
+  /** Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there. */
+  decide(known: TokenRow | undefined, call: Call): Promise<Result<Grant, PolicyFailure | UpstreamFailure>>;
+  perform(grant: Grant, known: TokenRow | undefined, call: Call): Upstream<T>;
+  outcome(grant: Grant, answer: Answered<T>): EventOutcome;
+  /** What trip 2 writes beside the settled row. */
+  following(attempt: Attempt, answer: T): Following;
+  /** The token that must not stay alive if its secret cannot be handed out. */
+  minted?(answer: T): TokenRef;
+}
+
+/**
+ * Runs a mutation: attempted row → decision → PipeOps → settled row → answer. No effect without a prior record, no
+ * secret without a recorded outcome.
+ *
+ * From the first row on the work outlives its caller: hanging up does not stop the settling.
+ */
+export async function runMutation<T>(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  mutation: Mutation<T>,
+): Promise<Result<T, Failure>> {
+  const work = attemptAndSettle(dependencies, context, caller, mutation);
+  dependencies.runtime.background(work);
+  return await work;
+}
+
+async function attemptAndSettle<T>(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  mutation: Mutation<T>,
+): Promise<Result<T, Failure>> {
+  const { recorder, database, runtime } = dependencies;
+  const subject = { ...mutation.subject, actor: actorOf(caller) };
+  const { workspaceUuid, tokenId } = subject;
+  const reads = tokenId === null ? [] : [selectToken(database, { workspaceUuid, tokenId })];
+
+  const startedAtMs = runtime.now();
+  const begun = await recorder.attempt(context, subject, reads);
+  if (!begun.ok) return begun;
+  const { attempt } = begun.value;
+  const known = begun.value.rows[0]?.[0];
+  const call = upstreamCall(runtime, context, attempt.eventId);
+
+  const decision = await mutation.decide(known, call);
+  if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
+
+  const answered = await mutation.perform(decision.value, known, call);
+  if (!answered.ok) {
+    // The row stays open, and reconciliation finds out: only PipeOps knows what became of this.
+    if (isOutcomeUnknown(answered.error)) return err({ kind: 'outcome_unknown', cause: answered.error });
+    return await settleRefusal(dependencies, context, attempt, answered.error);
+  }
+
+  const { data } = answered.value;
+  const minted = mutation.minted?.(data);
+  // Reconciliation may be looking at the row of a request that lived this long: one that is late hands out nothing.
+  if (minted !== undefined && runtime.now() - startedAtMs > REQUEST_LIFETIME_MS) {
+    await withhold(dependencies, context, attempt, minted);
+    return err({ kind: 'audit_unavailable' });
+  }
+  const outcome = mutation.outcome(decision.value, answered.value);
+  const settlement = await recorder.settle(context, attempt, outcome, mutation.following(attempt, data));
+  if (settlement.kind === 'own') return ok(data);
+
+  if (minted !== undefined) {
+    await withhold(dependencies, context, attempt, minted);
+    return err({ kind: 'audit_unavailable' });
+  }
+  if (settlement.kind === 'other' && settlement.row.status === 'success') return ok(data);
+  return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
+}
+
+/** Nothing was changed upstream, and the row says why before the caller hears it. */
+async function settleRefusal(
+  { recorder }: TokenDependencies,
+  context: RequestContext,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<Result<never, Failure>> {
+  const settlement = await recorder.settle(context, attempt, failureOutcome(failure));
+  return err(settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' });
+}
+
+/**
+ * The compensating revoke: covered by the row of its create. If it fails, reconciliation finds the token by its marker
+ * while the row is open, and whenever it is listed once the row says `failure`.
+ */
+async function withhold(
+  { recorder, pipeops, runtime }: TokenDependencies,
+  context: RequestContext,
+  attempt: Attempt,
+  minted: TokenRef,
+): Promise<void> {
+  const call = upstreamCall(runtime, context, attempt.eventId, COMPENSATION_TIMEOUT_MS);
+  const revoked = await pipeops.revoke(minted, call);
+  if (!revoked.ok) return;
+  await recorder.settle(context, attempt, {
+    status: 'failure',
+    upstreamStatus: revoked.value.status,
+    errorCode: 'undelivered',
+    tokenId: minted.tokenId,
+    detail: {},
+  });
+}

@@ -1,0 +1,37 @@
+import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
+import { stripMarker } from '../audit/marker.ts';
+
+/**
+ * A token as PipeOps' own clients read it (Go SDK v0.18.5, CLI): `uuid` on list, get and update, `id` besides on
+ * create; `permissions` in the SDK, `scopes` in the CLI. Null times and texts mean none to both.
+ */
+export function presentToken(token: UpstreamToken) {
+  return {
+    id: token.id,
+    uuid: token.id,
+    name: stripMarker(token.name),
+    description: token.description,
+    scopes: token.scopes,
+    permissions: token.scopes,
+    token_prefix: token.tokenPrefix,
+    workspace_id: token.workspaceId,
+    is_revoked: token.isRevoked,
+    is_expired: token.isExpired,
+    // PipeOps may leave it out. The SDK would read that as false, which means suspended, so it is told as the CLI infers it.
+    is_active: token.isActive ?? (!token.isRevoked && !token.isExpired),
+    expires_at: token.expiresAt,
+    created_at: token.createdAt,
+    updated_at: token.updatedAt,
+    last_used_at: token.lastUsedAt,
+  };
+}
+
+/** The answer to a create, the only one with the secret: flat, with `token` a string. */
+export function presentMinted(token: MintedToken) {
+  return { ...presentToken(token), token: token.secret };
+}
+
+/** The answer to a list. */
+export function presentList(tokens: readonly UpstreamToken[]) {
+  return { tokens: tokens.map(presentToken), total: tokens.length };
+}

@@ -1,0 +1,42 @@
+import type { UpstreamFailure } from '../failures.ts';
+import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
+import type { Caller, KnownToken } from '../policy/types.ts';
+import { ok, type Result } from '../result.ts';
+import type { TokenRow } from '../db/schema.ts';
+import { knownToken } from './inventory.ts';
+
+/**
+ * Finds out whether an id belongs to a workspace, without trusting PipeOps to keep workspaces apart: an id is acted on
+ * only if the inventory, or PipeOps' own list of that workspace, holds it there.
+ *
+ * Null: it does not, as far as this caller may know. For a caller who reaches nothing but its own tokens the inventory
+ * is all, so an id that is somebody else's costs no call and looks like one that never was.
+ *
+ * Fails with the upstream's failure where the question cannot be answered: that is never a 404.
+ */
+export async function findInWorkspace(
+  pipeops: PipeOps,
+  caller: Caller,
+  ref: TokenRef,
+  inventoryRow: TokenRow | undefined,
+  call: Call,
+): Promise<Result<KnownToken | null, UpstreamFailure>> {
+  if (inventoryRow !== undefined) return ok(knownToken(inventoryRow));
+  if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);
+
+  const found: KnownToken = { tokenId: ref.tokenId, workspaceUuid: ref.workspaceUuid, owner: null };
+  const listed = await pipeops.list(ref.workspaceUuid, call);
+  if (!listed.ok) return listed;
+  const { tokens, complete } = listed.value.data;
+  if (tokens.some((token) => token.id === ref.tokenId)) return ok(found);
+  if (complete) return ok(null);
+
+  const got = await pipeops.get(ref, call);
+  if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found : null);
+  return got.error.kind === 'upstream_not_found' ? ok(null) : got;
+}
+
+const reachesTokensOfOthers = (caller: Caller, workspaceUuid: string): boolean =>
+  caller.roles.some(
+    (role) => role.tokens === 'any' && (role.workspaces.includes('*') || role.workspaces.includes(workspaceUuid)),
+  );

@@ -1,0 +1,33 @@
+import type { RequestFailure } from '../failures.ts';
+import { err, ok, type Result } from '../result.ts';
+import { createProblems } from './problems.ts';
+import { readTokenId } from './token-id.ts';
+import type { TokenRequest, WorkspaceRequest } from './types.ts';
+import { readWorkspace } from './workspace.ts';
+
+export { parseCreate } from './create-body.ts';
+export { parseUpdate } from './update-body.ts';
+
+/** Reads a get or a revoke. Errors: `invalid_request`, naming every problem. */
+export function parseTokenRequest(input: {
+  readonly id: string;
+  readonly query: URLSearchParams;
+  readonly defaultWorkspaceUuid: string | null;
+}): Result<TokenRequest, RequestFailure> {
+  const problems = createProblems();
+  const tokenId = readTokenId(input.id, problems);
+  const workspaceUuid = readWorkspace(input.query, undefined, input.defaultWorkspaceUuid, problems);
+  if (problems.any() || workspaceUuid === null || tokenId === null) return err(problems.failure());
+  return ok({ workspaceUuid, tokenId });
+}
+
+/** Reads a list. Errors: `invalid_request`, naming every problem. */
+export function parseWorkspaceRequest(input: {
+  readonly query: URLSearchParams;
+  readonly defaultWorkspaceUuid: string | null;
+}): Result<WorkspaceRequest, RequestFailure> {
+  const problems = createProblems();
+  const workspaceUuid = readWorkspace(input.query, undefined, input.defaultWorkspaceUuid, problems);
+  if (problems.any() || workspaceUuid === null) return err(problems.failure());
+  return ok({ workspaceUuid });
+}

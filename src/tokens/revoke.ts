@@ -1,0 +1,43 @@
+import { successOutcome } from '../audit/outcomes.ts';
+import type { Failure } from '../failures.ts';
+import type { Caller } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { markRevoked } from './inventory.ts';
+import { runMutation } from './mutation.ts';
+import { findInWorkspace } from './reach.ts';
+import type { TokenRequest } from './types.ts';
+
+/** Revokes a token. One that is already gone counts as revoked, and the row says so. */
+export async function revokeToken(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  ref: TokenRequest,
+): Promise<Result<'revoked' | 'already_gone', Failure>> {
+  const { database, decide, pipeops, runtime } = dependencies;
+
+  return await runMutation(dependencies, context, caller, {
+    subject: {
+      action: 'service_account_token.revoke',
+      workspaceUuid: ref.workspaceUuid,
+      tokenId: ref.tokenId,
+      tokenName: null,
+      detail: {},
+    },
+    decide: async (known, call) => {
+      const found = await findInWorkspace(pipeops, caller, ref, known, call);
+      if (!found.ok) return found;
+      const decision = decide(caller, { operation: 'revoke', workspaceUuid: ref.workspaceUuid, token: found.value });
+      return decision.allowed ? ok(decision.grant) : err(decision.failure);
+    },
+    perform: async (_grant, _known, call) => await pipeops.revoke(ref, call),
+    outcome: (grant, answer) =>
+      successOutcome(answer.status, {
+        role: grant.role,
+        ...(answer.data === 'already_gone' && { already_gone: true }),
+      }),
+    following: () => (guard) => [markRevoked(database, ref, runtime.now(), guard)],
+  });
+}

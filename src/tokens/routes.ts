@@ -1,0 +1,87 @@
+import type { Context, Hono } from 'hono';
+import type { AppEnv } from '../http/app-env.ts';
+import { authorise } from '../http/authorise.ts';
+import { readJsonBody } from '../http/body.ts';
+import { failure, success } from '../http/envelope.ts';
+import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import { createToken } from './create.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { getToken } from './get.ts';
+import { listTokens } from './list.ts';
+import { presentList, presentMinted, presentToken } from './present.ts';
+import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
+import { revokeToken } from './revoke.ts';
+import { updateToken } from './update.ts';
+
+const TOKENS = '/api/v1/service-account-tokens';
+const TOKEN = `${TOKENS}/:id`;
+
+/** The five operations, under PipeOps' own paths: request → operation → PipeOps' own envelope. */
+export function registerTokenRoutes(
+  app: Hono<AppEnv>,
+  tokens: TokenDependencies,
+  defaultWorkspaceUuid: string | null,
+): void {
+  const { recorder, runtime } = tokens;
+
+  app.use(`${TOKENS}/*`, async (c, next) => {
+    await next();
+    c.header('Cache-Control', 'no-store');
+  });
+
+  app.post(TOKENS, authorise(recorder, 'tokens:create', 'service_account_token.create'), async (c) => {
+    const body = await readJsonBody(c.req.raw);
+    if (!body.ok) return failure(c, body.error);
+    const nowMs = runtime.now();
+    const request = parseCreate({ body: body.value, query: queryOf(c), defaultWorkspaceUuid, nowMs });
+    if (!request.ok) return failure(c, request.error);
+    const minted = await createToken(tokens, c.get('context'), c.get('caller'), request.value);
+    if (!minted.ok) return failure(c, minted.error);
+    return success(
+      c,
+      'Service account token created. Its secret is shown this once.',
+      presentMinted(minted.value),
+      201,
+    );
+  });
+
+  app.get(TOKENS, authorise(recorder, 'tokens:read', 'service_account_token.list'), async (c) => {
+    const request = parseWorkspaceRequest({ query: queryOf(c), defaultWorkspaceUuid });
+    if (!request.ok) return failure(c, request.error);
+    const listed = await listTokens(tokens, c.get('context'), c.get('caller'), request.value);
+    if (!listed.ok) return failure(c, listed.error);
+    return success(c, 'Service account tokens.', presentList(listed.value));
+  });
+
+  app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {
+    const request = parseTokenRequest({ id: c.req.param('id'), query: queryOf(c), defaultWorkspaceUuid });
+    if (!request.ok) return failure(c, request.error);
+    const token = await getToken(tokens, c.get('context'), c.get('caller'), request.value);
+    if (!token.ok) return failure(c, token.error);
+    return success(c, 'Service account token.', { token: presentToken(token.value) });
+  });
+
+  app.patch(TOKEN, authorise(recorder, 'tokens:update', 'service_account_token.update'), async (c) => {
+    const body = await readJsonBody(c.req.raw);
+    if (!body.ok) return failure(c, body.error);
+    const id = c.req.param('id');
+    const request = parseUpdate({ id, body: body.value, query: queryOf(c), defaultWorkspaceUuid });
+    if (!request.ok) return failure(c, request.error);
+    const token = await updateToken(tokens, c.get('context'), c.get('caller'), request.value);
+    if (!token.ok) return failure(c, token.error);
+    return success(c, 'Service account token updated.', { token: presentToken(token.value) });
+  });
+
+  app.delete(TOKEN, authorise(recorder, 'tokens:revoke', 'service_account_token.revoke'), async (c) => {
+    const request = parseTokenRequest({ id: c.req.param('id'), query: queryOf(c), defaultWorkspaceUuid });
+    if (!request.ok) return failure(c, request.error);
+    const revoked = await revokeToken(tokens, c.get('context'), c.get('caller'), request.value);
+    if (!revoked.ok) return failure(c, revoked.error);
+    return success(c, 'Service account token revoked.', { id: request.value.tokenId, uuid: request.value.tokenId });
+  });
+
+  app.all(TOKENS, methodNotAllowed('GET', 'POST'));
+  app.all(TOKEN, methodNotAllowed('GET', 'PATCH', 'DELETE'));
+}
+
+const queryOf = (c: Context<AppEnv>): URLSearchParams => new URL(c.req.url).searchParams;

@@ -1,0 +1,39 @@
+import * as z from 'zod';
+import { byteLength } from '../audit/caps.ts';
+import { containsSecret } from '../audit/redaction.ts';
+import { TOKEN_DESCRIPTION_MAX_BYTES, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
+import { containsMarkerShape } from '../audit/marker.ts';
+
+/**
+ * Control characters, line and paragraph separators, and the marks that reorder text (Unicode's Bidi_Control): in the
+ * trail they could make one name look like another.
+ */
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+const CONTROL_BUT_NEWLINE_AND_TAB = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
+/** Text that is passed on and stored: nothing shaped like a secret, and nothing that could pass for a marker. */
+export const safeText = () =>
+  z
+    .string('Use text.')
+    .refine((text) => !containsSecret(text), 'Leave out what looks like a token or a JWT: this text is stored.')
+    .refine(
+      (text) => !containsMarkerShape(text),
+      'Leave out "-csgn-" with 16 letters or digits after it: this service adds it.',
+    );
+
+const wellFormedText = (maxBytes: number) =>
+  safeText()
+    .refine((text) => text.isWellFormed(), 'Use well-formed Unicode, without lone surrogates.')
+    .refine((text) => byteLength(text) <= maxBytes, `Use at most ${maxBytes} bytes of UTF-8.`);
+
+/** The name of a token, as its caller will read it again: never trimmed or otherwise changed here. */
+export const tokenName = wellFormedText(TOKEN_NAME_MAX_BYTES)
+  .refine((name) => name !== '', 'Give the token a name.')
+  .refine((name) => name === name.trim(), 'Leave out the spaces at the beginning and the end.')
+  .refine((name) => !CONTROL.test(name), 'Leave out control characters, line breaks and direction marks.');
+
+/** A description; it may be empty. */
+export const tokenDescription = wellFormedText(TOKEN_DESCRIPTION_MAX_BYTES).refine(
+  (text) => !CONTROL_BUT_NEWLINE_AND_TAB.test(text),
+  'Leave out control characters other than newline (U+000A) and tab, and direction marks.',
+);

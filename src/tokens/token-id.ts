@@ -1,0 +1,9 @@
+import { isTokenId } from '../pipeops/ids.ts';
+import type { Problems } from './problems.ts';
+
+/** The id of a token as it stood in the path, decoded; null if it is not one, which is reported. */
+export function readTokenId(id: string, problems: Problems): string | null {
+  if (isTokenId(id)) return id;
+  problems.misunderstood('id', 'Use the id of a token, as a create or a list gave it.');
+  return null;
+}

@@ -1,0 +1,83 @@
+import { successOutcome } from '../audit/outcomes.ts';
+import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
+import type { Call, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
+import type { Caller, Grant, ResultingToken } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { TokenRow } from '../db/schema.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { withMarker } from '../audit/marker.ts';
+import { runMutation } from './mutation.ts';
+import { findInWorkspace } from './reach.ts';
+import { sha256Hex } from '../audit/digest.ts';
+import { msOrNull } from './times.ts';
+import type { TokenChanges, UpdateRequest } from './types.ts';
+
+/**
+ * Changes a token. An update that names scopes, or resumes a suspended token, is judged on the token it results in;
+ * renaming and suspending need only a token within reach.
+ */
+export async function updateToken(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  request: UpdateRequest,
+): Promise<Result<UpstreamToken, Failure>> {
+  const { workspaceUuid, tokenId, changes } = request;
+
+  return await runMutation(dependencies, context, caller, {
+    subject: {
+      action: 'service_account_token.update',
+      workspaceUuid,
+      tokenId,
+      tokenName: changes.name ?? null,
+      detail: await recordedChanges(changes),
+    },
+    decide: async (known, call) => await decideUpdate(dependencies, caller, request, known, call),
+    perform: async (_grant, known, call) =>
+      await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, known), call),
+    outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
+    following: () => () => [],
+  });
+}
+
+async function decideUpdate(
+  { decide, pipeops }: TokenDependencies,
+  caller: Caller,
+  { workspaceUuid, tokenId, changes }: UpdateRequest,
+  known: TokenRow | undefined,
+  call: Call,
+): Promise<Result<Grant, PolicyFailure | UpstreamFailure>> {
+  const ref = { workspaceUuid, tokenId };
+  const found = await findInWorkspace(pipeops, caller, ref, known, call);
+  if (!found.ok) return found;
+  const judged = (resulting: ResultingToken | null): Result<Grant, PolicyFailure> => {
+    const decision = decide(caller, { operation: 'update', workspaceUuid, token: found.value, resulting });
+    return decision.allowed ? ok(decision.grant) : err(decision.failure);
+  };
+
+  const withinReach = judged(null);
+  if (!withinReach.ok || (changes.scopes === undefined && changes.isActive !== true)) return withinReach;
+  // PipeOps is asked, since its console may have changed the token behind our back.
+  const current = await pipeops.get(ref, call);
+  if (!current.ok) return current;
+  const { scopes, expiresAt } = current.value.data;
+  return judged({ scopes: changes.scopes ?? scopes, expiresAtMs: msOrNull(expiresAt) });
+}
+
+/** A renamed token keeps its marker: without it, its create could no longer be recognised. */
+const commandFor = ({ name, ...changes }: TokenChanges, known: TokenRow | undefined): UpdateCommand => ({
+  ...changes,
+  ...(name !== undefined && { name: known?.marker ? withMarker(name, known.marker) : name }),
+});
+
+/** What the trail keeps of an update: enough to read it back by. A description may be long, so its digest stands in. */
+async function recordedChanges(changes: TokenChanges): Promise<Record<string, unknown>> {
+  const { name, description, scopes, isActive } = changes;
+  return {
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description_sha256: await sha256Hex(description) }),
+    ...(scopes !== undefined && { scopes }),
+    ...(isActive !== undefined && { is_active: isActive }),
+  };
+}

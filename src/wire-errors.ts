@@ -1,0 +1,176 @@
+import type { Failure, FieldErrors } from './failures.ts';
+import type { ErrorCode } from './vocabulary.ts';
+
+/** A failure as the caller sees it: generic, and saying what to do next. */
+export interface WireError {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly errors?: FieldErrors;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** RFC 6750 §3: without credentials the challenge carries no error code. */
+const CHALLENGE = 'Bearer realm="countersign"';
+
+/** The one place where an internal failure becomes an answer. */
+export function toWireError(failure: Failure): WireError {
+  switch (failure.kind) {
+    case 'invalid_json':
+      return {
+        status: 400,
+        code: 'invalid_json',
+        message: 'The body is not a JSON object. Send one object in UTF-8 with no more than eight levels of nesting.',
+      };
+    case 'invalid_request':
+      return {
+        status: 400,
+        code: 'invalid_request',
+        message: 'The request is not understood. See "errors" for each field or parameter.',
+        errors: failure.errors,
+      };
+    case 'unsupported_media_type':
+      return {
+        status: 415,
+        code: 'unsupported_media_type',
+        message: 'Send the body as JSON, with "Content-Type: application/json".',
+      };
+    case 'body_too_large':
+      return { status: 413, code: 'body_too_large', message: 'The body is too large. Send at most 16 KiB.' };
+    case 'validation_failed':
+      return {
+        status: 422,
+        code: 'validation_failed',
+        message: 'Some fields are not acceptable. See "errors" for each of them.',
+        errors: failure.errors,
+      };
+    case 'route_not_found':
+      return { status: 404, code: 'not_found', message: 'There is nothing at this path.' };
+    case 'method_not_allowed':
+      return {
+        status: 405,
+        code: 'method_not_allowed',
+        message: `This path takes ${failure.allowed.join(', ')}.`,
+        headers: { Allow: failure.allowed.join(', ') },
+      };
+
+    case 'credentials_missing':
+      return {
+        status: 401,
+        code: 'unauthenticated',
+        message: 'Send a JWT of a configured issuer as "Authorization: Bearer <JWT>".',
+        headers: { 'WWW-Authenticate': CHALLENGE },
+      };
+    case 'token_rejected':
+      return {
+        status: 401,
+        code: 'invalid_token',
+        message: 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
+        headers: {
+          'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="The JWT is not accepted"`,
+        },
+      };
+    case 'issuer_unavailable':
+      return {
+        status: 503,
+        code: 'issuer_unavailable',
+        message: 'The keys of your issuer cannot be read at the moment. Try again in a minute.',
+        headers: { 'Retry-After': '60' },
+      };
+    case 'cross_site':
+      return {
+        status: 403,
+        code: 'cross_site',
+        message: 'A change under a browser session must come from this site itself.',
+      };
+    case 'no_role':
+      return {
+        status: 403,
+        code: 'no_role',
+        message: 'Your JWT is valid, but no binding gives it a role. Ask the operators of this service for one.',
+      };
+    case 'forbidden':
+      return {
+        status: 403,
+        code: 'forbidden',
+        message: `None of your roles allows the whole of this request (${failure.permission}). GET /api/v1/whoami shows what they allow.`,
+      };
+    case 'token_not_found':
+    case 'upstream_not_found':
+      return {
+        status: 404,
+        code: 'not_found',
+        message: 'There is no such token in this workspace, or it is not within your reach.',
+      };
+    case 'audit_event_not_found':
+      return { status: 404, code: 'not_found', message: 'There is no such event in the trail.' };
+
+    case 'audit_unavailable':
+      return {
+        status: 503,
+        code: 'audit_unavailable',
+        message: 'The audit trail did not confirm this request, so nothing is handed out. Try again shortly.',
+        headers: { 'Retry-After': '5' },
+      };
+    case 'upstream_timeout':
+      return { status: 504, code: 'upstream_timeout', message: 'PipeOps did not answer in time. Try again.' };
+    case 'upstream_unreachable':
+      return { status: 502, code: 'upstream_unreachable', message: 'The connection to PipeOps broke. Try again.' };
+    case 'upstream_error':
+      return { status: 502, code: 'upstream_error', message: 'PipeOps failed. Try again shortly.' };
+    case 'upstream_invalid_response':
+      return {
+        status: 502,
+        code: 'upstream_invalid_response',
+        message: 'PipeOps gave an answer that cannot be read. If it stays so, tell the operators of this service.',
+      };
+    case 'upstream_credential_rejected':
+      return {
+        status: 502,
+        code: 'upstream_credential_rejected',
+        message: 'PipeOps refused the credential of this service, not yours. Tell its operators to renew it.',
+      };
+    case 'upstream_forbidden':
+      return {
+        status: 502,
+        code: 'upstream_forbidden',
+        message: 'PipeOps does not let this service act in this workspace. Tell its operators.',
+      };
+    case 'upstream_rate_limited':
+      return {
+        status: 503,
+        code: 'upstream_rate_limited',
+        message: 'PipeOps asks this service to wait. Try again after "Retry-After".',
+        headers: { 'Retry-After': String(failure.retryAfterSeconds ?? 60) },
+      };
+    case 'upstream_rejected':
+      return {
+        status: 422,
+        code: 'upstream_rejected',
+        message:
+          'PipeOps does not accept this request. Check the fields in "errors", if any, against its documentation.',
+        ...(failure.fields.length > 0 && {
+          errors: Object.fromEntries(failure.fields.map((field) => [field, ['PipeOps does not accept this value.']])),
+        }),
+      };
+    case 'outcome_unknown':
+      return {
+        status: 504,
+        code: 'outcome_unknown',
+        message:
+          'PipeOps was asked, and what became of it is not known yet. It is settled within minutes: look up the event id in the trail before you repeat this.',
+      };
+    case 'configuration_invalid':
+      return {
+        status: 500,
+        code: 'configuration_invalid',
+        message: 'This service is not configured correctly. Its operators find the reason in its log.',
+      };
+    case 'internal_error':
+      return {
+        status: 500,
+        code: 'internal_error',
+        message: 'Something went wrong here. Tell the operators of this service the request id.',
+      };
+  }
+}

@@ -1,0 +1,67 @@
+import { createApp } from './app.ts';
+import { parseEnv } from './config/env.ts';
+import { newTrace, type RequestContext } from './request-context.ts';
+import type { Runtime } from './runtime.ts';
+import { createServices, type Services } from './services.ts';
+import { toWireError } from './wire-errors.ts';
+
+/** The two handlers that Workers call. */
+export interface Worker {
+  fetch(request: Request): Promise<Response>;
+  scheduled(): Promise<void>;
+}
+
+/**
+ * Reads the configuration, once, and makes a Worker of it. One that does not parse serves nothing but a fixed 500, on
+ * every path, and runs no cron: what is wrong goes to the log.
+ */
+export function createWorker(env: unknown, runtime: Runtime): Worker {
+  const config = parseEnv(env);
+  if (!config.ok) return misconfigured(config.error, runtime);
+  const services = createServices(config.value, runtime);
+  const app = createApp(services);
+  return {
+    fetch: async (request) => await app.fetch(request),
+    scheduled: async () => await runCron(services),
+  };
+}
+
+/** Settles what nobody waits for any more. */
+async function runCron({ reconciler, runtime }: Services): Promise<void> {
+  const context: RequestContext = {
+    requestId: runtime.newId(),
+    traceparent: null,
+    ip: null,
+    userAgent: null,
+    trace: newTrace(),
+  };
+  const startedAt = runtime.now();
+  const report = await reconciler.run(context);
+  const { d1Trips, upstreamCalls } = context.trace;
+  runtime.log({
+    level: 'info',
+    event: 'cron',
+    request_id: context.requestId,
+    open_attempts: report.open,
+    settled: report.settled,
+    duration_ms: runtime.now() - startedAt,
+    d1_trips: d1Trips,
+    upstream_calls: upstreamCalls,
+  });
+}
+
+function misconfigured(problems: readonly { key: string; problem: string }[], runtime: Runtime): Worker {
+  const report = () => {
+    for (const { key, problem } of problems) {
+      runtime.log({ level: 'error', event: 'configuration_invalid', key, problem });
+    }
+  };
+  const { status, code, message } = toWireError({ kind: 'configuration_invalid' });
+  return {
+    fetch: async () => {
+      report();
+      return Response.json({ success: false, status: 'error', message, code }, { status });
+    },
+    scheduled: async () => report(),
+  };
+}

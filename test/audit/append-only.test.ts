@@ -1,0 +1,197 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { AUDIT_ROW_MAX_BYTES } from '../../src/config/limits.ts';
+
+// Every way in which this Worker could change or delete a row through D1, run for real.
+
+const COLUMNS = 'id, occurred_at, settled_at, action, status, actor_type, detail';
+const insert = (id: string, status: string, settledAt: number | null, detail = '{}'): D1PreparedStatement =>
+  env.DB.prepare(`insert into audit_events (${COLUMNS}) values (?, 1, ?, 'audit.query', ?, 'system', ?)`).bind(
+    id,
+    settledAt,
+    status,
+    detail,
+  );
+const allRows = async (): Promise<string> =>
+  JSON.stringify((await env.DB.prepare('select * from audit_events order by seq').all()).results);
+
+let open = '';
+let final = '';
+
+beforeEach(async () => {
+  open = crypto.randomUUID();
+  final = crypto.randomUUID();
+  await env.DB.batch([insert(open, 'attempted', null), insert(final, 'success', 2)]);
+});
+
+describe('nothing changes a final row', () => {
+  const attacks: readonly [string, (id: string) => string][] = [
+    ['UPDATE', (id) => `update audit_events set error_code = 'forged' where id = '${id}'`],
+    [
+      'UPDATE back to attempted',
+      (id) => `update audit_events set status = 'attempted', settled_at = null where id = '${id}'`,
+    ],
+    ['UPDATE OR REPLACE', (id) => `update or replace audit_events set ip = 'x' where id = '${id}'`],
+    ['UPDATE OR IGNORE', (id) => `update or ignore audit_events set ip = 'x' where id = '${id}'`],
+    ['a second settle', (id) => `update audit_events set status = 'failure', settled_at = 3 where id = '${id}'`],
+    ['DELETE', (id) => `delete from audit_events where id = '${id}'`],
+    ['DELETE of everything', () => `delete from audit_events`],
+    [
+      'INSERT OR REPLACE by id',
+      (id) =>
+        `insert or replace into audit_events (${COLUMNS}) values ('${id}', 9, 9, 'forged', 'success', 'system', '{}')`,
+    ],
+    [
+      'REPLACE by seq',
+      (id) =>
+        `replace into audit_events (seq, ${COLUMNS}) select seq, 'new-id', 9, 9, 'forged', 'success', 'system', '{}' from audit_events where id = '${id}'`,
+    ],
+    [
+      'INSERT OR REPLACE by rowid',
+      (id) =>
+        `insert or replace into audit_events (rowid, ${COLUMNS}) select seq, 'new-id', 9, 9, 'forged', 'success', 'system', '{}' from audit_events where id = '${id}'`,
+    ],
+    [
+      'upsert',
+      (id) =>
+        `insert into audit_events (${COLUMNS}) values ('${id}', 9, 9, 'x', 'success', 'system', '{}') on conflict (id) do update set action = 'forged'`,
+    ],
+    [
+      'upsert that does nothing',
+      (id) =>
+        `insert into audit_events (${COLUMNS}) values ('${id}', 9, 9, 'x', 'success', 'system', '{}') on conflict do nothing`,
+    ],
+    ['UPDATE FROM', (id) => `update audit_events set action = 'forged' from (select 1) where id = '${id}'`],
+  ];
+  it.each(attacks)('%s', async (_name, attack) => {
+    const before = await allRows();
+    await expect(env.DB.prepare(attack(final)).run()).rejects.toThrow(/audit_events: /);
+    expect(await allRows()).toBe(before);
+  });
+
+  it('CHECKs switched off change nothing about that', async () => {
+    const before = await allRows();
+    await env.DB.prepare('pragma ignore_check_constraints = on').run();
+    await expect(env.DB.prepare(`delete from audit_events where id = '${final}'`).run()).rejects.toThrow(
+      /nothing is deleted/,
+    );
+    expect(await allRows()).toBe(before);
+  });
+});
+
+describe('an attempted row', () => {
+  it('is settled once', async () => {
+    const settle = env.DB.prepare(
+      `update audit_events set status = 'success', settled_at = 5, token_id = 't', outcome = '{}' where id = ? and status = 'attempted'`,
+    ).bind(open);
+    expect((await settle.run()).meta.changes).toBe(1);
+    expect((await settle.run()).meta.changes).toBe(0);
+  });
+
+  const frozen = [
+    'id',
+    'occurred_at',
+    'action',
+    'actor_type',
+    'actor_issuer',
+    'actor_subject',
+    'actor_label',
+    'workspace_uuid',
+    'token_name',
+    'request_id',
+    'ip',
+    'user_agent',
+    'detail',
+    'marker',
+    'seq',
+  ];
+  it.each(frozen)('keeps its %s when it is settled', async (column) => {
+    const value = column === 'seq' || column === 'occurred_at' ? '987654' : `'forged'`;
+    const forged = `update audit_events set status = 'success', settled_at = 5, ${column} = ${value} where id = '${open}'`;
+    await expect(env.DB.prepare(forged).run()).rejects.toThrow(/what was recorded does not change/);
+  });
+
+  it('keeps the token id that it was recorded with', async () => {
+    const id = crypto.randomUUID();
+    await env.DB.prepare(
+      `insert into audit_events (${COLUMNS}, token_id) values (?, 1, null, 'x', 'attempted', 'system', '{}', 'tok-1')`,
+    )
+      .bind(id)
+      .run();
+    const forged = `update audit_events set status = 'success', settled_at = 5, token_id = 'tok-2' where id = '${id}'`;
+    await expect(env.DB.prepare(forged).run()).rejects.toThrow(/does not change/);
+  });
+
+  it.each([
+    ['a status of its own', `status = 'done', settled_at = 5`],
+    ['no status', `status = null, settled_at = 5`],
+    ['no time', `status = 'success', settled_at = null`],
+    ['another change while it stays open', `error_code = 'x'`],
+  ])('cannot be settled with %s', async (_name, set) => {
+    await expect(env.DB.prepare(`update audit_events set ${set} where id = '${open}'`).run()).rejects.toThrow(
+      /audit_events: /,
+    );
+  });
+});
+
+describe('a new row', () => {
+  it.each([
+    ['success without a time', 'success', null],
+    ['attempted with a time', 'attempted', 5],
+    ['an unknown status', 'done', 5],
+  ])('is refused: %s', async (_name, status, settledAt) => {
+    await expect(insert(crypto.randomUUID(), status, settledAt).run()).rejects.toThrow(/final or attempted/);
+  });
+
+  it.each(['-5', '0', '9223372036854775807', '(select max(seq) + 2 from audit_events)'])(
+    'cannot choose its place in the sequence: %s',
+    async (seq) => {
+      const chosen = `insert into audit_events (seq, ${COLUMNS}) values (${seq}, '${crypto.randomUUID()}', 1, 1, 'x', 'success', 'system', '{}')`;
+      await expect(env.DB.prepare(chosen).run()).rejects.toThrow(/seq is (given|taken)/);
+    },
+  );
+
+  it('is at most AUDIT_ROW_MAX_BYTES long, counted in bytes of UTF-8', async () => {
+    const id = crypto.randomUUID();
+    const overhead = id.length + 'audit.query'.length + 'success'.length + 'system'.length + 40;
+    const fits = 'é'.repeat(Math.floor((AUDIT_ROW_MAX_BYTES - overhead) / 2));
+    await insert(id, 'success', 1, fits).run();
+    await expect(insert(crypto.randomUUID(), 'success', 1, `${fits}é`).run()).rejects.toThrow(/over 2048 bytes/);
+  });
+
+  it('gets the next number, without gaps', async () => {
+    const { results } = await env.DB.prepare('select seq from audit_events order by seq').all<{ seq: number }>();
+    expect(results.map(({ seq }) => seq)).toEqual(results.map((_row, index) => index + 1));
+  });
+});
+
+describe('the schema after the last migration', () => {
+  it('holds every guard', async () => {
+    const { results } = await env.DB.prepare(
+      `select name, sql from sqlite_master where type = 'trigger' and tbl_name = 'audit_events' order by name`,
+    ).all<{ name: string; sql: string }>();
+    expect(results.map(({ name, sql }) => [name, /(BEFORE|AFTER) (INSERT|UPDATE|DELETE)/.exec(sql)?.[0]])).toEqual([
+      ['audit_events_delete_guard', 'BEFORE DELETE'],
+      ['audit_events_dense_guard', 'AFTER INSERT'],
+      ['audit_events_insert_guard', 'BEFORE INSERT'],
+      ['audit_events_update_guard', 'BEFORE UPDATE'],
+    ]);
+  });
+
+  it('names every column of the trail in the update guard', async () => {
+    const columns = await env.DB.prepare(`select name from pragma_table_info('audit_events')`).all<{ name: string }>();
+    const guard = await env.DB.prepare(`select sql from sqlite_master where name = 'audit_events_update_guard'`).first<{
+      sql: string;
+    }>();
+    const settable = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome'];
+    for (const { name } of columns.results.filter((column) => !settable.includes(column.name))) {
+      expect(guard?.sql, name).toContain(`NEW.${name} IS NOT OLD.${name}`);
+    }
+  });
+
+  it('is never rebuilt, for that would drop the guards silently', () => {
+    for (const { name, queries } of env.TEST_MIGRATIONS) {
+      expect(queries.join('\n'), name).not.toMatch(/__new_|drop\s+(table|trigger)|alter\s+table\s+\S+\s+rename/i);
+    }
+  });
+});

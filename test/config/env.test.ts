@@ -1,0 +1,134 @@
+import { env as workerEnv } from 'cloudflare:workers';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseEnv } from '../../src/config/env.ts';
+import { FULL, policyWith } from './policies.ts';
+
+const DB = { prepare: () => undefined, batch: () => undefined };
+const SECRET = 'eyJhbGciOiJub25lIn0.c2VjcmV0.';
+const LEAST = { DB, PIPEOPS_API_URL: 'https://api.pipeops.io', PIPEOPS_ADMIN_TOKEN: SECRET };
+
+const problemsOf = (env: unknown, policy: unknown = FULL): readonly (readonly [string, string])[] => {
+  const parsed = parseEnv(env, policy);
+  return parsed.ok ? [] : parsed.error.map(({ key, problem }) => [key, problem] as const);
+};
+
+test('what is left out gets its default', () => {
+  expect(parseEnv(LEAST, FULL)).toMatchObject({
+    ok: true,
+    value: {
+      db: DB,
+      pipeops: { apiUrl: 'https://api.pipeops.io', credentials: [SECRET], defaultWorkspaceUuid: null },
+      reconcileAfterSeconds: 120,
+      policy: { roles: [{ name: 'ci' }, { name: 'auditor' }] },
+    },
+  });
+});
+
+test('everything is read, and bindings of others are none of its business', () => {
+  const parsed = parseEnv(
+    {
+      ...LEAST,
+      PIPEOPS_ADMIN_TOKEN_NEXT: 'next',
+      PIPEOPS_WORKSPACE_UUID: 'w-1',
+      RECONCILE_AFTER_SECONDS: '45',
+      POLICY: JSON.stringify(policyWith({})),
+      OTHER: {},
+    },
+    FULL,
+  );
+  expect(parsed).toMatchObject({
+    ok: true,
+    value: {
+      pipeops: { credentials: [SECRET, 'next'], defaultWorkspaceUuid: 'w-1' },
+      reconcileAfterSeconds: 45,
+      policy: { roles: [{ name: 'ci', tokens: 'own' }] },
+    },
+  });
+});
+
+test('the same credential twice is tried once', () => {
+  const parsed = parseEnv({ ...LEAST, PIPEOPS_ADMIN_TOKEN_NEXT: SECRET }, FULL);
+  expect(parsed.ok && parsed.value.pipeops.credentials).toEqual([SECRET]);
+});
+
+test.each([
+  ['https://api.pipeops.io/', 'https://api.pipeops.io'],
+  ['https://proxy.example/pipeops//', 'https://proxy.example/pipeops'],
+  ['http://localhost:8788', 'http://localhost:8788'],
+  ['http://127.0.0.1:8788/', 'http://127.0.0.1:8788'],
+  ['http://[::1]:8788', 'http://[::1]:8788'],
+])('PIPEOPS_API_URL %s is read as %s', (url, expected) => {
+  const parsed = parseEnv({ ...LEAST, PIPEOPS_API_URL: url }, FULL);
+  expect(parsed.ok && parsed.value.pipeops.apiUrl).toBe(expected);
+});
+
+test('a real D1 binding is one, and the operator’s own file is the policy unless another is given', () => {
+  const parsed = parseEnv({ ...LEAST, DB: workerEnv.DB });
+  expect(parsed.ok && parsed.value.policy.bindings).toMatchObject([{ claims: { repository: 'your-org/your-repo' } }]);
+});
+
+describe('refused', () => {
+  test.each<[string, string, unknown, RegExp]>([
+    ['no database', 'DB', undefined, /missing/],
+    ['a database that is another kind of binding', 'DB', { get: () => undefined }, /not a D1/],
+    ['a database that is half of one', 'DB', { prepare: DB.prepare, batch: 1 }, /not a D1/],
+    ['no URL', 'PIPEOPS_API_URL', undefined, /missing/],
+    ['http', 'PIPEOPS_API_URL', 'http://api.pipeops.io', /https/],
+    ['another protocol', 'PIPEOPS_API_URL', 'ftp://localhost', /https/],
+    ['credentials in the URL', 'PIPEOPS_API_URL', 'https://user:secret@api.pipeops.io', /credentials/],
+    ['a query', 'PIPEOPS_API_URL', 'https://api.pipeops.io/?', /query/],
+    ['a fragment', 'PIPEOPS_API_URL', 'https://api.pipeops.io/#', /fragment/],
+    ['no credential', 'PIPEOPS_ADMIN_TOKEN', undefined, /missing/],
+    ['an empty credential', 'PIPEOPS_ADMIN_TOKEN', '', /empty/],
+    ['a credential with its scheme', 'PIPEOPS_ADMIN_TOKEN', `Bearer ${SECRET}`, /spaces/],
+    ['a credential of two lines', 'PIPEOPS_ADMIN_TOKEN', `${SECRET}\n`, /one line/],
+    ['a service token', 'PIPEOPS_ADMIN_TOKEN', 'sat_secret', /service token/],
+    ['a service token to come', 'PIPEOPS_ADMIN_TOKEN_NEXT', 'sat_secret', /service token/],
+    ['an empty credential to come', 'PIPEOPS_ADMIN_TOKEN_NEXT', '', /empty/],
+    ['a workspace that is no id', 'PIPEOPS_WORKSPACE_UUID', '../secret', /workspace/],
+    ['a time that is no number', 'RECONCILE_AFTER_SECONDS', '1e3', /whole number/],
+    ['a time in which a request may live', 'RECONCILE_AFTER_SECONDS', '44', /below 45/],
+    ['a time after which attempts are given up', 'RECONCILE_AFTER_SECONDS', '86401', /above 86400/],
+    ['a policy that is not JSON', 'POLICY', '{secret', /JSON/],
+    ['a policy that is not text', 'POLICY', FULL, /JSON/],
+  ])('%s', (_, key, value, problem) => {
+    const problems = problemsOf({ ...LEAST, [key]: value });
+    expect(problems).toEqual([[key, expect.stringMatching(problem)]]);
+    expect(JSON.stringify(problems)).not.toContain('secret');
+  });
+
+  test('a policy that does not parse, with the place it came from', () => {
+    expect(problemsOf(LEAST, { ...FULL, roles: 1 })).toContainEqual(['policy.ts: roles', 'is not an object']);
+    expect(problemsOf(LEAST, null)).toEqual([['policy.ts', 'is not of type object']]);
+    expect(problemsOf({ ...LEAST, POLICY: '[]' })).toEqual([['POLICY', 'is not of type object']]);
+  });
+  test.each([undefined, null, 'env', 7])('an environment that is %s', (env) => {
+    expect(problemsOf(env)).toHaveLength(1);
+  });
+  test('all problems at once', () => {
+    expect(problemsOf({ POLICY: '{}' }).map(([key]) => key)).toEqual([
+      'DB',
+      'PIPEOPS_API_URL',
+      'PIPEOPS_ADMIN_TOKEN',
+      'POLICY: issuers',
+      'POLICY: roles',
+      'POLICY: bindings',
+    ]);
+  });
+});
+
+test('parsing never throws, and no problem repeats a credential', () => {
+  const value = fc.oneof(fc.jsonValue(), fc.string(), fc.constant(`${SECRET} `), fc.json());
+  const anyEnv = fc.record(
+    { DB: value, PIPEOPS_API_URL: value, PIPEOPS_ADMIN_TOKEN: value, PIPEOPS_ADMIN_TOKEN_NEXT: value, POLICY: value },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(anyEnv, (env) => {
+      const parsed = parseEnv(env, FULL);
+      expect(parsed.ok).toBe(false);
+      expect(JSON.stringify(parsed)).not.toContain(SECRET);
+    }),
+  );
+});

@@ -1,0 +1,46 @@
+import type { PolicyInput } from '../../src/config/define-policy.ts';
+
+export const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com';
+export const ISSUER = 'https://issuer.example';
+
+/** A policy with every key that there is. */
+export const FULL = {
+  issuers: [
+    {
+      issuer: ISSUER,
+      audience: ['countersign', 'countersign-staging'],
+      algorithms: ['ES256', 'EdDSA'],
+      jwksUri: 'https://issuer.example/keys?p=main',
+      subject: '/nested/id',
+      label: 'email',
+      actorType: 'user',
+      maxAge: '15m',
+      header: 'Cf-Access-Jwt-Assertion',
+    },
+  ],
+  roles: {
+    ci: {
+      permissions: ['tokens:create', 'tokens:read'],
+      tokens: 'own',
+      workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+      scopes: ['api:read'],
+      maxTtl: '30d',
+    },
+    auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'] },
+  },
+  bindings: [
+    { issuer: ISSUER, claims: { team: 'ops', level: 3, staff: true }, role: 'ci' },
+    { issuer: ISSUER, claims: { team: 'audit', mail: '*@acme.example' }, role: 'auditor' },
+  ],
+  presets: { mcp: ['api:read'] },
+} as const satisfies PolicyInput;
+
+/** The least policy that parses, one part of it replaced. */
+export function policyWith(changes: { issuer?: object; role?: object; binding?: object; presets?: unknown }) {
+  return {
+    issuers: [{ issuer: ISSUER, audience: 'countersign', ...changes.issuer }],
+    roles: { ci: { permissions: ['tokens:read'], workspaces: ['*'], ...changes.role } },
+    bindings: [{ issuer: ISSUER, claims: { team: 'ops' }, role: 'ci', ...changes.binding }],
+    ...('presets' in changes && { presets: changes.presets }),
+  };
+}

@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { createClient, jsonOf, TOKENS, type AuditEvent, type Client } from './client.ts';
+import { violations } from './invariants.ts';
+import { databaseFiles, findSecrets, logFile, printed } from './secrets-scan.ts';
+import { adminCredentialOf, freePorts, startService, type Service } from './service.ts';
+import { openTrail } from './trail.ts';
+import { until } from './until.ts';
+
+// The product as a person runs it: `npm start`, real HTTP, real workerd, real D1 files. The cases build on one another.
+
+/** The age that the row must reach, and time for a slow machine. */
+const RECONCILIATION_PATIENCE_MS = (RECONCILE_AFTER_MIN_SECONDS + 45) * 1_000;
+/** In a token's name, so that it is stored: what the scan must be able to find. */
+const PLANTED = 'planted-3f9c1d77';
+
+const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-e2e-'));
+const secrets = new Set<string>();
+const outputs: string[] = [];
+let service: Service;
+let admin: Client;
+let ci: Client;
+
+async function start(): Promise<void> {
+  service = await startService(stateDir, await freePorts());
+  admin = createClient(service, service.adminJwt);
+  ci = createClient(service, service.ciJwt);
+  for (const secret of [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)]) secrets.add(secret);
+}
+
+async function stop(): Promise<number | null> {
+  for (const { secret } of await service.control.tokens()) secrets.add(secret);
+  const exitCode = await service.stop();
+  outputs.push(service.output());
+  return exitCode;
+}
+
+const created = async (name: string): Promise<AuditEvent | undefined> =>
+  (await admin.events({ action: 'service_account_token.create' })).find((event) => event.token_name === name);
+
+beforeAll(start, 120_000);
+afterAll(async () => {
+  await service.kill();
+  rmSync(stateDir, { recursive: true, force: true });
+}, 30_000);
+
+describe('npm start', () => {
+  it('serves all five operations, and each is in the trail', async () => {
+    const { id, secret } = await ci.create(PLANTED);
+    expect(jsonOf(await ci.send('GET', TOKENS))).toMatchObject({ data: { tokens: [{ id, name: PLANTED }], total: 1 } });
+    expect(jsonOf(await ci.send('GET', `${TOKENS}/${id}`))).toMatchObject({ data: { token: { id, name: PLANTED } } });
+    const renamed = { name: `${PLANTED}-2` };
+    expect(jsonOf(await admin.send('PATCH', `${TOKENS}/${id}`, renamed))).toMatchObject({ data: { token: renamed } });
+    expect(jsonOf(await ci.send('DELETE', `${TOKENS}/${id}`))).toMatchObject({ success: true });
+    expect((await ci.send('GET', `${TOKENS}/${id}`)).status).toBe(404);
+
+    const [token] = await service.control.tokens();
+    expect(token).toMatchObject({ id, secret, is_revoked: true });
+    expect((await admin.events()).map(({ action, status }) => `${action} ${status}`)).toEqual([
+      'service_account_token.get failure',
+      'service_account_token.revoke success',
+      'service_account_token.update success',
+      'service_account_token.get success',
+      'service_account_token.list success',
+      'service_account_token.create success',
+    ]);
+  });
+
+  it('gives its least-privileged caller no more than its role grants', async () => {
+    const { id } = await admin.create('of-the-administrator');
+    expect((await ci.send('DELETE', `${TOKENS}/${id}`)).status).toBe(404);
+    expect((await ci.send('PATCH', `${TOKENS}/${id}`, { name: 'mine' })).status).toBe(403);
+    expect((await ci.send('GET', '/api/v1/audit/events')).status).toBe(403);
+    expect((await createClient(service, 'nonsense').send('GET', TOKENS)).status).toBe(401);
+  });
+
+  it('revokes a token whose secret was lost with workerd, and settles its row', { timeout: 240_000 }, async () => {
+    const name = 'lost-on-the-way';
+    await service.control.fault({ match: { method: 'POST' }, delay_ms: -1, commit: true });
+    const lost = ci.create(name).then(
+      () => 'delivered',
+      () => 'lost',
+    );
+    const commit = await until('PipeOps to commit', async () =>
+      (await service.control.requests()).find(
+        ({ method, committed, status }) => method === 'POST' && committed && status === null,
+      ),
+    );
+    service.killWorkerd();
+    expect(await lost).toBe('lost');
+    expect(await stop()).toBe(0);
+    await start();
+
+    const { event_id: eventId, token_id: tokenId } = commit;
+    expect(await created(name)).toMatchObject({ id: eventId, status: 'attempted' });
+    const settled = await until(
+      'reconciliation',
+      async () => {
+        service.triggerCron();
+        const event = await created(name);
+        return event?.status !== 'attempted' && event;
+      },
+      { timeoutMs: RECONCILIATION_PATIENCE_MS, intervalMs: 1_000 },
+    );
+    expect(settled).toMatchObject({
+      id: eventId,
+      status: 'failure',
+      error_code: 'undelivered',
+      token_id: tokenId,
+      detail: { settled_by: 'reconciliation' },
+    });
+    const token = (await service.control.tokens()).find(({ id }) => id === tokenId);
+    expect(token?.is_revoked).toBe(true);
+    expect(token?.commits).toMatchObject([
+      { operation: 'create', event_id: eventId },
+      { operation: 'revoke', event_id: eventId },
+    ]);
+  });
+
+  it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
+    const tokens = await service.control.tokens();
+    expect(await stop()).toBe(0);
+    const trail = openTrail(stateDir);
+    expect(violations(trail.rows(), tokens)).toEqual([]);
+    trail.close();
+    await expect(fetch(`${service.url}/healthz`)).rejects.toThrow('fetch failed');
+    await expect(service.control.tokens()).rejects.toThrow('fetch failed');
+  });
+
+  it('leaves no secret in its database, its log or its output', () => {
+    expect(secrets.size).toBeGreaterThanOrEqual(8);
+    const files = databaseFiles(stateDir);
+    // A scan that finds nothing must be one that would have.
+    expect(findSecrets(files, [PLANTED]).length).toBeGreaterThan(0);
+    expect(findSecrets([printed(outputs.join('\n'))], [service.url])).not.toEqual([]);
+    expect(findSecrets([logFile(stateDir)], ['service-account-tokens'])).not.toEqual([]);
+
+    const haystacks = [...files, logFile(stateDir), printed(outputs.join('\n'))];
+    expect(findSecrets(haystacks, [...secrets])).toEqual([]);
+  });
+});

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
+import { violations } from './invariants.ts';
+import type { TrailRow } from './trail.ts';
+
+const NOW = Date.parse('2026-10-01T12:00:00Z');
+
+const row = (changes: Partial<TrailRow> = {}): TrailRow => ({
+  seq: 1,
+  id: 'event-1',
+  occurred_at: NOW,
+  action: 'service_account_token.create',
+  status: 'success',
+  token_id: 'tok-1',
+  error_code: null,
+  outcome: null,
+  ...changes,
+});
+
+const token = (changes: Partial<TokenState> = {}): TokenState => ({
+  id: 'tok-1',
+  workspace_uuid: 'w',
+  name: 'n',
+  description: null,
+  scopes: [],
+  secret: 'sat_x',
+  token_prefix: 'sat_x',
+  is_revoked: false,
+  is_expired: false,
+  is_active: true,
+  expires_at: null,
+  created_at: '',
+  updated_at: '',
+  commits: [{ at: new Date(NOW + 5).toISOString(), operation: 'create', event_id: 'event-1' }],
+  ...changes,
+});
+
+const revoke = (eventId: string | null, atMs = NOW + 9) =>
+  ({ at: new Date(atMs).toISOString(), operation: 'revoke', event_id: eventId }) as const;
+
+describe('the invariants hold', () => {
+  it.each([
+    ['for a token that was handed out', [row()], [token()]],
+    [
+      'for one that its failed create took back',
+      [row({ status: 'failure', error_code: 'undelivered' })],
+      [token({ is_revoked: true, commits: [...token().commits, revoke('event-1')] })],
+    ],
+    ['for a row as old as its commit', [row({ occurred_at: NOW + 5 })], [token()]],
+    ['where nothing happened', [], []],
+  ])('%s', (_case, rows, tokens) => {
+    expect(violations(rows, tokens)).toEqual([]);
+  });
+});
+
+describe('the invariants are violated', () => {
+  it.each([
+    [
+      'by a commit without a row',
+      [row()],
+      [token({ commits: [...token().commits, revoke('event-2')] })],
+      'revoke of tok-1 was committed without a row (event event-2)',
+    ],
+    [
+      'by a commit that names no event',
+      [row()],
+      [token({ commits: [...token().commits, revoke(null)] })],
+      'revoke of tok-1 was committed without a row (event null)',
+    ],
+    [
+      'by a row later than its commit',
+      [row({ occurred_at: NOW + 6 })],
+      [token()],
+      'create of tok-1 was committed before its row event-1',
+    ],
+    [
+      'by an open attempt',
+      [row(), row({ id: 'event-2', status: 'attempted' })],
+      [token()],
+      'service_account_token.create event-2 is still attempted',
+    ],
+    [
+      'by a live token that two creates claim',
+      [row(), row({ id: 'event-2' })],
+      [token()],
+      'live token tok-1 has 2 successful creates',
+    ],
+    [
+      'by a live token of a failed create',
+      [row({ status: 'failure' })],
+      [token()],
+      'live token tok-1 was minted by a failed create',
+    ],
+    [
+      'by a live token that no create claims',
+      [row({ token_id: null, action: 'service_account_token.update' })],
+      [token()],
+      'live token tok-1 has 0 successful creates',
+    ],
+  ])('%s', (_case, rows, tokens, violation) => {
+    expect(violations(rows, tokens)).toContain(violation);
+  });
+});

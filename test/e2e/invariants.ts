@@ -1,0 +1,50 @@
+import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
+import type { TrailRow } from './trail.ts';
+
+const CREATE = 'service_account_token.create';
+
+/**
+ * What must hold once everything is settled, whenever and however often the service was killed.
+ *
+ * @param rows the whole trail.
+ * @param tokens the truth in PipeOps, of tokens that were made through this service alone.
+ * @returns the violations, in words; none where all is well.
+ */
+export function violations(rows: readonly TrailRow[], tokens: readonly TokenState[]): string[] {
+  return [...unrecordedCommits(rows, tokens), ...openAttempts(rows), ...unownedLiveTokens(rows, tokens)];
+}
+
+/** Promise 2: no effect without a prior record. */
+function unrecordedCommits(rows: readonly TrailRow[], tokens: readonly TokenState[]): string[] {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return tokens.flatMap((token) =>
+    token.commits.flatMap((commit) => {
+      const what = `${commit.operation} of ${token.id}`;
+      const row = byId.get(commit.event_id ?? '');
+      if (row === undefined) return [`${what} was committed without a row (event ${commit.event_id})`];
+      if (row.occurred_at > Date.parse(commit.at)) return [`${what} was committed before its row ${row.id}`];
+      return [];
+    }),
+  );
+}
+
+/** Promise 10: nothing stays unsettled. */
+function openAttempts(rows: readonly TrailRow[]): string[] {
+  return rows.filter((row) => row.status === 'attempted').map((row) => `${row.action} ${row.id} is still attempted`);
+}
+
+/** Promise 3: a token that lives was handed out, by one create that says so. */
+function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenState[]): string[] {
+  const creates = rows.filter((row) => row.action === CREATE);
+  return tokens
+    .filter((token) => !token.is_revoked)
+    .flatMap((token) => {
+      const successes = creates.filter((row) => row.token_id === token.id && row.status === 'success');
+      const mintedBy = token.commits.find((commit) => commit.operation === 'create')?.event_id;
+      const failed = creates.some((row) => row.id === mintedBy && row.status === 'failure');
+      return [
+        ...(successes.length === 1 ? [] : [`live token ${token.id} has ${successes.length} successful creates`]),
+        ...(failed ? [`live token ${token.id} was minted by a failed create`] : []),
+      ];
+    });
+}

@@ -1,0 +1,79 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Fault } from '../pipeops-simulator/faults-wire.ts';
+import type { Service } from './service.ts';
+import type { Trail } from './trail.ts';
+import { until } from './until.ts';
+
+/** Where in a mutation's life a kill fell. */
+export const PHASES = ['before the upstream commit', 'between commit and trip 2', 'after trip 2'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** What a moment is recognised by, and the state of things when the mutation was sent. */
+export interface Watched {
+  readonly service: Service;
+  readonly trail: Trail;
+  readonly method: string;
+  /** The `seq` of the trail's last row. */
+  readonly lastSeq: number;
+  /** How many requests of that method PipeOps had received. */
+  readonly received: number;
+  readonly isAnswered: () => boolean;
+}
+
+/** A moment to kill at: what PipeOps is told to do, and how to see that the moment has come. */
+export interface Moment {
+  readonly fault: Fault | null;
+  readonly arrived: (watched: Watched) => Promise<unknown>;
+}
+
+/** Commits after the kill although nobody listens any more, as a PipeOps behind a queue would. */
+const LATE_COMMIT_MS = 1_000;
+/** Longer than a whole mutation takes here. */
+const ANY_MOMENT_MS = 40;
+const WATCH_INTERVAL_MS = 5;
+
+const newRequests = async ({ service, method, received }: Watched) =>
+  (await service.control.requests({ method })).slice(received);
+
+const upstreamHasIt = async (watched: Watched): Promise<unknown> =>
+  await until('the request to reach PipeOps', async () => (await newRequests(watched)).length > 0, {
+    intervalMs: WATCH_INTERVAL_MS,
+  });
+
+const upstreamCommitted = async (watched: Watched): Promise<unknown> =>
+  await until('PipeOps to commit', async () => (await newRequests(watched)).some(({ committed }) => committed), {
+    intervalMs: WATCH_INTERVAL_MS,
+  });
+
+/** Looks at the database file without a pause: between the row's commit and the answer lie a few milliseconds. */
+async function rowIsFinal({ trail, lastSeq, isAnswered }: Watched): Promise<void> {
+  for (;;) {
+    const row = trail.latest();
+    if (isAnswered() || (row !== undefined && row.seq > lastSeq && row.status !== 'attempted')) return;
+    await nextTurn();
+  }
+}
+
+async function anyTime({ isAnswered }: Watched): Promise<void> {
+  const deadline = performance.now() + Math.random() * ANY_MOMENT_MS;
+  while (performance.now() < deadline && !isAnswered()) await nextTurn();
+}
+
+/** The moments that are aimed at, in turn. Where a kill really fell is judged by what it left behind. */
+export const MOMENTS: readonly Moment[] = [
+  { fault: { delay_ms: -1 }, arrived: upstreamHasIt },
+  { fault: { delay_ms: -1, commit: true }, arrived: upstreamCommitted },
+  { fault: null, arrived: rowIsFinal },
+  { fault: { delay_ms: LATE_COMMIT_MS }, arrived: upstreamHasIt },
+  { fault: null, arrived: anyTime },
+  { fault: null, arrived: rowIsFinal },
+];
+
+/** Where a kill fell, by what the trail and PipeOps say while nothing of the service runs. */
+export async function phaseOf({ service, trail, lastSeq }: Watched): Promise<Phase> {
+  const row = trail.latest();
+  if (row === undefined || row.seq <= lastSeq) return PHASES[0];
+  if (row.status !== 'attempted') return PHASES[2];
+  const requests = await service.control.requests({ event_id: row.id });
+  return requests.some(({ committed }) => committed) ? PHASES[1] : PHASES[0];
+}

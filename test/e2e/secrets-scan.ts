@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** Something that no secret may be in. */
+export interface Haystack {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** The files of the embedded database as they lie on disk: pages, free pages and write-ahead logs. */
+export function databaseFiles(stateDir: string): Haystack[] {
+  const folder = path.join(stateDir, 'v3');
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .map((file) => ({ name: path.relative(stateDir, file), bytes: readFileSync(file) }));
+}
+
+/** The Worker's log. */
+export function logFile(stateDir: string): Haystack {
+  return { name: 'worker.log', bytes: readFileSync(path.join(stateDir, 'worker.log')) };
+}
+
+/** What `npm start` printed, but for the two lines whose purpose is to hand out a JWT. */
+export function printed(output: string): Haystack {
+  const lines = output.split('\n').filter((line) => !/^(ADMIN|CI)=/.test(line));
+  return { name: 'output', bytes: Buffer.from(lines.join('\n')) };
+}
+
+/**
+ * Looks for secrets. Of a JWT the signature alone counts as a find: it is what makes one, and no other part is random.
+ *
+ * @returns the names of the haystacks that hold one, with the place; never the secret itself.
+ */
+export function findSecrets(haystacks: readonly Haystack[], secrets: readonly string[]): string[] {
+  if (secrets.some((secret) => secret.length < 8)) throw new Error('a secret is too short to be told from other text');
+  const needles = secrets.flatMap((secret) => [secret, signatureOf(secret)]).filter((needle) => needle !== null);
+  return haystacks.flatMap(({ name, bytes }) =>
+    needles
+      .map((needle) => bytes.indexOf(needle))
+      .filter((offset) => offset !== -1)
+      .map((offset) => `${name} at byte ${offset}`),
+  );
+}
+
+/** Null for what is not a signed JWT. */
+const signatureOf = (secret: string): string | null => /^eyJ[^.]+\.[^.]+\.([^.]{8,})$/.exec(secret)?.[1] ?? null;

@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { readRunFile, type RunFile } from '../../local/run-file.ts';
+import { CHECKOUT } from '../../local/settings.ts';
+import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { createControl } from '../pipeops-simulator/control.ts';
+import { until } from './until.ts';
+
+/** A build and a cold start on a busy machine. */
+const START_PATIENCE_MS = 90_000;
+const A_DAY_SECONDS = '86400';
+
+export interface Ports {
+  readonly service: number;
+  readonly simulator: number;
+}
+
+/** `npm start` as a person runs it, on ports and a state directory of its own. */
+export interface Service {
+  readonly url: string;
+  /** As the banner hands them out. */
+  readonly adminJwt: string;
+  readonly ciJwt: string;
+  readonly control: ReturnType<typeof createControl>;
+  /** All that it printed so far. */
+  readonly output: () => string;
+  /** Runs the cron now, as its minute timer would. */
+  readonly triggerCron: () => void;
+  /** SIGKILL to workerd alone, without a wait for anything. */
+  readonly killWorkerd: () => void;
+  /** Until the workerd that replaces a killed one answers. */
+  readonly untilRestarted: () => Promise<void>;
+  /** Ctrl-C; its exit code. */
+  readonly stop: () => Promise<number | null>;
+  /** SIGKILL to npm and everything that it started in its process group. */
+  readonly kill: () => Promise<void>;
+}
+
+/**
+ * Starts the service. The cron waits to be triggered, and attempts are looked into as early as is allowed.
+ *
+ * @throws with all that was printed, if it does not become ready.
+ */
+export async function startService(stateDir: string, ports: Ports, env: NodeJS.ProcessEnv = {}): Promise<Service> {
+  const npm = spawn('npm', ['start'], {
+    cwd: CHECKOUT,
+    // A process group of its own, as a terminal gives one.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...cleanEnvironment(), ...environmentFor(stateDir, ports), ...env },
+  });
+  const chunks: string[] = [];
+  for (const stream of [npm.stdout, npm.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
+  const output = (): string => chunks.join('');
+  const exited = once(npm, 'close');
+  const signalGroup = (signal: NodeJS.Signals): void => {
+    if (npm.pid !== undefined && npm.exitCode === null && npm.signalCode === null) process.kill(-npm.pid, signal);
+  };
+
+  const started = until('npm start', () => output().includes('/api/v1/audit/events?') && readRunFile(stateDir), {
+    timeoutMs: START_PATIENCE_MS,
+  });
+  const ended = exited.then((): never => {
+    throw new Error(`npm start ended:\n${output()}`);
+  });
+  ended.catch(() => {});
+  const run = await Promise.race([started, ended]).catch((error: unknown) => {
+    signalGroup('SIGKILL');
+    throw error;
+  });
+
+  let killedPid = 0;
+  return {
+    url: run.url,
+    adminJwt: fromBanner(output(), 'ADMIN'),
+    ciJwt: fromBanner(output(), 'CI'),
+    control: createControl(run.simulatorUrl ?? ''),
+    output,
+    triggerCron: () => void process.kill(run.pid, 'SIGUSR2'),
+    killWorkerd: () => {
+      killedPid = currentRun(stateDir).workerdPid;
+      process.kill(killedPid, 'SIGKILL');
+    },
+    untilRestarted: async () => {
+      await until('workerd to be replaced', async () => {
+        if (currentRun(stateDir).workerdPid === killedPid) return false;
+        const answer = await fetch(`${run.url}/readyz`);
+        await answer.body?.cancel();
+        return answer.ok;
+      });
+    },
+    stop: async () => {
+      signalGroup('SIGINT');
+      await exited;
+      return npm.exitCode;
+    },
+    kill: async () => {
+      signalGroup('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** Two ports that nothing listens on. */
+export async function freePorts(): Promise<Ports> {
+  const servers = [createServer(), createServer()];
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const address = server.address();
+      return typeof address === 'object' && address !== null ? address.port : 0;
+    }),
+  );
+  for (const server of servers) server.close();
+  return { service: ports[0] ?? 0, simulator: ports[1] ?? 0 };
+}
+
+/** The credential that the Worker presents to the simulator: one of the secrets to look for. */
+export function adminCredentialOf(stateDir: string): string {
+  return readFileSync(path.join(stateDir, 'simulator-admin.jwt'), 'utf8').trim();
+}
+
+/** Without what the person who runs the tests has set for a service of their own. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const {
+    PIPEOPS_API_URL: _url,
+    PIPEOPS_ADMIN_TOKEN: _token,
+    PIPEOPS_WORKSPACE_UUID: _workspace,
+    ...rest
+  } = process.env;
+  return rest;
+}
+
+function environmentFor(stateDir: string, ports: Ports): NodeJS.ProcessEnv {
+  return {
+    PORT: String(ports.service),
+    PIPEOPS_PORT: String(ports.simulator),
+    STATE_DIR: stateDir,
+    CRON_SECONDS: A_DAY_SECONDS,
+    RECONCILE_AFTER_SECONDS: String(RECONCILE_AFTER_MIN_SECONDS),
+  };
+}
+
+function currentRun(stateDir: string): RunFile {
+  const run = readRunFile(stateDir);
+  if (run === null) throw new Error('nothing runs there');
+  return run;
+}
+
+function fromBanner(output: string, name: 'ADMIN' | 'CI'): string {
+  return new RegExp(`^${name}=(.+)$`, 'm').exec(output)?.[1] ?? '';
+}

@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { createClient } from './client.ts';
+import { violations } from './invariants.ts';
+import { killInFlight, OPERATIONS, type Kill } from './kill-in-flight.ts';
+import { MOMENTS, PHASES } from './kill-moments.ts';
+import { databaseFiles, findSecrets, logFile, printed } from './secrets-scan.ts';
+import { adminCredentialOf, freePorts, startService, type Service } from './service.ts';
+import { openTrail, type Trail } from './trail.ts';
+import { until } from './until.ts';
+
+// Kills the service again and again, each time with a mutation in flight, and looks at what it left behind.
+// Environment: SOAK_KILLS (50).
+
+const KILLS = Number(process.env['SOAK_KILLS'] ?? '50');
+/** A kill that came too late to find a mutation in flight does not count and is repeated, within reason. */
+const TRIES_PER_KILL = 10;
+/** In every phase at least this share of the kills. */
+const LEAST_SHARE = 0.1;
+/** The age that the last row must reach, and some runs of the cron: each takes a batch of rows. */
+const RECONCILIATION_PATIENCE_MS = (RECONCILE_AFTER_MIN_SECONDS + 120) * 1_000;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function soak(stateDir: string): Promise<string[]> {
+  const service = await startService(stateDir, await freePorts(), { LIMITS: 'off' });
+  try {
+    const trail = openTrail(stateDir);
+    const kills = await killAll(service, trail);
+    const spread = PHASES.map((phase) => ({ phase, count: kills.filter((kill) => kill.phase === phase).length }));
+    for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
+
+    say('waiting for reconciliation');
+    await settleAll(service, trail);
+    const tokens = await service.control.tokens();
+    const rows = trail.rows();
+    trail.close();
+    const exitCode = await service.stop();
+    const live = tokens.filter((token) => !token.is_revoked).length;
+    say(`${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live`);
+
+    const secrets = [
+      ...tokens.map(({ secret }) => secret),
+      ...[service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)],
+    ];
+    const haystacks = [...databaseFiles(stateDir), logFile(stateDir), printed(service.output())];
+    return [
+      ...spread.filter(({ count }) => count < KILLS * LEAST_SHARE).map(({ phase }) => `too few kills ${phase}`),
+      ...violations(rows, tokens),
+      ...kills.flatMap(({ deliveredTokenId: id }) =>
+        id === null || rows.some((row) => row.token_id === id && row.status === 'success')
+          ? []
+          : [`the secret of ${id} was handed out without a successful row`],
+      ),
+      ...findSecrets(haystacks, secrets).map((place) => `a secret lies in ${place}`),
+      ...(exitCode === 0 ? [] : [`npm start ended with ${exitCode} on Ctrl-C`]),
+    ];
+  } finally {
+    await service.kill();
+  }
+}
+
+async function killAll(service: Service, trail: Trail): Promise<Kill[]> {
+  const client = createClient(service, service.adminJwt);
+  const kills: Kill[] = [];
+  for (let tries = 0; kills.length < KILLS; tries += 1) {
+    if (tries >= KILLS * TRIES_PER_KILL) throw new Error('kills keep coming too late');
+    const operation = OPERATIONS[tries % OPERATIONS.length] ?? 'create';
+    // Every moment meets every operation: the moments move on once per round of operations.
+    const moment = MOMENTS[Math.floor(tries / OPERATIONS.length) % MOMENTS.length];
+    if (moment === undefined) continue;
+    const kill = await killInFlight({ service, client, trail }, operation, moment);
+    if (!kill.inFlight) continue;
+    kills.push(kill);
+    say(`kill ${kills.length} of ${KILLS}: ${operation}, ${kill.phase}`);
+  }
+  return kills;
+}
+
+/** Runs the cron until it leaves nothing open. */
+async function settleAll(service: Service, trail: Trail): Promise<void> {
+  await service.control.clearFaults();
+  const nothingIsOpen = (): boolean => {
+    service.triggerCron();
+    return trail.rows().every((row) => row.status !== 'attempted');
+  };
+  try {
+    await until('every row to be settled', nothingIsOpen, { timeoutMs: RECONCILIATION_PATIENCE_MS, intervalMs: 1_000 });
+  } catch (error) {
+    // What stayed open is named among the violations.
+    say(String(error));
+  }
+}
+
+if (!Number.isInteger(KILLS) || KILLS < 1) throw new Error('SOAK_KILLS is not a number of kills');
+const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-soak-'));
+const found = await soak(stateDir);
+for (const violation of found) say(`VIOLATION: ${violation}`);
+say(found.length === 0 ? `soak: ${KILLS} kills, no violation` : `soak: ${found.length} violations; see ${stateDir}`);
+if (found.length === 0) rmSync(stateDir, { recursive: true, force: true });
+process.exitCode = found.length === 0 ? 0 : 1;

@@ -1,0 +1,55 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import * as z from 'zod';
+
+const TrailRow = z.object({
+  seq: z.int(),
+  id: z.string(),
+  /** Milliseconds since the epoch. */
+  occurred_at: z.int(),
+  action: z.string(),
+  status: z.enum(['attempted', 'success', 'failure']),
+  token_id: z.string().nullable(),
+  error_code: z.string().nullable(),
+  outcome: z.string().nullable(),
+});
+export type TrailRow = Readonly<z.infer<typeof TrailRow>>;
+
+/** The trail as it lies in the file of the embedded database, read beside the running service. */
+export interface Trail {
+  /** In commit order. */
+  readonly rows: () => TrailRow[];
+  /** Undefined where no such row is committed. */
+  readonly status: (eventId: string) => TrailRow['status'] | undefined;
+  /** The row committed last. */
+  readonly latest: () => { readonly seq: number; readonly id: string; readonly status: TrailRow['status'] } | undefined;
+  readonly close: () => void;
+}
+
+/** @throws unless the service has been started on this state directory at least once. */
+export function openTrail(stateDir: string): Trail {
+  const folder = path.join(stateDir, 'v3', 'd1', 'miniflare-D1DatabaseObject');
+  const files = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
+  for (const file of files) {
+    const database = new DatabaseSync(path.join(folder, file), { readOnly: true });
+    const isOurs = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'audit_events'").get() !== undefined;
+    if (isOurs) return trailOf(database);
+    database.close();
+  }
+  throw new Error(`no trail under ${folder}`);
+}
+
+function trailOf(database: DatabaseSync): Trail {
+  const all = database.prepare(
+    'SELECT seq, id, occurred_at, action, status, token_id, error_code, outcome FROM audit_events ORDER BY seq',
+  );
+  const one = database.prepare('SELECT status FROM audit_events WHERE id = ?');
+  const last = database.prepare('SELECT seq, id, status FROM audit_events ORDER BY seq DESC LIMIT 1');
+  return {
+    rows: () => z.array(TrailRow).parse(all.all()),
+    status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),
+    latest: () => TrailRow.pick({ seq: true, id: true, status: true }).optional().parse(last.get()),
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,60 @@
+import type { Fault, InsertedToken, ReceivedRequest, RequestFilter, TokenState } from './faults-wire.ts';
+
+export type Control = ReturnType<typeof createControl>;
+
+/**
+ * Drives a running simulator from a test, in Node or in workerd. Several test files may share one simulator: each
+ * keeps to a workspace and a credential of its own.
+ *
+ * Every call rejects, with the simulator's words, if the simulator does not accept it.
+ */
+export function createControl(baseUrl: string) {
+  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const response = await fetch(`${baseUrl}/__control${path}`, {
+      method,
+      ...(body !== undefined && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    const answer: T = JSON.parse(text);
+    return answer;
+  };
+
+  return {
+    /** Adds faults for the requests to come. They are tried in the order in which they were added. */
+    fault: async (...faults: readonly Fault[]): Promise<void> => {
+      await call('POST', '/faults', { faults });
+    },
+    /** Removes the faults whose match names this workspace or credential; without a filter, all of everybody's. */
+    clearFaults: async (filter: Pick<RequestFilter, 'workspace_uuid' | 'credential'> = {}): Promise<void> => {
+      await call('DELETE', `/faults${queryOf(filter)}`);
+    },
+    /** The requests received, in order. */
+    requests: async (filter: RequestFilter = {}): Promise<readonly ReceivedRequest[]> => {
+      const path = `/requests${queryOf(filter)}`;
+      return (await call<{ requests: readonly ReceivedRequest[] }>('GET', path)).requests;
+    },
+    /** Forgets the requests that the filter names; without one, all of everybody's. */
+    clearRequests: async (filter: RequestFilter = {}): Promise<void> => {
+      await call('DELETE', `/requests${queryOf(filter)}`);
+    },
+    /** What there really is in a workspace, secrets included, revoked tokens too; without a workspace, everywhere. */
+    tokens: async (workspaceUuid?: string): Promise<readonly TokenState[]> => {
+      const path = `/tokens${queryOf(workspaceUuid === undefined ? {} : { workspace_uuid: workspaceUuid })}`;
+      return (await call<{ tokens: readonly TokenState[] }>('GET', path)).tokens;
+    },
+    /** A token appears that this service did not ask for. */
+    insertToken: async (token: InsertedToken): Promise<TokenState> =>
+      (await call<{ token: TokenState }>('POST', '/tokens', token)).token,
+    /** Somebody revokes a token in PipeOps' own console. */
+    revokeByHand: async (tokenId: string): Promise<void> => {
+      await call('DELETE', `/tokens/${encodeURIComponent(tokenId)}`);
+    },
+    /** From now on the credential is answered 419. */
+    endSession: async (credential: string): Promise<void> => {
+      await call('POST', '/sessions/ended', { credential });
+    },
+  };
+}
+
+const queryOf = (filter: RequestFilter): string => `?${new URLSearchParams({ ...filter }).toString()}`;

@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { control, CONTROL_PATH, type Controlled } from './control-routes.ts';
+import { bearerOf, refuseCredential } from './credentials.ts';
+import { deliver, send } from './delivery.ts';
+import { createFaultList, formsOf } from './faults.ts';
+import { createQuota, quotaHeaders, type Quota } from './quota.ts';
+import { readRequest, type ReadRequest } from './read-request.ts';
+import { createRequestLog } from './request-log.ts';
+import { route, type RouteRequest, type Served } from './routes.ts';
+import { openState } from './state.ts';
+import { failure, rfc3339 } from './wire.ts';
+
+export interface SimulatorOptions {
+  /** 0, the default: any free one. */
+  readonly port?: number;
+  /** Where tokens are kept; null, the default: in memory. */
+  readonly stateFile?: string | null;
+  /** Whether PipeOps' rate limits apply; default true. */
+  readonly limits?: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+}
+
+export interface Simulator {
+  /** Without a slash at the end. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a PipeOps that knows only its service account tokens, on 127.0.0.1, and everything that tests want of it under
+ * `/__control`.
+ *
+ * A fault that answers by itself, without `commit`, stands for a network or a proxy in front of PipeOps: it neither
+ * looks at the credential nor uses up quota.
+ *
+ * Rejects if the port is taken or the state file cannot be read.
+ */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const { now = Date.now } = options;
+  const controlled: Controlled = {
+    faults: createFaultList(),
+    log: createRequestLog(),
+    state: openState(options.stateFile ?? null),
+    endedSessions: new Set(),
+  };
+  const quota = options.limits === false ? null : createQuota();
+  const closing = new AbortController();
+
+  const answer = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const request = await readRequest(incoming);
+    if (request.path.startsWith(`${CONTROL_PATH}/`)) {
+      send(response, control({ ...request, nowMs: now() }, controlled));
+      return;
+    }
+    const bearer = bearerOf(request.headers['authorization']);
+    const workspaceUuid = request.query.get('workspace_uuid');
+    const eventId = request.headers['x-request-id'] ?? null;
+    const received = controlled.log.add(receivedOf(request, workspaceUuid, eventId, now()));
+    const fault = controlled.faults.take({ ...request, workspaceUuid, bearer });
+    const serve = () => {
+      const common = { ...request, workspaceUuid, eventId, forms: formsOf(fault), partial: fault?.partial };
+      const served = serveAccepted({ ...common, nowMs: now() }, bearer, controlled, quota);
+      received.committed = served.committed;
+      received.token_id = served.tokenId;
+      return served.answer;
+    };
+    received.status = await deliver(response, fault, serve, closing.signal);
+  };
+
+  const server = createServer((incoming, response) => {
+    answer(incoming, response).catch((error: unknown) => {
+      if (!closing.signal.aborted && !incoming.destroyed) console.error(error);
+      response.destroy();
+    });
+  });
+  // A kept connection that ends just as a client sends its next request would be a fault that nobody asked for.
+  server.keepAliveTimeout = 0;
+  server.requestTimeout = 0;
+  server.listen(options.port ?? 0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The simulator does not listen on a port.');
+
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: async () => {
+      closing.abort();
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+/** Credential, then quota, then the route: what is refused costs nothing. */
+function serveAccepted(
+  request: RouteRequest,
+  bearer: string | null,
+  { state, endedSessions }: Controlled,
+  quota: Quota | null,
+): Served {
+  const refusal = refuseCredential(bearer, endedSessions, request.nowMs);
+  if (refusal !== null) return { answer: refusal, committed: false, tokenId: null };
+  if (quota === null || bearer === null) return route(request, state);
+  const verdict = quota.charge(bearer, request.nowMs);
+  const served = verdict.allowed
+    ? route(request, state)
+    : { answer: failure(429, 'Too many requests'), committed: false, tokenId: null };
+  return { ...served, answer: { ...served.answer, headers: quotaHeaders(verdict) } };
+}
+
+const receivedOf = (request: ReadRequest, workspaceUuid: string | null, eventId: string | null, nowMs: number) => ({
+  at: rfc3339(nowMs),
+  method: request.method,
+  path: request.path,
+  query: Object.fromEntries(request.query),
+  headers: request.headers,
+  body: parsedOrText(request.body),
+  event_id: eventId,
+  committed: false,
+  status: null,
+  workspace_uuid: workspaceUuid,
+  // Known once it is served; a fault may come before.
+  token_id: null,
+});
+
+function parsedOrText(text: string): unknown {
+  if (text === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

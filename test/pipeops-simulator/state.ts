@@ -1,0 +1,91 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import * as z from 'zod';
+import type { Commit, TokenState } from './faults-wire.ts';
+import { isExpired, tokenPrefix } from './wire.ts';
+
+const commit = z.object({
+  at: z.string(),
+  operation: z.enum(['create', 'update', 'revoke']),
+  event_id: z.string().nullable(),
+});
+
+const storedToken = z.object({
+  id: z.string(),
+  workspace_uuid: z.string(),
+  name: z.string(),
+  description: z.string().nullable(),
+  scopes: z.array(z.string()),
+  secret: z.string(),
+  is_revoked: z.boolean(),
+  is_active: z.boolean(),
+  expires_at: z.string().nullable(),
+  created_at: z.string(),
+  updated_at: z.string(),
+  commits: z.array(commit),
+});
+const stateFile = z.object({ tokens: z.array(storedToken) });
+
+export type StoredToken = Readonly<z.infer<typeof storedToken>>;
+
+export type State = ReturnType<typeof openState>;
+
+/**
+ * The tokens of every workspace. What `put` has returned from survives a SIGKILL, if there is a file.
+ *
+ * @param file where they are kept; null: only in memory.
+ * @throws if the file is there and cannot be read.
+ */
+export function openState(file: string | null) {
+  // By workspace as well, or a list would cost more with every other test's tokens.
+  const byId = new Map<string, StoredToken>();
+  const byWorkspace = new Map<string, Map<string, StoredToken>>();
+
+  const hold = (token: StoredToken): void => {
+    byId.set(token.id, token);
+    const workspace = byWorkspace.get(token.workspace_uuid) ?? new Map<string, StoredToken>();
+    byWorkspace.set(token.workspace_uuid, workspace.set(token.id, token));
+  };
+  for (const token of file === null ? [] : readTokens(file)) hold(token);
+
+  return {
+    /** Undefined: no such token, or in another workspace. Revoked tokens are found too. */
+    find: (id: string, workspaceUuid: string | null = null): StoredToken | undefined => {
+      const token = byId.get(id);
+      return workspaceUuid === null || token?.workspace_uuid === workspaceUuid ? token : undefined;
+    },
+    /** In the order of their creation; null: of every workspace. */
+    list: (workspaceUuid: string | null): readonly StoredToken[] => [
+      ...(workspaceUuid === null ? byId : (byWorkspace.get(workspaceUuid) ?? new Map<string, StoredToken>())).values(),
+    ],
+    workspaces: (): readonly string[] => [...byWorkspace.keys()],
+    /** Adds or replaces a token, and records why; gives it as it now is. */
+    put: (token: StoredToken, made: Commit): StoredToken => {
+      const put = { ...token, commits: [...token.commits, made] };
+      hold(put);
+      if (file !== null) writeTokens(file, [...byId.values()]);
+      return put;
+    },
+  };
+}
+
+export const stateOf = (token: StoredToken, nowMs: number): TokenState => ({
+  ...token,
+  token_prefix: tokenPrefix(token.secret),
+  is_expired: isExpired(token, nowMs),
+});
+
+function readTokens(file: string): readonly StoredToken[] {
+  try {
+    return stateFile.parse(JSON.parse(readFileSync(file, 'utf8'))).tokens;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw new Error(`${file} does not hold the simulator's state.`, { cause: error });
+  }
+}
+
+/** Renamed into place, so that a kill in the middle leaves the old state whole. */
+function writeTokens(file: string, tokens: readonly StoredToken[]): void {
+  const unfinished = `${file}.tmp`;
+  writeFileSync(unfinished, JSON.stringify({ tokens }), { mode: 0o600 });
+  renameSync(unfinished, file);
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { createBody, updateBody } from '../../src/pipeops/commands.ts';
+
+const least = {
+  workspaceUuid: 'ws-1',
+  name: 'deploy',
+  description: null,
+  scopes: [],
+  expiresAt: null,
+  preset: null,
+};
+
+describe('the body of a create', () => {
+  it('is the form that PipeOps reads, and no more than was asked for', () => {
+    expect(createBody(least)).toEqual({ name: 'deploy', workspace_uuid: 'ws-1', scopes: [] });
+  });
+
+  it('carries description, expiry and preset where they are given', () => {
+    const expiresAt = '2027-01-01T00:00:00.000Z';
+    expect(createBody({ ...least, description: 'for CI', scopes: ['api:read'], expiresAt, preset: 'mcp' })).toEqual({
+      name: 'deploy',
+      workspace_uuid: 'ws-1',
+      scopes: ['api:read'],
+      metadata: { description: 'for CI' },
+      expires_at: expiresAt,
+      preset: 'mcp',
+    });
+  });
+
+  it('carries an empty description, which is one', () => {
+    expect(createBody({ ...least, description: '' })).toMatchObject({ metadata: { description: '' } });
+  });
+});
+
+describe('the body of an update', () => {
+  it.each([
+    [{}, {}],
+    [{ name: 'n' }, { name: 'n' }],
+    [{ description: '' }, { description: '' }],
+    [{ isActive: false }, { is_active: false }],
+    [{ scopes: [] }, { scopes: [], permissions: [] }],
+    [{ scopes: ['api:read'] }, { scopes: ['api:read'], permissions: ['api:read'] }],
+  ])('of %j is %j', (command, body) => {
+    expect(updateBody(command)).toEqual(body);
+  });
+});

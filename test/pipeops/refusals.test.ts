@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { json, operations, patientCall, REF, scripted } from './scripted-pipeops.ts';
+
+const words = 'PipeOps words sat_Zk3nP0qLmW8xYb71';
+
+describe.each(operations)('%s: an answer that is no success', (_name, run) => {
+  it.each([
+    [403, { kind: 'upstream_forbidden', status: 403 }],
+    [408, { kind: 'upstream_error', status: 408 }],
+    [500, { kind: 'upstream_error', status: 500 }],
+    [502, { kind: 'upstream_error', status: 502 }],
+    [503, { kind: 'upstream_error', status: 503 }],
+    [599, { kind: 'upstream_error', status: 599 }],
+    [400, { kind: 'upstream_rejected', status: 400, fields: [] }],
+    [409, { kind: 'upstream_rejected', status: 409, fields: [] }],
+    [422, { kind: 'upstream_rejected', status: 422, fields: [] }],
+    [429, { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: null }],
+  ])('%d is told as such, without its words, and is not repeated', async (status, error) => {
+    const { pipeops, sent } = scripted([json(status, { success: false, message: words })]);
+    expect(await run(pipeops, patientCall())).toEqual({ ok: false, error });
+    expect(sent).toHaveLength(1);
+  });
+
+  it.each([301, 302, 303, 304, 307, 308])('%d is not followed', async (status) => {
+    const redirect = (): Response => new Response(null, { status, headers: { Location: 'https://evil.example/' } });
+    const { pipeops, sent } = scripted([redirect]);
+    const answered = await run(pipeops, patientCall());
+    expect(answered).toEqual({ ok: false, error: { kind: 'upstream_invalid_response', status } });
+    expect(sent.map((request) => new URL(request.url).origin)).toEqual(['https://api.pipeops.test']);
+  });
+});
+
+it.each(operations.filter(([name]) => name !== 'revoke'))(
+  '%s: 404 says that there is no such token',
+  async (_name, run) => {
+    const { pipeops } = scripted([json(404, { message: words })]);
+    expect(await run(pipeops, patientCall())).toEqual({
+      ok: false,
+      error: { kind: 'upstream_not_found', status: 404 },
+    });
+  },
+);
+
+describe('a rejected request', () => {
+  it.each([
+    ['known fields', { errors: { name: [words], expires_at: ['x'] } }, ['name', 'expires_at']],
+    [
+      'fields under names of PipeOps',
+      { errors: { permissions: [], 'metadata.description': [] } },
+      ['scopes', 'description'],
+    ],
+    ['one field under two names', { errors: { permissions: [], scopes: [] } }, ['scopes']],
+    ['fields that nobody knows', { errors: { constructor: [], toString: [], [words]: [words] } }, []],
+    ['a list of texts', { errors: [words] }, []],
+    ['a text', { errors: words }, []],
+    ['a list for a body', [{ errors: { name: [] } }], []],
+  ])('names %s and says no more', async (_case, body, fields) => {
+    const { pipeops } = scripted([json(422, body)]);
+    const answered = await pipeops.get(REF, patientCall());
+    expect(answered).toEqual({ ok: false, error: { kind: 'upstream_rejected', status: 422, fields } });
+  });
+
+  it.each([
+    ['is HTML', '<html>no</html>'],
+    ['is half a JSON', '{"errors":{"name"'],
+    ['is empty', null],
+  ])('names no field where the body %s', async (_case, body) => {
+    const { pipeops } = scripted([() => new Response(body, { status: 400 })]);
+    const answered = await pipeops.get(REF, patientCall());
+    expect(answered).toEqual({ ok: false, error: { kind: 'upstream_rejected', status: 400, fields: [] } });
+  });
+});
+
+it('passes on when to come back after 429', async () => {
+  const { pipeops } = scripted([
+    json(429, {}, { 'Retry-After': '17' }),
+    json(429, {}, { 'Retry-After': 'Tue, 24 Nov 2026 12:00:05 GMT' }),
+  ]);
+  const seconds = [17, 5];
+  for (const retryAfterSeconds of seconds) {
+    const answered = await pipeops.get(REF, patientCall());
+    expect(answered).toEqual({ ok: false, error: { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds } });
+  }
+});

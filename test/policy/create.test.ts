@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest';
+import type { DenialReason } from '../../src/failures.ts';
+import { decide } from '../../src/policy/decide.ts';
+import type { Grant, PolicyRequest, Role } from '../../src/policy/types.ts';
+import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, callerWith, create, role } from './builders.ts';
+
+type Create = Extract<PolicyRequest, { operation: 'create' }>;
+const IN_AN_HOUR_MS = NOW_MS + HOUR_MS;
+const oneHour = { maxTtlSeconds: HOUR_SECONDS };
+const platform = ['api:read', 'api:write'];
+
+describe('one role allows', () => {
+  test.each<[string, Partial<Role>, Partial<Create>, Omit<Grant, 'role'>]>([
+    ['a scope within the ceiling', {}, {}, { scopes: ['api:read'], expiresAtMs: null }],
+    ['each scope once', {}, { scopes: ['api:read', 'api:read'] }, { scopes: ['api:read'], expiresAtMs: null }],
+    ['any scope under *', { scopes: ['*'] }, { scopes: ['api:full'] }, { scopes: ['api:full'], expiresAtMs: null }],
+    [
+      'any workspace under *',
+      { workspaces: ['*'] },
+      { workspaceUuid: BANK },
+      { scopes: ['api:read'], expiresAtMs: null },
+    ],
+    ['a preset as its scopes', {}, { scopes: null, preset: 'sandbox' }, { scopes: ['api:read'], expiresAtMs: null }],
+    ['a preset beside no scopes', {}, { scopes: [], preset: 'sandbox' }, { scopes: ['api:read'], expiresAtMs: null }],
+    [
+      'scopes and a preset as their union',
+      { scopes: ['api:read', 'api:write', 'x'] },
+      { scopes: ['x', 'api:read'], preset: 'platform' },
+      { scopes: ['x', 'api:read', 'api:write'], expiresAtMs: null },
+    ],
+    ['no expiry without maxTtl', {}, {}, { scopes: ['api:read'], expiresAtMs: null }],
+    ['any expiry without maxTtl', {}, { expiresAtMs: 9e12 }, { scopes: ['api:read'], expiresAtMs: 9e12 }],
+    ['maxTtl as the default expiry', oneHour, {}, { scopes: ['api:read'], expiresAtMs: IN_AN_HOUR_MS }],
+    [
+      'an earlier expiry as it is',
+      oneHour,
+      { expiresAtMs: NOW_MS + 1 },
+      { scopes: ['api:read'], expiresAtMs: NOW_MS + 1 },
+    ],
+    ['exactly maxTtl', oneHour, { expiresAtMs: IN_AN_HOUR_MS }, { scopes: ['api:read'], expiresAtMs: IN_AN_HOUR_MS }],
+    [
+      'a millisecond more, cut',
+      oneHour,
+      { expiresAtMs: IN_AN_HOUR_MS + 1 },
+      { scopes: ['api:read'], expiresAtMs: IN_AN_HOUR_MS },
+    ],
+    [
+      '60 s more, cut',
+      oneHour,
+      { expiresAtMs: IN_AN_HOUR_MS + 60_000 },
+      { scopes: ['api:read'], expiresAtMs: IN_AN_HOUR_MS },
+    ],
+  ])('%s', (_, roleChanges, request, grant) => {
+    const decision = decide(callerWith(role(roleChanges)), create(request), CONTEXT);
+    expect(decision).toEqual({ allowed: true, grant: { role: 'ci', ...grant } });
+  });
+});
+
+describe('one role refuses', () => {
+  test.each<[string, Partial<Role>, Partial<Create>, DenialReason]>([
+    ['without the permission', { permissions: ['tokens:read', 'tokens:update', 'tokens:revoke'] }, {}, 'permission'],
+    ['another workspace', {}, { workspaceUuid: BANK }, 'workspace'],
+    ['a workspace of which it has a prefix', { workspaces: ['workspace'] }, {}, 'workspace'],
+    ['a scope beyond the ceiling', {}, { scopes: ['api:read', 'api:write'] }, 'scopes'],
+    ['a scope that its own merely starts', {}, { scopes: ['api:readwrite'] }, 'scopes'],
+    ['a scope in another case', {}, { scopes: ['API:READ'] }, 'scopes'],
+    ['what a greater scope may imply', { scopes: ['api:full'] }, { scopes: ['api:read'] }, 'scopes'],
+    ['a * asked for under a ceiling', {}, { scopes: ['*'] }, 'scopes'],
+    ['everything under an empty ceiling', { scopes: [] }, {}, 'scopes'],
+    ['neither scopes nor preset', {}, { scopes: null }, 'scopes'],
+    ['no scope at all, even without a ceiling', { scopes: ['*'] }, { scopes: [] }, 'scopes'],
+    ['an unknown preset', {}, { preset: 'mcp' }, 'preset_unknown'],
+    ['an unknown preset, even without a ceiling', { scopes: ['*'] }, { preset: 'mcp' }, 'preset_unknown'],
+    ['a preset named after what objects inherit', { scopes: ['*'] }, { preset: 'constructor' }, 'preset_unknown'],
+    ['a preset beyond the ceiling', {}, { scopes: null, preset: 'platform' }, 'scopes'],
+    ['a preset beyond the ceiling beside good scopes', {}, { preset: 'platform' }, 'scopes'],
+    ['good presets beside a scope beyond', {}, { scopes: ['api:write'], preset: 'sandbox' }, 'scopes'],
+    ['an expiry 60.001 s beyond maxTtl', oneHour, { expiresAtMs: IN_AN_HOUR_MS + 60_001 }, 'lifetime'],
+    ['an expiry that is no number', oneHour, { expiresAtMs: Number.NaN }, 'lifetime'],
+  ])('%s', (_, roleChanges, request, reason) => {
+    const decision = decide(callerWith(role(roleChanges)), create(request), CONTEXT);
+    expect(decision).toEqual({ allowed: false, failure: { kind: 'forbidden', reason, permission: 'tokens:create' } });
+  });
+});
+
+describe('of several roles', () => {
+  const shortInShop = role({ name: 'short', maxTtlSeconds: HOUR_SECONDS });
+  const longInShop = role({ name: 'long', maxTtlSeconds: 2 * HOUR_SECONDS });
+  const writerInBank = role({ name: 'writer', workspaces: [BANK], scopes: platform });
+  const decideFor = (roles: readonly Role[], request: Partial<Create>) =>
+    decide(callerWith(...roles), create(request), CONTEXT);
+
+  test.each<[string, readonly Role[], Partial<Create>, string, number | null]>([
+    ['the first in file order decides', [shortInShop, longInShop], {}, 'short', IN_AN_HOUR_MS],
+    ['the order of the file, not the longer life, counts', [longInShop, shortInShop], {}, 'long', NOW_MS + 2 * HOUR_MS],
+    [
+      'one that refuses is passed over',
+      [shortInShop, longInShop],
+      { expiresAtMs: NOW_MS + 2 * HOUR_MS },
+      'long',
+      NOW_MS + 2 * HOUR_MS,
+    ],
+    [
+      'one that cuts comes before a later one that would not',
+      [shortInShop, longInShop],
+      { expiresAtMs: IN_AN_HOUR_MS + 30_000 },
+      'short',
+      IN_AN_HOUR_MS,
+    ],
+  ])('%s', (_, roles, request, name, expiresAtMs) => {
+    expect(decideFor(roles, request)).toEqual({
+      allowed: true,
+      grant: { role: name, scopes: ['api:read'], expiresAtMs },
+    });
+  });
+
+  test.each<[string, readonly Role[], Partial<Create>, DenialReason]>([
+    ['workspace of one, scope of the other', [shortInShop, writerInBank], { scopes: ['api:write'] }, 'scopes'],
+    [
+      'scope of one, lifetime of the other',
+      [role({ ...oneHour, scopes: platform }), role({ name: 'long' })],
+      { scopes: ['api:write'], expiresAtMs: NOW_MS + 5 * HOUR_MS },
+      'lifetime',
+    ],
+    [
+      'scope of one, scope of the other',
+      [role(), role({ name: 'w', scopes: ['api:write'] })],
+      { scopes: platform },
+      'scopes',
+    ],
+    [
+      'permission of one, workspace of the other',
+      [role({ workspaces: [BANK] }), role({ name: 'reader', permissions: ['tokens:read'], workspaces: [SHOP] })],
+      {},
+      'workspace',
+    ],
+  ])('grants never combine: %s', (_, roles, request, reason) => {
+    const denied = { allowed: false, failure: { kind: 'forbidden', reason, permission: 'tokens:create' } };
+    expect(decideFor(roles, request)).toEqual(denied);
+    expect(decideFor(roles.toReversed(), request)).toEqual(denied);
+  });
+});

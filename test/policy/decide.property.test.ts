@@ -1,0 +1,115 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { decide, maySee } from '../../src/policy/decide.ts';
+import type { Decision, KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
+import { PERMISSIONS } from '../../src/vocabulary.ts';
+import { BANK, CONTEXT, HOUR_SECONDS, NOW_MS, SHOP, callerWith } from './builders.ts';
+
+// Small worlds, so that roles and requests meet often.
+const scopes = fc.subarray(['api:read', 'api:write', 'api:full']);
+const workspaceUuid = fc.constantFrom(SHOP, BANK);
+const expiresAtMs = fc.option(fc.integer({ min: 0, max: 3 * HOUR_SECONDS }).map((seconds) => NOW_MS + seconds * 1000));
+
+const anyRole: fc.Arbitrary<Role> = fc.record({
+  name: fc.uuid(),
+  permissions: fc.subarray([...PERMISSIONS]),
+  tokens: fc.constantFrom('own', 'any'),
+  workspaces: fc.constantFrom(['*'], [SHOP], [BANK], [SHOP, BANK]),
+  scopes: fc.oneof(fc.constant(['*']), scopes),
+  maxTtlSeconds: fc.option(fc.integer({ min: 1, max: 2 * HOUR_SECONDS })),
+});
+const callers = fc.array(anyRole, { maxLength: 4 }).map((roles) => callerWith(...roles));
+
+const owner = fc.option(
+  fc.record({
+    issuer: fc.constantFrom('https://issuer.example', 'https://other.example'),
+    subject: fc.constantFrom('alice', 'bob'),
+  }),
+);
+const knownToken: fc.Arbitrary<KnownToken> = fc.record({ tokenId: fc.constant('t'), workspaceUuid, owner });
+const token = fc.option(knownToken, { freq: 8 });
+const resulting = fc.option(fc.record({ scopes, expiresAtMs }));
+
+const creates = fc.record({
+  operation: fc.constant('create' as const),
+  workspaceUuid,
+  scopes: fc.option(scopes),
+  preset: fc.constantFrom(null, 'sandbox', 'platform', 'unknown', '__proto__'),
+  expiresAtMs,
+});
+const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
+  creates,
+  fc.record({ operation: fc.constant('list' as const), workspaceUuid }),
+  fc.record({ operation: fc.constantFrom('get' as const, 'revoke' as const), workspaceUuid, token }),
+  fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting }),
+  fc.constant({ operation: 'audit' as const }),
+);
+
+const judged = (roles: readonly Role[], request: PolicyRequest): Decision =>
+  decide(callerWith(...roles), request, CONTEXT);
+const kindOf = (decision: Decision): string => (decision.allowed ? 'allowed' : decision.failure.kind);
+const RUNS = { numRuns: 3_000 };
+
+test('what is granted is what the role named grants alone, given sight of the token', () => {
+  fc.assert(
+    fc.property(callers, requests, (caller, request) => {
+      const decision = decide(caller, request, CONTEXT);
+      fc.pre(decision.allowed);
+      const deciding = caller.roles.filter(({ name }) => name === decision.grant.role);
+      const sight: readonly Role[] = deciding.map((role) => ({
+        ...role,
+        permissions: [...role.permissions, 'tokens:read'],
+      }));
+      expect(judged(sight, request)).toEqual(decision);
+    }),
+    RUNS,
+  );
+});
+
+test('the first role that allows a create alone decides it, and what each refuses alone all refuse together', () => {
+  fc.assert(
+    fc.property(callers, creates, (caller, request) => {
+      const alone = caller.roles.map((role) => judged([role], request));
+      const first = alone.find(({ allowed }) => allowed);
+      const together = decide(caller, request, CONTEXT);
+      expect(together.allowed ? together : null).toEqual(first ?? null);
+    }),
+    RUNS,
+  );
+});
+
+test('a minted token stays within the ceiling, the lifetime and the workspaces of one role, and lives no longer than asked for', () => {
+  fc.assert(
+    fc.property(callers, creates, (caller, request) => {
+      const decision = decide(caller, request, CONTEXT);
+      fc.pre(decision.allowed);
+      const { role: name, scopes: granted, expiresAtMs: until } = decision.grant;
+      const role = caller.roles.find((candidate) => candidate.name === name);
+      expect(role?.permissions).toContain('tokens:create');
+      expect(role?.workspaces.some((workspace) => workspace === '*' || workspace === request.workspaceUuid)).toBe(true);
+      expect(granted?.length).toBeGreaterThan(0);
+      expect(granted?.every((scope) => role?.scopes.includes('*') || role?.scopes.includes(scope))).toBe(true);
+      const latestMs = NOW_MS + (role?.maxTtlSeconds ?? Infinity) * 1000;
+      expect(until ?? Infinity).toBeLessThanOrEqual(Math.min(latestMs, request.expiresAtMs ?? Infinity));
+    }),
+    RUNS,
+  );
+});
+
+test('a token out of sight gets one answer, whatever is asked of it and whoever owns it', () => {
+  fc.assert(
+    fc.property(
+      callers,
+      knownToken,
+      fc.constantFrom('get' as const, 'revoke' as const),
+      (caller, hidden, operation) => {
+        fc.pre(!maySee(caller, hidden));
+        const known = decide(caller, { operation, workspaceUuid: hidden.workspaceUuid, token: hidden }, CONTEXT);
+        const unknown = decide(caller, { operation, workspaceUuid: hidden.workspaceUuid, token: null }, CONTEXT);
+        expect(kindOf(known)).toBe(kindOf(unknown));
+        expect(['no_role', 'forbidden', 'token_not_found']).toContain(kindOf(known));
+      },
+    ),
+    RUNS,
+  );
+});

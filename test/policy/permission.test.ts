@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import type { DenialReason } from '../../src/failures.ts';
+import { decide, hasPermission } from '../../src/policy/decide.ts';
+import type { PolicyRequest, Role } from '../../src/policy/types.ts';
+import { PERMISSIONS } from '../../src/vocabulary.ts';
+import { CONTEXT, SHOP, TOKENS, callerWith, create, role } from './builders.ts';
+
+const auditor = role({ name: 'auditor', permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] });
+
+test.each(PERMISSIONS)('%s is held by a caller one of whose roles lists it, and by no other', (permission) => {
+  const holder = { ...auditor, permissions: [permission] };
+  const others = { ...auditor, permissions: PERMISSIONS.filter((name) => name !== permission) };
+  expect(hasPermission(callerWith(others, holder), permission)).toBe(true);
+  expect(hasPermission(callerWith(others), permission)).toBe(false);
+});
+
+test.each<PolicyRequest>([
+  create(),
+  { operation: 'list', workspaceUuid: SHOP },
+  { operation: 'get', workspaceUuid: SHOP, token: TOKENS.mine },
+  { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: null },
+  { operation: 'revoke', workspaceUuid: SHOP, token: TOKENS.mine },
+  { operation: 'audit' },
+])('whoever has no role may not $operation', (request) => {
+  expect(decide(callerWith(), request, CONTEXT)).toEqual({ allowed: false, failure: { kind: 'no_role' } });
+});
+
+describe('the trail', () => {
+  test('is read under a role over every workspace and any token', () => {
+    const grant = { role: 'auditor', scopes: null, expiresAtMs: null };
+    expect(decide(callerWith(role(), auditor), { operation: 'audit' }, CONTEXT)).toEqual({ allowed: true, grant });
+  });
+  test.each<[string, readonly Role[], DenialReason]>([
+    ['without the permission', [role({ tokens: 'any', workspaces: ['*'] })], 'permission'],
+    ['in one workspace', [{ ...auditor, workspaces: [SHOP] }], 'workspace'],
+    ['over own tokens', [{ ...auditor, tokens: 'own' }], 'ownership'],
+    [
+      'with workspaces of one role and tokens of another',
+      [
+        { ...auditor, workspaces: [SHOP] },
+        { ...auditor, tokens: 'own' },
+      ],
+      'ownership',
+    ],
+  ])('is closed: %s', (_, roles, reason) => {
+    const caller = callerWith(...roles);
+    const failure = { kind: 'forbidden', reason, permission: 'audit:read' };
+    expect(decide(caller, { operation: 'audit' }, CONTEXT)).toEqual({ allowed: false, failure });
+    expect(hasPermission(caller, 'audit:read')).toBe(false);
+  });
+});

@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import type { DenialReason } from '../../src/failures.ts';
+import { decide, maySee, visibleTokens } from '../../src/policy/decide.ts';
+import type { KnownToken, PolicyRequest, ResultingToken, Role } from '../../src/policy/types.ts';
+import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, TOKENS, callerWith, role } from './builders.ts';
+
+const OPERATIONS = [
+  { operation: 'get', permission: 'tokens:read' },
+  { operation: 'update', permission: 'tokens:update' },
+  { operation: 'revoke', permission: 'tokens:revoke' },
+] as const;
+type Operation = (typeof OPERATIONS)[number]['operation'];
+
+const on = (operation: Operation, token: KnownToken | null, workspaceUuid = SHOP): PolicyRequest =>
+  operation === 'update' ? { operation, workspaceUuid, token, resulting: null } : { operation, workspaceUuid, token };
+
+const allowedBy = (name: string) => ({ allowed: true, grant: { role: name, scopes: null, expiresAtMs: null } });
+const notFound = (reason: 'unknown' | 'not_readable') => ({
+  allowed: false,
+  failure: { kind: 'token_not_found', reason },
+});
+const anyToken = role({ name: 'any', tokens: 'any' });
+
+describe.each(OPERATIONS)('$operation', ({ operation, permission }) => {
+  const forbidden = (reason: DenialReason) => ({ allowed: false, failure: { kind: 'forbidden', reason, permission } });
+
+  test.each<[string, Role, KnownToken]>([
+    ['its own', role(), TOKENS.mine],
+    ['its own, in a workspace of *', role({ workspaces: ['*'] }), TOKENS.mine],
+    ['another’s, under any', anyToken, TOKENS.anothers],
+    ['nobody’s, under any', anyToken, TOKENS.nobodys],
+  ])('reaches %s', (_, granted, token) => {
+    expect(decide(callerWith(granted), on(operation, token), CONTEXT)).toEqual(allowedBy(granted.name));
+  });
+
+  test.each<[string, Role, KnownToken]>([
+    ['another’s, under own', role(), TOKENS.anothers],
+    ['that of the same subject at another issuer', role(), TOKENS.namesakes],
+    ['nobody’s, under own', role(), TOKENS.nobodys],
+    ['its own, in a workspace it has no role for', role({ workspaces: [BANK] }), TOKENS.mine],
+  ])('does not find %s', (_, granted, token) => {
+    expect(decide(callerWith(granted), on(operation, token), CONTEXT)).toEqual(notFound('not_readable'));
+  });
+
+  test('does not find what nobody knows', () => {
+    expect(decide(callerWith(anyToken), on(operation, null), CONTEXT)).toEqual(notFound('unknown'));
+  });
+  test('does not find a token of another workspace than the one asked about', () => {
+    const everywhere = callerWith(role({ tokens: 'any', workspaces: ['*'] }));
+    expect(decide(everywhere, on(operation, TOKENS.mineInBank, SHOP), CONTEXT)).toEqual(notFound('unknown'));
+  });
+  test.each([null, TOKENS.mine, TOKENS.anothers])('without the permission says the same of every id', (token) => {
+    const others = role().permissions.filter((name) => name !== permission);
+    const decision = decide(callerWith(role({ permissions: others })), on(operation, token), CONTEXT);
+    expect(decision).toEqual(forbidden('permission'));
+  });
+});
+
+describe.each(OPERATIONS.slice(1))('$operation of a token that may be read', ({ operation, permission }) => {
+  const reader = role({ name: 'reader', permissions: ['tokens:read'], tokens: 'any', workspaces: ['*'] });
+
+  test.each<[string, readonly Role[], KnownToken, DenialReason]>([
+    ['another’s', [reader, role()], TOKENS.anothers, 'ownership'],
+    ['its own elsewhere', [reader, role()], TOKENS.mineInBank, 'workspace'],
+    [
+      'another’s, of two roles by the one that came closer',
+      [reader, role({ workspaces: [BANK] }), role()],
+      TOKENS.anothers,
+      'ownership',
+    ],
+  ])('is forbidden: %s', (_, roles, token, reason) => {
+    const expected = { allowed: false, failure: { kind: 'forbidden', reason, permission } };
+    expect(decide(callerWith(...roles), on(operation, token, token.workspaceUuid), CONTEXT)).toEqual(expected);
+    const reversed = callerWith(...roles.toReversed());
+    expect(decide(reversed, on(operation, token, token.workspaceUuid), CONTEXT)).toEqual(expected);
+  });
+
+  test('is allowed by the one role that reaches it, even if another shows it', () => {
+    const changer = role({ name: 'changer', permissions: [permission], tokens: 'any' });
+    expect(decide(callerWith(reader, changer), on(operation, TOKENS.anothers), CONTEXT)).toEqual(allowedBy('changer'));
+  });
+  test('is not found by a role that may change but not read', () => {
+    const blind = role({ permissions: [permission] });
+    expect(decide(callerWith(blind), on(operation, TOKENS.mine), CONTEXT)).toEqual(notFound('not_readable'));
+  });
+});
+
+const oneHour = { maxTtlSeconds: HOUR_SECONDS };
+const resulting = (changes: Partial<ResultingToken> = {}): ResultingToken => ({
+  scopes: ['api:read'],
+  expiresAtMs: NOW_MS + HOUR_MS,
+  ...changes,
+});
+const decideFor = (roles: readonly Role[], result: ResultingToken) =>
+  decide(
+    callerWith(...roles),
+    { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: result },
+    CONTEXT,
+  );
+
+describe('an update is judged on the token it results in', () => {
+  test.each<[string, Partial<Role>, ResultingToken]>([
+    ['within ceiling and lifetime', oneHour, resulting()],
+    ['without expiry, where there is no maxTtl', {}, resulting({ expiresAtMs: null })],
+    ['of any scope, under *', { scopes: ['*'] }, resulting({ scopes: ['api:full'] })],
+    ['of no known scope, under *', { scopes: ['*'] }, resulting({ scopes: [] })],
+  ])('allowed: %s', (_, changes, result) => expect(decideFor([role(changes)], result)).toEqual(allowedBy('ci')));
+
+  test.each<[string, readonly Role[], ResultingToken, DenialReason]>([
+    ['a scope beyond the ceiling', [role()], resulting({ scopes: ['api:read', 'api:write'] }), 'scopes'],
+    ['no known scope under a ceiling', [role()], resulting({ scopes: [] }), 'scopes'],
+    ['no expiry under a maxTtl', [role(oneHour)], resulting({ expiresAtMs: null }), 'lifetime'],
+    [
+      'a millisecond beyond maxTtl, which cannot be cut',
+      [role(oneHour)],
+      resulting({ expiresAtMs: NOW_MS + HOUR_MS + 1 }),
+      'lifetime',
+    ],
+    [
+      'the ceiling of one role and the lifetime of another',
+      [role(oneHour), role({ name: 'long', scopes: ['api:write'] })],
+      resulting({ expiresAtMs: null }),
+      'lifetime',
+    ],
+  ])('forbidden: %s', (_, roles, result, reason) => {
+    const failure = { kind: 'forbidden', reason, permission: 'tokens:update' };
+    expect(decideFor(roles, result)).toEqual({ allowed: false, failure });
+  });
+});
+
+const list = (workspaceUuid: string) => ({ operation: 'list', workspaceUuid }) as const;
+
+describe('a list', () => {
+  test('is allowed by a role that may read in the workspace', () => {
+    expect(decide(callerWith(role()), list(SHOP), CONTEXT)).toEqual(allowedBy('ci'));
+  });
+  test.each<[string, Partial<Role>, DenialReason]>([
+    ['of another workspace', { workspaces: [BANK] }, 'workspace'],
+    ['without the permission', { permissions: ['tokens:create'] }, 'permission'],
+  ])('is forbidden: %s', (_, changes, reason) => {
+    const failure = { kind: 'forbidden', reason, permission: 'tokens:read' };
+    expect(decide(callerWith(role(changes)), list(SHOP), CONTEXT)).toEqual({ allowed: false, failure });
+  });
+
+  const all = Object.values(TOKENS);
+  test.each<[string, readonly Role[], string, readonly KnownToken[]]>([
+    ['own shows one’s own', [role()], SHOP, [TOKENS.mine]],
+    [
+      'any shows all of the workspace',
+      [anyToken],
+      SHOP,
+      [TOKENS.mine, TOKENS.anothers, TOKENS.namesakes, TOKENS.nobodys],
+    ],
+    ['two roles show the union of what each shows', [role({ workspaces: ['*'] }), anyToken], BANK, [TOKENS.mineInBank]],
+    ['a role without tokens:read shows nothing', [role({ permissions: ['tokens:revoke'], tokens: 'any' })], SHOP, []],
+    ['no role shows nothing', [], SHOP, []],
+  ])('%s', (_, roles, workspaceUuid, expected) => {
+    expect(visibleTokens(callerWith(...roles), workspaceUuid, all)).toEqual(expected);
+  });
+  test('the grants of two roles do not combine into sight', () => {
+    const readsOwn = role({ workspaces: [BANK], permissions: ['tokens:read'] });
+    const revokesAny = role({ permissions: ['tokens:revoke'], tokens: 'any' });
+    expect(maySee(callerWith(readsOwn, revokesAny), TOKENS.mine)).toBe(false);
+  });
+});

@@ -1,0 +1,180 @@
+import { env } from 'cloudflare:workers';
+import { UnsecuredJWT } from 'jose';
+import { inject } from 'vitest';
+import type { AuditEventRow, TokenRow } from '../../src/db/schema.ts';
+import { workerRuntime, type Runtime } from '../../src/runtime.ts';
+import { createWorker } from '../../src/worker.ts';
+import { createControl } from '../pipeops-simulator/control.ts';
+import { createTestIssuer, type TestIssuer } from './issuer.ts';
+import { noteSecret, noteText } from './secrets.ts';
+
+export const ISSUER = 'https://issuer.example';
+
+/** The roles that most tests need; each caller gets one by its `role` claim. */
+const roles = {
+  admin: {
+    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
+    tokens: 'any',
+    workspaces: ['*'],
+    scopes: ['*'],
+  },
+};
+
+export interface HarnessOptions {
+  readonly runtime?: Partial<Runtime>;
+  readonly db?: D1Database;
+  readonly roles?: Readonly<Record<string, object>>;
+  readonly env?: Readonly<Record<string, unknown>>;
+  readonly issuer?: TestIssuer;
+  /** Share a workspace and admin credential with another harness: the same company, another isolate. */
+  readonly like?: Harness;
+}
+
+export interface SentRequest {
+  readonly jwt?: string | null;
+  readonly body?: unknown;
+  readonly rawBody?: BodyInit;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into bodies of every shape
+  readonly body: any;
+  readonly text: string;
+}
+
+export type Harness = Awaited<ReturnType<typeof createHarness>>;
+
+export const TOKENS = '/api/v1/service-account-tokens';
+
+/** The whole Worker in this isolate, on a real D1 and the simulator, in a workspace of its own. */
+export async function createHarness(options: HarnessOptions = {}) {
+  const pipeopsUrl = inject('pipeopsUrl');
+  const control = createControl(pipeopsUrl);
+  const workspace: string = options.like?.workspace ?? crypto.randomUUID();
+  const credential: string = options.like?.credential ?? adminCredential();
+  const issuer: TestIssuer = options.issuer ?? options.like?.issuer ?? (await createTestIssuer({ issuer: ISSUER }));
+  noteSecret(credential);
+
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  const inBackground: Promise<unknown>[] = [];
+  const runtime: Runtime = {
+    ...workerRuntime,
+    log: (line) => {
+      lines.push(line);
+      noteText('log line', JSON.stringify(line));
+    },
+    background: (work) => void inBackground.push(work),
+    ...options.runtime,
+  };
+  const settleBackground = async (): Promise<void> => {
+    while (inBackground.length > 0) await Promise.allSettled(inBackground.splice(0));
+  };
+  const allRoles: Readonly<Record<string, object>> = { ...roles, ...options.roles };
+  const policy = {
+    issuers: [{ issuer: issuer.issuer, audience: 'countersign', jwks: issuer.jwks, label: 'email', actorType: 'user' }],
+    roles: allRoles,
+    bindings: Object.keys(allRoles).map((role) => ({ issuer: issuer.issuer, claims: { role }, role })),
+  };
+  const worker = createWorker(
+    {
+      DB: options.db ?? env.DB,
+      PIPEOPS_API_URL: pipeopsUrl,
+      PIPEOPS_ADMIN_TOKEN: credential,
+      PIPEOPS_WORKSPACE_UUID: workspace,
+      POLICY: JSON.stringify(policy),
+      ...options.env,
+    },
+    runtime,
+  );
+
+  const jwtFor = async (role: string, claims: Record<string, unknown> = {}): Promise<string> => {
+    const jwt = await issuer.sign({ sub: `${role}-1`, aud: 'countersign', role, ...claims });
+    noteSecret(jwt);
+    return jwt;
+  };
+
+  /** Sends a request and waits for everything that it left under `waitUntil`. */
+  const send = async (method: string, path: string, request: SentRequest = {}): Promise<Answer> => {
+    const jwt = request.jwt === undefined ? await jwtFor('admin') : request.jwt;
+    const headers = new Headers(request.headers);
+    if (jwt !== null && !headers.has('Authorization')) headers.set('Authorization', `Bearer ${jwt}`);
+    const body = request.rawBody ?? (request.body === undefined ? undefined : JSON.stringify(request.body));
+    if (body !== undefined && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
+    const url = path.startsWith('http') ? path : `https://countersign.example${path}`;
+    const response = await worker.fetch(new Request(url, { method, headers, ...(body !== undefined && { body }) }));
+    const text = await response.text();
+    await settleBackground();
+    noteText('response header', JSON.stringify([...response.headers]));
+    if (response.status >= 400) noteText('error body', text);
+    const json = response.headers.get('Content-Type')?.includes('json') === true && text !== '';
+    const parsed: unknown = json ? JSON.parse(text) : null;
+    noteMintedSecret(parsed);
+    return { status: response.status, headers: response.headers, body: parsed, text };
+  };
+
+  const cron = async (): Promise<void> => {
+    await worker.scheduled();
+    await settleBackground();
+  };
+
+  const rows = async (): Promise<AuditEventRow[]> => {
+    const query = env.DB.prepare('select * from audit_events where workspace_uuid = ? order by seq').bind(workspace);
+    return (await query.all<AuditEventRow>()).results;
+  };
+  const inventory = async (): Promise<TokenRow[]> => {
+    const query = env.DB.prepare('select * from tokens where workspace_uuid = ? order by created_at').bind(workspace);
+    return (await query.all<TokenRow>()).results;
+  };
+
+  /** What PipeOps was asked in this workspace, in order. */
+  const upstream = async () => await control.requests({ workspace_uuid: workspace });
+  /** What PipeOps holds in this workspace. Its secrets are noted, so that none may be found anywhere. */
+  const upstreamTokens = async () => {
+    const tokens = await control.tokens(workspace);
+    for (const { secret } of tokens) noteSecret(secret);
+    return tokens;
+  };
+
+  return {
+    workspace,
+    credential,
+    issuer,
+    control,
+    worker,
+    lines,
+    runtime,
+    jwtFor,
+    send,
+    cron,
+    rows,
+    inventory,
+    upstream,
+    upstreamTokens,
+    /** Creates a token as the administrator; its answer's `data`. */
+    mint: async (name = 'deploy', jwt?: string): Promise<{ id: string; token: string }> => {
+      const answer = await send('POST', TOKENS, {
+        body: { name, scopes: ['api:read'] },
+        ...(jwt !== undefined && { jwt }),
+      });
+      if (answer.status !== 201) throw new Error(`create answered ${answer.status}: ${answer.text}`);
+      return answer.body.data as { id: string; token: string };
+    },
+  };
+}
+
+/** A PipeOps session JWT that no other harness uses, so that quotas and faults stay apart. */
+export function adminCredential(expiresInSeconds = 3600): string {
+  return new UnsecuredJWT({ sub: 'admin', session: crypto.randomUUID() })
+    .setIssuedAt()
+    .setExpirationTime(Math.floor(Date.now() / 1000) + expiresInSeconds)
+    .encode()
+    .concat('c2lnbmF0dXJlLW9mLWEtc2Vzc2lvbg');
+}
+
+function noteMintedSecret(body: unknown): void {
+  const secret = /"token":"(sat_[A-Za-z0-9_-]+)"/.exec(JSON.stringify(body))?.[1];
+  if (secret !== undefined) noteSecret(secret);
+}

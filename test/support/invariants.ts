@@ -1,0 +1,42 @@
+import { expect } from 'vitest';
+import { markerOf } from '../../src/audit/marker.ts';
+import type { Answer, Harness } from './harness.ts';
+
+const MUTATIONS = new Set(['POST', 'PATCH', 'DELETE']);
+
+/** What must be true of an answer at the moment it is given, whatever failed on the way to it. */
+export async function expectHonestAnswer(harness: Harness, answer: Answer): Promise<void> {
+  expect(answer.body?.code).not.toBe('internal_error');
+  const rows = await harness.rows();
+  for (const { event_id, method } of (await harness.upstream()).filter((sent) => MUTATIONS.has(sent.method))) {
+    expect(
+      rows.map((row) => row.id),
+      `a ${method} reached PipeOps without a row`,
+    ).toContain(event_id);
+  }
+  const secret: unknown = answer.body?.data?.token;
+  if (typeof secret === 'string') {
+    const row = rows.find(({ id }) => id === answer.headers.get('X-Audit-Event-Id'));
+    expect(row, 'a secret left without a success row').toMatchObject({
+      status: 'success',
+      token_id: answer.body.data.id,
+    });
+  }
+  if (answer.status < 300) expect(answer.headers.get('X-Audit-Event-Id')).not.toBeNull();
+}
+
+/** What must be true once reconciliation has had its turn. */
+export async function expectSettledTrail(harness: Harness): Promise<void> {
+  const rows = await harness.rows();
+  expect(rows.filter((row) => row.status === 'attempted')).toEqual([]);
+  const creates = rows.filter((row) => row.action === 'service_account_token.create');
+  for (const token of await harness.upstreamTokens()) {
+    // Made at PipeOps' own console: nothing of ours accounts for it, or may touch it.
+    if (token.is_revoked || markerOf(token.name) === null) continue;
+    const owners = creates.filter((row) => row.token_id === token.id && row.status === 'success');
+    expect(owners, `live token ${token.name} has one successful create`).toHaveLength(1);
+    expect(
+      creates.find((row) => row.status === 'failure' && row.marker !== null && token.name.endsWith(row.marker)),
+    ).toBe(undefined);
+  }
+}

@@ -1,0 +1,25 @@
+/** Every secret that a test file caused to exist, and every text in which none of them may stand. */
+const secrets = new Set<string>();
+const texts: { readonly where: string; readonly text: string }[] = [];
+
+/** Registers a secret: the whole of it and, for a JWT, its signature by itself. */
+export function noteSecret(secret: string): void {
+  if (secret.length < 12) return;
+  secrets.add(secret);
+  const signature = /^[^.]+\.[^.]+\.([^.]{12,})$/.exec(secret)?.[1];
+  if (signature !== undefined) secrets.add(signature);
+}
+
+/** Registers something that left the service, or stayed behind in it. */
+export function noteText(where: string, text: string): void {
+  texts.push({ where, text });
+}
+
+/** Where secrets were found, and which kind; never the secret itself. */
+export function findSecrets(): string[] {
+  const found = new Set<string>();
+  for (const { where, text } of texts) {
+    for (const secret of secrets) if (text.includes(secret)) found.add(`${where} holds ${secret.slice(0, 4)}…`);
+  }
+  return [...found];
+}
