@@ -35,7 +35,11 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const pipeops = createPipeOps({ apiUrl, credentials, runtime });
   const recorder = createRecorder({ database, runtime });
   const reconciler = createReconciler({ database, recorder, pipeops, runtime, reconcileAfterSeconds });
-  const keys = createKeySource({ store: createJwksStore(config.db), runtime, background: runtime.background });
+  const keys = createKeySource({
+    store: createJwksStore(config.db),
+    runtime,
+    background: (work) => runtime.background(work),
+  });
 
   return {
     runtime,

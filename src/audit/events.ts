@@ -2,8 +2,8 @@ import type { RequestContext } from '../request-context.ts';
 import type { ActorType, AuditAction, AuditStatus, ErrorCode } from '../vocabulary.ts';
 import type { AuditEventRow } from '../db/schema.ts';
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_LABEL_MAX_BYTES } from '../config/limits.ts';
-import { cutToBytes } from './caps.ts';
-import { redact } from './redaction.ts';
+import { cutToBytes } from '../text/caps.ts';
+import { redact } from '../text/redaction.ts';
 
 export interface Actor {
   readonly type: ActorType;

@@ -2,9 +2,10 @@ import { RECONCILE_GIVE_UP_SECONDS, OUTCOME_DETAIL_MAX_BYTES } from '../config/l
 import type { AuditEventRow } from '../db/schema.ts';
 import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { ErrorCode } from '../vocabulary.ts';
-import { byteLength } from './caps.ts';
+import { byteLength } from '../text/caps.ts';
 import type { EventOutcome } from './events.ts';
 import { markerOf, stripMarker } from './marker.ts';
+import { parseStored } from './stored-json.ts';
 
 /** What is to be done about an attempt whose outcome is unknown. */
 export type Judgement =
@@ -58,11 +59,11 @@ export function judgeUpdate(
   descriptionSha256: string | null,
 ): Judgement {
   if (token === null) return { verdict: 'settle', outcome: settledAs('not_applied') };
-  const asked = JSON.parse(row.detail) as Record<string, unknown>;
+  const asked = parseStored(row.detail);
   const applied =
     (asked['name'] === undefined || asked['name'] === stripMarker(token.name)) &&
     (asked['description_sha256'] === undefined || asked['description_sha256'] === descriptionSha256) &&
-    (asked['scopes'] === undefined || sameSet(asked['scopes'] as readonly string[], token.scopes)) &&
+    (asked['scopes'] === undefined || sameSet(asked['scopes'], token.scopes)) &&
     (asked['is_active'] === undefined || asked['is_active'] === (token.isActive ?? !token.isRevoked));
   return { verdict: 'settle', outcome: settledAs(applied ? null : 'not_applied') };
 }
@@ -89,7 +90,7 @@ function candidates(row: AuditEventRow, list: TokenList): readonly string[] {
   return ids;
 }
 
-const sameSet = (a: readonly string[], b: readonly string[]): boolean => {
-  const set = new Set(a);
+const sameSet = (a: unknown, b: readonly string[]): boolean => {
+  const set = new Set(Array.isArray(a) ? a : []);
   return set.size === new Set(b).size && b.every((item) => set.has(item));
 };

@@ -1,5 +1,7 @@
 import { AUDIT_PAGE_DEFAULT_ROWS, AUDIT_PAGE_MAX_ROWS } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
+import { createProblems } from '../http/problems.ts';
+import { refuseUnknown } from '../http/unknown-names.ts';
 import { err, ok, type Result } from '../result.ts';
 import { AUDIT_ACTIONS, AUDIT_STATUSES, type AuditAction, type AuditStatus } from '../vocabulary.ts';
 import { decodeCursor } from './cursor.ts';
@@ -43,19 +45,21 @@ const PARAMETERS = {
  * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter.
  */
 export function parseAuditQuery(query: URLSearchParams): Result<AuditQuery, RequestFailure> {
-  // A Map, since a parameter may be called `__proto__`.
-  const errors = new Map<string, string[]>();
-  for (const name of new Set(query.keys())) {
-    if (!Object.hasOwn(PARAMETERS, name))
-      errors.set(name, [`Unknown parameter. Known: ${Object.keys(PARAMETERS).join(', ')}.`]);
-    else if (query.getAll(name).length > 1) errors.set(name, ['Give this parameter once.']);
-  }
+  const problems = createProblems();
+  const known = Object.keys(PARAMETERS);
+  const names = [...new Set(query.keys())];
+  refuseUnknown(
+    'parameter',
+    names.filter((name) => !known.includes(name)),
+    known,
+    problems,
+  );
   const read = <T>(name: keyof typeof PARAMETERS, parse: (text: string) => Parsed<T>, otherwise: T): T => {
-    const text = query.get(name);
-    if (text === null || errors.has(name)) return otherwise;
-    const parsed = parse(text);
+    const [text, ...more] = query.getAll(name);
+    if (text === undefined) return otherwise;
+    const parsed = more.length > 0 ? err('Give this parameter once.') : parse(text);
     if (parsed.ok) return parsed.value;
-    errors.set(name, [parsed.error]);
+    problems.misunderstood(name, parsed.error);
     return otherwise;
   };
   const parsed: AuditQuery = {
@@ -64,7 +68,7 @@ export function parseAuditQuery(query: URLSearchParams): Result<AuditQuery, Requ
     limit: read('limit', PARAMETERS.limit, AUDIT_PAGE_DEFAULT_ROWS),
     beforeSeq: read<number | null>('cursor', PARAMETERS.cursor, null),
   };
-  return errors.size > 0 ? err({ kind: 'invalid_request', errors: Object.fromEntries(errors) }) : ok(parsed);
+  return problems.any() ? err(problems.failure()) : ok(parsed);
 }
 
 const isAction = (text: string): text is AuditAction => (AUDIT_ACTIONS as readonly string[]).includes(text);

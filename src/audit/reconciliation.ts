@@ -5,7 +5,7 @@ import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import type { Call, PipeOps, TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
-import { sha256Hex } from './digest.ts';
+import { sha256Hex } from '../text/digest.ts';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
 import { markerOf } from './marker.ts';
 import type { Recorder } from './recorder.ts';

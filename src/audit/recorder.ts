@@ -98,7 +98,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
   const committed = await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
-  return ok({ attempt: { eventId, tokenId: subject.tokenId }, rows: committed.value as unknown as RowsOfEach<Q> });
+  return ok({ attempt: { eventId, tokenId: subject.tokenId }, rows: rowsOf(reads, committed.value) });
 }
 
 async function settle(
@@ -133,7 +133,7 @@ async function settle(
     // One after the other: the repeats are the same write.
     const settled = await database.batch(context, queries, signal);
     if (!settled.ok) continue;
-    const [row] = settled.value[1] as AuditEventRow[];
+    const [row] = settled.value[1];
     if (row === undefined) break;
     return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };
   }
@@ -153,8 +153,13 @@ async function recordFinal<const Q extends readonly Query[]>(
   const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
-  return ok({ eventId, rows: committed.value as unknown as RowsOfEach<Q> });
+  return ok({ eventId, rows: rowsOf(alongside, committed.value) });
 }
+
+/** The reads' part of a batch that they began. */
+const rowsOf = <Q extends readonly Query[]>(reads: Q, results: readonly unknown[]): RowsOfEach<Q> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
+  results.slice(0, reads.length) as unknown as RowsOfEach<Q>;
 
 /** The row carries this outcome, down to the millisecond of its settling: no other settlement looks the same. */
 const carries = (columns: SettledColumns): SQL | undefined =>

@@ -1,4 +1,5 @@
 import type { AuditEventRow } from '../db/schema.ts';
+import { parseStored } from './stored-json.ts';
 
 /** A row of the trail as callers see it. Times are RFC 3339 with milliseconds. */
 export function presentEvent(row: AuditEventRow) {
@@ -20,11 +21,8 @@ export function presentEvent(row: AuditEventRow) {
     user_agent: row.user_agent,
     upstream_status: row.upstream_status,
     error_code: row.error_code,
-    detail: { ...parseObject(row.detail), ...parseObject(row.outcome) },
+    detail: { ...parseStored(row.detail), ...parseStored(row.outcome) },
   };
 }
 
 const rfc3339 = (ms: number): string => new Date(ms).toISOString();
-
-const parseObject = (json: string | null): Record<string, unknown> =>
-  json === null ? {} : (JSON.parse(json) as Record<string, unknown>);

@@ -46,7 +46,7 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
       });
       const results = await Promise.race([d1.batch(statements), rejectOnAbort(signal)]);
       sizeBytes = results.at(-1)?.meta.size_after ?? sizeBytes;
-      // D1 returns the rows of each statement in order; their shape is the one that Drizzle typed.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 gives rows in order, as Drizzle typed them
       return ok(results.map((result) => result.results) as never);
     } catch (error) {
       const failure: DatabaseFailure = signal.aborted ? 'unanswered' : 'rejected';

@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
-import { decodeJwt } from 'jose';
+import { credentialExpiryMs } from '../config/admin-credential.ts';
+import { rfc3339OrNull } from '../times.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { Database } from '../db/database.ts';
 import type { AppEnv } from '../http/app-env.ts';
@@ -67,23 +68,13 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     return success(c, 'Status of this service.', {
       open_attempts: {
         count: open.value.count,
-        oldest_at: open.value.oldestMs === null ? null : new Date(open.value.oldestMs).toISOString(),
+        oldest_at: rfc3339OrNull(open.value.oldestMs),
       },
-      credentials: credentials.map((credential) => ({ expires_at: expiryOf(credential) })),
+      credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),
     });
   });
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
-}
-
-/** When a PipeOps session JWT says that it ends; null if it does not say. */
-function expiryOf(credential: string): string | null {
-  try {
-    const { exp } = decodeJwt(credential);
-    return exp === undefined ? null : new Date(exp * 1000).toISOString();
-  } catch {
-    return null;
-  }
 }

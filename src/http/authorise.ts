@@ -2,7 +2,7 @@ import { createMiddleware } from 'hono/factory';
 import { actorOf } from '../audit/actor.ts';
 import { failureOutcome } from '../audit/outcomes.ts';
 import type { Recorder } from '../audit/recorder.ts';
-import { containsSecret } from '../audit/redaction.ts';
+import { containsSecret } from '../text/redaction.ts';
 import { isTokenId } from '../pipeops/ids.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';

@@ -1,6 +1,6 @@
 import { createMiddleware } from 'hono/factory';
-import { cutToBytes } from '../audit/caps.ts';
-import { redact } from '../audit/redaction.ts';
+import { cutToBytes } from '../text/caps.ts';
+import { redact } from '../text/redaction.ts';
 import { USER_AGENT_MAX_BYTES } from '../config/limits.ts';
 import { newTrace, type RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';

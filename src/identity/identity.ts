@@ -2,8 +2,8 @@ import type { Identity } from './types.ts';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
 import { ACTOR_LABEL_MAX_BYTES, ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
-import { byteLength, cutToBytes } from '../audit/caps.ts';
-import { containsSecret, redact } from '../audit/redaction.ts';
+import { byteLength, cutToBytes } from '../text/caps.ts';
+import { containsSecret, redact } from '../text/redaction.ts';
 import { err, ok, type Result } from '../result.ts';
 import { readClaim } from './claims.ts';
 

@@ -7,7 +7,6 @@ export const createBody = (command: CreateCommand): Readonly<Record<string, unkn
   scopes: command.scopes,
   ...(command.description !== null && { metadata: { description: command.description } }),
   ...(command.expiresAt !== null && { expires_at: command.expiresAt }),
-  ...(command.preset !== null && { preset: command.preset }),
 });
 
 /**

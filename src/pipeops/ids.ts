@@ -1,5 +1,5 @@
 import { TOKEN_ID_MAX_CHARS } from '../config/limits.ts';
-import { containsSecret } from '../audit/redaction.ts';
+import { containsSecret } from '../text/redaction.ts';
 
 /**
  * What an id may look like, wherever it comes from: route, command or PipeOps. PipeOps' ids are opaque (UUIDs in

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { markerOf, stripMarker } from '../audit/marker.ts';
-import { redact } from '../audit/redaction.ts';
+import { redact } from '../text/redaction.ts';
 import { isTokenId } from './ids.ts';
-import { parseTime } from './times.ts';
+import { parseTimeMs, rfc3339OrNull } from '../times.ts';
 import type { UpstreamToken } from './types.ts';
 
 // What decisions rest on (id, name, scopes, flags, expiry) must be readable; of the rest, what is not is none. Absent,
@@ -19,7 +19,7 @@ const optionalTime = z
   .string()
   .nullish()
   .catch(null)
-  .transform((text) => (text ? parseTime(text) : null));
+  .transform((text) => (text ? rfc3339OrNull(parseTimeMs(text)) : null));
 
 /** An expiry that cannot be read must not become "never". */
 const expiry = z
@@ -27,7 +27,7 @@ const expiry = z
   .nullish()
   .transform((text, context) => {
     if (!text) return null;
-    const time = parseTime(text);
+    const time = rfc3339OrNull(parseTimeMs(text));
     if (time === null) context.addIssue({ code: 'custom', message: 'unreadable time' });
     return time;
   });

@@ -41,7 +41,6 @@ export interface CreateCommand {
   readonly scopes: readonly string[];
   /** RFC 3339. */
   readonly expiresAt: string | null;
-  readonly preset: string | null;
 }
 
 /** Absent means unchanged. */

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
-import type { Problems } from './problems.ts';
-import { refuseUnknown } from './unknown-names.ts';
+import type { Problems } from '../http/problems.ts';
+import { refuseUnknown } from '../http/unknown-names.ts';
 
 /**
  * Reads the fields of a body. What is not in order is reported and left out, so that the rest can still be judged

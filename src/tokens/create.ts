@@ -8,7 +8,7 @@ import type { TokenDependencies } from './dependencies.ts';
 import { insertToken } from './inventory.ts';
 import { newMarker, withMarker } from '../audit/marker.ts';
 import { runMutation } from './mutation.ts';
-import { rfc3339OrNull, msOrNull } from './times.ts';
+import { rfc3339OrNull, msOrNull } from '../times.ts';
 import type { CreateRequest } from './types.ts';
 
 /**
@@ -55,8 +55,8 @@ export async function createToken(
           workspaceUuid,
           name: withMarker(name, marker),
           description,
-          scopes: request.scopes ?? [],
-          preset,
+          // What a preset stands for was judged here, so PipeOps is not left to say what it means.
+          scopes: grant.scopes ?? [],
           expiresAt: rfc3339OrNull(grant.expiresAtMs),
         },
         call,

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { TOKEN_TTL_MAX_SECONDS } from '../config/limits.ts';
-import type { Problems } from './problems.ts';
+import { parseTimeMs } from '../times.ts';
+import type { Problems } from '../http/problems.ts';
 
 const SECONDS_PER_DAY = 24 * 60 * 60;
 const SECONDS_PER_UNIT: Readonly<Record<string, number>> = {
@@ -11,10 +12,6 @@ const SECONDS_PER_UNIT: Readonly<Record<string, number>> = {
   w: 7 * SECONDS_PER_DAY,
 };
 const DURATION = /^(?<count>\d{1,9})(?<unit>[smhdw])$/;
-/** PipeOps' second form of a time, which is UTC. */
-const SPACED = /^(?<date>\d{4}-\d{2}-\d{2}) (?<time>\d{2}:\d{2}:\d{2})$/;
-
-const dateTime = z.iso.datetime({ offset: true });
 
 const UNREADABLE_TIME = 'Use a time in RFC 3339, such as "2030-01-31T12:00:00Z".';
 const UNREADABLE_DURATION = 'Use a whole number and s, m, h, d or w, such as "30d", or a whole number of days.';
@@ -43,7 +40,7 @@ export function readExpiry(
     problems.unacceptable('expires_in', 'Give "expires_at" or "expires_in", not both.');
     return null;
   }
-  if (at !== '') return checked('expires_at', instantMs(at), UNREADABLE_TIME, nowMs, problems);
+  if (at !== '') return checked('expires_at', parseTimeMs(at), UNREADABLE_TIME, nowMs, problems);
   if (within !== '') {
     const seconds = durationSeconds(within);
     const expiresAtMs = seconds === null ? null : nowMs + seconds * 1000;
@@ -64,14 +61,6 @@ function checked(
   else if (expiresAtMs - nowMs <= TOKEN_TTL_MAX_SECONDS * 1000) return new Date(expiresAtMs).toISOString();
   else problems.unacceptable(field, `Use a time at most ${TOKEN_TTL_MAX_SECONDS / SECONDS_PER_DAY} days ahead.`);
   return null;
-}
-
-/** zod knows the calendar; Date alone would take 30 February for 2 March. */
-function instantMs(text: string): number | null {
-  const spaced = SPACED.exec(text)?.groups;
-  const parsed = dateTime.safeParse(spaced === undefined ? text : `${spaced['date']}T${spaced['time']}Z`);
-  const ms = parsed.success ? Date.parse(parsed.data) : Number.NaN;
-  return Number.isNaN(ms) ? null : ms;
 }
 
 function durationSeconds(duration: string | number): number | null {

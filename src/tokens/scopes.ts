@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { PRESET_MAX_CHARS, SCOPES_MAX_COUNT, SCOPE_MAX_CHARS } from '../config/limits.ts';
-import type { Problems } from './problems.ts';
+import type { Problems } from '../http/problems.ts';
 import { safeText } from './text.ts';
 
 /** The shape of every scope seen at PipeOps, such as `api:read` and `deployments:create`. */

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { byteLength } from '../audit/caps.ts';
-import { containsSecret } from '../audit/redaction.ts';
+import { byteLength } from '../text/caps.ts';
+import { containsSecret } from '../text/redaction.ts';
 import { TOKEN_DESCRIPTION_MAX_BYTES, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import { containsMarkerShape } from '../audit/marker.ts';
 

@@ -1,5 +1,5 @@
 import { isTokenId } from '../pipeops/ids.ts';
-import type { Problems } from './problems.ts';
+import type { Problems } from '../http/problems.ts';
 
 /** The id of a token as it stood in the path, decoded; null if it is not one, which is reported. */
 export function readTokenId(id: string, problems: Problems): string | null {

@@ -9,8 +9,8 @@ import type { TokenDependencies } from './dependencies.ts';
 import { withMarker } from '../audit/marker.ts';
 import { runMutation } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
-import { sha256Hex } from '../audit/digest.ts';
-import { msOrNull } from './times.ts';
+import { sha256Hex } from '../text/digest.ts';
+import { msOrNull } from '../times.ts';
 import type { TokenChanges, UpdateRequest } from './types.ts';
 
 /**

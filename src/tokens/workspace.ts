@@ -1,6 +1,6 @@
 import { isWorkspaceUuid } from '../pipeops/ids.ts';
-import type { Problems } from './problems.ts';
-import { refuseUnknown } from './unknown-names.ts';
+import type { Problems } from '../http/problems.ts';
+import { refuseUnknown } from '../http/unknown-names.ts';
 
 /** The only parameter of any token route. */
 const PARAMETER = 'workspace_uuid';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate } from '../../src/audit/judgement.ts';
-import { byteLength } from '../../src/audit/caps.ts';
+import { byteLength } from '../../src/text/caps.ts';
 import { OUTCOME_DETAIL_MAX_BYTES, RECONCILE_GIVE_UP_SECONDS } from '../../src/config/limits.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import type { TokenList, UpstreamToken } from '../../src/pipeops/types.ts';
@@ -84,8 +84,6 @@ describe('an open create', () => {
   ])('%s', (_name, listed, verdict, errorCode) => {
     const outcome = { status: 'failure', errorCode, detail: { settled_by: 'reconciliation' } };
     expect(judgeCreate(row(), listed, NOW)).toMatchObject(verdict === 'wait' ? { verdict } : { verdict, outcome });
-  });
-    }
   });
 
   it('names the token it found', () => {

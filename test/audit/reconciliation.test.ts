@@ -156,7 +156,7 @@ describe('reconciliation and a late request', () => {
     const slow = await createHarness({
       like: harness,
       runtime: {
-        now: harness.runtime.now,
+        now: () => harness.runtime.now(),
         fetch: async (url, init) => {
           const response = await harness.runtime.fetch(url, init);
           // The answer is there, but its isolate slept.
@@ -177,7 +177,7 @@ describe('reconciliation and a late request', () => {
     const raced = await createHarness({
       like: harness,
       runtime: {
-        now: Date.now,
+        now: () => Date.now(),
         fetch: async (url, init) => {
           const response = await harness.runtime.fetch(url, init);
           if (init.method === 'POST') {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createClient, jsonOf, TOKENS, type AuditEvent, type Client } from './client.ts';
@@ -20,22 +22,24 @@ const PLANTED = 'planted-3f9c1d77';
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-e2e-'));
 const secrets = new Set<string>();
 const outputs: string[] = [];
+const ports = await freePorts();
 let service: Service;
 let admin: Client;
 let ci: Client;
 
 async function start(): Promise<void> {
-  service = await startService(stateDir, await freePorts());
+  service = await startService(stateDir, ports);
   admin = createClient(service, service.adminJwt);
   ci = createClient(service, service.ciJwt);
   for (const secret of [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)]) secrets.add(secret);
 }
 
-async function stop(): Promise<number | null> {
+/** Ends the service in one way or another, and keeps what is to be looked through. */
+async function end<T>(finish: () => Promise<T>): Promise<T> {
   for (const { secret } of await service.control.tokens()) secrets.add(secret);
-  const exitCode = await service.stop();
+  const result = await finish();
   outputs.push(service.output());
-  return exitCode;
+  return result;
 }
 
 const created = async (name: string): Promise<AuditEvent | undefined> =>
@@ -69,6 +73,22 @@ describe('npm start', () => {
     ]);
   });
 
+  it('prints lines that create, list and revoke a token and show the trail when they are pasted', async () => {
+    const lines = service.output().slice(service.output().indexOf('\nURL='));
+    const { stdout } = await promisify(execFile)('sh', ['-ec', lines]);
+    const [creation, list, revocation, trail, ...rest] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const { id, token } = creation.data;
+    secrets.add(token);
+    expect(list.data.tokens.map((listed: { id: string }) => listed.id)).toContain(id);
+    expect(revocation).toMatchObject({ success: true });
+    expect((await service.control.tokens()).find((held) => held.id === id)).toMatchObject({ is_revoked: true });
+    expect(trail.data[0]).toMatchObject({ action: 'service_account_token.revoke', status: 'success', token_id: id });
+    expect(rest).toEqual([]);
+  });
+
   it('gives its least-privileged caller no more than its role grants', async () => {
     const { id } = await admin.create('of-the-administrator');
     expect((await ci.send('DELETE', `${TOKENS}/${id}`)).status).toBe(404);
@@ -91,7 +111,8 @@ describe('npm start', () => {
     );
     service.killWorkerd();
     expect(await lost).toBe('lost');
-    expect(await stop()).toBe(0);
+    // Not only workerd: everything goes at once, and the next run finds its ports free and its data whole.
+    await end(async () => await service.kill());
     await start();
 
     const { event_id: eventId, token_id: tokenId } = commit;
@@ -122,7 +143,7 @@ describe('npm start', () => {
 
   it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
     const tokens = await service.control.tokens();
-    expect(await stop()).toBe(0);
+    expect(await end(async () => await service.stop())).toBe(0);
     const trail = openTrail(stateDir);
     expect(violations(trail.rows(), tokens)).toEqual([]);
     trail.close();

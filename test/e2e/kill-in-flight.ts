@@ -59,17 +59,13 @@ export async function killInFlight(
 }
 
 async function sendMutation(client: Client, operation: Operation, tokenId: string | null): Promise<Answer> {
-  switch (operation) {
-    case 'create':
-      return await client.send('POST', TOKENS, { name: 'in-flight', scopes: ['api:read'], expires_in: '30d' });
-    case 'update':
-      return await client.send('PATCH', `${TOKENS}/${tokenId}`, {
-        name: 'changed',
-        description: 'while it was killed',
-      });
-    case 'revoke':
-      return await client.send('DELETE', `${TOKENS}/${tokenId}`);
-  }
+  const bodies = {
+    create: { name: 'in-flight', scopes: ['api:read'], expires_in: '30d' },
+    update: { name: 'changed', description: 'while it was killed' },
+    revoke: undefined,
+  };
+  const path = tokenId === null ? TOKENS : `${TOKENS}/${tokenId}`;
+  return await client.send(METHODS[operation], path, bodies[operation]);
 }
 
 const deliveredIdOf = (answer: Answer | null): string | null =>

@@ -41,10 +41,8 @@ async function soak(stateDir: string): Promise<string[]> {
     const live = tokens.filter((token) => !token.is_revoked).length;
     say(`${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live`);
 
-    const secrets = [
-      ...tokens.map(({ secret }) => secret),
-      ...[service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)],
-    ];
+    const jwts = [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)];
+    const secrets = [...tokens.map(({ secret }) => secret), ...jwts];
     const haystacks = [...databaseFiles(stateDir), logFile(stateDir), printed(service.output())];
     return [
       ...spread.filter(({ count }) => count < KILLS * LEAST_SHARE).map(({ phase }) => `too few kills ${phase}`),

@@ -32,10 +32,11 @@ describe('a match', () => {
   });
 });
 
-describe('the list of faults', () => {
-  const statuses = (list: ReturnType<typeof createFaultList>, requests: number) =>
-    Array.from({ length: requests }, () => list.take(request)?.status ?? null);
+/** The statuses that so many requests meet. */
+const statuses = (list: ReturnType<typeof createFaultList>, requests: number): readonly (number | null)[] =>
+  Array.from({ length: requests }, () => list.take(request)?.status ?? null);
 
+describe('the list of faults', () => {
   it('uses each fault once', () => {
     const list = createFaultList();
     list.add([{ status: 500 }]);

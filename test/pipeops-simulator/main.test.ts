@@ -52,13 +52,16 @@ it('prints where it listens, on the loopback alone', async () => {
   expect(await listening(run())).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
 });
 
-it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s, a request under way or not', async (signal) => {
+it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s with a request under way', async (signal) => {
   const child = run();
-  const control = createControl(await listening(child));
+  const url = await listening(child);
+  const control = createControl(url);
   await control.fault({ delay_ms: -1 });
-  await control.tokens();
+  const unanswered = fetch(url).catch(() => 'cut off');
+  await expect.poll(control.requests, { timeout: 20_000 }).toHaveLength(1);
   child.kill(signal);
   expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(await unanswered).toBe('cut off');
 });
 
 it('ends with its standard input, where that is asked for', async () => {

@@ -42,15 +42,16 @@ describe('a minute', () => {
   });
 });
 
-describe('an hour', () => {
-  const nearlyUsed = (): Usage => {
-    let usage: Usage | undefined;
-    for (let minute = 0; minute < 10; minute += 1) usage = spend(100, START_MS + minute * MINUTE_MS, usage).usage;
-    return usage ?? { minute: { startMs: 0, count: 0 }, hour: { startMs: 0, count: 0 } };
-  };
+/** 1,000 requests in the first ten minutes. */
+function usedUpHour(): Usage | undefined {
+  let usage: Usage | undefined;
+  for (let minute = 0; minute < 10; minute += 1) usage = spend(100, START_MS + minute * MINUTE_MS, usage).usage;
+  return usage;
+}
 
+describe('an hour', () => {
   it('has room for 1,000 requests, and what is refused then waits for the hour', () => {
-    const { verdict } = charge(nearlyUsed(), START_MS + 10 * MINUTE_MS);
+    const { verdict } = charge(usedUpHour(), START_MS + 10 * MINUTE_MS);
     expect(verdict).toEqual({
       allowed: false,
       limit: 1_000,
@@ -60,9 +61,14 @@ describe('an hour', () => {
     });
   });
 
+  it('is what to wait for where the minute is used up as well', () => {
+    const { verdict } = charge(usedUpHour(), START_MS + 9.5 * MINUTE_MS);
+    expect(verdict).toMatchObject({ allowed: false, limit: 1_000, retryAfterSeconds: 50.5 * 60 });
+  });
+
   it('is over after 60 minutes', () => {
-    expect(charge(nearlyUsed(), START_MS + HOUR_MS - 1).verdict.allowed).toBe(false);
-    expect(charge(nearlyUsed(), START_MS + HOUR_MS).verdict).toMatchObject({ allowed: true, limit: 100 });
+    expect(charge(usedUpHour(), START_MS + HOUR_MS - 1).verdict.allowed).toBe(false);
+    expect(charge(usedUpHour(), START_MS + HOUR_MS).verdict).toMatchObject({ allowed: true, limit: 100 });
   });
 
   it('does not count what was refused', () => {

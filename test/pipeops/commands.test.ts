@@ -7,7 +7,6 @@ const least = {
   description: null,
   scopes: [],
   expiresAt: null,
-  preset: null,
 };
 
 describe('the body of a create', () => {
@@ -15,15 +14,14 @@ describe('the body of a create', () => {
     expect(createBody(least)).toEqual({ name: 'deploy', workspace_uuid: 'ws-1', scopes: [] });
   });
 
-  it('carries description, expiry and preset where they are given', () => {
+  it('carries description and expiry where they are given', () => {
     const expiresAt = '2027-01-01T00:00:00.000Z';
-    expect(createBody({ ...least, description: 'for CI', scopes: ['api:read'], expiresAt, preset: 'mcp' })).toEqual({
+    expect(createBody({ ...least, description: 'for CI', scopes: ['api:read'], expiresAt })).toEqual({
       name: 'deploy',
       workspace_uuid: 'ws-1',
       scopes: ['api:read'],
       metadata: { description: 'for CI' },
       expires_at: expiresAt,
-      preset: 'mcp',
     });
   });
 

@@ -21,7 +21,6 @@ export const CREATE = {
   description: null,
   scopes: ['api:read'],
   expiresAt: null,
-  preset: null,
 };
 export const MINTED = { id: 'tok-1', name: 'deploy', token: 'sat_Zk3nP0qLmW8xYb71', scopes: ['api:read'] };
 

@@ -32,7 +32,6 @@ const command = (name = 'deploy') => ({
   description: 'for CI',
   scopes: ['api:read'],
   expiresAt: '2099-01-01T00:00:00.000Z',
-  preset: null,
 });
 
 const fault = async (rest: Fault): Promise<void> =>

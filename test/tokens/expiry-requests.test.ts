@@ -38,7 +38,7 @@ describe('expiries that are refused: 422', () => {
     ['past by its offset', 'expires_at', '2026-03-01T13:00:00+01:00', past],
     ['the year 0', 'expires_at', '0000-01-01T00:00:00Z', past],
     ['too far ahead', 'expires_at', at(NOW_MS + MAX_DAYS * DAY_MS + 1), tooFar],
-    ['the end of time', 'expires_at', '9999-12-31T23:59:59-23:59', tooFar],
+    ['the end of time', 'expires_at', '9999-12-31T23:59:59-23:59', noTime],
     ['a year of five digits', 'expires_at', '+12026-01-01T00:00:00Z', noTime],
     ['a time without offset', 'expires_at', '2026-04-01T00:00:00', noTime],
     ['a day alone', 'expires_at', '2026-04-01', noTime],

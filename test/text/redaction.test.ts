@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { containsSecret, redact } from '../../src/audit/redaction.ts';
+import { containsSecret, redact } from '../../src/text/redaction.ts';
 
 const secret = 'sat_Zk3nP0qLmW8xYb71';
 const jwt = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';

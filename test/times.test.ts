@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseTime } from '../../src/pipeops/times.ts';
+import { parseTimeMs, rfc3339OrNull } from '../src/times.ts';
 
 it.each([
   ['2026-01-02T15:04:05Z', '2026-01-02T15:04:05.000Z'],
@@ -11,7 +11,7 @@ it.each([
   ['2026-01-02 15:04:05', '2026-01-02T15:04:05.000Z'],
   ['2028-02-29T00:00:00Z', '2028-02-29T00:00:00.000Z'],
 ])('%s is %s', (text, expected) => {
-  expect(parseTime(text)).toBe(expected);
+  expect(rfc3339OrNull(parseTimeMs(text))).toBe(expected);
 });
 
 it.each([
@@ -32,5 +32,5 @@ it.each([
   ' 2026-01-02T15:04:05Z',
   '2026-01-02T15:04:05Z\n',
 ])('%j is no time', (text) => {
-  expect(parseTime(text)).toBeNull();
+  expect(parseTimeMs(text)).toBeNull();
 });

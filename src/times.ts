@@ -1,0 +1,20 @@
+import * as z from 'zod';
+
+/** zod knows the calendar; Date alone would take 30 February for 2 March. */
+const rfc3339 = z.iso.datetime({ offset: true });
+/** PipeOps' second form of a time, `2006-01-02 15:04:05`, which is UTC. */
+const SPACED = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})$/;
+
+/** Milliseconds since the epoch of a time in RFC 3339 or in PipeOps' second form; null: no time. */
+export function parseTimeMs(text: string): number | null {
+  // RFC 3339 §5.6 allows lower-case `t` and `z`.
+  const parsed = rfc3339.safeParse(text.replace(SPACED, '$1T$2Z').toUpperCase());
+  const ms = parsed.success ? Date.parse(parsed.data) : Number.NaN;
+  // An offset can lead beyond the year 9999, where RFC 3339 ends.
+  return Number.isNaN(ms) || new Date(ms).getUTCFullYear() > 9999 ? null : ms;
+}
+
+export const rfc3339OrNull = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
+/** Milliseconds since the epoch of a time that was checked where it came in. */
+export const msOrNull = (time: string | null): number | null => (time === null ? null : Date.parse(time));

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { banner, type BannerFacts } from '../../local/banner.ts';
+
+const facts: BannerFacts = {
+  url: 'http://127.0.0.1:8787',
+  upstream: { kind: 'simulator', url: 'http://127.0.0.1:8788' },
+  stateDir: '/x/.state',
+  logFile: '/x/.state/worker.log',
+  defaultWorkspaceUuid: 'w',
+  adminJwt: 'eyJadmin',
+  ciJwt: 'eyJci',
+  jwtLifetime: '12 hours',
+};
+const pasted = (text: string): string => text.slice(text.indexOf('URL='));
+
+describe('the banner', () => {
+  it('hands out the JWT of an administrator first and of the least-privileged caller second, each once', () => {
+    expect(banner(facts).match(/eyJ\w+/g)).toEqual(['eyJadmin', 'eyJci']);
+  });
+
+  it('creates, lists and revokes a token and shows the trail, in lines that any shell takes', () => {
+    const lines = pasted(banner(facts)).trimEnd().split('\n');
+    expect(lines.map((line) => /^[A-Z]+=(?!\$\()|-d |sed|DELETE|audit|curl/.exec(line)?.[0] ?? 'show')).toEqual([
+      'URL=',
+      'ADMIN=',
+      'CI=',
+      'curl',
+      'show',
+      'sed',
+      'curl',
+      'curl',
+      'curl',
+    ]);
+    expect(lines.filter((line) => line.includes('#'))).toEqual([]);
+  });
+
+  it('asks for a workspace in every line where none is known', () => {
+    const text = pasted(banner({ ...facts, defaultWorkspaceUuid: null }));
+    expect(text).toContain('\nWORKSPACE=the-uuid-of-your-workspace\n');
+    expect(text.match(/service-account-tokens\S*\?workspace_uuid=\$WORKSPACE/g)).toHaveLength(3);
+  });
+});

@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { CHECKOUT, readSettings } from '../../local/settings.ts';
+
+describe('the settings of npm start', () => {
+  it('start a simulator on the documented ports when nothing is configured', () => {
+    expect(readSettings({})).toMatchObject({
+      port: 8787,
+      stateDir: path.join(CHECKOUT, '.state'),
+      cronSeconds: 60,
+      reconcileAfterSeconds: null,
+      upstream: { kind: 'simulator', port: 8788 },
+    });
+  });
+
+  it('take each variable', () => {
+    const environment = {
+      PORT: '9000',
+      PIPEOPS_PORT: '9001',
+      STATE_DIR: '/somewhere/else',
+      CRON_SECONDS: '5',
+      RECONCILE_AFTER_SECONDS: '45',
+      PIPEOPS_WORKSPACE_UUID: 'w',
+    };
+    expect(readSettings(environment)).toEqual({
+      port: 9_000,
+      stateDir: '/somewhere/else',
+      cronSeconds: 5,
+      reconcileAfterSeconds: 45,
+      upstream: { kind: 'simulator', port: 9_001, workspaceUuid: 'w' },
+    });
+  });
+
+  it('use a configured PipeOps, and then look at no port for a simulator', () => {
+    const environment = { PIPEOPS_API_URL: 'https://api.example', PIPEOPS_ADMIN_TOKEN: 'jwt', PIPEOPS_PORT: '8787' };
+    expect(readSettings(environment).upstream).toEqual({
+      kind: 'configured',
+      apiUrl: 'https://api.example',
+      adminToken: 'jwt',
+      workspaceUuid: null,
+    });
+  });
+
+  it('take an empty value for an absent one', () => {
+    expect(readSettings({ PORT: '', PIPEOPS_API_URL: '', PIPEOPS_ADMIN_TOKEN: '' })).toEqual(readSettings({}));
+  });
+});
+
+describe('a setting that cannot be used is one line that says what to do', () => {
+  it.each([
+    [{ PORT: 'abc' }, 'PORT is "abc": it must be a whole number from 1 to 65535, e.g. PORT=8787.'],
+    [{ PORT: '0' }, 'PORT is "0"'],
+    [{ PIPEOPS_PORT: '65536' }, 'PIPEOPS_PORT is "65536"'],
+    [{ PORT: '8788' }, 'PORT and PIPEOPS_PORT are both 8788'],
+    [{ CRON_SECONDS: '0.5' }, 'CRON_SECONDS is "0.5"'],
+    [{ RECONCILE_AFTER_SECONDS: '44' }, 'RECONCILE_AFTER_SECONDS is "44": it must be a whole number from 45'],
+    [{ PIPEOPS_API_URL: 'https://api.example' }, 'PIPEOPS_API_URL is set and PIPEOPS_ADMIN_TOKEN is not'],
+    [{ PIPEOPS_ADMIN_TOKEN: 'secret-jwt' }, 'PIPEOPS_ADMIN_TOKEN is set and PIPEOPS_API_URL is not'],
+  ])('%j', (environment, message) => {
+    const read = (): unknown => readSettings(environment);
+    expect(read).toThrow(message);
+    expect(read).not.toThrow(/\n|secret-jwt/);
+  });
+});
