@@ -4,6 +4,7 @@ import { registerProbes, registerStatusRoutes } from './health/routes.ts';
 import type { AppEnv } from './http/app-env.ts';
 import { authenticate } from './http/authenticate.ts';
 import { failure } from './http/envelope.ts';
+import { rateLimit } from './http/rate-limit.ts';
 import { unexpected } from './http/unexpected.ts';
 import { requestContext } from './http/request-context.ts';
 import type { Services } from './services.ts';
@@ -19,7 +20,7 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   registerProbes(app, services.health);
 
-  app.use('/api/*', authenticate(services.authenticator, services.rolesOf));
+  app.use('/api/*', authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
   registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
   registerAuditRoutes(app, services.trail);
   registerStatusRoutes(app, services.health);

@@ -21,7 +21,8 @@ export type AuthFailure =
   | { kind: 'token_rejected'; reason: TokenRejection; issuer?: string }
   /** The issuer's keys cannot be had: our failure, not the caller's. */
   | { kind: 'issuer_unavailable'; issuer: string }
-  | { kind: 'cross_site' };
+  | { kind: 'cross_site' }
+  | { kind: 'rate_limited'; retryAfterSeconds: number };
 
 export type TokenRejection =
   | 'credentials_ambiguous'

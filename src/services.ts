@@ -1,24 +1,24 @@
 import { createReconciler, type Reconciler } from './audit/reconciliation.ts';
 import { createRecorder, type Recorder } from './audit/recorder.ts';
-import type { Config } from './config/env.ts';
+import type { Config, RateLimiter } from './config/env.ts';
+import { createRejections } from './audit/rejections.ts';
+import type { Authentication } from './http/authenticate.ts';
 import { createDatabase, type Database } from './db/database.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
 import { createKeySource } from './identity/key-source.ts';
 import { createJwksStore } from './identity/jwks-store.ts';
-import type { Authenticator, Identity } from './identity/types.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
-import type { Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
 
 /** The service, wired: what routes and the cron may use. */
 export interface Services {
   readonly runtime: Runtime;
-  readonly authenticator: Authenticator;
-  readonly rolesOf: (identity: Identity) => readonly Role[];
+  readonly authentication: Authentication;
+  readonly callerLimit: RateLimiter;
   readonly tokens: TokenDependencies;
   readonly trail: { readonly database: Database; readonly recorder: Recorder };
   readonly reconciler: Reconciler;
@@ -28,7 +28,7 @@ export interface Services {
 
 /** The one composition root: clock, ids, network and configuration enter here, and only here. */
 export function createServices(config: Config, runtime: Runtime): Services {
-  const { policy, reconcileAfterSeconds } = config;
+  const { policy, rateLimits, reconcileAfterSeconds } = config;
   const { apiUrl, credentials, defaultWorkspaceUuid } = config.pipeops;
 
   const database = createDatabase(config.db, runtime);
@@ -43,8 +43,12 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   return {
     runtime,
-    authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
-    rolesOf: (identity) => rolesFor(identity, policy),
+    authentication: {
+      authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
+      rolesOf: (identity) => rolesFor(identity, policy),
+      rejections: createRejections({ recorder, rateLimits, runtime }),
+    },
+    callerLimit: rateLimits.caller,
     tokens: {
       database,
       recorder,

@@ -89,6 +89,13 @@ export function toWireError(failure: Failure): WireError {
         code: 'no_role',
         message: 'Your JWT is valid, but no binding gives it a role. Ask the operators of this service for one.',
       };
+    case 'rate_limited':
+      return {
+        status: 429,
+        code: 'rate_limited',
+        message: 'Too many requests of this caller. Try again after "Retry-After".',
+        headers: { 'Retry-After': String(failure.retryAfterSeconds) },
+      };
     case 'forbidden':
       return {
         status: 403,

@@ -2,7 +2,8 @@ import { and, eq, inArray, lte, sql } from 'drizzle-orm';
 import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_BATCH_ROWS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
-import type { Call, PipeOps, TokenList, UpstreamToken } from '../pipeops/types.ts';
+import { callWithin } from '../pipeops/call.ts';
+import type { PipeOps, TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { sha256Hex } from '../text/digest.ts';
@@ -77,7 +78,7 @@ async function judge(
     const list = await asked;
     return list === null ? giveUp(row, runtime.now()) : judgeCreate(row, list, runtime.now());
   }
-  const call = callFor(dependencies, context, row.id, UPSTREAM_TIMEOUT_MS);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id);
   const got = await pipeops.get({ workspaceUuid, tokenId: row.token_id ?? '' }, call);
   if (!got.ok && got.error.kind !== 'upstream_not_found') return giveUp(row, runtime.now());
   const token = got.ok ? got.value.data : null;
@@ -94,7 +95,7 @@ async function carryOut(
   if (judgement.verdict === 'wait') return false;
   if (judgement.verdict === 'revoke') {
     const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: judgement.tokenId };
-    const call = callFor(dependencies, context, row.id, COMPENSATION_TIMEOUT_MS);
+    const call = callWithin(COMPENSATION_TIMEOUT_MS, dependencies.runtime, context, row.id);
     const revoked = await dependencies.pipeops.revoke(ref, call);
     if (!revoked.ok) return false;
   }
@@ -127,7 +128,7 @@ async function revokeUndelivered(
     const token = marked.get(row.marker ?? '');
     // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
     if (token === undefined || row.workspace_uuid !== workspaceUuid) continue;
-    const call = callFor(dependencies, context, row.id, COMPENSATION_TIMEOUT_MS);
+    const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, row.id);
     const revoked = await pipeops.revoke({ workspaceUuid, tokenId: token.id }, call);
     runtime.log({ level: 'warn', event: 'undelivered_token_revoked', event_id: row.id, revoked: revoked.ok });
   }
@@ -139,16 +140,7 @@ async function listOrNull(
   row: AuditEventRow,
   workspaceUuid: string,
 ): Promise<TokenList | null> {
-  const call = callFor(dependencies, context, row.id, UPSTREAM_TIMEOUT_MS);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, dependencies.runtime, context, row.id);
   const listed = await dependencies.pipeops.list(workspaceUuid, call);
   return listed.ok ? listed.value.data : null;
 }
-
-const callFor = ({ runtime }: Dependencies, context: RequestContext, eventId: string, timeoutMs: number): Call => ({
-  eventId,
-  traceparent: null,
-  signal: runtime.timeout(timeoutMs),
-  onCall: () => {
-    context.trace.upstreamCalls += 1;
-  },
-});

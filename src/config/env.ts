@@ -20,7 +20,19 @@ export interface Config {
     readonly defaultWorkspaceUuid: string | null;
   };
   readonly reconcileAfterSeconds: number;
+  readonly rateLimits: RateLimits;
   readonly policy: Policy;
+}
+
+/** Workers' rate limits: each says yes or no, per location. */
+export interface RateLimits {
+  readonly caller: RateLimiter;
+  readonly rejectionsPerAddress: RateLimiter;
+  readonly rejectionsInAll: RateLimiter;
+}
+
+export interface RateLimiter {
+  limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {
@@ -30,12 +42,19 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   PIPEOPS_ADMIN_TOKEN_NEXT: 'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`; or leave it out',
   PIPEOPS_WORKSPACE_UUID: 'PIPEOPS_WORKSPACE_UUID = "5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e"; or leave it out',
   RECONCILE_AFTER_SECONDS: `RECONCILE_AFTER_SECONDS = "${RECONCILE_AFTER_DEFAULT_SECONDS}"; or leave it out`,
+  CALLER_LIMIT: '[[ratelimits]] with name = "CALLER_LIMIT" in wrangler.toml',
+  REJECTIONS_PER_ADDRESS: '[[ratelimits]] with name = "REJECTIONS_PER_ADDRESS" in wrangler.toml',
+  REJECTIONS_IN_ALL: '[[ratelimits]] with name = "REJECTIONS_IN_ALL" in wrangler.toml',
   POLICY: 'POLICY = \'{"issuers": […], "roles": {…}, "bindings": […]}\'; or leave it out for policy.ts to count',
 };
 const BINDINGS = 'the bindings that wrangler.toml and `npx wrangler secret put` give';
 
 const d1 = z.custom<D1Database>(isD1, {
   error: ({ input }) => (input === undefined ? 'is missing' : 'is not a D1 database'),
+});
+
+const rateLimiter = z.custom<RateLimiter>(isRateLimiter, {
+  error: ({ input }) => (input === undefined ? 'is missing' : 'is not a rate limit'),
 });
 
 /** PipeOps' five token routes refuse service tokens, so one in this place would fail every request. */
@@ -60,6 +79,9 @@ const reconcileAfter = z
 const envSchema = z
   .object({
     DB: d1,
+    CALLER_LIMIT: rateLimiter,
+    REJECTIONS_PER_ADDRESS: rateLimiter,
+    REJECTIONS_IN_ALL: rateLimiter,
     PIPEOPS_API_URL: trustedBaseUrl,
     PIPEOPS_ADMIN_TOKEN: adminCredential,
     PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
@@ -76,6 +98,11 @@ const envSchema = z
         defaultWorkspaceUuid: env.PIPEOPS_WORKSPACE_UUID,
       },
       reconcileAfterSeconds: env.RECONCILE_AFTER_SECONDS,
+      rateLimits: {
+        caller: env.CALLER_LIMIT,
+        rejectionsPerAddress: env.REJECTIONS_PER_ADDRESS,
+        rejectionsInAll: env.REJECTIONS_IN_ALL,
+      },
     };
   });
 
@@ -123,6 +150,10 @@ function parseJson(text: string): unknown {
 function isD1(input: unknown): boolean {
   if (typeof input !== 'object' || input === null || !('prepare' in input) || !('batch' in input)) return false;
   return typeof input.prepare === 'function' && typeof input.batch === 'function';
+}
+
+function isRateLimiter(input: unknown): boolean {
+  return typeof input === 'object' && input !== null && 'limit' in input && typeof input.limit === 'function';
 }
 
 function withoutTrailingSlash(url: string): string {

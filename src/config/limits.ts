@@ -51,6 +51,10 @@ export const EXPIRY_TOLERANCE_SECONDS = 60;
 /** Ten years: no service account token has a reason to outlive it, and it keeps dates far from overflow. */
 export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 
+/** Ten a second on average, in bursts of a page load; PipeOps allows 100 a minute for everybody together. */
+export const CALLER_LIMIT_REQUESTS = 100;
+export const CALLER_LIMIT_PERIOD_SECONDS = 10;
+
 // ── PipeOps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A list of 10,000 tokens is under 4 MB; more is not an answer that a Worker should hold. */
@@ -72,6 +76,12 @@ export const USER_AGENT_MAX_BYTES = 128;
 export const OUTCOME_DETAIL_MAX_BYTES = 256;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
+
+/** A row a minute shows that an address is rejected; more would let it fill the database. */
+export const REJECTIONS_PER_ADDRESS_ROWS = 1;
+/** Strangers have many addresses: 60 rows a minute are 86,400 a day, or 40 MB. */
+export const REJECTIONS_IN_ALL_ROWS = 60;
+export const REJECTIONS_PERIOD_SECONDS = 60;
 
 // ── Identity ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -27,7 +27,11 @@ export function createReadiness(database: Database, runtime: Runtime): () => Pro
   };
   return async () => {
     const nowMs = runtime.now();
-    if (latest === null || nowMs - latest.atMs >= READY_PROBE_INTERVAL_MS) latest = { atMs: nowMs, answer: probe() };
+    if (latest === null || nowMs - latest.atMs >= READY_PROBE_INTERVAL_MS) {
+      latest = { atMs: nowMs, answer: probe() };
+      // Others wait for it too, so it must not end with the request that began it.
+      runtime.background(latest.answer);
+    }
     return await latest.answer;
   };
 }

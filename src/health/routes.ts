@@ -7,6 +7,7 @@ import type { AppEnv } from '../http/app-env.ts';
 import { authorise } from '../http/authorise.ts';
 import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import { noParameters } from '../http/no-parameters.ts';
 import type { Runtime } from '../runtime.ts';
 import { readOpenAttempts } from './open-attempts.ts';
 import { createReadiness } from './readiness.ts';
@@ -44,7 +45,7 @@ export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthD
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
   const { database, recorder, runtime, credentials } = health;
 
-  app.get('/api/v1/whoami', (c) => {
+  app.get('/api/v1/whoami', noParameters, (c) => {
     const { issuer, subject, label, actorType, roles } = c.get('caller');
     return success(c, 'You are known here.', {
       issuer,
@@ -62,7 +63,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     });
   });
 
-  app.get('/api/v1/status', authorise(recorder, 'audit:read', 'audit.query'), async (c) => {
+  app.get('/api/v1/status', authorise(recorder, 'audit:read', 'audit.query'), noParameters, async (c) => {
     const open = await readOpenAttempts(database, runtime, c.get('context'));
     if (!open.ok) return failure(c, { kind: 'audit_unavailable' });
     return success(c, 'Status of this service.', {

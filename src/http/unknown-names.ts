@@ -14,7 +14,7 @@ export function refuseUnknown(
   known: readonly string[],
   problems: Problems,
 ): void {
-  const message = `Unknown ${what}. Known: ${known.join(', ')}.`;
+  const message = `Unknown ${what}. Known: ${known.length > 0 ? known.join(', ') : 'none'}.`;
   const named = names.filter((name) => NAME.test(name) && !containsSecret(name)).slice(0, UNKNOWN_NAMES_MAX_COUNT);
   for (const name of named) problems.misunderstood(name, message);
   if (named.length < names.length) problems.misunderstood(what === 'field' ? 'body' : 'query', message);

@@ -38,7 +38,7 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
   const send = async (request: UpstreamRequest, call: Call): Promise<Result<Response, UpstreamFailure>> => {
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
     for (const credential of order) {
-      const answered = await exchange(runtime.fetch, request, credential, call);
+      const answered = await exchange(runtime, request, credential, call);
       if (!answered.ok) return answered;
       const response = answered.value;
       if (!isCredentialRefusal(response.status)) {

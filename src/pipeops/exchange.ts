@@ -28,17 +28,18 @@ const headersOf = (request: UpstreamRequest, credential: string, call: Call): Re
  * Fails with `upstream_timeout` if the call's signal aborts first and `upstream_unreachable` if the connection breaks.
  */
 export const exchange = async (
-  fetch: Runtime['fetch'],
+  runtime: Pick<Runtime, 'fetch' | 'now'>,
   request: UpstreamRequest,
   credential: string,
   call: Call,
 ): Promise<Result<Response, UpstreamFailure>> => {
   const { signal } = call;
   if (signal.aborted) return err({ kind: 'upstream_timeout' });
-  call.onCall?.();
+  const startedAtMs = runtime.now();
+  call.trace.upstreamCalls += 1;
   let answer: Promise<Response> | undefined;
   try {
-    answer = fetch(request.url, {
+    answer = runtime.fetch(request.url, {
       method: request.method,
       headers: headersOf(request, credential, call),
       body: request.body === undefined ? null : JSON.stringify(request.body),
@@ -50,5 +51,7 @@ export const exchange = async (
     // An answer that comes after all is not read.
     answer?.then(discardBody, () => {});
     return err({ kind: signal.aborted ? 'upstream_timeout' : 'upstream_unreachable' });
+  } finally {
+    call.trace.upstreamMs += runtime.now() - startedAtMs;
   }
 };

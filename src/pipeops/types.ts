@@ -1,5 +1,6 @@
 import type { Result } from '../result.ts';
 import type { UpstreamFailure } from '../failures.ts';
+import type { Trace } from '../request-context.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
 export interface UpstreamToken {
@@ -64,8 +65,8 @@ export interface Call {
   readonly traceparent: string | null;
   /** Aborts when the operation's budget for PipeOps is spent. */
   readonly signal: AbortSignal;
-  /** Told of every request that is sent, for the log line. */
-  readonly onCall?: () => void;
+  /** Where requests and the time they take are counted, for the log line. */
+  readonly trace: Pick<Trace, 'upstreamCalls' | 'upstreamMs'>;
 }
 
 export interface Answered<T> {

@@ -2,15 +2,16 @@ import { actorOf } from '../audit/actor.ts';
 import type { EventOutcome, EventSubject } from '../audit/events.ts';
 import { failureOutcome } from '../audit/outcomes.ts';
 import type { Attempt, Following } from '../audit/recorder.ts';
-import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
+import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
+import { callWithin } from '../pipeops/call.ts';
 import { isOutcomeUnknown } from '../pipeops/outcome.ts';
 import type { Answered, Call, TokenRef, Upstream } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
-import { upstreamCall, type TokenDependencies } from './dependencies.ts';
+import type { TokenDependencies } from './dependencies.ts';
 import { selectToken } from './inventory.ts';
 
 /** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
@@ -59,7 +60,7 @@ async function attemptAndSettle<T>(
   if (!begun.ok) return begun;
   const { attempt } = begun.value;
   const known = begun.value.rows[0]?.[0];
-  const call = upstreamCall(runtime, context, attempt.eventId);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId);
 
   const decision = await mutation.decide(known, call);
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
@@ -111,7 +112,7 @@ async function withhold(
   attempt: Attempt,
   minted: TokenRef,
 ): Promise<void> {
-  const call = upstreamCall(runtime, context, attempt.eventId, COMPENSATION_TIMEOUT_MS);
+  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, attempt.eventId);
   const revoked = await pipeops.revoke(minted, call);
   if (!revoked.ok) return;
   await recorder.settle(context, attempt, {

@@ -2,12 +2,14 @@ import type { EventOutcome, EventSubject } from '../audit/events.ts';
 import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
 import { actorOf } from '../audit/actor.ts';
 import type { Failure } from '../failures.ts';
+import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { callWithin } from '../pipeops/call.ts';
 import type { Answered, Call } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Query, RowsOf } from '../db/database.ts';
-import { upstreamCall, type TokenDependencies } from './dependencies.ts';
+import type { TokenDependencies } from './dependencies.ts';
 
 /** A read, as far as it differs from the other one. */
 export interface Read<T, Q extends readonly Query[]> {
@@ -30,7 +32,7 @@ export async function runRead<T, const Q extends readonly Query[]>(
 ): Promise<Result<{ data: T; rows: { [K in keyof Q]: RowsOf<Q[K]> } }, Failure>> {
   const work = (async () => {
     const eventId = runtime.newId();
-    const asked = await read.ask(upstreamCall(runtime, context, eventId));
+    const asked = await read.ask(callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId));
     const outcome: EventOutcome = asked.ok ? successOutcome(asked.value.status) : failureOutcome(asked.error);
     const subject = { ...read.subject, actor: actorOf(caller) };
     const recorded = await recorder.record(context, subject, outcome, read.alongside, eventId);

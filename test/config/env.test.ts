@@ -6,7 +6,9 @@ import { FULL, policyWith } from './policies.ts';
 
 const DB = { prepare: () => undefined, batch: () => undefined };
 const SECRET = 'eyJhbGciOiJub25lIn0.c2VjcmV0.';
-const LEAST = { DB, PIPEOPS_API_URL: 'https://api.pipeops.io', PIPEOPS_ADMIN_TOKEN: SECRET };
+const LIMIT = { limit: () => undefined };
+const LIMITS = { CALLER_LIMIT: LIMIT, REJECTIONS_PER_ADDRESS: LIMIT, REJECTIONS_IN_ALL: LIMIT };
+const LEAST = { DB, ...LIMITS, PIPEOPS_API_URL: 'https://api.pipeops.io', PIPEOPS_ADMIN_TOKEN: SECRET };
 
 const problemsOf = (env: unknown, policy: unknown = FULL): readonly (readonly [string, string])[] => {
   const parsed = parseEnv(env, policy);
@@ -109,6 +111,9 @@ describe('refused', () => {
   test('all problems at once', () => {
     expect(problemsOf({ POLICY: '{}' }).map(([key]) => key)).toEqual([
       'DB',
+      'CALLER_LIMIT',
+      'REJECTIONS_PER_ADDRESS',
+      'REJECTIONS_IN_ALL',
       'PIPEOPS_API_URL',
       'PIPEOPS_ADMIN_TOKEN',
       'POLICY: issuers',

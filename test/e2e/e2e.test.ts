@@ -46,8 +46,8 @@ const created = async (name: string): Promise<AuditEvent | undefined> =>
   (await admin.events({ action: 'service_account_token.create' })).find((event) => event.token_name === name);
 
 beforeAll(start, 120_000);
-afterAll(async () => {
-  await service.kill();
+afterAll(() => {
+  service.cleanUp();
   rmSync(stateDir, { recursive: true, force: true });
 }, 30_000);
 
@@ -111,7 +111,8 @@ describe('npm start', () => {
     );
     service.killWorkerd();
     expect(await lost).toBe('lost');
-    // Not only workerd: everything goes at once, and the next run finds its ports free and its data whole.
+    await service.untilRestarted();
+    // The launcher too: the others go after it, and the next run finds its ports free and its data whole.
     await end(async () => await service.kill());
     await start();
 

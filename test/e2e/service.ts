@@ -35,8 +35,10 @@ export interface Service {
   readonly untilRestarted: () => Promise<void>;
   /** Ctrl-C; its exit code. */
   readonly stop: () => Promise<number | null>;
-  /** SIGKILL to npm and everything that it started in its process group. */
+  /** SIGKILL to the launcher alone, which leaves it no chance to stop the others. */
   readonly kill: () => Promise<void>;
+  /** SIGKILL to whatever is left in the process group: for tests that failed half-way. */
+  readonly cleanUp: () => void;
 }
 
 /**
@@ -58,7 +60,11 @@ export async function startService(stateDir: string, ports: Ports, env: NodeJS.P
   const output = (): string => chunks.join('');
   const exited = once(npm, 'close');
   const signalGroup = (signal: NodeJS.Signals): void => {
-    if (npm.pid !== undefined && npm.exitCode === null && npm.signalCode === null) process.kill(-npm.pid, signal);
+    try {
+      if (npm.pid !== undefined) process.kill(-npm.pid, signal);
+    } catch {
+      // Nothing is left of it.
+    }
   };
 
   const started = until('npm start', () => output().includes('/api/v1/audit/events?') && readRunFile(stateDir), {
@@ -99,9 +105,10 @@ export async function startService(stateDir: string, ports: Ports, env: NodeJS.P
       return npm.exitCode;
     },
     kill: async () => {
-      signalGroup('SIGKILL');
+      process.kill(run.pid, 'SIGKILL');
       await exited;
     },
+    cleanUp: () => signalGroup('SIGKILL'),
   };
 }
 

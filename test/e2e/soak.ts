@@ -56,7 +56,7 @@ async function soak(stateDir: string): Promise<string[]> {
       ...(exitCode === 0 ? [] : [`npm start ended with ${exitCode} on Ctrl-C`]),
     ];
   } finally {
-    await service.kill();
+    service.cleanUp();
   }
 }
 

@@ -80,9 +80,9 @@ describe('every request', () => {
 
   it('is counted, and carries no trace where there is none', async () => {
     const { pipeops, sent } = scripted([json(401, {}), json(500, {})], ['admin-jwt', 'next-jwt']);
-    let calls = 0;
-    await pipeops.get(REF, callWith(new AbortController().signal, { onCall: () => (calls += 1) }));
-    expect(calls).toBe(2);
+    const trace = { upstreamCalls: 0, upstreamMs: 0 };
+    await pipeops.get(REF, callWith(new AbortController().signal, { trace }));
+    expect(trace.upstreamCalls).toBe(2);
     expect(sent[0]?.headers.has('traceparent')).toBe(false);
   });
 

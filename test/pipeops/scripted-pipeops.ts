@@ -27,6 +27,7 @@ export const MINTED = { id: 'tok-1', name: 'deploy', token: 'sat_Zk3nP0qLmW8xYb7
 export const callWith = (signal: AbortSignal, rest: Partial<Call> = {}): Call => ({
   eventId: 'event-1',
   traceparent: null,
+  trace: { upstreamCalls: 0, upstreamMs: 0 },
   signal,
   ...rest,
 });

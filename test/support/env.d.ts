@@ -4,6 +4,9 @@ declare global {
   namespace Cloudflare {
     interface Env {
       DB: D1Database;
+      CALLER_LIMIT: RateLimit;
+      REJECTIONS_PER_ADDRESS: RateLimit;
+      REJECTIONS_IN_ALL: RateLimit;
       TEST_MIGRATIONS: D1Migration[];
     }
   }

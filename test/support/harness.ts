@@ -20,6 +20,8 @@ const roles = {
   },
 };
 
+const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
+
 export interface HarnessOptions {
   readonly runtime?: Partial<Runtime>;
   readonly db?: D1Database;
@@ -85,6 +87,10 @@ export async function createHarness(options: HarnessOptions = {}) {
       PIPEOPS_ADMIN_TOKEN: credential,
       PIPEOPS_WORKSPACE_UUID: workspace,
       POLICY: JSON.stringify(policy),
+      // Tests share a minute; those of the limits bring the real bindings.
+      CALLER_LIMIT: unlimited,
+      REJECTIONS_PER_ADDRESS: unlimited,
+      REJECTIONS_IN_ALL: unlimited,
       ...options.env,
     },
     runtime,

@@ -1,0 +1,11 @@
+import type { RequestContext } from '../request-context.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Call } from './types.ts';
+
+/** What accompanies the calls that one step of an operation makes: they share one deadline, `timeoutMs` from now. */
+export const callWithin = (
+  timeoutMs: number,
+  runtime: Pick<Runtime, 'timeout'>,
+  { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
+  eventId: string,
+): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs) });

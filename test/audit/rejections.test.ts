@@ -1,0 +1,101 @@
+import { env } from 'cloudflare:workers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { AuditEventRow } from '../../src/db/schema.ts';
+import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
+
+// Rejected logins are in the trail, and cannot fill it.
+
+const REAL_LIMITS = { REJECTIONS_PER_ADDRESS: env.REJECTIONS_PER_ADDRESS, REJECTIONS_IN_ALL: env.REJECTIONS_IN_ALL };
+
+const rejections = async (): Promise<AuditEventRow[]> =>
+  (await env.DB.prepare(`select * from audit_events where action = 'auth.reject' order by seq`).all<AuditEventRow>())
+    .results;
+const from = (ip: string) => ({ headers: { 'CF-Connecting-IP': ip } });
+
+describe('what is recorded', () => {
+  it('of a stranger: why, from where, and the issuer only if it is configured', async () => {
+    const harness = await createHarness();
+    const expired = await harness.jwtFor('admin', { exp: 1, iat: 0 });
+    const answer = await harness.send('GET', TOKENS, { jwt: expired, ...from('203.0.113.1') });
+    expect(answer.status).toBe(401);
+    expect((await rejections()).at(-1)).toMatchObject({
+      request_id: answer.headers.get('X-Request-Id'),
+      status: 'failure',
+      error_code: 'invalid_token',
+      actor_type: 'system',
+      actor_issuer: 'https://issuer.example',
+      actor_subject: null,
+      actor_label: null,
+      ip: '203.0.113.1',
+      outcome: JSON.stringify({ reason: 'expired' }),
+    });
+  });
+
+  it('of a stranger whose issuer is not ours: nothing of the token', async () => {
+    const harness = await createHarness();
+    const foreign = await harness.jwtFor('admin', { iss: 'https://evil.example' });
+    await harness.send('GET', TOKENS, { jwt: foreign });
+    const row = (await rejections()).at(-1);
+    expect(row).toMatchObject({ actor_issuer: null, outcome: JSON.stringify({ reason: 'issuer_unknown' }) });
+    expect(JSON.stringify(row)).not.toContain('evil');
+  });
+
+  it('of somebody whose JWT is good and whom no binding knows: who it is', async () => {
+    const harness = await createHarness();
+    const answer = await harness.send('GET', TOKENS, { jwt: await harness.jwtFor('nobody') });
+    expect([answer.status, answer.body.code]).toEqual([403, 'no_role']);
+    expect((await rejections()).at(-1)).toMatchObject({
+      error_code: 'no_role',
+      actor_type: 'user',
+      actor_subject: 'nobody-1',
+    });
+  });
+
+  it('nothing more, and no other answer, where D1 is down', async () => {
+    const down = { prepare: () => ({ bind: () => ({}) }), batch: async () => await Promise.reject(new Error('down')) };
+    const harness = await createHarness({ db: down as never });
+    expect((await harness.send('GET', TOKENS, { jwt: null })).status).toBe(401);
+  });
+});
+
+describe('how much is recorded', () => {
+  let harness: Harness;
+  let before = 0;
+  beforeAll(async () => {
+    harness = await createHarness({ env: REAL_LIMITS });
+    before = (await rejections()).length;
+  });
+  const recorded = async (): Promise<number> => (await rejections()).length - before;
+
+  it('one row a minute for an address, whatever it sends', async () => {
+    for (let index = 0; index < 5; index += 1) {
+      const answer = await harness.send('GET', TOKENS, { jwt: null, ...from('198.51.100.1') });
+      expect(answer.status).toBe(401);
+    }
+    expect(await recorded()).toBe(1);
+  });
+
+  it('one row for an IPv6 network, whichever of its addresses is used', async () => {
+    for (let index = 1; index < 5; index += 1) {
+      await harness.send('GET', TOKENS, { jwt: null, ...from(`2001:db8:77:1::${index}`) });
+    }
+    expect(await recorded()).toBe(2);
+  });
+
+  it('sixty rows a minute in all, while good logins are let in', async () => {
+    for (let index = 0; index < 70; index += 1) {
+      await harness.send('GET', TOKENS, { jwt: null, ...from(`198.51.101.${index}`) });
+    }
+    expect(await recorded()).toBe(60);
+    expect((await harness.send('GET', TOKENS)).status).toBe(200);
+  });
+});
+
+it('a limiter that fails suppresses the row and nothing else', async () => {
+  const broken = { limit: async () => await Promise.reject(new Error('down')) };
+  const harness = await createHarness({ env: { REJECTIONS_PER_ADDRESS: broken } });
+  const before = (await rejections()).length;
+  expect((await harness.send('GET', TOKENS, { jwt: null })).status).toBe(401);
+  expect((await rejections()).length).toBe(before);
+  expect(harness.lines).toContainEqual(expect.objectContaining({ event: 'rate_limiter_failed' }));
+});

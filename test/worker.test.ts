@@ -1,0 +1,45 @@
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { workerRuntime } from '../src/runtime.ts';
+import { createWorker } from '../src/worker.ts';
+
+// A configuration that does not parse serves nothing.
+
+const lines: Readonly<Record<string, unknown>>[] = [];
+const runtime = { ...workerRuntime, log: (line: Readonly<Record<string, unknown>>) => void lines.push(line) };
+const credential = 'sat_a-service-token-in-the-wrong-place';
+const misconfigured = createWorker(
+  { DB: env.DB, PIPEOPS_API_URL: 'http://pipeops.example', PIPEOPS_ADMIN_TOKEN: credential },
+  runtime,
+);
+
+describe('a Worker whose configuration does not parse', () => {
+  it.each(['/healthz', '/readyz', '/api/v1/service-account-tokens', '/nothing'])(
+    'answers %s with the same fixed 500',
+    async (path) => {
+      const response = await misconfigured.fetch(new Request(`https://countersign.example${path}`));
+      expect(response.status).toBe(500);
+      expect(await response.json()).toEqual({
+        success: false,
+        status: 'error',
+        code: 'configuration_invalid',
+        message: 'This service is not configured correctly. Its operators find the reason in its log.',
+      });
+    },
+  );
+
+  it('logs every problem by its key, and no value', async () => {
+    lines.length = 0;
+    await misconfigured.fetch(new Request('https://countersign.example/'));
+    expect(lines.map((line) => line['key'])).toEqual(
+      expect.arrayContaining(['CALLER_LIMIT', 'PIPEOPS_API_URL', 'PIPEOPS_ADMIN_TOKEN']),
+    );
+    expect(JSON.stringify(lines)).not.toContain(credential);
+  });
+
+  it('runs no cron', async () => {
+    lines.length = 0;
+    await misconfigured.scheduled();
+    expect(lines.map((line) => line['event'])).not.toContain('cron');
+  });
+});
