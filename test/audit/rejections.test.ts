@@ -58,35 +58,50 @@ describe('what is recorded', () => {
   });
 });
 
+/** Runs a scenario, again with other addresses if a minute ended meanwhile: the limits count by the clock's minute. */
+async function withinOneMinute(scenario: (attempt: number) => Promise<void>): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const minute = Math.floor(Date.now() / 60_000);
+    const before = (await rejections()).length;
+    await scenario(attempt);
+    if (Math.floor(Date.now() / 60_000) === minute) return (await rejections()).length - before;
+  }
+}
+
 describe('how much is recorded', () => {
   let harness: Harness;
-  let before = 0;
   beforeAll(async () => {
     harness = await createHarness({ env: REAL_LIMITS });
-    before = (await rejections()).length;
   });
-  const recorded = async (): Promise<number> => (await rejections()).length - before;
 
   it('one row a minute for an address, whatever it sends', async () => {
-    for (let index = 0; index < 5; index += 1) {
-      const answer = await harness.send('GET', TOKENS, { jwt: null, ...from('198.51.100.1') });
-      expect(answer.status).toBe(401);
-    }
-    expect(await recorded()).toBe(1);
+    const rows = await withinOneMinute(async (attempt) => {
+      for (let sent = 0; sent < 5; sent += 1) {
+        const answer = await harness.send('GET', TOKENS, { jwt: null, ...from(`198.51.100.${attempt}`) });
+        expect(answer.status).toBe(401);
+      }
+    });
+    expect(rows).toBe(1);
   });
 
   it('one row for an IPv6 network, whichever of its addresses is used', async () => {
-    for (let index = 1; index < 5; index += 1) {
-      await harness.send('GET', TOKENS, { jwt: null, ...from(`2001:db8:77:1::${index}`) });
-    }
-    expect(await recorded()).toBe(2);
+    const rows = await withinOneMinute(async (attempt) => {
+      for (let host = 1; host < 5; host += 1) {
+        await harness.send('GET', TOKENS, { jwt: null, ...from(`2001:db8:77:${attempt}::${host}`) });
+      }
+    });
+    expect(rows).toBe(1);
   });
 
-  it('sixty rows a minute in all, while good logins are let in', async () => {
-    for (let index = 0; index < 70; index += 1) {
-      await harness.send('GET', TOKENS, { jwt: null, ...from(`198.51.101.${index}`) });
-    }
-    expect(await recorded()).toBe(60);
+  it('no more than sixty rows a minute in all, while good logins are let in', async () => {
+    const rows = await withinOneMinute(async (attempt) => {
+      for (let host = 0; host < 70; host += 1) {
+        await harness.send('GET', TOKENS, { jwt: null, ...from(`198.51.${100 + attempt}.${host}`) });
+      }
+    });
+    // Those of the tests above may have used up a few.
+    expect(rows).toBeGreaterThan(50);
+    expect(rows).toBeLessThanOrEqual(60);
     expect((await harness.send('GET', TOKENS)).status).toBe(200);
   });
 });
