@@ -6,6 +6,7 @@ const nodeTests = [
   'test/pipeops-simulator/**/*.test.ts',
   'test/doctor/**/*.test.ts',
   'test/local/**/*.test.ts',
+  'test/bundle/**/*.test.ts',
 ];
 
 export default defineConfig(async () => ({

@@ -60,6 +60,7 @@ function readEnvironment(configPath: string): Record<string, unknown> {
   if (wrangler.d1_databases.some(({ binding }: { binding: string }) => binding === 'DB')) {
     env['DB'] = { prepare: notHere, batch: notHere };
   }
+  for (const { name } of wrangler.ratelimits) env[name] = { limit: notHere };
   return env;
 }
 

@@ -86,7 +86,10 @@ export async function startService(stateDir: string, ports: Ports, env: NodeJS.P
     ciJwt: fromBanner(output(), 'CI'),
     control: createControl(run.simulatorUrl ?? ''),
     output,
-    triggerCron: () => void process.kill(run.pid, 'SIGUSR2'),
+    triggerCron: () => {
+      if (npm.exitCode !== null || npm.signalCode !== null) throw new Error(`npm start has ended:\n${output()}`);
+      process.kill(run.pid, 'SIGUSR2');
+    },
     killWorkerd: () => {
       killedPid = currentRun(stateDir).workerdPid;
       process.kill(killedPid, 'SIGKILL');
