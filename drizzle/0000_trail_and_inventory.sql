@@ -19,11 +19,15 @@ CREATE TABLE `audit_events` (
 	`error_code` text,
 	`detail` text NOT NULL,
 	`outcome` text,
+	`count` integer DEFAULT 1 NOT NULL,
+	`last_at` integer,
+	`read_key` text,
 	`marker` text
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `audit_events_id` ON `audit_events` (`id`);--> statement-breakpoint
 CREATE INDEX `audit_events_marker` ON `audit_events` (`marker`) WHERE "audit_events"."marker" is not null;--> statement-breakpoint
+CREATE INDEX `audit_events_read_key` ON `audit_events` (`read_key`) WHERE "audit_events"."read_key" is not null;--> statement-breakpoint
 CREATE INDEX `audit_events_open` ON `audit_events` (`occurred_at`) WHERE "audit_events"."status" = 'attempted';--> statement-breakpoint
 CREATE TABLE `jwks_cache` (
 	`issuer` text PRIMARY KEY NOT NULL,

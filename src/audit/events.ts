@@ -68,6 +68,9 @@ export function attemptedRow(
     error_code: null,
     detail: JSON.stringify(subject.detail),
     outcome: null,
+    count: 1,
+    last_at: null,
+    read_key: null,
     marker: subject.marker ?? null,
   };
 }

@@ -6,7 +6,7 @@ import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'driz
 
 /**
  * The trail. Append-only by the triggers of `drizzle/0001_append_only.sql`: a row is inserted final, or `attempted` and
- * then settled once. `detail` is what was asked for and never changes; `outcome` is what settling adds to it.
+ * then settled once; of a counted read `count` and `last_at` may grow. `detail` is what was asked for and never changes; `outcome` is what settling adds to it.
  */
 export const auditEvents = sqliteTable(
   'audit_events',
@@ -32,6 +32,11 @@ export const auditEvents = sqliteTable(
     error_code: text(),
     detail: text().notNull(),
     outcome: text(),
+    /** How often a counted read was made within its minute, and when last; null: once. */
+    count: integer().notNull().default(1),
+    last_at: integer(),
+    /** Reads of one key are one row. Null on everything else, which always has a row of its own. */
+    read_key: text(),
     /** The random suffix of the token's upstream name, on creates alone. */
     marker: text(),
   },
@@ -41,6 +46,9 @@ export const auditEvents = sqliteTable(
     index('audit_events_marker')
       .on(table.marker)
       .where(sql`${table.marker} is not null`),
+    index('audit_events_read_key')
+      .on(table.read_key)
+      .where(sql`${table.read_key} is not null`),
     // Nearly always empty: the cron and /readyz read no more than what is open.
     index('audit_events_open')
       .on(table.occurred_at)

@@ -134,7 +134,61 @@ describe('an attempted row', () => {
   });
 });
 
+describe('a counted read', () => {
+  let read = '';
+  beforeEach(async () => {
+    read = crypto.randomUUID();
+    await env.DB.prepare(
+      `insert into audit_events (${COLUMNS}, read_key) values (?, 10, 10, 'audit.query', 'success', 'system', '{}', 'k')`,
+    )
+      .bind(read)
+      .run();
+  });
+  const change = async (set: string) =>
+    await env.DB.prepare(`update audit_events set ${set} where id = '${read}'`).run();
+
+  it('grows in its count and its last time', async () => {
+    await change('count = 2, last_at = 11');
+    await change('count = 5, last_at = 11');
+    const row = await env.DB.prepare('select count, last_at from audit_events where id = ?').bind(read).first();
+    expect(row).toEqual({ count: 5, last_at: 11 });
+  });
+
+  it.each([
+    ['a count that shrinks', 'count = 0, last_at = 11'],
+    ['a count that stays', 'last_at = 11'],
+    ['no count', 'count = null, last_at = 11'],
+    ['a time that goes back', 'count = 2, last_at = 9'],
+    ['no time', 'count = 2, last_at = null'],
+    ['another outcome', `count = 2, last_at = 11, outcome = '{}'`],
+    ['another status', `count = 2, last_at = 11, status = 'failure'`],
+    ['another error', `count = 2, last_at = 11, error_code = 'x'`],
+    ['another key', `count = 2, last_at = 11, read_key = 'other'`],
+    ['no key', `count = 2, last_at = 11, read_key = null`],
+    ['another actor', `count = 2, last_at = 11, actor_subject = 'x'`],
+    ['a token', `count = 2, last_at = 11, token_id = 'x'`],
+  ])('changes in nothing else: %s', async (_name, set) => {
+    const before = await allRows();
+    await expect(change(set)).rejects.toThrow(/audit_events: /);
+    expect(await allRows()).toBe(before);
+  });
+
+  it('is counted only where it has a key', async () => {
+    await expect(
+      env.DB.prepare(`update audit_events set count = 2, last_at = 11 where id = '${final}'`).run(),
+    ).rejects.toThrow(/audit_events: /);
+  });
+});
+
 describe('a new row', () => {
+  it.each([
+    ['a count of its own', 'count', '2'],
+    ['a last time', 'last_at', '5'],
+  ])('cannot begin with %s', async (_name, column, value) => {
+    const sql = `insert into audit_events (${COLUMNS}, ${column}) values ('${crypto.randomUUID()}', 1, 1, 'x', 'success', 'system', '{}', ${value})`;
+    await expect(env.DB.prepare(sql).run()).rejects.toThrow(/count of one/);
+  });
+
   it.each([
     ['success without a time', 'success', null],
     ['attempted with a time', 'attempted', 5],
@@ -153,7 +207,7 @@ describe('a new row', () => {
 
   it('is at most AUDIT_ROW_MAX_BYTES long, counted in bytes of UTF-8', async () => {
     const id = crypto.randomUUID();
-    const overhead = id.length + 'audit.query'.length + 'success'.length + 'system'.length + 40;
+    const overhead = id.length + 'audit.query'.length + 'success'.length + 'system'.length + 56;
     const fits = 'é'.repeat(Math.floor((AUDIT_ROW_MAX_BYTES - overhead) / 2));
     await insert(id, 'success', 1, fits).run();
     await expect(insert(crypto.randomUUID(), 'success', 1, `${fits}é`).run()).rejects.toThrow(/over 2048 bytes/);
@@ -183,7 +237,7 @@ describe('the schema after the last migration', () => {
     const guard = await env.DB.prepare(`select sql from sqlite_master where name = 'audit_events_update_guard'`).first<{
       sql: string;
     }>();
-    const settable = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome'];
+    const settable = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome', 'count', 'last_at'];
     for (const { name } of columns.results.filter((column) => !settable.includes(column.name))) {
       expect(guard?.sql, name).toContain(`NEW.${name} IS NOT OLD.${name}`);
     }

@@ -1,0 +1,212 @@
+import type { Defence } from '../defence.ts';
+
+const TOKENS = ['test/policy/tokens.test.ts'];
+const CREATE = ['test/policy/create.test.ts'];
+const REACH = { file: 'src/policy/reach.ts', test: [...TOKENS, 'test/policy/permission.test.ts'] };
+const CEILING = { file: 'src/policy/ceiling.ts', test: [...CREATE, ...TOKENS] };
+const DECIDE = { file: 'src/policy/decide.ts', test: [...TOKENS, ...CREATE] };
+const BINDINGS = { file: 'src/policy/bindings.ts', test: ['test/policy/bindings.test.ts'] };
+const PATTERN = { file: 'src/policy/pattern.ts', test: ['test/policy/pattern.test.ts'] };
+const POLICY_FILE = ['test/config/policy-schema.test.ts'];
+
+/** What keeps a caller within one role, and a role within what the operator wrote. */
+export const policyDefences: readonly Defence[] = [
+  {
+    ...REACH,
+    name: 'policy: a role holds the permissions that it lists',
+    find: "return role.permissions.includes(permission) ? null : 'permission';",
+    replace: 'return null;',
+  },
+  {
+    ...REACH,
+    name: 'policy: a role ends at its workspaces',
+    find: "(confined ? 'workspace' : null)",
+    replace: 'null',
+  },
+  {
+    ...REACH,
+    name: "policy: 'own' means the caller's own tokens",
+    find: "role.tokens === 'any' || isOwner ? null : 'ownership';",
+    replace: 'null;',
+  },
+  {
+    ...REACH,
+    name: 'policy: an owner is issuer and subject',
+    find: 'token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject',
+    replace: 'token.owner?.subject === caller.subject',
+  },
+  {
+    ...REACH,
+    name: 'policy: the trail is read by a role over all workspaces',
+    find: "if (!role.workspaces.includes('*')) return 'workspace';",
+    replace: '',
+  },
+  {
+    ...REACH,
+    name: 'policy: the trail is read by a role over any token',
+    find: "return role.tokens === 'any' ? null : 'ownership';",
+    replace: 'return null;',
+  },
+  {
+    ...DECIDE,
+    name: 'policy: one role allows the whole of a request',
+    find: 'const verdict = judge(role, caller, sighted.value, context);',
+    replace:
+      'const verdict = judge({ ...role, scopes: caller.roles.flatMap(({ scopes }) => scopes) }, caller, sighted.value, context);',
+  },
+  {
+    ...DECIDE,
+    name: 'policy: a token is acted on in its own workspace',
+    find: 'if (token?.workspaceUuid !== workspaceUuid)',
+    replace: 'if (token === null)',
+  },
+  {
+    ...DECIDE,
+    name: 'policy: a token out of sight is one that does not exist',
+    find: 'return maySee(caller, token) ? ok',
+    replace: 'return token !== null ? ok',
+  },
+  {
+    ...DECIDE,
+    name: 'policy: an update stays under the ceiling',
+    find: 'return unless(resultObstacle(role, request.resulting, context.nowMs));',
+    replace: 'return unless(null);',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a create stays under the ceiling',
+    find: 'if (scopes.length === 0 || !withinCeiling(role, scopes))',
+    replace: 'if (scopes.length === 0)',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a token without any scope is not minted',
+    find: 'if (scopes.length === 0 || !withinCeiling(role, scopes))',
+    replace: 'if (!withinCeiling(role, scopes))',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a token whose scopes are not known is under no ceiling',
+    find: 'return scopes.length > 0 && scopes.every(',
+    replace: 'return scopes.every(',
+  },
+  {
+    ...CEILING,
+    name: 'policy: an unknown preset is refused',
+    find: 'const fromPreset = presetScopes(request.preset, context);',
+    replace: 'const fromPreset = presetScopes(request.preset, context) ?? request.scopes ?? [];',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a preset counts as the scopes that it stands for',
+    find: '...(request.scopes ?? []), ...fromPreset])',
+    replace: '...(request.scopes ?? fromPreset)])',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a preset is one that the operator wrote',
+    find: 'Object.hasOwn(presets, preset) ? presets[preset] : undefined',
+    replace: 'presets[preset]',
+  },
+  {
+    ...CEILING,
+    name: 'policy: no token outlives maxTtl',
+    find: "ok(Math.min(wantedMs, latestMs)) : err('lifetime')",
+    replace: 'ok(wantedMs) : ok(wantedMs)',
+  },
+  {
+    ...CEILING,
+    name: 'policy: what is asked for beyond maxTtl within the tolerance is cut',
+    find: 'ok(Math.min(wantedMs, latestMs))',
+    replace: 'ok(wantedMs)',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a token asked for without expiry gets maxTtl',
+    find: 'if (wantedMs === null) return ok(latestMs);',
+    replace: 'if (wantedMs === null) return ok(null);',
+  },
+  {
+    ...CEILING,
+    name: 'policy: a token that lives too long is not changed',
+    find: "return expiresAtMs !== null && expiresAtMs <= latestMs ? null : 'lifetime';",
+    replace: 'return null;',
+  },
+  {
+    ...BINDINGS,
+    name: 'policy: a binding that asks for nothing matches nobody',
+    find: 'wanted.length === 0 || binding.issuer',
+    replace: 'binding.issuer',
+  },
+  {
+    ...BINDINGS,
+    name: 'policy: a binding is for one issuer',
+    find: 'wanted.length === 0 || binding.issuer !== identity.issuer',
+    replace: 'wanted.length === 0',
+  },
+  {
+    ...BINDINGS,
+    name: 'policy: every claim of a binding must match',
+    find: 'return wanted.every(([name, pattern])',
+    replace: 'return wanted.some(([name, pattern])',
+  },
+  {
+    ...BINDINGS,
+    name: 'policy: every word of a scope must match',
+    find: 'wanted.every((word)',
+    replace: 'wanted.some((word)',
+  },
+  {
+    ...BINDINGS,
+    name: 'policy: a number that a double rounds matches nothing',
+    find: "typeof value === 'boolean' || Number.isSafeInteger(value)",
+    replace: "typeof value === 'boolean' || typeof value === 'number'",
+  },
+  {
+    ...PATTERN,
+    name: 'policy: * does not cross / or :',
+    find: 'separatorCount(pattern) === separatorCount(value) && matchesPieces(pattern, value)',
+    replace: 'matchesPieces(pattern, value)',
+  },
+  {
+    ...PATTERN,
+    name: 'policy: nothing matches an empty claim',
+    find: "if (value === '') return false;",
+    replace: '',
+  },
+  {
+    name: 'policy file: a binding has an exact claim',
+    file: 'src/config/binding-schema.ts',
+    find: 'if (exact.length === 0) {',
+    replace: 'if (Object.keys(claims).length === 0) {',
+    test: POLICY_FILE,
+  },
+  {
+    name: 'policy file: a GitHub binding says whose repository',
+    file: 'src/config/binding-schema.ts',
+    find: '!GITHUB_OWNERSHIP_CLAIMS.some((name) => exact.includes(name))',
+    replace: 'exact.length === 0',
+    test: POLICY_FILE,
+  },
+  {
+    name: 'policy file: a key __proto__ is not dropped in silence',
+    file: 'src/config/fields.ts',
+    find: "isObject(input) && !Object.hasOwn(input, '__proto__')",
+    replace: 'isObject(input)',
+    test: POLICY_FILE,
+  },
+  {
+    name: 'policy file: inline keys are public',
+    file: 'src/config/issuer-schema.ts',
+    find: 'return isPublicType && !PRIVATE_MEMBERS.some((member) => member in input);',
+    replace: 'return isPublicType;',
+    test: POLICY_FILE,
+  },
+  {
+    name: 'env: the admin credential is no service token',
+    file: 'src/config/env.ts',
+    find: "!text.startsWith('sat_')",
+    replace: "text !== ''",
+    test: ['test/config/env.test.ts'],
+  },
+];
