@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { openAdminCredential } from './admin-credential.ts';
 import { banner } from './banner.ts';
+import { bindingsFor } from './bindings.ts';
 import { buildWorker } from './build.ts';
 import { startCron } from './cron.ts';
 import { openIssuer, signJwt } from './issuer.ts';
@@ -9,7 +10,6 @@ import { lockStateDir } from './lock.ts';
 import { openLogFile } from './log-file.ts';
 import { migrate } from './migrate.ts';
 import { startOrphanGuard } from './orphan-guard.ts';
-import { localPolicy } from './policy.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
 import { removeRunFile, writeRunFile } from './run-file.ts';
 import { CHECKOUT, type Settings } from './settings.ts';
@@ -35,6 +35,13 @@ export async function run(settings: Settings, shutdown: Shutdown): Promise<void>
   const nowSeconds = Math.floor(Date.now() / 1_000);
   const upstream = await startUpstream(settings, shutdown, nowSeconds);
   const issuer = await openIssuer(stateDir);
+  const bindings = bindingsFor({
+    pipeopsUrl: upstream.url,
+    adminToken: upstream.adminToken,
+    workspaceUuid: upstream.workspaceUuid,
+    reconcileAfterSeconds: settings.reconcileAfterSeconds,
+    publicJwk: issuer.publicJwk,
+  });
   const log = openLogFile(stateDir);
   const guard = startOrphanGuard();
   const url = `http://${LOOPBACK}:${port}`;
@@ -55,15 +62,7 @@ export async function run(settings: Settings, shutdown: Shutdown): Promise<void>
       guard.watch(pid);
       announce();
     },
-    bindings: {
-      PIPEOPS_API_URL: upstream.url,
-      PIPEOPS_ADMIN_TOKEN: upstream.adminToken,
-      ...(upstream.workspaceUuid !== null && { PIPEOPS_WORKSPACE_UUID: upstream.workspaceUuid }),
-      ...(settings.reconcileAfterSeconds !== null && {
-        RECONCILE_AFTER_SECONDS: String(settings.reconcileAfterSeconds),
-      }),
-      POLICY: JSON.stringify(localPolicy(issuer.publicJwk, upstream.workspaceUuid)),
-    },
+    bindings,
   });
   shutdown.onStop(async () => {
     await worker.dispose();

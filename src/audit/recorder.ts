@@ -12,6 +12,7 @@ import {
   SETTLE_MAX_ATTEMPTS,
   SETTLE_TIMEOUT_MS,
 } from '../config/limits.ts';
+import { countRead, readKey } from './counted-reads.ts';
 import {
   attemptedRow,
   finalRow,
@@ -63,14 +64,21 @@ export interface Recorder {
    *
    * Fails with `audit_unavailable`, and then the answer that it records must not leave.
    */
-  record<const Q extends readonly Query[]>(
-    context: RequestContext,
-    subject: EventSubject,
-    outcome: EventOutcome,
-    alongside: Q,
-    eventId?: string,
-  ): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>>;
+  readonly record: RecordFinal;
+  /**
+   * The same for a read that may be one of many: those of one caller that are alike within a minute are one row, whose
+   * count grows, so that a dashboard cannot fill the database. `eventId` of the result is that row's.
+   */
+  readonly recordRead: RecordFinal;
 }
+
+type RecordFinal = <const Q extends readonly Query[]>(
+  context: RequestContext,
+  subject: EventSubject,
+  outcome: EventOutcome,
+  alongside: Q,
+  eventId?: string,
+) => Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>>;
 
 type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
 
@@ -83,6 +91,8 @@ export function createRecorder(dependencies: Dependencies): Recorder {
       await settle(dependencies, context, attempt, outcome, following),
     record: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
       await recordFinal(dependencies, context, eventId, subject, outcome, alongside),
+    recordRead: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
+      await recordCounted(dependencies, context, eventId, subject, outcome, alongside),
   };
 }
 
@@ -154,6 +164,24 @@ async function recordFinal<const Q extends readonly Query[]>(
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
   return ok({ eventId, rows: rowsOf(alongside, committed.value) });
+}
+
+async function recordCounted<const Q extends readonly Query[]>(
+  { database, runtime }: Dependencies,
+  context: RequestContext,
+  eventId: string,
+  subject: EventSubject,
+  outcome: EventOutcome,
+  alongside: Q,
+): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>> {
+  const row = finalRow(eventId, runtime.now(), context, subject, outcome);
+  const [count, insert] = countRead(database, { ...row, read_key: await readKey(row) });
+  const queries = [count, ...alongside, insert] as const;
+  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  if (!committed.ok) return err({ kind: 'audit_unavailable' });
+  const [counted, ...results] = committed.value;
+  context.trace.eventId = counted[0]?.id ?? eventId;
+  return ok({ eventId: context.trace.eventId, rows: rowsOf(alongside, results) });
 }
 
 /** The reads' part of a batch that they began. */

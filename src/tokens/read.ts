@@ -35,10 +35,14 @@ export async function runRead<T, const Q extends readonly Query[]>(
     const asked = await read.ask(callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId));
     const outcome: EventOutcome = asked.ok ? successOutcome(asked.value.status) : failureOutcome(asked.error);
     const subject = { ...read.subject, actor: actorOf(caller) };
-    const recorded = await recorder.record(context, subject, outcome, read.alongside, eventId);
+    // A denial always has a row of its own; of everything else, what is alike within a minute is counted.
+    const record = !asked.ok && isDenial(asked.error) ? recorder.record : recorder.recordRead;
+    const recorded = await record(context, subject, outcome, read.alongside, eventId);
     if (!recorded.ok) return recorded;
     return asked.ok ? ok({ data: asked.value.data, rows: recorded.value.rows }) : err(asked.error);
   })();
   runtime.background(work);
   return await work;
 }
+
+const isDenial = ({ kind }: Failure): boolean => kind === 'forbidden' || kind === 'token_not_found';

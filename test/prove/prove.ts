@@ -86,7 +86,9 @@ async function isCaught(tree: string, defence: Defence): Promise<boolean> {
   return false;
 }
 
-const isGreen = (run: TestRun): boolean => run.failed.length === 0 && run.outside === null && run.passed > 0;
+function isGreen(run: TestRun): boolean {
+  return run.failed.length === 0 && run.outside === null && run.passed > 0;
+}
 
 function cut(line: string): string {
   const oneLine = line.replace(/\s+/g, ' ').replace(/^(caught|NO PROOF) /, (word) => word.padEnd(10));

@@ -1,0 +1,33 @@
+import type { JWK } from 'jose';
+import { parseEnv } from '../src/config/env.ts';
+import { localPolicy } from './policy.ts';
+import { StartupError } from './startup-error.ts';
+
+export interface BindingFacts {
+  readonly pipeopsUrl: string;
+  readonly adminToken: string;
+  readonly workspaceUuid: string | null;
+  readonly reconcileAfterSeconds: number | null;
+  readonly publicJwk: JWK;
+}
+
+/**
+ * What the Worker of a local run is told beside wrangler.toml, checked as the Worker itself will check it.
+ *
+ * @throws StartupError with the first thing that is wrong: the Worker would answer nothing but a fixed 500.
+ */
+export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
+  const { workspaceUuid, reconcileAfterSeconds } = facts;
+  const bindings: Record<string, string> = {
+    PIPEOPS_API_URL: facts.pipeopsUrl,
+    PIPEOPS_ADMIN_TOKEN: facts.adminToken,
+    ...(workspaceUuid !== null && { PIPEOPS_WORKSPACE_UUID: workspaceUuid }),
+    ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
+    POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid)),
+  };
+  const config = parseEnv(bindings);
+  // Databases and the like come from wrangler.toml, and are there by the time the Worker looks.
+  const wrong = config.ok ? undefined : config.error.find(({ key }) => (key.split(':')[0] ?? '') in bindings);
+  if (wrong !== undefined) throw new StartupError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);
+  return bindings;
+}

@@ -1,0 +1,57 @@
+import { and, eq, getTableColumns, isNotNull, notExists, sql } from 'drizzle-orm';
+import type { Database } from '../db/database.ts';
+import { auditEvents } from '../db/schema.ts';
+import { sha256Hex } from '../text/digest.ts';
+import type { NewAuditRow } from './events.ts';
+
+const MINUTE_MS = 60_000;
+/** 128 bits: two reads that differ never share a key, and the index stays small. */
+const READ_KEY_CHARS = 32;
+
+/**
+ * What makes two reads one row: the same caller, action, target, parameters, outcome and address, in the same minute of
+ * the clock.
+ */
+export async function readKey(row: NewAuditRow): Promise<string> {
+  const { actor_type, actor_issuer, actor_subject, action, workspace_uuid, token_id, detail, ip } = row;
+  const outcome = [row.status, row.error_code, row.upstream_status, row.outcome];
+  const minute = Math.floor(row.occurred_at / MINUTE_MS);
+  const parts = [
+    actor_type,
+    actor_issuer,
+    actor_subject,
+    action,
+    workspace_uuid,
+    token_id,
+    detail,
+    ip,
+    outcome,
+    minute,
+  ];
+  return (await sha256Hex(JSON.stringify(parts))).slice(0, READ_KEY_CHARS);
+}
+
+/** The two queries that record a counted read, in one batch and in this order. The first gives the row it added to. */
+export function countRead({ build }: Database, row: NewAuditRow & { readonly read_key: string }) {
+  // Says that the key is not null, without which its partial index is not used.
+  const sameRead = and(eq(auditEvents.read_key, row.read_key), isNotNull(auditEvents.read_key));
+  const values: Readonly<Record<string, unknown>> = row;
+  const columns = Object.keys(getTableColumns(auditEvents)).map((name) => sql`${values[name] ?? null}`);
+  const unseen = notExists(
+    build
+      .select({ one: sql`1` })
+      .from(auditEvents)
+      .where(sameRead),
+  );
+  return [
+    build
+      .update(auditEvents)
+      .set({
+        count: sql`${auditEvents.count} + 1`,
+        last_at: sql`max(coalesce(${auditEvents.last_at}, ${auditEvents.occurred_at}), ${row.occurred_at})`,
+      })
+      .where(sameRead)
+      .returning({ id: auditEvents.id }),
+    build.insert(auditEvents).select(sql`select ${sql.join(columns, sql`, `)} where ${unseen}`),
+  ] as const;
+}

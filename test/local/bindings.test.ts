@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { bindingsFor, type BindingFacts } from '../../local/bindings.ts';
+
+const facts: BindingFacts = {
+  pipeopsUrl: 'http://127.0.0.1:8788',
+  adminToken: 'eyJ.secret-credential.x',
+  workspaceUuid: '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e',
+  reconcileAfterSeconds: 45,
+  publicJwk: { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' },
+};
+
+describe('the bindings of a local run', () => {
+  it('are those that the Worker reads', () => {
+    const { POLICY = '', ...rest } = bindingsFor(facts);
+    expect(rest).toEqual({
+      PIPEOPS_API_URL: facts.pipeopsUrl,
+      PIPEOPS_ADMIN_TOKEN: facts.adminToken,
+      PIPEOPS_WORKSPACE_UUID: facts.workspaceUuid,
+      RECONCILE_AFTER_SECONDS: '45',
+    });
+    expect(JSON.parse(POLICY)).toMatchObject({ roles: { ci: { workspaces: [facts.workspaceUuid] } } });
+  });
+
+  it('leave out what is not set, so that the defaults count', () => {
+    const bindings = bindingsFor({ ...facts, workspaceUuid: null, reconcileAfterSeconds: null });
+    expect(Object.keys(bindings)).toEqual(['PIPEOPS_API_URL', 'PIPEOPS_ADMIN_TOKEN', 'POLICY']);
+  });
+
+  it.each([
+    [{ pipeopsUrl: 'http://api.example' }, /^PIPEOPS_API_URL .+ Correct: /],
+    [{ adminToken: 'sat_secret-credential' }, /^PIPEOPS_ADMIN_TOKEN is a service token .+ Correct: /],
+    [{ workspaceUuid: 'not a uuid' }, /^PIPEOPS_WORKSPACE_UUID .+ Correct: /],
+  ])('that the Worker would refuse are one line: %j', (change, line) => {
+    const make = (): unknown => bindingsFor({ ...facts, ...change });
+    expect(make).toThrow(line);
+    expect(make).not.toThrow(/\n|secret-credential/);
+  });
+});

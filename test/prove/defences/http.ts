@@ -1,0 +1,87 @@
+import type { Defence } from '../defence.ts';
+
+const CONTEXT = { file: 'src/http/request-context.ts', test: ['test/http/request-context.test.ts'] };
+
+/** What every request passes, whatever it asks for. */
+export const httpDefences: readonly Defence[] = [
+  {
+    ...CONTEXT,
+    name: 'http: a request id can be nothing but an id',
+    find: "matching(REQUEST_ID, c.req.header('X-Request-Id'))",
+    replace: "c.req.header('X-Request-Id')",
+  },
+  {
+    ...CONTEXT,
+    name: 'http: a trace context that is none is not passed on',
+    find: "matching(TRACEPARENT, c.req.header('traceparent'))",
+    replace: "c.req.header('traceparent') ?? null",
+  },
+  {
+    ...CONTEXT,
+    name: 'http: the address is the one that Cloudflare saw',
+    find: "matching(IP_ADDRESS, c.req.header('CF-Connecting-IP'))",
+    replace: "matching(IP_ADDRESS, c.req.header('X-Forwarded-For') ?? c.req.header('CF-Connecting-IP'))",
+  },
+  {
+    ...CONTEXT,
+    name: 'http: the log names the route and not the URL',
+    find: 'route: c.req.routePath,',
+    replace: 'route: c.req.path,',
+  },
+  {
+    name: 'http: what a bug says goes nowhere',
+    file: 'src/http/unexpected.ts',
+    find: 'name: error.name,',
+    replace: 'name: String(error),',
+    test: CONTEXT.test,
+  },
+  {
+    name: 'http: answers about tokens are not stored',
+    file: 'src/tokens/routes.ts',
+    find: "c.header('Cache-Control', 'no-store');",
+    replace: '',
+    test: ['test/tokens/happy.test.ts'],
+  },
+  {
+    name: 'http: the trail is not stored',
+    file: 'src/audit/routes.ts',
+    find: "c.header('Cache-Control', 'no-store');",
+    replace: '',
+    test: ['test/audit/query.test.ts'],
+  },
+  {
+    name: 'http: an identity without a role is no caller',
+    file: 'src/http/authenticate.ts',
+    find: "if (roles.length === 0) return reject({ kind: 'no_role' }, verified.value);",
+    replace: '',
+    test: ['test/audit/rejections.test.ts'],
+  },
+  {
+    name: 'http: a caller without the permission is turned away before its request is read',
+    file: 'src/http/authorise.ts',
+    find: 'if (hasPermission(caller, permission)) return await next();',
+    replace: 'if (hasPermission(caller, permission) || action) return await next();',
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    name: 'http: nothing but ids is kept of a request that is turned away',
+    file: 'src/http/authorise.ts',
+    find: 'text !== undefined && isTokenId(text) && !containsSecret(text) ? text : null',
+    replace: 'text ?? (isTokenId(String(containsSecret)) ? null : null)',
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    name: 'http: each caller has its limit',
+    file: 'src/http/rate-limit.ts',
+    find: "if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });",
+    replace: 'void success;',
+    test: ['test/http/rate-limit.test.ts'],
+  },
+  {
+    name: 'http: a caller is limited by issuer and subject',
+    file: 'src/http/rate-limit.ts',
+    find: 'key: JSON.stringify([issuer, subject])',
+    replace: 'key: JSON.stringify([issuer, subject.length])',
+    test: ['test/http/rate-limit.test.ts'],
+  },
+];

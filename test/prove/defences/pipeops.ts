@@ -1,0 +1,142 @@
+import type { Defence } from '../defence.ts';
+
+const DEADLINES = ['test/pipeops/deadlines.test.ts'];
+const HOSTILE = ['test/pipeops/hostile-answers.test.ts'];
+const URLS = { file: 'src/pipeops/urls.ts', test: ['test/pipeops/urls.test.ts'] };
+const WIRE = { file: 'src/pipeops/wire.ts', test: ['test/pipeops/wire.test.ts'] };
+const CLIENT = { file: 'src/pipeops/client.ts', test: ['test/pipeops/credentials.test.ts'] };
+
+/** What keeps the admin credential at PipeOps, and PipeOps' answers in their place. */
+export const pipeopsDefences: readonly Defence[] = [
+  {
+    name: 'pipeops: redirects are not followed',
+    file: 'src/pipeops/exchange.ts',
+    find: "redirect: 'manual',",
+    replace: "redirect: 'follow',",
+    test: [...HOSTILE, 'test/pipeops/requests.test.ts', 'test/pipeops/simulator.test.ts'],
+  },
+  {
+    name: 'pipeops: a connection that hangs is given up',
+    file: 'src/pipeops/exchange.ts',
+    find: 'return ok(await untilAborted(answer, signal));',
+    replace: 'return ok(await answer);',
+    test: DEADLINES,
+  },
+  {
+    name: 'pipeops: a body that hangs is given up',
+    file: 'src/pipeops/body.ts',
+    find: 'chunks = await untilAborted(collect(reader), signal);',
+    replace: 'chunks = await collect(reader);',
+    test: DEADLINES,
+  },
+  {
+    name: 'pipeops: nothing is sent once the time is over',
+    file: 'src/pipeops/exchange.ts',
+    find: "if (signal.aborted) return err({ kind: 'upstream_timeout' });",
+    replace: '',
+    test: DEADLINES,
+  },
+  {
+    name: 'pipeops: an answer has at most UPSTREAM_BODY_MAX_BYTES',
+    file: 'src/pipeops/body.ts',
+    find: 'if (size > UPSTREAM_BODY_MAX_BYTES) return null;',
+    replace: '',
+    test: HOSTILE,
+  },
+  {
+    name: 'pipeops: an answer is UTF-8',
+    file: 'src/pipeops/body.ts',
+    find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
+    replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
+    test: HOSTILE,
+  },
+  {
+    ...CLIENT,
+    name: 'pipeops: only a refused credential gives way to the next',
+    find: 'if (!isCredentialRefusal(response.status)) {',
+    replace: 'if (response.ok) {',
+  },
+  {
+    ...CLIENT,
+    name: 'pipeops: each credential is tried once',
+    find: 'for (const credential of order) {',
+    replace: 'for (const credential of [...order, ...order]) {',
+  },
+  {
+    ...CLIENT,
+    name: 'pipeops: a mutation is not sent again without time for its answer',
+    find: 'if (call.signal.aborted) break;',
+    replace: '',
+    test: [...CLIENT.test, ...DEADLINES],
+  },
+  {
+    ...URLS,
+    name: 'pipeops: only an id goes into a path',
+    find: "if (!isTokenId(tokenId)) throw new TypeError('Not a token id.');",
+    replace: '',
+  },
+  {
+    ...URLS,
+    name: 'pipeops: only an id goes into a query',
+    find: "if (!isWorkspaceUuid(workspaceUuid)) throw new TypeError('Not a workspace UUID.');",
+    replace: '',
+  },
+  {
+    name: 'pipeops: no secret passes for an id',
+    file: 'src/pipeops/ids.ts',
+    find: 'ID.test(text) && !containsSecret(text)',
+    replace: 'ID.test(text)',
+    test: ['test/pipeops/ids.test.ts'],
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: an answer is about the token that was asked for',
+    find: 'return token?.id === id ? token : null;',
+    replace: 'return token ?? (id ? null : null);',
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: a 2xx that says it failed did not succeed',
+    find: '.refine((status) => status !== \'error\')',
+    replace: '',
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: an answer without a secret is no create',
+    find: "typeof secret !== 'string' || !SECRET.test(secret)",
+    replace: "typeof secret !== 'string'",
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: a secret belongs to one token',
+    find: 'if (outerId !== null && innerId !== null && outerId !== innerId) return null;',
+    replace: '',
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: a list says itself whether it is whole',
+    find: 'readable.length === items.length && total !== null && total <= tokens.length',
+    replace: 'readable.length === items.length',
+  },
+  {
+    name: 'pipeops: an expiry that cannot be read is not "never"',
+    file: 'src/pipeops/token-schema.ts',
+    find: "if (time === null) context.addIssue({ code: 'custom', message: 'unreadable time' });",
+    replace: '',
+    test: WIRE.test,
+  },
+  {
+    name: 'pipeops: what it answers is redacted',
+    file: 'src/pipeops/token-schema.ts',
+    find: 'transform((text) => (text ? redact(text) : null));',
+    replace: 'transform((text) => text || null);',
+    test: WIRE.test,
+  },
+  {
+    name: 'pipeops: a timeout leaves the outcome unknown',
+    file: 'src/pipeops/outcome.ts',
+    find: 'upstream_timeout: true',
+    replace: 'upstream_timeout: false',
+    test: ['test/pipeops/outcome.test.ts'],
+  },
+];

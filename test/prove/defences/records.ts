@@ -1,0 +1,156 @@
+import type { Defence } from '../defence.ts';
+
+const FAULTS = ['test/faults/operations.test.ts'];
+const RECONCILIATION = ['test/audit/reconciliation.test.ts'];
+const RECORDER = { file: 'src/audit/recorder.ts', test: FAULTS };
+const JUDGEMENT = { file: 'src/audit/judgement.ts', test: ['test/audit/judgement.test.ts'] };
+const RECONCILER = { file: 'src/audit/reconciliation.ts', test: RECONCILIATION };
+const REJECTIONS = { file: 'src/audit/rejections.ts', test: ['test/audit/rejections.test.ts'] };
+
+/** What makes the trail true: no effect without a record, no secret without a settled one. */
+export const recordDefences: readonly Defence[] = [
+  {
+    ...RECORDER,
+    name: 'record: without an attempted row nothing is sent to PipeOps',
+    find: 'const committed = await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    replace:
+      'const committed = { value: [], ...(await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+  },
+  {
+    ...RECORDER,
+    name: 'record: a read that is not recorded is not answered',
+    find: 'const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    replace:
+      'const committed = { value: alongside.map(() => []), ...(await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+  },
+  {
+    ...RECORDER,
+    name: 'record: only an open row is settled',
+    find: ".where(and(thisRow, eq(auditEvents.status, 'attempted'))),",
+    replace: '.where(thisRow),',
+    test: RECONCILIATION,
+  },
+  {
+    ...RECORDER,
+    name: 'record: a settlement counts when it is read back',
+    find: "return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };",
+    replace: "return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'own' };",
+    test: RECONCILIATION,
+  },
+  {
+    ...RECORDER,
+    name: 'record: the inventory follows the row that carries the outcome',
+    find: '.where(and(thisRow, carries(columns))),',
+    replace: '.where(thisRow),',
+    test: RECONCILIATION,
+  },
+  {
+    ...RECORDER,
+    name: 'record: a batch whose fate is unknown is repeated',
+    find: 'if (!settled.ok) continue;',
+    replace: 'if (!settled.ok) break;',
+    test: ['test/audit/recorder.test.ts'],
+  },
+  {
+    name: 'record: D1 has D1_TIMEOUT_MS to answer',
+    file: 'src/db/database.ts',
+    find: 'await Promise.race([d1.batch(statements), rejectOnAbort(signal)])',
+    replace: 'await d1.batch(statements)',
+    test: ['test/audit/recorder.test.ts'],
+  },
+  {
+    name: 'record: labels are redacted',
+    file: 'src/audit/events.ts',
+    find: 'cutToBytes(redact(text), maxBytes)',
+    replace: 'cutToBytes(text, maxBytes)',
+    test: ['test/audit/events.test.ts'],
+  },
+  {
+    name: 'record: user agents are redacted',
+    file: 'src/http/request-context.ts',
+    find: "redact(text.replace(UNPRINTABLE, ' '))",
+    replace: "text.replace(UNPRINTABLE, ' ')",
+    test: ['test/http/request-context.test.ts'],
+  },
+  {
+    name: 'redaction: service account tokens',
+    file: 'src/text/redaction.ts',
+    find: 'text.replace(SERVICE_ACCOUNT_TOKEN, REDACTED).replace(',
+    replace: 'text.replace(',
+    test: ['test/text/redaction.test.ts'],
+  },
+  {
+    name: 'redaction: JWTs',
+    file: 'src/text/redaction.ts',
+    find: 'return index < 0 ? run : run.slice(0, index) + REDACTED;',
+    replace: 'return index < 0 ? run : run;',
+    test: ['test/text/redaction.test.ts'],
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: a create is recognised by its marker alone',
+    find: 'row.marker !== null && markerOf(token.name) === row.marker',
+    replace: 'stripMarker(token.name) === row.token_name',
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: a list that is not complete proves no absence',
+    find: 'if (list.complete && namesAreReturned)',
+    replace: 'if (namesAreReturned)',
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: a list without any marker proves no absence',
+    find: 'if (list.complete && namesAreReturned)',
+    replace: 'if (list.complete)',
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: a request that may still be answered is left alone',
+    find: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnough))",
+    replace: "eq(auditEvents.status, sql`'attempted' or ${oldEnough} = 0`)",
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: the row stays open until its token is revoked',
+    find: 'if (!revoked.ok) return false;',
+    replace: '',
+  },
+  {
+    ...RECONCILER,
+    name: 'sweep: only a token whose create failed is revoked',
+    find: "and(inArray(auditEvents.marker, markers), eq(auditEvents.status, 'failure'))",
+    replace: 'inArray(auditEvents.marker, markers)',
+  },
+  {
+    ...RECONCILER,
+    name: 'sweep: a marker counts in its own workspace',
+    find: 'if (token === undefined || row.workspace_uuid !== workspaceUuid) continue;',
+    replace: 'if (token === undefined) continue;',
+  },
+  {
+    ...REJECTIONS,
+    name: 'rejections: rows are limited by address',
+    find: 'return perAddress.success && (',
+    replace: 'return (perAddress.success || true) && (',
+  },
+  {
+    ...REJECTIONS,
+    name: 'rejections: rows are limited in all',
+    find: "(await rateLimits.rejectionsInAll.limit({ key: 'all' })).success",
+    replace: 'rateLimits.rejectionsInAll !== undefined',
+  },
+  {
+    ...REJECTIONS,
+    name: 'rejections: an address is a /64',
+    find: 'limit({ key: addressGroup(context.ip) })',
+    replace: "limit({ key: addressGroup(null) + (context.ip ?? '') })",
+  },
+  {
+    name: 'rejections: no unverified claim is stored but an issuer of ours',
+    file: 'src/identity/authenticator.ts',
+    find: 'if (!policy.ok) {',
+    replace: "if (!policy.ok) { if (unverified.value.claims['iss']) return rejected(policy.error, String(unverified.value.claims['iss']));",
+    test: ['test/audit/rejections.test.ts'],
+  },
+];

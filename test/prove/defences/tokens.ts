@@ -1,0 +1,253 @@
+import type { Defence } from '../defence.ts';
+
+const CREATE_REQUESTS = ['test/tokens/create-requests.test.ts'];
+const TEXT = { file: 'src/tokens/text.ts', test: CREATE_REQUESTS };
+const BODY = { file: 'src/http/body.ts', test: ['test/http/body.test.ts'] };
+const MUTATION = { file: 'src/tokens/mutation.ts', test: ['test/faults/operations.test.ts'] };
+const REACH = { file: 'src/tokens/reach.ts', test: ['test/tokens/reach.test.ts'] };
+
+/** What stands between a request and PipeOps, and between PipeOps' answer and the caller. */
+export const tokenDefences: readonly Defence[] = [
+  {
+    ...TEXT,
+    name: 'request: text shaped like a secret is refused',
+    find: '.refine((text) => !containsSecret(text),',
+    replace: '.refine(() => true,',
+  },
+  {
+    ...TEXT,
+    name: 'request: text shaped like a marker is refused',
+    find: '(text) => !containsMarkerShape(text),',
+    replace: '() => true,',
+  },
+  {
+    ...TEXT,
+    name: 'request: lone surrogates are refused',
+    find: '.refine((text) => text.isWellFormed(),',
+    replace: '.refine(() => true,',
+  },
+  {
+    ...TEXT,
+    name: 'request: a text has its cap',
+    find: '.refine((text) => byteLength(text) <= maxBytes,',
+    replace: '.refine(() => true,',
+  },
+  {
+    ...TEXT,
+    name: 'request: a name holds no control characters',
+    find: '(name) => !CONTROL.test(name),',
+    replace: '() => true,',
+  },
+  {
+    name: 'request: a scope has the shape of one',
+    file: 'src/tokens/scopes.ts',
+    find: '(text) => SCOPE.test(text),',
+    replace: '() => true,',
+    test: CREATE_REQUESTS,
+  },
+  {
+    name: 'request: scopes are counted',
+    file: 'src/tokens/scopes.ts',
+    find: '.max(SCOPES_MAX_COUNT, `Use at most ${SCOPES_MAX_COUNT} scopes.`)',
+    replace: '',
+    test: CREATE_REQUESTS,
+  },
+  {
+    name: 'request: no token lives for ever by an overflow',
+    file: 'src/tokens/expiry.ts',
+    find: 'expiresAtMs - nowMs <= TOKEN_TTL_MAX_SECONDS * 1000',
+    replace: 'expiresAtMs <= 8.64e15',
+    test: ['test/tokens/expiry-requests.test.ts'],
+  },
+  {
+    name: 'request: an expiry lies ahead',
+    file: 'src/tokens/expiry.ts',
+    find: "else if (expiresAtMs <= nowMs) problems.unacceptable(field, 'Use a time in the future.');",
+    replace: '',
+    test: ['test/tokens/expiry-requests.test.ts'],
+  },
+  {
+    name: 'request: unknown fields are refused',
+    file: 'src/tokens/body-fields.ts',
+    find: "refuseUnknown('field', unknown.map(path), known.map(path), problems);",
+    replace: 'void path;',
+    test: CREATE_REQUESTS,
+  },
+  {
+    name: 'request: unknown parameters are refused',
+    file: 'src/tokens/workspace.ts',
+    find: "refuseUnknown('parameter', [...unknown], [PARAMETER], problems);",
+    replace: '',
+    test: ['test/tokens/token-requests.test.ts'],
+  },
+  {
+    name: 'request: two workspaces are a contradiction',
+    file: 'src/tokens/workspace.ts',
+    find: 'if (named.size > 1) {',
+    replace: 'if (named.size > 9) {',
+    test: CREATE_REQUESTS,
+  },
+  {
+    name: 'request: a workspace has the shape of an id',
+    file: 'src/tokens/workspace.ts',
+    find: 'if (!isWorkspaceUuid(workspaceUuid)) {',
+    replace: "if (workspaceUuid === '') {",
+    test: ['test/tokens/token-requests.test.ts'],
+  },
+  {
+    name: 'request: a token id has the shape of an id',
+    file: 'src/tokens/token-id.ts',
+    find: 'if (isTokenId(id)) return id;',
+    replace: "if (id !== '') return id;",
+    test: ['test/tokens/token-requests.test.ts'],
+  },
+  {
+    name: 'request: a name that may be a secret is not repeated',
+    file: 'src/http/unknown-names.ts',
+    find: 'NAME.test(name) && !containsSecret(name)',
+    replace: 'NAME.test(name)',
+    test: CREATE_REQUESTS,
+  },
+  {
+    ...BODY,
+    name: 'request: a body has at most REQUEST_BODY_MAX_BYTES',
+    find: 'if (sizeBytes > REQUEST_BODY_MAX_BYTES) return null;',
+    replace: '',
+  },
+  {
+    ...BODY,
+    name: 'request: a body nests at most REQUEST_JSON_MAX_DEPTH',
+    find: 'isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value)',
+    replace: 'isObject(value)',
+  },
+  {
+    ...BODY,
+    name: 'request: a body says that it is JSON',
+    find: "if (!isJson(request.headers)) return err({ kind: 'unsupported_media_type' });",
+    replace: '',
+  },
+  {
+    ...BODY,
+    name: 'request: a body is UTF-8',
+    find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
+    replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a refusal is heeded',
+    find: 'if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);',
+    replace:
+      "if (!decision.ok) Object.assign(decision, { value: { role: 'admin', scopes: ['api:read'], expiresAtMs: null } });",
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: an outcome that nobody knows leaves the row open',
+    find: 'if (isOutcomeUnknown(answered.error)) return',
+    replace: 'if (false) return',
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a create that comes too late hands out nothing',
+    find: 'if (minted !== undefined && runtime.now() - startedAtMs > REQUEST_LIFETIME_MS) {',
+    replace: 'if (false) {',
+    test: ['test/audit/reconciliation.test.ts'],
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a secret without a settled row is withheld',
+    find: "if (settlement.kind === 'own') return ok(data);",
+    replace: "if (settlement.kind !== 'other') return ok(data);",
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a secret whose row says otherwise is withheld',
+    find: "if (settlement.kind === 'own') return ok(data);",
+    replace: "if (settlement.kind !== 'unknown') return ok(data);",
+    test: ['test/audit/reconciliation.test.ts'],
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a token that is withheld is revoked',
+    find: 'const revoked = await pipeops.revoke(minted, call);',
+    replace: 'const revoked = { ok: Boolean(call), value: { status: 200 } };',
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: only a revoke that worked settles what was withheld',
+    find: 'if (!revoked.ok) return;',
+    replace: 'if (!revoked.ok) Object.assign(revoked, { value: { status: 200 } });',
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: a refusal that is not recorded is not told',
+    find: "settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' }",
+    replace: 'settlement.kind ? failure : failure',
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    ...MUTATION,
+    name: 'mutation: it outlives its caller',
+    find: 'dependencies.runtime.background(work);',
+    replace: '',
+    test: ['test/tokens/hang-up.test.ts'],
+  },
+  {
+    ...REACH,
+    name: 'reach: an id that is in no inventory is none of ours',
+    find: 'if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);',
+    replace: '',
+  },
+  {
+    ...REACH,
+    name: 'reach: a role over any token ends at its workspaces',
+    find: "role.tokens === 'any' && (role.workspaces.includes('*') || role.workspaces.includes(workspaceUuid))",
+    replace: "role.tokens === 'any'",
+  },
+  {
+    ...REACH,
+    name: 'reach: PipeOps is not trusted to keep workspaces apart',
+    find: 'got.value.data.workspaceId === ref.workspaceUuid ? found : null',
+    replace: 'got.value.data.id === ref.tokenId ? found : null',
+  },
+  {
+    ...REACH,
+    name: 'reach: absence from half a list proves nothing',
+    find: 'if (complete) return ok(null);',
+    replace: 'return ok(null);',
+  },
+  {
+    ...REACH,
+    name: 'reach: a question that PipeOps does not answer is no 404',
+    find: 'if (!listed.ok) return listed;',
+    replace: 'if (!listed.ok) return ok(null);',
+  },
+  {
+    name: 'list: shows what a single role shows, and no more',
+    file: 'src/tokens/list.ts',
+    find: 'maySee(caller, known.get(token.id) ?? withoutOwner(token.id))',
+    replace: 'maySee(caller, { ...(known.get(token.id) ?? withoutOwner(token.id)), owner: caller })',
+    test: ['test/tokens/reach.test.ts'],
+  },
+  {
+    name: 'update: a renamed token keeps its marker',
+    file: 'src/tokens/update.ts',
+    find: 'known?.marker ? withMarker(name, known.marker) : name',
+    replace: 'known ? name : name',
+    test: ['test/tokens/happy.test.ts'],
+  },
+  {
+    name: 'update: resuming a token is judged like minting it',
+    file: 'src/tokens/update.ts',
+    find: '(changes.scopes === undefined && changes.isActive !== true)',
+    replace: 'changes.scopes === undefined',
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    name: 'answer: no marker is shown',
+    file: 'src/tokens/present.ts',
+    find: 'name: stripMarker(token.name),',
+    replace: 'name: stripMarker(token.name) && token.name,',
+    test: ['test/tokens/present.test.ts'],
+  },
+];

@@ -1,0 +1,178 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { AuditEventRow } from '../../src/db/schema.ts';
+import type { DenialReason } from '../../src/failures.ts';
+import { PERMISSIONS, type Permission } from '../../src/vocabulary.ts';
+import { createHarness, ISSUER, type Answer, type Harness } from '../support/harness.ts';
+import type { TestIssuer } from '../support/issuer.ts';
+import { noteSecret } from '../support/secrets.ts';
+import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
+import { FORGERIES } from './forgeries.ts';
+import { nameOf, type ProtectedRoute } from './routes.ts';
+
+const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
+const TOKEN_PERMISSIONS = PERMISSIONS.filter((permission) => permission.startsWith('tokens:'));
+const everywhere = { tokens: 'any', workspaces: ['*'], scopes: ['*'] };
+const roleOnly = (permission: Permission): string => `only-${permission.replace(':', '-')}`;
+
+/** One role for each way of not being allowed, and one that is. */
+const rolesFor = ({ permission }: ProtectedRoute): Record<string, object> => ({
+  allowed: { ...everywhere, permissions: permission === null ? ['tokens:read'] : [permission, 'tokens:read'] },
+  'all-but-it': { ...everywhere, permissions: PERMISSIONS.filter((other) => other !== permission) },
+  ...Object.fromEntries(PERMISSIONS.map((only) => [roleOnly(only), { ...everywhere, permissions: [only] }])),
+  owner: { ...everywhere, permissions: TOKEN_PERMISSIONS, tokens: 'own' },
+  elsewhere: { ...everywhere, permissions: TOKEN_PERMISSIONS, workspaces: [ELSEWHERE] },
+});
+
+/**
+ * The suite of every protected route: nobody, each class of bad JWT, somebody without a role, each missing permission,
+ * somebody else's token, another workspace. Every refusal is told in full, reaches PipeOps in no way, and is in the trail.
+ */
+export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer): void {
+  const { permission, action, target } = route;
+
+  describe(nameOf(route), () => {
+    let harness: Harness;
+    let tokenId: string;
+    beforeAll(async () => {
+      harness = await createHarness({ issuer, roles: rolesFor(route) });
+      tokenId = (await harness.mint('of-the-administrator')).id;
+    });
+
+    const send = async (jwt: string | null, query = '', id = tokenId): Promise<Answer> =>
+      await harness.send(route.method, `${route.path(id)}${query}`, {
+        jwt,
+        ...(route.body !== undefined && { body: route.body }),
+      });
+    const sendAs = async (role: string | readonly string[], query = '', id = tokenId): Promise<Answer> =>
+      await send(await harness.jwtFor('someone', { role }), query, id);
+
+    /** The row of somebody who is known and denied, about what the request named. */
+    const denied = (reason: DenialReason | 'unknown' | 'not_readable', id = tokenId): Partial<AuditEventRow> => ({
+      action: action!,
+      actor_type: 'user',
+      actor_issuer: ISSUER,
+      actor_subject: 'someone-1',
+      token_id: target === 'token' ? id : null,
+      upstream_status: null,
+      outcome: JSON.stringify({ reason }),
+    });
+    const forbidden = (reason: DenialReason): Refusal => ({ status: 403, code: 'forbidden', row: denied(reason) });
+    const notFound = (reason: 'unknown' | 'not_readable', id?: string): Refusal => ({
+      status: 404,
+      code: 'not_found',
+      row: { ...denied(reason, id), workspace_uuid: harness.workspace },
+    });
+
+    describe('nobody', () => {
+      it('is refused', async () => {
+        await expectRefused(harness, async () => await send(null), UNAUTHENTICATED);
+      });
+
+      it('is refused with a good JWT in the query', async () => {
+        const jwt = await harness.jwtFor('admin');
+        await expectRefused(harness, async () => await send(null, `?access_token=${jwt}`), UNAUTHENTICATED);
+      });
+    });
+
+    it('a good JWT in the query beside one in the header is an unknown parameter', async () => {
+      const query = `?access_token=${await harness.jwtFor('admin')}`;
+      const refusal = badRequest('invalid_request', ['access_token']);
+      await expectRefused(harness, async () => await sendAs('allowed', query), refusal);
+    });
+
+    it.each(FORGERIES)('a JWT $name is refused', async ({ reason, namesIssuer, make }) => {
+      const jwt = await make(issuer);
+      noteSecret(jwt);
+      await expectRefused(
+        harness,
+        async () => await send(jwt),
+        invalidToken(reason, namesIssuer ? issuer.issuer : null),
+      );
+    });
+
+    it('somebody known to no binding is refused', async () => {
+      await expectRefused(harness, async () => await sendAs('nobody'), {
+        status: 403,
+        code: 'no_role',
+        row: {
+          action: 'auth.reject',
+          actor_type: 'user',
+          actor_issuer: ISSUER,
+          actor_subject: 'someone-1',
+          outcome: '{}',
+        },
+      });
+    });
+
+    if (permission !== null)
+      describe('a missing permission', () => {
+        it.each(PERMISSIONS.filter((other) => other !== permission))('%s is not enough', async (only) => {
+          await expectRefused(harness, async () => await sendAs(roleOnly(only)), forbidden('permission'));
+        });
+
+        it('all others together are not enough', async () => {
+          await expectRefused(harness, async () => await sendAs('all-but-it'), forbidden('permission'));
+          const all = PERMISSIONS.filter((other) => other !== permission).map(roleOnly);
+          await expectRefused(harness, async () => await sendAs(all), forbidden('permission'));
+        });
+      });
+
+    if (target === 'token')
+      describe('the token of another owner', () => {
+        it('is not found', async () => {
+          await expectRefused(harness, async () => await sendAs('owner'), notFound('not_readable'));
+        });
+
+        it('is not found by whoever may not read it', async () => {
+          const roles = ['owner', ...(permission === 'tokens:read' ? [] : [roleOnly(permission!)])];
+          await expectRefused(harness, async () => await sendAs(roles), notFound('not_readable'));
+        });
+
+        if (permission !== 'tokens:read')
+          it('can be read and not changed by whoever may only read it', async () => {
+            const roles = ['owner', roleOnly('tokens:read')];
+            await expectRefused(harness, async () => await sendAs(roles), forbidden('ownership'));
+          });
+      });
+
+    if (target === 'token')
+      describe('another workspace', () => {
+        it('has no such token, whether it is named or the default', async () => {
+          await expectRefused(harness, async () => await sendAs('elsewhere'), notFound('not_readable'));
+          const query = `?workspace_uuid=${harness.workspace}`;
+          await expectRefused(harness, async () => await sendAs('elsewhere', query), notFound('not_readable'));
+          await expectRefused(
+            harness,
+            async () => await sendAs('elsewhere', query, 'unknown-id'),
+            notFound('unknown', 'unknown-id'),
+          );
+        });
+      });
+
+    if (target === 'workspace')
+      describe('another workspace', () => {
+        const inWorkspace = (): Refusal => {
+          const { row, ...refusal } = forbidden('workspace');
+          return { ...refusal, row: { ...row, workspace_uuid: harness.workspace } };
+        };
+
+        it('is forbidden, whether it is named or the default', async () => {
+          await expectRefused(harness, async () => await sendAs('elsewhere'), inWorkspace());
+          const query = `?workspace_uuid=${harness.workspace}`;
+          await expectRefused(harness, async () => await sendAs('elsewhere', query), inWorkspace());
+        });
+
+        it('is forbidden to whoever has the permission there and all others here', async () => {
+          await expectRefused(harness, async () => await sendAs(['all-but-it', 'elsewhere']), inWorkspace());
+        });
+      });
+
+    it('whoever is allowed is let in', async () => {
+      const { id } = await harness.mint('to-be-used');
+      const answer = await sendAs('allowed', '', id);
+      expect([answer.status, answer.body.success]).toEqual([route.success.status, true]);
+      const row = expect.objectContaining({ action, status: 'success', actor_subject: 'someone-1' });
+      expect(await rowsOf(answer)).toEqual(route.success.recorded ? [row] : []);
+    });
+  });
+}

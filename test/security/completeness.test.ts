@@ -1,0 +1,56 @@
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { createApp } from '../../src/app.ts';
+import { parseEnv } from '../../src/config/env.ts';
+import { workerRuntime } from '../../src/runtime.ts';
+import { createServices } from '../../src/services.ts';
+import { adminCredential } from '../support/harness.ts';
+import { nameOf, PROTECTED_ROUTES, PUBLIC_ROUTES } from './routes.ts';
+
+// The router's own table against the list that the suite of every protected route runs over.
+
+const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
+
+function registeredRoutes() {
+  const config = parseEnv({
+    DB: env.DB,
+    CALLER_LIMIT: unlimited,
+    REJECTIONS_PER_ADDRESS: unlimited,
+    REJECTIONS_IN_ALL: unlimited,
+    PIPEOPS_API_URL: 'https://pipeops.example',
+    PIPEOPS_ADMIN_TOKEN: adminCredential(),
+    POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
+  });
+  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  return createApp(createServices(config.value, workerRuntime)).routes;
+}
+
+const routes = registeredRoutes();
+/** Middleware is registered for every method, and so are the handlers that answer 405. */
+const served = routes.filter(({ method }) => method !== 'ALL');
+const forEveryMethod = routes.filter(({ method }) => method === 'ALL');
+const listed = [...PROTECTED_ROUTES.map(nameOf), ...PUBLIC_ROUTES];
+
+describe('the list of routes', () => {
+  it('holds every route that is registered, and no other', () => {
+    const registered = new Set(served.map(({ method, path }) => `${method} ${path}`));
+    expect([...registered].toSorted()).toEqual(listed.toSorted());
+  });
+
+  it('holds the path of every handler of all methods: only middleware has a pattern', () => {
+    const paths = listed.map((name) => name.split(' ')[1]);
+    const others = forEveryMethod.filter(({ path }) => !path.endsWith('*') && !paths.includes(path));
+    expect(others).toEqual([]);
+  });
+
+  it('has every protected route under the one path that authentication covers, after it', () => {
+    const authentication = routes.findIndex(
+      ({ path, handler }) => path === '/api/*' && handler.name === 'authenticateMiddleware',
+    );
+    expect(authentication).toBeGreaterThanOrEqual(0);
+    for (const { method, pattern } of PROTECTED_ROUTES) {
+      const position = routes.findIndex((route) => route.method === method && route.path === pattern);
+      expect([pattern.startsWith('/api/'), position > authentication]).toEqual([true, true]);
+    }
+  });
+});

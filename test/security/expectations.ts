@@ -1,0 +1,109 @@
+import { env } from 'cloudflare:workers';
+import { expect } from 'vitest';
+import type { AuditEventRow } from '../../src/db/schema.ts';
+import type { TokenRejection } from '../../src/failures.ts';
+import type { ErrorCode } from '../../src/vocabulary.ts';
+import type { Answer, Harness } from '../support/harness.ts';
+
+// What every refusal has in common, whatever caused it.
+
+/** RFC 6750 §3: no error code for a request without credentials. */
+const CHALLENGE = 'Bearer realm="countersign"';
+const CHALLENGE_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
+  unauthenticated: CHALLENGE,
+  invalid_token: `${CHALLENGE}, error="invalid_token", error_description="The JWT is not accepted"`,
+};
+
+export interface Refusal {
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** The one row that the trail has of it. Null: it is only logged. */
+  readonly row: Partial<AuditEventRow> | null;
+  /** The fields that `errors` names, and no others. */
+  readonly fields?: readonly string[];
+}
+
+export const rowsOf = async (answer: Answer): Promise<AuditEventRow[]> => {
+  const query = env.DB.prepare('select * from audit_events where request_id = ?');
+  return (await query.bind(answer.headers.get('X-Request-Id')).all<AuditEventRow>()).results;
+};
+
+/** Everything that PipeOps received from this service, in whichever workspace. */
+export const receivedBy = async (harness: Harness) =>
+  await harness.control.requests({ credential: harness.credential });
+
+/** Sends a request of which PipeOps must not hear. */
+export async function withoutUpstream(harness: Harness, send: () => Promise<Answer>): Promise<Answer> {
+  await harness.control.clearRequests({ credential: harness.credential });
+  const answer = await send();
+  expect(await receivedBy(harness), 'what PipeOps received').toEqual([]);
+  return answer;
+}
+
+/** Sends a request that must be refused as given, without PipeOps hearing of it; gives the answer. */
+export async function expectRefused(harness: Harness, send: () => Promise<Answer>, refusal: Refusal): Promise<Answer> {
+  const answer = await withoutUpstream(harness, send);
+  await expectRefusal(answer, refusal);
+  return answer;
+}
+
+/** The whole answer of a refusal: status, code, envelope, headers, row. */
+export async function expectRefusal(answer: Answer, { status, code, row, fields }: Refusal): Promise<void> {
+  expect({ status: answer.status, code: answer.body?.code }).toEqual({ status, code });
+  const { event_id: eventId, errors, ...envelope } = answer.body;
+  expect(envelope).toEqual({
+    success: false,
+    status: 'error',
+    message: expect.stringMatching(/^\S.{10,}$/),
+    code,
+    request_id: answer.headers.get('X-Request-Id'),
+  });
+  expect(eventId ?? null).toBe(answer.headers.get('X-Audit-Event-Id'));
+  expect(Object.keys(errors ?? {}).toSorted()).toEqual([...(fields ?? [])].toSorted());
+  expect(answer.headers.get('WWW-Authenticate')).toBe(CHALLENGE_OF[code] ?? null);
+  expect(answer.headers.get('Access-Control-Allow-Origin')).toBeNull();
+
+  const rows = await rowsOf(answer);
+  expect(rows).toEqual(row === null ? [] : [expect.objectContaining({ status: 'failure', error_code: code, ...row })]);
+  // A rejected login is recorded in the background, if at all: its answer cannot name the row.
+  if (row !== null && row.action !== 'auth.reject') expect(rows[0]?.id).toBe(eventId);
+}
+
+/** The row of somebody unknown: nothing that the JWT says but an issuer that is configured. */
+const rowOfStranger = (reason: TokenRejection | null, issuer: string | null): Partial<AuditEventRow> => ({
+  action: 'auth.reject',
+  actor_type: 'system',
+  actor_issuer: issuer,
+  actor_subject: null,
+  actor_label: null,
+  workspace_uuid: null,
+  token_id: null,
+  token_name: null,
+  upstream_status: null,
+  detail: '{}',
+  outcome: JSON.stringify(reason === null ? {} : { reason }),
+});
+
+export const UNAUTHENTICATED: Refusal = { status: 401, code: 'unauthenticated', row: rowOfStranger(null, null) };
+
+export const invalidToken = (reason: TokenRejection, issuer: string | null): Refusal => ({
+  status: 401,
+  code: 'invalid_token',
+  row: rowOfStranger(reason, issuer),
+});
+
+/** A request that is not understood, or not acceptable: it is not in the trail. */
+export const badRequest = (code: ErrorCode, fields: readonly string[] = []): Refusal => ({
+  status: STATUS_OF[code] ?? 400,
+  code,
+  row: null,
+  fields,
+});
+
+const STATUS_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
+  not_found: 404,
+  method_not_allowed: 405,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  validation_failed: 422,
+};

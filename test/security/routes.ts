@@ -1,0 +1,110 @@
+import type { AuditAction, Permission } from '../../src/vocabulary.ts';
+import { TOKENS } from '../support/harness.ts';
+
+/** A route that only callers may use, as far as tests of access need to know it. */
+export interface ProtectedRoute {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** As the router knows it. */
+  readonly pattern: string;
+  /** Null: any caller may use it. */
+  readonly permission: Permission | null;
+  /** What a denial on it is in the trail. Null: nobody known is ever denied. */
+  readonly action: AuditAction | null;
+  /** What it acts on: one token, a workspace as a whole, this service, or nothing but the caller itself. */
+  readonly target: 'token' | 'workspace' | 'service' | 'caller';
+  /** @param tokenId of a token that exists; routes about no token leave it out. */
+  readonly path: (tokenId: string) => string;
+  /** A body that is accepted. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** The status of a success, and whether that is in the trail too. */
+  readonly success: { readonly status: 200 | 201; readonly recorded: boolean };
+}
+
+const token = (tokenId: string): string => `${TOKENS}/${tokenId}`;
+
+/** Every route behind a JWT. One that is registered and not listed here fails `completeness.test.ts`. */
+export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
+  {
+    method: 'POST',
+    pattern: TOKENS,
+    permission: 'tokens:create',
+    action: 'service_account_token.create',
+    target: 'workspace',
+    path: () => TOKENS,
+    body: { name: 'deploy', scopes: ['api:read'] },
+    success: { status: 201, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: TOKENS,
+    permission: 'tokens:read',
+    action: 'service_account_token.list',
+    target: 'workspace',
+    path: () => TOKENS,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: `${TOKENS}/:id`,
+    permission: 'tokens:read',
+    action: 'service_account_token.get',
+    target: 'token',
+    path: token,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'PATCH',
+    pattern: `${TOKENS}/:id`,
+    permission: 'tokens:update',
+    action: 'service_account_token.update',
+    target: 'token',
+    path: token,
+    body: { name: 'renamed' },
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'DELETE',
+    pattern: `${TOKENS}/:id`,
+    permission: 'tokens:revoke',
+    action: 'service_account_token.revoke',
+    target: 'token',
+    path: token,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/audit/events',
+    permission: 'audit:read',
+    action: 'audit.query',
+    target: 'service',
+    path: () => '/api/v1/audit/events',
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/status',
+    permission: 'audit:read',
+    action: 'audit.query',
+    target: 'service',
+    path: () => '/api/v1/status',
+    success: { status: 200, recorded: false },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/whoami',
+    permission: null,
+    action: null,
+    target: 'caller',
+    path: () => '/api/v1/whoami',
+    success: { status: 200, recorded: false },
+  },
+];
+
+/** The routes that anybody may use, on purpose. */
+export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz'];
+
+export const nameOf = ({ method, pattern }: Pick<ProtectedRoute, 'method' | 'pattern'>): string =>
+  `${method} ${pattern}`;
+
+/** The three operations on one token. */
+export const TOKEN_ROUTES = PROTECTED_ROUTES.filter(({ target }) => target === 'token');
