@@ -1,3 +1,10 @@
+CREATE TABLE `attempt_reviews` (
+	`event_id` text PRIMARY KEY NOT NULL,
+	`tries` integer NOT NULL,
+	`next_at` integer NOT NULL,
+	`claim` text NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `audit_events` (
 	`seq` integer PRIMARY KEY NOT NULL,
 	`id` text NOT NULL,

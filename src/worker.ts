@@ -42,7 +42,7 @@ async function runCron({ reconciler, runtime }: Services): Promise<void> {
     level: 'info',
     event: 'cron',
     request_id: context.requestId,
-    open_attempts: report.open,
+    due_attempts: report.due,
     settled: report.settled,
     duration_ms: runtime.now() - startedAt,
     d1_trips: d1Trips,

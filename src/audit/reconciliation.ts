@@ -1,5 +1,5 @@
-import { and, eq, inArray, lte, sql } from 'drizzle-orm';
-import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_BATCH_ROWS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { and, eq, inArray, sql } from 'drizzle-orm';
+import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { callWithin } from '../pipeops/call.ts';
@@ -10,10 +10,11 @@ import { sha256Hex } from '../text/digest.ts';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
 import { markerOf } from './marker.ts';
 import type { Recorder } from './recorder.ts';
+import { claimDueAttempts, forgetReview } from './review-queue.ts';
 
 export interface Reconciler {
   /** Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled. */
-  run(context: RequestContext): Promise<{ readonly open: number; readonly settled: number }>;
+  run(context: RequestContext): Promise<{ readonly due: number; readonly settled: number }>;
   /**
    * Revokes those of the listed tokens whose marker belongs to a create that failed: its row is their prior record. One
    * whose create is still open is left alone.
@@ -39,27 +40,24 @@ export function createReconciler(dependencies: Dependencies): Reconciler {
 
 async function settleOpenAttempts(dependencies: Dependencies, context: RequestContext) {
   const { database, runtime, reconcileAfterSeconds } = dependencies;
-  const oldEnough = runtime.now() - reconcileAfterSeconds * 1000;
-  const query = database.build
-    .select()
-    .from(auditEvents)
-    .where(and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnough)))
-    // Rows that must wait must not keep the others from being looked at.
-    .orderBy(sql`random()`)
-    .limit(RECONCILE_BATCH_ROWS);
-  const open = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
-  if (!open.ok) return { open: 0, settled: 0 };
+  const startedAtMs = runtime.now();
+  const oldEnoughMs = startedAtMs - reconcileAfterSeconds * 1000;
+  const claim = claimDueAttempts(database, oldEnoughMs, startedAtMs, runtime.newId());
+  const claimed = await database.batch(context, claim, runtime.timeout(D1_TIMEOUT_MS));
+  if (!claimed.ok) return { due: 0, settled: 0 };
 
   let settled = 0;
   const lists = new Map<string, Promise<TokenList | null>>();
-  for (const row of open.value[0]) {
+  for (const row of claimed.value[1]) {
+    // What is left is due again when its lease ends.
+    if (runtime.now() - startedAtMs > RECONCILE_RUN_MS) break;
     const judgement = await judge(dependencies, context, row, lists);
     if (await carryOut(dependencies, context, row, judgement)) settled += 1;
   }
   for (const [workspaceUuid, list] of lists) {
     await revokeUndelivered(dependencies, context, workspaceUuid, (await list)?.tokens ?? []);
   }
-  return { open: open.value[0].length, settled };
+  return { due: claimed.value[1].length, settled };
 }
 
 /** Asks PipeOps about one attempt. Whatever it cannot answer leaves the row waiting, for a day at the most. */
@@ -100,7 +98,9 @@ async function carryOut(
     if (!revoked.ok) return false;
   }
   const attempt = { eventId: row.id, tokenId: row.token_id };
-  const settlement = await dependencies.recorder.settle(context, attempt, judgement.outcome);
+  const settlement = await dependencies.recorder.settle(context, attempt, judgement.outcome, (guard) => [
+    forgetReview(dependencies.database, row.id, guard),
+  ]);
   return settlement.kind === 'own';
 }
 

@@ -23,6 +23,11 @@ export const RECONCILE_AFTER_MIN_SECONDS = 45;
 export const REQUEST_LIFETIME_MS = 30_000;
 /** After this an attempt that PipeOps cannot explain is closed as unknown and left to a person. */
 export const RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60;
+/** A run begins nothing after this, and what it began ends 20 s later (10 + 5 + 5): before its lease does. */
+export const RECONCILE_RUN_MS = 30_000;
+export const RECONCILE_LEASE_MS = 60_000;
+/** Longest pause between two looks at one attempt. */
+export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */
 export const RECONCILE_BATCH_ROWS = 20;
 /** `/readyz` is open to anyone, so it asks D1 no more often than this. */

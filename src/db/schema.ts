@@ -74,6 +74,16 @@ export const tokens = sqliteTable(
   (table) => [primaryKey({ columns: [table.workspace_uuid, table.token_id] })],
 );
 
+/** Open attempts that reconciliation has looked into: how often, and when next. Settling removes the row. */
+export const attemptReviews = sqliteTable('attempt_reviews', {
+  event_id: text().primaryKey(),
+  tries: integer().notNull(),
+  /** Until then nobody else looks into it: the lease of this run, and the pause before the next. */
+  next_at: integer().notNull(),
+  /** Which run holds it. */
+  claim: text().notNull(),
+});
+
 /** The last good key set of each issuer, for outages of its JWKS endpoint. */
 export const jwksCache = sqliteTable('jwks_cache', {
   issuer: text().primaryKey(),

@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { RECONCILE_BATCH_ROWS } from '../../src/config/limits.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { expectSettledTrail } from '../support/invariants.ts';
@@ -6,6 +8,13 @@ import { expectSettledTrail } from '../support/invariants.ts';
 // The minute cron: every attempt whose outcome nobody heard of is settled by asking PipeOps.
 
 const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
+
+// What an earlier test left open would be looked into by the crons of the next.
+beforeEach(async () => {
+  await env.DB.prepare(
+    `update audit_events set status = 'failure', settled_at = 1, outcome = '{}' where status = 'attempted'`,
+  ).run();
+});
 
 /** A harness whose clock can be moved; JWTs are signed by its own clock. */
 async function withClock(): Promise<{ harness: Harness; age: (seconds: number) => void }> {
@@ -77,6 +86,7 @@ describe('a create whose answer was lost', () => {
     await faultOnce(harness, { status: 503 });
     await harness.cron();
     expect(await outcomeOf(harness)).toMatchObject({ status: 'attempted' });
+    age(60);
     await harness.cron();
     expect(await outcomeOf(harness)).toMatchObject({ error_code: 'undelivered' });
   });
@@ -89,6 +99,7 @@ describe('a create whose answer was lost', () => {
     await harness.control.fault({ status: 500, match: { workspace_uuid: harness.workspace, method: 'DELETE' } });
     await harness.cron();
     expect(await outcomeOf(harness)).toMatchObject({ status: 'attempted' });
+    age(60);
     await harness.cron();
     await expectSettledTrail(harness);
   });
@@ -200,16 +211,60 @@ describe('reconciliation and a late request', () => {
   });
 });
 
-it('rows that must wait do not keep others from being settled', async () => {
-  const { harness, age } = await withClock();
-  const blocked = await createHarness({ issuer: harness.issuer });
-  for (let index = 0; index < 3; index += 1) {
-    await faultOnce(blocked, { drop: 'before_commit' });
-    await blocked.send('POST', TOKENS, CREATE);
-  }
-  await faultOnce(harness, { drop: 'after_commit' });
-  await harness.send('POST', TOKENS, CREATE);
-  age(121);
-  await harness.cron();
-  await expectSettledTrail(harness);
+describe('how attempts are looked into', () => {
+  const lookups = async (harness: Harness) =>
+    (await harness.upstream()).filter(({ method }) => method === 'GET').length;
+
+  it('by one run at a time, however many run', async () => {
+    const { harness, age } = await withClock();
+    await faultOnce(harness, { drop: 'after_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(121);
+    await Promise.all([harness.cron(), harness.cron(), harness.cron()]);
+    expect(await lookups(harness)).toBe(1);
+    await expectSettledTrail(harness);
+  });
+
+  it('again after a minute, then after twice as long each time', async () => {
+    const { harness, age } = await withClock();
+    await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'a list without any marker' });
+    await faultOnce(harness, { drop: 'before_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(121);
+    const seen: number[] = [];
+    for (let minute = 0; minute <= 15; minute += 1) {
+      const before = await lookups(harness);
+      await harness.cron();
+      if ((await lookups(harness)) > before) seen.push(minute);
+      age(60);
+    }
+    expect(seen).toEqual([0, 1, 3, 7, 15]);
+    expect(await outcomeOf(harness)).toMatchObject({ status: 'attempted' });
+  });
+
+  it('no more than a batch of them a run, the oldest first', async () => {
+    const { harness, age } = await withClock();
+    for (let sent = 0; sent < RECONCILE_BATCH_ROWS + 3; sent += 1) {
+      await faultOnce(harness, { drop: 'before_commit' });
+      await harness.send('POST', TOKENS, CREATE);
+      age(1);
+    }
+    age(121);
+    await harness.cron();
+    const statuses = (await harness.rows()).map(({ status }) => status);
+    expect(statuses.slice(0, RECONCILE_BATCH_ROWS)).toEqual(Array(RECONCILE_BATCH_ROWS).fill('failure'));
+    expect(statuses.slice(RECONCILE_BATCH_ROWS)).toEqual(Array(3).fill('attempted'));
+    await harness.cron();
+    await expectSettledTrail(harness);
+  });
+
+  it('and forgotten when they are settled', async () => {
+    const { harness, age } = await withClock();
+    await faultOnce(harness, { drop: 'after_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(121);
+    await harness.cron();
+    const { id } = (await harness.rows())[0] ?? { id: '' };
+    expect(await env.DB.prepare('select * from attempt_reviews where event_id = ?').bind(id).first()).toBeNull();
+  });
 });
