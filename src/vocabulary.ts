@@ -59,5 +59,8 @@ export const ERROR_CODES = [
   // Only in the trail: what reconciliation, or a request that lost its race, found.
   'undelivered',
   'not_applied',
+  // Only in the trail: what a list showed that nobody did through this service.
+  'gone_upstream',
+  'appeared_upstream',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];

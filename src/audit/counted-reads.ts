@@ -1,8 +1,9 @@
-import { and, eq, getTableColumns, isNotNull, notExists, sql } from 'drizzle-orm';
+import { and, eq, isNotNull, notExists, sql } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { sha256Hex } from '../text/digest.ts';
 import type { NewAuditRow } from './events.ts';
+import { insertEventWhere } from './insert-where.ts';
 
 const MINUTE_MS = 60_000;
 /** 128 bits: two reads that differ never share a key, and the index stays small. */
@@ -32,11 +33,10 @@ export async function readKey(row: NewAuditRow): Promise<string> {
 }
 
 /** The two queries that record a counted read, in one batch and in this order. The first gives the row it added to. */
-export function countRead({ build }: Database, row: NewAuditRow & { readonly read_key: string }) {
+export function countRead(database: Database, row: NewAuditRow & { readonly read_key: string }) {
+  const { build } = database;
   // Says that the key is not null, without which its partial index is not used.
   const sameRead = and(eq(auditEvents.read_key, row.read_key), isNotNull(auditEvents.read_key));
-  const values: Readonly<Record<string, unknown>> = row;
-  const columns = Object.keys(getTableColumns(auditEvents)).map((name) => sql`${values[name] ?? null}`);
   const unseen = notExists(
     build
       .select({ one: sql`1` })
@@ -52,6 +52,6 @@ export function countRead({ build }: Database, row: NewAuditRow & { readonly rea
       })
       .where(sameRead)
       .returning({ id: auditEvents.id }),
-    build.insert(auditEvents).select(sql`select ${sql.join(columns, sql`, `)} where ${unseen}`),
+    insertEventWhere(database, row, unseen),
   ] as const;
 }

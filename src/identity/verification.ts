@@ -54,6 +54,7 @@ function rejectionOf(error: unknown): TokenRejection {
   if (error instanceof errors.JWTClaimValidationFailed) {
     if (error.reason === 'missing') return 'claim_missing';
     if (error.reason === 'invalid') return 'claim_malformed';
+    if (error.claim === 'iss') return 'issuer_unknown';
     if (error.claim === 'aud') return 'audience_mismatch';
     return error.claim === 'nbf' ? 'not_yet_valid' : 'issued_in_future';
   }

@@ -6,7 +6,7 @@ import type { TokenRef } from '../pipeops/types.ts';
 
 // Queries on our table of tokens and their owners. They are built here and sent by whoever has a batch to put them in.
 
-const isToken = (ref: TokenRef): SQL | undefined =>
+export const isToken = (ref: TokenRef): SQL | undefined =>
   and(eq(tokens.workspace_uuid, ref.workspaceUuid), eq(tokens.token_id, ref.tokenId));
 
 /** The row of one token, in the workspace that it is asked for in and no other. */

@@ -6,6 +6,7 @@ import type { RequestContext } from '../request-context.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
+import { findDrift, recordDrift } from './drift.ts';
 import { knownToken, selectWorkspace } from './inventory.ts';
 import { runRead } from './read.ts';
 import type { WorkspaceRequest } from './types.ts';
@@ -18,6 +19,7 @@ export async function listTokens(
   { workspaceUuid }: WorkspaceRequest,
 ): Promise<Result<readonly UpstreamToken[], Failure>> {
   const { database, decide, pipeops, reconciler, runtime } = dependencies;
+  const begunAtMs = runtime.now();
   const read = await runRead<TokenList, readonly [ReturnType<typeof selectWorkspace>]>(dependencies, context, caller, {
     subject: {
       action: 'service_account_token.list',
@@ -36,6 +38,8 @@ export async function listTokens(
   const listed = read.value.data.tokens;
   const [inventory] = read.value.rows;
   runtime.background(reconciler.sweep(context, workspaceUuid, strangers(listed, inventory)));
+  const drift = findDrift(inventory, read.value.data, begunAtMs);
+  runtime.background(recordDrift(dependencies, context, workspaceUuid, drift));
   return ok(visible(caller, workspaceUuid, listed, inventory));
 }
 

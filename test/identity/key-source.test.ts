@@ -111,4 +111,19 @@ describe('an unknown kid', () => {
     expect(new Set(await Promise.all(logins))).toEqual(new Set(['accepted']));
     expect(reads()).toBe(2);
   });
+
+  it('of a request that saw older keys is looked for among the newer, without another read', async () => {
+    const { harness, logIn, publish, reads } = setUp();
+    const keys = createKeySource(harness.dependencies);
+    const seen = await keys.current(policy);
+    publish(second);
+    harness.advance(JWKS_MAX_AGE_MS);
+    await keys.current(policy);
+    const before = reads();
+    harness.advance(JWKS_COOLDOWN_MS);
+    const newer = seen.ok ? await keys.newerThan(policy, seen.value) : seen;
+    expect(newer.ok && newer.value !== null && seen.ok && newer.value !== seen.value).toBe(true);
+    expect(reads()).toBe(before);
+    expect(await logIn(second)).toBe('accepted');
+  });
 });

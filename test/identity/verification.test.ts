@@ -1,4 +1,4 @@
-import { base64url, errors } from 'jose';
+import { base64url, createLocalJWKSet, errors } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS } from '../../src/config/limits.ts';
 import { SIGNATURE_ALGORITHMS } from '../../src/identity/issuer-policy.ts';
@@ -179,6 +179,12 @@ describe('issuer and audience', () => {
     ['null', { aud: null }, 'audience_mismatch'],
   ])('%s is refused', async (_name, claims, reason) => {
     expect(await outcomeOf(await sign(claims))).toBe(reason);
+  });
+
+  it('the issuer is compared again in the verified claims, however the policy was chosen', async () => {
+    const other = issuer.policy({ issuer: 'https://other.test' });
+    const verified = await verifyJwt(await sign({}), createLocalJWKSet(issuer.jwks), other, NOW_MS);
+    expect(verified).toEqual({ ok: false, error: 'issuer_unknown' });
   });
 
   it.each([

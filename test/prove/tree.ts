@@ -27,9 +27,11 @@ export async function copySource(workspace: string, name: string): Promise<strin
   return tree;
 }
 
-/** Why a defence cannot be removed as the list says; null: it can. */
-export async function staleness(tree: string, { file, find }: Defence): Promise<string | null> {
-  const source = await readFile(path.join(tree, file), 'utf8').catch(() => null);
+/** Why a defence cannot be removed as the list says, or not be missed; null: it can. */
+export async function staleness(tree: string, { file, find, test }: Defence): Promise<string | null> {
+  const read = async (name: string) => await readFile(path.join(tree, name), 'utf8').catch(() => null);
+  for (const name of test) if ((await read(name)) === null) return `there is no ${name}`;
+  const source = await read(file);
   if (source === null) return `there is no ${file}`;
   const count = source.split(find).length - 1;
   return count === 1 ? null : `its text stands ${count} times in ${file}`;

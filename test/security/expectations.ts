@@ -23,9 +23,11 @@ export interface Refusal {
   readonly fields?: readonly string[];
 }
 
+/** The rows of one request: those that it caused, and the one that its answer names, which alike reads share. */
 export const rowsOf = async (answer: Answer): Promise<AuditEventRow[]> => {
-  const query = env.DB.prepare('select * from audit_events where request_id = ?');
-  return (await query.bind(answer.headers.get('X-Request-Id')).all<AuditEventRow>()).results;
+  const query = env.DB.prepare('select * from audit_events where request_id = ?1 or id = ?2');
+  const ids = [answer.headers.get('X-Request-Id'), answer.headers.get('X-Audit-Event-Id')];
+  return (await query.bind(...ids).all<AuditEventRow>()).results;
 };
 
 /** Everything that PipeOps received from this service, in whichever workspace. */

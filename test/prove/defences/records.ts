@@ -7,6 +7,8 @@ const JUDGEMENT = { file: 'src/audit/judgement.ts', test: ['test/audit/judgement
 const RECONCILER = { file: 'src/audit/reconciliation.ts', test: RECONCILIATION };
 const REJECTIONS = { file: 'src/audit/rejections.ts', test: ['test/audit/rejections.test.ts'] };
 
+const COUNTED = { file: 'src/audit/counted-reads.ts', test: ['test/audit/counted-reads.test.ts'] };
+
 /** What makes the trail true: no effect without a record, no secret without a settled one. */
 export const recordDefences: readonly Defence[] = [
   {
@@ -19,9 +21,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
     replace:
-      'const committed = { value: alongside.map(() => []), ...(await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const committed = { value: queries.map(() => []), ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
   },
   {
     ...RECORDER,
@@ -46,10 +48,36 @@ export const recordDefences: readonly Defence[] = [
   },
   {
     ...RECORDER,
+    name: 'record: a denial that is not recorded is not told',
+    find: 'const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    replace:
+      'const committed = { value: alongside.map(() => []), ...(await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+    test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    ...RECORDER,
     name: 'record: a batch whose fate is unknown is repeated',
     find: 'if (!settled.ok) continue;',
     replace: 'if (!settled.ok) break;',
     test: ['test/audit/recorder.test.ts'],
+  },
+  {
+    ...COUNTED,
+    name: 'counted reads: those of two callers are two rows',
+    find: '    actor_subject,\n    action,',
+    replace: '    action,',
+  },
+  {
+    ...COUNTED,
+    name: 'counted reads: those of two tokens are two rows',
+    find: '    token_id,\n    detail,',
+    replace: '    detail,',
+  },
+  {
+    ...COUNTED,
+    name: 'counted reads: two outcomes are two rows',
+    find: '    outcome,\n    minute,',
+    replace: '    minute,',
   },
   {
     name: 'record: D1 has D1_TIMEOUT_MS to answer',
@@ -63,7 +91,7 @@ export const recordDefences: readonly Defence[] = [
     file: 'src/audit/events.ts',
     find: 'cutToBytes(redact(text), maxBytes)',
     replace: 'cutToBytes(text, maxBytes)',
-    test: ['test/audit/events.test.ts'],
+    test: ['test/audit/recorder.test.ts'],
   },
   {
     name: 'record: user agents are redacted',
@@ -107,8 +135,16 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECONCILER,
     name: 'reconciliation: a request that may still be answered is left alone',
-    find: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnough))",
-    replace: "eq(auditEvents.status, sql`'attempted' or ${oldEnough} = 0`)",
+    file: 'src/audit/review-queue.ts',
+    find: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnoughMs))",
+    replace: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, nowMs))",
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: no two runs look into one attempt',
+    file: 'src/audit/review-queue.ts',
+    find: 'and(isOpen, isDue)',
+    replace: 'and(isOpen, isDue ?? isOpen, isOpen) && isOpen',
   },
   {
     ...RECONCILER,

@@ -190,7 +190,7 @@ export const tokenDefences: readonly Defence[] = [
     name: 'mutation: it outlives its caller',
     find: 'dependencies.runtime.background(work);',
     replace: '',
-    test: ['test/tokens/hang-up.test.ts'],
+    test: ['test/tokens/denials.test.ts'],
   },
   {
     ...REACH,

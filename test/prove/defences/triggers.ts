@@ -25,8 +25,14 @@ export const triggerDefences: readonly Defence[] = [
   {
     ...MIGRATION,
     name: 'trigger: a new row has at most 2048 bytes',
-    find: "NEW.settled_at IS NOT NULL));\n  SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')",
-    replace: 'NEW.settled_at IS NOT NULL));\n  SELECT 1',
+    find: "NEW.last_at IS NOT NULL;\n  SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')",
+    replace: 'NEW.last_at IS NOT NULL;\n  SELECT 1',
+  },
+  {
+    ...MIGRATION,
+    name: 'trigger: a new row counts for one',
+    find: "SELECT RAISE(ABORT, 'audit_events: a row begins with a count of one')",
+    replace: 'SELECT 1',
   },
   {
     ...MIGRATION,
@@ -38,6 +44,12 @@ export const triggerDefences: readonly Defence[] = [
     ...MIGRATION,
     name: 'trigger: a row is settled once',
     find: "SELECT RAISE(ABORT, 'audit_events: only an attempted row may be settled, once')",
+    replace: 'SELECT 1',
+  },
+  {
+    ...MIGRATION,
+    name: 'trigger: of a counted read only the count grows',
+    find: "SELECT RAISE(ABORT, 'audit_events: only the count of a counted read grows')",
     replace: 'SELECT 1',
   },
   {
@@ -55,8 +67,8 @@ export const triggerDefences: readonly Defence[] = [
   {
     ...MIGRATION,
     name: 'trigger: a settled row has at most 2048 bytes',
-    find: "NEW.marker IS NOT OLD.marker;\n  SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')",
-    replace: 'NEW.marker IS NOT OLD.marker;\n  SELECT 1',
+    find: "NEW.read_key IS NOT OLD.read_key;\n  SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')",
+    replace: 'NEW.read_key IS NOT OLD.read_key;\n  SELECT 1',
   },
   {
     ...MIGRATION,

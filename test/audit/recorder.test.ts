@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { D1_TIMEOUT_MS, SETTLE_ATTEMPT_TIMEOUT_MS, SETTLE_MAX_ATTEMPTS } from '../../src/config/limits.ts';
+import { failingBatches } from '../support/failing-batches.ts';
+import { createHarness, TOKENS } from '../support/harness.ts';
+
+// What D1 does to the two rows of a create: batch 1 is the attempt, those after it are the tries to settle it.
+
+const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
+const never = async () => await new Promise<never>(() => {});
+/** Deadlines of these lengths have passed as soon as they are set; nothing is slept through. */
+const passed = (...lengthsMs: number[]) => ({
+  sleep: async () => {},
+  timeout: (ms: number) => (lengthsMs.includes(ms) ? AbortSignal.timeout(1) : new AbortController().signal),
+});
+
+describe('an attempt that D1 does not take', () => {
+  it.each([
+    ['since it fails', undefined],
+    ['since it never answers', never],
+  ])('%s: PipeOps is not asked', async (_case, fail) => {
+    const { db } = failingBatches((batch) => batch === 1, fail);
+    const harness = await createHarness({ db, runtime: passed(D1_TIMEOUT_MS) });
+    const answer = await harness.send('POST', TOKENS, CREATE);
+    expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
+    expect(await harness.upstream()).toEqual([]);
+  });
+});
+
+describe('a settlement that D1 does not take', () => {
+  it.each([
+    ['fails', 1, undefined],
+    ['fails', SETTLE_MAX_ATTEMPTS - 1, undefined],
+  ] as const)('at once, since it %s %i times, is repeated, and the secret is handed out', async (_case, times, fail) => {
+    const { db, sent } = failingBatches((batch) => batch > 1 && batch <= 1 + times, fail);
+    const harness = await createHarness({ db, runtime: passed() });
+    expect((await harness.send('POST', TOKENS, CREATE)).status).toBe(201);
+    expect(sent()).toBe(2 + times);
+    expect(await harness.rows()).toMatchObject([{ status: 'success' }]);
+  });
+
+  it.each([
+    ['since it fails', undefined],
+    ['since it never answers', never],
+  ])('ever, %s: the secret is withheld and the token revoked', async (_case, fail) => {
+    const { db } = failingBatches((batch) => batch > 1, fail);
+    const harness = await createHarness({ db, runtime: passed(SETTLE_ATTEMPT_TIMEOUT_MS) });
+    const answer = await harness.send('POST', TOKENS, CREATE);
+    expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
+    expect(answer.text).not.toContain('sat_');
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+    expect(await harness.rows()).toMatchObject([{ status: 'attempted' }]);
+    expect(await harness.inventory()).toEqual([]);
+  });
+});
+
+it('a label that holds a secret is stored without it', async () => {
+  const harness = await createHarness();
+  const jwt = await harness.jwtFor('admin', { email: 'me sat_0123456789abcdef' });
+  await harness.send('GET', TOKENS, { jwt });
+  expect(await harness.rows()).toMatchObject([{ actor_label: 'me [redacted]' }]);
+});

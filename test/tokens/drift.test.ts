@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import type { TokenRow } from '../../src/db/schema.ts';
+import type { TokenList, UpstreamToken } from '../../src/pipeops/types.ts';
+import { findDrift } from '../../src/tokens/drift.ts';
+import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
+
+const BEGUN = 1_000_000;
+const row = (values: Partial<TokenRow> = {}): TokenRow => ({
+  workspace_uuid: 'w',
+  token_id: 't',
+  owner_issuer: 'i',
+  owner_subject: 's',
+  marker: null,
+  create_event_id: null,
+  created_at: BEGUN - 1,
+  expires_at: null,
+  revoked_at: null,
+  ...values,
+});
+const token = (values: Partial<UpstreamToken> = {}): UpstreamToken => ({
+  id: 't',
+  name: 'n',
+  description: null,
+  scopes: [],
+  tokenPrefix: null,
+  workspaceId: null,
+  isRevoked: false,
+  isExpired: false,
+  isActive: true,
+  expiresAt: null,
+  createdAt: null,
+  updatedAt: null,
+  lastUsedAt: null,
+  ...values,
+});
+const list = (tokens: readonly UpstreamToken[], complete = true): TokenList => ({
+  tokens,
+  total: tokens.length,
+  complete,
+});
+
+describe('a token of the inventory is gone', () => {
+  it.each([
+    ['where a complete list lacks it', row(), list([]), true],
+    ['where a list shows it revoked', row(), list([token({ isRevoked: true })]), true],
+    ['where an incomplete list shows it revoked', row(), list([token({ isRevoked: true })], false), true],
+    ['not where it is listed', row(), list([token()]), false],
+    ['not where an incomplete list lacks it', row(), list([], false), false],
+    ['not where it was made while the list was on its way', row({ created_at: BEGUN }), list([]), false],
+    ['not once it has expired', row({ expires_at: BEGUN }), list([]), false],
+    ['not where it was revoked here', row({ revoked_at: 5 }), list([]), false],
+  ])('%s', (_name, known, listed, gone) => {
+    expect(findDrift([known], listed, BEGUN).gone).toEqual(gone ? [known] : []);
+  });
+});
+
+describe('a listed token appeared', () => {
+  it.each([
+    ['where the inventory lacks it', [], token(), true],
+    ['not where the inventory has it', [row()], token(), false],
+    ['not where it is revoked already', [], token({ isRevoked: true }), false],
+    [
+      'not where it has a marker of ours: its create accounts for it',
+      [],
+      token({ name: 'n-csgn-aaaaaaaaaaaaaaaa' }),
+      false,
+    ],
+  ])('%s', (_name, known, listed, appeared) => {
+    expect(findDrift(known, list([listed]), BEGUN).appeared).toEqual(appeared ? [listed] : []);
+  });
+});
+
+const systemRows = async (harness: Harness) => (await harness.rows()).filter((event) => event.actor_type === 'system');
+
+describe('drift in the trail', () => {
+  it('names a token that was revoked at PipeOps’ console, once', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.mint();
+    await harness.control.revokeByHand(id);
+    for (let lists = 0; lists < 3; lists += 1) await harness.send('GET', TOKENS);
+    expect(await systemRows(harness)).toMatchObject([
+      { action: 'service_account_token.revoke', status: 'success', error_code: 'gone_upstream', token_id: id },
+    ]);
+    expect(await harness.inventory()).toMatchObject([{ token_id: id, revoked_at: expect.any(Number) }]);
+  });
+
+  it('says nothing of a token that was revoked here', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.mint();
+    await harness.send('DELETE', `${TOKENS}/${id}`);
+    await harness.send('GET', TOKENS);
+    expect(await systemRows(harness)).toEqual([]);
+  });
+
+  it('says nothing of a token whose revoke is still open', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.mint();
+    await harness.control.fault({
+      match: { workspace_uuid: harness.workspace, method: 'DELETE' },
+      drop: 'after_commit',
+    });
+    await harness.send('DELETE', `${TOKENS}/${id}`);
+    await harness.send('GET', TOKENS);
+    expect(await systemRows(harness)).toEqual([]);
+  });
+
+  it('names a token that somebody else made, once, and adopts it without an owner', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
+    await Promise.all([1, 2, 3].map(async () => await harness.send('GET', TOKENS)));
+    expect(await systemRows(harness)).toMatchObject([
+      { action: 'service_account_token.create', error_code: 'appeared_upstream', token_id: id, token_name: 'by hand' },
+    ]);
+    expect(await harness.inventory()).toMatchObject([{ token_id: id, owner_issuer: null, owner_subject: null }]);
+  });
+});
