@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   'service_account_token.update',
   'service_account_token.revoke',
   'audit.query',
+  'audit.settled',
   'auth.reject',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

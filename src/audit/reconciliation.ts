@@ -8,6 +8,7 @@ import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
+import { announceLate } from './late-settlement.ts';
 import { markerOf } from './marker.ts';
 import type { Recorder } from './recorder.ts';
 import { claimDueAttempts, forgetReview } from './review-queue.ts';
@@ -97,9 +98,13 @@ async function carryOut(
     const revoked = await dependencies.pipeops.revoke(ref, call);
     if (!revoked.ok) return false;
   }
+  const { database, recorder, runtime } = dependencies;
   const attempt = { eventId: row.id, tokenId: row.token_id };
-  const settlement = await dependencies.recorder.settle(context, attempt, judgement.outcome, (guard) => [
-    forgetReview(dependencies.database, row.id, guard),
+  // Made up before the batch, so that a repeat of it repeats the same.
+  const announcement = { eventId: runtime.newId(), nowMs: runtime.now() };
+  const settlement = await recorder.settle(context, attempt, judgement.outcome, (guard) => [
+    forgetReview(database, row.id, guard),
+    ...announceLate(database, context, announcement, row, judgement.outcome, guard),
   ]);
   return settlement.kind === 'own';
 }

@@ -28,6 +28,8 @@ export const RECONCILE_RUN_MS = 30_000;
 export const RECONCILE_LEASE_MS = 60_000;
 /** Tokens whose drift one list writes down, of each kind; the next list brings more. Four queries for each pair. */
 export const DRIFT_BATCH_TOKENS = 20;
+/** A row that can still change ends an ascending page while it is younger; settled later, it is announced. */
+export const AUDIT_UNFINISHED_MS = 5 * 60 * 1000;
 /** Longest pause between two looks at one attempt. */
 export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */

@@ -111,7 +111,7 @@ describe('a create whose answer was lost', () => {
     await harness.send('POST', TOKENS, CREATE);
     age(24 * 3600 + 1);
     await harness.cron();
-    expect(await outcomeOf(harness)).toEqual({
+    expect(await outcomeOf(harness, 0)).toEqual({
       status: 'failure',
       error_code: 'outcome_unknown',
       settled_by: 'reconciliation',
@@ -266,5 +266,38 @@ describe('how attempts are looked into', () => {
     await harness.cron();
     const { id } = (await harness.rows())[0] ?? { id: '' };
     expect(await env.DB.prepare('select * from attempt_reviews where event_id = ?').bind(id).first()).toBeNull();
+  });
+});
+
+describe('a row that is settled late', () => {
+  const announcements = async (harness: Harness) =>
+    (await harness.rows()).filter((row) => row.action === 'audit.settled');
+
+  it('is announced to those who have read past it, by a row of its own', async () => {
+    const { harness, age } = await withClock();
+    await faultOnce(harness, { drop: 'after_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(301);
+    await harness.cron();
+    const [settled, ...rest] = await harness.rows();
+    expect(rest).toMatchObject([
+      { action: 'audit.settled', status: 'success', actor_type: 'system', token_id: settled?.token_id },
+    ]);
+    expect(JSON.parse(rest[0]?.detail ?? '')).toEqual({
+      event_id: settled?.id,
+      action: 'service_account_token.create',
+      status: 'failure',
+      error_code: 'undelivered',
+    });
+  });
+
+  it('is not announced while nobody can have read past it', async () => {
+    const { harness, age } = await withClock();
+    await faultOnce(harness, { drop: 'after_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(299);
+    await harness.cron();
+    expect(await outcomeOf(harness)).toMatchObject({ status: 'failure' });
+    expect(await announcements(harness)).toEqual([]);
   });
 });

@@ -7,7 +7,8 @@ import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts
 // Every D1 and network call of every operation, failing in every way it can.
 
 const issuer = await createTestIssuer({ issuer: ISSUER });
-const RECONCILE_AFTER_MS = 121_000;
+// Late enough for a settlement to be announced as well.
+const RECONCILE_AFTER_MS = 301_000;
 
 interface Operation {
   readonly name: string;

@@ -24,8 +24,8 @@ async function expectBadBody(rawBody: BodyInit, refusal: ReturnType<typeof badRe
 }
 
 const nested = (levels: number, [open, close]: readonly [string, string] = ['{"a":', '}']): string =>
-  `{"name":${open.repeat(levels - 1)}1${close.repeat(levels - 1)}}`;
-const ofBytes = (size: number): string => `{"name":"${'x'.repeat(size - 11)}"}`;
+  `{"scopes":["api:read"],"name":${open.repeat(levels - 1)}1${close.repeat(levels - 1)}}`;
+const ofBytes = (size: number): string => `{"scopes":["api:read"],"name":"${'x'.repeat(size - 33)}"}`;
 
 describe('not a JSON object', () => {
   it.each<[string, BodyInit]>([

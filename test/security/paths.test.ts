@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
-import { badRequest, expectRefusal, expectRefused, receivedBy, rowsOf, UNAUTHENTICATED } from './expectations.ts';
+import { badRequest, expectRefused, receivedBy, rowsOf, UNAUTHENTICATED } from './expectations.ts';
 
 // Paths that two parsers could read differently. What `new Request` cannot express is tried over a socket in test/e2e.
 
@@ -65,8 +65,7 @@ describe('an id that is none', () => {
     const jwt = await harness.jwtFor('admin', { sub: 'in-the-path' });
     for (const method of METHODS) {
       const path = `${TOKENS}/${jwt}`;
-      const code = jwt.length > 128 ? 'invalid_request' : 'not_found';
-      await expectRefused(harness, async () => await send(method, path), badRequest(code, ['id']));
+      await expectRefused(harness, async () => await send(method, path), badRequest('invalid_request', ['id']));
     }
   });
 });
@@ -161,12 +160,11 @@ it('the workspace cannot be a path either', async () => {
     '',
   ]) {
     for (const path of [`${TOKENS}?workspace_uuid=${text}`, `${TOKENS}/${id}?workspace_uuid=${text}`]) {
-      const answer = await expectRefused(
+      await expectRefused(
         harness,
         async () => await send('GET', path),
         badRequest('invalid_request', ['workspace_uuid']),
       );
-      await expectRefusal(answer, badRequest('invalid_request', ['workspace_uuid']));
     }
   }
 });

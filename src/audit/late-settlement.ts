@@ -1,0 +1,33 @@
+import type { SQL } from 'drizzle-orm';
+import { AUDIT_UNFINISHED_MS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
+import type { AuditEventRow } from '../db/schema.ts';
+import type { RequestContext } from '../request-context.ts';
+import { finalRow, SYSTEM_ACTOR, type EventOutcome } from './events.ts';
+import { insertEventWhere } from './insert-where.ts';
+import { successOutcome } from './outcomes.ts';
+
+/**
+ * Announces a row that was settled after followers of the trail may have passed it: a new row names it, where `guard`
+ * holds. Nothing to announce: no query.
+ */
+export function announceLate(
+  database: Database,
+  context: RequestContext,
+  announcement: { readonly eventId: string; readonly nowMs: number },
+  row: AuditEventRow,
+  outcome: EventOutcome,
+  guard: SQL,
+) {
+  const { eventId, nowMs } = announcement;
+  if (nowMs - row.occurred_at < AUDIT_UNFINISHED_MS) return [];
+  const subject = {
+    action: 'audit.settled',
+    actor: SYSTEM_ACTOR,
+    workspaceUuid: row.workspace_uuid,
+    tokenId: row.token_id ?? outcome.tokenId ?? null,
+    tokenName: row.token_name,
+    detail: { event_id: row.id, action: row.action, status: outcome.status, error_code: outcome.errorCode },
+  } as const;
+  return [insertEventWhere(database, finalRow(eventId, nowMs, context, subject, successOutcome(null)), guard)];
+}

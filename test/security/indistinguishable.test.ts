@@ -1,0 +1,155 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { PERMISSIONS } from '../../src/vocabulary.ts';
+import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
+import { createTestIssuer } from '../support/issuer.ts';
+import { expectRefusal, rowsOf, withoutUpstream } from './expectations.ts';
+import { createRecordingD1 } from './statements.ts';
+
+// To a caller who reaches nothing but its own tokens, a token of another and an id that never was are the same: the same
+// bytes, the same D1 statements, no call to PipeOps.
+
+const OTHER_ISSUER = 'https://other.example';
+const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
+const TOKEN_PERMISSIONS = PERMISSIONS.filter((permission) => permission.startsWith('tokens:'));
+const own = { permissions: TOKEN_PERMISSIONS, tokens: 'own', workspaces: ['*'], scopes: ['*'] };
+const anyToken = { ...own, tokens: 'any' };
+
+const recording = createRecordingD1();
+const issuer = await createTestIssuer({ issuer: ISSUER });
+const otherIssuer = await createTestIssuer({ issuer: OTHER_ISSUER });
+let harness: Harness;
+/** Ids that exist and are not the caller's, by what they are. */
+const existing = new Map<string, string>();
+
+const idOf = (what: string): string => existing.get(what)!;
+const EXISTING = [
+  'of another subject',
+  'of the same subject of another issuer',
+  'of another subject, revoked',
+  "made at PipeOps' own console",
+  'of the caller, in another workspace',
+];
+
+beforeAll(async () => {
+  const roles = {
+    own,
+    'own-too': { ...own, permissions: ['tokens:read'] },
+    'any-elsewhere': { ...anyToken, workspaces: [ELSEWHERE] },
+    any: anyToken,
+  };
+  const issuers = [issuer, otherIssuer].map(({ issuer: name, jwks }) => ({
+    issuer: name,
+    audience: 'countersign',
+    jwks,
+  }));
+  const bindings = issuers.flatMap((entry) =>
+    Object.keys(roles).map((role) => ({ issuer: entry.issuer, claims: { role }, role })),
+  );
+  const POLICY = JSON.stringify({ issuers, roles, bindings });
+  harness = await createHarness({ issuer, db: recording.db, env: { POLICY } });
+
+  const mint = async (jwt: string, workspace = harness.workspace): Promise<string> => {
+    const body = { name: 'of-somebody', scopes: ['api:read'] };
+    const answer = await harness.send('POST', `${TOKENS}?workspace_uuid=${workspace}`, { jwt, body });
+    expect(answer.status).toBe(201);
+    return String(answer.body.data.id);
+  };
+  const claims = { sub: 'me', aud: 'countersign', role: 'own' };
+  const mine = await harness.jwtFor('own', claims);
+  const another = await harness.jwtFor('own', { sub: 'another' });
+  existing.set('of another subject', await mint(another));
+  existing.set('of the same subject of another issuer', await mint(await otherIssuer.sign(claims)));
+  const revoked = await mint(another);
+  await harness.send('DELETE', `${TOKENS}/${revoked}`, { jwt: another });
+  existing.set('of another subject, revoked', revoked);
+  const inserted = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
+  existing.set("made at PipeOps' own console", inserted.id);
+  existing.set('of the caller, in another workspace', await mint(mine, ELSEWHERE));
+});
+
+const OPERATIONS = [
+  { name: 'get', method: 'GET' },
+  { name: 'rename', method: 'PATCH', body: { name: 'mine-now' } },
+  { name: 'rescope', method: 'PATCH', body: { scopes: ['api:write'] } },
+  { name: 'resume', method: 'PATCH', body: { is_active: true } },
+  { name: 'revoke', method: 'DELETE' },
+] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+const CALLERS: readonly (readonly [string, readonly string[]])[] = [
+  ['one role over its own', ['own']],
+  ['two roles over its own', ['own', 'own-too']],
+  ['a role over any token of another workspace besides', ['own', 'any-elsewhere']],
+];
+
+/** Sends an operation; gives the answer, and all that a caller could tell two of them apart by. */
+async function observe(operation: Operation, roles: readonly string[], id: string) {
+  const jwt = await harness.jwtFor('own', { sub: 'me', role: roles });
+  recording.statements.length = 0;
+  const answer = await withoutUpstream(
+    harness,
+    async () =>
+      await harness.send(operation.method, `${TOKENS}/${id}`, {
+        jwt,
+        ...('body' in operation && { body: operation.body }),
+      }),
+  );
+  return { answer, statements: [...recording.statements], bytes: bytesOf(answer, id) };
+}
+
+/** The answer as it is sent, without the two ids that every answer has anew. */
+function bytesOf(answer: Answer, id: string): string {
+  const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`);
+  return [`${answer.status}`, ...headers, '', answer.text]
+    .join('\r\n')
+    .replaceAll(answer.headers.get('X-Request-Id')!, '<request id>')
+    .replaceAll(answer.headers.get('X-Audit-Event-Id')!, '<event id>')
+    .replaceAll(id, '<id>');
+}
+
+describe.each(CALLERS)('to a caller with %s', (_name, roles) => {
+  describe.each(OPERATIONS)('$name', (operation) => {
+    it.each(EXISTING)('of a token %s is as of an id that never was', async (what) => {
+      const theirs = await observe(operation, roles, idOf(what));
+      const unknown = await observe(operation, roles, crypto.randomUUID());
+
+      expect(theirs.bytes).toBe(unknown.bytes);
+      expect(theirs.bytes).not.toContain('<id>');
+      expect(theirs.statements).toEqual(unknown.statements);
+      expect(theirs.statements).not.toEqual([]);
+      for (const { answer } of [theirs, unknown]) {
+        await expectRefusal(answer, { status: 404, code: 'not_found', row: { actor_subject: 'me' } });
+      }
+    });
+  });
+});
+
+describe('the trail', () => {
+  it.each(OPERATIONS)('tells what the caller was not told: $name', async (operation) => {
+    const reasonFor = async (id: string): Promise<unknown> => {
+      const { answer } = await observe(operation, ['own'], id);
+      const [row] = await rowsOf(answer);
+      expect(row).toMatchObject({ token_id: id, workspace_uuid: harness.workspace });
+      return JSON.parse(row?.outcome ?? '').reason;
+    };
+    expect(await reasonFor(idOf('of another subject'))).toBe('not_readable');
+    expect(await reasonFor(crypto.randomUUID())).toBe('unknown');
+  });
+});
+
+it('a list shows such a caller its own tokens and counts no others', async () => {
+  const jwt = await harness.jwtFor('own', { sub: 'nobody-yet' });
+  const answer = await harness.send('GET', TOKENS, { jwt });
+  expect([answer.status, answer.body.data]).toEqual([200, { tokens: [], total: 0 }]);
+});
+
+it('the owner itself, of the right issuer, reaches its token', async () => {
+  const jwt = await otherIssuer.sign({ sub: 'me', aud: 'countersign', role: 'own' });
+  const path = `${TOKENS}/${idOf('of the same subject of another issuer')}`;
+  expect((await harness.send('GET', path, { jwt })).status).toBe(200);
+  const role = ['own', 'any-elsewhere'];
+  const another = await harness.jwtFor('own', { sub: 'another', role });
+  expect((await harness.send('GET', path, { jwt: another })).status).toBe(404);
+  const elsewhere = `${TOKENS}/${idOf('of the caller, in another workspace')}?workspace_uuid=${ELSEWHERE}`;
+  expect((await harness.send('GET', elsewhere, { jwt: another })).status).toBe(200);
+});
