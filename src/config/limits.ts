@@ -83,6 +83,8 @@ export const ACTOR_LABEL_MAX_BYTES = 96;
 export const USER_AGENT_MAX_BYTES = 128;
 /** What a settlement may add to `detail`. */
 export const OUTCOME_DETAIL_MAX_BYTES = 256;
+/** D1 ends at 10 GB, and nothing here is ever deleted: from here on somebody has to be told. */
+export const D1_SIZE_WARNING_BYTES = 8_000_000_000;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
 

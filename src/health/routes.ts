@@ -10,7 +10,7 @@ import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
 import type { Runtime } from '../runtime.ts';
 import { readOpenAttempts } from './open-attempts.ts';
-import { createReadiness } from './readiness.ts';
+import { createReadiness, nearlyFull } from './readiness.ts';
 
 export interface HealthDependencies {
   readonly database: Database;
@@ -26,13 +26,13 @@ export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthD
 
   app.get('/healthz', (c) => success(c, 'The process runs.', { healthy: true }));
   app.get('/readyz', async (c) => {
-    const { ready, notReady, openAttempts } = await readiness();
+    const { ready, notReady, degraded, openAttempts } = await readiness();
     c.header('Cache-Control', 'no-store');
     return c.json(
       {
         success: ready,
-        message: ready ? 'Ready.' : `Not ready: ${notReady.join(', ')}.`,
-        data: { ready, not_ready: notReady, open_attempts: openAttempts },
+        message: messageOf(ready, notReady, degraded),
+        data: { ready, not_ready: notReady, degraded, open_attempts: openAttempts },
       },
       ready ? 200 : 503,
     );
@@ -73,9 +73,15 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       },
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),
+      d1_nearly_full: nearlyFull(database),
     });
   });
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
+}
+
+function messageOf(ready: boolean, notReady: readonly string[], degraded: readonly string[]): string {
+  if (!ready) return `Not ready: ${notReady.join(', ')}.`;
+  return degraded.length > 0 ? `Ready, but not for long: ${degraded.join(', ')}.` : 'Ready.';
 }

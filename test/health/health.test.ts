@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
+import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
 import { createHarness, TOKENS, type HarnessOptions } from '../support/harness.ts';
 
 const DOWN = {
@@ -40,7 +40,10 @@ describe('GET /readyz', () => {
     await harness.control.fault({ match: { workspace_uuid: harness.workspace }, drop: 'after_commit' });
     await harness.send('POST', TOKENS, { body: { name: 'open', scopes: ['api:read'] } });
     const answer = await harness.send('GET', '/readyz', probe);
-    expect(answer).toMatchObject({ status: 200, body: { data: { ready: true, not_ready: [], open_attempts: 1 } } });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { data: { ready: true, not_ready: [], degraded: [], open_attempts: 1 } },
+    });
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
   });
 
@@ -63,6 +66,39 @@ describe('GET /readyz', () => {
     await harness.send('GET', '/readyz', probe);
     expect(batches()).toBe(2);
     expect(await harness.upstream()).toEqual([]);
+  });
+});
+
+describe('a database that is nearly full', () => {
+  /** D1, with a size of its own telling. */
+  const sized = (bytes: number): D1Database =>
+    new Proxy(env.DB, {
+      get: (target, key) => {
+        if (key === 'batch') {
+          return async (statements: D1PreparedStatement[]) =>
+            (await target.batch(statements)).map((result) => ({
+              ...result,
+              meta: { ...result.meta, size_after: bytes },
+            }));
+        }
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+
+  it.each([
+    [D1_SIZE_WARNING_BYTES - 1, [], false],
+    [D1_SIZE_WARNING_BYTES, ['d1_size'], true],
+  ])('at %i bytes: /readyz names %j, /api/v1/status says %s, and both go on', async (bytes, degraded, nearlyFull) => {
+    const harness = await createHarness({ db: sized(bytes) });
+    expect(await harness.send('GET', '/readyz', probe)).toMatchObject({
+      status: 200,
+      body: { data: { ready: true, degraded } },
+    });
+    expect((await harness.send('GET', '/api/v1/status')).body.data).toMatchObject({
+      d1_bytes: bytes,
+      d1_nearly_full: nearlyFull,
+    });
   });
 });
 
@@ -103,6 +139,7 @@ describe('GET /api/v1/status', () => {
       open_attempts: { count: expect.any(Number), oldest_at: expect.anything() },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
       d1_bytes: expect.any(Number),
+      d1_nearly_full: false,
     });
   });
 

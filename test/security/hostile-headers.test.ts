@@ -44,7 +44,6 @@ describe('X-Request-Id', () => {
     ['too short', () => 'a'],
     ['too long', () => 'a'.repeat(65)],
     ['two ids', () => `${crypto.randomUUID()}, ${crypto.randomUUID()}`],
-    ['latin letters with marks', () => 'caf\u00E9-caf\u00E9'],
     ['empty', () => ''],
   ])('%s is replaced, everywhere', async (_name, value) => {
     const answer = await create({ 'X-Request-Id': value() });
@@ -147,7 +146,6 @@ describe('the user agent', () => {
     ['a JWT within text', () => `app/1 Bearer ${jwt} end`, 'app/1 Bearer [redacted] end'],
     ['two of them', () => `${SECRET} ${jwt}`, '[redacted] [redacted]'],
     ['a JWT glued to a word', () => `token=${jwt}`, 'token=[redacted]'],
-    ['a C1 control character', () => 'app\u0085/1', 'app /1'],
   ])('that holds %s is stored without it', async (_name, value, stored) => {
     expect(await rowOf(await create({ 'User-Agent': value() }))).toMatchObject({ user_agent: stored });
   });
