@@ -87,6 +87,19 @@ export const OUTCOME_DETAIL_MAX_BYTES = 256;
 export const D1_SIZE_WARNING_BYTES = 8_000_000_000;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
+/** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
+export const AUDIT_SCAN_MAX_ROWS = 2_400;
+/** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/audit/progress.ts`. */
+export const AUDIT_REREAD_MAX_ROWS = 200;
+/** Rows get their time before D1 orders them: two that are further apart than this stand in the order of their times. */
+export const AUDIT_DISORDER_MS = 60_000;
+/** How near to a time its place in the trail is sought: nearer would read more than it spares. */
+export const AUDIT_TIME_STEP_MS = 10_000;
+export const AUDIT_TIME_STEP_ROWS = 8;
+/** A read of a minute's last moment is counted at the latest this much after it: D1_TIMEOUT_MS, and clocks that differ. */
+export const AUDIT_COUNTING_SLACK_MS = 5_000;
+/** Of the actor that a query of the trail asks for, in the row of that query: the rest of the row needs its room. */
+export const AUDIT_ACTOR_DETAIL_MAX_BYTES = 160;
 
 /** A row a minute shows that an address is rejected; more would let it fill the database. */
 export const REJECTIONS_PER_ADDRESS_ROWS = 1;

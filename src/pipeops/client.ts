@@ -17,6 +17,12 @@ export interface PipeOpsOptions {
   readonly runtime: Pick<Runtime, 'fetch' | 'now'>;
 }
 
+/** Where no token is named, what PipeOps does not find is the workspace: our standing with it, and no token missing. */
+const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
+  answered.ok || answered.error.kind !== 'upstream_not_found'
+    ? answered
+    : err({ kind: 'upstream_forbidden', status: answered.error.status });
+
 /** What a header value can carry unchanged. */
 const CREDENTIAL = /^[\x21-\x7e]+$/;
 
@@ -68,14 +74,16 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
 
   return {
     create: async (command, call) =>
-      await perform(
-        { method: 'POST', url: urls.collection(command.workspaceUuid), body: createBody(command) },
-        call,
-        (body) => readMinted(body, command.name),
+      ofWorkspace(
+        await perform(
+          { method: 'POST', url: urls.collection(command.workspaceUuid), body: createBody(command) },
+          call,
+          (body) => readMinted(body, command.name),
+        ),
       ),
 
     list: async (workspaceUuid, call) =>
-      await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, readList),
+      ofWorkspace(await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, readList)),
 
     get: async (ref, call) =>
       await perform({ method: 'GET', url: urls.token(ref) }, call, (body) => readToken(body, ref.tokenId)),

@@ -27,6 +27,9 @@ const complainedFields = (body: unknown): readonly string[] => {
 /** PipeOps' two ways to refuse the credential: 419 says that the admin's session has ended. */
 export const isCredentialRefusal = (status: number): boolean => status === 401 || status === 419;
 
+const isJsonAnswer = (response: Response): boolean =>
+  /^application\/(?:[a-z.]+\+)?json\b/i.test(response.headers.get('Content-Type') ?? '');
+
 /**
  * What an answer that is not a 2xx means. Of its body only the names of fields that we sent are used, and only where a
  * field can be at fault; its words go nowhere.
@@ -43,12 +46,14 @@ export const failureOf = async (response: Response, signal: AbortSignal, nowMs: 
   discardBody(response);
   if (isCredentialRefusal(status)) return { kind: 'upstream_credential_rejected', status };
   if (status === 403) return { kind: 'upstream_forbidden', status };
-  if (status === 404) return { kind: 'upstream_not_found', status };
+  // A gateway answers 404 too, while PipeOps is not behind it. Taken for PipeOps' own, it would make a token that lives
+  // look revoked.
+  if (status === 404 && isJsonAnswer(response)) return { kind: 'upstream_not_found', status };
   if (status === 408 || status >= 500) return { kind: 'upstream_error', status };
   if (status === 429) {
     const seconds = retryAfterSeconds(response.headers.get('Retry-After'), nowMs);
     return { kind: 'upstream_rate_limited', status, retryAfterSeconds: seconds };
   }
-  // A redirect would carry the credential elsewhere; it is no answer.
+  // A redirect would carry the credential elsewhere; it is no answer, and neither is a page.
   return { kind: 'upstream_invalid_response', status };
 };

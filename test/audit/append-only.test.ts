@@ -213,6 +213,17 @@ describe('a new row', () => {
     await expect(insert(crypto.randomUUID(), 'success', 1, `${fits}é`).run()).rejects.toThrow(/over 2048 bytes/);
   });
 
+  it('is no longer than that when it is settled', async () => {
+    const id = crypto.randomUUID();
+    await insert(id, 'attempted', null, 'x'.repeat(AUDIT_ROW_MAX_BYTES / 2)).run();
+    const settle = async (outcome: string) =>
+      await env.DB.prepare(`update audit_events set status = 'failure', settled_at = 2, outcome = ? where id = ?`)
+        .bind(outcome, id)
+        .run();
+    await expect(settle('x'.repeat(AUDIT_ROW_MAX_BYTES / 2))).rejects.toThrow(/over 2048 bytes/);
+    await settle('{}');
+  });
+
   it('gets the next number, without gaps', async () => {
     const { results } = await env.DB.prepare('select seq from audit_events order by seq').all<{ seq: number }>();
     expect(results.map(({ seq }) => seq)).toEqual(results.map((_row, index) => index + 1));

@@ -46,6 +46,14 @@ it('reads at once are counted, each of them', async () => {
   expect(await counts(harness)).toEqual([['list', 25]]);
 });
 
+/** Reads two tokens that were made elsewhere, once each. */
+const readTwo = async (h: Harness, jwt: string): Promise<void> => {
+  for (const name of ['one', 'two']) {
+    const { id } = await h.control.insertToken({ workspace_uuid: h.workspace, name });
+    await h.send('GET', `${TOKENS}/${id}`, { jwt });
+  }
+};
+
 describe('reads are not alike, and have rows of their own, where they differ in', () => {
   const differences: readonly [string, (h: Harness, jwt: string) => Promise<unknown>][] = [
     [
@@ -54,6 +62,7 @@ describe('reads are not alike, and have rows of their own, where they differ in'
         await h.send('GET', TOKENS, { jwt: await h.issuer.sign({ role: 'admin', sub: 'other' }, { nowMs: NOON }) }),
     ],
     ['address', async (h, jwt) => await h.send('GET', TOKENS, { jwt, headers: { 'CF-Connecting-IP': '203.0.113.7' } })],
+    ['token', async (h, jwt) => await readTwo(h, jwt)],
     ['workspace', async (h, jwt) => await h.send('GET', `${TOKENS}?workspace_uuid=other-workspace`, { jwt })],
     [
       'outcome',
@@ -65,7 +74,7 @@ describe('reads are not alike, and have rows of their own, where they differ in'
   ];
   it.each(differences)('%s', async (name, read) => {
     const { harness, jwt } = await withClock();
-    await harness.send('GET', TOKENS, { jwt });
+    if (name !== 'token') await harness.send('GET', TOKENS, { jwt });
     await read(harness, jwt);
     expect((await counts(harness)).every(([, count]) => count === 1)).toBe(true);
     expect((await harness.rows()).length).toBe(name === 'workspace' ? 1 : 2);

@@ -161,7 +161,40 @@ describe.each([
   });
 });
 
+it('a marker moves nothing in another workspace than that of its create', async () => {
+  const { harness, age } = await withClock();
+  await faultOnce(harness, { drop: 'before_commit' });
+  await harness.send('POST', TOKENS, CREATE);
+  const { name } = await lastSentBody(harness);
+  age(121);
+  await harness.cron();
+  const elsewhere = await createHarness({ issuer: harness.issuer });
+  const copied = await elsewhere.control.insertToken({ workspace_uuid: elsewhere.workspace, name });
+  expect((await elsewhere.send('GET', TOKENS)).status).toBe(200);
+  expect(await elsewhere.upstreamTokens()).toMatchObject([{ id: copied.id, is_revoked: false }]);
+});
+
 describe('reconciliation and a late request', () => {
+  it('agree on a revoke that both saw done', async () => {
+    const { harness, age } = await withClock();
+    const { id } = await harness.mint();
+    const late = await createHarness({
+      like: harness,
+      runtime: {
+        fetch: async (url, init) => {
+          const response = await harness.runtime.fetch(url, init);
+          if (init.method === 'DELETE') {
+            age(121);
+            await harness.cron();
+          }
+          return response;
+        },
+      },
+    });
+    expect((await late.send('DELETE', `${TOKENS}/${id}`)).status).toBe(200);
+    expect(await outcomeOf(harness)).toEqual({ status: 'success', error_code: null, settled_by: 'reconciliation' });
+  });
+
   it('never both win: a create that comes back too late hands out nothing and is revoked', async () => {
     const { harness, age } = await withClock();
     const slow = await createHarness({
@@ -202,6 +235,7 @@ describe('reconciliation and a late request', () => {
     const answer = await raced.send('POST', TOKENS, CREATE);
     expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
     expect(answer.text).not.toContain('sat_');
+    expect(await harness.inventory()).toEqual([]);
     expect(await outcomeOf(harness)).toMatchObject({
       status: 'failure',
       error_code: 'undelivered',

@@ -78,6 +78,20 @@ describe('the request id', () => {
   );
 });
 
+it('only the address that Cloudflare saw is recorded', async () => {
+  const harness = await createHarness();
+  const claimed = { 'X-Forwarded-For': '198.51.100.1', 'X-Real-IP': '198.51.100.2', Forwarded: 'for=198.51.100.3' };
+  await harness.send('GET', TOKENS, { headers: { ...claimed, 'CF-Connecting-IP': '203.0.113.9' } });
+  await harness.send('GET', TOKENS, { headers: claimed });
+  expect((await harness.rows()).map(({ ip }) => ip)).toEqual(['203.0.113.9', null]);
+});
+
+it('a secret in the user agent is recorded as redacted', async () => {
+  const harness = await createHarness();
+  await harness.send('GET', TOKENS, { headers: { 'User-Agent': 'curl/8 sat_0123456789abcdef' } });
+  expect(await harness.rows()).toMatchObject([{ user_agent: 'curl/8 [redacted]' }]);
+});
+
 it('a bug answers with a fixed 500, and logs where it was, not what it said', async () => {
   const harness = await createHarness({
     runtime: {

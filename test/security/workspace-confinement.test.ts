@@ -1,9 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ErrorCode } from '../../src/vocabulary.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
-import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
+import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
-import { ISSUER } from '../support/harness.ts';
 import { expectRefusal, receivedBy } from './expectations.ts';
 import { nameOf, TOKEN_ROUTES, type ProtectedRoute } from './routes.ts';
 
@@ -135,7 +134,7 @@ describe.each(TOKEN_ROUTES.map((route) => [nameOf(route), route] as const))('%s'
 
     it.each(OUTAGES)('when it %s on the id, that is what is said', async (_case, fault, refusal, upstreamStatus) => {
       await insertAnother();
-      const id = await insert(ELSEWHERE);
+      const id = await insert(harness.workspace);
       await harness.control.fault(partialList(), { match: match('GET', id), ...fault });
       await expectFailure(await send(id), refusal, { token_id: id, upstream_status: upstreamStatus });
       expect(await pathsAsked()).toEqual([LIST, `GET ${TOKENS}/${id}`]);

@@ -77,6 +77,13 @@ describe('a caller without the permission', () => {
   });
 });
 
+it('a denial that cannot be recorded is not told', async () => {
+  const { db } = failingBatches(() => true);
+  const harness = await createHarness({ roles, db });
+  const answer = await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('reader'), body: BEYOND });
+  expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
+});
+
 it('a mutation outlives its caller: all of it is handed to waitUntil', async () => {
   const kept: Promise<unknown>[] = [];
   const harness = await createHarness({ runtime: { background: (work) => void kept.push(work) } });

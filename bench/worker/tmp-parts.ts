@@ -1,0 +1,118 @@
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { findCredentials } from '../../src/identity/credentials.ts';
+import { readUnverified } from '../../src/identity/unverified-jwt.ts';
+import { identityOf } from '../../src/identity/identity.ts';
+import { verifyJwt } from '../../src/identity/verification.ts';
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import { createAuthenticator } from '../../src/identity/authenticator.ts';
+import type { IssuerPolicy, SignatureAlgorithm } from '../../src/identity/issuer-policy.ts';
+import { createKeySource } from '../../src/identity/key-source.ts';
+
+/** What the benchmark gives this Worker for each algorithm: an issuer, and JWTs that it signed. */
+export interface Signed {
+  readonly alg: SignatureAlgorithm;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly jwks: JSONWebKeySet;
+  readonly tokens: readonly string[];
+}
+
+interface Env {
+  readonly SIGNED: readonly Signed[];
+}
+
+const HEADERS = { 'Content-Type': 'application/json' };
+const KEYS_URL = 'https://keys.example/';
+
+let network = 0;
+let database = 0;
+let verifiers: Promise<Map<string, (times: number) => Promise<void>>> | undefined;
+
+/**
+ * `?verifier=bare:ES256&times=100` verifies that many JWTs, one after the other, and answers how many calls to network
+ * and D1 there have been so far. Time is taken outside: a Worker's clock stands still while it computes.
+ */
+export default {
+  fetch: async (request: Request, { SIGNED }: Env): Promise<Response> => {
+    verifiers ??= prepare(SIGNED);
+    const { searchParams } = new URL(request.url);
+    const times = Number(searchParams.get('times'));
+    const verify = (await verifiers).get(searchParams.get('verifier') ?? '');
+    if (verify !== undefined) await verify(times);
+    return new Response(JSON.stringify({ known: verify !== undefined, network, database }), { headers: HEADERS });
+  },
+};
+
+async function prepare(signed: readonly Signed[]): Promise<Map<string, (times: number) => Promise<void>>> {
+  const authenticator = createAuthenticator({
+    issuers: signed.map(policyOf),
+    keys: createKeySource({
+      runtime: {
+        now: () => Date.now(),
+        fetch: async (url) => {
+          network += 1;
+          const { jwks } = signed.find(({ alg }) => url === KEYS_URL + alg) ?? {};
+          return await Promise.resolve(Response.json(jwks));
+        },
+        timeout: (ms) => AbortSignal.timeout(ms),
+        log: () => {},
+      },
+      store: {
+        read: async () => {
+          database += 1;
+          return await Promise.resolve(null);
+        },
+        write: async () => {
+          database += 1;
+          await Promise.resolve();
+        },
+      },
+      background: (work) => void work,
+    }),
+    runtime: { now: () => Date.now() },
+  });
+
+  const found = new Map<string, (times: number) => Promise<void>>();
+  for (const { alg, jwks, tokens } of signed) {
+    // As a request has them: parsed before anything is asked of them.
+    const requests = tokens.map((token) => ({
+      method: 'GET',
+      url: 'https://countersign.example/api/v1/whoami',
+      headers: new Headers({ Authorization: `Bearer ${token}` }),
+    }));
+    const keys = createLocalJWKSet(jwks);
+    found.set(`ours:${alg}`, async (times) => {
+      for (let index = 0; index < times; index += 1) {
+        const verified = await authenticator.authenticate(requests[index % requests.length]!);
+        if (!verified.ok) throw new Error(`refused: ${JSON.stringify(verified.error)}`);
+      }
+    });
+    const policy = policyOf(signed.find((x) => x.alg === alg)!);
+    const un = tokens.map((t) => { const r = readUnverified(t); if (!r.ok) throw 1; return r.value; });
+    const reg = (name: string, f: (i: number) => unknown, wait = false) => found.set(`${name}:${alg}`, async (times) => { for (let i = 0; i < times; i += 1) { const r = f(i % tokens.length); if (wait) await r; } });
+    reg('cred', (i) => findCredentials(requests[i]!.headers));
+    reg('unverified', (i) => readUnverified(tokens[i]!));
+    reg('header', (i) => decodeProtectedHeader(tokens[i]!));
+    reg('payload', (i) => decodeJwt(tokens[i]!));
+    reg('identity', (i) => identityOf(un[i]!.claims, policy));
+    reg('hget', (i) => requests[i]!.headers.get('Authorization'));
+    reg('verify', (i) => verifyJwt(tokens[i]!, keys, policy, Date.now()), true);
+    reg('opts', (i) => jwtVerify(tokens[i]!, keys, { algorithms: [alg], issuer: policy.issuer, audience: [...policy.audience] }), true);
+    found.set(`bare:${alg}`, async (times) => {
+      for (let index = 0; index < times; index += 1) await jwtVerify(tokens[index % tokens.length]!, keys);
+    });
+  }
+  return found;
+}
+
+const policyOf = ({ alg, issuer, audience }: Signed): IssuerPolicy => ({
+  issuer,
+  audience: [audience],
+  algorithms: [alg],
+  keys: { kind: 'uri', jwksUri: KEYS_URL + alg },
+  subject: 'sub',
+  label: 'email',
+  actorType: 'user',
+  maxAgeSeconds: 24 * 60 * 60,
+  header: 'Authorization',
+});

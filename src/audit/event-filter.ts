@@ -1,0 +1,25 @@
+import type { ActorType, AuditAction, AuditStatus } from '../vocabulary.ts';
+
+/** Which rows of the trail are asked for: those that match all of it. Null, or no action, asks for any. */
+export interface EventFilter {
+  readonly actions: readonly AuditAction[];
+  readonly status: AuditStatus | null;
+  /** An issuer and a subject with `|` between them, or a subject, or a label. */
+  readonly actor: string | null;
+  readonly actorType: ActorType | null;
+  readonly tokenId: string | null;
+  readonly workspaceUuid: string | null;
+  readonly requestId: string | null;
+  readonly ip: string | null;
+  /** Milliseconds since the epoch: not before `fromMs`, and before `toMs`. */
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+}
+
+export type Order = 'asc' | 'desc';
+
+/** Where in the trail a page begins: after `seq` in this order; null: at the end that comes first. */
+export interface Position {
+  readonly order: Order;
+  readonly seq: number | null;
+}
