@@ -11,6 +11,13 @@ const nodeTests = [
 
 export default defineConfig(async () => ({
   test: {
+    // The rooms whose branches each decide who gets in, or what for.
+    coverage: {
+      provider: 'istanbul' as const,
+      include: ['src/identity/**', 'src/policy/**'],
+      reporter: ['text'],
+      thresholds: { 'src/identity/**': { branches: 100 }, 'src/policy/**': { branches: 100 } },
+    },
     projects: [
       {
         plugins: [

@@ -8,7 +8,9 @@ import { benchVerification } from './verify.ts';
 const parts: readonly (() => Promise<boolean>)[] = [benchVerification];
 
 const [cpu] = cpus();
-console.log(`${cpu?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.versions.node}, workerd ${await workerd()}.`);
+console.log(
+  `${cpu?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.versions.node}, workerd ${await workerd()}.`,
+);
 for (const part of parts) if (!(await part())) process.exitCode = 1;
 
 async function workerd(): Promise<string> {

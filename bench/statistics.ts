@@ -2,6 +2,7 @@
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
-  const [low = Number.NaN, high = Number.NaN] = sorted.length % 2 === 0 ? sorted.slice(middle - 1) : sorted.slice(middle);
+  const [low = Number.NaN, high = Number.NaN] =
+    sorted.length % 2 === 0 ? sorted.slice(middle - 1) : sorted.slice(middle);
   return sorted.length % 2 === 0 ? (low + high) / 2 : low;
 }

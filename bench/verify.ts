@@ -1,8 +1,8 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../src/identity/issuer-policy.ts';
+import type { Signed } from './signed.ts';
 import { startWorker } from './start-worker.ts';
 import { median } from './statistics.ts';
-import type { Signed } from './worker/verify.ts';
 
 const AUDIENCE = 'countersign';
 const TOKENS_PER_ALGORITHM = 32;
@@ -57,7 +57,9 @@ export async function benchVerification(): Promise<boolean> {
     `Verifying a JWT in workerd: medians of ${ROUNDS} interleaved rounds of ${VERIFICATIONS_PER_REQUEST} verifications.`,
   );
   console.table(rows);
-  console.log(`Calls to network and D1 before measuring: ${callsBefore}, while measuring: ${callsAfter - callsBefore}.`);
+  console.log(
+    `Calls to network and D1 before measuring: ${callsBefore}, while measuring: ${callsAfter - callsBefore}.`,
+  );
   return callsAfter === callsBefore && rows.every(({ ratio }) => ratio <= RATIO_MAX);
 }
 

@@ -33,6 +33,12 @@ CREATE TABLE `audit_events` (
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `audit_events_id` ON `audit_events` (`id`);--> statement-breakpoint
+CREATE INDEX `audit_events_action` ON `audit_events` (`action`);--> statement-breakpoint
+CREATE INDEX `audit_events_actor_subject` ON `audit_events` (`actor_subject`) WHERE "audit_events"."actor_subject" is not null;--> statement-breakpoint
+CREATE INDEX `audit_events_actor_label` ON `audit_events` (`actor_label`) WHERE "audit_events"."actor_label" is not null and "audit_events"."actor_label" is not "audit_events"."actor_subject";--> statement-breakpoint
+CREATE INDEX `audit_events_workspace_uuid` ON `audit_events` (`workspace_uuid`) WHERE "audit_events"."workspace_uuid" is not null;--> statement-breakpoint
+CREATE INDEX `audit_events_token_id` ON `audit_events` (`token_id`) WHERE "audit_events"."token_id" is not null;--> statement-breakpoint
+CREATE INDEX `audit_events_request_id` ON `audit_events` (`request_id`) WHERE "audit_events"."request_id" is not null;--> statement-breakpoint
 CREATE INDEX `audit_events_marker` ON `audit_events` (`marker`) WHERE "audit_events"."marker" is not null;--> statement-breakpoint
 CREATE INDEX `audit_events_read_key` ON `audit_events` (`read_key`) WHERE "audit_events"."read_key" is not null;--> statement-breakpoint
 CREATE INDEX `audit_events_open` ON `audit_events` (`occurred_at`) WHERE "audit_events"."status" = 'attempted';--> statement-breakpoint

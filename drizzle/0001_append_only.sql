@@ -13,6 +13,8 @@ BEGIN
       (NEW.status IS 'attempted' AND NEW.settled_at IS NULL AND NEW.outcome IS NULL
         AND NEW.error_code IS NULL AND NEW.upstream_status IS NULL AND NEW.read_key IS NULL)
       OR (NEW.status IN ('success', 'failure') AND NEW.settled_at IS NOT NULL));
+  SELECT RAISE(ABORT, 'audit_events: a time is a number of milliseconds')
+    WHERE typeof(NEW.occurred_at) IS NOT 'integer' OR typeof(NEW.settled_at) NOT IN ('integer', 'null');
   SELECT RAISE(ABORT, 'audit_events: a row begins with a count of one')
     WHERE NEW.count IS NOT 1 OR NEW.last_at IS NOT NULL;
   SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')
@@ -34,13 +36,13 @@ BEGIN
   SELECT RAISE(ABORT, 'audit_events: only an attempted row may be settled, once')
     WHERE OLD.read_key IS NULL
       AND (OLD.status IS NOT 'attempted' OR NEW.status NOT IN ('success', 'failure') OR NEW.status IS NULL
-        OR NEW.settled_at IS NULL OR NEW.count IS NOT OLD.count OR NEW.last_at IS NOT OLD.last_at);
+        OR typeof(NEW.settled_at) IS NOT 'integer' OR NEW.count IS NOT OLD.count OR NEW.last_at IS NOT OLD.last_at);
   SELECT RAISE(ABORT, 'audit_events: only the count of a counted read grows')
     WHERE OLD.read_key IS NOT NULL
       AND (NEW.status IS NOT OLD.status OR NEW.settled_at IS NOT OLD.settled_at OR NEW.token_id IS NOT OLD.token_id
         OR NEW.upstream_status IS NOT OLD.upstream_status OR NEW.error_code IS NOT OLD.error_code
-        OR NEW.outcome IS NOT OLD.outcome OR NEW.count IS NULL OR NEW.count <= OLD.count OR NEW.last_at IS NULL
-        OR NEW.last_at < coalesce(OLD.last_at, OLD.occurred_at));
+        OR NEW.outcome IS NOT OLD.outcome OR typeof(NEW.count) IS NOT 'integer' OR NEW.count <= OLD.count
+        OR typeof(NEW.last_at) IS NOT 'integer' OR NEW.last_at < coalesce(OLD.last_at, OLD.occurred_at));
   SELECT RAISE(ABORT, 'audit_events: what was recorded does not change')
     WHERE NEW.seq IS NOT OLD.seq OR NEW.id IS NOT OLD.id OR NEW.occurred_at IS NOT OLD.occurred_at
       OR NEW.action IS NOT OLD.action OR NEW.actor_type IS NOT OLD.actor_type

@@ -84,5 +84,7 @@ export type Failure =
   | TrailFailure
   | UpstreamFailure
   | OutcomeUnknown
+  /** `names` are those of what is not ready. */
+  | { kind: 'not_ready'; names: readonly string[] }
   | { kind: 'configuration_invalid' }
   | { kind: 'internal_error' };

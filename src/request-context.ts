@@ -15,6 +15,8 @@ export interface Trace {
   d1Ms: number;
   upstreamCalls: number;
   upstreamMs: number;
+  /** Whether it was refused for who asked, whatever the caller was told. */
+  denied: boolean;
   /** Why it ended as it did, for the log alone. */
   reason: string | null;
 }
@@ -25,5 +27,6 @@ export const newTrace = (): Trace => ({
   d1Ms: 0,
   upstreamCalls: 0,
   upstreamMs: 0,
+  denied: false,
   reason: null,
 });

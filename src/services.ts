@@ -1,9 +1,10 @@
 import { createReconciler, type Reconciler } from './audit/reconciliation.ts';
-import { createRecorder, type Recorder } from './audit/recorder.ts';
+import type { Trail } from './audit/query.ts';
+import { createRecorder } from './audit/recorder.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import { createRejections } from './audit/rejections.ts';
 import type { Authentication } from './http/authenticate.ts';
-import { createDatabase, type Database } from './db/database.ts';
+import { createDatabase } from './db/database.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
 import { createKeySource } from './identity/key-source.ts';
@@ -13,6 +14,7 @@ import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
 import type { Runtime } from './runtime.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
+import { markRevoked } from './tokens/inventory.ts';
 
 /** The service, wired: what routes and the cron may use. */
 export interface Services {
@@ -20,7 +22,7 @@ export interface Services {
   readonly authentication: Authentication;
   readonly callerLimit: RateLimiter;
   readonly tokens: TokenDependencies;
-  readonly trail: { readonly database: Database; readonly recorder: Recorder };
+  readonly trail: Trail;
   readonly reconciler: Reconciler;
   readonly health: HealthDependencies;
   readonly defaultWorkspaceUuid: string | null;
@@ -34,7 +36,14 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const database = createDatabase(config.db, runtime);
   const pipeops = createPipeOps({ apiUrl, credentials, runtime });
   const recorder = createRecorder({ database, runtime });
-  const reconciler = createReconciler({ database, recorder, pipeops, runtime, reconcileAfterSeconds });
+  const reconciler = createReconciler({
+    database,
+    recorder,
+    pipeops,
+    runtime,
+    reconcileAfterSeconds,
+    markRevoked: (ref, nowMs, guard) => markRevoked(database, ref, nowMs, guard),
+  });
   const keys = createKeySource({
     store: createJwksStore(config.db),
     runtime,
@@ -57,7 +66,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       decide: (caller, request) => decide(caller, request, { nowMs: runtime.now(), presets: policy.presets }),
       runtime,
     },
-    trail: { database, recorder },
+    trail: { database, recorder, runtime },
     reconciler,
     health: { database, recorder, runtime, credentials },
     defaultWorkspaceUuid,

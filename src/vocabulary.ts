@@ -10,8 +10,10 @@ export const AUDIT_ACTIONS = [
   'service_account_token.update',
   'service_account_token.revoke',
   'audit.query',
+  'audit.export',
   'audit.settled',
   'auth.reject',
+  'status.read',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -55,6 +57,7 @@ export const ERROR_CODES = [
   // We are at fault.
   'issuer_unavailable',
   'audit_unavailable',
+  'not_ready',
   'configuration_invalid',
   'internal_error',
   // Only in the trail: what reconciliation, or a request that lost its race, found.

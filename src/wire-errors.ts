@@ -167,6 +167,13 @@ export function toWireError(failure: Failure): WireError {
         message:
           'PipeOps was asked, and what became of it is not known yet. It is settled within minutes: look up the event id in the trail before you repeat this.',
       };
+    case 'not_ready':
+      return {
+        status: 503,
+        code: 'not_ready',
+        message: `Not ready: ${failure.names.join(', ')}.`,
+        headers: { 'Retry-After': '5' },
+      };
     case 'configuration_invalid':
       return {
         status: 500,

@@ -60,7 +60,9 @@ function misconfigured(problems: readonly { key: string; problem: string }[], ru
   return {
     fetch: async () => {
       report();
-      return Response.json({ success: false, status: 'error', message, code }, { status });
+      const requestId = runtime.newId();
+      const body = { success: false, status: 'error', message, code, request_id: requestId };
+      return Response.json(body, { status, headers: { 'X-Request-Id': requestId, 'Cache-Control': 'no-store' } });
     },
     scheduled: async () => report(),
   };

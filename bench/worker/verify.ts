@@ -1,16 +1,8 @@
-import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { createAuthenticator } from '../../src/identity/authenticator.ts';
-import type { IssuerPolicy, SignatureAlgorithm } from '../../src/identity/issuer-policy.ts';
+import type { IssuerPolicy } from '../../src/identity/issuer-policy.ts';
 import { createKeySource } from '../../src/identity/key-source.ts';
-
-/** What the benchmark gives this Worker for each algorithm: an issuer, and JWTs that it signed. */
-export interface Signed {
-  readonly alg: SignatureAlgorithm;
-  readonly issuer: string;
-  readonly audience: string;
-  readonly jwks: JSONWebKeySet;
-  readonly tokens: readonly string[];
-}
+import type { Signed } from '../signed.ts';
 
 interface Env {
   readonly SIGNED: readonly Signed[];

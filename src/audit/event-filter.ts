@@ -16,7 +16,8 @@ export interface EventFilter {
   readonly toMs: number | null;
 }
 
-export type Order = 'asc' | 'desc';
+export const ORDERS = ['asc', 'desc'] as const;
+export type Order = (typeof ORDERS)[number];
 
 /** Where in the trail a page begins: after `seq` in this order; null: at the end that comes first. */
 export interface Position {

@@ -65,11 +65,12 @@ const isAddress = (text: string): boolean => /^[0-9A-Fa-f:.]{2,45}$/.test(text);
 
 const NOUNS = [...new Set(AUDIT_ACTIONS.map((action) => action.replace(/\.\w+$/, '')))];
 
+const matches = (action: AuditAction, pattern: string): boolean =>
+  action === pattern || action.replace(/\.\w+$/, '.*') === pattern;
+
 /** Actions, and nouns with `.*` for all of theirs, in the order of the closed list. */
 const actions: ParseParameter<readonly AuditAction[]> = (text) => {
   const patterns = text.split(',');
-  const matches = (action: AuditAction, pattern: string): boolean =>
-    action === pattern || action.replace(/\.\w+$/, '.*') === pattern;
   const isKnown = (pattern: string): boolean => AUDIT_ACTIONS.some((action) => matches(action, pattern));
   return patterns.every(isKnown)
     ? ok(AUDIT_ACTIONS.filter((action) => patterns.some((pattern) => matches(action, pattern))))

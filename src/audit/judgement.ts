@@ -46,26 +46,40 @@ export function judgeCreate(row: AuditEventRow, list: TokenList, nowMs: number):
   return giveUp(row, nowMs, candidates(row, list));
 }
 
-/** Judges an open revoke by reading the token back; null where PipeOps no longer has it. */
-export function judgeRevoke(token: UpstreamToken | null): Judgement {
+/**
+ * Judges an open revoke by reading the token back; null where PipeOps no longer has it. One by `system` is a compensating
+ * revoke, which nobody will repeat: it is driven to its end.
+ */
+export function judgeRevoke(row: AuditEventRow, token: UpstreamToken | null): Judgement {
   const gone = token === null || token.isRevoked;
+  if (!gone && row.actor_type === 'system') return { verdict: 'revoke', tokenId: token.id, outcome: settledAs(null) };
   return { verdict: 'settle', outcome: settledAs(gone ? null : 'not_applied') };
 }
 
-/** Judges an open update by reading the token back. `descriptionSha256` is the digest of what it says now. */
+/**
+ * Judges an open update by reading the token back. A field that PipeOps leaves out proves nothing, so the row waits.
+ *
+ * @param descriptionSha256 the digest of what its description says now; null if it is left out.
+ */
 export function judgeUpdate(
   row: AuditEventRow,
   token: UpstreamToken | null,
   descriptionSha256: string | null,
+  nowMs: number,
 ): Judgement {
   if (token === null) return { verdict: 'settle', outcome: settledAs('not_applied') };
   const asked = parseStored(row.detail);
-  const applied =
-    (asked['name'] === undefined || asked['name'] === stripMarker(token.name)) &&
-    (asked['description_sha256'] === undefined || asked['description_sha256'] === descriptionSha256) &&
-    (asked['scopes'] === undefined || sameSet(asked['scopes'], token.scopes)) &&
-    (asked['is_active'] === undefined || asked['is_active'] === (token.isActive ?? !token.isRevoked));
-  return { verdict: 'settle', outcome: settledAs(applied ? null : 'not_applied') };
+  const isWanted = [
+    asked['name'] === undefined || row.token_name === stripMarker(token.name),
+    asked['scopes'] === undefined || sameSet(asked['scopes'], token.scopes),
+    asked['is_active'] === undefined || token.isActive === null || asked['is_active'] === token.isActive,
+    descriptionSha256 === null || (asked['description_sha256'] ?? descriptionSha256) === descriptionSha256,
+  ];
+  if (!isWanted.every(Boolean)) return { verdict: 'settle', outcome: settledAs('not_applied') };
+  const isSilent =
+    (asked['is_active'] !== undefined && token.isActive === null) ||
+    (asked['description_sha256'] !== undefined && descriptionSha256 === null);
+  return isSilent ? giveUp(row, nowMs) : { verdict: 'settle', outcome: settledAs(null) };
 }
 
 /** Waits for a better answer, and after a day leaves the row to a person. */

@@ -4,7 +4,7 @@ import { createProblems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 import { err, ok, type Result } from '../result.ts';
 import { decodeCursor } from './cursor.ts';
-import type { EventFilter, Position } from './event-filter.ts';
+import { ORDERS, type EventFilter, type Order, type Position } from './event-filter.ts';
 import { FILTER_PARAMETERS, readFilter } from './filter-params.ts';
 import { oneOf, readParameter, type ParseParameter } from './parameters.ts';
 
@@ -30,7 +30,7 @@ export function parseAuditQuery(query: URLSearchParams): Result<AuditQuery, Requ
   const unknown = [...new Set(query.keys())].filter((name) => !KNOWN.includes(name));
   refuseUnknown('parameter', unknown, KNOWN, problems);
   const filter = readFilter(query, problems);
-  const order = readParameter(query, 'order', oneOf(['asc', 'desc']), 'desc', problems);
+  const order = readParameter<Order>(query, 'order', oneOf(ORDERS), 'desc', problems);
   const seq = readParameter<number | null>(query, 'cursor', cursor, null, problems);
   const parsed: AuditQuery = {
     filter,

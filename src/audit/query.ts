@@ -1,66 +1,75 @@
-import { and, desc, eq, inArray, lt } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
-import { auditEvents } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
+import type { Runtime } from '../runtime.ts';
 import { actorOf } from './actor.ts';
+import { notOwnQueries } from './conditions.ts';
 import { encodeCursor } from './cursor.ts';
+import type { EventSubject } from './events.ts';
 import { successOutcome } from './outcomes.ts';
+import { progressOf, selectEnds } from './progress.ts';
+import { filterDetail, positionDetail } from './query-detail.ts';
 import type { AuditQuery } from './query-params.ts';
 import type { Recorder } from './recorder.ts';
+import { readScan, selectEvents } from './select-events.ts';
 import { presentEvent } from './wire.ts';
+
+export interface Trail {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly runtime: Runtime;
+}
 
 export interface AuditPage {
   readonly events: readonly ReturnType<typeof presentEvent>[];
+  /** Never null in ascending order: there a follower asks again from where it is. */
   readonly nextCursor: string | null;
+  /** Whether the next page can be had at once. */
+  readonly hasMore: boolean;
 }
 
 /**
- * Reads a page of the trail, newest first. Reading the trail is itself in the trail: the rows and the row of this query
- * come from one batch, so neither is had without the other. `audit_unavailable` if D1 does not take it.
+ * Reads a page of the trail. Reading the trail is itself in the trail: the rows and the row of this query come from one
+ * batch, so neither is had without the other. `audit_unavailable` if D1 does not take it.
  */
 export async function queryTrail(
-  { database, recorder }: { readonly database: Database; readonly recorder: Recorder },
+  { database, recorder, runtime }: Trail,
   context: RequestContext,
   caller: Caller,
   query: AuditQuery,
 ): Promise<Result<AuditPage, Failure>> {
-  const { actions, status, limit, beforeSeq } = query;
-  const page = database.build
-    .select()
-    .from(auditEvents)
-    .where(
-      and(
-        actions.length > 0 ? inArray(auditEvents.action, [...actions]) : undefined,
-        status === null ? undefined : eq(auditEvents.status, status),
-        beforeSeq === null ? undefined : lt(auditEvents.seq, beforeSeq),
-      ),
-    )
-    .orderBy(desc(auditEvents.seq))
-    // One more than asked for tells whether there is a next page.
-    .limit(limit + 1);
-  const subject = {
-    action: 'audit.query',
-    actor: actorOf(caller),
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {
-      limit,
-      ...(actions.length > 0 && { action: actions }),
-      ...(status !== null && { status }),
-      ...(beforeSeq !== null && { before_seq: beforeSeq }),
-    },
-  } as const;
-  const recorded = await recorder.record(context, subject, successOutcome(null), [page]);
+  const { filter, position, limitRows, latest } = query;
+  const nowMs = runtime.now();
+  // A follower would otherwise be shown its own asking, and ask again, and so on.
+  const isFollowing = position.order === 'asc' && position.seq !== null;
+  const hidesOwn = isFollowing && !filter.actions.includes('audit.query');
+  const page = selectEvents(database, filter, position, limitRows, hidesOwn ? notOwnQueries(caller) : undefined);
+  const ends = selectEnds(database, filter, position.seq ?? 0, nowMs);
+  const subject = describeQuery(caller, query);
+  const recorded =
+    position.order === 'desc'
+      ? await recorder.recordRead(context, subject, successOutcome(null), [page])
+      : await recorder.recordRead(context, subject, successOutcome(null), [page, ends]);
   if (!recorded.ok) return recorded;
-  const [rows] = recorded.value.rows;
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
-  return ok({
-    events: shown.map(presentEvent),
-    nextCursor: rows.length > limit && last !== undefined ? encodeCursor(last.seq) : null,
-  });
+
+  const scan = readScan(recorded.value.rows[0], limitRows);
+  const end = recorded.value.rows[1]?.[0];
+  if (end === undefined) {
+    const nextCursor = scan.reachedSeq === null ? null : encodeCursor(scan.reachedSeq);
+    return ok({ events: scan.events.map(presentEvent), nextCursor, hasMore: nextCursor !== null });
+  }
+  const { events, nextSeq, hasMore } = progressOf(scan, end, position.seq ?? 0, latest ? null : nowMs);
+  return ok({ events: events.map(presentEvent), nextCursor: encodeCursor(nextSeq), hasMore });
 }
+
+/** What the query of the trail is in the trail. */
+const describeQuery = (caller: Caller, { filter, position, limitRows, latest }: AuditQuery): EventSubject => ({
+  action: 'audit.query',
+  actor: actorOf(caller),
+  workspaceUuid: filter.workspaceUuid,
+  tokenId: filter.tokenId,
+  tokenName: null,
+  detail: { ...filterDetail(filter), ...positionDetail(position), limit: limitRows, ...(latest && { latest }) },
+});

@@ -1,12 +1,13 @@
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
 import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { callWithin } from '../pipeops/call.ts';
-import type { PipeOps, TokenList, UpstreamToken } from '../pipeops/types.ts';
+import type { PipeOps, TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { sha256Hex } from '../text/digest.ts';
+import type { EventOutcome } from './events.ts';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
 import { announceLate } from './late-settlement.ts';
 import { markerOf } from './marker.ts';
@@ -29,6 +30,8 @@ interface Dependencies {
   readonly pipeops: PipeOps;
   readonly runtime: Runtime;
   readonly reconcileAfterSeconds: number;
+  /** Notes in the inventory that a token is gone, where `guard` holds. */
+  readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL) => Query;
 }
 
 export function createReconciler(dependencies: Dependencies): Reconciler {
@@ -52,8 +55,14 @@ async function settleOpenAttempts(dependencies: Dependencies, context: RequestCo
   for (const row of claimed.value[1]) {
     // What is left is due again when its lease ends.
     if (runtime.now() - startedAtMs > RECONCILE_RUN_MS) break;
-    const judgement = await judge(dependencies, context, row, lists);
-    if (await carryOut(dependencies, context, row, judgement)) settled += 1;
+    try {
+      const judgement = await judge(dependencies, context, row, lists);
+      if (await carryOut(dependencies, context, row, judgement)) settled += 1;
+    } catch (error) {
+      // A row that cannot be judged must not keep the others from it.
+      const name = error instanceof Error ? error.name : 'unknown';
+      runtime.log({ level: 'error', event: 'attempt_not_judged', event_id: row.id, name });
+    }
   }
   for (const [workspaceUuid, list] of lists) {
     await revokeUndelivered(dependencies, context, workspaceUuid, (await list)?.tokens ?? []);
@@ -81,8 +90,9 @@ async function judge(
   const got = await pipeops.get({ workspaceUuid, tokenId: row.token_id ?? '' }, call);
   if (!got.ok && got.error.kind !== 'upstream_not_found') return giveUp(row, runtime.now());
   const token = got.ok ? got.value.data : null;
-  if (row.action === 'service_account_token.revoke') return judgeRevoke(token);
-  return judgeUpdate(row, token, token === null ? null : await sha256Hex(token.description ?? ''));
+  if (row.action === 'service_account_token.revoke') return judgeRevoke(row, token);
+  const description = token?.description ?? null;
+  return judgeUpdate(row, token, description === null ? null : await sha256Hex(description), runtime.now());
 }
 
 async function carryOut(
@@ -104,9 +114,24 @@ async function carryOut(
   const announcement = { eventId: runtime.newId(), nowMs: runtime.now() };
   const settlement = await recorder.settle(context, attempt, judgement.outcome, (guard) => [
     forgetReview(database, row.id, guard),
+    ...noteRevoked(dependencies, row, judgement.outcome, guard),
     ...announceLate(database, context, announcement, row, judgement.outcome, guard),
   ]);
   return settlement.kind === 'own';
+}
+
+/** A revoke that turns out to have taken effect is one in the inventory as well. */
+function noteRevoked(
+  { markRevoked, runtime }: Dependencies,
+  row: AuditEventRow,
+  outcome: EventOutcome,
+  guard: SQL,
+): readonly Query[] {
+  const { action, workspace_uuid: workspaceUuid, token_id: tokenId } = row;
+  if (action !== 'service_account_token.revoke' || outcome.status !== 'success') return [];
+  return workspaceUuid === null || tokenId === null
+    ? []
+    : [markRevoked({ workspaceUuid, tokenId }, runtime.now(), guard)];
 }
 
 async function revokeUndelivered(

@@ -59,6 +59,8 @@ export interface Recorder {
     outcome: EventOutcome,
     following?: Following,
   ): Promise<Settlement>;
+  /** What an attempt's row says now; never `own`. */
+  readBack(context: { trace: Trace }, attempt: Attempt): Promise<Settlement>;
   /**
    * Commits a row that is final from the start, after the queries `alongside` in the same batch.
    *
@@ -89,6 +91,7 @@ export function createRecorder(dependencies: Dependencies): Recorder {
     attempt: async (context, subject, reads) => await recordAttempt(dependencies, context, subject, reads),
     settle: async (context, attempt, outcome, following = () => []) =>
       await settle(dependencies, context, attempt, outcome, following),
+    readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
     record: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
       await recordFinal(dependencies, context, eventId, subject, outcome, alongside),
     recordRead: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
@@ -148,6 +151,17 @@ async function settle(
     return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };
   }
   return { kind: 'unknown' };
+}
+
+async function readBack(
+  { database, runtime }: Dependencies,
+  context: { trace: Trace },
+  attempt: Attempt,
+): Promise<Settlement> {
+  const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, attempt.eventId));
+  const read = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  const row = read.ok ? read.value[0][0] : undefined;
+  return row === undefined ? { kind: 'unknown' } : { kind: 'other', row };
 }
 
 async function recordFinal<const Q extends readonly Query[]>(

@@ -1,6 +1,6 @@
-import { and, asc, desc, getTableColumns, sql, type SQL } from 'drizzle-orm';
+import { and, asc, desc, sql, type SQL } from 'drizzle-orm';
 import { AUDIT_SCAN_MAX_ROWS } from '../config/limits.ts';
-import type { Database, RowsOf } from '../db/database.ts';
+import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { planOf, timesOf, type Branch } from './conditions.ts';
 import type { EventFilter, Position } from './event-filter.ts';
@@ -8,6 +8,11 @@ import { seqBounds } from './time-bounds.ts';
 
 /** D1 takes five SELECTs in a compound one, and counts those of a subquery by themselves. */
 const COMPOUND_MAX_TERMS = 5;
+
+/** A row of the trail, or the last that was looked at. */
+export interface ScannedRow extends AuditEventRow {
+  readonly is_end: 0 | 1;
+}
 
 /** What `selectEvents` found. */
 export interface Scan {
@@ -29,7 +34,7 @@ export function selectEvents(
   position: Position,
   limitRows: number,
   excluding?: SQL,
-) {
+): Query<ScannedRow[]> {
   const { branches, rest } = planOf(filter);
   const { expressions, conditions } = seqBounds(filter, position);
   const checks = excluding === undefined ? rest : [...rest, excluding];
@@ -41,13 +46,15 @@ export function selectEvents(
     checks.length === 0
       ? sql`select *, 0 as is_end from (${rows} order by ${order} limit ${enough})`
       : sql`${matching(rows, checks, order, enough)} union all ${endOfScan(rows, order)} limit ${enough}`;
-  return build
-    .select({ ...getTableColumns(auditEvents), is_end: sql<0 | 1>`is_end` })
+  const query = build
+    .select({ all: sql`*` })
     .from(expressions === undefined ? sql`(${page})` : sql`(${expressions} ${page})`);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Drizzle cannot know the columns of `*`: they are these
+  return query as unknown as Query<ScannedRow[]>;
 }
 
 /** What the rows of `selectEvents` mean. */
-export function readScan(rows: RowsOf<ReturnType<typeof selectEvents>>, limitRows: number): Scan {
+export function readScan(rows: readonly ScannedRow[], limitRows: number): Scan {
   const events = rows.filter((row) => row.is_end === 0);
   const shown = events.slice(0, limitRows);
   const last = events.length > limitRows ? shown.at(-1) : rows.find((row) => row.is_end === 1);

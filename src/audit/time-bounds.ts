@@ -62,14 +62,15 @@ const toEdge = (toMs: number): Edge => {
 function search(edges: readonly Edge[], after: number | null, before: number | null): SQL {
   const begin = edges.map(
     ({ name, targetMs, nearMs: [nearest, farthest] }) =>
-      sql`select ${name}, ${targetMs}, ${nearest}, ${farthest}, 0, first_at, last_seq + 1, last_at, 0 from ends`,
+      sql`select ${name}, ${targetMs}, ${nearest}, ${farthest}, first_seq, first_at, last_seq + 1, last_at, 0 from ends`,
   );
   const isBefore = sql`probe.occurred_at < target`;
   const share = sql`((near_begin + near_end) / 2.0 - low_at) / max(high_at - low_at, 1)`;
   const guess = sql`iif(step % 3 = 2, (high - low) / 2, cast((high - low) * ${share} as integer))`;
-  return sql`with recursive ends(first_at, last_seq, last_at) as (
-      select (select occurred_at from ${auditEvents} where seq = 1), seq, occurred_at from ${auditEvents}
-      order by seq desc limit 1
+  const firstSeq = sql`cast(${after ?? 0} as integer)`;
+  return sql`with recursive ends(first_seq, first_at, last_seq, last_at) as (
+      select ${firstSeq}, (select occurred_at from ${auditEvents} where seq = max(${firstSeq}, 1)), seq, occurred_at
+      from ${auditEvents} where seq < ${before ?? Number.MAX_SAFE_INTEGER} order by seq desc limit 1
     ),
     search(edge, target, near_begin, near_end, low, low_at, high, high_at, step) as (
       ${sql.join(begin, sql` union all `)}

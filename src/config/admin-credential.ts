@@ -2,6 +2,8 @@ import { decodeJwt } from 'jose';
 import { ADMIN_CREDENTIAL_WARNING_SECONDS } from './limits.ts';
 import type { ConfigProblem } from './problems.ts';
 
+/** The last second that a Date can hold (ECMA-262 §21.4.1.1). */
+const DATE_MAX_SECONDS = 8_640_000_000_000;
 const SECONDS_PER_DAY = 24 * 60 * 60;
 const EXAMPLE =
   'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
@@ -10,7 +12,7 @@ const EXAMPLE =
 export function credentialExpiryMs(credential: string): number | null {
   try {
     const { exp } = decodeJwt(credential);
-    return typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : null;
+    return typeof exp === 'number' && Math.abs(exp) <= DATE_MAX_SECONDS ? exp * 1000 : null;
   } catch {
     return null;
   }

@@ -52,7 +52,7 @@ export const TOKEN_NAME_MAX_BYTES = 96;
 export const TOKEN_DESCRIPTION_MAX_BYTES = 512;
 export const TOKEN_ID_MAX_CHARS = 128;
 export const SCOPES_MAX_COUNT = 16;
-export const SCOPE_MAX_CHARS = 40;
+export const SCOPE_MAX_CHARS = 32;
 /** PipeOps' own presets have at most eight. */
 export const PRESET_MAX_CHARS = 40;
 /** A caller that asks for now + `maxTtl` by its own clock means `maxTtl`: up to this much beyond is cut, not refused. */
@@ -63,6 +63,8 @@ export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 /** Ten a second on average, in bursts of a page load; PipeOps allows 100 a minute for everybody together. */
 export const CALLER_LIMIT_REQUESTS = 100;
 export const CALLER_LIMIT_PERIOD_SECONDS = 10;
+/** The limiter is in the same data centre, and a request is not worth holding up for it. */
+export const RATE_LIMIT_TIMEOUT_MS = 500;
 
 // ── PipeOps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,6 +89,12 @@ export const OUTCOME_DETAIL_MAX_BYTES = 256;
 export const D1_SIZE_WARNING_BYTES = 8_000_000_000;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
+/** Rows of one export; the next one goes on from there. Some 60 MB: minutes, not hours, are lost when it is cut. */
+export const AUDIT_EXPORT_MAX_ROWS = 100_000;
+/** A page of an export: two of them are held in memory, at 2 KB a row at the most. */
+export const AUDIT_EXPORT_PAGE_ROWS = 500;
+/** Workers allow 1,000 queries a request. More than the 200 pages of a full export are read where a filter has no index. */
+export const AUDIT_EXPORT_MAX_PAGES = 900;
 /** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
 export const AUDIT_SCAN_MAX_ROWS = 2_400;
 /** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/audit/progress.ts`. */

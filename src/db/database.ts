@@ -1,6 +1,7 @@
 import { drizzle } from 'drizzle-orm/d1';
 import type { Runtime } from '../runtime.ts';
 import type { Trace } from '../request-context.ts';
+import { untilAborted } from '../deadline.ts';
 import { err, ok, type Result } from '../result.ts';
 import * as schema from './schema.ts';
 
@@ -44,7 +45,7 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
         const { sql, params } = query.toSQL();
         return d1.prepare(sql).bind(...params);
       });
-      const results = await Promise.race([d1.batch(statements), rejectOnAbort(signal)]);
+      const results = await untilAborted(d1.batch(statements), signal);
       sizeBytes = results.at(-1)?.meta.size_after ?? sizeBytes;
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 gives rows in order, as Drizzle typed them
       return ok(results.map((result) => result.results) as never);
@@ -59,15 +60,6 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
   };
 
   return { build: drizzle(d1, { schema }), batch, sizeBytes: () => sizeBytes };
-}
-
-/** Whoever hears `unanswered` or `rejected` must assume either: an error can follow a commit. */
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const abort = () => reject(new Error('D1 did not answer in time'));
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message.slice(0, 200) : 'unknown');

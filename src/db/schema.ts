@@ -42,6 +42,25 @@ export const auditEvents = sqliteTable(
   },
   (table) => [
     uniqueIndex('audit_events_id').on(table.id),
+    // One for each filter that must read no more than a page. Each costs a row written to every event that it holds, and
+    // each holds `seq` as its last column, so that its rows come in order.
+    index('audit_events_action').on(table.action),
+    index('audit_events_actor_subject')
+      .on(table.actor_subject)
+      .where(sql`${table.actor_subject} is not null`),
+    // A label that is the subject is found by that.
+    index('audit_events_actor_label')
+      .on(table.actor_label)
+      .where(sql`${table.actor_label} is not null and ${table.actor_label} is not ${table.actor_subject}`),
+    index('audit_events_workspace_uuid')
+      .on(table.workspace_uuid)
+      .where(sql`${table.workspace_uuid} is not null`),
+    index('audit_events_token_id')
+      .on(table.token_id)
+      .where(sql`${table.token_id} is not null`),
+    index('audit_events_request_id')
+      .on(table.request_id)
+      .where(sql`${table.request_id} is not null`),
     // Reconciliation recognises a create by nothing else.
     index('audit_events_marker')
       .on(table.marker)

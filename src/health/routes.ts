@@ -24,18 +24,12 @@ export interface HealthDependencies {
 export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthDependencies): void {
   const readiness = createReadiness(database, runtime);
 
-  app.get('/healthz', (c) => success(c, 'The process runs.', { healthy: true }));
-  app.get('/readyz', async (c) => {
+  app.get('/healthz', noParameters, (c) => success(c, 'The process runs.', { healthy: true }));
+  app.get('/readyz', noParameters, async (c) => {
     const { ready, notReady, degraded, openAttempts } = await readiness();
-    c.header('Cache-Control', 'no-store');
-    return c.json(
-      {
-        success: ready,
-        message: messageOf(ready, notReady, degraded),
-        data: { ready, not_ready: notReady, degraded, open_attempts: openAttempts },
-      },
-      ready ? 200 : 503,
-    );
+    if (!ready) return failure(c, { kind: 'not_ready', names: notReady });
+    const message = degraded.length > 0 ? `Ready, but not for long: ${degraded.join(', ')}.` : 'Ready.';
+    return success(c, message, { ready, not_ready: notReady, degraded, open_attempts: openAttempts });
   });
   app.all('/healthz', methodNotAllowed('GET'));
   app.all('/readyz', methodNotAllowed('GET'));
@@ -63,7 +57,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     });
   });
 
-  app.get('/api/v1/status', authorise(recorder, 'audit:read', 'audit.query'), noParameters, async (c) => {
+  app.get('/api/v1/status', authorise(recorder, 'audit:read', 'status.read'), noParameters, async (c) => {
     const open = await readOpenAttempts(database, runtime, c.get('context'));
     if (!open.ok) return failure(c, { kind: 'audit_unavailable' });
     return success(c, 'Status of this service.', {
@@ -79,9 +73,4 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
-}
-
-function messageOf(ready: boolean, notReady: readonly string[], degraded: readonly string[]): string {
-  if (!ready) return `Not ready: ${notReady.join(', ')}.`;
-  return degraded.length > 0 ? `Ready, but not for long: ${degraded.join(', ')}.` : 'Ready.';
 }

@@ -8,9 +8,19 @@ export function success(c: Context<AppEnv>, message: string, data: unknown, stat
   return c.json({ success: true, message, data }, status);
 }
 
-/** A page of a list: `next_cursor` is null on the last one. */
-export function page(c: Context<AppEnv>, message: string, data: unknown, nextCursor: string | null): Response {
-  return c.json({ success: true, message, data, pagination: { next_cursor: nextCursor } });
+/**
+ * A page of a list: `next_cursor` is null on the last one.
+ *
+ * @param more what else a list says about its pages.
+ */
+export function page(
+  c: Context<AppEnv>,
+  message: string,
+  data: unknown,
+  nextCursor: string | null,
+  more: Readonly<Record<string, unknown>> = {},
+): Response {
+  return c.json({ success: true, message, data, pagination: { next_cursor: nextCursor, ...more } });
 }
 
 /**
@@ -21,6 +31,7 @@ export function failure(c: Context<AppEnv>, cause: Failure): Response {
   const context = c.get('context');
   const { status, code, message, errors, headers } = toWireError(cause);
   context.trace.reason = 'reason' in cause ? `${cause.kind}:${cause.reason}` : cause.kind;
+  context.trace.denied = isDenial(cause);
   return c.json(
     {
       success: false,
@@ -34,4 +45,10 @@ export function failure(c: Context<AppEnv>, cause: Failure): Response {
     status,
     headers === undefined ? {} : { ...headers },
   );
+}
+
+function isDenial(cause: Failure): boolean {
+  const { kind } = cause;
+  if (kind === 'token_not_found') return cause.reason === 'not_readable';
+  return ['credentials_missing', 'token_rejected', 'cross_site', 'no_role', 'forbidden'].includes(kind);
 }

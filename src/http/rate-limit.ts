@@ -1,13 +1,14 @@
 import { createMiddleware } from 'hono/factory';
 import type { RateLimiter } from '../config/env.ts';
-import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS } from '../config/limits.ts';
+import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
+import { untilAborted } from '../deadline.ts';
 import type { Runtime } from '../runtime.ts';
 import type { AppEnv } from './app-env.ts';
 import { failure } from './envelope.ts';
 
 /**
  * Limits the requests of each caller, known by issuer and subject: an address is shared, a label can be chosen. A limiter
- * that fails lets the request pass, since it protects PipeOps' quota and not its tokens.
+ * that fails, or does not answer, lets the request pass, since it protects PipeOps' quota and not its tokens.
  *
  * @example app.use('/api/*', rateLimit(rateLimits.caller, runtime))
  */
@@ -17,7 +18,8 @@ export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
     // The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more.
     c.header('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
     try {
-      const { success } = await limiter.limit({ key: JSON.stringify([issuer, subject]) });
+      const asked = limiter.limit({ key: JSON.stringify([issuer, subject]) });
+      const { success } = await untilAborted(asked, runtime.timeout(RATE_LIMIT_TIMEOUT_MS));
       if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });
     } catch {
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });

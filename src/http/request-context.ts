@@ -1,4 +1,6 @@
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { matchedRoutes } from 'hono/route';
 import { cutToBytes } from '../text/caps.ts';
 import { redact } from '../text/redaction.ts';
 import { USER_AGENT_MAX_BYTES } from '../config/limits.ts';
@@ -34,6 +36,8 @@ export const requestContext = (runtime: Runtime) =>
     await next();
 
     const { trace } = context;
+    // Every answer here is about one caller and one moment.
+    c.header('Cache-Control', 'no-store');
     c.header('X-Request-Id', context.requestId);
     if (trace.eventId !== null) c.header('X-Audit-Event-Id', trace.eventId);
     const identity = c.get('identity') as AppEnv['Variables']['identity'] | undefined;
@@ -45,10 +49,10 @@ export const requestContext = (runtime: Runtime) =>
       trace_id: context.traceparent?.slice(3, 35) ?? null,
       method: c.req.method,
       // The pattern, never the URL: a URL may hold what a caller should not have put there.
-      route: c.req.routePath,
+      route: routeOf(c),
       issuer: identity?.issuer ?? null,
       subject: identity === undefined ? null : redact(identity.subject),
-      decision: decisionOf(c.res.status),
+      decision: trace.denied ? 'denied' : decisionOf(c.res.status),
       reason: trace.reason,
       status: c.res.status,
       duration_ms: runtime.now() - startedAt,
@@ -65,8 +69,11 @@ const matching = (pattern: RegExp, text: string | undefined): string | null =>
 const userAgent = (text: string | undefined): string | null =>
   text === undefined ? null : cutToBytes(redact(text.replace(UNPRINTABLE, ' ')).toWellFormed(), USER_AGENT_MAX_BYTES);
 
-function decisionOf(status: number): 'allowed' | 'denied' | 'refused' | 'failed' {
+/** The pattern of the route itself: the last match that is no middleware. */
+const routeOf = (c: Context<AppEnv>): string | null =>
+  matchedRoutes(c).findLast(({ path }) => !path.endsWith('*'))?.path ?? null;
+
+function decisionOf(status: number): 'allowed' | 'refused' | 'failed' {
   if (status < 400) return 'allowed';
-  if (status === 401 || status === 403) return 'denied';
   return status < 500 ? 'refused' : 'failed';
 }

@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime.ts';
 import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
 import { err, ok, type Result } from '../result.ts';
 import { type KeySet, readKeySet } from './key-set.ts';
-import { within } from './deadline.ts';
+import { within } from '../deadline.ts';
 import { isObject, parseJson } from './json.ts';
 
 /** Why an issuer's keys could not be read: for the log. */

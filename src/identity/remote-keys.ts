@@ -12,7 +12,7 @@ import { err, ok, type Result } from '../result.ts';
 import { fetchKeySet } from './jwks-fetch.ts';
 import { createKeyArchive } from './key-archive.ts';
 import type { KeySet } from './key-set.ts';
-import { within } from './deadline.ts';
+import { within } from '../deadline.ts';
 
 /** The keys of one issuer that are read over the network. See KeySource. */
 export interface RemoteKeys {

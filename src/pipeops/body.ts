@@ -1,7 +1,7 @@
 import { UPSTREAM_BODY_MAX_BYTES } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../result.ts';
-import { untilAborted } from './deadline.ts';
+import { untilAborted } from '../deadline.ts';
 
 /** Lets go of a body that nobody will read, so that its connection is free again. Failing to is of no consequence. */
 export const discardBody = (response: Response): void => {

@@ -73,17 +73,24 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
   };
 
   return {
-    create: async (command, call) =>
-      ofWorkspace(
-        await perform(
-          { method: 'POST', url: urls.collection(command.workspaceUuid), body: createBody(command) },
-          call,
-          (body) => readMinted(body, command.name),
-        ),
-      ),
+    create: async (command, call) => {
+      const request = {
+        method: 'POST',
+        url: urls.collection(command.workspaceUuid),
+        body: createBody(command),
+      } as const;
+      const answered = ofWorkspace(await perform(request, call, (body) => readMinted(body, command.name)));
+      // No other create sends this name, so what it conflicts with is an earlier copy of itself.
+      if (answered.ok || answered.error.kind !== 'upstream_rejected' || answered.error.status !== 409) return answered;
+      return err({ kind: 'upstream_error', status: 409 });
+    },
 
     list: async (workspaceUuid, call) =>
-      ofWorkspace(await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, readList)),
+      ofWorkspace(
+        await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, (body) =>
+          readList(body, workspaceUuid),
+        ),
+      ),
 
     get: async (ref, call) =>
       await perform({ method: 'GET', url: urls.token(ref) }, call, (body) => readToken(body, ref.tokenId)),

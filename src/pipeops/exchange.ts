@@ -2,7 +2,7 @@ import type { UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { discardBody } from './body.ts';
-import { untilAborted } from './deadline.ts';
+import { untilAborted } from '../deadline.ts';
 import type { Call } from './types.ts';
 
 export interface UpstreamRequest {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { isSecret } from '../text/redaction.ts';
 import { isFields, type Fields } from './fields.ts';
 import { readId, readTokenFields } from './token-schema.ts';
 import type { MintedToken, TokenList, UpstreamToken } from './types.ts';
@@ -45,9 +46,6 @@ const flattenMinted = (data: Fields): Fields | null => {
   return { ...inner, ...Object.fromEntries(Object.entries(outer).filter(([, value]) => !isNone(value))) };
 };
 
-/** Printable and without spaces; PipeOps does not tell its alphabet. */
-const SECRET = /^sat_[\x21-\x7e]+$/;
-
 /**
  * The answer to a create. Without a secret it is not one. PipeOps' CLI takes the name that it sent where the answer has
  * none, and so does this.
@@ -58,7 +56,7 @@ export const readMinted = (body: unknown, sentName: string): MintedToken | null 
   if (flat === null) return null;
   const token = readTokenFields(isNone(flat['name']) ? { ...flat, name: sentName } : flat);
   const secret = flat['token'];
-  if (token === null || typeof secret !== 'string' || !SECRET.test(secret)) return null;
+  if (token === null || typeof secret !== 'string' || !isSecret(secret)) return null;
   return { ...token, secret };
 };
 
@@ -77,21 +75,34 @@ const totalOf = (data: Fields): number | null => {
 
 /**
  * The answer to a list. A token in it that cannot be read is left out, and the list is then incomplete, as is one that
- * does not say how many tokens there are: what is not in it may exist all the same.
+ * does not say how many tokens there are: what is not in it may exist all the same. So is one with a token that names
+ * another workspace: PipeOps is not trusted to keep them apart.
  */
-export const readList = (body: unknown): TokenList | null => {
+export const readList = (body: unknown, workspaceUuid: string): TokenList | null => {
   const data = dataOf(body);
   if (data === null) return null;
   // Go writes an empty slice as null.
   const items = data['tokens'] === null ? [] : data['tokens'];
   if (!Array.isArray(items)) return null;
-  const readable = items.map(readTokenFields).filter((token) => token !== null);
+  const readable = items
+    .map(readTokenFields)
+    .filter((token) => token !== null)
+    .filter((token) => !namesAnotherWorkspace(token, workspaceUuid));
   // By id, because one token sent twice must not stand in for another that was not sent.
   const tokens = [...new Map(readable.map((token) => [token.id, token])).values()];
   const total = totalOf(data);
   return {
     tokens,
     total: Math.max(total ?? 0, tokens.length),
-    complete: readable.length === items.length && total !== null && total <= tokens.length,
+    complete: readable.length === items.length && total === tokens.length,
   };
 };
+
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+
+/** `workspace_id` is compared where both are UUIDs: elsewhere it may be another kind of id, which says nothing. */
+const namesAnotherWorkspace = ({ workspaceId }: UpstreamToken, workspaceUuid: string): boolean =>
+  workspaceId !== null &&
+  UUID.test(workspaceId) &&
+  UUID.test(workspaceUuid) &&
+  workspaceId.toLowerCase() !== workspaceUuid.toLowerCase();

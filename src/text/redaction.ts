@@ -10,7 +10,8 @@ export const REDACTED = '[redacted]';
  * PipeOps shows the first seven characters of a secret as its `token_prefix` (`sat_xxxxxxx`). That is public and must
  * survive, so a secret needs at least twelve; the five between are room for a longer prefix.
  */
-const SERVICE_ACCOUNT_TOKEN = /sat_[A-Za-z0-9_-]{12,}/g;
+const SERVICE_ACCOUNT_TOKEN = /sat_[A-Za-z0-9_+/=.~-]{12,}/g;
+const WHOLE_SERVICE_ACCOUNT_TOKEN = new RegExp(`^${SERVICE_ACCOUNT_TOKEN.source}$`);
 
 /** Words of base64url and dots: the alphabet of a JWT in its compact form (RFC 7515, RFC 7516). */
 const COMPACT_RUN = /[A-Za-z0-9_.-]+/g;
@@ -42,3 +43,6 @@ export const redact = (text: string): string =>
 
 /** Whether `redact` would change the text. */
 export const containsSecret = (text: string): boolean => redact(text) !== text;
+
+/** Whether a text is a service account token, whole: what is not recognised as a secret cannot be kept out of sight. */
+export const isSecret = (text: string): boolean => WHOLE_SERVICE_ACCOUNT_TOKEN.test(text);

@@ -47,9 +47,9 @@ export async function createToken(
         preset,
         expiresAtMs,
       });
-      return decision.allowed ? ok(decision.grant) : err(decision.failure);
+      return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
     },
-    perform: async (grant, _known, call) =>
+    perform: async ({ grant }, call) =>
       await pipeops.create(
         {
           workspaceUuid,
@@ -64,7 +64,9 @@ export async function createToken(
     outcome: (grant, answer) => ({
       ...successOutcome(answer.status, {
         role: grant.role,
-        ...(grant.expiresAtMs !== null && { expires_at: rfc3339OrNull(grant.expiresAtMs) }),
+        ...(grant.expiresAtMs !== msOrNull(request.expiresAt) && {
+          granted_expires_at: rfc3339OrNull(grant.expiresAtMs),
+        }),
       }),
       tokenId: answer.data.id,
     }),

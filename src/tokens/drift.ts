@@ -74,19 +74,22 @@ function recordGone({ database, runtime }: TokenDependencies, context: RequestCo
   );
   const live = and(isToken(ref), isNull(tokens.revoked_at));
   const isLive = exists(build.select(ONE).from(tokens).where(live));
+  const revokes = (status: SQL | undefined): SQL =>
+    exists(
+      build
+        .select(ONE)
+        .from(auditEvents)
+        .where(
+          and(eq(auditEvents.token_id, ref.tokenId), eq(auditEvents.action, 'service_account_token.revoke'), status),
+        ),
+    );
   // A revoke of ours that is under way, or done, explains it.
-  const revokedByUs = and(
-    eq(auditEvents.token_id, ref.tokenId),
-    eq(auditEvents.action, 'service_account_token.revoke'),
-    inArray(auditEvents.status, ['attempted', 'success']),
-  );
-  const unexplained = notExists(build.select(ONE).from(auditEvents).where(revokedByUs));
+  const explained = revokes(inArray(auditEvents.status, ['attempted', 'success']));
+  const settled = revokes(eq(auditEvents.status, 'success'));
   return [
-    insertEventWhere(database, event, sql`${isLive} and ${unexplained}`),
-    build
-      .update(tokens)
-      .set({ revoked_at: nowMs })
-      .where(and(live, isRecorded(database, event.id))),
+    insertEventWhere(database, event, sql`${isLive} and not ${explained}`),
+    // Also where a revoke of ours explains it: the next list must not stumble over it again.
+    build.update(tokens).set({ revoked_at: nowMs }).where(and(live, settled)),
   ] as const;
 }
 

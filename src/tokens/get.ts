@@ -42,7 +42,11 @@ async function ask(
   if (!inventory.ok) return err({ kind: 'audit_unavailable' });
   const found = await findInWorkspace(pipeops, caller, ref, inventory.value[0][0], call);
   if (!found.ok) return found;
-  const decision = decide(caller, { operation: 'get', workspaceUuid: ref.workspaceUuid, token: found.value });
+  const decision = decide(caller, {
+    operation: 'get',
+    workspaceUuid: ref.workspaceUuid,
+    token: found.value?.token ?? null,
+  });
   if (!decision.allowed) return err(decision.failure);
   return await pipeops.get(ref, call);
 }

@@ -1,6 +1,7 @@
 import { actorOf } from '../audit/actor.ts';
-import type { EventOutcome, EventSubject } from '../audit/events.ts';
-import { failureOutcome } from '../audit/outcomes.ts';
+import { sql } from 'drizzle-orm';
+import { SYSTEM_ACTOR, type EventOutcome, type EventSubject } from '../audit/events.ts';
+import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
 import type { Attempt, Following } from '../audit/recorder.ts';
 import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { TokenRow } from '../db/schema.ts';
@@ -12,14 +13,19 @@ import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { selectToken } from './inventory.ts';
+import { markRevoked, selectToken } from './inventory.ts';
+
+/** What a decision that allows something brings: the grant, and what else the operation goes on with. */
+export interface Allowed {
+  readonly grant: Grant;
+}
 
 /** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
-export interface Mutation<T> {
+export interface Mutation<T, A extends Allowed> {
   readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
   /** Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there. */
-  decide(known: TokenRow | undefined, call: Call): Promise<Result<Grant, PolicyFailure | UpstreamFailure>>;
-  perform(grant: Grant, known: TokenRow | undefined, call: Call): Upstream<T>;
+  decide(known: TokenRow | undefined, call: Call): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
+  perform(allowed: A, call: Call): Upstream<T>;
   outcome(grant: Grant, answer: Answered<T>): EventOutcome;
   /** What trip 2 writes beside the settled row. */
   following(attempt: Attempt, answer: T): Following;
@@ -33,22 +39,22 @@ export interface Mutation<T> {
  *
  * From the first row on the work outlives its caller: hanging up does not stop the settling.
  */
-export async function runMutation<T>(
+export async function runMutation<T, A extends Allowed>(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
-  mutation: Mutation<T>,
+  mutation: Mutation<T, A>,
 ): Promise<Result<T, Failure>> {
   const work = attemptAndSettle(dependencies, context, caller, mutation);
   dependencies.runtime.background(work);
   return await work;
 }
 
-async function attemptAndSettle<T>(
+async function attemptAndSettle<T, A extends Allowed>(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
-  mutation: Mutation<T>,
+  mutation: Mutation<T, A>,
 ): Promise<Result<T, Failure>> {
   const { recorder, database, runtime } = dependencies;
   const subject = { ...mutation.subject, actor: actorOf(caller) };
@@ -65,7 +71,7 @@ async function attemptAndSettle<T>(
   const decision = await mutation.decide(known, call);
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
 
-  const answered = await mutation.perform(decision.value, known, call);
+  const answered = await mutation.perform(decision.value, call);
   if (!answered.ok) {
     // The row stays open, and reconciliation finds out: only PipeOps knows what became of this.
     if (isOutcomeUnknown(answered.error)) return err({ kind: 'outcome_unknown', cause: answered.error });
@@ -79,7 +85,7 @@ async function attemptAndSettle<T>(
     await withhold(dependencies, context, attempt, minted);
     return err({ kind: 'audit_unavailable' });
   }
-  const outcome = mutation.outcome(decision.value, answered.value);
+  const outcome = mutation.outcome(decision.value.grant, answered.value);
   const settlement = await recorder.settle(context, attempt, outcome, mutation.following(attempt, data));
   if (settlement.kind === 'own') return ok(data);
 
@@ -104,22 +110,41 @@ async function settleRefusal(
 
 /**
  * The compensating revoke: covered by the row of its create. If it fails, reconciliation finds the token by its marker
- * while the row is open, and whenever it is listed once the row says `failure`.
+ * while that row is open.
+ *
+ * Where trip 2 was committed and only its answers were lost, the create says `success`: then a revoke by `system` has a
+ * row of its own, which reconciliation drives to its end if this one did not get through.
  */
 async function withhold(
-  { recorder, pipeops, runtime }: TokenDependencies,
+  { recorder, pipeops, runtime, database }: TokenDependencies,
   context: RequestContext,
   attempt: Attempt,
   minted: TokenRef,
 ): Promise<void> {
   const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, attempt.eventId);
   const revoked = await pipeops.revoke(minted, call);
-  if (!revoked.ok) return;
-  await recorder.settle(context, attempt, {
+  const undelivered = {
     status: 'failure',
-    upstreamStatus: revoked.value.status,
+    upstreamStatus: revoked.ok ? revoked.value.status : null,
     errorCode: 'undelivered',
     tokenId: minted.tokenId,
     detail: {},
-  });
+  } as const;
+  // An open row is what makes reconciliation look for the token, so it is settled only once the token is gone.
+  const settlement = revoked.ok
+    ? await recorder.settle(context, attempt, undelivered)
+    : await recorder.readBack(context, attempt);
+  if (settlement.kind !== 'other' || settlement.row.status !== 'success') return;
+
+  const subject = {
+    action: 'service_account_token.revoke',
+    actor: SYSTEM_ACTOR,
+    ...minted,
+    tokenName: null,
+    detail: { undelivered_create: attempt.eventId },
+  } as const;
+  if (revoked.ok) {
+    const gone = markRevoked(database, minted, runtime.now(), sql`true`);
+    await recorder.record(context, subject, successOutcome(revoked.value.status), [gone]);
+  } else await recorder.attempt(context, subject, []);
 }

@@ -1,9 +1,16 @@
+import { markerOf } from '../audit/marker.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import { ok, type Result } from '../result.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { knownToken } from './inventory.ts';
+
+/** A token that is in the workspace, and the marker of its upstream name, which an update must send again. */
+export interface Found {
+  readonly token: KnownToken;
+  readonly marker: string | null;
+}
 
 /**
  * Finds out whether an id belongs to a workspace, without trusting PipeOps to keep workspaces apart: an id is acted on
@@ -20,19 +27,20 @@ export async function findInWorkspace(
   ref: TokenRef,
   inventoryRow: TokenRow | undefined,
   call: Call,
-): Promise<Result<KnownToken | null, UpstreamFailure>> {
-  if (inventoryRow !== undefined) return ok(knownToken(inventoryRow));
+): Promise<Result<Found | null, UpstreamFailure>> {
+  if (inventoryRow !== undefined) return ok({ token: knownToken(inventoryRow), marker: inventoryRow.marker });
   if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);
 
-  const found: KnownToken = { tokenId: ref.tokenId, workspaceUuid: ref.workspaceUuid, owner: null };
+  const found = (name: string): Found => ({ token: { ...ref, owner: null }, marker: markerOf(name) });
   const listed = await pipeops.list(ref.workspaceUuid, call);
   if (!listed.ok) return listed;
   const { tokens, complete } = listed.value.data;
-  if (tokens.some((token) => token.id === ref.tokenId)) return ok(found);
+  const there = tokens.find((token) => token.id === ref.tokenId);
+  if (there !== undefined) return ok(found(there.name));
   if (complete) return ok(null);
 
   const got = await pipeops.get(ref, call);
-  if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found : null);
+  if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found(got.value.data.name) : null);
   return got.error.kind === 'upstream_not_found' ? ok(null) : got;
 }
 

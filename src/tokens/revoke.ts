@@ -29,10 +29,14 @@ export async function revokeToken(
     decide: async (known, call) => {
       const found = await findInWorkspace(pipeops, caller, ref, known, call);
       if (!found.ok) return found;
-      const decision = decide(caller, { operation: 'revoke', workspaceUuid: ref.workspaceUuid, token: found.value });
-      return decision.allowed ? ok(decision.grant) : err(decision.failure);
+      const decision = decide(caller, {
+        operation: 'revoke',
+        workspaceUuid: ref.workspaceUuid,
+        token: found.value?.token ?? null,
+      });
+      return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
     },
-    perform: async (_grant, _known, call) => await pipeops.revoke(ref, call),
+    perform: async (_allowed, call) => await pipeops.revoke(ref, call),
     outcome: (grant, answer) =>
       successOutcome(answer.status, {
         role: grant.role,

@@ -24,11 +24,6 @@ export function registerTokenRoutes(
 ): void {
   const { recorder, runtime } = tokens;
 
-  app.use(`${TOKENS}/*`, async (c, next) => {
-    await next();
-    c.header('Cache-Control', 'no-store');
-  });
-
   app.post(TOKENS, authorise(recorder, 'tokens:create', 'service_account_token.create'), async (c) => {
     const body = await readJsonBody(c.req.raw);
     if (!body.ok) return failure(c, body.error);

@@ -1,13 +1,13 @@
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { Call, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
-import type { Caller, Grant, ResultingToken } from '../policy/types.ts';
+import type { Caller, ResultingToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { withMarker } from '../audit/marker.ts';
-import { runMutation } from './mutation.ts';
+import { runMutation, type Allowed } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { msOrNull } from '../times.ts';
@@ -34,11 +34,15 @@ export async function updateToken(
       detail: await recordedChanges(changes),
     },
     decide: async (known, call) => await decideUpdate(dependencies, caller, request, known, call),
-    perform: async (_grant, known, call) =>
-      await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, known), call),
+    perform: async ({ marker }, call) =>
+      await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call),
     outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
     following: () => () => [],
   });
+}
+
+interface Renameable extends Allowed {
+  readonly marker: string | null;
 }
 
 async function decideUpdate(
@@ -47,13 +51,15 @@ async function decideUpdate(
   { workspaceUuid, tokenId, changes }: UpdateRequest,
   known: TokenRow | undefined,
   call: Call,
-): Promise<Result<Grant, PolicyFailure | UpstreamFailure>> {
+): Promise<Result<Renameable, PolicyFailure | UpstreamFailure>> {
   const ref = { workspaceUuid, tokenId };
   const found = await findInWorkspace(pipeops, caller, ref, known, call);
   if (!found.ok) return found;
-  const judged = (resulting: ResultingToken | null): Result<Grant, PolicyFailure> => {
-    const decision = decide(caller, { operation: 'update', workspaceUuid, token: found.value, resulting });
-    return decision.allowed ? ok(decision.grant) : err(decision.failure);
+  const token = found.value?.token ?? null;
+  const marker = found.value?.marker ?? null;
+  const judged = (resulting: ResultingToken | null): Result<Renameable, PolicyFailure> => {
+    const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting });
+    return decision.allowed ? ok({ grant: decision.grant, marker }) : err(decision.failure);
   };
 
   const withinReach = judged(null);
@@ -66,16 +72,17 @@ async function decideUpdate(
 }
 
 /** A renamed token keeps its marker: without it, its create could no longer be recognised. */
-const commandFor = ({ name, ...changes }: TokenChanges, known: TokenRow | undefined): UpdateCommand => ({
+const commandFor = ({ name, ...changes }: TokenChanges, marker: string | null): UpdateCommand => ({
   ...changes,
-  ...(name !== undefined && { name: known?.marker ? withMarker(name, known.marker) : name }),
+  ...(name !== undefined && { name: marker === null ? name : withMarker(name, marker) }),
 });
 
 /** What the trail keeps of an update: enough to read it back by. A description may be long, so its digest stands in. */
 async function recordedChanges(changes: TokenChanges): Promise<Record<string, unknown>> {
   const { name, description, scopes, isActive } = changes;
   return {
-    ...(name !== undefined && { name }),
+    // The new name is the event's own `token_name`; here it would be twice in a row of 2 KB.
+    ...(name !== undefined && { name: true }),
     ...(description !== undefined && { description_sha256: await sha256Hex(description) }),
     ...(scopes !== undefined && { scopes }),
     ...(isActive !== undefined && { is_active: isActive }),

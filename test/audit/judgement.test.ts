@@ -114,14 +114,23 @@ describe('an open revoke', () => {
     ['it is still live', token(), 'failure', 'not_applied'],
     ['it is merely suspended', token({ isActive: false }), 'failure', 'not_applied'],
   ])('%s', (_name, readBack, status, errorCode) => {
-    expect(judgeRevoke(readBack)).toMatchObject({
+    expect(judgeRevoke(row(), readBack)).toMatchObject({
       outcome: { status, errorCode, detail: { settled_by: 'reconciliation' } },
     });
   });
 });
 
+it('a compensating revoke, which nobody will repeat, is driven to its end', () => {
+  expect(judgeRevoke(row({ actor_type: 'system' }), token())).toMatchObject({
+    verdict: 'revoke',
+    tokenId: 'tok-1',
+    outcome: { status: 'success' },
+  });
+});
+
 describe('an open update', () => {
-  const asked = { name: 'new', description_sha256: 'd1', scopes: ['a', 'b'], is_active: false };
+  const asked = { name: true, description_sha256: 'd1', scopes: ['a', 'b'], is_active: false };
+  const attempt = row({ token_name: 'new', detail: JSON.stringify(asked) });
   const done = token({ name: `new${OURS}`, scopes: ['b', 'a'], isActive: false });
   it.each([
     ['everything asked for is there, in any order', done, 'd1', 'success'],
@@ -131,16 +140,25 @@ describe('an open update', () => {
     ['a scope is left over', { ...done, scopes: ['a', 'b', 'c'] }, 'd1', 'failure'],
     ['it is still active', { ...done, isActive: true }, 'd1', 'failure'],
     ['the token is gone', null, null, 'failure'],
+    ['one thing differs and PipeOps leaves another out', { ...done, name: 'old', isActive: null }, null, 'failure'],
   ])('%s', (_name, readBack, digest, status) => {
-    expect(judgeUpdate(row({ detail: JSON.stringify(asked) }), readBack, digest)).toMatchObject({
-      outcome: { status },
+    expect(judgeUpdate(attempt, readBack, digest, NOW)).toMatchObject({ verdict: 'settle', outcome: { status } });
+  });
+
+  it.each([
+    ['whether it is active', { ...done, isActive: null }, 'd1'],
+    ['its description', done, null],
+  ])('waits where PipeOps leaves out %s, for a day', (_name, readBack, digest) => {
+    expect(judgeUpdate(attempt, readBack, digest, NOW)).toEqual({ verdict: 'wait' });
+    const aDayLater = NOW + RECONCILE_GIVE_UP_SECONDS * 1000;
+    expect(judgeUpdate(attempt, readBack, digest, aDayLater)).toMatchObject({
+      outcome: { errorCode: 'outcome_unknown' },
     });
   });
 
   it('looks at nothing but what was asked for', () => {
-    const renamed = row({ detail: JSON.stringify({ name: 'new' }) });
-    expect(judgeUpdate(renamed, token({ name: 'new', scopes: [], isActive: false }), 'x')).toMatchObject({
-      outcome: { status: 'success' },
-    });
+    const renamed = row({ token_name: 'new', detail: JSON.stringify({ name: true }) });
+    const readBack = token({ name: 'new', scopes: [], isActive: null });
+    expect(judgeUpdate(renamed, readBack, null, NOW)).toMatchObject({ outcome: { status: 'success' } });
   });
 });

@@ -31,13 +31,16 @@ describe('a settlement that D1 does not take', () => {
   it.each([
     ['fails', 1, undefined],
     ['fails', SETTLE_MAX_ATTEMPTS - 1, undefined],
-  ] as const)('at once, since it %s %i times, is repeated, and the secret is handed out', async (_case, times, fail) => {
-    const { db, sent } = failingBatches((batch) => batch > 1 && batch <= 1 + times, fail);
-    const harness = await createHarness({ db, runtime: passed() });
-    expect((await harness.send('POST', TOKENS, CREATE)).status).toBe(201);
-    expect(sent()).toBe(2 + times);
-    expect(await harness.rows()).toMatchObject([{ status: 'success' }]);
-  });
+  ] as const)(
+    'at once, since it %s %i times, is repeated, and the secret is handed out',
+    async (_case, times, fail) => {
+      const { db, sent } = failingBatches((batch) => batch > 1 && batch <= 1 + times, fail);
+      const harness = await createHarness({ db, runtime: passed() });
+      expect((await harness.send('POST', TOKENS, CREATE)).status).toBe(201);
+      expect(sent()).toBe(2 + times);
+      expect(await harness.rows()).toMatchObject([{ status: 'success' }]);
+    },
+  );
 
   it.each([
     ['since it fails', undefined],
@@ -54,10 +57,39 @@ describe('a settlement that D1 does not take', () => {
   });
 });
 
+describe('a token whose secret was withheld', () => {
+  const createDespite = async (revokeStatus?: number) => {
+    const { db } = failingBatches((batch) => batch > 1 && batch <= 1 + SETTLE_MAX_ATTEMPTS);
+    const harness = await createHarness({ db, runtime: passed() });
+    const match = { credential: harness.credential, method: 'DELETE' };
+    if (revokeStatus !== undefined) await harness.control.fault({ status: revokeStatus, match });
+    expect((await harness.send('POST', TOKENS, CREATE)).status).toBe(503);
+    return harness;
+  };
+
+  it('and that is revoked settles its create as undelivered, once D1 is back', async () => {
+    const harness = await createDespite();
+    expect(await harness.rows()).toMatchObject([{ status: 'failure', error_code: 'undelivered' }]);
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+  });
+
+  it('and that PipeOps did not revoke leaves its create open', async () => {
+    const harness = await createDespite(500);
+    expect(await harness.rows()).toMatchObject([{ status: 'attempted' }]);
+  });
+});
+
 it('no text of an actor is stored with a secret in it', () => {
   const secret = 'sat_0123456789abcdef';
   const actor = { type: 'user', issuer: `i ${secret}`, subject: `s ${secret}`, label: `l ${secret}` } as const;
-  const subject = { action: 'audit.query', actor, workspaceUuid: null, tokenId: null, tokenName: null, detail: {} } as const;
+  const subject = {
+    action: 'audit.query',
+    actor,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
   expect(attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null }, subject)).toMatchObject({
     actor_issuer: 'i [redacted]',
     actor_subject: 's [redacted]',

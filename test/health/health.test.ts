@@ -50,10 +50,8 @@ describe('GET /readyz', () => {
   it('names D1 when it does not answer', async () => {
     const harness = await createHarness({ db: DOWN });
     const answer = await harness.send('GET', '/readyz', probe);
-    expect(answer).toMatchObject({
-      status: 503,
-      body: { success: false, data: { not_ready: ['d1'], open_attempts: null } },
-    });
+    expect(answer).toMatchObject({ status: 503, body: { success: false, status: 'error', code: 'not_ready' } });
+    expect(answer.body.message).toBe('Not ready: d1.');
   });
 
   it('asks D1 once in five seconds, however often it is asked, and PipeOps never', async () => {

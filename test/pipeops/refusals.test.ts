@@ -12,7 +12,7 @@ describe.each(operations)('%s: an answer that is no success', (_name, run) => {
     [503, { kind: 'upstream_error', status: 503 }],
     [599, { kind: 'upstream_error', status: 599 }],
     [400, { kind: 'upstream_rejected', status: 400, fields: [] }],
-    [409, { kind: 'upstream_rejected', status: 409, fields: [] }],
+    [412, { kind: 'upstream_rejected', status: 412, fields: [] }],
     [422, { kind: 'upstream_rejected', status: 422, fields: [] }],
     [429, { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: null }],
   ])('%d is told as such, without its words, and is not repeated', async (status, error) => {
@@ -30,7 +30,39 @@ describe.each(operations)('%s: an answer that is no success', (_name, run) => {
   });
 });
 
-it.each(operations.filter(([name]) => name !== 'revoke'))(
+it.each([
+  ['create', { kind: 'upstream_error', status: 409 }],
+  ['update', { kind: 'upstream_rejected', status: 409, fields: [] }],
+])(
+  '%s: 409 is a conflict, and with a name that no other create sends only an earlier copy conflicts',
+  async (name, error) => {
+    const { pipeops } = scripted([json(409, { message: words })]);
+    const run = operations.find(([operation]) => operation === name)?.[1];
+    expect(await run?.(pipeops, patientCall())).toEqual({ ok: false, error });
+  },
+);
+
+it.each(operations.filter(([name]) => name === 'create' || name === 'list'))(
+  '%s: 404 says that there is no such workspace for us',
+  async (_name, run) => {
+    const { pipeops } = scripted([json(404, { message: words })]);
+    expect(await run(pipeops, patientCall())).toEqual({
+      ok: false,
+      error: { kind: 'upstream_forbidden', status: 404 },
+    });
+  },
+);
+
+it.each(operations)('%s: a 404 that is a page is no answer of PipeOps', async (_name, run) => {
+  const page = (): Response => new Response(words, { status: 404, headers: { 'Content-Type': 'text/html' } });
+  const { pipeops } = scripted([page]);
+  expect(await run(pipeops, patientCall())).toEqual({
+    ok: false,
+    error: { kind: 'upstream_invalid_response', status: 404 },
+  });
+});
+
+it.each(operations.filter(([name]) => name === 'get' || name === 'update'))(
   '%s: 404 says that there is no such token',
   async (_name, run) => {
     const { pipeops } = scripted([json(404, { message: words })]);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isAcknowledgement, readList, readMinted, readToken } from '../../src/pipeops/wire.ts';
 
 const secret = 'sat_Zk3nP0qLmW8xYb71';
+const WORKSPACE = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e';
 const wire = { uuid: 'tok-1', name: 'deploy', scopes: ['api:read'] };
 const read = {
   id: 'tok-1',
@@ -153,6 +154,7 @@ describe('a token is read', () => {
 describe('a list is read', () => {
   const second = { ...wire, uuid: 'tok-2' };
   const bad = { ...wire, uuid: '../../admin' };
+  const elsewhere = { ...wire, uuid: 'tok-3', workspace_id: crypto.randomUUID() };
 
   it.each([
     ['with total', { tokens: [wire, second], total: 2 }, ['tok-1', 'tok-2'], 2, true],
@@ -169,13 +171,21 @@ describe('a list is read', () => {
     ],
     ['without any total', { tokens: [wire] }, ['tok-1'], 1, false],
     ['with a total that is no number', { tokens: [wire], total: 'all' }, ['tok-1'], 1, false],
-    ['with a total less than what it sent', { tokens: [wire, second], total: 1 }, ['tok-1', 'tok-2'], 2, true],
+    ['with a total less than what it sent', { tokens: [wire, second], total: 1 }, ['tok-1', 'tok-2'], 2, false],
+    ['without one that names another workspace', { tokens: [wire, elsewhere], total: 2 }, ['tok-1'], 2, false],
+    [
+      'with one whose workspace is another kind of id',
+      { tokens: [{ ...wire, workspace_id: '42' }], total: 1 },
+      ['tok-1'],
+      1,
+      true,
+    ],
     ['with one token twice', { tokens: [wire, wire], total: 2 }, ['tok-1'], 2, false],
     ['without an id that is none', { tokens: [wire, bad], total: 2 }, ['tok-1'], 2, false],
     ['without an expiry that cannot be read', { tokens: [{ ...wire, expires_at: 'x' }], total: 1 }, [], 1, false],
     ['without what is no token', { tokens: [wire, null, 'x', []], total: 1 }, ['tok-1'], 1, false],
   ])('%s', (_case, data, ids, total, complete) => {
-    const list = readList(answer(data));
+    const list = readList(answer(data), WORKSPACE);
     expect(list?.tokens.map((token) => token.id)).toEqual(ids);
     expect(list).toMatchObject({ total, complete });
   });
@@ -185,7 +195,7 @@ describe('a list is read', () => {
     ['tokens that are no list', { tokens: { 0: wire } }],
     ['no data', undefined],
   ])('not with %s', (_case, data) => {
-    expect(readList(answer(data))).toBeNull();
+    expect(readList(answer(data), WORKSPACE)).toBeNull();
   });
 });
 
@@ -203,7 +213,7 @@ describe('an envelope', () => {
     (body) => {
       expect(isAcknowledgement(body)).toBe(false);
       expect(readToken({ ...body, data: wire }, 'tok-1')).toBeNull();
-      expect(readList({ ...body, data: { tokens: [], total: 0 } })).toBeNull();
+      expect(readList({ ...body, data: { tokens: [], total: 0 } }, WORKSPACE)).toBeNull();
       expect(readMinted({ ...body, data: { ...wire, token: secret } }, 'deploy')).toBeNull();
     },
   );

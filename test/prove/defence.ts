@@ -8,6 +8,8 @@ export interface Defence {
   readonly find: string;
   /** What stands there without the defence. Code that still parses: a test must fail, not the compiler. */
   readonly replace: string;
+  /** Without it something waits for ever, so that a test is out of time. Of any other, that proves nothing. */
+  readonly hangs?: true;
   /** Test files of the workerd project that must go red, by their paths from the checkout. */
   readonly test: readonly string[];
 }

@@ -12,6 +12,8 @@ const LINE_MAX_CHARS = 160;
 
 /** What says that the source without the defence does not even run: that proves nothing. */
 const NO_SOURCE_ANY_MORE = /^(?:Syntax|Reference)Error\b/;
+/** What a busy machine says too. */
+const OUT_OF_TIME = /^Error: (?:Test|Hook) timed out/;
 
 const wanted = process.argv.slice(2);
 const chosen = defences.filter(({ name }) => wanted.length === 0 || wanted.some((text) => name.includes(text)));
@@ -74,8 +76,15 @@ async function listIsInOrder(): Promise<boolean> {
 
 async function isCaught(tree: string, defence: Defence): Promise<boolean> {
   const putBack = await removeDefence(tree, defence);
-  const run = await runTests(tree, defence.test, { bail: true }).finally(putBack);
-  const witness = run.failed.find(({ message }) => !NO_SOURCE_ANY_MORE.test(message));
+  let run: TestRun;
+  try {
+    run = await runTests(tree, defence.test, { bail: true });
+  } finally {
+    await putBack();
+  }
+  const witness = run.failed.find(
+    ({ message }) => !NO_SOURCE_ANY_MORE.test(message) && (defence.hangs === true || !OUT_OF_TIME.test(message)),
+  );
   if (witness !== undefined) {
     console.log(cut(`caught    ${defence.name} - ${witness.file}: ${witness.title}`));
     return true;

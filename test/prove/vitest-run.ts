@@ -36,14 +36,19 @@ const report = z.object({
 });
 
 const running = new Set<number>();
+let stopped = false;
 
-/** Ends every run under way with all that it started. */
+/** Ends every run under way with all that it started. No run ends by itself, or begins, after this. */
 export function killRuns(): void {
+  stopped = true;
   for (const pid of running) killGroup(pid);
 }
 
+const never = async (): Promise<never> => await new Promise(() => {});
+
 /** Runs test files of the workerd project in a tree, and stops at the first that fails if `bail` says so. */
 export async function runTests(tree: string, files: readonly string[], { bail }: { bail: boolean }): Promise<TestRun> {
+  if (stopped) return await never();
   const temporary = path.join(tree, '.tmp');
   const outputFile = path.join(temporary, `report-${crypto.randomUUID()}.json`);
   await mkdir(temporary, { recursive: true });
@@ -66,6 +71,7 @@ export async function runTests(tree: string, files: readonly string[], { bail }:
   const timer = setTimeout(() => killGroup(pid), RUN_TIMEOUT_MS);
   try {
     const [code] = await once(child, 'close');
+    if (stopped) return await never();
     if (code === null) return { passed: 0, failed: [], outside: 'the run was ended: it took too long' };
     const text = await readFile(outputFile, 'utf8').catch(() => null);
     if (text === null) return { passed: 0, failed: [], outside: `vitest wrote no report: ${lastWords}` };
@@ -89,8 +95,7 @@ function summary(tree: string, json: unknown): TestRun {
       })),
   );
   const broken = testResults.find(
-    ({ status, assertionResults }) =>
-      status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+    ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
   );
   const outside = broken === undefined ? 'the run failed' : `${path.relative(tree, broken.name)}: ${broken.message}`;
   return { passed, failed, outside: success || failed.length > 0 ? null : outside };

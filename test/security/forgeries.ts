@@ -51,7 +51,7 @@ export async function publicKeyBytes(issuer: TestIssuer): Promise<Readonly<Recor
   const key = await importJWK(issuer.publicJwk, issuer.alg, { extractable: true });
   if (!('type' in key)) throw new Error('not a public key');
   const pem = await exportSPKI(key);
-  const bytes = (text: string) => new TextEncoder().encode(text);
+  const bytes = (text: string) => Uint8Array.from(new TextEncoder().encode(text));
   const raw = issuer.publicJwk.x ?? issuer.publicJwk.n ?? '';
   return {
     'as PEM': bytes(pem),

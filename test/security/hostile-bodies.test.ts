@@ -23,6 +23,7 @@ async function expectBadBody(rawBody: BodyInit, refusal: ReturnType<typeof badRe
   }
 }
 
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const nested = (levels: number, [open, close]: readonly [string, string] = ['{"a":', '}']): string =>
   `{"scopes":["api:read"],"name":${open.repeat(levels - 1)}1${close.repeat(levels - 1)}}`;
 const ofBytes = (size: number): string => `{"scopes":["api:read"],"name":"${'x'.repeat(size - 33)}"}`;
@@ -52,11 +53,8 @@ describe('not a JSON object', () => {
     ['a raw control character', '{"name":"a\u0001"}'],
     ['XML', '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'],
     ['bytes that are no UTF-8', Uint8Array.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
-    [
-      'a surrogate as bytes',
-      Uint8Array.from([...'{"name":"'].map((c) => c.charCodeAt(0)).concat(0xed, 0xa0, 0x80, 0x22, 0x7d)),
-    ],
-    ['UTF-16', new Uint8Array(Uint16Array.from([...'{"name":"a"}'].map((c) => c.charCodeAt(0))).buffer)],
+    ['a surrogate as bytes', Uint8Array.from([...bytesOf('{"name":"'), 0xed, 0xa0, 0x80, ...bytesOf('"}')])],
+    ['UTF-16', new Uint8Array(Uint16Array.from(bytesOf('{"name":"a"}')).buffer)],
   ])('%s is refused', async (_name, rawBody) => {
     await expectBadBody(rawBody, badRequest('invalid_json'));
   });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, it } from 'vitest';
 import { SCOPES_MAX_COUNT, TOKEN_DESCRIPTION_MAX_BYTES, TOKEN_NAME_MAX_BYTES } from '../../src/config/limits.ts';
 import type { ErrorCode } from '../../src/vocabulary.ts';
-import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
+import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { badRequest, expectRefused } from './expectations.ts';
 
 // Fields that are known and whose values are hostile, and fields and parameters that are not known.
@@ -19,16 +19,17 @@ const SECRET = `sat_${'Zq7'.repeat(10)}`;
 const GOOD = { name: 'deploy', scopes: ['api:read'] };
 const create =
   (body: unknown, query = '') =>
-  async () =>
+  async (): Promise<Answer> =>
     await harness.send('POST', `${TOKENS}${query}`, { body });
 const update =
   (body: unknown, query = '') =>
-  async () =>
+  async (): Promise<Answer> =>
     await harness.send('PATCH', `${TOKENS}/${id}${query}`, { body });
-const expectBad = async (send: () => ReturnType<Harness['send']>, code: ErrorCode, ...fields: string[]) =>
+const expectBad = async (send: () => Promise<Answer>, code: ErrorCode, ...fields: string[]): Promise<Answer> =>
   await expectRefused(harness, send, badRequest(code, fields));
 
-const BAD_TEXTS: readonly (readonly [string, () => unknown])[] = [
+type BadText = [name: string, text: () => unknown];
+const BAD_TEXTS: readonly BadText[] = [
   ['a NUL', () => 'a\0b'],
   ['an escape sequence', () => 'a\u001B[2Jb'],
   ['a C1 control', () => 'a\u0085b'],
@@ -51,7 +52,7 @@ const BAD_TEXTS: readonly (readonly [string, () => unknown])[] = [
 ];
 
 describe('a name', () => {
-  it.each([
+  it.each<BadText>([
     ...BAD_TEXTS,
     ['empty', () => ''],
     ['only spaces', () => '   '],
@@ -60,7 +61,7 @@ describe('a name', () => {
     ['a tab', () => 'a\tb'],
     ['too long', () => 'x'.repeat(TOKEN_NAME_MAX_BYTES + 1)],
     ['too long in bytes', () => 'é'.repeat(TOKEN_NAME_MAX_BYTES / 2 + 1)],
-  ] as const)('%s is refused', async (_name, text) => {
+  ])('%s is refused', async (_name, text) => {
     await expectBad(create({ ...GOOD, name: text() }), 'validation_failed', 'name');
     await expectBad(update({ name: text() }), 'validation_failed', 'name');
   });
@@ -74,11 +75,11 @@ describe('a name', () => {
 });
 
 describe('a description', () => {
-  it.each([
+  it.each<BadText>([
     ...BAD_TEXTS,
     ['too long', () => 'x'.repeat(TOKEN_DESCRIPTION_MAX_BYTES + 1)],
     ['too long in bytes', () => '🔑'.repeat(TOKEN_DESCRIPTION_MAX_BYTES / 4 + 1)],
-  ] as const)('%s is refused', async (_name, text) => {
+  ])('%s is refused', async (_name, text) => {
     await expectBad(create({ ...GOOD, description: text() }), 'validation_failed', 'description');
     await expectBad(
       create({ ...GOOD, metadata: { description: text() } }),
@@ -306,7 +307,7 @@ describe('the parameters of the trail', () => {
     ['cursor', '../../etc/passwd'],
     ['cursor', '%00'],
     ['cursor', "1' UNION SELECT sql FROM sqlite_master --"],
-    ['order', 'asc'],
+    ['order', 'seq; DROP TABLE audit_events'],
     ['include_self', 'false'],
   ])('%s=%s is refused', async (name, value) => {
     const path = `/api/v1/audit/events?${name}=${encodeURIComponent(value)}`;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { badRequest, expectRefused, receivedBy, UNAUTHENTICATED } from './expectations.ts';
-import { nameOf, PROTECTED_ROUTES } from './routes.ts';
+import { nameOf, NO_EVENT, PROTECTED_ROUTES } from './routes.ts';
 
 // A request is what its request line says, whatever its headers and parameters ask for.
 
@@ -88,15 +88,14 @@ it.each(['Host', 'X-Forwarded-Host', 'X-Forwarded-Server', 'Forwarded'])(
 );
 
 describe('a method that a path does not take', () => {
+  const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'];
   const paths = [...new Set(PROTECTED_ROUTES.map((route) => route.pattern))];
 
   it.each(paths)('on %s', async (pattern) => {
-    const taken = PROTECTED_ROUTES.filter((route) => route.pattern === pattern).map(({ method }) => String(method));
-    const path = pattern.replace(':id', id);
+    const taken: string[] = PROTECTED_ROUTES.filter((route) => route.pattern === pattern).map(({ method }) => method);
+    const path = pattern.replace(':id', id).replace(':event_id', NO_EVENT);
     // HEAD is GET without its body: RFC 9110 §9.3.2.
-    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'].filter(
-      (m) => !taken.includes(m),
-    )) {
+    for (const method of METHODS.filter((each) => !taken.includes(each))) {
       await expectRefused(harness, async () => await harness.send(method, path, { jwt: null }), UNAUTHENTICATED);
       const answer = await expectRefused(
         harness,

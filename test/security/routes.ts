@@ -10,15 +10,18 @@ export interface ProtectedRoute {
   readonly permission: Permission | null;
   /** What a denial on it is in the trail. Null: nobody known is ever denied. */
   readonly action: AuditAction | null;
-  /** What it acts on: one token, a workspace as a whole, this service, or nothing but the caller itself. */
+  /** What it acts on: one token, a workspace as a whole, this service and its trail, or nothing but the caller itself. */
   readonly target: 'token' | 'workspace' | 'service' | 'caller';
-  /** @param tokenId of a token that exists; routes about no token leave it out. */
-  readonly path: (tokenId: string) => string;
+  /** Routes about no token leave out `tokenId`, and those about no event `eventId`, which by default is of none. */
+  readonly path: (tokenId: string, eventId?: string) => string;
   /** A body that is accepted. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** The status of a success, and whether that is in the trail too. */
   readonly success: { readonly status: 200 | 201; readonly recorded: boolean };
 }
+
+/** An id that no event has. */
+export const NO_EVENT = '00000000-0000-4000-8000-000000000000';
 
 const token = (tokenId: string): string => `${TOKENS}/${tokenId}`;
 
@@ -82,9 +85,27 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
   },
   {
     method: 'GET',
-    pattern: '/api/v1/status',
+    pattern: '/api/v1/audit/events/:event_id',
     permission: 'audit:read',
     action: 'audit.query',
+    target: 'service',
+    path: (_tokenId, eventId = NO_EVENT) => `/api/v1/audit/events/${eventId}`,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/audit/export',
+    permission: 'audit:read',
+    action: 'audit.export',
+    target: 'service',
+    path: () => '/api/v1/audit/export',
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/status',
+    permission: 'audit:read',
+    action: 'status.read',
     target: 'service',
     path: () => '/api/v1/status',
     success: { status: 200, recorded: false },

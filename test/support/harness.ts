@@ -111,11 +111,12 @@ export async function createHarness(options: HarnessOptions = {}) {
     if (body !== undefined && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
     const url = path.startsWith('http') ? path : `https://countersign.example${path}`;
     const response = await worker.fetch(new Request(url, { method, headers, ...(body !== undefined && { body }) }));
-    const text = await response.text();
+    // Not `text()`, which warns of types that it does not know for text.
+    const text = new TextDecoder().decode(await response.arrayBuffer());
     await settleBackground();
     noteText('response header', JSON.stringify([...response.headers]));
     if (response.status >= 400) noteText('error body', text);
-    const json = response.headers.get('Content-Type')?.includes('json') === true && text !== '';
+    const json = response.headers.get('Content-Type')?.startsWith('application/json') === true && text !== '';
     const parsed: unknown = json ? JSON.parse(text) : null;
     noteMintedSecret(parsed);
     return { status: response.status, headers: response.headers, body: parsed, text };

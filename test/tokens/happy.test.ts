@@ -134,7 +134,8 @@ describe('update', () => {
     expect(sent.name).toBe(marked.name.replace('before', 'after'));
     const row = await lastRow();
     expect(row).toMatchObject({ action: 'service_account_token.update', status: 'success', token_id: id });
-    expect(JSON.parse(row?.detail ?? '')).toEqual({ name: 'after' });
+    expect(row?.token_name).toBe('after');
+    expect(JSON.parse(row?.detail ?? '')).toEqual({ name: true });
   });
 
   it('suspends, resumes and rescopes, recording each change', async () => {

@@ -26,7 +26,6 @@ describe.each(OPERATIONS)('%s', (method, body) => {
       jwt: await sentBy.jwtFor('someone', { role }),
       ...(body !== undefined && { body }),
     });
-  const changesUpstream = async () => (await harness.upstream()).filter((sent) => sent.method === method);
 
   it.each([
     ['only its own tokens', 'owner'],
@@ -44,10 +43,9 @@ describe.each(OPERATIONS)('%s', (method, body) => {
   });
 
   it('takes absence from a whole list for absence', async () => {
-    const before = (await changesUpstream()).length;
     const answer = await send('no-such-token', 'admin');
     expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
-    if (method !== 'GET') expect(await changesUpstream()).toHaveLength(before);
+    expect((await harness.upstream()).filter((sent) => sent.token_id === 'no-such-token')).toEqual([]);
   });
 
   it('asks for the token itself where the list is not whole', async () => {

@@ -45,8 +45,8 @@ export const httpDefences: readonly Defence[] = [
   {
     name: 'http: the trail is not stored',
     file: 'src/audit/routes.ts',
-    find: "c.header('Cache-Control', 'no-store');",
-    replace: '',
+    find: "c.header('Cache-Control', 'no-store');\n    const {",
+    replace: 'const {',
     test: ['test/audit/query.test.ts'],
   },
   {

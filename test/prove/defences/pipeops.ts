@@ -17,6 +17,7 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: a connection that hangs is given up',
+    hangs: true,
     file: 'src/pipeops/exchange.ts',
     find: 'return ok(await untilAborted(answer, signal));',
     replace: 'return ok(await answer);',
@@ -24,6 +25,7 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: a body that hangs is given up',
+    hangs: true,
     file: 'src/pipeops/body.ts',
     find: 'chunks = await untilAborted(collect(reader), signal);',
     replace: 'chunks = await collect(reader);',
@@ -97,7 +99,7 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     ...WIRE,
     name: 'pipeops: a 2xx that says it failed did not succeed',
-    find: '.refine((status) => status !== \'error\')',
+    find: ".refine((status) => status !== 'error')",
     replace: '',
   },
   {

@@ -81,6 +81,7 @@ export const recordDefences: readonly Defence[] = [
   },
   {
     name: 'record: D1 has D1_TIMEOUT_MS to answer',
+    hangs: true,
     file: 'src/db/database.ts',
     find: 'await Promise.race([d1.batch(statements), rejectOnAbort(signal)])',
     replace: 'await d1.batch(statements)',
@@ -186,7 +187,8 @@ export const recordDefences: readonly Defence[] = [
     name: 'rejections: no unverified claim is stored but an issuer of ours',
     file: 'src/identity/authenticator.ts',
     find: 'if (!policy.ok) {',
-    replace: "if (!policy.ok) { if (unverified.value.claims['iss']) return rejected(policy.error, String(unverified.value.claims['iss']));",
+    replace:
+      "if (!policy.ok) { if (unverified.value.claims['iss']) return rejected(policy.error, String(unverified.value.claims['iss']));",
     test: ['test/audit/rejections.test.ts'],
   },
 ];

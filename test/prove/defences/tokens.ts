@@ -158,6 +158,7 @@ export const tokenDefences: readonly Defence[] = [
     name: 'mutation: a secret without a settled row is withheld',
     find: "if (settlement.kind === 'own') return ok(data);",
     replace: "if (settlement.kind !== 'other') return ok(data);",
+    test: ['test/audit/recorder.test.ts'],
   },
   {
     ...MUTATION,
@@ -171,12 +172,14 @@ export const tokenDefences: readonly Defence[] = [
     name: 'mutation: a token that is withheld is revoked',
     find: 'const revoked = await pipeops.revoke(minted, call);',
     replace: 'const revoked = { ok: Boolean(call), value: { status: 200 } };',
+    test: ['test/audit/recorder.test.ts'],
   },
   {
     ...MUTATION,
     name: 'mutation: only a revoke that worked settles what was withheld',
     find: 'if (!revoked.ok) return;',
     replace: 'if (!revoked.ok) Object.assign(revoked, { value: { status: 200 } });',
+    test: ['test/audit/recorder.test.ts'],
   },
   {
     ...MUTATION,

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { within } from '../../src/identity/deadline.ts';
+import { within } from '../src/deadline.ts';
 
 const never = new Promise<never>(() => {});
 

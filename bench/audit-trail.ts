@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import type { D1Database } from '@cloudflare/workers-types';
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { unstable_splitSqlQuery } from 'wrangler';
+
+/** What the rows of a generated trail have in common, so that a filter finds many at every size. */
+export const BUSY = {
+  subject: 'person-busy',
+  label: 'busy@acme.example',
+  issuer: 'https://issuer.example',
+  token: 'b05f0000-0000-4000-8000-000000000000',
+  workspace: '5877a4ae-0000-4000-8000-000000000000',
+  request: 'a-request-id-that-is-used-again',
+  ip: '198.51.100.7',
+} as const;
+
+/** Ten audited actions a second, with a pause of six hours after each hour of work. */
+const ROW_INTERVAL_MS = 100;
+const ROWS_BETWEEN_PAUSES = 36_000;
+const PAUSE_MS = 6 * 60 * 60 * 1000;
+/** Rows get their time before they get their place. */
+const DISORDER_MS = 2_000;
+const BEGIN_MS = Date.UTC(2026, 0, 1);
+const ROWS_PER_INSERT = 50_000;
+
+/** Runs one statement many times, so that what is measured is D1 and not the way to it. */
+const TIMER = `export default {
+  async fetch(request, env) {
+    const { statements, times } = await request.json();
+    let last = [];
+    for (let i = 0; i < times; i += 1) {
+      last = await env.DB.batch(statements.map(({ sql, params }) => env.DB.prepare(sql).bind(...params)));
+    }
+    return Response.json(last.map(({ meta, results }) => ({ ...meta, results })));
+  },
+};`;
+
+export interface Statement {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+export interface Measured {
+  readonly rows_read: number;
+  readonly rows_written: number;
+  readonly size_after: number;
+  readonly results: readonly Readonly<Record<string, unknown>>[];
+}
+
+export interface BenchDatabase extends AsyncDisposable {
+  readonly d1: D1Database;
+  /** Sends the statements as one batch, so many times; what the last batch said. */
+  run(statements: readonly Statement[], times?: number): Promise<readonly Measured[]>;
+}
+
+/** An empty database in workerd. */
+export async function startDatabase(): Promise<BenchDatabase> {
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      cf: false,
+      telemetry: { enabled: false },
+      workers: [
+        {
+          name: 'bench',
+          compatibilityDate: '2026-10-01',
+          modules: [{ type: 'ESModule', path: 'index.js', contents: TIMER }],
+          d1Databases: { DB: { id: 'bench' } },
+        },
+      ],
+    }),
+  );
+  return {
+    d1: await miniflare.getD1Database('DB'),
+    run: async (statements, times = 1) => {
+      const body = JSON.stringify({ statements, times });
+      const response = await miniflare.dispatchFetch('http://bench', { method: 'POST', body });
+      if (!response.ok) throw new Error(`D1 answered ${response.status}: ${await response.text()}`);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1's own answer
+      return (await response.json()) as readonly Measured[];
+    },
+    [Symbol.asyncDispose]: async () => await miniflare.dispose(),
+  };
+}
+
+/** The statements of the migrations: `rest` is what can wait until the rows are there. */
+function migrations(): {
+  readonly tables: readonly string[];
+  readonly indexes: readonly string[];
+  readonly triggers: readonly string[];
+} {
+  const read = (name: string): string[] => {
+    const text = readFileSync(new URL(`../drizzle/${name}`, import.meta.url), 'utf8');
+    return unstable_splitSqlQuery(text.replaceAll('--> statement-breakpoint', ''));
+  };
+  const schema = read('0000_trail_and_inventory.sql');
+  const isIndex = (sql: string): boolean => /^\s*create (unique )?index/i.test(sql);
+  return {
+    tables: schema.filter((sql) => !isIndex(sql)),
+    indexes: schema.filter(isIndex),
+    triggers: read('0001_append_only.sql'),
+  };
+}
+
+/** What the trail takes of the disk. */
+export interface Sizes {
+  readonly tableBytes: number;
+  /** By the name of the index. */
+  readonly indexBytes: ReadonlyMap<string, number>;
+}
+
+/** Lays down the schema and a trail of so many rows. Indexes and triggers come last: that is many times as fast. */
+export async function layTrail({ run }: BenchDatabase, rows: number): Promise<Sizes> {
+  const { tables, indexes, triggers } = migrations();
+  let bytes = 0;
+  const grow = async (sql: string, ...params: unknown[]): Promise<number> => {
+    const before = bytes;
+    bytes = (await run([{ sql, params }]))[0]?.size_after ?? 0;
+    return bytes - before;
+  };
+  for (const sql of tables) await grow(sql);
+  let tableBytes = 0;
+  for (let first = 1; first <= rows; first += ROWS_PER_INSERT) {
+    tableBytes += await grow(GENERATE, first, Math.min(first + ROWS_PER_INSERT - 1, rows));
+  }
+  const indexBytes = new Map<string, number>();
+  for (const sql of indexes) indexBytes.set(/index\s+`(\w+)`/i.exec(sql)?.[1] ?? sql, await grow(sql));
+  for (const sql of triggers) await grow(sql);
+  return { tableBytes, indexBytes };
+}
+
+const UUID = `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`;
+
+/** Multiples of primes stand for chance, so that every run has the same trail. */
+const GENERATE = `
+with recursive n(i) as (select cast(?1 as integer) union all select i + 1 from n where i < ?2),
+kind as (
+  select i,
+    case when i % 20 < 8 then 'service_account_token.get' when i % 20 < 13 then 'service_account_token.list'
+      when i % 20 < 15 then 'service_account_token.create' when i % 20 < 16 then 'service_account_token.update'
+      when i % 20 < 18 then 'service_account_token.revoke' when i % 20 < 19 then 'audit.query'
+      else 'auth.reject' end as action,
+    ${BEGIN_MS} + i * ${ROW_INTERVAL_MS} + (i / ${ROWS_BETWEEN_PAUSES}) * ${PAUSE_MS} + i * 7919 % ${DISORDER_MS} as at
+  from n
+)
+insert into audit_events (seq, id, occurred_at, settled_at, action, status, actor_type, actor_issuer, actor_subject,
+  actor_label, workspace_uuid, token_id, token_name, request_id, ip, user_agent, upstream_status, error_code, detail,
+  outcome, count, last_at, read_key, marker)
+select i, ${UUID}, at, at + 90, action,
+  case when action = 'auth.reject' or i % 31 = 0 then 'failure' else 'success' end,
+  case when action = 'auth.reject' then 'system' when i % 3 = 0 then 'service_account' else 'user' end,
+  '${BUSY.issuer}',
+  case when action = 'auth.reject' then null when i % 10 = 1 then '${BUSY.subject}' else 'person-' || (i * 7919 % 400) end,
+  case when action = 'auth.reject' then null when i % 10 = 1 then '${BUSY.label}' else 'person-' || (i * 7919 % 400) || '@acme.example' end,
+  case when action in ('audit.query', 'auth.reject') then null when i % 4 = 1 then '${BUSY.workspace}' else '5877a4ae-0000-4000-8000-' || printf('%012d', i * 7919 % 50) end,
+  case when action in ('service_account_token.list', 'audit.query', 'auth.reject') then null when i % 3 = 1 then '${BUSY.token}' else 'b05f0000-0000-4000-8000-' || printf('%012d', i * 7919 % 20011) end,
+  case when action = 'service_account_token.create' then 'deploy-of-the-shop' end,
+  case when i % 10 = 2 then '${BUSY.request}' else ${UUID} end,
+  case when i % 11 = 0 then '${BUSY.ip}' else '203.0.113.' || (i % 250) end,
+  'acme-deployer/3.1 (+https://ci.acme.example)',
+  case when action glob 'service_account_token.*' then 200 end,
+  case when action = 'auth.reject' then 'invalid_token' when i % 31 = 0 then 'forbidden' end,
+  case when action = 'service_account_token.create' then '{"scopes":["api:read","services:deploy"],"expires_at":"2026-06-01T00:00:00.000Z"}' when action = 'audit.query' then '{"action":["service_account_token.revoke"],"limit":50}' else '{}' end,
+  case when action = 'service_account_token.create' then '{"role":"ci"}' when i % 31 = 0 then '{"reason":"workspace"}' else '{}' end,
+  1, null,
+  case when action in ('service_account_token.get', 'service_account_token.list', 'audit.query') then lower(hex(randomblob(16))) end,
+  case when action = 'service_account_token.create' then '-csgn-' || lower(substr(hex(randomblob(8)), 1, 16)) end
+from kind`;

@@ -1,0 +1,46 @@
+/**
+ * What a terminal may obey, or hide, instead of showing it: control and format characters (of which some turn the
+ * direction of writing), halves of surrogate pairs, line and paragraph separators.
+ */
+const UNSHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const COMBINING = /^\p{M}$/u;
+/** What terminals draw in two cells. */
+const WIDE =
+  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]$/u;
+
+/** Text as a terminal may be given it: one line, and nothing in it is a command. */
+export const printable = (text: string): string => text.replace(UNSHOWN, '\ufffd');
+
+/** JSON that means the same and holds nothing that a terminal would obey. */
+export const printableJson = (value: unknown): string =>
+  JSON.stringify(value).replace(UNSHOWN, (character) =>
+    Array.from({ length: character.length }, (_item, index) => escapeUnit(character.charCodeAt(index))).join(''),
+  );
+
+const escapeUnit = (unit: number): string => `\\u${unit.toString(16).padStart(4, '0')}`;
+
+/** How many cells of a terminal the text takes. */
+export function widthOf(shown: string): number {
+  let cells = 0;
+  for (const character of shown) cells += cellsOf(character);
+  return cells;
+}
+
+/** The text in exactly this many cells: cut with `…`, or filled up with spaces. */
+export function fit(shown: string, cells: number): string {
+  const width = widthOf(shown);
+  if (width <= cells) return shown + ' '.repeat(cells - width);
+  let cut = '';
+  let used = 0;
+  for (const character of shown) {
+    if (used + cellsOf(character) > cells - 1) break;
+    cut += character;
+    used += cellsOf(character);
+  }
+  return cells < 1 ? '' : `${cut}…${' '.repeat(cells - 1 - used)}`;
+}
+
+function cellsOf(character: string): number {
+  if (COMBINING.test(character)) return 0;
+  return WIDE.test(character) ? 2 : 1;
+}

@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { createWriteStream, renameSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createAuditClient, type AuditClient } from './audit-client.ts';
+import { AuditError } from './audit-error.ts';
+import { exportAll } from './audit-export.ts';
+import { jwtSource } from './audit-jwt.ts';
+import { readOptions, USAGE, type AuditOptions } from './audit-options.ts';
+import { follow, show, type Screen } from './audit-show.ts';
+import { printable } from './audit-text.ts';
+import { errorCode } from './error-code.ts';
+import { readRunFile } from './run-file.ts';
+import { stateDirOf } from './settings.ts';
+
+/** For a pipe or a file, which have no width. */
+const CELLS_ELSEWHERE = 120;
+const DEFAULT_URL = 'http://127.0.0.1:8787';
+
+/** Shows the trail of a service: as a table, as JSON, as it grows, or as a file. */
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (options.mode === 'help') {
+    console.log(USAGE);
+    return;
+  }
+  const client = clientFor(options);
+  const screen: Screen = {
+    write: async (line) => await write(process.stdout, `${line}\n`),
+    notice: (line) => console.error(line),
+    cells: process.stdout.columns || CELLS_ELSEWHERE,
+  };
+  switch (options.mode) {
+    case 'show':
+      await show(client, options.parameters, options, screen);
+      break;
+    case 'follow':
+      await follow(client, options.parameters, { ...options, sleep: delay, isStopped: () => false }, screen);
+      break;
+    case 'export':
+      await writeExport(client, options.parameters, options.format, options.out);
+      break;
+  }
+}
+
+function clientFor(options: AuditOptions): AuditClient {
+  const stateDir = stateDirOf(process.env);
+  const { origin, isLoopback } = readUrl(
+    options.url ?? (process.env['COUNTERSIGN_URL'] || readRunFile(stateDir)?.url) ?? DEFAULT_URL,
+  );
+  return createAuditClient({
+    url: origin,
+    jwt: jwtSource(process.env, { jwtFile: options.jwtFile, isLoopback, stateDir }),
+    sleep: delay,
+    notice: (line) => console.error(line),
+  });
+}
+
+/** @throws AuditError for what is no URL, and for one that would show the JWT to the network. */
+function readUrl(text: string): { origin: string; isLoopback: boolean } {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new AuditError(
+      `${JSON.stringify(printable(text))} is no URL of a service, such as https://countersign.example.com.`,
+    );
+  }
+  const isLoopback = /^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname);
+  if (url.protocol === 'http:' && !isLoopback) {
+    throw new AuditError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
+  }
+  return { origin: url.origin, isLoopback };
+}
+
+/** A file has its name only once it is whole. */
+async function writeExport(
+  client: AuditClient,
+  parameters: Readonly<Record<string, string>>,
+  format: 'ndjson' | 'csv',
+  out: string | null,
+): Promise<void> {
+  if (out === null) {
+    await exportAll(client, parameters, format, async (text) => await write(process.stdout, text));
+    return;
+  }
+  const draft = `${out}.part`;
+  // What is in the trail is not for everyone on this machine.
+  const file = createWriteStream(draft, { mode: 0o600 });
+  await once(file, 'open');
+  const count = await exportAll(client, parameters, format, async (text) => await write(file, text));
+  file.end();
+  await once(file, 'close');
+  renameSync(draft, out);
+  console.error(`${count} events in ${printable(out)}.`);
+}
+
+async function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  if (!stream.write(text)) await once(stream, 'drain');
+}
+
+process.on('SIGINT', () => process.exit(0));
+// Whoever reads may have seen enough, as `head` does.
+process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? 0 : 1));
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof AuditError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,54 @@
+import { eq } from 'drizzle-orm';
+import { D1_TIMEOUT_MS } from '../config/limits.ts';
+import { auditEvents } from '../db/schema.ts';
+import type { Failure, RequestFailure } from '../failures.ts';
+import { createProblems } from '../http/problems.ts';
+import type { Caller } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import { actorOf } from './actor.ts';
+import { failureOutcome, successOutcome } from './outcomes.ts';
+import type { Trail } from './query.ts';
+import { presentEvent } from './wire.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Reads the id of an event as it stood in the path. `invalid_request` if it is none. */
+export function parseEventId(text: string): Result<string, RequestFailure> {
+  const id = text.toLowerCase();
+  if (UUID.test(id)) return ok(id);
+  const problems = createProblems();
+  problems.misunderstood('id', 'Use the id of an event, as the trail or the header "X-Audit-Event-Id" gave it.');
+  return err(problems.failure());
+}
+
+/**
+ * Reads one event. It leaves only after the reading of it is recorded, with what became of it: a second trip to D1.
+ * `audit_event_not_found`, or `audit_unavailable`.
+ */
+export async function readEvent(
+  { database, recorder, runtime }: Trail,
+  context: RequestContext,
+  caller: Caller,
+  eventId: string,
+): Promise<Result<ReturnType<typeof presentEvent>, Failure>> {
+  const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, eventId));
+  const read = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  if (!read.ok) return err({ kind: 'audit_unavailable' });
+  const [event] = read.value[0];
+  const subject = {
+    action: 'audit.query',
+    actor: actorOf(caller),
+    workspaceUuid: event?.workspace_uuid ?? null,
+    tokenId: event?.token_id ?? null,
+    tokenName: null,
+    detail: { event_id: eventId },
+  } as const;
+  if (event === undefined) {
+    const failure = { kind: 'audit_event_not_found' } as const;
+    const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
+    return recorded.ok ? err(failure) : recorded;
+  }
+  const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
+  return recorded.ok ? ok(presentEvent(event)) : recorded;
+}

@@ -1,0 +1,29 @@
+import type { Hono } from 'hono';
+import type { AppEnv } from '../http/app-env.ts';
+import { authorise } from '../http/authorise.ts';
+import { failure } from '../http/envelope.ts';
+import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import { EXPORT_ENCODINGS } from './export-format.ts';
+import { parseAuditExport } from './export-params.ts';
+import { exportTrail } from './export.ts';
+import type { Trail } from './query.ts';
+
+const EXPORT = '/api/v1/audit/export';
+
+/** The trail as a file, for those whose role has `audit:read`. */
+export function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
+  app.get(EXPORT, authorise(trail.recorder, 'audit:read', 'audit.export'), async (c) => {
+    const query = parseAuditExport(new URL(c.req.url).searchParams);
+    if (!query.ok) return failure(c, query.error);
+    const begun = await exportTrail(trail, c.get('context'), c.get('caller'), query.value);
+    if (!begun.ok) return failure(c, begun.error);
+    const { format } = query.value;
+    const takenAt = new Date(trail.runtime.now()).toISOString().replace(/[-:]|\.\d+/g, '');
+    return c.body(begun.value, 200, {
+      'Content-Type': EXPORT_ENCODINGS[format].contentType,
+      'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
+      'Cache-Control': 'no-store',
+    });
+  });
+  app.all(EXPORT, methodNotAllowed('GET'));
+}

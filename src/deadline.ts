@@ -1,0 +1,26 @@
+import { err, ok, type Result } from './result.ts';
+
+/**
+ * Settles as `work` does, or rejects as soon as `signal` aborts, even where `work` never settles: it may not hear the
+ * signal, or belong to a request that was cancelled.
+ */
+export const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(new Error('The deadline has passed.'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+};
+
+/** The same as a result: `timeout` if the signal aborted first, `failed` if the work threw. */
+export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<Result<T, 'timeout' | 'failed'>> {
+  try {
+    return ok(await untilAborted(work, signal));
+  } catch {
+    return err(signal.aborted ? 'timeout' : 'failed');
+  }
+}

@@ -1,0 +1,30 @@
+import type { AuditEventRow } from '../../src/db/schema.ts';
+
+/** A row of the trail: a token that was revoked, but for what is given. */
+export const auditRow = (columns: Partial<AuditEventRow> = {}): AuditEventRow => ({
+  seq: 1,
+  id: crypto.randomUUID(),
+  occurred_at: Date.UTC(2026, 0, 1),
+  settled_at: Date.UTC(2026, 0, 1),
+  action: 'service_account_token.revoke',
+  status: 'success',
+  actor_type: 'user',
+  actor_issuer: 'https://issuer.example',
+  actor_subject: 'alice',
+  actor_label: null,
+  workspace_uuid: null,
+  token_id: 'tok-1',
+  token_name: null,
+  request_id: 'request-1',
+  ip: '192.0.2.1',
+  user_agent: null,
+  upstream_status: 200,
+  error_code: null,
+  detail: '{}',
+  outcome: null,
+  count: 1,
+  last_at: null,
+  read_key: null,
+  marker: null,
+  ...columns,
+});

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createClient, TOKENS } from './client.ts';
+import { freePorts, startService, type Service } from './service.ts';
+
+// Request lines that no URL parser would let out of a test in process, over a bare socket. The server in front of the
+// Worker may normalise or refuse them: what counts is what PipeOps hears in the end.
+
+const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-raw-'));
+const ports = await freePorts();
+let service: Service;
+let id: string;
+
+beforeAll(async () => {
+  service = await startService(stateDir, ports);
+  id = (await createClient(service, service.adminJwt).create('raw-paths')).id;
+}, 120_000);
+afterAll(async () => {
+  await service.stop();
+  service.cleanUp();
+  rmSync(stateDir, { recursive: true, force: true });
+}, 30_000);
+beforeEach(async () => {
+  await service.control.clearRequests();
+});
+
+/** Sends bytes as they are, and no more; gives the statuses of all that is answered. */
+async function exchange(text: string): Promise<number[]> {
+  const socket = connect({ port: ports.service, host: '127.0.0.1', allowHalfOpen: true });
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  // A server that refuses a request may close before it has read all of it.
+  socket.on('error', () => {});
+  // workerd keeps a connection open until its client ends it.
+  socket.end(Buffer.from(text, 'latin1'));
+  await once(socket, 'close');
+  const answers = Buffer.concat(chunks).toString('latin1');
+  return [...answers.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map((match) => Number(match[1]));
+}
+
+const request = (
+  method: string,
+  target: string,
+  headers: readonly string[] = [`Authorization: Bearer ${service.adminJwt}`],
+) =>
+  [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${ports.service}`, ...headers, 'Connection: close', '', ''].join(
+    '\r\n',
+  );
+
+const heard = async (): Promise<string[]> =>
+  (await service.control.requests()).map((received) => `${received.method} ${received.path}`);
+const isAlive = async (): Promise<boolean> =>
+  (await service.control.tokens()).some((token) => token.id === id && !token.is_revoked);
+
+describe('a target that is no token', () => {
+  it.each([
+    ['a way out', '/api/v1/service-account-tokens/../users'],
+    ['a way out of the id', '/api/v1/service-account-tokens/ID/../../users/ID'],
+    ['an encoded way out', '/api/v1/service-account-tokens/%2e%2e/users'],
+    ['a half encoded way out', '/api/v1/service-account-tokens/.%2e/users'],
+    ['a way out with a matrix parameter', '/api/v1/service-account-tokens/..;/ID'],
+    ['a way out with backslashes', '/api/v1/service-account-tokens/ID\\..\\..\\users'],
+    ['a way out of everything', '/../../../../etc/passwd'],
+    ['an encoded slash', '/api/v1/service-account-tokens/ID%2f..%2f..%2fusers'],
+    ['an encoded NUL', '/api/v1/service-account-tokens/ID%00'],
+    ['raw bytes', '/api/v1/service-account-tokens/ID\xff\xfe'],
+    ['an empty segment', '/api/v1/service-account-tokens//ID'],
+    ['empty segments in front', '//api/v1/service-account-tokens/ID'],
+    ['a trailing slash', '/api/v1/service-account-tokens/ID/'],
+    ['upper case', '/API/V1/service-account-tokens/ID'],
+  ])('%s', async (_name, target) => {
+    for (const method of ['GET', 'DELETE']) {
+      const [status = 400] = await exchange(request(method, target.replaceAll('ID', id)));
+      expect([400, 404]).toContain(status);
+    }
+    expect(await heard()).toEqual([]);
+    expect(await isAlive()).toBe(true);
+  });
+});
+
+describe('a target that a server may read as a token', () => {
+  it.each([
+    ['a dot', '/api/v1/service-account-tokens/./ID'],
+    ['a way out and back', '/api/v1/service-account-tokens/x/../ID'],
+    ['an encoded way out and back', '/api/v1/service-account-tokens/x/%2e%2e/ID'],
+    ['an encoded prefix', '/%61pi/v1/service-account-tokens/ID'],
+    ['a tab and more', '/api/v1/service-account-tokens/ID\tx'],
+    ['a fragment', '/api/v1/service-account-tokens/ID#/../../users'],
+  ])('%s: nobody gets in, and PipeOps hears the plain id or nothing', async (_name, text) => {
+    const target = text.replaceAll('ID', id);
+    for (const method of ['GET', 'DELETE']) {
+      const [status = 400] = await exchange(request(method, target, []));
+      expect([400, 401, 404]).toContain(status);
+    }
+    expect(await heard()).toEqual([]);
+    const [status = 400] = await exchange(request('GET', target));
+    expect(await heard()).toEqual(status === 200 ? [`GET ${TOKENS}/${id}`] : []);
+  });
+});
+
+it.each([
+  ['an asterisk', '*'],
+  ['no slash', 'api/v1/service-account-tokens/ID'],
+  ['backslashes', '\\api\\v1\\service-account-tokens\\ID'],
+  ['another host as authority', '@evil.example/api/v1/service-account-tokens/ID'],
+  ['an absolute URL', 'http://evil.example/api/v1/service-account-tokens/ID'],
+])('a target that is no path, %s, serves nothing', async (_name, target) => {
+  for (const method of ['GET', 'DELETE']) {
+    const [status = 400] = await exchange(request(method, target.replaceAll('ID', id)));
+    expect(status).toBeGreaterThanOrEqual(400);
+  }
+  expect(await heard()).toEqual([]);
+  expect(await isAlive()).toBe(true);
+});
+
+describe('two headers of one name', () => {
+  it('Authorization: refused, whichever of them is good', async () => {
+    const good = `Authorization: Bearer ${service.adminJwt}`;
+    const pairs = [
+      [good, good],
+      [good, 'Authorization: Basic YWRtaW46YWRtaW4='],
+      ['Authorization: Basic YWRtaW46YWRtaW4=', good],
+      ['authorization: Bearer x', good],
+      [good, 'Authorization:'],
+    ];
+    for (const headers of pairs) {
+      expect(await exchange(request('GET', TOKENS, headers))).toEqual([401]);
+    }
+    expect(await heard()).toEqual([]);
+  });
+
+  it.each([
+    ['a length and chunks', ['Content-Length: 4', 'Transfer-Encoding: chunked']],
+    ['two lengths', ['Content-Length: 0', 'Content-Length: 400']],
+    ['a coding that is none', ['Content-Length: 4', 'Transfer-Encoding: xchunked']],
+  ])('%s: what could be a second request is not served', async (_name, framing) => {
+    const outer = request('POST', TOKENS, [...framing, 'Content-Type: application/json']);
+    const statuses = await exchange(`${outer}0\r\n\r\n${request('DELETE', `${TOKENS}/${id}`)}`);
+    expect(statuses).not.toContain(200);
+    expect(await heard()).toEqual([]);
+    expect(await isAlive()).toBe(true);
+  });
+});
