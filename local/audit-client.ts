@@ -31,6 +31,7 @@ export interface Page {
 
 export interface AuditClient {
   readonly url: string;
+  /** @param patience answers of "later" to wait for; Infinity: a service that has answered once may be gone for a while too. */
   page(parameters: Readonly<Record<string, string>>, patience?: number): Promise<Page>;
   /** The body of an export that has begun. It throws where it breaks. */
   export(parameters: Readonly<Record<string, string>>): Promise<ReadableStream<Uint8Array>>;
@@ -47,19 +48,21 @@ export interface ClientOptions {
 
 /** The trail of a service. Whatever goes wrong is an AuditError that says what to do. */
 export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): AuditClient {
-  const send = async (target: URL): Promise<Response> => {
+  let hasAnswered = false;
+
+  /** Null: nobody answers. */
+  const send = async (target: URL): Promise<Response | null> => {
     const headers = { Authorization: `Bearer ${await jwt()}` };
     // Ends with the headers: a long export has all the time it needs.
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), ANSWER_TIMEOUT_MS);
     try {
       // A redirect would carry the JWT elsewhere.
-      return await fetch(target, { headers, redirect: 'manual', signal: deadline.signal });
-    } catch (error) {
-      throw new AuditError(
-        `Nothing answers at ${url}. Is it running (npm start)? Another one is named by --url or COUNTERSIGN_URL.`,
-        { cause: error },
-      );
+      const response = await fetch(target, { headers, redirect: 'manual', signal: deadline.signal });
+      hasAnswered = true;
+      return response;
+    } catch {
+      return null;
     } finally {
       clearTimeout(timer);
     }
@@ -73,15 +76,21 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
   ): Promise<Response> => {
     const target = new URL(path, url);
     for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
+    const isPatient = patience === Infinity;
     for (let refusals = 0; ; refusals += 1) {
-      const response = await send(target);
-      if (response.status === 200) return response;
-      const isLater = response.status === 429 || response.status === 503;
-      if (!isLater || refusals >= patience) throw await refusalOf(url, response);
-      await response.body?.cancel();
-      const waitMs = waitOf(response.headers.get('Retry-After'), refusals);
-      notice(`The service answered ${response.status}; asking again in ${Math.ceil(waitMs / 1000)} s.`);
       // One after the other: that is what waiting is.
+      const response = await send(target);
+      if (response?.status === 200) return response;
+      if (response === null) {
+        if (!isPatient || !hasAnswered) throw new AuditError(unreachable(url));
+      } else {
+        const isLater = [429, 503].includes(response.status) || (isPatient && response.status >= 500);
+        if (!isLater || refusals >= patience) throw await refusalOf(url, response);
+        await response.body?.cancel();
+      }
+      const waitMs = waitOf(response?.headers.get('Retry-After') ?? null, refusals);
+      const what = response === null ? 'The service does not answer' : `The service answered ${response.status}`;
+      notice(`${what}; asking again in ${Math.ceil(waitMs / 1000)} s.`);
       await sleep(waitMs);
     }
   };
@@ -129,6 +138,9 @@ async function refusalOf(url: string, response: Response): Promise<AuditError> {
       return new AuditError(`${status}: ${message}`);
   }
 }
+
+const unreachable = (url: string): string =>
+  `Nothing answers at ${url}. Is it running (npm start)? Another one is named by --url or COUNTERSIGN_URL.`;
 
 const strange = (url: string, { status, headers }: Response): string =>
   `${url} does not answer as Countersign does (${status}, ${printable(headers.get('Content-Type') ?? 'no type')}): check --url.`;

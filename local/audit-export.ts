@@ -2,6 +2,8 @@ import * as z from 'zod';
 import type { AuditClient } from './audit-client.ts';
 import { AuditError } from './audit-error.ts';
 
+const WRITE_CHARS = 64 * 1024;
+
 const Trailer = z.strictObject({ complete: z.boolean(), count: z.int(), next: z.string().nullable() });
 
 /**
@@ -18,43 +20,58 @@ export async function exportAll(
   write: (text: string) => Promise<void>,
 ): Promise<number> {
   const lineEnd = format === 'csv' ? '\r\n' : '\n';
+  const out = buffered(write);
   let count = 0;
   let cursor: string | null = null;
-  for (let part = 1; ; part += 1) {
+  for (let isFirst = true; ; isFirst = false) {
     const body = await client.export({ ...parameters, format, ...(cursor !== null && { cursor }) });
-    let lines = 0;
     let last: string | null = null;
-    const cut = (): AuditError =>
-      new AuditError(
-        `The export was cut off after ${count + lines} events. What was written has no closing line and is not whole: run this again.`,
-      );
+    let events = 0;
     try {
       for await (const line of linesOf(body)) {
-        // What turns out to be the last line is not written here.
-        if (last !== null) {
-          const isHead = format === 'csv' && lines === 0 && last.startsWith('seq,');
-          // oxfmt-ignore
-          if (!isHead || part === 1) await write(last + lineEnd);
-          if (!isHead) lines += 1;
-        }
+        // Only what is not the last line is an event.
+        const isHead = format === 'csv' && events === 0 && last?.startsWith('seq,') === true;
+        if (last !== null && (isFirst || !isHead)) await out.add(last + lineEnd);
+        if (last !== null && !isHead) events += 1;
         last = line;
       }
     } catch (error) {
-      if (error instanceof BrokenOff) throw cut();
-      throw error;
+      if (!(error instanceof BrokenOff)) throw error;
+      last = null;
     }
+    count += events;
     const trailer = trailerOf(last, format);
-    if (trailer === null || trailer.count !== lines) throw cut();
-    count += lines;
+    // A cursor that stands still would never end.
+    const isWhole = trailer?.count === events && (trailer.complete || ![null, cursor].includes(trailer.next));
+    if (trailer === null || !isWhole) {
+      await out.flush();
+      throw new AuditError(
+        `The export was cut off after ${count} events. What was written has no closing line and is not whole: run this again.`,
+      );
+    }
     if (trailer.complete) {
       const closing = JSON.stringify({ complete: true, count, next: null });
-      await write((format === 'csv' ? '# ' : '') + closing + lineEnd);
+      await out.add((format === 'csv' ? '# ' : '') + closing + lineEnd);
+      await out.flush();
       return count;
     }
-    // One that stands still would never end.
-    if (trailer.next === null || trailer.next === cursor) throw cut();
     cursor = trailer.next;
   }
+}
+
+/** Fewer and larger writes. */
+function buffered(write: (text: string) => Promise<void>) {
+  let held = '';
+  const flush = async (): Promise<void> => {
+    const text = held;
+    held = '';
+    if (text !== '') await write(text);
+  };
+  const add = async (text: string): Promise<void> => {
+    held += text;
+    if (held.length >= WRITE_CHARS) await flush();
+  };
+  return { add, flush };
 }
 
 /** The connection broke. */

@@ -2,31 +2,31 @@ import { parseArgs } from 'node:util';
 import { AuditError } from './audit-error.ts';
 
 /** The filters of the API, by their flags. */
-const FILTERS = {
-  action: 'action',
-  status: 'status',
-  actor: 'actor',
-  'actor-type': 'actor_type',
-  'token-id': 'token_id',
-  workspace: 'workspace_uuid',
-  'request-id': 'request_id',
-  ip: 'ip',
-  from: 'from',
-  to: 'to',
-} as const;
+const FILTERS = [
+  ['action', 'action'],
+  ['status', 'status'],
+  ['actor', 'actor'],
+  ['actor-type', 'actor_type'],
+  ['token-id', 'token_id'],
+  ['workspace', 'workspace_uuid'],
+  ['request-id', 'request_id'],
+  ['ip', 'ip'],
+  ['from', 'from'],
+  ['to', 'to'],
+] as const;
 
 const LIMIT_DEFAULT = 50;
-/** A terminal shows what is in front of it: a follower begins with a few events. */
-const FOLLOW_LIMIT_DEFAULT = 10;
 /** More than this is for an export. */
 const LIMIT_MAX = 10_000;
+/** What a follower begins with: a screen, not the whole trail. */
+const FOLLOW_LIMIT_DEFAULT = 10;
+/** One less than the API gives at once. */
+const FOLLOW_LIMIT_MAX = 199;
 
 export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
        npm run -s audit -- [filters] --follow [--json]
        npm run -s audit -- [filters] --export ndjson|csv [--out FILE]
-filters: ${Object.keys(FILTERS)
-  .map((flag) => `--${flag}`)
-  .join(' ')}
+filters: ${FILTERS.map(([name]) => `--${name}`).join(' ')}
 where:   --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
 
 export type AuditOptions = {
@@ -53,8 +53,8 @@ const flag = { type: 'boolean', default: false } as const;
 export function readOptions(args: readonly string[]): AuditOptions {
   const values = parse(args);
   const parameters: Record<string, string> = {};
-  for (const [name, parameter] of Object.entries(FILTERS)) {
-    const value = values[name as keyof typeof FILTERS];
+  for (const [name, parameter] of FILTERS) {
+    const value = values[name];
     if (value !== undefined) parameters[parameter] = value;
   }
   if (values.latest) parameters['latest'] = 'true';
@@ -89,7 +89,8 @@ function parse(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new AuditError(error instanceof Error ? error.message : String(error), { cause: error });
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new AuditError(`${problem.replace(/\s+/g, ' ')} Help: npm run -s audit -- --help`, { cause: error });
   }
 }
 
@@ -108,16 +109,18 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
   refuse('out', 'goes with --export alone.');
   if (values.follow) {
     refuse('order', 'does not go with --follow, which shows events as they come.');
-    return { mode: 'follow', limit: limitOf(values.limit, FOLLOW_LIMIT_DEFAULT), json: values.json };
+    const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --from.');
+    return { mode: 'follow', limit, json: values.json };
   }
   const order = values.order ?? 'desc';
   if (order !== 'asc' && order !== 'desc') throw new AuditError('--order takes asc or desc.');
-  return { mode: 'show', limit: limitOf(values.limit, LIMIT_DEFAULT), order, json: values.json };
+  const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');
+  return { mode: 'show', limit, order, json: values.json };
 }
 
-function limitOf(limit: string | undefined, fallback: number): number {
+function limitOf(limit: string | undefined, fallback: number, most: number, advice: string): number {
   if (limit === undefined) return fallback;
   const events = /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
-  if (events >= 1 && events <= LIMIT_MAX) return events;
-  throw new AuditError(`--limit takes a whole number from 1 to ${LIMIT_MAX}. For more, use --export.`);
+  if (events >= 1 && events <= most) return events;
+  throw new AuditError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
 }

@@ -92,7 +92,6 @@ export async function follow(
 
 /** The cursor after which the last `limit` events stand; null if there are no more than that. */
 async function placeBefore(client: AuditClient, parameters: Parameters, limit: number): Promise<string | null> {
-  const { latest: _latest, ...filters } = parameters;
-  const page = await client.page({ ...filters, order: 'desc', limit: String(Math.min(PAGE_MAX, limit + 1)) });
+  const page = await client.page({ ...parameters, order: 'desc', limit: String(Math.min(PAGE_MAX, limit + 1)) });
   return page.nextCursor;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createWriteStream, renameSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createAuditClient, type AuditClient } from './audit-client.ts';
 import { AuditError } from './audit-error.ts';
@@ -23,6 +23,9 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
+  // Whoever reads may have seen enough, as `head` does; of an export they have then not seen the end.
+  const enough = options.mode === 'export' ? 1 : 0;
+  process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? enough : 1));
   const client = clientFor(options);
   const screen: Screen = {
     write: async (line) => await write(process.stdout, `${line}\n`),
@@ -34,6 +37,7 @@ async function main(): Promise<void> {
       await show(client, options.parameters, options, screen);
       break;
     case 'follow':
+      process.on('SIGINT', () => process.exit(0));
       await follow(client, options.parameters, { ...options, sleep: delay, isStopped: () => false }, screen);
       break;
     case 'export':
@@ -83,12 +87,16 @@ async function writeExport(
   }
   const draft = `${out}.part`;
   // What is in the trail is not for everyone on this machine.
-  const file = createWriteStream(draft, { mode: 0o600 });
-  await once(file, 'open');
-  const count = await exportAll(client, parameters, format, async (text) => await write(file, text));
-  file.end();
-  await once(file, 'close');
-  renameSync(draft, out);
+  const file = await open(draft, 'w', 0o600).catch((error: unknown) => {
+    throw new AuditError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
+  });
+  let count: number;
+  try {
+    count = await exportAll(client, parameters, format, async (text) => void (await file.write(text)));
+  } finally {
+    await file.close();
+  }
+  await rename(draft, out);
   console.error(`${count} events in ${printable(out)}.`);
 }
 
@@ -96,9 +104,6 @@ async function write(stream: NodeJS.WritableStream, text: string): Promise<void>
   if (!stream.write(text)) await once(stream, 'drain');
 }
 
-process.on('SIGINT', () => process.exit(0));
-// Whoever reads may have seen enough, as `head` does.
-process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? 0 : 1));
 try {
   await main();
 } catch (error) {

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_EXPORT_PAGE_ROWS } from '../../src/config/limits.ts';
-import { auditEvents, type AuditEventRow } from '../../src/db/schema.ts';
+import type { AuditEventRow } from '../../src/db/schema.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, type Answer, type Harness } from '../support/harness.ts';
 import { auditRow } from './audit-row.ts';
@@ -28,7 +28,7 @@ async function addRows(rows: readonly Partial<AuditEventRow>[]): Promise<void> {
   const then = Date.now() - HOUR_MS;
   const names = Object.keys(auditRow()).filter((name) => name !== 'seq');
   const insert = env.DB.prepare(
-    `insert into ${auditEventsName} (${names.join(', ')}) values (${names.map(() => '?').join(', ')})`,
+    `insert into audit_events (${names.join(', ')}) values (${names.map(() => '?').join(', ')})`,
   );
   const statements = rows.map((row) => {
     const values: Record<string, unknown> = auditRow({ occurred_at: then, settled_at: then, ...row });
@@ -36,7 +36,6 @@ async function addRows(rows: readonly Partial<AuditEventRow>[]): Promise<void> {
   });
   await env.DB.batch(statements);
 }
-const auditEventsName = 'audit_events' satisfies (typeof auditEvents)['_']['name'];
 
 interface Line {
   readonly seq: number;

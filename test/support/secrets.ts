@@ -15,11 +15,16 @@ export function noteText(where: string, text: string): void {
   texts.push({ where, text });
 }
 
-/** Where secrets were found, and which kind; never the secret itself. */
+/**
+ * Where secrets were found, and which kind; never the secret itself. Forgets all of it: files share this module, and
+ * what they share would be searched again after each of them.
+ */
 export function findSecrets(): string[] {
   const found = new Set<string>();
   for (const { where, text } of texts) {
     for (const secret of secrets) if (text.includes(secret)) found.add(`${where} holds ${secret.slice(0, 4)}…`);
   }
+  secrets.clear();
+  texts.length = 0;
   return [...found];
 }
