@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-import type { D1Database } from '@cloudflare/workers-types';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { readdirSync, readFileSync } from 'node:fs';
 import { unstable_splitSqlQuery } from 'wrangler';
 
 /** What the rows of a generated trail have in common, so that a filter finds many at every size. */
@@ -23,83 +21,32 @@ const DISORDER_MS = 2_000;
 const BEGIN_MS = Date.UTC(2026, 0, 1);
 const ROWS_PER_INSERT = 50_000;
 
-/** Runs one statement many times, so that what is measured is D1 and not the way to it. */
-const TIMER = `export default {
-  async fetch(request, env) {
-    const { statements, times } = await request.json();
-    let last = [];
-    for (let i = 0; i < times; i += 1) {
-      last = await env.DB.batch(statements.map(({ sql, params }) => env.DB.prepare(sql).bind(...params)));
-    }
-    return Response.json(last.map(({ meta, results }) => ({ ...meta, results })));
-  },
-};`;
+/** Sends one statement to D1; its rows, and the size of the database after it. */
+export type RunSql = (
+  sql: string,
+  ...params: readonly unknown[]
+) => Promise<{ readonly bytes: number; readonly rows: readonly Readonly<Record<string, unknown>>[] }>;
 
-export interface Statement {
-  readonly sql: string;
-  readonly params: readonly unknown[];
-}
-
-export interface Measured {
-  readonly rows_read: number;
-  readonly rows_written: number;
-  readonly size_after: number;
-  readonly results: readonly Readonly<Record<string, unknown>>[];
-}
-
-export interface BenchDatabase extends AsyncDisposable {
-  readonly d1: D1Database;
-  /** Sends the statements as one batch, so many times; what the last batch said. */
-  run(statements: readonly Statement[], times?: number): Promise<readonly Measured[]>;
-}
-
-/** An empty database in workerd. */
-export async function startDatabase(): Promise<BenchDatabase> {
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      cf: false,
-      telemetry: { enabled: false },
-      workers: [
-        {
-          name: 'bench',
-          compatibilityDate: '2026-10-01',
-          modules: [{ type: 'ESModule', path: 'index.js', contents: TIMER }],
-          d1Databases: { DB: { id: 'bench' } },
-        },
-      ],
-    }),
-  );
-  return {
-    d1: await miniflare.getD1Database('DB'),
-    run: async (statements, times = 1) => {
-      const body = JSON.stringify({ statements, times });
-      const response = await miniflare.dispatchFetch('http://bench', { method: 'POST', body });
-      if (!response.ok) throw new Error(`D1 answered ${response.status}: ${await response.text()}`);
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1's own answer
-      return (await response.json()) as readonly Measured[];
-    },
-    [Symbol.asyncDispose]: async () => await miniflare.dispose(),
-  };
-}
-
-/** The statements of the migrations: `rest` is what can wait until the rows are there. */
-function migrations(): {
+/** The statements of the migrations, by what they create. */
+export function migrations(): {
   readonly tables: readonly string[];
   readonly indexes: readonly string[];
   readonly triggers: readonly string[];
 } {
-  const read = (name: string): string[] => {
-    const text = readFileSync(new URL(`../drizzle/${name}`, import.meta.url), 'utf8');
-    return unstable_splitSqlQuery(text.replaceAll('--> statement-breakpoint', ''));
-  };
-  const schema = read('0000_trail_and_inventory.sql');
-  const isIndex = (sql: string): boolean => /^\s*create (unique )?index/i.test(sql);
+  const folder = new URL('../drizzle/', import.meta.url);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.sql'));
+  const all = files.toSorted().flatMap((name) => unstable_splitSqlQuery(readFileSync(new URL(name, folder), 'utf8')));
+  const isIndex = (sql: string): boolean => /\bcreate (unique )?index\b/i.test(sql);
+  const isTrigger = (sql: string): boolean => /\bcreate trigger\b/i.test(sql);
   return {
-    tables: schema.filter((sql) => !isIndex(sql)),
-    indexes: schema.filter(isIndex),
-    triggers: read('0001_append_only.sql'),
+    tables: all.filter((sql) => !isIndex(sql) && !isTrigger(sql)),
+    indexes: all.filter(isIndex),
+    triggers: all.filter(isTrigger),
   };
 }
+
+/** The name of the index that a statement creates. */
+export const indexName = (sql: string): string => /index\s+`(\w+)`/i.exec(sql)?.[1] ?? sql;
 
 /** What the trail takes of the disk. */
 export interface Sizes {
@@ -109,12 +56,12 @@ export interface Sizes {
 }
 
 /** Lays down the schema and a trail of so many rows. Indexes and triggers come last: that is many times as fast. */
-export async function layTrail({ run }: BenchDatabase, rows: number): Promise<Sizes> {
+export async function layTrail(run: RunSql, rows: number): Promise<Sizes> {
   const { tables, indexes, triggers } = migrations();
   let bytes = 0;
   const grow = async (sql: string, ...params: unknown[]): Promise<number> => {
     const before = bytes;
-    bytes = (await run([{ sql, params }]))[0]?.size_after ?? 0;
+    bytes = (await run(sql, ...params)).bytes;
     return bytes - before;
   };
   for (const sql of tables) await grow(sql);
@@ -123,7 +70,7 @@ export async function layTrail({ run }: BenchDatabase, rows: number): Promise<Si
     tableBytes += await grow(GENERATE, first, Math.min(first + ROWS_PER_INSERT - 1, rows));
   }
   const indexBytes = new Map<string, number>();
-  for (const sql of indexes) indexBytes.set(/index\s+`(\w+)`/i.exec(sql)?.[1] ?? sql, await grow(sql));
+  for (const sql of indexes) indexBytes.set(indexName(sql), await grow(sql));
   for (const sql of triggers) await grow(sql);
   return { tableBytes, indexBytes };
 }

@@ -10,10 +10,15 @@ const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
 /** As in wrangler.toml. */
 const COMPATIBILITY_DATE = '2026-10-01';
 
-/** Bundles a Worker as a deployment would and runs it in workerd, until it is disposed of. */
+/**
+ * Bundles a Worker as a deployment would and runs it in workerd, until it is disposed of.
+ *
+ * @param databases names of bindings, each to a D1 database of its own.
+ */
 export async function startWorker(
   entry: string,
   variables: object,
+  databases: readonly string[] = [],
 ): Promise<AsyncDisposable & { readonly url: string }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'countersign-bench-'));
   const remove = async () => await rm(folder, { recursive: true, force: true });
@@ -33,6 +38,7 @@ export async function startWorker(
             modulesRoot: folder,
             modules: [{ type: 'ESModule', path: path.join(folder, script) }],
             bindings: { ...variables },
+            d1Databases: Object.fromEntries(databases.map((name) => [name, { id: name }])),
           },
         ],
       }),

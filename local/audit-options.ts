@@ -90,7 +90,7 @@ function parse(args: readonly string[]) {
     }).values;
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new AuditError(`${problem.replace(/\s+/g, ' ')} Help: npm run -s audit -- --help`, { cause: error });
+    throw new AuditError(`${problem.replace(/[\s.]*$/, '')}. Help: npm run -s audit -- --help`, { cause: error });
   }
 }
 

@@ -11,6 +11,13 @@ const WIDE =
 /** Text as a terminal may be given it: one line, and nothing in it is a command. */
 export const printable = (text: string): string => text.replace(UNSHOWN, '\ufffd');
 
+/** The same for text of whole lines. */
+export const printableLines = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => (line.endsWith('\r') ? `${printable(line.slice(0, -1))}\r` : printable(line)))
+    .join('\n');
+
 /** JSON that means the same and holds nothing that a terminal would obey. */
 export const printableJson = (value: unknown): string =>
   JSON.stringify(value).replace(UNSHOWN, (character) =>

@@ -7,7 +7,7 @@ import { exportAll } from './audit-export.ts';
 import { jwtSource } from './audit-jwt.ts';
 import { readOptions, USAGE, type AuditOptions } from './audit-options.ts';
 import { follow, show, type Screen } from './audit-show.ts';
-import { printable } from './audit-text.ts';
+import { printable, printableLines } from './audit-text.ts';
 import { errorCode } from './error-code.ts';
 import { readRunFile } from './run-file.ts';
 import { stateDirOf } from './settings.ts';
@@ -82,7 +82,8 @@ async function writeExport(
   out: string | null,
 ): Promise<void> {
   if (out === null) {
-    await exportAll(client, parameters, format, async (text) => await write(process.stdout, text));
+    const shown = process.stdout.isTTY ? printableLines : (text: string) => text;
+    await exportAll(client, parameters, format, async (text) => await write(process.stdout, shown(text)));
     return;
   }
   const draft = `${out}.part`;
@@ -92,7 +93,7 @@ async function writeExport(
   });
   let count: number;
   try {
-    count = await exportAll(client, parameters, format, async (text) => void (await file.write(text)));
+    count = await exportAll(client, parameters, format, async (text) => await file.appendFile(text));
   } finally {
     await file.close();
   }

@@ -57,7 +57,7 @@ const toEdge = (toMs: number): Edge => {
 
 /**
  * Narrows `low` and `high` to a target's place: `low` is always a row before it, `high` one that is not. It looks
- * where the times of both suggest the place to be, and every third time in the middle, so that no distribution of times makes it slow.
+ * where the times of both suggest the place to be, and every other time in the middle, so that no distribution of times makes it slow.
  */
 function search(edges: readonly Edge[], after: number | null, before: number | null): SQL {
   const begin = edges.map(
@@ -66,7 +66,7 @@ function search(edges: readonly Edge[], after: number | null, before: number | n
   );
   const isBefore = sql`probe.occurred_at < target`;
   const share = sql`((near_begin + near_end) / 2.0 - low_at) / max(high_at - low_at, 1)`;
-  const guess = sql`iif(step % 3 = 2, (high - low) / 2, cast((high - low) * ${share} as integer))`;
+  const guess = sql`iif(step % 2 = 1, (high - low) / 2, cast((high - low) * ${share} as integer))`;
   const firstSeq = sql`cast(${after ?? 0} as integer)`;
   return sql`with recursive ends(first_seq, first_at, last_seq, last_at) as (
       select ${firstSeq}, (select occurred_at from ${auditEvents} where seq = max(${firstSeq}, 1)), seq, occurred_at

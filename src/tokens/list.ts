@@ -1,6 +1,6 @@
 import type { Failure } from '../failures.ts';
 import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
-import { maySee } from '../policy/decide.ts';
+import { visibleTokens } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { TokenRow } from '../db/schema.ts';
@@ -57,5 +57,6 @@ function visible(
 ): readonly UpstreamToken[] {
   const known = new Map(inventory.map((row) => [row.token_id, knownToken(row)]));
   const withoutOwner = (tokenId: string): KnownToken => ({ tokenId, workspaceUuid, owner: null });
-  return listed.filter((token) => maySee(caller, known.get(token.id) ?? withoutOwner(token.id)));
+  const candidates = listed.map((token) => ({ ...(known.get(token.id) ?? withoutOwner(token.id)), token }));
+  return visibleTokens(caller, workspaceUuid, candidates).map(({ token }) => token);
 }

@@ -25,7 +25,7 @@ export const httpDefences: readonly Defence[] = [
   {
     ...CONTEXT,
     name: 'http: the log names the route and not the URL',
-    find: 'route: c.req.routePath,',
+    find: 'route: routeOf(c),',
     replace: 'route: c.req.path,',
   },
   {
@@ -36,18 +36,11 @@ export const httpDefences: readonly Defence[] = [
     test: CONTEXT.test,
   },
   {
-    name: 'http: answers about tokens are not stored',
-    file: 'src/tokens/routes.ts',
+    ...CONTEXT,
+    name: 'http: answers are not stored',
     find: "c.header('Cache-Control', 'no-store');",
     replace: '',
     test: ['test/tokens/happy.test.ts'],
-  },
-  {
-    name: 'http: the trail is not stored',
-    file: 'src/audit/routes.ts',
-    find: "c.header('Cache-Control', 'no-store');\n    const {",
-    replace: 'const {',
-    test: ['test/audit/query.test.ts'],
   },
   {
     name: 'http: an identity without a role is no caller',

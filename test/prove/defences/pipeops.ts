@@ -105,7 +105,7 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     ...WIRE,
     name: 'pipeops: an answer without a secret is no create',
-    find: "typeof secret !== 'string' || !SECRET.test(secret)",
+    find: "typeof secret !== 'string' || !isSecret(secret)",
     replace: "typeof secret !== 'string'",
   },
   {
@@ -117,7 +117,7 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     ...WIRE,
     name: 'pipeops: a list says itself whether it is whole',
-    find: 'readable.length === items.length && total !== null && total <= tokens.length',
+    find: 'readable.length === items.length && total === tokens.length',
     replace: 'readable.length === items.length',
   },
   {

@@ -83,7 +83,7 @@ export const recordDefences: readonly Defence[] = [
     name: 'record: D1 has D1_TIMEOUT_MS to answer',
     hangs: true,
     file: 'src/db/database.ts',
-    find: 'await Promise.race([d1.batch(statements), rejectOnAbort(signal)])',
+    find: 'await untilAborted(d1.batch(statements), signal)',
     replace: 'await d1.batch(statements)',
     test: ['test/audit/recorder.test.ts'],
   },

@@ -177,8 +177,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: only a revoke that worked settles what was withheld',
-    find: 'if (!revoked.ok) return;',
-    replace: 'if (!revoked.ok) Object.assign(revoked, { value: { status: 200 } });',
+    find: 'const settlement = revoked.ok\n',
+    replace: 'const settlement = revoked\n',
     test: ['test/audit/recorder.test.ts'],
   },
   {
@@ -210,8 +210,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: PipeOps is not trusted to keep workspaces apart',
-    find: 'got.value.data.workspaceId === ref.workspaceUuid ? found : null',
-    replace: 'got.value.data.id === ref.tokenId ? found : null',
+    find: 'got.value.data.workspaceId === ref.workspaceUuid ? found(',
+    replace: 'got.value.data.id === ref.tokenId ? found(',
   },
   {
     ...REACH,
@@ -235,8 +235,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'update: a renamed token keeps its marker',
     file: 'src/tokens/update.ts',
-    find: 'known?.marker ? withMarker(name, known.marker) : name',
-    replace: 'known ? name : name',
+    find: 'marker === null ? name : withMarker(name, marker)',
+    replace: 'marker === null ? name : name',
     test: ['test/tokens/happy.test.ts'],
   },
   {

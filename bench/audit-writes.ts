@@ -1,0 +1,122 @@
+import { createTestIssuer } from '../test/support/issuer.ts';
+import { startSimulator } from '../test/pipeops-simulator/server.ts';
+import { indexName, migrations } from './audit-trail.ts';
+import { startWorker } from './start-worker.ts';
+import type { SqlCommand } from './worker/audit.ts';
+
+const WORKSPACE = '5877a4ae-0000-4000-8000-000000000000';
+const TOKENS = 'api/v1/service-account-tokens';
+
+/** Rows that an operation may write, where that is promised. */
+const BARS: Readonly<Record<string, number>> = { create: 24, 'get, first of a minute': 9, 'get, counted': 2 };
+
+/**
+ * What D1 bills for each operation, and how much of it each index of the trail costs: measured by leaving that index
+ * out. False: more than was promised.
+ */
+export async function benchAuditWrites(): Promise<boolean> {
+  await using service = await startService();
+  const { tables, indexes, triggers } = migrations();
+  for (const sql of [...tables, ...indexes, ...triggers]) await service.run(sql);
+
+  const all = await service.operate();
+  const costs = new Map<string, ReadonlyMap<string, number>>();
+  for (const sql of indexes.filter((index) => index.includes('audit_events'))) {
+    await service.run(`drop index ${indexName(sql)}`);
+    const without = await service.operate();
+    await service.run(sql);
+    costs.set(
+      indexName(sql).replace('audit_events_', ''),
+      new Map([...all].map(([operation, rows]) => [operation, rows - (without.get(operation) ?? Number.NaN)])),
+    );
+  }
+
+  console.log('Rows written by each operation, and how many of them each index of the trail costs:');
+  console.table(
+    Object.fromEntries(
+      [...all].map(([operation, rows]) => [
+        operation,
+        {
+          'in all': rows,
+          bar: BARS[operation] ?? '',
+          ...Object.fromEntries([...costs].map(([index, cost]) => [index, cost.get(operation)])),
+        },
+      ]),
+    ),
+  );
+  return Object.entries(BARS).every(([operation, bar]) => (all.get(operation) ?? Infinity) <= bar);
+}
+
+/** The whole service in workerd, in front of a simulated PipeOps. */
+async function startService() {
+  const simulator = await startSimulator({ limits: false });
+  const issuer = await createTestIssuer();
+  const policy = {
+    issuers: [
+      { issuer: issuer.issuer, audience: issuer.audience, jwks: issuer.jwks, label: 'email', actorType: 'user' },
+    ],
+    roles: {
+      admin: {
+        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
+        tokens: 'any',
+        workspaces: ['*'],
+        scopes: ['*'],
+      },
+    },
+    bindings: [{ issuer: issuer.issuer, claims: { sub: 'alice' }, role: 'admin' }],
+  };
+  const variables = {
+    PIPEOPS_API_URL: simulator.url,
+    PIPEOPS_ADMIN_TOKEN: await issuer.sign(),
+    PIPEOPS_WORKSPACE_UUID: WORKSPACE,
+    POLICY: JSON.stringify(policy),
+  };
+  const worker = await startWorker('bench/worker/audit.ts', variables, ['DB']);
+  const jwt = await issuer.sign({ email: 'alice@acme.example' });
+
+  const run = async (sql: string): Promise<void> => {
+    const command: SqlCommand = { database: 'DB', sql, params: [] };
+    const response = await fetch(`${worker.url}bench/sql`, { method: 'POST', body: JSON.stringify(command) });
+    if (!response.ok) throw new Error(`D1 refused ${sql}: ${await response.text()}`);
+  };
+
+  const request = async (method: string, path: string, body?: object): Promise<{ id: string; rows: number }> => {
+    const response = await fetch(`${worker.url}${path}`, {
+      method,
+      headers: {
+        Authorization: `Bearer ${jwt}`,
+        'CF-Connecting-IP': '203.0.113.7',
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+    const answer: { data: { id: string } } = JSON.parse(text);
+    return { id: answer.data.id, rows: Number(response.headers.get('X-Rows-Written')) };
+  };
+
+  let queries = 0;
+  /** Rows that each operation writes, on a token of its own. */
+  const operate = async (): Promise<ReadonlyMap<string, number>> => {
+    const created = await request('POST', TOKENS, { name: 'deploy', scopes: ['api:read'] });
+    const token = `${TOKENS}/${created.id}`;
+    return new Map([
+      ['create', created.rows],
+      ['get, first of a minute', (await request('GET', token)).rows],
+      ['get, counted', (await request('GET', token)).rows],
+      ['update', (await request('PATCH', token, { name: 'renamed' })).rows],
+      ['query, first of a minute', (await request('GET', `api/v1/audit/events?limit=${(queries += 1)}`)).rows],
+      ['revoke', (await request('DELETE', token)).rows],
+    ]);
+  };
+
+  return {
+    run,
+    operate,
+    [Symbol.asyncDispose]: async () => {
+      await worker[Symbol.asyncDispose]();
+      await simulator.close();
+    },
+  };
+}

@@ -1,0 +1,102 @@
+import type { EventFilter, Position } from '../../src/audit/event-filter.ts';
+import { selectEnds } from '../../src/audit/progress.ts';
+import { selectEvents } from '../../src/audit/select-events.ts';
+import { createDatabase } from '../../src/db/database.ts';
+import { workerRuntime, type Runtime } from '../../src/runtime.ts';
+import { createWorker, type Worker } from '../../src/worker.ts';
+
+// Commands of the benchmark under /bench, and the service itself everywhere else, with what it wrote in a header.
+
+export interface SqlCommand {
+  readonly database: string;
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+export interface PageCommand {
+  readonly database: string;
+  readonly filter: EventFilter;
+  readonly position: Position;
+  readonly limitRows: number;
+  /** How often to read it. */
+  readonly times: number;
+}
+
+const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
+
+let written = 0;
+let service: Worker | undefined;
+const background: Promise<unknown>[] = [];
+
+export default {
+  async fetch(request: Request, env: Readonly<Record<string, unknown>>): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/bench/sql') return await runSql(await request.json(), env);
+    if (pathname === '/bench/page') return await readPage(await request.json(), env);
+    written = 0;
+    service ??= createWorker({ ...env, DB: counted(databaseOf(env, 'DB')), ...limits }, frozen());
+    const response = await service.fetch(request);
+    await Promise.all(background.splice(0));
+    return new Response(response.body, {
+      status: response.status,
+      headers: [...response.headers, ['X-Rows-Written', String(written)]],
+    });
+  },
+};
+
+const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
+
+const databaseOf = (env: Readonly<Record<string, unknown>>, name: string): D1Database =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the benchmark binds nothing else under these names
+  env[name] as D1Database;
+
+async function runSql({ database, sql, params }: SqlCommand, env: Readonly<Record<string, unknown>>) {
+  const answer = await databaseOf(env, database)
+    .prepare(sql)
+    .bind(...params)
+    .all();
+  return Response.json({ bytes: answer.meta.size_after, rows: answer.results });
+}
+
+async function readPage(command: PageCommand, env: Readonly<Record<string, unknown>>) {
+  const { filter, position, limitRows, times } = command;
+  const d1 = databaseOf(env, command.database);
+  const database = createDatabase(d1, workerRuntime);
+  let rowsRead = 0;
+  let events = 0;
+  for (let time = 0; time < times; time += 1) {
+    const page = selectEvents(database, filter, position, limitRows);
+    const ends = position.order === 'asc' ? [selectEnds(database, filter, position.seq ?? 0, Date.now())] : [];
+    const statements = [page, ...ends].map((query) => {
+      const { sql, params } = query.toSQL();
+      return d1.prepare(sql).bind(...params);
+    });
+    // One after the other: the time of one is what is measured.
+    const results = await d1.batch(statements);
+    rowsRead = results.reduce((sum, { meta }) => sum + meta.rows_read, 0);
+    events = results[0]?.results.length ?? 0;
+  }
+  return Response.json({ rowsRead, events });
+}
+
+/** D1, with the rows that it writes added up. */
+const counted = (d1: D1Database): D1Database =>
+  new Proxy(d1, {
+    get: (target, key) => {
+      if (key === 'batch') {
+        return async (statements: D1PreparedStatement[]) => {
+          const results = await target.batch(statements);
+          written += results.reduce((sum, { meta }) => sum + meta.rows_written, 0);
+          return results;
+        };
+      }
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+
+/** A clock that stands still, so that alike reads are always of one minute. */
+function frozen(): Runtime {
+  const nowMs = Date.now();
+  return { ...workerRuntime, now: () => nowMs, background: (work) => void background.push(work), log: () => {} };
+}
