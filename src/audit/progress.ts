@@ -27,9 +27,15 @@ export function selectEnds({ build }: Database, filter: EventFilter, afterSeq: n
     mayComeToMatch(filter),
   )}`;
   const newest = sql`select max(${auditEvents.seq}) from ${auditEvents}`;
-  return build
-    .select({ newest_seq: sql<number | null>`(${newest})`, open_seq: sql<number | null>`(${open})` })
-    .from(sql`(select 1)`);
+  return (
+    build
+      // Named, since rows come from D1 by name.
+      .select({
+        newest_seq: sql<number | null>`(${newest})`.as('newest_seq'),
+        open_seq: sql<number | null>`(${open})`.as('open_seq'),
+      })
+      .from(sql`(select 1)`)
+  );
 }
 
 /** A page for a follower: what will stay true, where to go on, and whether there is more to be had at once. */
