@@ -81,7 +81,7 @@ describe('the trail', () => {
 
 describe('a parameter that is not understood is named', () => {
   it.each([
-    ['actor', '?actor=alice'],
+    ['colour', '?colour=red'],
     ['limit', '?limit=0'],
     ['limit', '?limit=201'],
     ['limit', '?limit=ten'],
