@@ -11,6 +11,7 @@ const nodeTests = [
 
 export default defineConfig(async () => ({
   test: {
+    reporters: ['default', './test/support/closing-line.ts'],
     // The rooms whose branches each decide who gets in, or what for.
     coverage: {
       provider: 'istanbul' as const,

@@ -1,6 +1,6 @@
+import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AUDIT_UNFINISHED_MS } from '../../src/config/limits.ts';
-import { env } from 'cloudflare:workers';
 import { createHarness, type Answer, type Harness } from '../support/harness.ts';
 import { insertRows, OPEN } from './trail.ts';
 
@@ -120,21 +120,35 @@ describe('a follower', () => {
     expect(cursorOf(page)).not.toBe(begin);
   });
 
-  it('misses nothing and sees nothing twice while rows are being written and settled', async () => {
+  it('misses nothing, sees nothing twice and nothing unfinished, while rows are being written and settled', async () => {
     const written: string[] = [];
     const seen: string[] = [];
+    const note = (page: Answer): void => {
+      for (const { status, token_id: token } of page.body.data) seen.push(`${token} ${status}`);
+    };
     let cursor = begin;
-    for (let round = 0; round < 12; round += 1) {
-      const names = Array.from({ length: round % 4 }, (_item, index) => `${round}-${index}`);
-      await insertRows(names.map((name) => settled(name)));
-      written.push(...names);
+    for (let round = 0; round < 16; round += 1) {
+      // Every third row is open for a while; those of two rounds ago are settled now.
+      const names = Array.from({ length: round % 5 }, (_item, index) => `${round}-${index}`);
+      await insertRows(names.map((name, index) => ({ ...settled(name), ...(index % 3 === 1 && OPEN) })));
+      await settleOpen(`${round - 2}-`);
+      written.push(...names.map((name) => `${name} success`));
       const page = await follow(cursor, '&limit=2');
-      seen.push(...tokensOf(page));
+      note(page);
       cursor = cursorOf(page);
     }
-    for (let page = await follow(cursor); page.body.data.length > 0; page = await follow(cursorOf(page))) {
-      seen.push(...tokensOf(page));
+    await settleOpen('');
+    for (let page = await follow(cursor); page.body.data.length > 0; page = await follow(cursor)) {
+      note(page);
+      cursor = cursorOf(page);
     }
     expect(seen).toEqual(written);
   });
 });
+
+/** Settles the open attempts on tokens whose id begins so. */
+async function settleOpen(prefix: string): Promise<void> {
+  const settle = `update audit_events set status = 'success', settled_at = ?, outcome = '{}'
+    where status = 'attempted' and workspace_uuid = ? and token_id glob ?`;
+  await env.DB.prepare(settle).bind(nowMs, harness.workspace, `${prefix}*`).run();
+}

@@ -1,4 +1,7 @@
+import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { encodeCursor } from '../../src/audit/cursor.ts';
+import { AUDIT_ACTIONS } from '../../src/vocabulary.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
 const EVENTS = '/api/v1/audit/events';
@@ -14,7 +17,7 @@ beforeAll(async () => {
 });
 
 const query = async (parameters = '') => await harness.send('GET', EVENTS + parameters);
-const actionsOf = (answer: { body: { data: { action: string }[] } }) => answer.body.data.map(({ action }) => action);
+const rowCount = async () => await env.DB.prepare('select count(*) as n from audit_events').first<number>('n');
 
 describe('the trail', () => {
   it('shows events newest first, in the form of the wire', async () => {
@@ -54,18 +57,6 @@ describe('the trail', () => {
     });
   });
 
-  it.each([
-    ['one action', '?action=service_account_token.get', ['service_account_token.get']],
-    [
-      'two actions',
-      '?action=service_account_token.create,service_account_token.revoke',
-      ['service_account_token.revoke', 'service_account_token.create'],
-    ],
-    ['a status', '?action=service_account_token.create&status=failure', []],
-  ])('filters by %s', async (_name, parameters, expected) => {
-    expect(actionsOf(await query(parameters))).toEqual(expected);
-  });
-
   it('pages without losing or repeating a row while rows are being written', async () => {
     const seen: number[] = [];
     let cursor = '';
@@ -82,6 +73,24 @@ describe('the trail', () => {
 describe('a parameter that is not understood is named', () => {
   it.each([
     ['colour', '?colour=red'],
+    ['actor', '?actor='],
+    ['actor', '?actor=a%00b'],
+    ['actor', `?actor=${'a'.repeat(258)}`],
+    ['actor_type', '?actor_type=robot'],
+    ['token_id', '?token_id=..%2F'],
+    ['workspace_uuid', '?workspace_uuid='],
+    ['request_id', '?request_id=short'],
+    ['ip', '?ip=localhost'],
+    ['from', '?from=yesterday'],
+    ['from', '?from=2026-02-30T00:00:00Z'],
+    // An offset whose plus became a space.
+    ['from', '?from=2026-01-31T00:00:00+01:00'],
+    ['to', '?from=2026-01-31T00:00:00Z&to=2026-01-31T00:00:00Z'],
+    ['order', '?order=newest'],
+    ['latest', '?latest=1'],
+    ['action', '?action=service_account_token.create,'],
+    ['action', '?action=token.*'],
+    ['action', '?action=*'],
     ['limit', '?limit=0'],
     ['limit', '?limit=201'],
     ['limit', '?limit=ten'],
@@ -93,12 +102,54 @@ describe('a parameter that is not understood is named', () => {
     ['cursor', '?cursor=%27%3B--'],
     ['__proto__', '?__proto__=1'],
   ])('%s (%s)', async (name, parameters) => {
-    const before = (await harness.rows()).length;
+    const before = await rowCount();
     const answer = await query(parameters);
     expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
     expect(Object.keys(answer.body.errors)).toEqual([name]);
-    expect((await harness.rows()).length).toBe(before);
+    expect(await rowCount()).toBe(before);
   });
+});
+
+it('names everything that is not understood at once', async () => {
+  const answer = await query('?limit=0&order=up&from=x&nonsense=1');
+  expect(Object.keys(answer.body.errors).toSorted()).toEqual(['from', 'limit', 'nonsense', 'order']);
+});
+
+it.each(['actor', 'token_id', 'workspace_uuid'])('text shaped like a secret is not accepted as %s', async (name) => {
+  const before = await rowCount();
+  const answer = await query(`?${name}=sat_${'a'.repeat(40)}`);
+  expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
+  expect(Object.keys(answer.body.errors)).toEqual([name]);
+  expect(await rowCount()).toBe(before);
+});
+
+it('a query with the longest filters still fits into its row', async () => {
+  const jwt = await harness.jwtFor('admin', { sub: 's'.repeat(128), email: 'é'.repeat(48) });
+  const id = 'i'.repeat(128);
+  const actor = '"'.repeat(257);
+  const parameters = new URLSearchParams({
+    action: AUDIT_ACTIONS.slice(1).join(','),
+    status: 'attempted',
+    actor,
+    actor_type: 'service_account',
+    token_id: id,
+    workspace_uuid: id,
+    request_id: 'r'.repeat(64),
+    ip: 'f'.repeat(45),
+    from: '2026-01-31T00:00:00Z',
+    to: '2026-02-28T00:00:00Z',
+    order: 'asc',
+    latest: 'true',
+    limit: '200',
+    cursor: encodeCursor(999_999_999_999_999),
+  });
+  const answer = await harness.send('GET', `${EVENTS}?${parameters}`, {
+    jwt,
+    headers: { 'X-Request-Id': 'x'.repeat(64), 'User-Agent': 'u'.repeat(200), 'CF-Connecting-IP': 'f'.repeat(45) },
+  });
+  expect(answer.status, answer.text).toBe(200);
+  const [event] = (await query(`?token_id=${id}`)).body.data;
+  expect(event).toMatchObject({ token_id: id, workspace_uuid: id, detail: { limit: 200, actor: '"'.repeat(160) } });
 });
 
 it('is closed to callers without audit:read, and their attempt is in it', async () => {

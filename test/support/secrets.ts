@@ -20,11 +20,20 @@ export function noteText(where: string, text: string): void {
  * what they share would be searched again after each of them.
  */
 export function findSecrets(): string[] {
-  const found = new Set<string>();
-  for (const { where, text } of texts) {
-    for (const secret of secrets) if (text.includes(secret)) found.add(`${where} holds ${secret.slice(0, 4)}…`);
-  }
+  const found = secretsIn(texts, secrets);
   secrets.clear();
   texts.length = 0;
+  return found;
+}
+
+/** The search itself, on what it is given. */
+export function secretsIn(
+  searched: readonly { readonly where: string; readonly text: string }[],
+  sought: ReadonlySet<string>,
+): string[] {
+  const found = new Set<string>();
+  for (const { where, text } of searched) {
+    for (const secret of sought) if (text.includes(secret)) found.add(`${where} holds ${secret.slice(0, 4)}…`);
+  }
   return [...found];
 }
