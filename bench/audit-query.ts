@@ -1,10 +1,10 @@
 import { AUDIT_DISORDER_MS } from '../src/config/limits.ts';
 import type { EventFilter } from '../src/audit/event-filter.ts';
+import type { PageCommand, SqlCommand } from './audit-commands.ts';
 import { CASES, PAGE_ROWS, type Case, type Times } from './audit-cases.ts';
 import { layTrail, type RunSql, type Sizes } from './audit-trail.ts';
 import { startWorker } from './start-worker.ts';
 import { median } from './statistics.ts';
-import type { PageCommand, SqlCommand } from './worker/audit.ts';
 
 const SIZES = [
   ['1k', 1_000],

@@ -1,10 +1,11 @@
-import { createTestIssuer } from '../test/support/issuer.ts';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { startSimulator } from '../test/pipeops-simulator/server.ts';
+import type { SqlCommand } from './audit-commands.ts';
 import { indexName, migrations } from './audit-trail.ts';
 import { startWorker } from './start-worker.ts';
-import type { SqlCommand } from './worker/audit.ts';
 
 const WORKSPACE = '5877a4ae-0000-4000-8000-000000000000';
+const ISSUER = 'https://issuer.example';
 const TOKENS = 'api/v1/service-account-tokens';
 
 /** Rows that an operation may write, where that is promised. */
@@ -50,11 +51,19 @@ export async function benchAuditWrites(): Promise<boolean> {
 /** The whole service in workerd, in front of a simulated PipeOps. */
 async function startService() {
   const simulator = await startSimulator({ limits: false });
-  const issuer = await createTestIssuer();
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'key-1', alg: 'ES256', use: 'sig' }] };
+  const sign = async (): Promise<string> =>
+    await new SignJWT({ email: 'alice@acme.example' })
+      .setProtectedHeader({ alg: 'ES256', kid: 'key-1' })
+      .setIssuer(ISSUER)
+      .setAudience('countersign')
+      .setSubject('alice')
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(privateKey);
   const policy = {
-    issuers: [
-      { issuer: issuer.issuer, audience: issuer.audience, jwks: issuer.jwks, label: 'email', actorType: 'user' },
-    ],
+    issuers: [{ issuer: ISSUER, audience: 'countersign', jwks, label: 'email', actorType: 'user' }],
     roles: {
       admin: {
         permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
@@ -63,16 +72,16 @@ async function startService() {
         scopes: ['*'],
       },
     },
-    bindings: [{ issuer: issuer.issuer, claims: { sub: 'alice' }, role: 'admin' }],
+    bindings: [{ issuer: ISSUER, claims: { sub: 'alice' }, role: 'admin' }],
   };
   const variables = {
     PIPEOPS_API_URL: simulator.url,
-    PIPEOPS_ADMIN_TOKEN: await issuer.sign(),
+    PIPEOPS_ADMIN_TOKEN: await sign(),
     PIPEOPS_WORKSPACE_UUID: WORKSPACE,
     POLICY: JSON.stringify(policy),
   };
   const worker = await startWorker('bench/worker/audit.ts', variables, ['DB']);
-  const jwt = await issuer.sign({ email: 'alice@acme.example' });
+  const jwt = await sign();
 
   const run = async (sql: string): Promise<void> => {
     const command: SqlCommand = { database: 'DB', sql, params: [] };

@@ -1,11 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import * as z from 'zod';
+import { benchExport } from './audit-export.ts';
+import { benchAuditQueries } from './audit-query.ts';
+import { benchAuditWrites } from './audit-writes.ts';
 import { benchVerification } from './verify.ts';
 
 // `npm run bench`: what things cost on this machine. Fails where a figure is beyond what was promised.
 
-const parts: readonly (() => Promise<boolean>)[] = [benchVerification];
+const parts: readonly (() => Promise<boolean>)[] = [
+  benchVerification,
+  benchAuditQueries,
+  benchAuditWrites,
+  benchExport,
+];
 
 const [cpu] = cpus();
 console.log(

@@ -14,22 +14,25 @@ const ShownEvent = z.object({
   error_code: text,
 });
 
-/** `least`: narrower, and it says nothing. A column with a larger `yields` is narrowed before the others. */
 interface Column {
   readonly title: string;
+  /** In cells. Narrower, and it says nothing. */
   readonly least: number;
-  readonly yields: number;
-  /** In the tables of `--follow`, whose later lines are not known yet. */
+  /** What it has in the tables of `--follow`, whose later lines are not known yet. */
   readonly usual: number;
+  /** Which is narrowed first: who did it and what comes last. */
+  readonly yields: number;
+  readonly cut: 'end' | 'beginning';
 }
 
 const COLUMNS = [
-  { title: 'TIME', least: 8, yields: 0, usual: 20 },
-  { title: 'ACTION', least: 12, yields: 2, usual: 28 },
-  { title: 'STATUS', least: 7, yields: 1, usual: 9 },
-  { title: 'ACTOR', least: 8, yields: 4, usual: 24 },
-  { title: 'TOKEN', least: 8, yields: 1, usual: 36 },
-  { title: 'CODE', least: 6, yields: 3, usual: 16 },
+  { title: 'TIME', least: 8, usual: 20, yields: 0, cut: 'end' },
+  // All about tokens begins alike.
+  { title: 'ACTION', least: 14, usual: 28, yields: 4, cut: 'beginning' },
+  { title: 'STATUS', least: 7, usual: 9, yields: 0, cut: 'end' },
+  { title: 'ACTOR', least: 8, usual: 24, yields: 1, cut: 'end' },
+  { title: 'TOKEN', least: 8, usual: 36, yields: 2, cut: 'end' },
+  { title: 'CODE', least: 6, usual: 16, yields: 3, cut: 'end' },
 ] as const satisfies readonly Column[];
 
 const GAP = '  ';
@@ -74,23 +77,24 @@ export const titleLine = (layout: Layout, terminalCells: number): string =>
 
 /** One line, never wider than the terminal. */
 export function lineOf(cells: readonly string[], layout: Layout, terminalCells: number): string {
-  const line = layout
-    .map((width, index) => fit(cells[index] ?? '', width))
+  const line = COLUMNS.map(({ cut }, index) => fit(cells[index] ?? '', layout[index] ?? 0, cut))
     .join(GAP)
     .trimEnd();
   return widthOf(line) <= terminalCells ? line : fit(line, terminalCells);
 }
 
-/** Takes what is too much from the columns that yield first, down to what each needs. */
+/** Takes what is too much from the columns that yield first: down to what is usual, and then to what each needs. */
 function narrow(wanted: Layout, terminalCells: number): Layout {
   const widths = [...wanted];
   let excess = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - terminalCells;
-  const order = COLUMNS.map((column, index) => ({ ...column, index })).toSorted((a, b) => b.yields - a.yields);
-  for (const { index, least } of order) {
-    const width = widths[index] ?? 0;
-    const less = Math.max(0, Math.min(excess, width - least));
-    widths[index] = width - less;
-    excess -= less;
+  const columns = COLUMNS.map((column, index) => ({ ...column, index })).toSorted((a, b) => b.yields - a.yields);
+  for (const floor of ['usual', 'least'] as const) {
+    for (const column of columns) {
+      const width = widths[column.index] ?? 0;
+      const less = Math.max(0, Math.min(excess, width - column[floor]));
+      widths[column.index] = width - less;
+      excess -= less;
+    }
   }
   return widths;
 }

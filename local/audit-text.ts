@@ -33,18 +33,21 @@ export function widthOf(shown: string): number {
   return cells;
 }
 
-/** The text in exactly this many cells: cut with `…`, or filled up with spaces. */
-export function fit(shown: string, cells: number): string {
+/** The text in exactly this many cells: filled up with spaces, or cut with `…` where it says the least. */
+export function fit(shown: string, cells: number, cut: 'end' | 'beginning' = 'end'): string {
   const width = widthOf(shown);
   if (width <= cells) return shown + ' '.repeat(cells - width);
-  let cut = '';
-  let used = 0;
-  for (const character of shown) {
-    if (used + cellsOf(character) > cells - 1) break;
-    cut += character;
+  if (cells < 1) return '';
+  const characters = cut === 'end' ? Array.from(shown) : Array.from(shown).toReversed();
+  const kept: string[] = [];
+  let used = 1;
+  for (const character of characters) {
+    if (used + cellsOf(character) > cells) break;
+    kept.push(character);
     used += cellsOf(character);
   }
-  return cells < 1 ? '' : `${cut}…${' '.repeat(cells - 1 - used)}`;
+  const fitted = cut === 'end' ? `${kept.join('')}…` : `…${kept.toReversed().join('')}`;
+  return fitted + ' '.repeat(cells - used);
 }
 
 function cellsOf(character: string): number {

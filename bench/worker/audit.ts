@@ -1,26 +1,11 @@
-import type { EventFilter, Position } from '../../src/audit/event-filter.ts';
 import { selectEnds } from '../../src/audit/progress.ts';
 import { selectEvents } from '../../src/audit/select-events.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { workerRuntime, type Runtime } from '../../src/runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
+import type { PageCommand, SqlCommand } from '../audit-commands.ts';
 
 // Commands of the benchmark under /bench, and the service itself everywhere else, with what it wrote in a header.
-
-export interface SqlCommand {
-  readonly database: string;
-  readonly sql: string;
-  readonly params: readonly unknown[];
-}
-
-export interface PageCommand {
-  readonly database: string;
-  readonly filter: EventFilter;
-  readonly position: Position;
-  readonly limitRows: number;
-  /** How often to read it. */
-  readonly times: number;
-}
 
 const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
 
@@ -31,8 +16,8 @@ const background: Promise<unknown>[] = [];
 export default {
   async fetch(request: Request, env: Readonly<Record<string, unknown>>): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (pathname === '/bench/sql') return await runSql(await request.json(), env);
-    if (pathname === '/bench/page') return await readPage(await request.json(), env);
+    if (pathname === '/bench/sql') return await runSql(await request.json<SqlCommand>(), env);
+    if (pathname === '/bench/page') return await readPage(await request.json<PageCommand>(), env);
     written = 0;
     service ??= createWorker({ ...env, DB: counted(databaseOf(env, 'DB')), ...limits }, frozen());
     const response = await service.fetch(request);

@@ -28,8 +28,8 @@ export interface ExportSource {
  * An export, a page at a time: the next one is read when the one before it is taken, so what it holds in memory does
  * not depend on how much there is to send, nor on how slowly it is taken.
  *
- * It ends with its trailer. If D1 fails on the way it ends with an error, which breaks the connection: what was cut off
- * must not look whole.
+ * It ends with its trailer. If D1 fails on the way it ends with an error and has none: what was cut off must not look
+ * whole, also where whatever stands between ends a broken answer as if it were over.
  */
 export function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
   const { encoding, limits, readPage } = source;

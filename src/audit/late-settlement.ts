@@ -1,5 +1,5 @@
 import type { SQL } from 'drizzle-orm';
-import { AUDIT_UNFINISHED_MS } from '../config/limits.ts';
+import { AUDIT_ANNOUNCE_AFTER_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { AuditEventRow } from '../db/schema.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -20,7 +20,7 @@ export function announceLate(
   guard: SQL,
 ) {
   const { eventId, nowMs } = announcement;
-  if (nowMs - row.occurred_at < AUDIT_UNFINISHED_MS) return [];
+  if (nowMs - row.occurred_at < AUDIT_ANNOUNCE_AFTER_MS) return [];
   const subject = {
     action: 'audit.settled',
     actor: SYSTEM_ACTOR,

@@ -51,16 +51,11 @@ export interface Progress {
  * The position moves behind the last event shown. It moves over rows that are not shown only if they are many: a
  * follower that waits asks the same thing again then, which is counted in one row instead of written down each time.
  *
- * @param ends null: the unfinished end is wanted too.
+ * @param nowMs milliseconds since the epoch; null: the unfinished end is wanted too.
  */
-export function progressOf(
-  { events, reachedSeq }: Scan,
-  ends: Ends,
-  afterSeq: number,
-  settledAtMs: number | null,
-): Progress {
-  const counting = settledAtMs === null ? undefined : events.find((row) => canStillGrow(row, settledAtMs));
-  const endSeq = Math.min(counting?.seq ?? Infinity, (settledAtMs === null ? null : ends.open_seq) ?? Infinity);
+export function progressOf({ events, reachedSeq }: Scan, ends: Ends, afterSeq: number, nowMs: number | null): Progress {
+  const counting = nowMs === null ? undefined : events.find((row) => canStillGrow(row, nowMs));
+  const endSeq = Math.min(counting?.seq ?? Infinity, (nowMs === null ? null : ends.open_seq) ?? Infinity);
   const shown = events.filter(({ seq }) => seq < endSeq);
   const isCut = (reachedSeq ?? Infinity) >= endSeq && endSeq !== Infinity;
   const lastSeq = shown.at(-1)?.seq ?? afterSeq;

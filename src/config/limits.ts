@@ -30,6 +30,8 @@ export const RECONCILE_LEASE_MS = 60_000;
 export const DRIFT_BATCH_TOKENS = 20;
 /** A row that can still change ends an ascending page while it is younger; settled later, it is announced. */
 export const AUDIT_UNFINISHED_MS = 5 * 60 * 1000;
+/** A settlement stamped just before may be committed just after: announced once too often rather than never. */
+export const AUDIT_ANNOUNCE_AFTER_MS = AUDIT_UNFINISHED_MS - 10_000;
 /** Longest pause between two looks at one attempt. */
 export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */

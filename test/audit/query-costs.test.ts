@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { AUDIT_SCAN_MAX_ROWS } from '../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { meteredD1 } from './trail.ts';
 
@@ -99,6 +100,17 @@ describe('where filters have no index of their own', () => {
   });
 });
 
+it('a scan goes on with the very row behind the last that it looked at', async () => {
+  // Counted from a row that matches: the one before it, that one, and the one behind it end the first scan.
+  for (const offset of [-1, 0, 1]) {
+    const parameters = 'ip=192.0.2.7&order=desc';
+    const first = await query(`${parameters}&${cursorAt(7 + AUDIT_SCAN_MAX_ROWS + offset)}`);
+    const next: unknown = first.answer.body.pagination.next_cursor;
+    const second = typeof next === 'string' ? (await query(`${parameters}&cursor=${next}`)).answer.body.data : [];
+    expect([...first.answer.body.data, ...second].map(({ seq }: { seq: number }) => seq)).toEqual([7]);
+  }
+});
+
 describe('what is written', () => {
   it('is at most 24 rows for a create, 9 for the first read of a minute and 2 for a counted one', async () => {
     const frozen = Date.now();
@@ -112,7 +124,7 @@ describe('what is written', () => {
       return trips.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
     };
     expect(await cost('POST', TOKENS, { name: 'deploy', scopes: ['api:read'] })).toBeLessThanOrEqual(24);
-    const [{ token_id: id }] = (await still.rows()) as [{ token_id: string }];
+    const id = (await still.rows())[0]!.token_id;
     for (const path of [`${TOKENS}/${id}`, TOKENS, `${EVENTS}?token_id=${id}`]) {
       expect(await cost('GET', path)).toBeLessThanOrEqual(9);
       expect(await cost('GET', path)).toBeLessThanOrEqual(2);

@@ -117,7 +117,7 @@ const cases: readonly [string, Record<string, string>, readonly Name[]][] = [
 it.each(cases)('finds events by %s', async (_name, filter, expected) => {
   for (const order of ['asc', 'desc']) {
     const parameters = new URLSearchParams({ ...filter, order, latest: 'true', limit: '200' });
-    const answer = await harness.send('GET', `${EVENTS}?${parameters}`);
+    const answer = await harness.send('GET', `${EVENTS}?${parameters.toString()}`);
     expect(answer.status, answer.text).toBe(200);
     // The queries of this test are in the trail themselves.
     const found = answer.body.data.flatMap(({ seq }: { seq: number }) => names.get(seq) ?? []);

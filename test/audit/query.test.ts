@@ -143,7 +143,7 @@ it('a query with the longest filters still fits into its row', async () => {
     limit: '200',
     cursor: encodeCursor(999_999_999_999_999),
   });
-  const answer = await harness.send('GET', `${EVENTS}?${parameters}`, {
+  const answer = await harness.send('GET', `${EVENTS}?${parameters.toString()}`, {
     jwt,
     headers: { 'X-Request-Id': 'x'.repeat(64), 'User-Agent': 'u'.repeat(200), 'CF-Connecting-IP': 'f'.repeat(45) },
   });

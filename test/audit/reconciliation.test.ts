@@ -329,7 +329,7 @@ describe('a row that is settled late', () => {
     const { harness, age } = await withClock();
     await faultOnce(harness, { drop: 'after_commit' });
     await harness.send('POST', TOKENS, CREATE);
-    age(299);
+    age(289);
     await harness.cron();
     expect(await outcomeOf(harness)).toMatchObject({ status: 'failure' });
     expect(await announcements(harness)).toEqual([]);

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { attemptedRow } from '../../src/audit/events.ts';
-import { D1_TIMEOUT_MS, SETTLE_ATTEMPT_TIMEOUT_MS, SETTLE_MAX_ATTEMPTS } from '../../src/config/limits.ts';
+import {
+  D1_TIMEOUT_MS,
+  RECONCILE_AFTER_DEFAULT_SECONDS,
+  SETTLE_ATTEMPT_TIMEOUT_MS,
+  SETTLE_MAX_ATTEMPTS,
+} from '../../src/config/limits.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
@@ -76,6 +81,49 @@ describe('a token whose secret was withheld', () => {
   it('and that PipeOps did not revoke leaves its create open', async () => {
     const harness = await createDespite(500);
     expect(await harness.rows()).toMatchObject([{ status: 'attempted' }]);
+  });
+});
+
+describe('a settlement that D1 takes and never confirms', () => {
+  const loseAnswers = async (commit: () => Promise<unknown>): Promise<never> => {
+    await commit();
+    throw new Error('injected: the answer was lost');
+  };
+  const AGE_MS = (RECONCILE_AFTER_DEFAULT_SECONDS + 1) * 1000;
+  const createWith = async (revokeStatus?: number) => {
+    let skewMs = 0;
+    const { db } = failingBatches((batch) => batch > 1 && batch <= 1 + SETTLE_MAX_ATTEMPTS, loseAnswers);
+    const harness = await createHarness({ db, runtime: { ...passed(), now: () => Date.now() + skewMs } });
+    const match = { credential: harness.credential, method: 'DELETE' };
+    if (revokeStatus !== undefined) await harness.control.fault({ status: revokeStatus, match });
+    const answer = await harness.send('POST', TOKENS, CREATE);
+    expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
+    expect(answer.text).not.toContain('sat_');
+    const reconcile = async () => {
+      skewMs += AGE_MS;
+      await harness.cron();
+    };
+    return { harness, reconcile };
+  };
+  const REVOKE = { action: 'service_account_token.revoke', actor_type: 'system' };
+
+  it('leaves a create that says success, and a revoke by the system beside it', async () => {
+    const { harness } = await createWith();
+    const [create, revoke] = await harness.rows();
+    expect(create).toMatchObject({ action: 'service_account_token.create', status: 'success' });
+    expect(revoke).toMatchObject({ ...REVOKE, status: 'success', token_id: create?.token_id });
+    expect(JSON.parse(revoke?.detail ?? '')).toEqual({ undelivered_create: create?.id });
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+    expect(await harness.inventory()).toMatchObject([{ revoked_at: expect.any(Number) }]);
+  });
+
+  it('and whose token PipeOps does not revoke leaves that to reconciliation', async () => {
+    const { harness, reconcile } = await createWith(500);
+    expect((await harness.rows())[1]).toMatchObject({ ...REVOKE, status: 'attempted' });
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: false }]);
+    await reconcile();
+    expect((await harness.rows())[1]).toMatchObject({ ...REVOKE, status: 'success' });
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
 });
 

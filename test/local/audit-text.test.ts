@@ -62,4 +62,13 @@ describe('the width of text', () => {
     expect(fit(text, cells)).toBe(fitted);
     expect(widthOf(fitted)).toBe(cells);
   });
+
+  it.each([
+    ['service_account_token.revoke', 14, '…_token.revoke'],
+    ['東京都', 4, '…都 '],
+    ['abc', 3, 'abc'],
+    ['abc', 1, '…'],
+  ])('%j in %i cells, cut at its beginning, is %j', (text, cells, fitted) => {
+    expect(fit(text, cells, 'beginning')).toBe(fitted);
+  });
 });

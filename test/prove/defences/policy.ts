@@ -48,6 +48,12 @@ export const policyDefences: readonly Defence[] = [
     replace: 'return null;',
   },
   {
+    ...REACH,
+    name: 'policy: a list ends at its workspace',
+    find: 'token.workspaceUuid === workspaceUuid && maySee(caller, token)',
+    replace: 'maySee(caller, token)',
+  },
+  {
     ...DECIDE,
     name: 'policy: one role allows the whole of a request',
     find: 'const verdict = judge(role, caller, sighted.value, context);',

@@ -141,6 +141,13 @@ export const recordDefences: readonly Defence[] = [
     replace: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, nowMs))",
   },
   {
+    ...JUDGEMENT,
+    name: 'reconciliation: a compensating revoke is driven to its end',
+    find: "if (!gone && row.actor_type === 'system')",
+    replace: 'if (false)',
+    test: ['test/audit/recorder.test.ts'],
+  },
+  {
     ...RECONCILER,
     name: 'reconciliation: no two runs look into one attempt',
     file: 'src/audit/review-queue.ts',

@@ -183,6 +183,13 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     ...MUTATION,
+    name: 'mutation: a secret withheld after its create said success is in the trail',
+    find: "if (settlement.kind !== 'other' || settlement.row.status !== 'success') return;",
+    replace: 'if (settlement) return;',
+    test: ['test/audit/recorder.test.ts'],
+  },
+  {
+    ...MUTATION,
     name: 'mutation: a refusal that is not recorded is not told',
     find: "settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' }",
     replace: 'settlement.kind ? failure : failure',
@@ -228,8 +235,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'list: shows what a single role shows, and no more',
     file: 'src/tokens/list.ts',
-    find: 'maySee(caller, known.get(token.id) ?? withoutOwner(token.id))',
-    replace: 'maySee(caller, { ...(known.get(token.id) ?? withoutOwner(token.id)), owner: caller })',
+    find: 'return visibleTokens(caller, workspaceUuid, candidates).map(',
+    replace: 'return candidates.map(',
     test: ['test/tokens/reach.test.ts'],
   },
   {
