@@ -9,12 +9,13 @@ import { MOMENTS, PHASES } from './kill-moments.ts';
 import { databaseFiles, findSecrets, logFile, printed } from './secrets-scan.ts';
 import { adminCredentialOf, freePorts, startService, type Service } from './service.ts';
 import { openTrail, type Trail } from './trail.ts';
+import { startReading } from './reading-load.ts';
 import { until } from './until.ts';
 
-// Kills the service again and again, each time with a mutation in flight, and looks at what it left behind.
-// Environment: SOAK_KILLS (50).
+// Kills the service again and again, under a load of reads and each time with a mutation in flight, and looks at what it
+// left behind. Environment: SOAK_KILLS (200).
 
-const KILLS = Number(process.env['SOAK_KILLS'] ?? '50');
+const KILLS = Number(process.env['SOAK_KILLS'] ?? '200');
 /** A kill that came too late to find a mutation in flight does not count and is repeated, within reason. */
 const TRIES_PER_KILL = 10;
 /** In every phase at least this share of the kills. */
@@ -28,7 +29,9 @@ async function soak(stateDir: string): Promise<string[]> {
   const service = await startService(stateDir, await freePorts(), { LIMITS: 'off' });
   try {
     const trail = openTrail(stateDir);
+    const load = startReading(service);
     const kills = await killAll(service, trail);
+    say(`${await load.stop()} reads were answered meanwhile`);
     const spread = PHASES.map((phase) => ({ phase, count: kills.filter((kill) => kill.phase === phase).length }));
     for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
 

@@ -22,7 +22,7 @@ export interface Trail {
   readonly rows: () => TrailRow[];
   /** Undefined where no such row is committed. */
   readonly status: (eventId: string) => TrailRow['status'] | undefined;
-  /** The row committed last. */
+  /** The row of a caller's mutation that was committed last. */
   readonly latest: () => { readonly seq: number; readonly id: string; readonly status: TrailRow['status'] } | undefined;
   readonly close: () => void;
 }
@@ -45,7 +45,9 @@ function trailOf(database: DatabaseSync): Trail {
     'SELECT seq, id, occurred_at, action, status, token_id, error_code, outcome FROM audit_events ORDER BY seq',
   );
   const one = database.prepare('SELECT status FROM audit_events WHERE id = ?');
-  const last = database.prepare('SELECT seq, id, status FROM audit_events ORDER BY seq DESC LIMIT 1');
+  const last = database.prepare(`SELECT seq, id, status FROM audit_events WHERE actor_type <> 'system' AND action IN
+      ('service_account_token.create', 'service_account_token.update', 'service_account_token.revoke')
+      ORDER BY seq DESC LIMIT 1`);
   return {
     rows: () => z.array(TrailRow).parse(all.all()),
     status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),

@@ -50,6 +50,14 @@ const OPERATIONS: readonly Operation[] = [
     run: async (h, id) => await h.send('DELETE', path(id)),
   },
   { name: 'audit query', run: async (h) => await h.send('GET', '/api/v1/audit/events') },
+  {
+    name: 'audit event',
+    prepare: async (h) => {
+      await h.mint();
+      return (await h.rows())[0]?.id ?? '';
+    },
+    run: async (h, id) => await h.send('GET', `/api/v1/audit/events/${id}`),
+  },
   { name: 'cron', prepare: loseCreate, run: async (h) => await h.cron() },
 ];
 

@@ -1,4 +1,5 @@
 import type { Defence } from '../defence.ts';
+import { exportDefences } from './export.ts';
 import { httpDefences } from './http.ts';
 import { identityDefences } from './identity.ts';
 import { keyDefences } from './keys.ts';
@@ -15,6 +16,7 @@ export const defences: readonly Defence[] = [
   ...policyDefences,
   ...tokenDefences,
   ...recordDefences,
+  ...exportDefences,
   ...triggerDefences,
   ...pipeopsDefences,
   ...httpDefences,

@@ -1,0 +1,107 @@
+import type { Defence } from '../defence.ts';
+
+const EXPORT = { file: 'src/audit/export.ts', test: ['test/audit/export.test.ts'] };
+const STREAM = { file: 'src/audit/export-stream.ts', test: ['test/audit/export-stream.test.ts'] };
+const CSV = { file: 'src/audit/csv.ts', test: ['test/audit/export-csv.test.ts'] };
+
+/** What makes an export recorded, whole or visibly not so, bounded, and harmless to a spreadsheet. */
+export const exportDefences: readonly Defence[] = [
+  {
+    ...EXPORT,
+    name: 'export: nothing leaves that is not in the trail',
+    find: 'if (!recorded.ok) return recorded;',
+    replace: "if (!recorded.ok) return ok(new Blob(['']).stream());",
+  },
+  {
+    ...EXPORT,
+    name: 'export: each has a row of its own',
+    find: 'await recorder.record(',
+    replace: 'await recorder.recordRead(',
+  },
+  {
+    ...EXPORT,
+    name: 'export: what can still change is left out',
+    find: 'latest ? null : nowMs));',
+    replace: 'latest ? null : null));',
+  },
+  {
+    ...EXPORT,
+    name: 'export: it ends where the trail ended when it was asked for',
+    find: 'const lastSeq = newest_seq ?? 0;',
+    replace: 'const lastSeq = (newest_seq ?? 0) + Number.MAX_SAFE_INTEGER;',
+  },
+  {
+    ...EXPORT,
+    name: 'export: it goes on behind its cursor',
+    find: 'const beginSeq = query.afterSeq ?? 0;',
+    replace: 'const beginSeq = 0;',
+  },
+  {
+    file: 'src/audit/export-route.ts',
+    test: EXPORT.test,
+    name: 'export: it needs audit:read',
+    find: "'audit:read', 'audit.export'",
+    replace: "'tokens:read', 'audit.export'",
+  },
+  {
+    ...STREAM,
+    name: 'export: one that D1 cuts has no end',
+    find: "controller.error(new Error('The trail could not be read to its end.'));",
+    replace: 'controller.close();',
+  },
+  {
+    ...STREAM,
+    name: 'export: one that is not complete says so',
+    find: 'complete: !page.hasMore,',
+    replace: 'complete: true,',
+  },
+  {
+    ...STREAM,
+    name: 'export: an answer has so many rows and no more',
+    find: 'count < limits.rows && ',
+    replace: '',
+  },
+  {
+    ...STREAM,
+    name: 'export: an answer reads so many pages and no more',
+    find: ' && pages < limits.pages',
+    replace: '',
+  },
+  {
+    ...STREAM,
+    name: 'export: its last page is no longer than what is left',
+    find: 'Math.min(limits.pageRows, limits.rows - count)',
+    replace: 'limits.pageRows',
+  },
+  {
+    ...STREAM,
+    name: 'export: it is read no faster than it is taken',
+    find: '} while (!send(controller));',
+    replace: '} while (!send(controller) || !ended);',
+  },
+  {
+    ...STREAM,
+    name: 'export: an empty page is not its end',
+    find: "return text !== '';",
+    replace: 'return true;',
+    hangs: true,
+  },
+  {
+    ...CSV,
+    name: 'csv: a formula is text',
+    find: `(FORMULA.test(value) ? "'" : '')`,
+    replace: "''",
+  },
+  {
+    ...CSV,
+    name: 'csv: an event is one line',
+    find: 'escapeControls(value)',
+    replace: 'value',
+  },
+  {
+    ...CSV,
+    name: 'csv: a quotation mark does not end its cell',
+    find: `text.replaceAll('"', '""')`,
+    replace: 'text',
+  },
+];
