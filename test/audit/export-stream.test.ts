@@ -69,8 +69,10 @@ describe('the end of an export says what it is', () => {
       { complete: false, count: 30, next: encodeCursor(30) },
     ],
   ])('%s', async (_name, scripted, trailer) => {
-    const { stream, ends } = exported(scripted);
+    const { stream, reads, ends } = exported(scripted);
     expect(await linesOf(stream)).toEqual([...upTo(trailer.count), trailer]);
+    // The first page was there.
+    expect(reads).toHaveLength(Math.max(0, Math.ceil(trailer.count / PAGE_ROWS) - 1));
     expect(ends).toEqual([[trailer.complete ? 'complete' : 'limit', trailer.count]]);
   });
 });
