@@ -10,14 +10,14 @@ const READ_INTERVAL_MS = 150;
  * is down their reads fail, as they would.
  */
 export function startReading(service: Service): { readonly stop: () => Promise<number> } {
-  let stopped = false;
+  const stopping = new AbortController();
   let answered = 0;
   const readers = [
     { jwt: service.ciJwt, path: TOKENS },
     { jwt: service.adminJwt, path: '/api/v1/audit/events?limit=20&status=success' },
   ].map(async ({ jwt, path }) => {
     const client = createClient(service, jwt);
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       try {
         if ((await client.send('GET', path)).status === 200) answered += 1;
       } catch {
@@ -28,7 +28,7 @@ export function startReading(service: Service): { readonly stop: () => Promise<n
   });
   return {
     stop: async () => {
-      stopped = true;
+      stopping.abort();
       await Promise.all(readers);
       return answered;
     },

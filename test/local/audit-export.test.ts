@@ -67,6 +67,7 @@ describe('an export that is cut is never taken for a whole one', () => {
     ['it breaks behind the closing line', 'ndjson', [cutAfter(ndjson([1, 2], `${trailer(2)}\n`))], 2],
     ['it ends without a closing line', 'ndjson', [textOf(ndjson([1, 2]))], 1],
     ['its closing line has no end', 'ndjson', [textOf(ndjson([1, 2], trailer(2)))], 1],
+    ['something comes behind the closing line', 'ndjson', [textOf(ndjson([1, 2], `${trailer(2)}\n{"id"`))], 2],
     ['its closing line counts others', 'ndjson', [textOf(ndjson([1, 2], `${trailer(3)}\n`))], 2],
     ['nothing comes', 'ndjson', [textOf('')], 0],
     ['a later part breaks', 'ndjson', [textOf(ndjson([1], `${trailer(1, 'c')}\n`)), cutAfter(ndjson([2, 3]))], 2],

@@ -118,6 +118,12 @@ describe('following the trail', () => {
     expect(trail.notices).toContain('The service does not answer; asking again in 8 s.');
   });
 
+  it('does not wait for a service that was never there', async () => {
+    const trail = await open([(response) => void response.destroy()]);
+    await expect(follow(trail.client, {}, trail.following, trail.screen)).rejects.toThrow('Nothing answers at');
+    expect(trail.slept).toEqual([]);
+  });
+
   it('ends when its JWT is no longer accepted', async () => {
     const trail = await open([pageOf([]), refusal(401, 'No.')]);
     await expect(follow(trail.client, {}, trail.following, trail.screen)).rejects.toThrow(

@@ -106,6 +106,16 @@ describe('the JWT', () => {
     expect(payload).toMatchObject({ sub: 'local-auditor', role: 'auditor' });
   });
 
+  it('of the local issuer goes to no other machine', async () => {
+    const stateDir = path.join(root, 'state-of-another');
+    await openIssuer(stateDir);
+    const { status, stderr } = await audit(['--url', 'https://192.0.2.1'], {
+      COUNTERSIGN_JWT: '',
+      STATE_DIR: stateDir,
+    });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^No JWT: /) });
+  });
+
   it.each([
     ['is missing', [], { COUNTERSIGN_JWT: '' }, /^No JWT: Set COUNTERSIGN_JWT, or name a file with --jwt-file\./],
     ['is none', [], { COUNTERSIGN_JWT: 'sat_0123456789abcdef' }, /^COUNTERSIGN_JWT does not hold a JWT/],
