@@ -23,7 +23,7 @@ describe('a Worker whose configuration does not parse', () => {
         success: false,
         status: 'error',
         code: 'configuration_invalid',
-      request_id: response.headers.get('X-Request-Id'),
+        request_id: response.headers.get('X-Request-Id'),
         message: 'This service is not configured correctly. Its operators find the reason in its log.',
       });
     },
