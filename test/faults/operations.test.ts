@@ -58,6 +58,7 @@ const OPERATIONS: readonly Operation[] = [
     },
     run: async (h, id) => await h.send('GET', `/api/v1/audit/events/${id}`),
   },
+  { name: 'audit export', run: async (h) => await h.send('GET', '/api/v1/audit/export?latest=true') },
   { name: 'cron', prepare: loseCreate, run: async (h) => await h.cron() },
 ];
 
