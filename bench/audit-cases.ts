@@ -1,4 +1,4 @@
-import type { EventFilter, Order } from '../src/audit/event-filter.ts';
+import { NO_FILTER, type EventFilter, type Order } from '../src/audit/event-filter.ts';
 import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { BUSY } from './audit-trail.ts';
 
@@ -26,19 +26,6 @@ export interface Times {
   readonly earlyMs: number;
   readonly lateMs: number;
 }
-
-const NO_FILTER: EventFilter = {
-  actions: [],
-  status: null,
-  actor: null,
-  actorType: null,
-  tokenId: null,
-  workspaceUuid: null,
-  requestId: null,
-  ip: null,
-  fromMs: null,
-  toMs: null,
-};
 
 const TOKEN_ACTIONS = AUDIT_ACTIONS.filter((action) => action.startsWith('service_account_token.'));
 

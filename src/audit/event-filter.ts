@@ -16,6 +16,20 @@ export interface EventFilter {
   readonly toMs: number | null;
 }
 
+/** Asks for every row. */
+export const NO_FILTER: EventFilter = {
+  actions: [],
+  status: null,
+  actor: null,
+  actorType: null,
+  tokenId: null,
+  workspaceUuid: null,
+  requestId: null,
+  ip: null,
+  fromMs: null,
+  toMs: null,
+};
+
 export const ORDERS = ['asc', 'desc'] as const;
 export type Order = (typeof ORDERS)[number];
 

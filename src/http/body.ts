@@ -1,5 +1,7 @@
+import { collect, decodeUtf8 } from '../bounded-body.ts';
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
+import { isObject } from '../json.ts';
 import { err, ok, type Result } from '../result.ts';
 import { isJson } from './media-type.ts';
 
@@ -24,7 +26,7 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
   const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
   let chunks: readonly Uint8Array[] | null;
   try {
-    chunks = await collect(reader);
+    chunks = await collect(reader, REQUEST_BODY_MAX_BYTES);
   } catch {
     // The sender broke off: what came is not whole.
     return INVALID_JSON;
@@ -34,34 +36,12 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
     return TOO_LARGE;
   }
   try {
-    const value: unknown = JSON.parse(decode(chunks));
+    const value: unknown = JSON.parse(decodeUtf8(chunks));
     return isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value) ? ok(value) : INVALID_JSON;
   } catch {
     return INVALID_JSON;
   }
 }
-
-/** All bytes; null once there are more than a body may have. */
-async function collect(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<readonly Uint8Array[] | null> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return chunks;
-    sizeBytes += value.byteLength;
-    if (sizeBytes > REQUEST_BODY_MAX_BYTES) return null;
-    chunks.push(value);
-  }
-}
-
-/** Throws on bytes that are not UTF-8: replacing them would store what nobody sent. */
-function decode(chunks: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
-  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join('') + decoder.decode();
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Goes no deeper than `levels`, so the depth of what was sent costs no stack. */
 function isDeeperThan(levels: number, value: unknown): boolean {

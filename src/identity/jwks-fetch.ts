@@ -4,7 +4,7 @@ import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
 import { err, ok, type Result } from '../result.ts';
 import { type KeySet, readKeySet } from './key-set.ts';
 import { within } from '../deadline.ts';
-import { isObject, parseJson } from './json.ts';
+import { isObject, parseJson } from '../json.ts';
 
 /** Why an issuer's keys could not be read: for the log. */
 export type JwksProblem =

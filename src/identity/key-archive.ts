@@ -2,7 +2,7 @@ import type { DatedKeySet } from './remote-keys.ts';
 import type { KeySourceDependencies } from './key-source.ts';
 import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
 import { readKeySet } from './key-set.ts';
-import { parseJson } from './json.ts';
+import { parseJson } from '../json.ts';
 import { within } from '../deadline.ts';
 
 /** One issuer's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */

@@ -1,3 +1,4 @@
+import { collect, decodeUtf8 } from '../bounded-body.ts';
 import { UPSTREAM_BODY_MAX_BYTES } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -6,25 +7,6 @@ import { untilAborted } from '../deadline.ts';
 /** Lets go of a body that nobody will read, so that its connection is free again. Failing to is of no consequence. */
 export const discardBody = (response: Response): void => {
   response.body?.cancel().catch(() => {});
-};
-
-/** All bytes, or null where there are more than an answer may have. Counted as they come: Content-Length may lie. */
-const collect = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array[] | null> => {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return chunks;
-    size += value.byteLength;
-    if (size > UPSTREAM_BODY_MAX_BYTES) return null;
-    chunks.push(value);
-  }
-};
-
-const parse = (chunks: readonly Uint8Array[]): unknown => {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
-  const text = chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join('') + decoder.decode();
-  return JSON.parse(text);
 };
 
 /**
@@ -37,9 +19,9 @@ export const readJson = async (response: Response, signal: AbortSignal): Promise
   const invalid = err({ kind: 'upstream_invalid_response', status: response.status } as const);
   if (response.body === null) return invalid;
   const reader = response.body.getReader();
-  let chunks: Uint8Array[] | null;
+  let chunks: readonly Uint8Array[] | null;
   try {
-    chunks = await untilAborted(collect(reader), signal);
+    chunks = await untilAborted(collect(reader, UPSTREAM_BODY_MAX_BYTES), signal);
   } catch {
     reader.cancel().catch(() => {});
     return err({ kind: signal.aborted ? 'upstream_timeout' : 'upstream_unreachable' });
@@ -49,7 +31,7 @@ export const readJson = async (response: Response, signal: AbortSignal): Promise
     return invalid;
   }
   try {
-    return ok(parse(chunks));
+    return ok(JSON.parse(decodeUtf8(chunks)));
   } catch {
     return invalid;
   }

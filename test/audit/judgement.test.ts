@@ -3,7 +3,7 @@ import { giveUp, judgeCreate, judgeRevoke, judgeUpdate } from '../../src/audit/j
 import { byteLength } from '../../src/text/caps.ts';
 import { OUTCOME_DETAIL_MAX_BYTES, RECONCILE_GIVE_UP_SECONDS } from '../../src/config/limits.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
-import type { TokenList, UpstreamToken } from '../../src/pipeops/types.ts';
+import { tokenList as list, upstreamToken as token } from '../support/upstream-token.ts';
 
 const OURS = '-csgn-aaaaaaaaaaaaaaaa';
 const OTHER = '-csgn-bbbbbbbbbbbbbbbb';
@@ -18,28 +18,6 @@ const row = (values: Partial<AuditEventRow> = {}): AuditEventRow =>
     detail: '{}',
     ...values,
   }) as AuditEventRow;
-const token = (values: Partial<UpstreamToken> = {}): UpstreamToken => ({
-  id: 'tok-1',
-  name: 'deploy',
-  description: null,
-  scopes: ['api:read'],
-  tokenPrefix: null,
-  workspaceId: null,
-  isRevoked: false,
-  isExpired: false,
-  isActive: true,
-  expiresAt: null,
-  createdAt: null,
-  updatedAt: null,
-  lastUsedAt: null,
-  ...values,
-});
-const list = (tokens: readonly UpstreamToken[], complete = true): TokenList => ({
-  tokens,
-  total: tokens.length,
-  complete,
-});
-
 describe('an open create', () => {
   it.each([
     [

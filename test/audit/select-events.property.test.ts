@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { EventFilter, Order } from '../../src/audit/event-filter.ts';
+import { NO_FILTER, type EventFilter, type Order } from '../../src/audit/event-filter.ts';
 import { AUDIT_DISORDER_MS } from '../../src/config/limits.ts';
 import { readScan, selectEvents } from '../../src/audit/select-events.ts';
 import { newTrace } from '../../src/request-context.ts';
@@ -88,19 +88,6 @@ const filters: fc.Arbitrary<EventFilter> = fc.record({
 const fewFilters = fc
   .tuple(filters, fc.subarray(['actions', 'status', 'actor', 'tokenId', 'fromMs', 'toMs', 'ip'] as const))
   .map(([filter, kept]) => ({ ...NO_FILTER, ...Object.fromEntries(kept.map((name) => [name, filter[name]])) }));
-const NO_FILTER: EventFilter = {
-  actions: [],
-  status: null,
-  actor: null,
-  actorType: null,
-  tokenId: null,
-  workspaceUuid: null,
-  requestId: null,
-  ip: null,
-  fromMs: null,
-  toMs: null,
-};
-
 /** The pages of a filter, from a position to the end. */
 async function readPages(filter: EventFilter, order: Order, from: number | null, limitRows: number) {
   const seen: number[] = [];

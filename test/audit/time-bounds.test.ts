@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, expect, it } from 'vitest';
-import type { EventFilter } from '../../src/audit/event-filter.ts';
+import { NO_FILTER } from '../../src/audit/event-filter.ts';
 import { readScan, selectEvents } from '../../src/audit/select-events.ts';
 import { AUDIT_DISORDER_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
@@ -12,19 +12,6 @@ import { insertRows } from './trail.ts';
 const database = createDatabase(env.DB, workerRuntime);
 const BEGIN_MS = Date.UTC(2026, 0, 1);
 const ROWS = 400;
-const FILTER: EventFilter = {
-  actions: [],
-  status: null,
-  actor: null,
-  actorType: null,
-  tokenId: null,
-  workspaceUuid: null,
-  requestId: null,
-  ip: null,
-  fromMs: null,
-  toMs: null,
-};
-
 let trail: AuditEventRow[] = [];
 beforeAll(async () => {
   // A row a second. Every other one was a minute on its way to the database, or nearly.
@@ -41,7 +28,7 @@ it.each([
 ] as const)('no row is lost that was a minute late: %s', async (edge, order) => {
   for (let second = -70; second < ROWS + 70; second += 7) {
     const ms = BEGIN_MS + second * 1_000;
-    const filter = { ...FILTER, ...(edge === 'from' ? { fromMs: ms } : { toMs: ms }) };
+    const filter = { ...NO_FILTER, ...(edge === 'from' ? { fromMs: ms } : { toMs: ms }) };
     const query = selectEvents(database, filter, { order, seq: null }, ROWS);
     const read = await database.batch({ trace: newTrace() }, [query], AbortSignal.timeout(5_000));
     expect(read.ok).toBe(true);

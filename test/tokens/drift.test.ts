@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenRow } from '../../src/db/schema.ts';
-import type { TokenList, UpstreamToken } from '../../src/pipeops/types.ts';
 import { findDrift } from '../../src/tokens/drift.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
+import { tokenList as list, upstreamToken as token } from '../support/upstream-token.ts';
 
 const BEGUN = 1_000_000;
 const row = (values: Partial<TokenRow> = {}): TokenRow => ({
   workspace_uuid: 'w',
-  token_id: 't',
+  token_id: 'tok-1',
   owner_issuer: 'i',
   owner_subject: 's',
   marker: null,
@@ -17,28 +17,6 @@ const row = (values: Partial<TokenRow> = {}): TokenRow => ({
   revoked_at: null,
   ...values,
 });
-const token = (values: Partial<UpstreamToken> = {}): UpstreamToken => ({
-  id: 't',
-  name: 'n',
-  description: null,
-  scopes: [],
-  tokenPrefix: null,
-  workspaceId: null,
-  isRevoked: false,
-  isExpired: false,
-  isActive: true,
-  expiresAt: null,
-  createdAt: null,
-  updatedAt: null,
-  lastUsedAt: null,
-  ...values,
-});
-const list = (tokens: readonly UpstreamToken[], complete = true): TokenList => ({
-  tokens,
-  total: tokens.length,
-  complete,
-});
-
 describe('a token of the inventory is gone', () => {
   it.each([
     ['where a complete list lacks it', row(), list([]), true],

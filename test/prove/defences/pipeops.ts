@@ -27,8 +27,8 @@ export const pipeopsDefences: readonly Defence[] = [
     name: 'pipeops: a body that hangs is given up',
     hangs: true,
     file: 'src/pipeops/body.ts',
-    find: 'chunks = await untilAborted(collect(reader), signal);',
-    replace: 'chunks = await collect(reader);',
+    find: 'chunks = await untilAborted(collect(reader, UPSTREAM_BODY_MAX_BYTES), signal);',
+    replace: 'chunks = await collect(reader, UPSTREAM_BODY_MAX_BYTES);',
     test: DEADLINES,
   },
   {
@@ -41,13 +41,13 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: an answer has at most UPSTREAM_BODY_MAX_BYTES',
     file: 'src/pipeops/body.ts',
-    find: 'if (size > UPSTREAM_BODY_MAX_BYTES) return null;',
-    replace: '',
+    find: 'collect(reader, UPSTREAM_BODY_MAX_BYTES)',
+    replace: 'collect(reader, Infinity)',
     test: HOSTILE,
   },
   {
     name: 'pipeops: an answer is UTF-8',
-    file: 'src/pipeops/body.ts',
+    file: 'src/bounded-body.ts',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
     replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
     test: HOSTILE,

@@ -111,8 +111,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...BODY,
     name: 'request: a body has at most REQUEST_BODY_MAX_BYTES',
-    find: 'if (sizeBytes > REQUEST_BODY_MAX_BYTES) return null;',
-    replace: '',
+    find: 'collect(reader, REQUEST_BODY_MAX_BYTES)',
+    replace: 'collect(reader, Infinity)',
   },
   {
     ...BODY,
@@ -127,7 +127,8 @@ export const tokenDefences: readonly Defence[] = [
     replace: '',
   },
   {
-    ...BODY,
+    file: 'src/bounded-body.ts',
+    test: BODY.test,
     name: 'request: a body is UTF-8',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
     replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
