@@ -2,7 +2,7 @@ import { definePolicy } from './src/config/define-policy.ts';
 
 /**
  * Who may do what. What is not granted here is refused. `npm run doctor` checks this file; docs/policy/ has examples for
- * Cloudflare Access, OAuth scopes (Auth0, Okta) and Kubernetes.
+ * Cloudflare Access, OAuth scopes (Auth0, Okta), Kubernetes and webhooks.
  */
 export default definePolicy({
   // Whose JWTs are accepted.
@@ -39,4 +39,9 @@ export default definePolicy({
       role: 'ci',
     },
   ],
+
+  // Who may revoke by webhook, at /webhooks/{name}. docs/policy/webhooks.ts has more; such a source needs its secret.
+  // webhooks: {
+  //   scanner: { kind: 'standard', events: ['token.leaked'], workspaces: ['*'], secrets: ['WEBHOOK_SCANNER'] },
+  // },
 });

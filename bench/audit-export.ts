@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bindingsFor } from '../local/bindings.ts';
 import { openAdminCredential } from '../local/admin-credential.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
+import { openWebhooks } from '../local/webhook-keys.ts';
 import { startWorker } from '../local/worker.ts';
 import { layTrail } from './audit-trail.ts';
 
@@ -60,6 +61,7 @@ async function measure(rows: number, answers: number) {
       workspaceUuid: null,
       reconcileAfterSeconds: null,
       publicJwk: issuer.publicJwk,
+      webhooks: await openWebhooks(stateDir),
     }),
   });
   try {

@@ -77,6 +77,7 @@ async function startService() {
   const variables = {
     PIPEOPS_API_URL: simulator.url,
     PIPEOPS_ADMIN_TOKEN: await sign(),
+    FINGERPRINT_KEYS: 'k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
     PIPEOPS_WORKSPACE_UUID: WORKSPACE,
     POLICY: JSON.stringify(policy),
   };

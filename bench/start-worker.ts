@@ -9,6 +9,7 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
 /** As in wrangler.toml. */
 const COMPATIBILITY_DATE = '2026-10-01';
+const COMPATIBILITY_FLAGS = ['nodejs_compat'];
 
 /**
  * Bundles a Worker as a deployment would and runs it in workerd, until it is disposed of.
@@ -35,6 +36,7 @@ export async function startWorker(
           {
             name: 'bench',
             compatibilityDate: COMPATIBILITY_DATE,
+            compatibilityFlags: COMPATIBILITY_FLAGS,
             modulesRoot: folder,
             modules: [{ type: 'ESModule', path: path.join(folder, script) }],
             bindings: { ...variables },

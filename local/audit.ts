@@ -10,7 +10,9 @@ import { follow, show, type Screen } from './audit-show.ts';
 import { printable, printableLines } from './audit-text.ts';
 import { errorCode } from './error-code.ts';
 import { readRunFile } from './run-file.ts';
+import { readServiceUrl, type ServiceUrl } from './service-url.ts';
 import { stateDirOf } from './settings.ts';
+import { StartupError } from './startup-error.ts';
 
 /** For a pipe or a file, which have no width. */
 const CELLS_ELSEWHERE = 120;
@@ -59,19 +61,11 @@ function clientFor(options: AuditOptions): AuditClient {
   });
 }
 
-/** @throws AuditError for what is no URL, and for one that would show the JWT to the network. */
-function readUrl(text: string): { origin: string; isLoopback: boolean } {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new AuditError(
-      `${JSON.stringify(printable(text))} is no URL of a service, such as https://countersign.example.com.`,
-    );
-  }
-  const isLoopback = /^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname);
-  if (url.protocol === 'http:' && !isLoopback) {
-    throw new AuditError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
-  }
-  return { origin: url.origin, isLoopback };
+/** @throws AuditError for a URL that would show the JWT to the network. */
+function readUrl(text: string): ServiceUrl {
+  const url = readServiceUrl(text);
+  if (url.isEncrypted || url.isLoopback) return url;
+  throw new AuditError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
 }
 
 /** A file has its name only once it is whole. */
@@ -108,7 +102,7 @@ async function write(stream: NodeJS.WritableStream, text: string): Promise<void>
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof AuditError)) throw error;
+  if (!(error instanceof AuditError || error instanceof StartupError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -2,6 +2,7 @@ import type { JWK } from 'jose';
 import { parseEnv } from '../src/config/env.ts';
 import { localPolicy } from './policy.ts';
 import { StartupError } from './startup-error.ts';
+import type { LocalWebhooks } from './webhook-keys.ts';
 
 export interface BindingFacts {
   readonly pipeopsUrl: string;
@@ -9,6 +10,7 @@ export interface BindingFacts {
   readonly workspaceUuid: string | null;
   readonly reconcileAfterSeconds: number | null;
   readonly publicJwk: JWK;
+  readonly webhooks: LocalWebhooks;
 }
 
 /**
@@ -17,13 +19,15 @@ export interface BindingFacts {
  * @throws StartupError with the first thing that is wrong: the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
-  const { workspaceUuid, reconcileAfterSeconds } = facts;
+  const { workspaceUuid, reconcileAfterSeconds, webhooks } = facts;
   const bindings: Record<string, string> = {
     PIPEOPS_API_URL: facts.pipeopsUrl,
     PIPEOPS_ADMIN_TOKEN: facts.adminToken,
     ...(workspaceUuid !== null && { PIPEOPS_WORKSPACE_UUID: workspaceUuid }),
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
-    POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid)),
+    FINGERPRINT_KEYS: webhooks.fingerprintKeys,
+    ...webhooks.secrets,
+    POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey)),
   };
   const config = parseEnv(bindings);
   // Databases and the like come from wrangler.toml, and are there by the time the Worker looks.

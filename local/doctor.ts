@@ -1,46 +1,50 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { unstable_getVarsForDev, unstable_readConfig } from 'wrangler';
 import { credentialExpiryMs, expiryProblem } from '../src/config/admin-credential.ts';
 import { parseEnv, readPolicy, type ConfigProblem } from '../src/config/env.ts';
 import { policyAdvice } from '../src/config/policy-advice.ts';
+import { secretsOf } from '../src/webhooks/adapters/index.ts';
+import { fingerprintKeysInUse, type Database } from './doctor-d1.ts';
+import { CREDENTIALS, readSurroundings, SETTINGS, type Environment } from './doctor-environment.ts';
+import { describeKeys, keyIdsOf, missingKeys } from './doctor-fingerprints.ts';
 import { CHECKOUT } from './settings.ts';
+import { StartupError } from './startup-error.ts';
 
-const USAGE = 'usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts]';
-
-type Environment = Readonly<Record<string, unknown>>;
-
-const CREDENTIALS = ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_ADMIN_TOKEN_NEXT'] as const;
-
-/** The settings that the Worker reads, D1 apart: what an environment variable may stand in for. */
-const SETTINGS = [
-  'PIPEOPS_API_URL',
-  ...CREDENTIALS,
-  'PIPEOPS_WORKSPACE_UUID',
-  'RECONCILE_AFTER_SECONDS',
-  'POLICY',
-] as const;
+const USAGE = `usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts] [--d1 local|remote [--persist-to DIR]]
+         --d1 asks the database, too, which of FINGERPRINT_KEYS live tokens still need`;
 
 /** Reads the configuration as the Worker would, and says of each thing that is wrong how it should be. */
 async function main(): Promise<void> {
-  const { values: options } = parseArgs({ options: { config: { type: 'string' }, policy: { type: 'string' } } });
-  const env = readEnvironment(path.resolve(options.config ?? path.join(CHECKOUT, 'wrangler.toml')));
+  const text = { type: 'string' } as const;
+  const { values: options } = parseArgs({ options: { config: text, policy: text, d1: text, 'persist-to': text } });
+  const configPath = path.resolve(options.config ?? path.join(CHECKOUT, 'wrangler.toml'));
+  const database = databaseOf(options.d1, options['persist-to'], configPath);
+  const surroundings = readSurroundings(configPath);
+  const settings = surroundings.settings(SETTINGS);
   const policyPath = path.resolve(options.policy ?? path.join(CHECKOUT, 'policy.ts'));
   // A file that is asked for by name is what gets checked, even where the binding would replace it.
-  if (options.policy !== undefined) delete env['POLICY'];
-  const policyFile = 'POLICY' in env ? null : await readPolicyFile(policyPath);
+  if (options.policy !== undefined) delete settings['POLICY'];
+  const policyFile = 'POLICY' in settings ? null : await readPolicyFile(policyPath);
 
+  const policy = readPolicy(settings, policyFile);
+  const secretNames = policy.ok ? policy.value.webhooks.flatMap((source) => secretsOf(source)) : [];
+  const env = { ...surroundings.bindings, ...surroundings.settings(secretNames), ...settings };
   const config = parseEnv(env, policyFile);
   const problems = config.ok ? [] : config.error;
-  report(env, [...problems, ...policyProblems(env, policyFile), ...credentialProblems(env, problems)]);
+  report(env, secretNames, [
+    ...problems,
+    ...policyProblems(env, policyFile),
+    ...credentialProblems(env, problems),
+    ...(database === null ? [] : databaseProblems(database, env)),
+  ]);
 }
 
-function report(env: Environment, problems: readonly ConfigProblem[]): void {
+function report(env: Environment, secretNames: readonly string[], problems: readonly ConfigProblem[]): void {
   const isFine = (key: string): boolean => !problems.some((problem) => problem.key.split(': ')[0] === key);
   const policySource = 'POLICY' in env ? 'POLICY' : 'policy.ts';
-  for (const key of new Set(['DB', ...SETTINGS, policySource])) {
-    if ((key in env || key === policySource) && isFine(key)) console.log(`ok       ${key}${lifeOf(key, env[key])}`);
+  for (const key of new Set(['DB', ...SETTINGS, ...secretNames, policySource])) {
+    if ((key in env || key === policySource) && isFine(key)) console.log(`ok       ${key}${remarkOn(key, env[key])}`);
   }
   for (const { key, problem, example } of problems) {
     console.log(`problem  ${key} ${problem}\n         correct: ${example}`);
@@ -48,24 +52,11 @@ function report(env: Environment, problems: readonly ConfigProblem[]): void {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-/** The vars of wrangler.toml, over them `.dev.vars` beside it, over these the process's own environment. */
-function readEnvironment(configPath: string): Record<string, unknown> {
-  const wrangler = unstable_readConfig({ config: configPath }, { hideWarnings: true });
-  const vars = unstable_getVarsForDev(configPath, undefined, wrangler.vars, undefined, true);
-  const env: Record<string, unknown> = {};
-  for (const name of SETTINGS) {
-    const value: unknown = process.env[name] || vars[name]?.value;
-    if (value !== undefined) env[name] = value;
-  }
-  if (wrangler.d1_databases.some(({ binding }: { binding: string }) => binding === 'DB')) {
-    env['DB'] = { prepare: notHere, batch: notHere };
-  }
-  for (const { name } of wrangler.ratelimits) env[name] = { limit: notHere };
-  return env;
-}
-
-function notHere(): never {
-  throw new Error('The doctor reads the configuration; it has no database.');
+function databaseOf(place: string | undefined, persistTo: string | undefined, configPath: string): Database | null {
+  if (persistTo !== undefined && place !== 'local') throw new StartupError('--persist-to goes with --d1 local.');
+  if (place === undefined) return null;
+  if (place !== 'local' && place !== 'remote') throw new StartupError('--d1 takes local or remote.');
+  return { configPath, place, persistTo: persistTo === undefined ? null : path.resolve(persistTo) };
 }
 
 async function readPolicyFile(file: string): Promise<unknown> {
@@ -90,9 +81,19 @@ function credentialProblems(env: Environment, known: readonly ConfigProblem[]): 
   });
 }
 
-function lifeOf(key: string, credential: unknown): string {
-  if (!CREDENTIALS.some((name) => name === key) || typeof credential !== 'string') return '';
-  const expiresAtMs = credentialExpiryMs(credential);
+/** Keys that cannot be read are a problem of their own already. */
+function databaseProblems(database: Database, env: Environment): readonly ConfigProblem[] {
+  const ids = keyIdsOf(env['FINGERPRINT_KEYS']);
+  if (ids === null) return [];
+  const inUse = fingerprintKeysInUse(database, Date.now());
+  return inUse.ok ? missingKeys(ids, inUse.value) : [inUse.error];
+}
+
+/** What there is to say about a setting that is fine. Never its value. */
+function remarkOn(key: string, value: unknown): string {
+  if (key === 'FINGERPRINT_KEYS') return ` ${describeKeys(keyIdsOf(value) ?? [])}`;
+  if (!CREDENTIALS.some((name) => name === key) || typeof value !== 'string') return '';
+  const expiresAtMs = credentialExpiryMs(value);
   return expiresAtMs === null ? ' does not say when it expires' : ` expires at ${new Date(expiresAtMs).toISOString()}`;
 }
 

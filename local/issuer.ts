@@ -1,8 +1,7 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, SignJWT, type JWK } from 'jose';
 import * as z from 'zod';
-import { errorCode } from './error-code.ts';
+import { keepFile } from './kept-file.ts';
 import { StartupError } from './startup-error.ts';
 
 /** `.test` is reserved (RFC 6761), so this issuer can never be anyone's. */
@@ -27,6 +26,15 @@ export interface LocalIssuer {
   readonly publicJwk: JWK;
 }
 
+/** Whom a JWT names. */
+export interface Caller {
+  readonly subject: string;
+  readonly role: string;
+  /** What the local policy shows beside the subject, and a webhook may offboard by. */
+  readonly email?: string;
+  readonly ttlSeconds: number;
+}
+
 /**
  * Opens the issuer of a state directory. The first call creates it, readable by its owner only; when two processes
  * do so at once, both end up with the same key.
@@ -35,7 +43,7 @@ export interface LocalIssuer {
  */
 export async function openIssuer(stateDir: string): Promise<LocalIssuer> {
   const file = path.join(stateDir, 'issuer.jwk.json');
-  const privateJwk = readKey(file) ?? (await createKey(stateDir, file));
+  const privateJwk = readKey(await keepFile(file, newKey), file);
   const { d: _d, ...publicHalf } = privateJwk;
   return { privateJwk, publicJwk: { ...publicHalf, alg: ALGORITHM, use: 'sig' } };
 }
@@ -45,12 +53,8 @@ export async function openIssuer(stateDir: string): Promise<LocalIssuer> {
  *
  * @param nowSeconds seconds since the epoch.
  */
-export async function signJwt(
-  issuer: LocalIssuer,
-  caller: { readonly subject: string; readonly role: string; readonly ttlSeconds: number },
-  nowSeconds: number,
-): Promise<string> {
-  return await new SignJWT({ role: caller.role })
+export async function signJwt(issuer: LocalIssuer, caller: Caller, nowSeconds: number): Promise<string> {
+  return await new SignJWT({ role: caller.role, ...(caller.email !== undefined && { email: caller.email }) })
     .setProtectedHeader({ alg: ALGORITHM, kid: issuer.privateJwk.kid, typ: 'JWT' })
     .setIssuer(LOCAL_ISSUER)
     .setAudience(LOCAL_AUDIENCE)
@@ -60,14 +64,7 @@ export async function signJwt(
     .sign(await importJWK(issuer.privateJwk, ALGORITHM));
 }
 
-function readKey(file: string): PrivateJwk | null {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw error;
-  }
+function readKey(text: string, file: string): PrivateJwk {
   try {
     return PrivateJwk.parse(JSON.parse(text));
   } catch {
@@ -75,21 +72,8 @@ function readKey(file: string): PrivateJwk | null {
   }
 }
 
-async function createKey(stateDir: string, file: string): Promise<PrivateJwk> {
+async function newKey(): Promise<string> {
   const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true });
   const jwk = PrivateJwk.parse({ ...(await exportJWK(privateKey)), kid: crypto.randomUUID() });
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(jwk, null, 2)}\n`, { mode: 0o600 });
-  try {
-    // Unlike a rename, a link never replaces the key that another process has just made.
-    linkSync(draft, file);
-    return jwk;
-  } catch (error) {
-    const winner = errorCode(error) === 'EEXIST' ? readKey(file) : null;
-    if (winner === null) throw error;
-    return winner;
-  } finally {
-    rmSync(draft);
-  }
+  return `${JSON.stringify(jwk, null, 2)}\n`;
 }

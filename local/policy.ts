@@ -1,16 +1,17 @@
 import type { JWK } from 'jose';
 import { LOCAL_AUDIENCE, LOCAL_ISSUER } from './issuer.ts';
+import type { GithubKey } from './webhook-keys.ts';
 
 /** What a local run grants, by the `role` claim of a JWT. */
 export const LOCAL_ROLES = ['admin', 'ci', 'auditor'] as const;
 
 /**
  * The policy of a local run, in the form of `policy.ts`. `admin` may do everything; `ci` is the least that a pipeline
- * needs; `auditor` reads the trail.
+ * needs; `auditor` reads the trail. Each of its sources of webhooks is one that `npm run webhook` can play.
  *
  * @param workspaceUuid the one workspace that `ci` may use; null: any, because none is known.
  */
-export function localPolicy(publicJwk: JWK, workspaceUuid: string | null) {
+export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, githubKey: GithubKey) {
   return {
     issuers: [
       {
@@ -18,6 +19,7 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null) {
         audience: LOCAL_AUDIENCE,
         jwks: { keys: [publicJwk] },
         algorithms: ['ES256'],
+        label: 'email',
         actorType: 'service_account',
         maxAge: '24h',
       },
@@ -39,5 +41,20 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null) {
       auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] },
     },
     bindings: LOCAL_ROLES.map((role) => ({ issuer: LOCAL_ISSUER, claims: { role }, role })),
+    webhooks: {
+      scanner: {
+        kind: 'standard',
+        events: ['token.leaked', 'token.revoke'],
+        workspaces: ['*'],
+        secrets: ['WEBHOOK_SCANNER'],
+      },
+      hr: {
+        kind: 'standard',
+        events: ['subject.offboarded', 'subject.reinstated'],
+        workspaces: ['*'],
+        secrets: ['WEBHOOK_HR'],
+      },
+      github: { kind: 'github', events: ['token.leaked'], workspaces: ['*'], keys: [githubKey] },
+    },
   };
 }

@@ -15,6 +15,7 @@ import { removeRunFile, writeRunFile } from './run-file.ts';
 import { CHECKOUT, type Settings } from './settings.ts';
 import type { Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
+import { openWebhooks } from './webhook-keys.ts';
 import { startWorker } from './worker.ts';
 
 /** A working day: long enough to try things, and within the local policy's `maxAge`. */
@@ -41,6 +42,7 @@ export async function run(settings: Settings, shutdown: Shutdown): Promise<void>
     workspaceUuid: upstream.workspaceUuid,
     reconcileAfterSeconds: settings.reconcileAfterSeconds,
     publicJwk: issuer.publicJwk,
+    webhooks: await openWebhooks(stateDir),
   });
   const log = openLogFile(stateDir);
   const guard = startOrphanGuard();

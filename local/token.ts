@@ -5,12 +5,17 @@ import { LOCAL_ROLES } from './policy.ts';
 import { stateDirOf } from './settings.ts';
 import { StartupError } from './startup-error.ts';
 
-const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h]   (roles: ${LOCAL_ROLES.join(', ')})`;
+const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--email ADDRESS]   (roles: ${LOCAL_ROLES.join(', ')})`;
 
 /** Prints a JWT of the local issuer on standard output, and nothing else there. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { sub: { type: 'string' }, role: { type: 'string' }, ttl: { type: 'string', default: '1h' } },
+    options: {
+      sub: { type: 'string' },
+      role: { type: 'string' },
+      ttl: { type: 'string', default: '1h' },
+      email: { type: 'string' },
+    },
   });
   if (!values.sub) throw new StartupError('--sub is missing: it names the caller.');
   if (!values.role) throw new StartupError('--role is missing.');
@@ -20,7 +25,12 @@ async function main(): Promise<void> {
       `note: the local policy has no role ${JSON.stringify(values.role)}; the service will answer no_role.`,
     );
   }
-  const caller = { subject: values.sub, role: values.role, ttlSeconds: parseTtlSeconds(values.ttl) };
+  const caller = {
+    subject: values.sub,
+    role: values.role,
+    ttlSeconds: parseTtlSeconds(values.ttl),
+    ...(values.email !== undefined && { email: values.email }),
+  };
   console.log(await signJwt(await openIssuer(stateDirOf(process.env)), caller, Math.floor(Date.now() / 1_000)));
 }
 

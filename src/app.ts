@@ -9,6 +9,8 @@ import { unexpected } from './http/unexpected.ts';
 import { requestContext } from './http/request-context.ts';
 import type { Services } from './services.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
+import { registerDeliveryRoutes } from './webhooks/delivery-routes.ts';
+import { registerIntake } from './webhooks/intake.ts';
 
 /** The service over HTTP: middleware in order, then routes. */
 export function createApp(services: Services): Hono<AppEnv> {
@@ -19,10 +21,12 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.notFound((c) => failure(c, { kind: 'route_not_found' }));
 
   registerProbes(app, services.health);
+  registerIntake(app, services.webhooks, services.orders);
 
   app.use('/api/*', authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
   registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
   registerAuditRoutes(app, services.trail);
+  registerDeliveryRoutes(app, services.webhooks, services.orders);
   registerStatusRoutes(app, services.health);
 
   return app;

@@ -7,7 +7,9 @@ export type FieldErrors = Readonly<Record<string, readonly string[]>>;
 export type RequestFailure =
   | { kind: 'invalid_json' }
   | { kind: 'unsupported_media_type' }
-  | { kind: 'body_too_large' }
+  | { kind: 'body_too_large'; maxBytes: number }
+  /** A webhook that names more tokens than one delivery may: 413. */
+  | { kind: 'too_many_tokens'; maxCount: number }
   /** Unknown or contradictory fields and parameters, bad ids: 400. */
   | { kind: 'invalid_request'; errors: FieldErrors }
   /** Fields that are known and whose values are not acceptable: 422. */
@@ -23,6 +25,21 @@ export type AuthFailure =
   | { kind: 'issuer_unavailable'; issuer: string }
   | { kind: 'cross_site' }
   | { kind: 'rate_limited'; retryAfterSeconds: number };
+
+/** A webhook that its source did not sign as it must. `reason` goes to the log and the trail, never to the sender. */
+export type SignatureFailure =
+  | { kind: 'signature_rejected'; reason: SignatureRejection }
+  /** The keys of the source cannot be had: our failure, not the sender's. */
+  | { kind: 'keys_unavailable' };
+
+export type SignatureRejection =
+  | 'signature_missing'
+  | 'signature_malformed'
+  | 'signature_invalid'
+  | 'timestamp_stale'
+  | 'timestamp_future'
+  | 'key_unknown'
+  | 'body_unreadable';
 
 export type TokenRejection =
   | 'credentials_ambiguous'
@@ -46,15 +63,26 @@ export type TokenRejection =
 /** What a caller may not do. `reason` is the true one and stays in the trail. */
 export type PolicyFailure =
   | { kind: 'no_role' }
+  /** Offboarded by a webhook, and not reinstated. */
+  | { kind: 'subject_blocked' }
   | { kind: 'forbidden'; reason: DenialReason; permission: Permission }
   /** Shown as the same 404 as an unknown id. */
   | { kind: 'token_not_found'; reason: 'unknown' | 'not_readable' };
 
-export type DenialReason = 'permission' | 'workspace' | 'ownership' | 'scopes' | 'preset_unknown' | 'lifetime';
+export type DenialReason =
+  | 'permission'
+  | 'workspace'
+  | 'ownership'
+  | 'scopes'
+  | 'preset_unknown'
+  | 'lifetime'
+  | 'suspended';
 
 /** D1 did not take, or did not confirm, what had to be recorded. */
 export type AuditFailure = { kind: 'audit_unavailable' };
-export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' };
+/** Of a caller's read. */
+export type ReadFailure = AuditFailure | { kind: 'subject_blocked' };
+export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
 
 /** What PipeOps answered, as far as it can be known. `status` is its HTTP status. */
 export type UpstreamFailure =
@@ -80,6 +108,7 @@ export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure |
 export type Failure =
   | RequestFailure
   | AuthFailure
+  | SignatureFailure
   | PolicyFailure
   | TrailFailure
   | UpstreamFailure

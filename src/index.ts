@@ -1,4 +1,4 @@
-import { workerRuntime } from './runtime.ts';
+import { workerRuntime } from './worker-runtime.ts';
 import { createWorker, type Worker } from './worker.ts';
 
 /** One per isolate: the configuration cannot change during its life. */

@@ -1,5 +1,3 @@
-import { waitUntil } from 'cloudflare:workers';
-
 /**
  * Everything that differs between one run and the next. It enters at the composition root and nowhere else, so a test
  * that injects another clock, another network or shorter deadlines exercises the very code that ships.
@@ -20,15 +18,3 @@ export interface Runtime {
   /** Writes one structured line. */
   log(line: Readonly<Record<string, unknown>>): void;
 }
-
-/** The runtime of the deployed Worker. */
-export const workerRuntime: Runtime = {
-  now: () => Date.now(),
-  newId: () => crypto.randomUUID(),
-  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-  fetch: async (url, init) => await fetch(url, init),
-  timeout: (ms) => AbortSignal.timeout(ms),
-  sleep: async (ms) => await scheduler.wait(ms),
-  background: waitUntil,
-  log: (line) => console.log(JSON.stringify(line)),
-};

@@ -12,9 +12,14 @@ import { createJwksStore } from './identity/jwks-store.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
+import type { Caller, PolicyRequest } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
+import { createFingerprints } from './tokens/fingerprint.ts';
 import { markRevoked } from './tokens/inventory.ts';
+import type { WebhookDependencies } from './webhooks/dependencies.ts';
+import { createOrderDriver, type OrderDriver } from './webhooks/driver.ts';
+import { configureSources } from './webhooks/sources.ts';
 
 /** The service, wired: what routes and the cron may use. */
 export interface Services {
@@ -24,6 +29,8 @@ export interface Services {
   readonly tokens: TokenDependencies;
   readonly trail: Trail;
   readonly reconciler: Reconciler;
+  readonly webhooks: WebhookDependencies;
+  readonly orders: OrderDriver;
   readonly health: HealthDependencies;
   readonly defaultWorkspaceUuid: string | null;
 }
@@ -33,6 +40,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const { policy, rateLimits, reconcileAfterSeconds } = config;
   const { apiUrl, credentials, defaultWorkspaceUuid } = config.pipeops;
 
+  const fingerprints = createFingerprints(config.fingerprintKeys);
   const database = createDatabase(config.db, runtime);
   const pipeops = createPipeOps({ apiUrl, credentials, runtime });
   const recorder = createRecorder({ database, runtime });
@@ -44,18 +52,33 @@ export function createServices(config: Config, runtime: Runtime): Services {
     reconcileAfterSeconds,
     markRevoked: (ref, nowMs, guard) => markRevoked(database, ref, nowMs, guard),
   });
+  const store = createJwksStore(config.db);
   const keys = createKeySource({
-    store: createJwksStore(config.db),
+    store,
     runtime,
     background: (work) => runtime.background(work),
   });
+
+  const decideNow = (caller: Caller, request: PolicyRequest) =>
+    decide(caller, request, { nowMs: runtime.now(), presets: policy.presets });
+  const rejections = createRejections({ recorder, rateLimits, runtime });
+  const webhooks = {
+    database,
+    recorder,
+    pipeops,
+    fingerprints,
+    rejections,
+    decide: decideNow,
+    runtime,
+    sources: configureSources(config, { runtime, store }),
+  };
 
   return {
     runtime,
     authentication: {
       authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
       rolesOf: (identity) => rolesFor(identity, policy),
-      rejections: createRejections({ recorder, rateLimits, runtime }),
+      rejections,
     },
     callerLimit: rateLimits.caller,
     tokens: {
@@ -63,12 +86,15 @@ export function createServices(config: Config, runtime: Runtime): Services {
       recorder,
       reconciler,
       pipeops,
-      decide: (caller, request) => decide(caller, request, { nowMs: runtime.now(), presets: policy.presets }),
+      decide: decideNow,
+      fingerprints,
       runtime,
     },
     trail: { database, recorder, runtime },
     reconciler,
-    health: { database, recorder, runtime, credentials },
+    webhooks,
+    orders: createOrderDriver(webhooks),
+    health: { database, recorder, runtime, credentials, fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id) },
     defaultWorkspaceUuid,
   };
 }

@@ -14,6 +14,11 @@ export const AUDIT_ACTIONS = [
   'audit.settled',
   'auth.reject',
   'status.read',
+  'webhook.receive',
+  'webhook.query',
+  'webhook.retry',
+  'subject.block',
+  'subject.reinstate',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -26,6 +31,14 @@ export type ActorType = (typeof ACTOR_TYPES)[number];
 
 export const PERMISSIONS = ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'] as const;
 export type Permission = (typeof PERMISSIONS)[number];
+
+/** What a webhook may say. A source is allowed each by name. */
+export const WEBHOOK_EVENTS = ['token.revoke', 'token.leaked', 'subject.offboarded', 'subject.reinstated'] as const;
+export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
+
+/** What becomes of a leaver's tokens. A suspended one can be resumed, by a role with `tokens: 'any'`. */
+export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
+export type RevocationMode = (typeof REVOCATION_MODES)[number];
 
 /** `code` of a failing answer, and `error_code` of an audit row. */
 export const ERROR_CODES = [
@@ -44,6 +57,9 @@ export const ERROR_CODES = [
   'forbidden',
   'cross_site',
   'rate_limited',
+  'subject_blocked',
+  'invalid_signature',
+  'too_many_tokens',
   // PipeOps, or our standing with it, is at fault.
   'upstream_timeout',
   'upstream_unreachable',
@@ -56,6 +72,7 @@ export const ERROR_CODES = [
   'outcome_unknown',
   // We are at fault.
   'issuer_unavailable',
+  'keys_unavailable',
   'audit_unavailable',
   'not_ready',
   'configuration_invalid',
@@ -66,5 +83,8 @@ export const ERROR_CODES = [
   // Only in the trail: what a list showed that nobody did through this service.
   'gone_upstream',
   'appeared_upstream',
+  // Only in the trail: a webhook that was rightly signed and did nothing.
+  'event_not_allowed',
+  'event_unknown',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -36,7 +36,17 @@ export function toWireError(failure: Failure): WireError {
         message: 'Send the body as JSON, with "Content-Type: application/json".',
       };
     case 'body_too_large':
-      return { status: 413, code: 'body_too_large', message: 'The body is too large. Send at most 16 KiB.' };
+      return {
+        status: 413,
+        code: 'body_too_large',
+        message: `The body is too large. Send at most ${failure.maxBytes / 1024} KiB.`,
+      };
+    case 'too_many_tokens':
+      return {
+        status: 413,
+        code: 'too_many_tokens',
+        message: `Too many tokens in one delivery. Send at most ${failure.maxCount}, and the others in another.`,
+      };
     case 'validation_failed':
       return {
         status: 422,
@@ -77,6 +87,29 @@ export function toWireError(failure: Failure): WireError {
         message: 'The keys of your issuer cannot be read at the moment. Try again in a minute.',
         headers: { 'Retry-After': '60' },
       };
+    case 'signature_rejected':
+      return {
+        status: 401,
+        code: 'invalid_signature',
+        message:
+          'The signature is not accepted. Sign the body as it is sent, with a current secret and the time of now.',
+        // RFC 9110 §15.5.2 wants a challenge; the scheme is this service's own.
+        headers: { 'WWW-Authenticate': 'Webhook-Signature realm="countersign"' },
+      };
+    case 'keys_unavailable':
+      return {
+        status: 503,
+        code: 'keys_unavailable',
+        message: 'The public keys of this source cannot be read at the moment. Send this again in a minute.',
+        headers: { 'Retry-After': '60' },
+      };
+    case 'subject_blocked':
+      return {
+        status: 403,
+        code: 'subject_blocked',
+        message:
+          'Your access was withdrawn. If you should have it, ask the operators of this service to reinstate you.',
+      };
     case 'cross_site':
       return {
         status: 403,
@@ -109,6 +142,8 @@ export function toWireError(failure: Failure): WireError {
         code: 'not_found',
         message: 'There is no such token in this workspace, or it is not within your reach.',
       };
+    case 'delivery_not_found':
+      return { status: 404, code: 'not_found', message: 'There is no such webhook delivery.' };
     case 'audit_event_not_found':
       return { status: 404, code: 'not_found', message: 'There is no such event in the trail.' };
 

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { workerRuntime } from '../src/runtime.ts';
+import { workerRuntime } from '../src/worker-runtime.ts';
 import { createWorker } from '../src/worker.ts';
 
 // A configuration that does not parse serves nothing.

@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, notExists, sql } from 'drizzle-orm';
+import { and, eq, isNotNull, notExists, sql, type SQL } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { sha256Hex } from '../text/digest.ts';
@@ -32,8 +32,11 @@ export async function readKey(row: NewAuditRow): Promise<string> {
   return (await sha256Hex(JSON.stringify(parts))).slice(0, READ_KEY_CHARS);
 }
 
-/** The two queries that record a counted read, in one batch and in this order. The first gives the row it added to. */
-export function countRead(database: Database, row: NewAuditRow & { readonly read_key: string }) {
+/**
+ * The two queries that record a counted read where `condition` holds, in one batch and in this order. The first gives the
+ * row it added to.
+ */
+export function countRead(database: Database, row: NewAuditRow & { readonly read_key: string }, condition: SQL) {
   const { build } = database;
   // Says that the key is not null, without which its partial index is not used.
   const sameRead = and(eq(auditEvents.read_key, row.read_key), isNotNull(auditEvents.read_key));
@@ -50,8 +53,8 @@ export function countRead(database: Database, row: NewAuditRow & { readonly read
         count: sql`${auditEvents.count} + 1`,
         last_at: sql`max(coalesce(${auditEvents.last_at}, ${auditEvents.occurred_at}), ${row.occurred_at})`,
       })
-      .where(sameRead)
+      .where(and(sameRead, condition))
       .returning({ id: auditEvents.id }),
-    insertEventWhere(database, row, unseen),
+    insertEventWhere(database, row, sql`${unseen} and ${condition}`),
   ] as const;
 }

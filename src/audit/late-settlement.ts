@@ -15,7 +15,7 @@ export function announceLate(
   database: Database,
   context: RequestContext,
   announcement: { readonly eventId: string; readonly nowMs: number },
-  row: AuditEventRow,
+  row: Pick<AuditEventRow, 'id' | 'occurred_at' | 'action' | 'workspace_uuid' | 'token_id' | 'token_name'>,
   outcome: EventOutcome,
   guard: SQL,
 ) {

@@ -1,5 +1,6 @@
 import type { Problems } from '../http/problems.ts';
 import { err, ok, type Result } from '../result.ts';
+import { decodeCursor } from './cursor.ts';
 
 /** Reads the text of one parameter. Its error says what to do and never quotes the text. */
 export type ParseParameter<T> = (text: string) => Result<T, string>;
@@ -35,3 +36,17 @@ export const matching =
   (isOfForm: (text: string) => boolean, advice: string): ParseParameter<string> =>
   (text) =>
     isOfForm(text) ? ok(text) : err(advice);
+
+/** How many rows a page has at the most. */
+export const limitUpTo =
+  (maxRows: number): ParseParameter<number> =>
+  (text) => {
+    const rows = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+    return rows >= 1 && rows <= maxRows ? ok(rows) : err(`Use a whole number from 1 to ${maxRows}.`);
+  };
+
+/** Where a page goes on: the `seq` that its cursor stands for. */
+export const cursor: ParseParameter<number> = (text) => {
+  const seq = decodeCursor(text);
+  return seq === null ? err('Use "next_cursor" of an earlier page as it was given.') : ok(seq);
+};

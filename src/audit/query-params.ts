@@ -3,10 +3,9 @@ import type { RequestFailure } from '../failures.ts';
 import { createProblems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 import { err, ok, type Result } from '../result.ts';
-import { decodeCursor } from './cursor.ts';
 import { ORDERS, type EventFilter, type Order, type Position } from './event-filter.ts';
 import { FILTER_PARAMETERS, readFilter } from './filter-params.ts';
-import { oneOf, readParameter, type ParseParameter } from './parameters.ts';
+import { cursor, limitUpTo, oneOf, readParameter } from './parameters.ts';
 
 /** A page of the trail, as it was asked for. */
 export interface AuditQuery {
@@ -35,20 +34,8 @@ export function parseAuditQuery(query: URLSearchParams): Result<AuditQuery, Requ
   const parsed: AuditQuery = {
     filter,
     position: { order, seq },
-    limitRows: readParameter(query, 'limit', limit, AUDIT_PAGE_DEFAULT_ROWS, problems),
+    limitRows: readParameter(query, 'limit', limitUpTo(AUDIT_PAGE_MAX_ROWS), AUDIT_PAGE_DEFAULT_ROWS, problems),
     latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
   };
   return problems.any() ? err(problems.failure()) : ok(parsed);
 }
-
-const limit: ParseParameter<number> = (text) => {
-  const rows = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  return rows >= 1 && rows <= AUDIT_PAGE_MAX_ROWS
-    ? ok(rows)
-    : err(`Use a whole number from 1 to ${AUDIT_PAGE_MAX_ROWS}.`);
-};
-
-const cursor: ParseParameter<number> = (text) => {
-  const seq = decodeCursor(text);
-  return seq === null ? err('Use "next_cursor" of an earlier page as it was given.') : ok(seq);
-};

@@ -1,7 +1,7 @@
-import { and, eq, exists, sql, type SQL } from 'drizzle-orm';
+import { and, eq, exists, not, sql, type SQL } from 'drizzle-orm';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
-import type { AuditFailure } from '../failures.ts';
+import type { AuditFailure, ReadFailure } from '../failures.ts';
 import type { RequestContext, Trace } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -12,15 +12,19 @@ import {
   SETTLE_MAX_ATTEMPTS,
   SETTLE_TIMEOUT_MS,
 } from '../config/limits.ts';
+import { isBlocked, selectBlocked } from '../subjects/blocks.ts';
 import { countRead, readKey } from './counted-reads.ts';
 import {
   attemptedRow,
   finalRow,
   settledColumns,
+  type Actor,
   type EventOutcome,
   type EventSubject,
   type SettledColumns,
 } from './events.ts';
+import { insertEventWhere } from './insert-where.ts';
+import { failureOutcome } from './outcomes.ts';
 
 /** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
 export interface Attempt {
@@ -30,9 +34,20 @@ export interface Attempt {
 
 /**
  * What settling found when it read the row back. `own`: the row carries this very outcome. `other`: somebody else
- * settled it first. `unknown`: D1 does not say.
+ * settled it first. `blocked`: its subject was offboarded meanwhile, and the row is still open. `unknown`: D1 does not say.
  */
-export type Settlement = { kind: 'own' } | { kind: 'other'; row: AuditEventRow } | { kind: 'unknown' };
+export type Settlement =
+  | { kind: 'own' }
+  | { kind: 'other'; row: AuditEventRow }
+  | { kind: 'blocked' }
+  | { kind: 'unknown' };
+
+/** An attempt that is committed, what was read beside it, and whether its actor was offboarded. */
+export interface Begun<Q extends readonly Query[]> {
+  readonly attempt: Attempt;
+  readonly rows: RowsOfEach<Q>;
+  readonly blocked: boolean;
+}
 
 /** Queries that take effect only where `guard` holds: where the row carries the outcome they belong to. */
 export type Following = (guard: SQL) => readonly Query[];
@@ -48,23 +63,28 @@ export interface Recorder {
     context: RequestContext,
     subject: EventSubject,
     reads: Q,
-  ): Promise<Result<{ attempt: Attempt; rows: RowsOfEach<Q> }, AuditFailure>>;
+  ): Promise<Result<Begun<Q>, AuditFailure>>;
   /**
    * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
    * a repeat changes nothing, since it is keyed by the event id.
+   *
+   * @param unlessBlocked settles nothing if this actor is offboarded by now.
    */
   settle(
     context: { trace: Trace },
     attempt: Attempt,
     outcome: EventOutcome,
     following?: Following,
+    unlessBlocked?: Actor,
   ): Promise<Settlement>;
   /** What an attempt's row says now; never `own`. */
   readBack(context: { trace: Trace }, attempt: Attempt): Promise<Settlement>;
   /**
-   * Commits a row that is final from the start, after the queries `alongside` in the same batch.
+   * Commits a row that is final from the start, in one batch with the queries `alongside`, and with those `following`, which
+   * take effect only with it.
    *
-   * Fails with `audit_unavailable`, and then the answer that it records must not leave.
+   * Fails with `audit_unavailable`, and then the answer that it records must not leave; and, unless it is a failure that is
+   * recorded, with `subject_blocked` where the actor was offboarded: then that is in the trail instead.
    */
   readonly record: RecordFinal;
   /**
@@ -79,8 +99,14 @@ type RecordFinal = <const Q extends readonly Query[]>(
   subject: EventSubject,
   outcome: EventOutcome,
   alongside: Q,
-  eventId?: string,
-) => Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>>;
+  options?: RecordOptions,
+) => Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>>;
+
+interface RecordOptions {
+  /** Made up before, where something else names it too. */
+  readonly eventId?: string;
+  readonly following?: Following;
+}
 
 type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
 
@@ -89,13 +115,13 @@ type Dependencies = { readonly database: Database; readonly runtime: Runtime };
 export function createRecorder(dependencies: Dependencies): Recorder {
   return {
     attempt: async (context, subject, reads) => await recordAttempt(dependencies, context, subject, reads),
-    settle: async (context, attempt, outcome, following = () => []) =>
-      await settle(dependencies, context, attempt, outcome, following),
+    settle: async (context, attempt, outcome, following = () => [], unlessBlocked) =>
+      await settle(dependencies, context, attempt, outcome, following, unlessBlocked),
     readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
-    record: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
-      await recordFinal(dependencies, context, eventId, subject, outcome, alongside),
-    recordRead: async (context, subject, outcome, alongside, eventId = dependencies.runtime.newId()) =>
-      await recordCounted(dependencies, context, eventId, subject, outcome, alongside),
+    record: async (context, subject, outcome, alongside, options = {}) =>
+      await recordFinal(dependencies, context, subject, outcome, alongside, options),
+    recordRead: async (context, subject, outcome, alongside, options = {}) =>
+      await recordCounted(dependencies, context, subject, outcome, alongside, options),
   };
 }
 
@@ -104,14 +130,20 @@ async function recordAttempt<const Q extends readonly Query[]>(
   context: RequestContext,
   subject: EventSubject,
   reads: Q,
-): Promise<Result<{ attempt: Attempt; rows: RowsOfEach<Q> }, AuditFailure>> {
+): Promise<Result<Begun<Q>, AuditFailure>> {
   const eventId = runtime.newId();
   const row = attemptedRow(eventId, runtime.now(), context, subject);
   const insert = database.build.insert(auditEvents).values(row);
-  const committed = await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
+  const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;
+  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
-  return ok({ attempt: { eventId, tokenId: subject.tokenId }, rows: rowsOf(reads, committed.value) });
+  const [[block], ...results] = committed.value;
+  return ok({
+    attempt: { eventId, tokenId: subject.tokenId },
+    rows: rowsOf(reads, results),
+    blocked: block?.blocked === 1,
+  });
 }
 
 async function settle(
@@ -120,6 +152,7 @@ async function settle(
   attempt: Attempt,
   outcome: EventOutcome,
   following: Following,
+  unlessBlocked: Actor | undefined,
 ): Promise<Settlement> {
   const { build } = database;
   const columns = settledColumns(runtime.now(), attempt.tokenId, outcome);
@@ -130,11 +163,12 @@ async function settle(
       .from(auditEvents)
       .where(and(thisRow, carries(columns))),
   );
+  const unblocked = unlessBlocked === undefined ? undefined : not(isBlocked(database, unlessBlocked));
   const queries = [
     build
       .update(auditEvents)
       .set(columns)
-      .where(and(thisRow, eq(auditEvents.status, 'attempted'))),
+      .where(and(thisRow, eq(auditEvents.status, 'attempted'), unblocked)),
     build.select().from(auditEvents).where(thisRow),
     ...following(guard),
   ] as const;
@@ -148,7 +182,9 @@ async function settle(
     if (!settled.ok) continue;
     const [row] = settled.value[1];
     if (row === undefined) break;
-    return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };
+    if (isCarriedBy(row, columns)) return { kind: 'own' };
+    // The one thing that leaves an open row open.
+    return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
   }
   return { kind: 'unknown' };
 }
@@ -165,37 +201,66 @@ async function readBack(
 }
 
 async function recordFinal<const Q extends readonly Query[]>(
-  { database, runtime }: Dependencies,
+  dependencies: Dependencies,
   context: RequestContext,
-  eventId: string,
   subject: EventSubject,
   outcome: EventOutcome,
   alongside: Q,
-): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>> {
+  { eventId = dependencies.runtime.newId(), following = () => [] }: RecordOptions,
+): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
+  const { database, runtime } = dependencies;
   const row = finalRow(eventId, runtime.now(), context, subject, outcome);
-  const insert = database.build.insert(auditEvents).values(row);
-  const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));
+  // Whoever is refused anyway is told why.
+  const unblocked = outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));
+  const isRecorded = exists(
+    database.build
+      .select({ one: sql`1` })
+      .from(auditEvents)
+      .where(eq(auditEvents.id, eventId)),
+  );
+  const insert = insertEventWhere(database, row, unblocked).returning({ id: auditEvents.id });
+  const queries = [...alongside, insert, ...following(isRecorded)] as const;
+  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
+  const results: readonly unknown[] = committed.value;
+  const [inserted] = rowsOf([insert] as const, results.slice(alongside.length));
+  if (inserted.length === 0) return await recordBlocked(dependencies, context, subject);
   context.trace.eventId = eventId;
-  return ok({ eventId, rows: rowsOf(alongside, committed.value) });
+  return ok({ eventId, rows: rowsOf(alongside, results) });
 }
 
 async function recordCounted<const Q extends readonly Query[]>(
-  { database, runtime }: Dependencies,
+  dependencies: Dependencies,
   context: RequestContext,
-  eventId: string,
   subject: EventSubject,
   outcome: EventOutcome,
   alongside: Q,
-): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, AuditFailure>> {
+  { eventId = dependencies.runtime.newId() }: RecordOptions,
+): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
+  const { database, runtime } = dependencies;
   const row = finalRow(eventId, runtime.now(), context, subject, outcome);
-  const [count, insert] = countRead(database, { ...row, read_key: await readKey(row) });
-  const queries = [count, ...alongside, insert] as const;
+  const keyed = { ...row, read_key: await readKey(row) };
+  const [count, insert] = countRead(database, keyed, not(isBlocked(database, subject.actor)));
+  const inserted = insert.returning({ id: auditEvents.id });
+  const queries = [count, ...alongside, inserted] as const;
   const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const [counted, ...results] = committed.value;
-  context.trace.eventId = counted[0]?.id ?? eventId;
-  return ok({ eventId: context.trace.eventId, rows: rowsOf(alongside, results) });
+  const [written] = [...counted, ...rowsOf([inserted] as const, results.slice(-1))[0]];
+  if (written === undefined) return await recordBlocked(dependencies, context, subject);
+  context.trace.eventId = written.id;
+  return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
+}
+
+/** Nothing was recorded, since its actor was offboarded: that is what is recorded now, before the actor hears of it. */
+async function recordBlocked(
+  dependencies: Dependencies,
+  context: RequestContext,
+  subject: EventSubject,
+): Promise<Result<never, ReadFailure>> {
+  const failure = { kind: 'subject_blocked' } as const;
+  const recorded = await recordFinal(dependencies, context, subject, failureOutcome(failure), [], {});
+  return recorded.ok ? err(failure) : recorded;
 }
 
 /** The reads' part of a batch that they began. */

@@ -1,23 +1,23 @@
 import type { RateLimits } from '../config/env.ts';
-import type { AuthFailure, PolicyFailure } from '../failures.ts';
-import type { Identity } from '../identity/types.ts';
+import type { AuthFailure, PolicyFailure, SignatureFailure } from '../failures.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
-import { actorOf } from './actor.ts';
 import { addressGroup } from './address-group.ts';
 import { SYSTEM_ACTOR, type Actor } from './events.ts';
 import { failureOutcome } from './outcomes.ts';
 import type { Recorder } from './recorder.ts';
 
-/** Why somebody is no caller: an unacceptable JWT, or a good one that no binding knows. */
-export type Rejection = AuthFailure | Extract<PolicyFailure, { kind: 'no_role' }>;
+/** Why somebody is no caller: an unacceptable JWT or signature, or a good JWT that no binding knows. */
+export type Rejection = AuthFailure | SignatureFailure | Extract<PolicyFailure, { kind: 'no_role' }>;
 
 export interface Rejections {
   /**
    * Records a rejected login, in the background: strangers wait for no D1, and D1 being down changes nothing for them.
    * Rows are limited by address and in all, so that strangers cannot fill the database; logins are not.
+   *
+   * @param known who it is, as far as that is certain; null: a stranger.
    */
-  record(context: RequestContext, rejection: Rejection, identity: Identity | null): void;
+  record(context: RequestContext, rejection: Rejection, known: Actor | null): void;
 }
 
 interface Dependencies {
@@ -33,17 +33,16 @@ export function createRejections({ recorder, rateLimits, runtime }: Dependencies
     return perAddress.success && (await rateLimits.rejectionsInAll.limit({ key: 'all' })).success;
   };
 
-  const record = async (context: RequestContext, rejection: Rejection, identity: Identity | null): Promise<void> => {
+  const record = async (context: RequestContext, rejection: Rejection, known: Actor | null): Promise<void> => {
     try {
       if (!(await mayRecord(context))) return;
     } catch {
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: context.requestId });
       return;
     }
-    const actor = identity === null ? stranger(rejection) : actorOf(identity);
     const subject = {
       action: 'auth.reject',
-      actor,
+      actor: known ?? stranger(rejection),
       workspaceUuid: null,
       tokenId: null,
       tokenName: null,
@@ -52,7 +51,7 @@ export function createRejections({ recorder, rateLimits, runtime }: Dependencies
     await recorder.record(context, subject, failureOutcome(rejection), []);
   };
 
-  return { record: (context, rejection, identity) => runtime.background(record(context, rejection, identity)) };
+  return { record: (context, rejection, known) => runtime.background(record(context, rejection, known)) };
 }
 
 /** Nothing that an unverified token says is stored, but for an issuer that is configured here. */

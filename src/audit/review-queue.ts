@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lte, or, sql, type SQL } from 'drizzle-orm';
+import { and, eq, inArray, isNull, lte, ne, or, sql, type SQL } from 'drizzle-orm';
 import { RECONCILE_BACKOFF_MAX_MS, RECONCILE_BATCH_ROWS, RECONCILE_LEASE_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { attemptReviews, auditEvents } from '../db/schema.ts';
@@ -9,7 +9,12 @@ import { attemptReviews, auditEvents } from '../db/schema.ts';
  * that PipeOps cannot explain leaves room for the others, and a run that died is taken over.
  */
 export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs: number, claim: string) {
-  const isOpen = and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnoughMs));
+  const isOpen = and(
+    eq(auditEvents.status, sql`'attempted'`),
+    lte(auditEvents.occurred_at, oldEnoughMs),
+    // A webhook's order drives its own row to its end.
+    ne(auditEvents.actor_type, 'webhook'),
+  );
   const isDue = or(isNull(attemptReviews.next_at), lte(attemptReviews.next_at, nowMs));
   const due = build
     .select({

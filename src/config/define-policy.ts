@@ -1,6 +1,7 @@
 import type { JSONWebKeySet } from 'jose';
 import type { CredentialHeader, SignatureAlgorithm } from '../identity/issuer-policy.ts';
 import type { Permission } from '../vocabulary.ts';
+import type { SourceInput } from '../webhooks/adapters/index.ts';
 
 /** A whole number and a unit: seconds, minutes, hours or days. */
 export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;
@@ -65,6 +66,11 @@ export interface PolicyInput<RoleName extends string = string> {
   readonly bindings: readonly BindingInput<NoInfer<RoleName>>[];
   /** The scopes that a PipeOps preset stands for. A preset that is not here is refused. */
   readonly presets?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * Who may revoke by webhook, each at `/webhooks/{name}`: leak scanners, HR systems, incident tools. What a source is not
+   * given, it may not do.
+   */
+  readonly webhooks?: Readonly<Record<string, SourceInput>>;
 }
 
 /** Gives `policy.ts` its types: a binding to a role that does not exist is an error in the editor already. */

@@ -3,9 +3,11 @@ import * as z from 'zod';
 import defaultPolicy from '../../policy.ts';
 import { err, ok, type Result } from '../result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
+import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
 import { RECONCILE_AFTER_DEFAULT_SECONDS, RECONCILE_AFTER_MIN_SECONDS, RECONCILE_GIVE_UP_SECONDS } from './limits.ts';
 import { parsePolicy, type Policy } from './policy-schema.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
+import { readWebhookSecrets } from './webhook-secrets.ts';
 
 export type { ConfigProblem } from './problems.ts';
 
@@ -22,6 +24,10 @@ export interface Config {
   readonly reconcileAfterSeconds: number;
   readonly rateLimits: RateLimits;
   readonly policy: Policy;
+  /** The current one first. */
+  readonly fingerprintKeys: readonly FingerprintKey[];
+  /** The keys of webhook sources, by the names that the policy gives them. */
+  readonly webhookSecrets: ReadonlyMap<string, string>;
 }
 
 /** Workers' rate limits: each says yes or no, per location. */
@@ -45,6 +51,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   CALLER_LIMIT: '[[ratelimits]] with name = "CALLER_LIMIT" in wrangler.toml',
   REJECTIONS_PER_ADDRESS: '[[ratelimits]] with name = "REJECTIONS_PER_ADDRESS" in wrangler.toml',
   REJECTIONS_IN_ALL: '[[ratelimits]] with name = "REJECTIONS_IN_ALL" in wrangler.toml',
+  FINGERPRINT_KEYS:
+    '`echo "k1:$(openssl rand -base64 32)" | npx wrangler secret put FINGERPRINT_KEYS`; to rotate, put the new one in front: k2:…,k1:…',
   POLICY: 'POLICY = \'{"issuers": […], "roles": {…}, "bindings": […]}\'; or leave it out for policy.ts to count',
 };
 const BINDINGS = 'the bindings that wrangler.toml and `npx wrangler secret put` give';
@@ -87,8 +95,9 @@ const envSchema = z
     PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
     PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
     RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
+    FINGERPRINT_KEYS: fingerprintKeys,
   })
-  .transform((env): Omit<Config, 'policy'> => {
+  .transform((env): Omit<Config, 'policy' | 'webhookSecrets'> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,
@@ -103,6 +112,7 @@ const envSchema = z
         rejectionsPerAddress: env.REJECTIONS_PER_ADDRESS,
         rejectionsInAll: env.REJECTIONS_IN_ALL,
       },
+      fingerprintKeys: env.FINGERPRINT_KEYS,
     };
   });
 
@@ -117,10 +127,14 @@ const envSchema = z
 export function parseEnv(env: unknown, policyFile: unknown = defaultPolicy): Result<Config, readonly ConfigProblem[]> {
   const settings = envSchema.safeParse(env, { error: wording });
   const policy = readPolicy(env, policyFile);
-  if (settings.success && policy.ok) return ok({ ...settings.data, policy: policy.value });
+  const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
+  if (settings.success && policy.ok && secrets.ok) {
+    return ok({ ...settings.data, policy: policy.value, webhookSecrets: secrets.value });
+  }
   return err([
     ...(settings.success ? [] : problemsOf(settings.error, EXAMPLES, BINDINGS)),
     ...(policy.ok ? [] : policy.error),
+    ...(secrets.ok ? [] : secrets.error),
   ]);
 }
 

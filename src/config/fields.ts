@@ -33,6 +33,24 @@ export const workspaceUuid = z
   .string()
   .refine(isWorkspaceUuid, { error: 'is not the id of a workspace: letters, digits, and . _ ~ - after the first' });
 
+export const isAloneIfAny = (items: readonly string[]): boolean => items.length === 1 || !items.includes('*');
+export const aloneIfAny = { error: "has '*' beside others: it stands alone" };
+
+/** UUIDs of workspaces, or `['*']` for all. */
+export const workspaceList = z
+  .array(
+    z.string().refine((text) => text === '*' || isWorkspaceUuid(text), {
+      error: "is neither the UUID of a workspace nor '*'",
+    }),
+  )
+  .min(1)
+  .refine(isAloneIfAny, aloneIfAny);
+
+/** The name of a Worker secret: what `wrangler secret put` takes. */
+export const secretName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{0,63}$/, { error: 'is not the name of a secret: capital letters, digits and _' });
+
 /**
  * An object whose keys the operator chooses. A key `__proto__` is refused: zod would drop it without a word, and a
  * binding with one condition less lets more callers in.

@@ -77,6 +77,55 @@ export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 
+// ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A thousand leaks with their places are some 400 KB. */
+export const WEBHOOK_BODY_MAX_BYTES = 1024 * 1024;
+/** A delivery nests an event, its data and a list; the rest is room for fields to come. */
+export const WEBHOOK_JSON_MAX_DEPTH = 8;
+/** Their orders and rows are written in one batch, and at PipeOps' limits are done within the hour. */
+export const WEBHOOK_TOKENS_MAX_COUNT = 1_000;
+/** Fields that an answer complains about: a thousand tokens must not come back as a thousand complaints. */
+export const WEBHOOK_PROBLEMS_MAX_COUNT = 16;
+/** Standard Webhooks, "Replay attacks" and "Signature scheme": the tolerance is that of its package. */
+export const STANDARD_WEBHOOKS_TOLERANCE_SECONDS = 5 * 60;
+export const STANDARD_WEBHOOKS_SECRET_MIN_BYTES = 24;
+export const STANDARD_WEBHOOKS_SECRET_MAX_BYTES = 64;
+/** Whatever a scanner takes for a secret: PipeOps' have some sixty characters. */
+export const LEAK_SECRET_MAX_CHARS = 512;
+/** The longest URL that browsers and scanners agree on. */
+export const LEAK_URL_MAX_CHARS = 2_048;
+export const LEAK_TYPE_MAX_CHARS = 128;
+/** Where a protocol has no id of its own: the same body within this time is the same delivery. */
+export const WEBHOOK_SAME_BODY_MS = 24 * 60 * 60 * 1000;
+/** Of the id that a sender gave its delivery, and of the place of a leak: enough to find it again. */
+export const WEBHOOK_SENDER_ID_MAX_BYTES = 128;
+export const WEBHOOK_LOCATION_MAX_BYTES = 512;
+/** An event of a name that is not known is recorded by that much of it. */
+export const WEBHOOK_EVENT_NAME_MAX_BYTES = 64;
+/** Tokens whose prefix fits an unmatched leak: a person looks at them, and eleven characters fit hardly two. */
+export const LEAK_CANDIDATES_MAX_COUNT = 10;
+/** PipeOps shows eleven characters of a secret; from sixteen on it counts as one and is kept nowhere. */
+export const TOKEN_PREFIX_MIN_CHARS = 8;
+export const TOKEN_PREFIX_MAX_CHARS = 15;
+/** NIST SP 800-107: an HMAC key as long as the hash. */
+export const FINGERPRINT_KEY_MIN_BYTES = 32;
+
+/** A run begins nothing after this, and what it began ends 15 s later (10 + 5): before its lease does. */
+export const ORDERS_RUN_MS = 30_000;
+export const ORDERS_LEASE_MS = 60_000;
+/** Orders claimed by one run: PipeOps' limit of a minute, and within the 1,000 D1 queries that Workers allow. */
+export const ORDERS_BATCH_ROWS = 100;
+/** First pause after a try that failed; it doubles, up to an hour, and a part of it is left to chance. */
+export const ORDERS_BACKOFF_FIRST_MS = 5_000;
+export const ORDERS_BACKOFF_MAX_MS = 60 * 60 * 1000;
+/** Three days: an outage over a long weekend does not leave a leaked token alive. Then a person must look. */
+export const ORDERS_GIVE_UP_MS = 72 * 60 * 60 * 1000;
+/** Where PipeOps says wait and not how long: its shorter window. */
+export const UPSTREAM_WAIT_DEFAULT_MS = 60_000;
+export const DELIVERIES_PAGE_DEFAULT_ROWS = 50;
+export const DELIVERIES_PAGE_MAX_ROWS = 200;
+
 // ── The trail ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Keeps 10 GB of D1 at five million rows or more. A trigger enforces it. */

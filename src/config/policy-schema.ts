@@ -2,11 +2,13 @@ import * as z from 'zod';
 import type { IssuerPolicy } from '../identity/issuer-policy.ts';
 import type { Binding, Role } from '../policy/types.ts';
 import { err, ok, type Result } from '../result.ts';
+import type { Source } from '../webhooks/adapters/index.ts';
 import { bindingSchema } from './binding-schema.ts';
 import { issuerSchema } from './issuer-schema.ts';
 import { danglingReferences } from './policy-references.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 import { presetsSchema, rolesSchema } from './role-schema.ts';
+import { webhooksSchema } from './webhook-schema.ts';
 
 /** Who may do what, checked and with its defaults filled in. */
 export interface Policy {
@@ -16,6 +18,8 @@ export interface Policy {
   readonly bindings: readonly Binding[];
   /** The scopes that each known preset of PipeOps stands for. */
   readonly presets: Readonly<Record<string, readonly string[]>>;
+  /** Who may revoke by webhook, in file order. */
+  readonly webhooks: readonly Source[];
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {
@@ -40,6 +44,14 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   claims: "claims: { repository: 'acme/shop', ref: 'refs/heads/release-*' }",
   role: "role: 'ci'",
   presets: "presets: { mcp: ['api:read', 'api:write'] }",
+  webhooks:
+    "webhooks: { scanner: { kind: 'standard', events: ['token.leaked'], workspaces: ['*'], secrets: ['WEBHOOK_SCANNER'] } }",
+  kind: "kind: 'standard'",
+  events: "events: ['token.leaked']",
+  secrets: "secrets: ['WEBHOOK_SCANNER']",
+  keysUrl: "keysUrl: 'https://api.github.com/meta/public_keys/secret_scanning'",
+  keysToken: "keysToken: 'GITHUB_KEYS_TOKEN'",
+  keys: "keys: [{ key_identifier: '…', key: '-----BEGIN PUBLIC KEY-----…' }]",
 };
 const WHOLE_FILE = 'export default definePolicy({ issuers: [ … ], roles: { … }, bindings: [ … ] })';
 
@@ -58,6 +70,7 @@ const policySchema = z.strictObject({
   roles: rolesSchema,
   bindings: z.array(bindingSchema),
   presets: presetsSchema.default({}),
+  webhooks: webhooksSchema.default([]),
 });
 
 /**

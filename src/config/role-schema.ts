@@ -1,8 +1,7 @@
 import * as z from 'zod';
-import { isWorkspaceUuid } from '../pipeops/ids.ts';
 import type { Role } from '../policy/types.ts';
 import { PERMISSIONS } from '../vocabulary.ts';
-import { dictionary, duration } from './fields.ts';
+import { aloneIfAny, dictionary, duration, isAloneIfAny, workspaceList } from './fields.ts';
 import { SCOPE_MAX_CHARS } from './limits.ts';
 
 /** Starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles counts. */
@@ -20,18 +19,6 @@ const presetName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, { error: 'is not a preset: up to 40 letters, digits, . _ or -' });
 
-const isAloneIfAny = (items: readonly string[]): boolean => items.length === 1 || !items.includes('*');
-const aloneIfAny = { error: "has '*' beside others: it stands alone" };
-
-const workspaces = z
-  .array(
-    z.string().refine((text) => text === '*' || isWorkspaceUuid(text), {
-      error: "is neither the UUID of a workspace nor '*'",
-    }),
-  )
-  .min(1)
-  .refine(isAloneIfAny, aloneIfAny);
-
 const ceiling = z
   .array(z.union([z.literal('*'), scope], { error: "is neither a scope nor '*'; a scope is exact, never a pattern" }))
   .refine(isAloneIfAny, aloneIfAny)
@@ -41,7 +28,7 @@ const roleSchema = z
   .strictObject({
     permissions: z.array(z.enum(PERMISSIONS)).min(1, { error: 'is empty: such a role grants nothing' }),
     tokens: z.enum(['own', 'any']).default('own'),
-    workspaces,
+    workspaces: workspaceList,
     scopes: ceiling,
     maxTtl: duration.optional(),
   })

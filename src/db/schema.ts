@@ -89,9 +89,145 @@ export const tokens = sqliteTable(
     created_at: integer().notNull(),
     expires_at: integer(),
     revoked_at: integer(),
+    /** The owner's label in the form in which labels are compared. */
+    owner_label: text(),
+    /** What PipeOps shows of the secret. */
+    token_prefix: text(),
+    /** HMAC over the SHA-256 of the secret, and the id of its key: what a leaked secret is recognised by. */
+    fingerprint: text(),
+    fingerprint_key_id: text(),
+    /** The webhook delivery that suspended it: only a role with `tokens: 'any'` resumes it. */
+    suspended_by: text(),
   },
-  (table) => [primaryKey({ columns: [table.workspace_uuid, table.token_id] })],
+  (table) => [
+    primaryKey({ columns: [table.workspace_uuid, table.token_id] }),
+    index('tokens_fingerprint')
+      .on(table.fingerprint)
+      .where(sql`${table.fingerprint} is not null`),
+    // Which keys live tokens still need: `/readyz` walks over the ids, not over the tokens.
+    index('tokens_fingerprint_key')
+      .on(table.fingerprint_key_id, table.expires_at)
+      .where(sql`${table.revoked_at} is null and ${table.fingerprint_key_id} is not null`),
+  ],
 );
+
+/** Who was offboarded: an owner, or everybody of a label, or an owner because of its label. */
+export const subjectBlocks = sqliteTable(
+  'subject_blocks',
+  {
+    seq: integer().primaryKey(),
+    issuer: text(),
+    subject: text(),
+    /** In the form in which labels are compared. */
+    label: text(),
+    delivery_id: text().notNull(),
+    created_at: integer().notNull(),
+  },
+  (table) => [
+    index('subject_blocks_subject').on(table.issuer, table.subject),
+    index('subject_blocks_label').on(table.label),
+  ],
+);
+
+/** Every webhook that was accepted, whether or not it led to anything. */
+export const webhookDeliveries = sqliteTable(
+  'webhook_deliveries',
+  {
+    /** In the order of their acceptance. */
+    seq: integer().primaryKey(),
+    id: text().notNull(),
+    source: text().notNull(),
+    /** One of the closed list, or what is kept of an unknown name. */
+    event: text().notNull(),
+    /** The id that its sender gave it; null: the protocol has none. */
+    sender_id: text(),
+    /** A digest of that id, or of the body: what tells a second delivery from another. */
+    dedupe_key: text().notNull(),
+    /** Its row in the trail. */
+    event_id: text().notNull(),
+    received_at: integer().notNull(),
+    /** Why it led to nothing; null: it was carried out. */
+    ignored: text(),
+    mode: text(),
+    subject_issuer: text(),
+    subject: text(),
+    subject_label: text(),
+  },
+  (table) => [
+    uniqueIndex('webhook_deliveries_id').on(table.id),
+    index('webhook_deliveries_dedupe').on(table.source, table.dedupe_key),
+  ],
+);
+
+/** Each token that a delivery named: whether it is one of ours, and where it was seen. */
+export const webhookItems = sqliteTable(
+  'webhook_items',
+  {
+    seq: integer().primaryKey(),
+    delivery_id: text().notNull(),
+    /** Counted from 0, as the sender listed them. */
+    position: integer().notNull(),
+    /** `matched`, `unmatched`, `out_of_scope`. */
+    found: text().notNull(),
+    location: text(),
+    workspace_uuid: text(),
+    token_id: text(),
+    /** Of an unmatched leak: ids of tokens whose prefix fits, as a JSON list. */
+    candidates: text(),
+  },
+  (table) => [index('webhook_items_delivery').on(table.delivery_id)],
+);
+
+/** A token that a delivery wants gone, or suspended, and how far that is. Its id is that of its row in the trail. */
+export const revocationOrders = sqliteTable(
+  'revocation_orders',
+  {
+    id: text().primaryKey(),
+    delivery_id: text().notNull(),
+    workspace_uuid: text().notNull(),
+    token_id: text().notNull(),
+    mode: text().notNull(),
+    /** 1: to be confirmed by a list once it is done. */
+    confirms: integer().notNull(),
+    /** `open`, `unconfirmed` (gone by PipeOps' word), `done`, `failed`, `retried` (another stands in for it). */
+    state: text().notNull(),
+    /** `revoked`, `suspended`, `already_gone`, `not_found`. */
+    result: text(),
+    error_code: text(),
+    tries: integer().notNull(),
+    /** Until then nobody sends it: the lease of a run, or the pause before the next. */
+    next_at: integer().notNull(),
+    claim: text(),
+    created_at: integer().notNull(),
+    /** From when on it is given up after ORDERS_GIVE_UP_MS: its creation, or its last retry. */
+    begun_at: integer().notNull(),
+    done_at: integer(),
+    confirmed_at: integer(),
+  },
+  (table) => [
+    index('revocation_orders_delivery').on(table.delivery_id),
+    // Nearly always empty: the cron and /readyz read no more than what is left to do, or failed.
+    index('revocation_orders_due')
+      .on(table.next_at)
+      .where(sql`${table.state} in ('open', 'unconfirmed')`),
+    index('revocation_orders_failed')
+      .on(table.begun_at)
+      .where(sql`${table.state} = 'failed'`),
+  ],
+);
+
+/** What PipeOps said about how much it takes, for every isolate to know. */
+export const upstreamLimits = sqliteTable('upstream_limits', {
+  /**
+   * `all`: nothing is to be sent at all. `minute`, `hour`: so many calls are left of that window. A workspace's UUID: PipeOps
+   * does not let us act there.
+   */
+  scope: text().primaryKey(),
+  /** Until when this holds. */
+  until: integer().notNull(),
+  /** Calls left, of a window. */
+  remaining: integer(),
+});
 
 /** Open attempts that reconciliation has looked into: how often, and when next. Settling removes the row. */
 export const attemptReviews = sqliteTable('attempt_reviews', {
@@ -103,12 +239,52 @@ export const attemptReviews = sqliteTable('attempt_reviews', {
   claim: text().notNull(),
 });
 
-/** The last good key set of each issuer, for outages of its JWKS endpoint. */
+/** The last good key set of each issuer, or of a source of webhooks, for outages of where it comes from. */
 export const jwksCache = sqliteTable('jwks_cache', {
   issuer: text().primaryKey(),
   jwks: text().notNull(),
   fetched_at: integer().notNull(),
 });
 
+/** A workspace's generation, and who reads its list at the moment. */
+export const workspaces = sqliteTable('workspaces', {
+  workspace_uuid: text().primaryKey(),
+  /** Raised when its tokens may have changed. */
+  generation: integer().notNull(),
+  /** The generation for which an isolate is asking PipeOps, and until when others wait for it. */
+  lease_generation: integer(),
+  lease_until: integer().notNull(),
+});
+
+/** The last list of each workspace, for isolates that do not hold it. */
+export const snapshots = sqliteTable('snapshots', {
+  workspace_uuid: text().primaryKey(),
+  /** The workspace's before the list was asked for. */
+  generation: integer().notNull(),
+  begun_at: integer().notNull(),
+  /** The tokens as JSON, markers included. No secret is in a list. */
+  body: text().notNull(),
+});
+
+/** Which create holds an idempotency key, and what a replay of it answers. */
+export const idempotencyKeys = sqliteTable(
+  'idempotency_keys',
+  {
+    /** A keyed hash over caller, route, workspace and the key. */
+    key_hash: text().primaryKey(),
+    /** Of the request as it was sent: the same key with another request is a mistake. */
+    request_fingerprint: text().notNull(),
+    /** The audit event of the create that holds it. */
+    event_id: text().notNull(),
+    expires_at: integer().notNull(),
+    /** The answer, as a JWE that D1 alone cannot open; null: not answered yet. */
+    sealed: text(),
+  },
+  (table) => [index('idempotency_keys_expires_at').on(table.expires_at)],
+);
+
 export type AuditEventRow = typeof auditEvents.$inferSelect;
 export type TokenRow = typeof tokens.$inferSelect;
+export type DeliveryRow = typeof webhookDeliveries.$inferSelect;
+export type ItemRow = typeof webhookItems.$inferSelect;
+export type OrderRow = typeof revocationOrders.$inferSelect;

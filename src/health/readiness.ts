@@ -2,17 +2,17 @@ import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../config/limits
 import type { Database } from '../db/database.ts';
 import { newTrace } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
-import { readOpenAttempts } from './open-attempts.ts';
+import { readOpenWork, type OpenWork } from './open-work.ts';
 
-export interface Readiness {
-  readonly ready: boolean;
-  /** Names of what is not ready. */
-  readonly notReady: readonly string[];
-  /** Names of what works and will not much longer. */
-  readonly degraded: readonly string[];
-  /** Attempts whose outcome is not known yet; null if D1 does not say. */
-  readonly openAttempts: number | null;
-}
+export type Readiness =
+  | { readonly ready: false; readonly notReady: readonly string[] }
+  | {
+      readonly ready: true;
+      readonly notReady: readonly [];
+      /** Names of what works, and needs somebody to look into it. */
+      readonly degraded: readonly string[];
+      readonly open: OpenWork;
+    };
 
 /** Whether D1 is so near its end that its operators must act: as far as its last answer told. */
 export const nearlyFull = (database: Database): boolean => (database.sizeBytes() ?? 0) >= D1_SIZE_WARNING_BYTES;
@@ -21,14 +21,24 @@ export const nearlyFull = (database: Database): boolean => (database.sizeBytes()
  * Tells whether the service can do its work. Anyone may ask, so D1 is asked at most once in READY_PROBE_INTERVAL_MS
  * and PipeOps never.
  */
-export function createReadiness(database: Database, runtime: Runtime): () => Promise<Readiness> {
+export function createReadiness(health: {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly fingerprintKeyIds: readonly string[];
+}): () => Promise<Readiness> {
+  const { database, runtime } = health;
   let latest: { readonly atMs: number; readonly answer: Promise<Readiness> } | null = null;
 
   const probe = async (): Promise<Readiness> => {
-    const open = await readOpenAttempts(database, runtime, { trace: newTrace() });
-    return open.ok
-      ? { ready: true, notReady: [], degraded: nearlyFull(database) ? ['d1_size'] : [], openAttempts: open.value.count }
-      : { ready: false, notReady: ['d1'], degraded: [], openAttempts: null };
+    const read = await readOpenWork(health, { trace: newTrace() });
+    if (!read.ok) return { ready: false, notReady: ['d1'] };
+    const { orders } = read.value;
+    const degraded = [
+      ...(nearlyFull(database) ? ['d1_size'] : []),
+      ...(orders.missingKeyIds.length > 0 ? ['fingerprint_keys'] : []),
+      ...(orders.failed > 0 ? ['revocation_orders'] : []),
+    ];
+    return { ready: true, notReady: [], degraded, open: read.value };
   };
   return async () => {
     const nowMs = runtime.now();

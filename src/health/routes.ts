@@ -1,4 +1,6 @@
-import type { Hono } from 'hono';
+import type { Context, Hono } from 'hono';
+import { actorOf } from '../audit/actor.ts';
+import { failureOutcome } from '../audit/outcomes.ts';
 import { credentialExpiryMs } from '../config/admin-credential.ts';
 import { rfc3339OrNull } from '../times.ts';
 import type { Recorder } from '../audit/recorder.ts';
@@ -9,7 +11,7 @@ import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
 import type { Runtime } from '../runtime.ts';
-import { readOpenAttempts } from './open-attempts.ts';
+import { readOpenWork } from './open-work.ts';
 import { createReadiness, nearlyFull } from './readiness.ts';
 
 export interface HealthDependencies {
@@ -18,18 +20,28 @@ export interface HealthDependencies {
   readonly runtime: Runtime;
   /** PipeOps admin credentials, in the order they are tried: for their expiry alone. */
   readonly credentials: readonly string[];
+  /** Of the keys that fingerprints of secrets are made with. */
+  readonly fingerprintKeyIds: readonly string[];
 }
 
 /** For load balancers and alerts: nothing about any caller, no protection, no call to PipeOps. */
-export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthDependencies): void {
-  const readiness = createReadiness(database, runtime);
+export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): void {
+  const readiness = createReadiness(health);
 
   app.get('/healthz', noParameters, (c) => success(c, 'The process runs.', { healthy: true }));
   app.get('/readyz', noParameters, async (c) => {
-    const { ready, notReady, degraded, openAttempts } = await readiness();
-    if (!ready) return failure(c, { kind: 'not_ready', names: notReady });
-    const message = degraded.length > 0 ? `Ready, but not for long: ${degraded.join(', ')}.` : 'Ready.';
-    return success(c, message, { ready, not_ready: notReady, degraded, open_attempts: openAttempts });
+    const readable = await readiness();
+    if (!readable.ready) return failure(c, { kind: 'not_ready', names: readable.notReady });
+    const { ready, notReady, degraded, open } = readable;
+    const message = degraded.length > 0 ? `Ready, but look into: ${degraded.join(', ')}.` : 'Ready.';
+    return success(c, message, {
+      ready,
+      not_ready: notReady,
+      degraded,
+      open_attempts: open.attempts.count,
+      open_orders: open.orders.open,
+      failed_orders: open.orders.failed,
+    });
   });
   app.all('/healthz', methodNotAllowed('GET'));
   app.all('/readyz', methodNotAllowed('GET'));
@@ -37,7 +49,7 @@ export function registerProbes(app: Hono<AppEnv>, { database, runtime }: HealthD
 
 /** What a caller may do, for itself; and how the service is, for those who may read the trail. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const { database, recorder, runtime, credentials } = health;
+  const { database, recorder, credentials } = health;
 
   app.get('/api/v1/whoami', noParameters, (c) => {
     const { issuer, subject, label, actorType, roles } = c.get('caller');
@@ -58,13 +70,15 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
   });
 
   app.get('/api/v1/status', authorise(recorder, 'audit:read', 'status.read'), noParameters, async (c) => {
-    const open = await readOpenAttempts(database, runtime, c.get('context'));
-    if (!open.ok) return failure(c, { kind: 'audit_unavailable' });
+    const { caller, context } = c.var;
+    const read = await readOpenWork(health, context, caller);
+    if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
+    const { attempts, orders, isBlocked } = read.value;
+    if (isBlocked) return await refuseBlocked(c, recorder);
     return success(c, 'Status of this service.', {
-      open_attempts: {
-        count: open.value.count,
-        oldest_at: rfc3339OrNull(open.value.oldestMs),
-      },
+      open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
+      orders: { open: orders.open, failed: orders.failed, oldest_at: rfc3339OrNull(orders.oldestMs) },
+      fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),
       d1_nearly_full: nearlyFull(database),
@@ -73,4 +87,19 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
+}
+
+/** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */
+async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder): Promise<Response> {
+  const denial = { kind: 'subject_blocked' } as const;
+  const subject = {
+    action: 'status.read',
+    actor: actorOf(c.get('caller')),
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
+  return failure(c, recorded.ok ? denial : recorded.error);
 }

@@ -1,4 +1,5 @@
 import { createMiddleware } from 'hono/factory';
+import { actorOf } from '../audit/actor.ts';
 import type { Rejection, Rejections } from '../audit/rejections.ts';
 import type { Authenticator, Identity } from '../identity/types.ts';
 import type { Role } from '../policy/types.ts';
@@ -19,7 +20,7 @@ export interface Authentication {
 export const authenticate = ({ authenticator, rolesOf, rejections }: Authentication) =>
   createMiddleware<AppEnv>(async function authenticateMiddleware(c, next) {
     const reject = (rejection: Rejection, identity: Identity | null): Response => {
-      rejections.record(c.get('context'), rejection, identity);
+      rejections.record(c.get('context'), rejection, identity === null ? null : actorOf(identity));
       return failure(c, rejection);
     };
     const verified = await authenticator.authenticate(c.req.raw);

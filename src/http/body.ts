@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../result.ts';
 import { isJson } from './media-type.ts';
 
 const INVALID_JSON = err({ kind: 'invalid_json' } as const);
-const TOO_LARGE = err({ kind: 'body_too_large' } as const);
+const TOO_LARGE = err({ kind: 'body_too_large', maxBytes: REQUEST_BODY_MAX_BYTES } as const);
 
 /**
  * Reads a request's body as one JSON object.

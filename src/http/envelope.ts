@@ -4,7 +4,7 @@ import { toWireError } from '../wire-errors.ts';
 import type { AppEnv } from './app-env.ts';
 
 /** A success in PipeOps' envelope. */
-export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 = 200): Response {
+export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 | 202 = 200): Response {
   return c.json({ success: true, message, data }, status);
 }
 

@@ -6,7 +6,7 @@ import { type KeySet, readKeySet } from './key-set.ts';
 import { within } from '../deadline.ts';
 import { isObject, parseJson } from '../json.ts';
 
-/** Why an issuer's keys could not be read: for the log. */
+/** Why keys could not be read: for the log. */
 export type JwksProblem =
   | 'timeout'
   | 'unreachable'
@@ -18,12 +18,20 @@ export type JwksProblem =
   | 'jwks_uri_insecure'
   | 'no_usable_key';
 
-type Network = Pick<Runtime, 'fetch' | 'timeout'>;
+export type Network = Pick<Runtime, 'fetch' | 'timeout'>;
 
 /** Reads an issuer's keys over the network, discovery included, in JWKS_TIMEOUT_MS altogether. */
 export async function fetchKeySet(policy: IssuerPolicy, network: Network): Promise<Result<KeySet, JwksProblem>> {
+  return await inTime(network, async (signal) => await read(policy, network, signal));
+}
+
+/** Reads keys in JWKS_TIMEOUT_MS altogether, be it that `work` throws or never ends. */
+export async function inTime(
+  network: Network,
+  work: (signal: AbortSignal) => Promise<Result<KeySet, JwksProblem>>,
+): Promise<Result<KeySet, JwksProblem>> {
   const signal = network.timeout(JWKS_TIMEOUT_MS);
-  const outcome = await within(read(policy, network, signal), signal);
+  const outcome = await within(work(signal), signal);
   if (outcome.ok) return outcome.value;
   return err(outcome.error === 'timeout' ? 'timeout' : 'unreachable');
 }
@@ -59,8 +67,15 @@ function isSecure(jwksUri: string, issuer: string): boolean {
 const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 const isHttpLoopback = (url: URL | null): boolean => url?.protocol === 'http:' && LOOPBACK_HOSTS.includes(url.hostname);
 
-async function fetchJson(url: string, network: Network, signal: AbortSignal): Promise<Result<unknown, JwksProblem>> {
-  const response = await network.fetch(url, { headers: { Accept: 'application/json' }, redirect: 'manual', signal });
+/** Reads a JSON document of at most JWKS_MAX_BYTES. Throws what the network throws. */
+export async function fetchJson(
+  url: string,
+  network: Network,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Result<unknown, JwksProblem>> {
+  const init = { headers: { Accept: 'application/json', ...headers }, redirect: 'manual', signal } as const;
+  const response = await network.fetch(url, init);
   if (response.status !== 200) {
     await response.body?.cancel();
     // Followed, it would let whoever answers choose another host's keys.

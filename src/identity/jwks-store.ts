@@ -1,17 +1,7 @@
 import { JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
+import type { JwksStore, StoredJwks } from './key-archive.ts';
 
-/** Keeps the last good key set of each issuer for the hours in which the issuer cannot be reached. */
-export interface JwksStore {
-  /** Null: none is kept. */
-  read(issuer: string): Promise<StoredJwks | null>;
-  write(issuer: string, stored: StoredJwks): Promise<void>;
-}
-
-/** `jwks` is the set as text; `fetchedAtMs` is when the issuer gave it. */
-export interface StoredJwks {
-  readonly jwks: string;
-  readonly fetchedAtMs: number;
-}
+export type { JwksStore, StoredJwks } from './key-archive.ts';
 
 /** Over the table `jwks_cache`. Both methods throw what D1 throws. */
 export function createJwksStore(d1: D1Database): JwksStore {

@@ -5,7 +5,20 @@ import { readKeySet } from './key-set.ts';
 import { parseJson } from '../json.ts';
 import { within } from '../deadline.ts';
 
-/** One issuer's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */
+/** Keeps the last good key set of each issuer, or sender of webhooks, for the hours in which it cannot be reached. */
+export interface JwksStore {
+  /** Null: none is kept. */
+  read(issuer: string): Promise<StoredJwks | null>;
+  write(issuer: string, stored: StoredJwks): Promise<void>;
+}
+
+/** `jwks` is the set as text; `fetchedAtMs` is when its origin gave it. */
+export interface StoredJwks {
+  readonly jwks: string;
+  readonly fetchedAtMs: number;
+}
+
+/** One origin's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */
 export interface KeyArchive {
   /** Null: none kept, none readable, or D1 did not answer within D1_TIMEOUT_MS. */
   find(): Promise<DatedKeySet | null>;

@@ -1,8 +1,9 @@
 import type { JSONWebKeySet, LocalJWKSet } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
-import type { JwksStore } from './jwks-store.ts';
+import type { JwksStore } from './key-archive.ts';
 import type { Runtime } from '../runtime.ts';
 import { err, ok, type Result } from '../result.ts';
+import { fetchKeySet } from './jwks-fetch.ts';
 import { readKeySet } from './key-set.ts';
 import { createRemoteKeys, type RemoteKeys } from './remote-keys.ts';
 
@@ -54,7 +55,10 @@ export function createKeySource(dependencies: KeySourceDependencies): KeySource 
     const name = sourceName(policy);
     const known = remoteKeys.get(name);
     if (known !== undefined) return known;
-    const created = createRemoteKeys(policy, name, dependencies);
+    const created = createRemoteKeys(
+      { name, logged: { issuer: policy.issuer }, fetch: async (network) => await fetchKeySet(policy, network) },
+      dependencies,
+    );
     remoteKeys.set(name, created);
     return created;
   }
@@ -62,7 +66,8 @@ export function createKeySource(dependencies: KeySourceDependencies): KeySource 
 
 /**
  * Under which name keys are kept, here and in D1: where they come from. So an operator who corrects `jwksUri` is not
- * served what the old one gave, and no issuer is served another's. A URL holds no space, so no two names meet.
+ * served what the old one gave, and no issuer is served another's. A URL holds no space, so no two names meet; nor is
+ * `webhook` an issuer, under which senders' keys are kept.
  */
 const sourceName = ({ issuer, keys }: IssuerPolicy): string =>
   keys.kind === 'uri' ? `${issuer} ${keys.jwksUri}` : issuer;

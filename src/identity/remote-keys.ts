@@ -1,5 +1,4 @@
 import type { LocalJWKSet } from 'jose';
-import type { IssuerPolicy } from './issuer-policy.ts';
 import type { KeySourceDependencies } from './key-source.ts';
 import {
   D1_TIMEOUT_MS,
@@ -9,18 +8,28 @@ import {
   JWKS_TIMEOUT_MS,
 } from '../config/limits.ts';
 import { err, ok, type Result } from '../result.ts';
-import { fetchKeySet } from './jwks-fetch.ts';
+import type { JwksProblem, Network } from './jwks-fetch.ts';
 import { createKeyArchive } from './key-archive.ts';
 import type { KeySet } from './key-set.ts';
 import { within } from '../deadline.ts';
 
-/** The keys of one issuer that are read over the network. See KeySource. */
+/** Where keys come from over the network: an issuer, or a sender of webhooks. */
+export interface KeyOrigin {
+  /** Under which they are kept in D1: this origin's alone. */
+  readonly name: string;
+  /** Says in the log whose keys could not be read. */
+  readonly logged: Readonly<Record<string, string>>;
+  /** Ends within JWKS_TIMEOUT_MS, and never rejects. */
+  readonly fetch: (network: Network) => Promise<Result<KeySet, JwksProblem>>;
+}
+
+/** The keys of one origin. See KeySource. */
 export interface RemoteKeys {
   current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
   newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
 }
 
-/** A key set, and when its issuer gave it. */
+/** A key set, and when its origin gave it. */
 export interface DatedKeySet {
   readonly set: KeySet;
   readonly fetchedAtMs: number;
@@ -29,9 +38,9 @@ export interface DatedKeySet {
 /** The longest that one read takes. After it a read is dead: the request that began it was cancelled. */
 const READ_MAX_MS = JWKS_TIMEOUT_MS + D1_TIMEOUT_MS;
 
-export function createRemoteKeys(policy: IssuerPolicy, name: string, dependencies: KeySourceDependencies): RemoteKeys {
+export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDependencies): RemoteKeys {
   const { runtime, background } = dependencies;
-  const archive = createKeyArchive(name, dependencies);
+  const archive = createKeyArchive(origin.name, dependencies);
 
   let lastGood: DatedKeySet | null = null;
   let lastReadFailed = false;
@@ -43,7 +52,7 @@ export function createRemoteKeys(policy: IssuerPolicy, name: string, dependencie
       const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
       if (held !== null) return ok(held);
       const standIn = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-      // During an outage one request a minute waits for the issuer; the others do not.
+      // During an outage one request a minute waits for the origin; the others do not.
       if (standIn !== null && readUnderWay() !== null && lastReadFailed) return ok(standIn);
       await readAgain();
       const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
@@ -87,7 +96,7 @@ export function createRemoteKeys(policy: IssuerPolicy, name: string, dependencie
   }
 
   async function read(startedAtMs: number): Promise<void> {
-    const fetched = await fetchKeySet(policy, runtime);
+    const fetched = await origin.fetch(runtime);
     lastReadFailed = !fetched.ok;
     if (fetched.ok) {
       // The same keys stay the same object: nothing is imported twice.
@@ -97,7 +106,7 @@ export function createRemoteKeys(policy: IssuerPolicy, name: string, dependencie
       background(archive.keep(lastGood));
       return;
     }
-    runtime.log({ level: 'warn', event: 'jwks_read_failed', issuer: policy.issuer, reason: fetched.error });
+    runtime.log({ level: 'warn', event: 'jwks_read_failed', ...origin.logged, reason: fetched.error });
     if (lastGoodYoungerThan(JWKS_STALE_MAX_MS) === null) lastGood = await archive.find();
     reading = null;
   }

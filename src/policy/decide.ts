@@ -17,6 +17,7 @@ const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> =
   get: 'tokens:read',
   update: 'tokens:update',
   revoke: 'tokens:revoke',
+  retry: 'tokens:revoke',
   audit: 'audit:read',
 };
 
@@ -60,14 +61,28 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
 function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): Verdict {
   const permission = PERMISSION_FOR[request.operation];
   if (request.operation === 'audit') return unless(auditObstacle(role));
+  if (request.operation === 'retry') return unless(retryObstacle(role, permission, request.workspaceUuids));
   if (request.operation === 'list') return unless(workspaceObstacle(role, permission, request.workspaceUuid));
   if (request.operation === 'create') {
     const obstacle = workspaceObstacle(role, permission, request.workspaceUuid);
     return obstacle === null ? mintedUnder(role, request, context) : err(obstacle);
   }
-  const obstacle = tokenObstacle(role, permission, caller, request.token);
+  const obstacle = tokenObstacle(role, permission, caller, request.token) ?? resumeObstacle(role, request);
   if (obstacle !== null || request.operation !== 'update' || request.resulting === null) return unless(obstacle);
   return unless(resultObstacle(role, request.resulting, context.nowMs));
+}
+
+/** A delivery is about whatever tokens it names, so only a role over any token may repeat what it ordered. */
+function retryObstacle(role: Role, permission: Permission, workspaceUuids: readonly string[]): DenialReason | null {
+  const obstacles = workspaceUuids.map((workspaceUuid) => workspaceObstacle(role, permission, workspaceUuid));
+  const missing = role.permissions.includes(permission) ? null : 'permission';
+  return missing ?? obstacles.find((obstacle) => obstacle !== null) ?? (role.tokens === 'any' ? null : 'ownership');
+}
+
+/** A leaver must not undo what the webhook about its leaving did, and neither must whoever shares its role. */
+function resumeObstacle(role: Role, request: SightedTokenRequest): DenialReason | null {
+  const resumes = request.operation === 'update' && request.resumes && request.token.suspended;
+  return resumes && role.tokens !== 'any' ? 'suspended' : null;
 }
 
 function unless(obstacle: DenialReason | null): Verdict {

@@ -5,6 +5,7 @@ const JUDGED_IN_ORDER = [
   'permission',
   'workspace',
   'ownership',
+  'suspended',
   'preset_unknown',
   'scopes',
   'lifetime',

@@ -42,6 +42,8 @@ export interface KnownToken {
   readonly workspaceUuid: string;
   /** Null: nobody here created it. */
   readonly owner: { readonly issuer: string; readonly subject: string } | null;
+  /** A webhook suspended it. */
+  readonly suspended: boolean;
 }
 
 /** The state a token would be in after an update that names scopes or resumes it. */
@@ -67,8 +69,12 @@ export type PolicyRequest =
       readonly token: KnownToken | null;
       /** Null where the update only renames or suspends: that needs no more than a token within reach. */
       readonly resulting: ResultingToken | null;
+      /** Whether it makes a suspended token active. */
+      readonly resumes: boolean;
     }
   | { readonly operation: 'revoke'; readonly workspaceUuid: string; readonly token: KnownToken | null }
+  /** Of a webhook delivery: its orders count in all of these workspaces. */
+  | { readonly operation: 'retry'; readonly workspaceUuids: readonly string[] }
   | { readonly operation: 'audit' };
 
 /** What an allowed create sends: the scopes and expiry that the deciding role settled on. */

@@ -8,6 +8,8 @@ import type { TokenDependencies } from './dependencies.ts';
 import { insertToken } from './inventory.ts';
 import { newMarker, withMarker } from '../audit/marker.ts';
 import { runMutation } from './mutation.ts';
+import { labelKey } from '../subjects/labels.ts';
+import { sha256Hex } from '../text/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../times.ts';
 import type { CreateRequest } from './types.ts';
 
@@ -21,7 +23,7 @@ export async function createToken(
   caller: Caller,
   request: CreateRequest,
 ): Promise<Result<MintedToken, Failure>> {
-  const { database, decide, pipeops, runtime } = dependencies;
+  const { database, decide, fingerprints, pipeops, runtime } = dependencies;
   const { workspaceUuid, name, description, preset } = request;
   const marker = newMarker((length) => runtime.randomBytes(length));
 
@@ -49,8 +51,8 @@ export async function createToken(
       });
       return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
     },
-    perform: async ({ grant }, call) =>
-      await pipeops.create(
+    perform: async ({ grant }, call) => {
+      const answered = await pipeops.create(
         {
           workspaceUuid,
           name: withMarker(name, marker),
@@ -60,7 +62,11 @@ export async function createToken(
           expiresAt: rfc3339OrNull(grant.expiresAtMs),
         },
         call,
-      ),
+      );
+      if (!answered.ok) return answered;
+      const { data, status } = answered.value;
+      return ok({ status, data: { ...data, fingerprint: await fingerprints.of(await sha256Hex(data.secret)) } });
+    },
     outcome: (grant, answer) => ({
       ...successOutcome(answer.status, {
         role: grant.role,
@@ -83,6 +89,11 @@ export async function createToken(
           created_at: runtime.now(),
           expires_at: msOrNull(minted.expiresAt),
           revoked_at: null,
+          owner_label: caller.label === null ? null : labelKey(caller.label),
+          token_prefix: minted.tokenPrefix,
+          fingerprint: minted.fingerprint.value,
+          fingerprint_key_id: minted.fingerprint.keyId,
+          suspended_by: null,
         },
         guard,
       ),

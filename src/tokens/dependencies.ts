@@ -4,6 +4,7 @@ import type { Database } from '../db/database.ts';
 import type { Decision, Caller, PolicyRequest } from '../policy/types.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Fingerprints } from './fingerprint.ts';
 
 /** What the five operations are made of. */
 export interface TokenDependencies {
@@ -12,5 +13,6 @@ export interface TokenDependencies {
   readonly reconciler: Pick<Reconciler, 'sweep'>;
   readonly pipeops: PipeOps;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
+  readonly fingerprints: Fingerprints;
   readonly runtime: Runtime;
 }

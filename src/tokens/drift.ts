@@ -115,6 +115,12 @@ function recordAppeared(
     created_at: nowMs,
     expires_at: msOrNull(token.expiresAt),
     revoked_at: null,
+    owner_label: null,
+    token_prefix: token.tokenPrefix,
+    // Nobody here ever saw its secret.
+    fingerprint: null,
+    fingerprint_key_id: null,
+    suspended_by: null,
   };
   return [
     insertEventWhere(database, event, unknown),

@@ -1,5 +1,6 @@
-import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { and, eq, isNotNull, sql, type SQL } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
+import { selectedRow } from '../db/insert-select.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';
 import type { KnownToken } from '../policy/types.ts';
 import type { TokenRef } from '../pipeops/types.ts';
@@ -17,15 +18,11 @@ export const selectWorkspace = ({ build }: Database, workspaceUuid: string) =>
   build.select().from(tokens).where(eq(tokens.workspace_uuid, workspaceUuid));
 
 /** Enters a token, once, where `guard` holds. */
-export function insertToken({ build }: Database, row: TokenRow, guard: SQL) {
-  const { workspace_uuid, token_id, owner_issuer, owner_subject, marker, create_event_id, ...times } = row;
-  return build
+export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
+  build
     .insert(tokens)
-    .select(
-      sql`select ${workspace_uuid}, ${token_id}, ${owner_issuer}, ${owner_subject}, ${marker}, ${create_event_id}, ${times.created_at}, ${times.expires_at}, ${times.revoked_at} where ${guard}`,
-    )
+    .select(sql`select ${selectedRow(tokens, row)} where ${guard}`)
     .onConflictDoNothing();
-}
 
 /** Notes that a token is gone, where `guard` holds. The first such time stays. */
 export const markRevoked = ({ build }: Database, ref: TokenRef, nowMs: number, guard: SQL) =>
@@ -33,6 +30,13 @@ export const markRevoked = ({ build }: Database, ref: TokenRef, nowMs: number, g
     .update(tokens)
     .set({ revoked_at: sql`coalesce(${tokens.revoked_at}, ${nowMs})` })
     .where(and(isToken(ref), guard));
+
+/** Forgets that a webhook suspended a token, where `guard` holds: somebody who may has resumed it. */
+export const clearSuspension = ({ build }: Database, ref: TokenRef, guard: SQL) =>
+  build
+    .update(tokens)
+    .set({ suspended_by: null })
+    .where(and(isToken(ref), isNotNull(tokens.suspended_by), guard));
 
 /** What a decision needs to know of an inventory row. */
 export const knownToken = (row: TokenRow): KnownToken => ({
@@ -42,4 +46,5 @@ export const knownToken = (row: TokenRow): KnownToken => ({
     row.owner_issuer === null || row.owner_subject === null
       ? null
       : { issuer: row.owner_issuer, subject: row.owner_subject },
+  suspended: row.suspended_by !== null,
 });

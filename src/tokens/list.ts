@@ -56,7 +56,12 @@ function visible(
   inventory: readonly TokenRow[],
 ): readonly UpstreamToken[] {
   const known = new Map(inventory.map((row) => [row.token_id, knownToken(row)]));
-  const withoutOwner = (tokenId: string): KnownToken => ({ tokenId, workspaceUuid, owner: null });
+  const withoutOwner = (tokenId: string): KnownToken => ({
+    tokenId,
+    workspaceUuid,
+    owner: null,
+    suspended: false,
+  });
   const candidates = listed.map((token) => ({ ...(known.get(token.id) ?? withoutOwner(token.id)), token }));
   return visibleTokens(caller, workspaceUuid, candidates).map(({ token }) => token);
 }

@@ -65,6 +65,7 @@ async function attemptAndSettle<T, A extends Allowed>(
   const begun = await recorder.attempt(context, subject, reads);
   if (!begun.ok) return begun;
   const { attempt } = begun.value;
+  if (begun.value.blocked) return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' });
   const known = begun.value.rows[0]?.[0];
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId);
 
@@ -82,16 +83,24 @@ async function attemptAndSettle<T, A extends Allowed>(
   const minted = mutation.minted?.(data);
   // Reconciliation may be looking at the row of a request that lived this long: one that is late hands out nothing.
   if (minted !== undefined && runtime.now() - startedAtMs > REQUEST_LIFETIME_MS) {
-    await withhold(dependencies, context, attempt, minted);
+    await withhold(dependencies, context, attempt, minted, 'undelivered');
     return err({ kind: 'audit_unavailable' });
   }
   const outcome = mutation.outcome(decision.value.grant, answered.value);
-  const settlement = await recorder.settle(context, attempt, outcome, mutation.following(attempt, data));
+  const settlement = await recorder.settle(
+    context,
+    attempt,
+    outcome,
+    mutation.following(attempt, data),
+    // A leaver keeps what it has until that is taken away, and gets nothing new.
+    minted === undefined ? undefined : subject.actor,
+  );
   if (settlement.kind === 'own') return ok(data);
 
   if (minted !== undefined) {
-    await withhold(dependencies, context, attempt, minted);
-    return err({ kind: 'audit_unavailable' });
+    const isBlocked = settlement.kind === 'blocked';
+    await withhold(dependencies, context, attempt, minted, isBlocked ? 'subject_blocked' : 'undelivered');
+    return err({ kind: isBlocked ? 'subject_blocked' : 'audit_unavailable' });
   }
   if (settlement.kind === 'other' && settlement.row.status === 'success') return ok(data);
   return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
@@ -120,13 +129,14 @@ async function withhold(
   context: RequestContext,
   attempt: Attempt,
   minted: TokenRef,
+  errorCode: 'undelivered' | 'subject_blocked',
 ): Promise<void> {
   const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, attempt.eventId);
   const revoked = await pipeops.revoke(minted, call);
   const undelivered = {
     status: 'failure',
     upstreamStatus: revoked.ok ? revoked.value.status : null,
-    errorCode: 'undelivered',
+    errorCode,
     tokenId: minted.tokenId,
     detail: {},
   } as const;

@@ -31,8 +31,25 @@ export async function findInWorkspace(
   if (inventoryRow !== undefined) return ok({ token: knownToken(inventoryRow), marker: inventoryRow.marker });
   if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);
 
-  const found = (name: string): Found => ({ token: { ...ref, owner: null }, marker: markerOf(name) });
-  const listed = await pipeops.list(ref.workspaceUuid, call);
+  return await findUpstream(pipeops, ref, await pipeops.list(ref.workspaceUuid, call), call);
+}
+
+/**
+ * The same by PipeOps' word alone: its list of the workspace and, where that is partial, one GET whose answer must name
+ * the workspace. Null: it is not there.
+ *
+ * @param listed that list, as it was answered.
+ */
+export async function findUpstream(
+  pipeops: Pick<PipeOps, 'get'>,
+  ref: TokenRef,
+  listed: Awaited<ReturnType<PipeOps['list']>>,
+  call: Call,
+): Promise<Result<Found | null, UpstreamFailure>> {
+  const found = (name: string): Found => ({
+    token: { ...ref, owner: null, suspended: false },
+    marker: markerOf(name),
+  });
   if (!listed.ok) return listed;
   const { tokens, complete } = listed.value.data;
   const there = tokens.find((token) => token.id === ref.tokenId);

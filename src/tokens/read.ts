@@ -37,7 +37,7 @@ export async function runRead<T, const Q extends readonly Query[]>(
     const subject = { ...read.subject, actor: actorOf(caller) };
     // A denial always has a row of its own; of everything else, what is alike within a minute is counted.
     const record = !asked.ok && isDenial(asked.error) ? recorder.record : recorder.recordRead;
-    const recorded = await record(context, subject, outcome, read.alongside, eventId);
+    const recorded = await record(context, subject, outcome, read.alongside, { eventId });
     if (!recorded.ok) return recorded;
     return asked.ok ? ok({ data: asked.value.data, rows: recorded.value.rows }) : err(asked.error);
   })();

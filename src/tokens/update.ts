@@ -7,6 +7,7 @@ import type { TokenRow } from '../db/schema.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { withMarker } from '../audit/marker.ts';
+import { clearSuspension } from './inventory.ts';
 import { runMutation, type Allowed } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
 import { sha256Hex } from '../text/digest.ts';
@@ -37,7 +38,8 @@ export async function updateToken(
     perform: async ({ marker }, call) =>
       await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call),
     outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
-    following: () => () => [],
+    following: () => (guard) =>
+      changes.isActive === true ? [clearSuspension(dependencies.database, { workspaceUuid, tokenId }, guard)] : [],
   });
 }
 
@@ -57,13 +59,14 @@ async function decideUpdate(
   if (!found.ok) return found;
   const token = found.value?.token ?? null;
   const marker = found.value?.marker ?? null;
+  const resumes = changes.isActive === true;
   const judged = (resulting: ResultingToken | null): Result<Renameable, PolicyFailure> => {
-    const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting });
+    const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting, resumes });
     return decision.allowed ? ok({ grant: decision.grant, marker }) : err(decision.failure);
   };
 
   const withinReach = judged(null);
-  if (!withinReach.ok || (changes.scopes === undefined && changes.isActive !== true)) return withinReach;
+  if (!withinReach.ok || (changes.scopes === undefined && !resumes)) return withinReach;
   // PipeOps is asked, since its console may have changed the token behind our back.
   const current = await pipeops.get(ref, call);
   if (!current.ok) return current;

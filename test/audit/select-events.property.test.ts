@@ -7,7 +7,7 @@ import { readScan, selectEvents } from '../../src/audit/select-events.ts';
 import { newTrace } from '../../src/request-context.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
-import { workerRuntime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES } from '../../src/vocabulary.ts';
 import { insertRows, OPEN } from './trail.ts';
 

@@ -6,7 +6,7 @@ import { AUDIT_DISORDER_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { newTrace } from '../../src/request-context.ts';
-import { workerRuntime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { insertRows } from './trail.ts';
 
 const database = createDatabase(env.DB, workerRuntime);

@@ -8,7 +8,17 @@ const DB = { prepare: () => undefined, batch: () => undefined };
 const SECRET = 'eyJhbGciOiJub25lIn0.c2VjcmV0.';
 const LIMIT = { limit: () => undefined };
 const LIMITS = { CALLER_LIMIT: LIMIT, REJECTIONS_PER_ADDRESS: LIMIT, REJECTIONS_IN_ALL: LIMIT };
-const LEAST = { DB, ...LIMITS, PIPEOPS_API_URL: 'https://api.pipeops.io', PIPEOPS_ADMIN_TOKEN: SECRET };
+const KEY = 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=';
+const LEAST = {
+  DB,
+  ...LIMITS,
+  PIPEOPS_API_URL: 'https://api.pipeops.io',
+  PIPEOPS_ADMIN_TOKEN: SECRET,
+  FINGERPRINT_KEYS: `k1:${KEY}`,
+  WEBHOOK_SCANNER: `whsec_${KEY}`,
+  WEBHOOK_SCANNER_NEXT: `whsec_${KEY}`,
+  WEBHOOK_HR: `whsec_${KEY}`,
+};
 
 const problemsOf = (env: unknown, policy: unknown = FULL): readonly (readonly [string, string])[] => {
   const parsed = parseEnv(env, policy);
@@ -116,6 +126,7 @@ describe('refused', () => {
       'REJECTIONS_IN_ALL',
       'PIPEOPS_API_URL',
       'PIPEOPS_ADMIN_TOKEN',
+      'FINGERPRINT_KEYS',
       'POLICY: issuers',
       'POLICY: roles',
       'POLICY: bindings',

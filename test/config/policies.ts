@@ -33,6 +33,15 @@ export const FULL = {
     { issuer: ISSUER, claims: { team: 'audit', mail: '*@acme.example' }, role: 'auditor' },
   ],
   presets: { mcp: ['api:read'] },
+  webhooks: {
+    scanner: {
+      kind: 'standard',
+      events: ['token.leaked', 'token.revoke'],
+      workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+      secrets: ['WEBHOOK_SCANNER', 'WEBHOOK_SCANNER_NEXT'],
+    },
+    hr: { kind: 'standard', events: ['subject.offboarded'], workspaces: ['*'], secrets: ['WEBHOOK_HR'] },
+  },
 } as const satisfies PolicyInput;
 
 /** The least policy that parses, one part of it replaced. */

@@ -53,6 +53,16 @@ test('every key is read', () => {
         { issuer: ISSUER, claims: { team: 'audit', mail: '*@acme.example' }, role: 'auditor' },
       ],
       presets: { mcp: ['api:read'] },
+      webhooks: [
+        {
+          name: 'scanner',
+          kind: 'standard',
+          events: ['token.leaked', 'token.revoke'],
+          workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+          secrets: ['WEBHOOK_SCANNER', 'WEBHOOK_SCANNER_NEXT'],
+        },
+        { name: 'hr', kind: 'standard', events: ['subject.offboarded'], workspaces: ['*'], secrets: ['WEBHOOK_HR'] },
+      ],
     },
   });
 });

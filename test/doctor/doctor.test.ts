@@ -10,6 +10,10 @@ const GITHUB = 'https://token.actions.githubusercontent.com';
 const DAY_SECONDS = 24 * 60 * 60;
 const NOW_SECONDS = Math.floor(Date.now() / 1000);
 
+/** As `openssl rand -base64 32` prints it: with the characters that base64url has not. */
+const KEY = `${'+/'.repeat(21)}8=`;
+const KEYS = { FINGERPRINT_KEYS: `k1:${KEY}` };
+
 const GOOD = {
   issuers: [{ issuer: GITHUB, audience: 'countersign' }],
   roles: { ci: { permissions: ['tokens:read'], workspaces: ['*'] } },
@@ -30,7 +34,7 @@ interface Patient {
   readonly devVars?: string;
 }
 
-function doctor({ policy = GOOD, env = { PIPEOPS_ADMIN_TOKEN: jwtFor(30) }, devVars }: Patient) {
+function doctor({ policy = GOOD, env = { PIPEOPS_ADMIN_TOKEN: jwtFor(30), ...KEYS }, devVars }: Patient) {
   const file = path.join(directory, 'policy.ts');
   writeFileSync(file, `export default ${JSON.stringify(policy)};\n`);
   if (devVars !== undefined) writeFileSync(path.join(directory, '.dev.vars'), devVars);
@@ -53,6 +57,7 @@ test('says what is fine, and exits with 0', () => {
   expect(errors).toBe('');
   expect(output).toMatch(/^ok {7}PIPEOPS_API_URL$/m);
   expect(output).toMatch(/^ok {7}PIPEOPS_ADMIN_TOKEN expires at \d{4}-/m);
+  expect(output).toMatch(/^ok {7}FINGERPRINT_KEYS 1 key, current k1$/m);
   expect(output).toMatch(/^ok {7}policy\.ts$/m);
   expect(output).not.toContain('problem');
   expect(status).toBe(0);
@@ -87,6 +92,7 @@ describe('names the key, what is wrong, and what would be right', () => {
     const { status, output } = doctor({ policy: { ...GOOD, bindings: [] }, env: {} });
     expect(output).toMatch(entry(/policy\.ts: /, /roles\.ci is a role nobody can have/, /bindings: .*role: 'ci'/));
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /is missing/, /wrangler secret put PIPEOPS_ADMIN_TOKEN/));
+    expect(output).toMatch(entry(/FINGERPRINT_KEYS /, /is missing/, /wrangler secret put FINGERPRINT_KEYS/));
     expect(status).toBe(1);
   });
 
@@ -95,7 +101,7 @@ describe('names the key, what is wrong, and what would be right', () => {
   });
 
   test('in credentials, which it does not show', () => {
-    const env = { PIPEOPS_ADMIN_TOKEN: 'sat_0123456789', PIPEOPS_ADMIN_TOKEN_NEXT: jwtFor(-1) };
+    const env = { PIPEOPS_ADMIN_TOKEN: 'sat_0123456789', PIPEOPS_ADMIN_TOKEN_NEXT: jwtFor(-1), ...KEYS };
     const { status, output } = doctor({ env });
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /is a service token/, /the session JWT of a PipeOps admin/));
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN_NEXT /, /expired at \d{4}-/, /a fresh session JWT/));

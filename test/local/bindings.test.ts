@@ -1,5 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { bindingsFor, type BindingFacts } from '../../local/bindings.ts';
+import { openWebhooks } from '../../local/webhook-keys.ts';
+
+const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-bindings-'));
+afterAll(() => rmSync(stateDir, { recursive: true }));
+const webhooks = await openWebhooks(stateDir);
 
 const facts: BindingFacts = {
   pipeopsUrl: 'http://127.0.0.1:8788',
@@ -7,6 +15,7 @@ const facts: BindingFacts = {
   workspaceUuid: '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e',
   reconcileAfterSeconds: 45,
   publicJwk: { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' },
+  webhooks,
 };
 
 describe('the bindings of a local run', () => {
@@ -17,20 +26,40 @@ describe('the bindings of a local run', () => {
       PIPEOPS_ADMIN_TOKEN: facts.adminToken,
       PIPEOPS_WORKSPACE_UUID: facts.workspaceUuid,
       RECONCILE_AFTER_SECONDS: '45',
+      FINGERPRINT_KEYS: webhooks.fingerprintKeys,
+      ...webhooks.secrets,
     });
     expect(JSON.parse(POLICY)).toMatchObject({ roles: { ci: { workspaces: [facts.workspaceUuid] } } });
+    expect(JSON.parse(POLICY)).toMatchObject({ webhooks: { github: { keys: [webhooks.github.publicKey] } } });
+    expect(POLICY).not.toContain('PRIVATE');
   });
 
   it('leave out what is not set, so that the defaults count', () => {
     const bindings = bindingsFor({ ...facts, workspaceUuid: null, reconcileAfterSeconds: null });
-    expect(Object.keys(bindings)).toEqual(['PIPEOPS_API_URL', 'PIPEOPS_ADMIN_TOKEN', 'POLICY']);
+    expect(Object.keys(bindings)).toEqual([
+      'PIPEOPS_API_URL',
+      'PIPEOPS_ADMIN_TOKEN',
+      'FINGERPRINT_KEYS',
+      'WEBHOOK_SCANNER',
+      'WEBHOOK_HR',
+      'POLICY',
+    ]);
   });
 
   it.each([
-    [{ pipeopsUrl: 'http://api.example' }, /^PIPEOPS_API_URL .+ Correct: /],
-    [{ adminToken: 'sat_secret-credential' }, /^PIPEOPS_ADMIN_TOKEN is a service token .+ Correct: /],
-    [{ workspaceUuid: 'not a uuid' }, /^PIPEOPS_WORKSPACE_UUID .+ Correct: /],
-  ])('that the Worker would refuse are one line: %j', (change, line) => {
+    ['PIPEOPS_API_URL', { pipeopsUrl: 'http://api.example' }, /^PIPEOPS_API_URL .+ Correct: /],
+    [
+      'PIPEOPS_ADMIN_TOKEN',
+      { adminToken: 'sat_secret-credential' },
+      /^PIPEOPS_ADMIN_TOKEN is a service token .+ Correct: /,
+    ],
+    ['PIPEOPS_WORKSPACE_UUID', { workspaceUuid: 'not a uuid' }, /^PIPEOPS_WORKSPACE_UUID .+ Correct: /],
+    [
+      'FINGERPRINT_KEYS',
+      { webhooks: { ...webhooks, fingerprintKeys: 'k1:secret-credential' } },
+      /^FINGERPRINT_KEYS .+ Correct: /,
+    ],
+  ])('that the Worker would refuse are one line: %s', (_key, change, line) => {
     const make = (): unknown => bindingsFor({ ...facts, ...change });
     expect(make).toThrow(line);
     expect(make).not.toThrow(/\n|secret-credential/);

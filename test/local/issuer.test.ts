@@ -5,6 +5,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterAll, describe, expect, it } from 'vitest';
 import { LOCAL_AUDIENCE, LOCAL_ISSUER, openIssuer, signJwt } from '../../local/issuer.ts';
 import { localPolicy } from '../../local/policy.ts';
+import { openWebhooks } from '../../local/webhook-keys.ts';
 import { parsePolicy } from '../../src/config/policy-schema.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-issuer-'));
@@ -58,7 +59,8 @@ describe('the local policy', () => {
     'is one that the Worker takes, with workspace %s',
     async (uuid) => {
       const { publicJwk } = await openIssuer(stateDir('policy'));
-      const policy = parsePolicy(localPolicy(publicJwk, uuid));
+      const { github } = await openWebhooks(stateDir('policy'));
+      const policy = parsePolicy(localPolicy(publicJwk, uuid, github.publicKey));
       expect(policy).toMatchObject({ ok: true });
       expect(policy.ok && policy.value.roles.find(({ name }) => name === 'ci')).toEqual({
         name: 'ci',
@@ -68,6 +70,11 @@ describe('the local policy', () => {
         scopes: ['api:read'],
         maxTtlSeconds: 30 * 24 * 60 * 60,
       });
+      expect(policy.ok && policy.value.webhooks.map(({ name, kind, events }) => [name, kind, events])).toEqual([
+        ['scanner', 'standard', ['token.leaked', 'token.revoke']],
+        ['hr', 'standard', ['subject.offboarded', 'subject.reinstated']],
+        ['github', 'github', ['token.leaked']],
+      ]);
     },
   );
 });

@@ -33,6 +33,11 @@ describe('npm run -s token', () => {
     expect({ sub, role, lifetimeSeconds: exp - iat }).toEqual({ sub: 'ada', role: 'ci', lifetimeSeconds });
   });
 
+  it('puts an address into it, which a webhook may offboard by', async () => {
+    const { stdout } = token('--sub', 'ada', '--role', 'ci', '--email', 'ada@acme.example');
+    expect(await claimsOf(stdout.trim())).toMatchObject({ sub: 'ada', email: 'ada@acme.example' });
+  });
+
   it('says aside that a role is not one of the policy, which is how to try a stranger', async () => {
     const { status, stdout, stderr } = token('--sub', 'ada', '--role', 'pirate');
     expect(status).toBe(0);

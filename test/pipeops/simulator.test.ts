@@ -2,7 +2,7 @@ import { UnsecuredJWT } from 'jose';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 import type { PipeOps } from '../../src/pipeops/types.ts';
-import { workerRuntime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { noteSecret } from '../support/secrets.ts';

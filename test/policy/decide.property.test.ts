@@ -26,7 +26,12 @@ const owner = fc.option(
     subject: fc.constantFrom('alice', 'bob'),
   }),
 );
-const knownToken: fc.Arbitrary<KnownToken> = fc.record({ tokenId: fc.constant('t'), workspaceUuid, owner });
+const knownToken: fc.Arbitrary<KnownToken> = fc.record({
+  tokenId: fc.constant('t'),
+  workspaceUuid,
+  owner,
+  suspended: fc.boolean(),
+});
 const token = fc.option(knownToken, { freq: 8 });
 const resulting = fc.option(fc.record({ scopes, expiresAtMs }));
 
@@ -41,7 +46,8 @@ const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
   creates,
   fc.record({ operation: fc.constant('list' as const), workspaceUuid }),
   fc.record({ operation: fc.constantFrom('get' as const, 'revoke' as const), workspaceUuid, token }),
-  fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting }),
+  fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting, resumes: fc.boolean() }),
+  fc.record({ operation: fc.constant('retry' as const), workspaceUuids: fc.array(workspaceUuid) }),
   fc.constant({ operation: 'audit' as const }),
 );
 

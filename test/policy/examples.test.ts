@@ -3,6 +3,7 @@ import cloudflareAccess from '../../docs/policy/cloudflare-access.ts';
 import githubActions from '../../docs/policy/github-actions.ts';
 import kubernetes from '../../docs/policy/kubernetes.ts';
 import oauthScopes from '../../docs/policy/oauth-scopes.ts';
+import webhooks from '../../docs/policy/webhooks.ts';
 import rootPolicy from '../../policy.ts';
 import { policyAdvice } from '../../src/config/policy-advice.ts';
 import { parsePolicy, type Policy } from '../../src/config/policy-schema.ts';
@@ -40,6 +41,7 @@ test.each([
   ['Cloudflare Access', cloudflareAccess],
   ['OAuth scopes', oauthScopes],
   ['Kubernetes', kubernetes],
+  ['webhooks', webhooks],
 ])('the example for %s parses and grants every role it defines', (_, input) => {
   expect(policyAdvice(parsed(input))).toEqual([]);
 });

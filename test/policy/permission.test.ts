@@ -18,8 +18,9 @@ test.each<PolicyRequest>([
   create(),
   { operation: 'list', workspaceUuid: SHOP },
   { operation: 'get', workspaceUuid: SHOP, token: TOKENS.mine },
-  { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: null },
+  { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: null, resumes: false },
   { operation: 'revoke', workspaceUuid: SHOP, token: TOKENS.mine },
+  { operation: 'retry', workspaceUuids: [SHOP] },
   { operation: 'audit' },
 ])('whoever has no role may not $operation', (request) => {
   expect(decide(callerWith(), request, CONTEXT)).toEqual({ allowed: false, failure: { kind: 'no_role' } });

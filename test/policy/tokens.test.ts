@@ -12,7 +12,9 @@ const OPERATIONS = [
 type Operation = (typeof OPERATIONS)[number]['operation'];
 
 const on = (operation: Operation, token: KnownToken | null, workspaceUuid = SHOP): PolicyRequest =>
-  operation === 'update' ? { operation, workspaceUuid, token, resulting: null } : { operation, workspaceUuid, token };
+  operation === 'update'
+    ? { operation, workspaceUuid, token, resulting: null, resumes: false }
+    : { operation, workspaceUuid, token };
 
 const allowedBy = (name: string) => ({ allowed: true, grant: { role: name, scopes: null, expiresAtMs: null } });
 const notFound = (reason: 'unknown' | 'not_readable') => ({
@@ -94,7 +96,7 @@ const resulting = (changes: Partial<ResultingToken> = {}): ResultingToken => ({
 const decideFor = (roles: readonly Role[], result: ResultingToken) =>
   decide(
     callerWith(...roles),
-    { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: result },
+    { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: result, resumes: false },
     CONTEXT,
   );
 

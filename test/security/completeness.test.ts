@@ -2,9 +2,9 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { createApp } from '../../src/app.ts';
 import { parseEnv } from '../../src/config/env.ts';
-import { workerRuntime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createServices } from '../../src/services.ts';
-import { adminCredential } from '../support/harness.ts';
+import { adminCredential, FINGERPRINT_KEYS } from '../support/harness.ts';
 import { nameOf, PROTECTED_ROUTES, PUBLIC_ROUTES } from './routes.ts';
 
 // The router's own table against the list that the suite of every protected route runs over.
@@ -19,6 +19,7 @@ function registeredRoutes() {
     REJECTIONS_IN_ALL: unlimited,
     PIPEOPS_API_URL: 'https://pipeops.example',
     PIPEOPS_ADMIN_TOKEN: adminCredential(),
+    FINGERPRINT_KEYS,
     POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
   });
   if (!config.ok) throw new Error(JSON.stringify(config.error));

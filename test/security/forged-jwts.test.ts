@@ -2,7 +2,7 @@ import { base64url } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS, JWT_MAX_BYTES } from '../../src/config/limits.ts';
 import type { TokenRejection } from '../../src/failures.ts';
-import { workerRuntime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createTestIssuer, type TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';

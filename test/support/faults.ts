@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
-import { workerRuntime, type Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 
 /**
  * How a call fails: before it had any effect, after it had all of it, or by never answering, likewise with or without

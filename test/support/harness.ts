@@ -2,7 +2,8 @@ import { env } from 'cloudflare:workers';
 import { UnsecuredJWT } from 'jose';
 import { inject } from 'vitest';
 import type { AuditEventRow, TokenRow } from '../../src/db/schema.ts';
-import { workerRuntime, type Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import { createTestIssuer, type TestIssuer } from './issuer.ts';
@@ -28,6 +29,8 @@ export interface HarnessOptions {
   readonly roles?: Readonly<Record<string, object>>;
   readonly env?: Readonly<Record<string, unknown>>;
   readonly issuer?: TestIssuer;
+  /** Sources of webhooks, as `policy.ts` names them. */
+  readonly webhooks?: Readonly<Record<string, object>>;
   /** Share a workspace and admin credential with another harness: the same company, another isolate. */
   readonly like?: Harness;
 }
@@ -48,6 +51,9 @@ export interface Answer {
 }
 
 export type Harness = Awaited<ReturnType<typeof createHarness>>;
+
+/** The key that every test makes fingerprints with. */
+export const FINGERPRINT_KEYS = `k1:${btoa('fingerprint-key-of-all-tests-000')}`;
 
 export const TOKENS = '/api/v1/service-account-tokens';
 
@@ -79,6 +85,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     issuers: [{ issuer: issuer.issuer, audience: 'countersign', jwks: issuer.jwks, label: 'email', actorType: 'user' }],
     roles: allRoles,
     bindings: Object.keys(allRoles).map((role) => ({ issuer: issuer.issuer, claims: { role }, role })),
+    ...(options.webhooks !== undefined && { webhooks: options.webhooks }),
   };
   const worker = createWorker(
     {
@@ -87,6 +94,7 @@ export async function createHarness(options: HarnessOptions = {}) {
       PIPEOPS_ADMIN_TOKEN: credential,
       PIPEOPS_WORKSPACE_UUID: workspace,
       POLICY: JSON.stringify(policy),
+      FINGERPRINT_KEYS,
       // Tests share a minute; those of the limits bring the real bindings.
       CALLER_LIMIT: unlimited,
       REJECTIONS_PER_ADDRESS: unlimited,

@@ -15,6 +15,11 @@ const row = (values: Partial<TokenRow> = {}): TokenRow => ({
   created_at: BEGUN - 1,
   expires_at: null,
   revoked_at: null,
+  owner_label: null,
+  token_prefix: null,
+  fingerprint: null,
+  fingerprint_key_id: null,
+  suspended_by: null,
   ...values,
 });
 describe('a token of the inventory is gone', () => {

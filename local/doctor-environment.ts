@@ -1,0 +1,44 @@
+import { unstable_getVarsForDev, unstable_readConfig } from 'wrangler';
+
+export type Environment = Readonly<Record<string, unknown>>;
+
+export const CREDENTIALS = ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_ADMIN_TOKEN_NEXT'] as const;
+
+/** The settings that the Worker reads, D1 and the secrets of webhooks apart: what an environment variable may stand in for. */
+export const SETTINGS = [
+  'PIPEOPS_API_URL',
+  ...CREDENTIALS,
+  'PIPEOPS_WORKSPACE_UUID',
+  'RECONCILE_AFTER_SECONDS',
+  'FINGERPRINT_KEYS',
+  'POLICY',
+] as const;
+
+export interface Surroundings {
+  /** The bindings that wrangler.toml declares: there, and of no use here. */
+  readonly bindings: Environment;
+  /** Those of these settings that are set: in wrangler.toml, over it `.dev.vars` beside it, over it the process's environment. */
+  readonly settings: (names: readonly string[]) => Record<string, unknown>;
+}
+
+/** What the Worker would find around it. */
+export function readSurroundings(configPath: string): Surroundings {
+  const wrangler = unstable_readConfig({ config: configPath }, { hideWarnings: true });
+  const vars = unstable_getVarsForDev(configPath, undefined, wrangler.vars, undefined, true);
+  const bindings: Record<string, unknown> = {};
+  if (wrangler.d1_databases.some(({ binding }: { binding: string }) => binding === 'DB')) {
+    bindings['DB'] = { prepare: notHere, batch: notHere };
+  }
+  for (const { name } of wrangler.ratelimits) bindings[name] = { limit: notHere };
+  return {
+    bindings,
+    settings: (names) => {
+      const values = names.map((name): [string, unknown] => [name, process.env[name] || vars[name]?.value]);
+      return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+    },
+  };
+}
+
+function notHere(): never {
+  throw new Error('The doctor reads the configuration; it has no database.');
+}

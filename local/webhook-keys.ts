@@ -1,0 +1,96 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
+import path from 'node:path';
+import * as z from 'zod';
+import { keepFile, readKeptFile } from './kept-file.ts';
+import { StartupError } from './startup-error.ts';
+
+/** A public key as a source of kind `github` lists it. */
+export interface GithubKey {
+  readonly key_identifier: string;
+  /** PEM. */
+  readonly key: string;
+}
+
+/** The keys of the webhooks of a local run: both ends of each, since one person plays both. */
+export interface LocalWebhooks {
+  /** The value of FINGERPRINT_KEYS. */
+  readonly fingerprintKeys: string;
+  /** The secrets that the local policy names. */
+  readonly secrets: Readonly<z.infer<typeof Secrets>>;
+  readonly github: { readonly privateKey: KeyObject; readonly publicKey: GithubKey };
+}
+
+const signingSecret = z.string().startsWith('whsec_');
+const coordinate = z.string().min(1);
+const Secrets = z.object({ WEBHOOK_SCANNER: signingSecret, WEBHOOK_HR: signingSecret });
+const Keys = z.object({
+  secrets: Secrets,
+  github: z.object({
+    kty: z.literal('EC'),
+    crv: z.literal('P-256'),
+    x: coordinate,
+    y: coordinate,
+    d: coordinate,
+  }),
+});
+
+const keysIn = (stateDir: string): string => path.join(stateDir, 'webhook-keys.json');
+/** Apart from the others: tokens are recognised by it for as long as they live. A further key may be put in front. */
+const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, 'fingerprint-keys');
+
+/**
+ * Opens the webhook keys of a state directory. The first call creates them, readable by their owner only.
+ *
+ * @throws StartupError if a file does not hold them.
+ */
+export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
+  const keys = await keepFile(keysIn(stateDir), newKeys);
+  return webhooksOf(stateDir, keys, await keepFile(fingerprintKeysIn(stateDir), newFingerprintKey));
+}
+
+/**
+ * The webhook keys of a state directory that has them: a sender that made its own would sign what no service knows.
+ *
+ * @throws StartupError if there are none.
+ */
+export function readWebhooks(stateDir: string): LocalWebhooks {
+  const keys = readKeptFile(keysIn(stateDir));
+  const fingerprintKeys = readKeptFile(fingerprintKeysIn(stateDir));
+  if (keys === null || fingerprintKeys === null) {
+    throw new StartupError(
+      `There are no webhook keys in ${stateDir}. \`npm start\` makes them; STATE_DIR=… names the directory of another run.`,
+    );
+  }
+  return webhooksOf(stateDir, keys, fingerprintKeys);
+}
+
+function webhooksOf(stateDir: string, text: string, fingerprintKeys: string): LocalWebhooks {
+  try {
+    const { secrets, github } = Keys.parse(JSON.parse(text));
+    const privateKey = createPrivateKey({ key: github, format: 'jwk' });
+    const key = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString();
+    const publicKey = { key_identifier: createHash('sha256').update(key).digest('hex'), key };
+    return { fingerprintKeys: fingerprintKeys.trim(), secrets, github: { privateKey, publicKey } };
+  } catch {
+    throw new StartupError(`${keysIn(stateDir)} does not hold webhook keys. Delete it: the next start makes new ones.`);
+  }
+}
+
+function newKeys(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const secrets = { WEBHOOK_SCANNER: newSigningSecret(), WEBHOOK_HR: newSigningSecret() };
+  return `${JSON.stringify({ secrets, github: privateKey.export({ format: 'jwk' }) }, null, 2)}\n`;
+}
+
+const newSigningSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
+
+/** With an id of its own: one that replaces a lost key must not pass for it. */
+const newFingerprintKey = (): string =>
+  `local-${randomBytes(4).toString('hex')}:${randomBytes(32).toString('base64url')}\n`;

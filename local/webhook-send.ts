@@ -1,0 +1,69 @@
+import { STATUS_CODES } from 'node:http';
+import * as z from 'zod';
+import { printable, printableJson, printableLines } from './audit-text.ts';
+import { StartupError } from './startup-error.ts';
+import type { Delivery } from './webhook-delivery.ts';
+
+/** A service that has not answered by then is taken for dead. Its own deadline is shorter. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** What the service answered, fit for a terminal. */
+export interface Answer {
+  /** `HTTP 202 Accepted`. */
+  readonly statusLine: string;
+  readonly body: string;
+  /** Null: it took the delivery. Else one line. */
+  readonly problem: string | null;
+}
+
+const Failure = z.object({
+  message: z.string(),
+  errors: z.record(z.string(), z.array(z.string())).optional(),
+});
+
+/**
+ * Sends a delivery, once.
+ *
+ * @param origin of the service.
+ * @throws StartupError if nobody answers.
+ */
+export async function send(origin: string, { path, headers, body }: Delivery): Promise<Answer> {
+  let response: Response;
+  let text: string;
+  try {
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    // A redirect would carry the secret elsewhere.
+    response = await fetch(`${origin}${path}`, { method: 'POST', headers, body, redirect: 'manual', signal });
+    text = await response.text();
+  } catch (error) {
+    throw new StartupError(
+      `Nothing answers at ${origin}. Is it running (npm start)? Another one is named by --url or STATE_DIR.`,
+      { cause: error },
+    );
+  }
+  const { status } = response;
+  const json = jsonOf(text);
+  return {
+    statusLine: `HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd(),
+    body: json === undefined ? printableLines(text) : printableJson(json),
+    problem: response.ok ? null : problemOf(origin, status, json),
+  };
+}
+
+function problemOf(origin: string, status: number, json: unknown): string {
+  const failure = Failure.safeParse(json);
+  if (!failure.success) return `${origin} does not answer as Countersign does (${status}): check --url.`;
+  const { message, errors = {} } = failure.data;
+  const fields = Object.entries(errors).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
+  const said = `${status}: ${printable([message, ...fields].join(' '))}`;
+  return status === 401 ? `${said} If it runs on another STATE_DIR, name that: its keys are others.` : said;
+}
+
+/** Undefined: it is none. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,82 @@
+import { count, eq, min, sql } from 'drizzle-orm';
+import { D1_TIMEOUT_MS } from '../config/limits.ts';
+import type { Database, DatabaseFailure } from '../db/database.ts';
+import { auditEvents, revocationOrders, tokens } from '../db/schema.ts';
+import type { Trace } from '../request-context.ts';
+import { ok, type Result } from '../result.ts';
+import type { Runtime } from '../runtime.ts';
+import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
+
+/** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
+export interface OpenWork {
+  /** Attempts whose outcome is not known. */
+  readonly attempts: { readonly count: number; readonly oldestMs: number | null };
+  /** What webhooks ordered: not done, or given up. */
+  readonly orders: {
+    readonly open: number;
+    readonly failed: number;
+    readonly oldestMs: number | null;
+    /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
+    readonly missingKeyIds: readonly string[];
+  };
+  /** Whether whoever asks was offboarded. */
+  readonly isBlocked: boolean;
+}
+
+const NOBODY: Blockable = { issuer: null, subject: null, label: null };
+
+/** Counts by the indexes that hold only what is open, failed, or live. */
+export async function readOpenWork(
+  health: { readonly database: Database; readonly runtime: Runtime; readonly fingerprintKeyIds: readonly string[] },
+  context: { readonly trace: Trace },
+  asker: Blockable = NOBODY,
+): Promise<Result<OpenWork, DatabaseFailure>> {
+  const { database, runtime, fingerprintKeyIds } = health;
+  const { build } = database;
+  const queries = [
+    build
+      .select({ open: count().as('open'), oldest: min(auditEvents.occurred_at).as('oldest') })
+      .from(auditEvents)
+      .where(eq(auditEvents.status, sql`'attempted'`)),
+    build
+      .select({ open: count().as('open'), oldest: min(revocationOrders.created_at).as('oldest') })
+      .from(revocationOrders)
+      .where(sql`${revocationOrders.state} in ('open', 'unconfirmed')`),
+    build
+      .select({ failed: count().as('failed') })
+      .from(revocationOrders)
+      .where(eq(revocationOrders.state, sql`'failed'`)),
+    selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
+    selectBlocked(database, asker),
+  ] as const;
+  const read = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  if (!read.ok) return read;
+  const [[attempts], [open], [failed], missing, [block]] = read.value;
+  return ok({
+    attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
+    orders: {
+      open: open?.open ?? 0,
+      failed: failed?.failed ?? 0,
+      oldestMs: open?.oldest ?? null,
+      missingKeyIds: missing.map(({ id }) => id),
+    },
+    isBlocked: block?.blocked === 1,
+  });
+}
+
+/**
+ * The ids of fingerprint keys that live tokens need and that are not configured. It steps from one id to the next in their
+ * index, so that it reads a row or three for each key and not one for each token.
+ */
+function selectMissingKeys({ build }: Database, configured: readonly string[], nowMs: number) {
+  const isLive = sql`${tokens.revoked_at} is null and ${tokens.fingerprint_key_id} is not null`;
+  const ids = sql`with recursive used(id) as (
+      select min(${tokens.fingerprint_key_id}) from ${tokens} where ${isLive}
+      union all
+      select (select min(${tokens.fingerprint_key_id}) from ${tokens} where ${isLive} and ${tokens.fingerprint_key_id} > used.id)
+      from used where used.id is not null)
+    select id from used where id is not null and id not in (select value from json_each(${JSON.stringify(configured)}))
+      and exists (select 1 from ${tokens} where ${isLive} and ${tokens.fingerprint_key_id} = used.id
+        and (${tokens.expires_at} is null or ${tokens.expires_at} > ${nowMs}))`;
+  return build.select({ id: sql<string>`id`.as('id') }).from(sql`(${ids})`);
+}

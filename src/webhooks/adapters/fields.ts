@@ -1,0 +1,68 @@
+import * as z from 'zod';
+import { UNKNOWN_NAME_MAX_CHARS, WEBHOOK_PROBLEMS_MAX_COUNT } from '../../config/limits.ts';
+import type { RequestFailure } from '../../failures.ts';
+import { createProblems } from '../../http/problems.ts';
+import { err, ok, type Result } from '../../result.ts';
+import { byteLength } from '../../text/caps.ts';
+import { containsSecret } from '../../text/redaction.ts';
+
+/** An object with these fields and no others. */
+export const object = <Shape extends z.core.$ZodShape>(shape: Shape) =>
+  z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `Unknown field. Known here: ${Object.keys(shape).join(', ')}.`
+        : given(issue, 'Use an object.'),
+  });
+
+/** A list that is not empty. */
+export const list = <Item extends z.ZodType>(item: Item) =>
+  z.array(item, { error: (issue) => given(issue, 'Use a list.') }).min(1, 'Name at least one.');
+
+export const text = () => z.string({ error: (issue) => given(issue, 'Use text.') });
+
+/** Text that is stored, and compared with what is. */
+export const storedText = (maxBytes: number) =>
+  text()
+    .refine((value) => value !== '', 'Use text that is not empty.')
+    .refine((value) => byteLength(value) <= maxBytes, `Use at most ${maxBytes} bytes of UTF-8.`)
+    .refine((value) => value.isWellFormed(), 'Use well-formed Unicode, without lone surrogates.')
+    .refine((value) => !containsSecret(value), 'Leave out what looks like a token or a JWT: this text is stored.');
+
+/** Absent, or null as many serialisers write it: null. */
+export const optional = <Value extends z.ZodType>(value: Value) => value.nullish().transform((read) => read ?? null);
+
+/**
+ * Reads what a sender sent. Fails with `invalid_request`, naming each field by its path, such as `data.tokens[3].sha256`;
+ * `body` is the whole. No message quotes a value, and of names only what reads like one and not like a secret.
+ */
+export function readFields<S extends z.ZodType>(schema: S, value: unknown): Result<z.output<S>, RequestFailure> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return ok(parsed.data);
+  const problems = createProblems();
+  const named = new Set<string>();
+  for (const [path, message] of parsed.error.issues.flatMap(described)) {
+    if (named.size === WEBHOOK_PROBLEMS_MAX_COUNT && !named.has(path)) break;
+    named.add(path);
+    problems.misunderstood(path, message);
+  }
+  return err(problems.failure());
+}
+
+const given = ({ input }: { readonly input?: unknown }, message: string): string =>
+  input === undefined ? 'Give this field.' : message;
+
+function described(issue: z.core.$ZodIssue): readonly (readonly [path: string, message: string])[] {
+  const { path, message } = issue;
+  if (issue.code !== 'unrecognized_keys') return [[pathText(path), message]];
+  return issue.keys.map((name) => [pathText(isNameable(name) ? [...path, name] : path), message]);
+}
+
+const isNameable = (name: string): boolean =>
+  name.length <= UNKNOWN_NAME_MAX_CHARS && /^[A-Za-z0-9_.-]+$/.test(name) && !containsSecret(name);
+
+const pathText = (path: readonly PropertyKey[]): string =>
+  path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '') || 'body';

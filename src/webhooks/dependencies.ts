@@ -1,0 +1,27 @@
+import type { Recorder } from '../audit/recorder.ts';
+import type { Rejections } from '../audit/rejections.ts';
+import type { Database } from '../db/database.ts';
+import type { PipeOps } from '../pipeops/types.ts';
+import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Fingerprints } from '../tokens/fingerprint.ts';
+import type { Adapter } from './adapter.ts';
+import type { Source } from './adapters/index.ts';
+
+/** What revocation by webhook is made of. */
+export interface WebhookDependencies {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly pipeops: PipeOps;
+  readonly fingerprints: Fingerprints;
+  readonly rejections: Rejections;
+  readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
+  readonly runtime: Runtime;
+  /** By the last part of their paths. */
+  readonly sources: ReadonlyMap<string, ConfiguredSource>;
+}
+
+export interface ConfiguredSource {
+  readonly policy: Source;
+  readonly adapter: Adapter;
+}

@@ -1,0 +1,69 @@
+import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_RUN_MS } from '../config/limits.ts';
+import type { RowsOf } from '../db/database.ts';
+import type { RequestContext } from '../request-context.ts';
+import { confirmGone } from './confirmation.ts';
+import type { WebhookDependencies } from './dependencies.ts';
+import { createLists } from './lists.ts';
+import { recordVerdict } from './order-outcome.ts';
+import { claimDueOrders, releaseOrders } from './order-queue.ts';
+import { sendOrder } from './order-sending.ts';
+
+/** An order as a driver holds it, and what the inventory knows of its token. */
+export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
+
+export type DriverDependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'pipeops' | 'runtime'>;
+
+export interface OrderDriver {
+  /**
+   * Sends the orders that are due, a batch of them at the most, and confirms those that are done. Says how many it found,
+   * and how many of them have ended.
+   *
+   * @param deliveryId of that delivery alone; null: of all.
+   */
+  run(context: RequestContext, deliveryId: string | null): Promise<{ readonly due: number; readonly ended: number }>;
+}
+
+/**
+ * Drives revocation orders: from a webhook's request, which begins with its own, and from the cron, which goes on until
+ * all are done. An order is held by a lease, so no two drivers send it at once, and it is sent again until PipeOps says that
+ * its token is gone: after a driver died in the middle, that answer is the proof.
+ */
+export function createOrderDriver(dependencies: DriverDependencies): OrderDriver {
+  return { run: async (context, deliveryId) => await drive(dependencies, context, deliveryId) };
+}
+
+async function drive(dependencies: DriverDependencies, context: RequestContext, deliveryId: string | null) {
+  const { database, runtime, pipeops } = dependencies;
+  const startedAtMs = runtime.now();
+  const claim = runtime.newId();
+  const queries = claimDueOrders(database, startedAtMs, claim, deliveryId);
+  const claimed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  if (!claimed.ok) return { due: 0, ended: 0 };
+
+  const orders = claimed.value[1];
+  const lists = createLists(pipeops, runtime, context);
+  const waiting = orders.filter(({ state }) => state === 'open');
+  const unconfirmed = orders.filter(({ state }) => state === 'unconfirmed');
+  let ended = 0;
+  let isOver = false;
+  while (waiting.length > 0 && !isOver && runtime.now() - startedAtMs <= ORDERS_RUN_MS) {
+    const order = waiting.shift();
+    if (order === undefined) break;
+    // One after the other: PipeOps' answer to one says whether the next may be sent.
+    const verdict = await sendOrder(dependencies, order, lists);
+    isOver = verdict.kind === 'later' && verdict.endsRun;
+    if (await recordVerdict(dependencies, context, claim, order, verdict)) {
+      ended += 1;
+      if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found') unconfirmed.push(order);
+    }
+  }
+  const isInTime = runtime.now() - startedAtMs <= ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS;
+  const left = isOver || !isInTime ? unconfirmed : await confirmGone(dependencies, context, claim, unconfirmed, lists);
+  // What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough.
+  const untried = [...waiting, ...left].map(({ id }) => id);
+  if (untried.length > 0) {
+    const release = releaseOrders(database, claim, untried, runtime.now());
+    await database.batch(context, [release], runtime.timeout(D1_TIMEOUT_MS));
+  }
+  return { due: orders.length, ended };
+}

@@ -1,0 +1,19 @@
+/**
+ * What this Worker uses of `node:crypto`. All of `@types/node` would declare a second `fetch`, `Request` and so on beside
+ * those of Workers.
+ */
+declare module 'node:crypto' {
+  export interface JsonWebKey {
+    kty?: string;
+    crv?: string;
+    x?: string;
+    y?: string;
+  }
+  export interface KeyObject {
+    export(options: { format: 'jwk' }): JsonWebKey;
+  }
+  /** Throws on what is no key. */
+  export function createPublicKey(key: string | { key: JsonWebKey; format: 'jwk' }): KeyObject;
+  /** An ECDSA signature is in DER. */
+  export function verify(algorithm: 'sha256', data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean;
+}

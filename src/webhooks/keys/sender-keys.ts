@@ -1,0 +1,39 @@
+import type { LocalJWKSet } from 'jose';
+import type { KeySet } from '../../identity/key-set.ts';
+import { createRemoteKeys } from '../../identity/remote-keys.ts';
+import { err, ok, type Result } from '../../result.ts';
+import type { AdapterDependencies } from '../adapter.ts';
+import { fetchKeys, type PublishedKey, toKeySet } from './github-keys.ts';
+
+/** The public keys of a sender. Neither method throws or rejects. See KeySource. */
+export interface SenderKeys {
+  current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
+  newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
+}
+
+/** Keys that are read at a URL, and cached, cooled down and kept for outages as an issuer's are. */
+export const remoteKeys = (
+  url: string,
+  token: string | null,
+  { runtime, store }: Pick<AdapterDependencies, 'runtime' | 'store'>,
+): SenderKeys =>
+  createRemoteKeys(
+    {
+      name: `webhook ${url}`,
+      logged: { keysHost: new URL(url).host },
+      fetch: async (network) => await fetchKeys(url, token, network),
+    },
+    { runtime, store, background: (work) => runtime.background(work) },
+  );
+
+/** Keys that stand in the configuration: they are read once, and there are no newer ones. */
+export function inlineKeys(published: readonly PublishedKey[]): SenderKeys {
+  let set: KeySet | null = null;
+  return {
+    current: async () => {
+      set ??= await toKeySet(published);
+      return set === null ? err('unavailable') : ok(set.keys);
+    },
+    newerThan: async () => await Promise.resolve(ok(null)),
+  };
+}

@@ -1,0 +1,32 @@
+import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { callWithin } from '../pipeops/call.ts';
+import type { Call, PipeOps } from '../pipeops/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { Runtime } from '../runtime.ts';
+
+export type Listed = Awaited<ReturnType<PipeOps['list']>>;
+
+/** PipeOps' lists, as one run asks for them. */
+export interface Lists {
+  readonly call: (eventId: string) => Call;
+  /** Of a workspace, asked for once: whether a token was there at all. */
+  readonly once: (workspaceUuid: string, eventId: string) => Promise<Listed>;
+  /** Of a workspace, asked for now: whether a token is still there. */
+  readonly fresh: (workspaceUuid: string, eventId: string) => Promise<Listed>;
+}
+
+export function createLists(pipeops: PipeOps, runtime: Runtime, context: RequestContext): Lists {
+  const asked = new Map<string, Promise<Listed>>();
+  const call = (eventId: string): Call => callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId);
+  const fresh = async (workspaceUuid: string, eventId: string): Promise<Listed> =>
+    await pipeops.list(workspaceUuid, call(eventId));
+  return {
+    call,
+    fresh,
+    once: async (workspaceUuid, eventId) => {
+      const known = asked.get(workspaceUuid) ?? fresh(workspaceUuid, eventId);
+      asked.set(workspaceUuid, known);
+      return await known;
+    },
+  };
+}

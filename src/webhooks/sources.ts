@@ -1,0 +1,19 @@
+import type { Config } from '../config/env.ts';
+import type { AdapterDependencies } from './adapter.ts';
+import { createAdapter } from './adapters/index.ts';
+import type { ConfiguredSource } from './dependencies.ts';
+
+/** The sources of the policy, each with its adapter and keys, by the last part of their paths. */
+export function configureSources(
+  { policy, webhookSecrets }: Pick<Config, 'policy' | 'webhookSecrets'>,
+  dependencies: Omit<AdapterDependencies, 'secret'>,
+): ReadonlyMap<string, ConfiguredSource> {
+  // The configuration was refused if one were missing.
+  const secret = (name: string): string => webhookSecrets.get(name) ?? '';
+  return new Map(
+    policy.webhooks.map((source) => [
+      source.name,
+      { policy: source, adapter: createAdapter(source, { ...dependencies, secret }) },
+    ]),
+  );
+}

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { WEBHOOK_TOKENS_MAX_COUNT } from '../../../src/config/limits.ts';
+import { github } from '../../../src/webhooks/adapters/github.ts';
+import { sha256Hex } from '../../../src/text/digest.ts';
+import { noteSecret, noteText } from '../../support/secrets.ts';
+import { createKey, createSource, ecPems, KEYS_URL, rsaPems } from './github-sender.ts';
+import { toBase64, toBytes } from './standard-sender.ts';
+
+const current = createKey('current');
+const previous = createKey('previous');
+const stranger = createKey('current');
+const source = createSource([current, previous]);
+
+const LEAKED = 'sat_leakedleakedleakedleaked01';
+const OTHER = 'sat_otherotherotherotherother02';
+noteSecret(LEAKED);
+noteSecret(OTHER);
+const BODY = `[{"token": "${LEAKED}", "type": "pipeops_token", "url": "https://github.test/a", "source": "content"}]`;
+
+describe('a signature', () => {
+  it.each([current, previous])('is good with each key that is published: $id', async (key) => {
+    expect(await source.outcomeOf(key, BODY)).toBe('accepted');
+  });
+
+  const signature = current.sign(toBytes(BODY));
+  const der = toBase64(signature);
+  const cases: readonly (readonly [string, Parameters<typeof source.deliver>[2], string])[] = [
+    ['no key id', { id: null }, 'signature_missing'],
+    ['an empty key id', { id: '' }, 'signature_missing'],
+    ['no signature', { signature: null }, 'signature_missing'],
+    ['an empty signature', { signature: '' }, 'signature_missing'],
+    ['another key id', { id: previous.id }, 'signature_invalid'],
+    ['a key id that nobody knows', { id: 'unknown' }, 'key_unknown'],
+    ['a key id of JavaScript', { id: '__proto__' }, 'key_unknown'],
+    ['no base64', { signature: `${der.slice(0, -4)}*===` }, 'signature_malformed'],
+    ['base64 in two lines', { signature: `${der.slice(0, 40)} ${der.slice(40)}` }, 'signature_malformed'],
+    ['two signatures', { signature: `${der}, ${der}` }, 'signature_malformed'],
+    ['DER cut short', { signature: signature.slice(0, -1) }, 'signature_invalid'],
+    ['DER cut to its head', { signature: signature.slice(0, 2) }, 'signature_invalid'],
+    ['DER that goes on', { signature: new Uint8Array([...signature, 0]) }, 'signature_invalid'],
+    ['two plain numbers', { signature: new Uint8Array(64).fill(1) }, 'signature_invalid'],
+    ['r and s of 0', { signature: new Uint8Array([0x30, 6, 2, 1, 0, 2, 1, 0]) }, 'signature_invalid'],
+    ['another body', { arriving: toBytes(BODY.replace('leaked01', 'leaked03')) }, 'signature_invalid'],
+    ['the body cut short', { arriving: toBytes(BODY.slice(0, -1)) }, 'signature_invalid'],
+    ['the body written anew', { arriving: toBytes(JSON.stringify(JSON.parse(BODY))) }, 'signature_invalid'],
+    ['a byte order mark before the body', { arriving: toBytes(`\uFEFF${BODY}`) }, 'signature_invalid'],
+    ['no body', { arriving: new Uint8Array(0) }, 'signature_invalid'],
+  ];
+  it.each(cases)('is refused with %s', async (_name, over, reason) => {
+    expect(await source.outcomeOf(current, BODY, { signature, ...over })).toBe(reason);
+  });
+
+  it('is refused with the key of a stranger under an id that is known', async () => {
+    expect(await source.outcomeOf(stranger, BODY)).toBe('signature_invalid');
+  });
+});
+
+const messageWith = async (body: string) => {
+  const result = await source.deliver(current, body);
+  if (!result.ok) throw new Error(result.error.kind);
+  return result.value;
+};
+const read = async (body: string) => {
+  const order = (await messageWith(body)).read();
+  if (!order.ok) noteText('failure of a webhook', JSON.stringify(order.error));
+  return order.ok ? order.value : order.error;
+};
+const leak = (token: unknown, type: unknown = 'pipeops_token', more: object = {}) => ({ token, type, ...more });
+
+describe('a message', () => {
+  it('has no id, and is about leaks', async () => {
+    expect(await messageWith(BODY)).toMatchObject({
+      senderId: null,
+      unreadable: null,
+      eventName: 'token.leaked',
+      event: 'token.leaked',
+    });
+  });
+
+  it('may hold fields that GitHub adds, and long or empty places', async () => {
+    const long = `https://github.test/${'x'.repeat(5_000)}`;
+    const body = JSON.stringify([
+      leak(LEAKED, 'a', { url: long, source: 'commit', is_public: true }),
+      leak(OTHER, 'b', { url: '' }),
+      leak('x', 'c', { url: null }),
+    ]);
+    expect(await read(body)).toEqual({
+      event: 'token.leaked',
+      leaks: [
+        { secret: LEAKED, type: 'a', location: long },
+        { secret: OTHER, type: 'b', location: null },
+        { secret: 'x', type: 'c', location: null },
+      ],
+    });
+  });
+
+  it.each<[string, unknown, readonly string[]]>([
+    ['no list', leak(LEAKED), ['body']],
+    ['null', null, ['body']],
+    ['nothing', [], ['body']],
+    ['a text', [LEAKED], ['[0]']],
+    ['no token', [leak(LEAKED), { type: 'a' }], ['[1].token']],
+    ['an empty token', [leak('')], ['[0].token']],
+    ['no type', [{ token: LEAKED }], ['[0].type']],
+    ['a type and a place of other kinds', [leak(LEAKED, 1, { url: [LEAKED] })], ['[0].type', '[0].url']],
+  ])('that lists %s is refused by the path of each field', async (_name, body, paths) => {
+    const failure = await read(JSON.stringify(body));
+    expect('kind' in failure && failure.kind === 'invalid_request' && Object.keys(failure.errors)).toEqual(paths);
+  });
+
+  it.each(['', '[', 'no JSON', `[${'['.repeat(9)}${']'.repeat(9)}]`, `\uFEFF${BODY}`])(
+    'that is no JSON is refused: %j',
+    async (body) => {
+      expect(await read(body)).toEqual({ kind: 'invalid_json' });
+    },
+  );
+
+  it('that is not UTF-8 is refused', async () => {
+    const body = new Uint8Array([0x5b, 0xe9, 0x5d]);
+    const result = await source.deliver(current, '', { arriving: body, signature: current.sign(body) });
+    expect(result.ok && result.value.read()).toEqual({ ok: false, error: { kind: 'invalid_json' } });
+  });
+
+  it('may list a thousand', async () => {
+    const some = (count: number) => JSON.stringify(Array.from({ length: count }, () => leak(LEAKED)));
+    expect(await read(some(WEBHOOK_TOKENS_MAX_COUNT))).toMatchObject({ event: 'token.leaked' });
+    expect(await read(some(WEBHOOK_TOKENS_MAX_COUNT + 1))).toEqual({
+      kind: 'too_many_tokens',
+      maxCount: WEBHOOK_TOKENS_MAX_COUNT,
+    });
+  });
+});
+
+describe('what GitHub is told', () => {
+  const told = async (leaks: readonly object[], matched: readonly number[]) => {
+    const message = await messageWith(JSON.stringify(leaks));
+    const order = message.read();
+    return order.ok ? await message.feedback(order.value, new Set(matched)) : order.error;
+  };
+
+  it('is the hash and the type of each secret that is ours, once', async () => {
+    const leaks = [leak(LEAKED, 'a'), leak(OTHER, 'a'), leak(LEAKED, 'b'), leak(LEAKED, 'a', { url: 'elsewhere' })];
+    expect(await told(leaks, [0, 2, 3])).toEqual([
+      { token_hash: await sha256Hex(LEAKED), token_type: 'a', label: 'true_positive' },
+      { token_hash: await sha256Hex(LEAKED), token_type: 'b', label: 'true_positive' },
+    ]);
+  });
+
+  it('is the SHA-256 in hex', async () => {
+    expect(await told([leak('abc')], [0])).toMatchObject([
+      { token_hash: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' },
+    ]);
+  });
+
+  it('is nothing about the others', async () => {
+    expect(await told([leak(LEAKED), leak(OTHER)], [])).toEqual([]);
+  });
+});
+
+describe('the configuration of a source', () => {
+  const common = { kind: 'github', events: ['token.leaked'], workspaces: ['*'] };
+  const pathsOf = (given: object) =>
+    github.fields.safeParse({ ...common, ...given }).error?.issues.map(({ path }) => path.join('.')) ?? [];
+  const key = (pem: string) => ({ keys: [{ key_identifier: 'k', key: pem }] });
+  const pem = current.inline.key;
+
+  it.each<[string, object, readonly string[]]>([
+    ['a URL', { keysUrl: KEYS_URL }, []],
+    ['a URL and a token', { keysUrl: KEYS_URL, keysToken: 'GITHUB_TOKEN' }, []],
+    ['keys', key(pem), []],
+    ['neither', {}, ['keysUrl']],
+    ['both', { keysUrl: KEYS_URL, ...key(pem) }, ['keysUrl']],
+    ['keys and a token', { ...key(pem), keysToken: 'GITHUB_TOKEN' }, ['keysToken']],
+    ['a URL that is not https', { keysUrl: 'http://github.test/keys' }, ['keysUrl']],
+    ['no key', { keys: [] }, ['keys']],
+    ['a key of another curve', key(ecPems('P-384').publicKey), ['keys.0.key']],
+    ['an RSA key', key(rsaPems().publicKey), ['keys.0.key']],
+    ['a private key', key(ecPems().privateKey), ['keys.0.key']],
+    ['half a key', key(pem.slice(0, 80)), ['keys.0.key']],
+    ['garbage', key('garbage'), ['keys.0.key']],
+  ])('with %s', (_name, given, paths) => {
+    expect(pathsOf(given)).toEqual(paths);
+  });
+
+  it('names its token among its secrets', () => {
+    expect(github.secrets({ ...common, keysToken: 'A' } as never)).toEqual(['A']);
+    expect(github.secrets(common as never)).toEqual([]);
+    expect([github.secretProblem('ghp_1'), github.secretProblem(''), github.secretProblem('a\nb')]).toEqual([
+      null,
+      expect.any(String),
+      expect.any(String),
+    ]);
+  });
+});
