@@ -11,6 +11,7 @@ export interface BindingFacts {
   readonly reconcileAfterSeconds: number | null;
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
+  readonly idempotencySecret: string;
 }
 
 /**
@@ -26,6 +27,7 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     ...(workspaceUuid !== null && { PIPEOPS_WORKSPACE_UUID: workspaceUuid }),
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
+    IDEMPOTENCY_SECRET: facts.idempotencySecret,
     ...webhooks.secrets,
     POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey)),
   };

@@ -5,6 +5,7 @@ import { banner } from './banner.ts';
 import { bindingsFor } from './bindings.ts';
 import { buildWorker } from './build.ts';
 import { startCron } from './cron.ts';
+import { openIdempotencySecret } from './idempotency-secret.ts';
 import { openIssuer, signJwt } from './issuer.ts';
 import { lockStateDir } from './lock.ts';
 import { openLogFile } from './log-file.ts';
@@ -43,6 +44,7 @@ export async function run(settings: Settings, shutdown: Shutdown): Promise<void>
     reconcileAfterSeconds: settings.reconcileAfterSeconds,
     publicJwk: issuer.publicJwk,
     webhooks: await openWebhooks(stateDir),
+    idempotencySecret: await openIdempotencySecret(stateDir),
   });
   const log = openLogFile(stateDir);
   const guard = startOrphanGuard();

@@ -78,6 +78,12 @@ export type DenialReason =
   | 'lifetime'
   | 'suspended';
 
+/** Another create holds the `Idempotency-Key` of this one, and its answer is not given again. `heldBy` is its event id. */
+export type IdempotencyFailure = {
+  kind: 'idempotency_key_reused' | 'idempotency_in_flight' | 'idempotency_no_replay' | 'idempotency_token_gone';
+  heldBy: string;
+};
+
 /** D1 did not take, or did not confirm, what had to be recorded. */
 export type AuditFailure = { kind: 'audit_unavailable' };
 /** Of a caller's read. */
@@ -113,6 +119,7 @@ export type Failure =
   | TrailFailure
   | UpstreamFailure
   | OutcomeUnknown
+  | IdempotencyFailure
   /** `names` are those of what is not ready. */
   | { kind: 'not_ready'; names: readonly string[] }
   | { kind: 'configuration_invalid' }

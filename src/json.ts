@@ -10,3 +10,9 @@ export function parseJson(text: string): unknown {
 /** A JSON object, its values not looked at yet. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Whether a JSON value nests beyond `levels`. Goes no deeper itself, so the depth of what was sent costs no stack. */
+export function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
+}

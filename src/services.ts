@@ -6,14 +6,22 @@ import { createRejections } from './audit/rejections.ts';
 import type { Authentication } from './http/authenticate.ts';
 import { createDatabase } from './db/database.ts';
 import type { HealthDependencies } from './health/routes.ts';
+import { createKeyExpiry, type KeyExpiry } from './idempotency/expiry.ts';
+import { freeKeyOf } from './idempotency/claims.ts';
+import { createIdempotency } from './idempotency/keyed-request.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
+import type { Identity } from './identity/types.ts';
 import { createKeySource } from './identity/key-source.ts';
 import { createJwksStore } from './identity/jwks-store.ts';
 import { createPipeOps } from './pipeops/client.ts';
+import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
-import type { Caller, PolicyRequest } from './policy/types.ts';
+import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
+import { createSnapshotMemory } from './snapshot/memory.ts';
+import { createReadGroup } from './snapshot/read-group.ts';
+import { createListSource } from './snapshot/source.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
 import { createFingerprints } from './tokens/fingerprint.ts';
 import { markRevoked } from './tokens/inventory.ts';
@@ -31,6 +39,7 @@ export interface Services {
   readonly reconciler: Reconciler;
   readonly webhooks: WebhookDependencies;
   readonly orders: OrderDriver;
+  readonly keyExpiry: KeyExpiry;
   readonly health: HealthDependencies;
   readonly defaultWorkspaceUuid: string | null;
 }
@@ -42,15 +51,18 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   const fingerprints = createFingerprints(config.fingerprintKeys);
   const database = createDatabase(config.db, runtime);
-  const pipeops = createPipeOps({ apiUrl, credentials, runtime });
+  const quota = createQuota();
+  const pipeops = createPipeOps({ apiUrl, credentials, quota, runtime });
   const recorder = createRecorder({ database, runtime });
   const reconciler = createReconciler({
     database,
     recorder,
     pipeops,
+    quota,
     runtime,
     reconcileAfterSeconds,
     markRevoked: (ref, nowMs, guard) => markRevoked(database, ref, nowMs, guard),
+    freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
   const store = createJwksStore(config.db);
   const keys = createKeySource({
@@ -66,6 +78,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     database,
     recorder,
     pipeops,
+    quota,
     fingerprints,
     rejections,
     decide: decideNow,
@@ -77,7 +90,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     runtime,
     authentication: {
       authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
-      rolesOf: (identity) => rolesFor(identity, policy),
+      rolesOf: rememberingRoles((identity) => rolesFor(identity, policy)),
       rejections,
     },
     callerLimit: rateLimits.caller,
@@ -86,15 +99,41 @@ export function createServices(config: Config, runtime: Runtime): Services {
       recorder,
       reconciler,
       pipeops,
+      quota,
       decide: decideNow,
       fingerprints,
+      idempotency: createIdempotency(config.idempotencySecret),
+      snapshots: {
+        memory: createSnapshotMemory(),
+        reads: createReadGroup(database, runtime, quota),
+        source: createListSource(pipeops, runtime),
+        maxAgeMs: config.snapshotMaxAgeSeconds * 1000,
+      },
       runtime,
     },
     trail: { database, recorder, runtime },
     reconciler,
     webhooks,
     orders: createOrderDriver(webhooks),
-    health: { database, recorder, runtime, credentials, fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id) },
+    keyExpiry: createKeyExpiry({ database, runtime }),
+    health: {
+      database,
+      recorder,
+      quota,
+      runtime,
+      credentials,
+      fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id),
+    },
     defaultWorkspaceUuid,
+  };
+}
+
+/** Whoever sends a JWT that is remembered is the same object each time, and the bindings do not change. */
+function rememberingRoles(find: (identity: Identity) => readonly Role[]): (identity: Identity) => readonly Role[] {
+  const known = new WeakMap<Identity, readonly Role[]>();
+  return (identity) => {
+    const roles = known.get(identity) ?? find(identity);
+    known.set(identity, roles);
+    return roles;
   };
 }

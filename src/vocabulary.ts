@@ -60,6 +60,10 @@ export const ERROR_CODES = [
   'subject_blocked',
   'invalid_signature',
   'too_many_tokens',
+  'idempotency_key_reused',
+  'idempotency_in_flight',
+  'idempotency_no_replay',
+  'idempotency_token_gone',
   // PipeOps, or our standing with it, is at fault.
   'upstream_timeout',
   'upstream_unreachable',

@@ -1,9 +1,10 @@
 import type { Failure, FieldErrors } from './failures.ts';
+import { IDEMPOTENCY_KEY } from './idempotency/key-header.ts';
 import type { ErrorCode } from './vocabulary.ts';
 
 /** A failure as the caller sees it: generic, and saying what to do next. */
 export interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
   readonly code: ErrorCode;
   readonly message: string;
   readonly errors?: FieldErrors;
@@ -147,6 +148,39 @@ export function toWireError(failure: Failure): WireError {
     case 'audit_event_not_found':
       return { status: 404, code: 'not_found', message: 'There is no such event in the trail.' };
 
+    case 'idempotency_key_reused':
+      return {
+        status: 422,
+        code: 'idempotency_key_reused',
+        message: 'Another request was sent with this Idempotency-Key. Send a new one with each new request.',
+        errors: heldBy(failure.heldBy),
+      };
+    case 'idempotency_in_flight':
+      return {
+        status: 409,
+        code: 'idempotency_in_flight',
+        message:
+          'The first request with this Idempotency-Key is under way, or what became of it is not known yet. Send this again with the same key: within minutes it is settled.',
+        errors: heldBy(failure.heldBy),
+        headers: { 'Retry-After': '5' },
+      };
+    case 'idempotency_no_replay':
+      return {
+        status: 409,
+        code: 'idempotency_no_replay',
+        message:
+          'The first request with this Idempotency-Key is over and its answer cannot be given again. Look up its event in the trail, and send a new key to mint another token.',
+        errors: heldBy(failure.heldBy),
+      };
+    case 'idempotency_token_gone':
+      return {
+        status: 409,
+        code: 'idempotency_token_gone',
+        message:
+          'The token of the first request with this Idempotency-Key is revoked, expired or suspended by now. Send a new key to mint another.',
+        errors: heldBy(failure.heldBy),
+      };
+
     case 'audit_unavailable':
       return {
         status: 503,
@@ -223,3 +257,6 @@ export function toWireError(failure: Failure): WireError {
       };
   }
 }
+
+/** The event of the first request with a key: that of this one stands beside it. */
+const heldBy = (eventId: string): FieldErrors => ({ [IDEMPOTENCY_KEY]: [`Held by the create of event ${eventId}.`] });

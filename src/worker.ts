@@ -26,8 +26,11 @@ export function createWorker(env: unknown, runtime: Runtime): Worker {
   };
 }
 
-/** Settles what nobody waits for any more, and drives what webhooks ordered. One failing does not keep the other. */
-async function runCron({ reconciler, orders, runtime }: Services): Promise<void> {
+/**
+ * Settles what nobody waits for any more, drives what webhooks ordered, and erases idempotency keys whose time is over. One
+ * failing does not keep the others.
+ */
+async function runCron({ reconciler, orders, keyExpiry, runtime }: Services): Promise<void> {
   const context: RequestContext = {
     requestId: runtime.newId(),
     traceparent: null,
@@ -39,6 +42,7 @@ async function runCron({ reconciler, orders, runtime }: Services): Promise<void>
   // A leak first: PipeOps answers only so many calls a minute.
   const driven = await settled(async () => await orders.run(context, null), { due: 0, ended: 0 }, runtime);
   const looked = await settled(async () => await reconciler.run(context), { due: 0, settled: 0 }, runtime);
+  const expired = await settled(async () => await keyExpiry.run(context), { erased: 0 }, runtime);
   const { d1Trips, upstreamCalls } = context.trace;
   runtime.log({
     level: 'info',
@@ -48,6 +52,7 @@ async function runCron({ reconciler, orders, runtime }: Services): Promise<void>
     ended_orders: driven.ended,
     due_attempts: looked.due,
     settled: looked.settled,
+    erased_keys: expired.erased,
     duration_ms: runtime.now() - startedAt,
     d1_trips: d1Trips,
     upstream_calls: upstreamCalls,

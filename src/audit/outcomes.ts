@@ -8,7 +8,10 @@ export function failureOutcome(failure: Failure): EventOutcome {
     status: 'failure',
     upstreamStatus: 'status' in failure ? failure.status : null,
     errorCode: toWireError(failure).code,
-    detail: 'reason' in failure ? { reason: failure.reason } : {},
+    detail: {
+      ...('reason' in failure && { reason: failure.reason }),
+      ...('heldBy' in failure && { idempotent_of: failure.heldBy }),
+    },
   };
 }
 

@@ -3,16 +3,20 @@ import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIME
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { callWithin } from '../pipeops/call.ts';
+import { selectLimits } from '../pipeops/limits-table.ts';
+import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps, TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
+import { raiseGeneration } from '../snapshot/generation.ts';
 import { sha256Hex } from '../text/digest.ts';
 import type { EventOutcome } from './events.ts';
 import { giveUp, judgeCreate, judgeRevoke, judgeUpdate, type Judgement } from './judgement.ts';
 import { announceLate } from './late-settlement.ts';
 import { markerOf } from './marker.ts';
 import type { Recorder } from './recorder.ts';
-import { claimDueAttempts, forgetReview } from './review-queue.ts';
+import { parseStored } from './stored-json.ts';
+import { claimDueAttempts, forgetReview, releaseAttempts } from './review-queue.ts';
 
 export interface Reconciler {
   /** Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled. */
@@ -28,10 +32,13 @@ interface Dependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly pipeops: PipeOps;
+  readonly quota: Quota;
   readonly runtime: Runtime;
   readonly reconcileAfterSeconds: number;
   /** Notes in the inventory that a token is gone, where `guard` holds. */
   readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL) => Query;
+  /** Frees the idempotency key that a create holds, where `guard` holds. */
+  readonly freeKeyOf: (eventId: string, guard: SQL) => Query;
 }
 
 export function createReconciler(dependencies: Dependencies): Reconciler {
@@ -43,18 +50,28 @@ export function createReconciler(dependencies: Dependencies): Reconciler {
 }
 
 async function settleOpenAttempts(dependencies: Dependencies, context: RequestContext) {
-  const { database, runtime, reconcileAfterSeconds } = dependencies;
+  const { database, runtime, quota, reconcileAfterSeconds } = dependencies;
   const startedAtMs = runtime.now();
+  // What is left of PipeOps' limits is not for looking into what is over.
+  const mustWait = (): boolean => quota.permit('other', null, runtime.now()) !== null;
+  if (mustWait()) return { due: 0, settled: 0 };
   const oldEnoughMs = startedAtMs - reconcileAfterSeconds * 1000;
-  const claim = claimDueAttempts(database, oldEnoughMs, startedAtMs, runtime.newId());
-  const claimed = await database.batch(context, claim, runtime.timeout(D1_TIMEOUT_MS));
+  const claim = runtime.newId();
+  const limits = selectLimits(database, startedAtMs, null);
+  const queries = [...claimDueAttempts(database, oldEnoughMs, startedAtMs, claim), limits] as const;
+  const claimed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!claimed.ok) return { due: 0, settled: 0 };
 
+  const due = claimed.value[1];
+  quota.learn(claimed.value[2], runtime.now());
   let settled = 0;
   const lists = new Map<string, Promise<TokenList | null>>();
-  for (const row of claimed.value[1]) {
+  const left = [...due];
+  while (left.length > 0 && !mustWait()) {
     // What is left is due again when its lease ends.
     if (runtime.now() - startedAtMs > RECONCILE_RUN_MS) break;
+    const row = left.shift();
+    if (row === undefined) break;
     try {
       const judgement = await judge(dependencies, context, row, lists);
       if (await carryOut(dependencies, context, row, judgement)) settled += 1;
@@ -67,8 +84,28 @@ async function settleOpenAttempts(dependencies: Dependencies, context: RequestCo
   for (const [workspaceUuid, list] of lists) {
     await revokeUndelivered(dependencies, context, workspaceUuid, (await list)?.tokens ?? []);
   }
-  return { due: claimed.value[1].length, settled };
+  await endRun(dependencies, context, claim, mustWait() ? left : []);
+  return { due: due.length, settled };
 }
+
+/** Gives back what had to wait, and tells others why. */
+async function endRun(
+  { database, runtime, quota }: Dependencies,
+  context: RequestContext,
+  claim: string,
+  waiting: readonly AuditEventRow[],
+): Promise<void> {
+  const nowMs = runtime.now();
+  const ids = waiting.map(({ id }) => id);
+  const queries = [
+    ...(ids.length > 0 ? [releaseAttempts(database, claim, ids, nowMs)] : []),
+    ...quota.news(database, nowMs),
+  ];
+  if (queries.length > 0) await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+}
+
+/** What comes again by itself: an attempt is looked into until it is settled. */
+const LATER_AGAIN = { once: true } as const;
 
 /** Asks PipeOps about one attempt. Whatever it cannot answer leaves the row waiting, for a day at the most. */
 async function judge(
@@ -86,7 +123,7 @@ async function judge(
     const list = await asked;
     return list === null ? giveUp(row, runtime.now()) : judgeCreate(row, list, runtime.now());
   }
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, LATER_AGAIN);
   const got = await pipeops.get({ workspaceUuid, tokenId: row.token_id ?? '' }, call);
   if (!got.ok && got.error.kind !== 'upstream_not_found') return giveUp(row, runtime.now());
   const token = got.ok ? got.value.data : null;
@@ -104,7 +141,7 @@ async function carryOut(
   if (judgement.verdict === 'wait') return false;
   if (judgement.verdict === 'revoke') {
     const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: judgement.tokenId };
-    const call = callWithin(COMPENSATION_TIMEOUT_MS, dependencies.runtime, context, row.id);
+    const call = callWithin(COMPENSATION_TIMEOUT_MS, dependencies.runtime, context, row.id, LATER_AGAIN);
     const revoked = await dependencies.pipeops.revoke(ref, call);
     if (!revoked.ok) return false;
   }
@@ -115,9 +152,19 @@ async function carryOut(
   const settlement = await recorder.settle(context, attempt, judgement.outcome, (guard) => [
     forgetReview(database, row.id, guard),
     ...noteRevoked(dependencies, row, judgement.outcome, guard),
+    ...createsUndone(row, judgement.outcome).map((eventId) => dependencies.freeKeyOf(eventId, guard)),
     ...announceLate(database, context, announcement, row, judgement.outcome, guard),
+    raiseGeneration(database, row.workspace_uuid ?? ''),
   ]);
   return settlement.kind === 'own';
+}
+
+/** The create that left nothing upstream, now that this is known: its key is free for another try. */
+function createsUndone(row: AuditEventRow, { status, errorCode }: EventOutcome): readonly string[] {
+  if (row.action === 'service_account_token.create') return errorCode === 'outcome_unknown' ? [] : [row.id];
+  // A compensating revoke, where the create itself says success.
+  const create = parseStored(row.detail)['undelivered_create'];
+  return status === 'success' && typeof create === 'string' ? [create] : [];
 }
 
 /** A revoke that turns out to have taken effect is one in the inventory as well. */
@@ -158,8 +205,10 @@ async function revokeUndelivered(
     const token = marked.get(row.marker ?? '');
     // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
     if (token === undefined || row.workspace_uuid !== workspaceUuid) continue;
-    const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, row.id);
+    const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, row.id, LATER_AGAIN);
     const revoked = await pipeops.revoke({ workspaceUuid, tokenId: token.id }, call);
+    const raise = raiseGeneration(database, workspaceUuid);
+    await database.batch(context, [raise], runtime.timeout(D1_TIMEOUT_MS));
     runtime.log({ level: 'warn', event: 'undelivered_token_revoked', event_id: row.id, revoked: revoked.ok });
   }
 }
@@ -170,7 +219,7 @@ async function listOrNull(
   row: AuditEventRow,
   workspaceUuid: string,
 ): Promise<TokenList | null> {
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, dependencies.runtime, context, row.id);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, dependencies.runtime, context, row.id, LATER_AGAIN);
   const listed = await dependencies.pipeops.list(workspaceUuid, call);
   return listed.ok ? listed.value.data : null;
 }

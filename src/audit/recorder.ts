@@ -58,11 +58,15 @@ export interface Recorder {
    *
    * Fails with `audit_unavailable`, and then nothing may be sent upstream. The row may have been committed all the
    * same; reconciliation settles it.
+   *
+   * @param reads what goes with the row, in order and before it: writes too, where they stand or fall with it.
+   * @param eventId made up before, where one of them names it.
    */
   attempt<const Q extends readonly Query[]>(
     context: RequestContext,
     subject: EventSubject,
     reads: Q,
+    eventId?: string,
   ): Promise<Result<Begun<Q>, AuditFailure>>;
   /**
    * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
@@ -114,7 +118,8 @@ type Dependencies = { readonly database: Database; readonly runtime: Runtime };
 
 export function createRecorder(dependencies: Dependencies): Recorder {
   return {
-    attempt: async (context, subject, reads) => await recordAttempt(dependencies, context, subject, reads),
+    attempt: async (context, subject, reads, eventId) =>
+      await recordAttempt(dependencies, context, subject, reads, eventId),
     settle: async (context, attempt, outcome, following = () => [], unlessBlocked) =>
       await settle(dependencies, context, attempt, outcome, following, unlessBlocked),
     readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
@@ -130,8 +135,8 @@ async function recordAttempt<const Q extends readonly Query[]>(
   context: RequestContext,
   subject: EventSubject,
   reads: Q,
+  eventId: string = runtime.newId(),
 ): Promise<Result<Begun<Q>, AuditFailure>> {
-  const eventId = runtime.newId();
   const row = attemptedRow(eventId, runtime.now(), context, subject);
   const insert = database.build.insert(auditEvents).values(row);
   const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;

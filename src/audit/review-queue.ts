@@ -49,6 +49,18 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
   ] as const;
 }
 
+/** Gives back attempts that were claimed and not looked into: they are due again at once. */
+export const releaseAttempts = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
+  build
+    .update(attemptReviews)
+    .set({ next_at: nowMs, tries: sql`max(${attemptReviews.tries} - 1, 0)` })
+    .where(
+      and(
+        eq(attemptReviews.claim, claim),
+        inArray(attemptReviews.event_id, sql`(select value from json_each(${JSON.stringify(ids)}))`),
+      ),
+    );
+
 /** Forgets an attempt that is settled, where `guard` holds. */
 export const forgetReview = ({ build }: Database, eventId: string, guard: SQL) =>
   build.delete(attemptReviews).where(and(eq(attemptReviews.event_id, eventId), guard));

@@ -4,7 +4,14 @@ import defaultPolicy from '../../policy.ts';
 import { err, ok, type Result } from '../result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
-import { RECONCILE_AFTER_DEFAULT_SECONDS, RECONCILE_AFTER_MIN_SECONDS, RECONCILE_GIVE_UP_SECONDS } from './limits.ts';
+import { idempotencySecret } from './idempotency-secret.ts';
+import {
+  RECONCILE_AFTER_DEFAULT_SECONDS,
+  RECONCILE_AFTER_MIN_SECONDS,
+  RECONCILE_GIVE_UP_SECONDS,
+  SNAPSHOT_MAX_AGE_DEFAULT_SECONDS,
+  SNAPSHOT_MAX_AGE_MAX_SECONDS,
+} from './limits.ts';
 import { parsePolicy, type Policy } from './policy-schema.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 import { readWebhookSecrets } from './webhook-secrets.ts';
@@ -22,10 +29,13 @@ export interface Config {
     readonly defaultWorkspaceUuid: string | null;
   };
   readonly reconcileAfterSeconds: number;
+  /** How old a list may be that reads are answered from; 0: none is. */
+  readonly snapshotMaxAgeSeconds: number;
   readonly rateLimits: RateLimits;
   readonly policy: Policy;
   /** The current one first. */
   readonly fingerprintKeys: readonly FingerprintKey[];
+  readonly idempotencySecret: Uint8Array;
   /** The keys of webhook sources, by the names that the policy gives them. */
   readonly webhookSecrets: ReadonlyMap<string, string>;
 }
@@ -48,11 +58,14 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   PIPEOPS_ADMIN_TOKEN_NEXT: 'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`; or leave it out',
   PIPEOPS_WORKSPACE_UUID: 'PIPEOPS_WORKSPACE_UUID = "5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e"; or leave it out',
   RECONCILE_AFTER_SECONDS: `RECONCILE_AFTER_SECONDS = "${RECONCILE_AFTER_DEFAULT_SECONDS}"; or leave it out`,
+  SNAPSHOT_MAX_AGE_SECONDS: `SNAPSHOT_MAX_AGE_SECONDS = "${SNAPSHOT_MAX_AGE_DEFAULT_SECONDS}"; 0 switches it off; or leave it out`,
   CALLER_LIMIT: '[[ratelimits]] with name = "CALLER_LIMIT" in wrangler.toml',
   REJECTIONS_PER_ADDRESS: '[[ratelimits]] with name = "REJECTIONS_PER_ADDRESS" in wrangler.toml',
   REJECTIONS_IN_ALL: '[[ratelimits]] with name = "REJECTIONS_IN_ALL" in wrangler.toml',
   FINGERPRINT_KEYS:
     '`echo "k1:$(openssl rand -base64 32)" | npx wrangler secret put FINGERPRINT_KEYS`; to rotate, put the new one in front: k2:…,k1:…',
+  IDEMPOTENCY_SECRET:
+    '`openssl rand -base64 32 | npx wrangler secret put IDEMPOTENCY_SECRET`; a new value forgets the idempotency keys of the last hour',
   POLICY: 'POLICY = \'{"issuers": […], "roles": {…}, "bindings": […]}\'; or leave it out for policy.ts to count',
 };
 const BINDINGS = 'the bindings that wrangler.toml and `npx wrangler secret put` give';
@@ -84,6 +97,14 @@ const reconcileAfter = z
     error: `is above ${RECONCILE_GIVE_UP_SECONDS}, when an attempt is given up`,
   });
 
+const snapshotMaxAge = z
+  .string()
+  .regex(/^\d{1,9}$/, { error: 'is not a whole number of seconds' })
+  .transform(Number)
+  .refine((seconds) => seconds <= SNAPSHOT_MAX_AGE_MAX_SECONDS, {
+    error: `is above ${SNAPSHOT_MAX_AGE_MAX_SECONDS}: a list that old is no news of PipeOps`,
+  });
+
 const envSchema = z
   .object({
     DB: d1,
@@ -95,7 +116,9 @@ const envSchema = z
     PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
     PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
     RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
+    SNAPSHOT_MAX_AGE_SECONDS: snapshotMaxAge.default(SNAPSHOT_MAX_AGE_DEFAULT_SECONDS),
     FINGERPRINT_KEYS: fingerprintKeys,
+    IDEMPOTENCY_SECRET: idempotencySecret,
   })
   .transform((env): Omit<Config, 'policy' | 'webhookSecrets'> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
@@ -107,12 +130,14 @@ const envSchema = z
         defaultWorkspaceUuid: env.PIPEOPS_WORKSPACE_UUID,
       },
       reconcileAfterSeconds: env.RECONCILE_AFTER_SECONDS,
+      snapshotMaxAgeSeconds: env.SNAPSHOT_MAX_AGE_SECONDS,
       rateLimits: {
         caller: env.CALLER_LIMIT,
         rejectionsPerAddress: env.REJECTIONS_PER_ADDRESS,
         rejectionsInAll: env.REJECTIONS_IN_ALL,
       },
       fingerprintKeys: env.FINGERPRINT_KEYS,
+      idempotencySecret: env.IDEMPOTENCY_SECRET,
     };
   });
 

@@ -1,5 +1,5 @@
-import { base64url } from 'jose';
 import * as z from 'zod';
+import { decodeBase64 } from './base64.ts';
 import { FINGERPRINT_KEY_MIN_BYTES } from './limits.ts';
 
 /** A key that fingerprints of secrets are made with. Its id is stored beside each of them. */
@@ -30,12 +30,8 @@ export const fingerprintKeys = z.string().transform((text, context): readonly Fi
 
 function readKey(entry: string): FingerprintKey | null {
   const { id, secret } = ENTRY.exec(entry)?.groups ?? {};
-  if (id === undefined || secret === undefined) return null;
-  try {
-    // Either alphabet (RFC 4648 §4 and §5), since `openssl rand -base64` writes the first.
-    const bytes = base64url.decode(secret.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, ''));
-    return bytes.byteLength < FINGERPRINT_KEY_MIN_BYTES ? null : { id, secret: bytes };
-  } catch {
-    return null;
-  }
+  const bytes = secret === undefined ? null : decodeBase64(secret);
+  return id === undefined || bytes === null || bytes.byteLength < FINGERPRINT_KEY_MIN_BYTES
+    ? null
+    : { id, secret: bytes };
 }

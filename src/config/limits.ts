@@ -68,6 +68,17 @@ export const CALLER_LIMIT_PERIOD_SECONDS = 10;
 /** The limiter is in the same data centre, and a request is not worth holding up for it. */
 export const RATE_LIMIT_TIMEOUT_MS = 500;
 
+// ── Idempotency ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** As long as a client that lost its answer may take to ask again; a sealed secret should not lie about for longer. */
+export const IDEMPOTENCY_TTL_MS = 60 * 60 * 1000;
+/** A UUID has 36; nobody's key needs more than this. */
+export const IDEMPOTENCY_KEY_MAX_CHARS = 255;
+/** NIST SP 800-107: as long as the hash that everything is derived with. */
+export const IDEMPOTENCY_SECRET_MIN_BYTES = 32;
+/** Erased by one cron run: far more than are claimed in a minute. */
+export const IDEMPOTENCY_EXPIRY_BATCH_ROWS = 500;
+
 // ── PipeOps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A list of 10,000 tokens is under 4 MB; more is not an answer that a Worker should hold. */
@@ -76,6 +87,48 @@ export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
 export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
+/** PipeOps' published limits, per credential. */
+export const QUOTA_MINUTE_CALLS = 100;
+export const QUOTA_HOUR_CALLS = 1_000;
+/** Of each, what is kept for revocation: ten leaks found within a minute, a hundred within an hour, need not wait. */
+export const QUOTA_MINUTE_RESERVE_CALLS = 10;
+export const QUOTA_HOUR_RESERVE_CALLS = 100;
+/** A 403 of one workspace is believed this long: one call a minute finds out that it is over. */
+export const FORBIDDEN_WORKSPACE_MS = 60_000;
+/** Further tries of a read: a hiccup is over in a second, and three tries of 100 calls a minute are enough for it. */
+export const READ_RETRIES_MAX_COUNT = 2;
+/** Of a change that may be repeated: the one that a lost connection needs. Reconciliation does the rest. */
+export const CHANGE_RETRIES_MAX_COUNT = 1;
+/** Least pause before the first of them; it doubles, and up to twice as much is added by chance. */
+export const RETRY_PAUSE_MS = 100;
+
+// ── Snapshots ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Four lists a minute at the most for a workspace that everybody looks at, of the 100 calls that all of them share. */
+export const SNAPSHOT_MAX_AGE_DEFAULT_SECONDS = 15;
+/** Beyond this a list is no news of PipeOps any more, whatever saves calls. */
+export const SNAPSHOT_MAX_AGE_MAX_SECONDS = 300;
+/** What `Cache-Control: no-cache` accepts: ten callers who ask for the truth at once need not ask ten times. */
+export const SNAPSHOT_NO_CACHE_AGE_MS = 2_000;
+/** How old a list may be that stands in while PipeOps is down or wants nothing of us. */
+export const SNAPSHOT_STALE_MAX_MS = 5 * 60 * 1000;
+/** D1 takes values of 2 MB. A workspace with a longer list is held in memory alone. */
+export const SNAPSHOT_STORE_MAX_BYTES = 1_500_000;
+/** An isolate that asks PipeOps is waited for this long: its deadline, and the time to write down what it got. */
+export const SNAPSHOT_LEASE_MS = 12_000;
+/** Those who wait look again this often, and so many times; then each asks by itself. */
+export const SNAPSHOT_POLL_MS = 150;
+export const SNAPSHOT_POLLS_MAX_COUNT = 12;
+/** Lists asked for by one read because tokens kept changing; the last one is served, since it was begun after the read was. */
+export const SNAPSHOT_LISTS_MAX_COUNT = 3;
+/** Workspaces held in memory: of ten thousand tokens each they would take a third of an isolate's 128 MB. */
+export const SNAPSHOT_WORKSPACES_MAX_COUNT = 16;
+/** Reads whose rows go to D1 together: the statement stays far below D1's limits. */
+export const READ_GROUP_MAX_COUNT = 100;
+/** Keys of reads that an isolate remembers for a minute: some 200 KB. */
+export const READ_KEYS_MAX_COUNT = 500;
+/** A group that has not ended by then is dead, with the request that sent it: twice D1_TIMEOUT_MS would be two groups. */
+export const READ_FLUSH_MAX_MS = 8_000;
 
 // ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,6 +227,8 @@ export const JWT_MAX_BYTES = 8 * 1024;
 export const CLOCK_TOLERANCE_SECONDS = 5;
 /** Oldest `iat` accepted where an issuer sets no `maxAge`. */
 export const JWT_MAX_AGE_DEFAULT_SECONDS = 24 * 60 * 60;
+/** JWTs that an isolate remembers to have verified: 8 MB at their longest, and more callers than it has at once. */
+export const VERIFIED_JWTS_MAX_COUNT = 1_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 export const JWKS_MAX_BYTES = 64 * 1024;
 /** Keys are read again this often: a key withdrawn by its issuer is refused within ten minutes. */

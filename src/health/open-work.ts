@@ -2,6 +2,7 @@ import { count, eq, min, sql } from 'drizzle-orm';
 import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens } from '../db/schema.ts';
+import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Trace } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
@@ -19,6 +20,8 @@ export interface OpenWork {
     /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
     readonly missingKeyIds: readonly string[];
   };
+  /** What isolates told each other of PipeOps' limits. */
+  readonly limits: readonly LimitRow[];
   /** Whether whoever asks was offboarded. */
   readonly isBlocked: boolean;
 }
@@ -48,10 +51,11 @@ export async function readOpenWork(
       .where(eq(revocationOrders.state, sql`'failed'`)),
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
+    selectLimits(database, runtime.now(), null),
   ] as const;
   const read = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!read.ok) return read;
-  const [[attempts], [open], [failed], missing, [block]] = read.value;
+  const [[attempts], [open], [failed], missing, [block], limits] = read.value;
   return ok({
     attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
     orders: {
@@ -60,6 +64,7 @@ export async function readOpenWork(
       oldestMs: open?.oldest ?? null,
       missingKeyIds: missing.map(({ id }) => id),
     },
+    limits,
     isBlocked: block?.blocked === 1,
   });
 }

@@ -10,6 +10,8 @@ import { authorise } from '../http/authorise.ts';
 import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import type { Window } from '../pipeops/quota-windows.ts';
 import type { Runtime } from '../runtime.ts';
 import { readOpenWork } from './open-work.ts';
 import { createReadiness, nearlyFull } from './readiness.ts';
@@ -17,6 +19,7 @@ import { createReadiness, nearlyFull } from './readiness.ts';
 export interface HealthDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
+  readonly quota: Quota;
   readonly runtime: Runtime;
   /** PipeOps admin credentials, in the order they are tried: for their expiry alone. */
   readonly credentials: readonly string[];
@@ -49,7 +52,7 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
 
 /** What a caller may do, for itself; and how the service is, for those who may read the trail. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const { database, recorder, credentials } = health;
+  const { database, recorder, credentials, quota, runtime } = health;
 
   app.get('/api/v1/whoami', noParameters, (c) => {
     const { issuer, subject, label, actorType, roles } = c.get('caller');
@@ -73,12 +76,15 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { caller, context } = c.var;
     const read = await readOpenWork(health, context, caller);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
-    const { attempts, orders, isBlocked } = read.value;
+    const { attempts, orders, limits, isBlocked } = read.value;
     if (isBlocked) return await refuseBlocked(c, recorder);
+    const nowMs = runtime.now();
+    quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
       orders: { open: orders.open, failed: orders.failed, oldest_at: rfc3339OrNull(orders.oldestMs) },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
+      quota: presentQuota(quota, nowMs),
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),
       d1_nearly_full: nearlyFull(database),
@@ -87,6 +93,14 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
+}
+
+/** Null: PipeOps has not told, or not since the last window ended. */
+function presentQuota(quota: Quota, nowMs: number) {
+  const { waitUntilMs, minute, hour } = quota.standing(nowMs);
+  const window = (told: Window | null) =>
+    told === null ? null : { remaining: told.remaining, resets_at: rfc3339OrNull(told.untilMs) };
+  return { wait_until: rfc3339OrNull(waitUntilMs), minute: window(minute), hour: window(hour) };
 }
 
 /** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */

@@ -1,7 +1,7 @@
 import { collect, decodeUtf8 } from '../bounded-body.ts';
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
-import { isObject } from '../json.ts';
+import { isDeeperThan, isObject } from '../json.ts';
 import { err, ok, type Result } from '../result.ts';
 import { isJson } from './media-type.ts';
 
@@ -41,10 +41,4 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
   } catch {
     return INVALID_JSON;
   }
-}
-
-/** Goes no deeper than `levels`, so the depth of what was sent costs no stack. */
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
 }

@@ -8,6 +8,13 @@ export function success(c: Context<AppEnv>, message: string, data: unknown, stat
   return c.json({ success: true, message, data }, status);
 }
 
+/** The same with data that is JSON already. */
+export function successOf(c: Context<AppEnv>, message: string, dataJson: string): Response {
+  return c.body(`{"success":true,"message":${JSON.stringify(message)},"data":${dataJson}}`, 200, {
+    'Content-Type': 'application/json',
+  });
+}
+
 /**
  * A page of a list: `next_cursor` is null on the last one.
  *
@@ -50,5 +57,13 @@ export function failure(c: Context<AppEnv>, cause: Failure): Response {
 function isDenial(cause: Failure): boolean {
   const { kind } = cause;
   if (kind === 'token_not_found') return cause.reason === 'not_readable';
-  return ['credentials_missing', 'token_rejected', 'cross_site', 'no_role', 'forbidden'].includes(kind);
+  return [
+    'credentials_missing',
+    'token_rejected',
+    'signature_rejected',
+    'cross_site',
+    'no_role',
+    'subject_blocked',
+    'forbidden',
+  ].includes(kind);
 }

@@ -8,4 +8,5 @@ export const callWithin = (
   runtime: Pick<Runtime, 'timeout'>,
   { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
   eventId: string,
-): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs) });
+  options: Pick<Call, 'purpose' | 'once'> = {},
+): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });

@@ -2,10 +2,12 @@ import type { UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { discardBody, readJson } from './body.ts';
-import { createBody, updateBody } from './commands.ts';
+import { createBody, purposeOf, updateBody } from './commands.ts';
 import { exchange, type UpstreamRequest } from './exchange.ts';
+import type { Quota } from './quota.ts';
 import { failureOf, isCredentialRefusal } from './refusals.ts';
-import type { Call, PipeOps, Upstream } from './types.ts';
+import { settled, tryRepeatedly } from './tries.ts';
+import type { Call, PipeOps, TokenRef, Upstream } from './types.ts';
 import { tokenUrls } from './urls.ts';
 import { isAcknowledgement, readList, readMinted, readToken } from './wire.ts';
 
@@ -14,7 +16,9 @@ export interface PipeOpsOptions {
   readonly apiUrl: string;
   /** The admin credential and, during a rotation, the next one. */
   readonly credentials: readonly string[];
-  readonly runtime: Pick<Runtime, 'fetch' | 'now'>;
+  /** What is known of PipeOps' limits; every answer adds to it. */
+  readonly quota: Quota;
+  readonly runtime: Pick<Runtime, 'fetch' | 'now' | 'sleep' | 'randomBytes'>;
 }
 
 /** Where no token is named, what PipeOps does not find is the workspace: our standing with it, and no token missing. */
@@ -27,13 +31,14 @@ const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
 const CREDENTIAL = /^[\x21-\x7e]+$/;
 
 /**
- * The client of PipeOps' token API. Every request is sent once, except that a refused credential gives way to the next:
- * a request refused for its credential had no effect. PipeOps has no idempotency key, so nothing else is repeated.
+ * The client of PipeOps' token API. A refused credential gives way to the next: a request refused for its credential had no
+ * effect. Beyond that a request is repeated where `retryPauseMs` says so, within the one deadline of its call; a create never
+ * is, since PipeOps has no idempotency key. While the quota permits no call, none is made.
  *
  * Throws on a URL or credential that cannot be used, and its methods on an id that is not of an id's shape: those are
  * checked before.
  */
-export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions): PipeOps => {
+export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOptions): PipeOps => {
   const urls = tokenUrls(apiUrl);
   if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
     throw new TypeError('No PipeOps credential that a header can carry.');
@@ -41,10 +46,22 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
   // The one that worked last goes first, so a rotation does not cost every request a refusal.
   let order = credentials;
 
+  /** One request, of which the quota hears. */
+  const counted = async (request: UpstreamRequest, credential: string, call: Call): ReturnType<typeof exchange> => {
+    quota.begin();
+    try {
+      const answered = await exchange(runtime, request, credential, call);
+      if (answered.ok) quota.note(answered.value, request.workspaceUuid, runtime.now());
+      return answered;
+    } finally {
+      quota.end();
+    }
+  };
+
   const send = async (request: UpstreamRequest, call: Call): Promise<Result<Response, UpstreamFailure>> => {
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
     for (const credential of order) {
-      const answered = await exchange(runtime, request, credential, call);
+      const answered = await counted(request, credential, call);
       if (!answered.ok) return answered;
       const response = answered.value;
       if (!isCredentialRefusal(response.status)) {
@@ -60,7 +77,9 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
   };
 
   /** `read` gets the JSON of a 2xx, or undefined for a 204, and gives null where that is no valid answer. */
-  const perform = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
+  const tryOnce = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
+    const refused = quota.permit(call.purpose ?? request.purpose, request.workspaceUuid, runtime.now());
+    if (refused !== null) return err(refused);
     const answered = await send(request, call);
     if (!answered.ok) return answered;
     const response = answered.value;
@@ -72,11 +91,18 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
     return data === null ? err({ kind: 'upstream_invalid_response', status }) : ok({ status, data });
   };
 
+  const perform = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> =>
+    settled(await tryRepeatedly(runtime, request, call, async () => await tryOnce(request, call, read)));
+
+  const collection = (workspaceUuid: string) => ({ url: urls.collection(workspaceUuid), workspaceUuid });
+  const one = (ref: TokenRef) => ({ url: urls.token(ref), workspaceUuid: ref.workspaceUuid });
+
   return {
     create: async (command, call) => {
       const request = {
+        ...collection(command.workspaceUuid),
         method: 'POST',
-        url: urls.collection(command.workspaceUuid),
+        purpose: 'other',
         body: createBody(command),
       } as const;
       const answered = ofWorkspace(await perform(request, call, (body) => readMinted(body, command.name)));
@@ -87,25 +113,31 @@ export const createPipeOps = ({ apiUrl, credentials, runtime }: PipeOpsOptions):
 
     list: async (workspaceUuid, call) =>
       ofWorkspace(
-        await perform({ method: 'GET', url: urls.collection(workspaceUuid) }, call, (body) =>
+        await perform({ ...collection(workspaceUuid), method: 'GET', purpose: 'other' }, call, (body) =>
           readList(body, workspaceUuid),
         ),
       ),
 
     get: async (ref, call) =>
-      await perform({ method: 'GET', url: urls.token(ref) }, call, (body) => readToken(body, ref.tokenId)),
+      await perform({ ...one(ref), method: 'GET', purpose: 'other' }, call, (body) => readToken(body, ref.tokenId)),
 
     update: async (ref, command, call) =>
-      await perform({ method: 'PATCH', url: urls.token(ref), body: updateBody(command) }, call, (body) =>
-        readToken(body, ref.tokenId),
+      await perform(
+        { ...one(ref), method: 'PATCH', purpose: purposeOf(command), body: updateBody(command) },
+        call,
+        (body) => readToken(body, ref.tokenId),
       ),
 
     revoke: async (ref, call) => {
-      const answered = await perform({ method: 'DELETE', url: urls.token(ref) }, call, (body) =>
-        body === undefined || isAcknowledgement(body) ? ('revoked' as const) : null,
-      );
-      if (answered.ok || answered.error.kind !== 'upstream_not_found') return answered;
-      return ok({ status: answered.error.status, data: 'already_gone' as const });
+      const request = { ...one(ref), method: 'DELETE', purpose: 'revocation' } as const;
+      const read = (body: unknown) => (body === undefined || isAcknowledgement(body) ? ('revoked' as const) : null);
+      const tried = await tryRepeatedly(runtime, request, call, async () => await tryOnce(request, call, read));
+      const { answered, doubt } = tried;
+      if (answered.ok || answered.error.kind !== 'upstream_not_found') return settled(tried);
+      // After a try whose answer was lost, that try is what the token is most likely gone by. PipeOps does not say, and a
+      // trail that named somebody else for it would hide who did it.
+      const data = doubt === null ? ('already_gone' as const) : ('revoked' as const);
+      return ok({ status: answered.error.status, data });
     },
   };
 };

@@ -1,3 +1,4 @@
+import type { Purpose } from './quota.ts';
 import type { CreateCommand, UpdateCommand } from './types.ts';
 
 /** The body of a create, in the form that PipeOps' CLI sends and its controller reads. */
@@ -21,3 +22,7 @@ export const updateBody = (command: UpdateCommand): Readonly<Record<string, unkn
   ...(command.scopes !== undefined && { permissions: command.scopes, scopes: command.scopes }),
   ...(command.isActive !== undefined && { is_active: command.isActive }),
 });
+
+/** An update that only suspends takes access away, as a revoke does. */
+export const purposeOf = (command: UpdateCommand): Purpose =>
+  command.isActive === false && Object.keys(command).length === 1 ? 'revocation' : 'other';

@@ -3,11 +3,14 @@ import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { discardBody } from './body.ts';
 import { untilAborted } from '../deadline.ts';
+import type { Purpose } from './quota.ts';
 import type { Call } from './types.ts';
 
 export interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: string;
+  readonly workspaceUuid: string;
+  readonly purpose: Purpose;
   /** Sent as JSON. */
   readonly body?: Readonly<Record<string, unknown>>;
 }

@@ -1,6 +1,7 @@
 import type { Result } from '../result.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../request-context.ts';
+import type { Purpose } from './quota.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
 export interface UpstreamToken {
@@ -65,6 +66,10 @@ export interface Call {
   readonly traceparent: string | null;
   /** Aborts when the operation's budget for PipeOps is spent. */
   readonly signal: AbortSignal;
+  /** Default: that of the request itself; a revoke, and an update that suspends and does nothing else, are revocation. */
+  readonly purpose?: Purpose;
+  /** Whoever sends this sends it again later, after pauses of its own: it is not retried at once. */
+  readonly once?: boolean;
   /** Where requests and the time they take are counted, for the log line. */
   readonly trace: Pick<Trace, 'upstreamCalls' | 'upstreamMs'>;
 }
@@ -82,6 +87,6 @@ export interface PipeOps {
   list(workspaceUuid: string, call: Call): Upstream<TokenList>;
   get(ref: TokenRef, call: Call): Upstream<UpstreamToken>;
   update(ref: TokenRef, command: UpdateCommand, call: Call): Upstream<UpstreamToken>;
-  /** A 404 is success: the token is gone. */
+  /** A 404 is success: the token is gone. `revoked`: by this call, as far as can be known. */
   revoke(ref: TokenRef, call: Call): Upstream<'revoked' | 'already_gone'>;
 }

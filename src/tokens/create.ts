@@ -1,6 +1,7 @@
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure } from '../failures.ts';
-import type { MintedToken } from '../pipeops/types.ts';
+import { keepAnswer } from '../idempotency/claims.ts';
+import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -8,26 +9,38 @@ import type { TokenDependencies } from './dependencies.ts';
 import { insertToken } from './inventory.ts';
 import { newMarker, withMarker } from '../audit/marker.ts';
 import { runMutation } from './mutation.ts';
+import { presentMinted } from './present.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../times.ts';
 import type { CreateRequest } from './types.ts';
 
+/** What a create answers. */
+export interface CreateAnswer {
+  /** The token with its secret, as PipeOps' clients read it. */
+  readonly data: unknown;
+  /** It was answered before, to the first request with the same key. */
+  readonly isReplay: boolean;
+}
+
 /**
  * Mints a token. Its upstream name carries a random marker, since that is all by which a create whose answer was lost
- * can be told from another. The secret is in the result and nowhere else.
+ * can be told from another. The secret is in the result and, sealed, in the answer that is kept under a key; nowhere else.
+ *
+ * @param keyed the request's `Idempotency-Key`; null: none, and a repeat mints another token.
  */
 export async function createToken(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
   request: CreateRequest,
-): Promise<Result<MintedToken, Failure>> {
+  keyed: KeyedRequest | null,
+): Promise<Result<CreateAnswer, Failure>> {
   const { database, decide, fingerprints, pipeops, runtime } = dependencies;
   const { workspaceUuid, name, description, preset } = request;
   const marker = newMarker((length) => runtime.randomBytes(length));
 
-  return await runMutation(dependencies, context, caller, {
+  const created = await runMutation(dependencies, context, caller, {
     subject: {
       action: 'service_account_token.create',
       workspaceUuid,
@@ -65,7 +78,10 @@ export async function createToken(
       );
       if (!answered.ok) return answered;
       const { data, status } = answered.value;
-      return ok({ status, data: { ...data, fingerprint: await fingerprints.of(await sha256Hex(data.secret)) } });
+      const fingerprint = await fingerprints.of(await sha256Hex(data.secret));
+      const answer = presentMinted(data);
+      const sealed = keyed === null ? null : await keyed.seal(JSON.stringify(answer));
+      return ok({ status, data: { ...data, fingerprint, answer, sealed } });
     },
     outcome: (grant, answer) => ({
       ...successOutcome(answer.status, {
@@ -97,7 +113,10 @@ export async function createToken(
         },
         guard,
       ),
+      ...(keyed === null ? [] : [keepAnswer(database, keyed, attempt.eventId, minted.sealed, guard)]),
     ],
     minted: (minted) => ({ workspaceUuid, tokenId: minted.id }),
+    once: keyed === null ? null : { request: keyed, replayed: (answer) => ({ answer, isReplay: true }) },
   });
+  return created.ok ? ok({ data: created.value.answer, isReplay: 'isReplay' in created.value }) : created;
 }

@@ -2,8 +2,11 @@ import type { Recorder } from '../audit/recorder.ts';
 import type { Reconciler } from '../audit/reconciliation.ts';
 import type { Database } from '../db/database.ts';
 import type { Decision, Caller, PolicyRequest } from '../policy/types.ts';
+import type { Idempotency } from '../idempotency/keyed-request.ts';
+import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Snapshots } from '../snapshot/dependencies.ts';
 import type { Fingerprints } from './fingerprint.ts';
 
 /** What the five operations are made of. */
@@ -12,7 +15,10 @@ export interface TokenDependencies {
   readonly recorder: Recorder;
   readonly reconciler: Pick<Reconciler, 'sweep'>;
   readonly pipeops: PipeOps;
+  readonly quota: Quota;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   readonly fingerprints: Fingerprints;
+  readonly idempotency: Idempotency;
+  readonly snapshots: Snapshots;
   readonly runtime: Runtime;
 }

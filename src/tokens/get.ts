@@ -1,52 +1,66 @@
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
+import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
-import type { Answered, Call, UpstreamToken } from '../pipeops/types.ts';
-import type { Caller } from '../policy/types.ts';
+import type { UpstreamToken } from '../pipeops/types.ts';
+import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { selectToken } from './inventory.ts';
-import { findInWorkspace } from './reach.ts';
-import { runRead } from './read.ts';
-import type { TokenRequest } from './types.ts';
+import { knownToken } from './inventory.ts';
+import { reachesTokensOfOthers } from './reach.ts';
+import { runRead, type Found } from './read.ts';
+import type { TokenReadRequest } from './types.ts';
 
-/** Reads one token from PipeOps. */
+/**
+ * Reads one token out of the workspace's list. An id that a complete list lacks is not there, and costs no call; where the
+ * list is partial, PipeOps is asked for it by itself.
+ */
 export async function getToken(
-  dependencies: TokenDependencies,
+  { decide, ...dependencies }: TokenDependencies,
   context: RequestContext,
   caller: Caller,
-  ref: TokenRequest,
-): Promise<Result<UpstreamToken, Failure>> {
-  const read = await runRead(dependencies, context, caller, {
-    subject: {
-      action: 'service_account_token.get',
-      workspaceUuid: ref.workspaceUuid,
-      tokenId: ref.tokenId,
-      tokenName: null,
-      detail: {},
+  { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
+): Promise<Result<Found<UpstreamToken>, Failure>> {
+  const { pipeops } = dependencies;
+  const ref = { workspaceUuid, tokenId };
+  const refusal = (token: KnownToken | null): Failure | null => {
+    const decision = decide(caller, { operation: 'get', workspaceUuid, token });
+    return decision.allowed ? null : decision.failure;
+  };
+  const isReachable = reachesTokensOfOthers(caller, workspaceUuid);
+  let known: TokenRow | undefined;
+
+  return await runRead({ decide, ...dependencies }, context, caller, isNoCache, {
+    subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
+    refuse: () => null,
+    // For whoever reaches nothing but its own tokens the inventory is all: somebody else's id looks like one that never was.
+    refuseKnowing: (inventory) => {
+      known = inventory.find(({ token_id }) => token_id === tokenId);
+      return known === undefined && isReachable ? null : refusal(known === undefined ? null : knownToken(known));
     },
-    ask: async (call) => await ask(dependencies, context, caller, ref, call),
-    alongside: [],
+    isKnown: () => known !== undefined,
+    judge: ({ list, inventory }) => {
+      known = inventory.get(tokenId);
+      const listed = list.tokens.find(({ id }) => id === tokenId);
+      // Without the inventory's word PipeOps' list alone says that it is in this workspace.
+      const there = listed === undefined || !isReachable ? null : { ...ref, owner: null, suspended: false };
+      const token = known === undefined ? there : knownToken(known);
+      if (token === null && isReachable && !list.complete) return 'beside';
+      const refused = refusal(token);
+      if (refused !== null) return err(refused);
+      if (listed !== undefined && !listed.isRevoked) return ok(listed);
+      return list.complete || listed !== undefined ? err(NOT_THERE) : 'beside';
+    },
+    askBeside: async (call) => {
+      const got = await pipeops.get(ref, call);
+      if (!got.ok) return known === undefined && got.error.kind === 'upstream_not_found' ? err(NOT_THERE) : got;
+      // An id that the inventory lacks is acted on only if the answer names the workspace.
+      const isHere = known !== undefined || got.value.data.workspaceId === workspaceUuid;
+      const refused = known === undefined && isHere ? refusal({ ...ref, owner: null, suspended: false }) : null;
+      if (!isHere) return err({ kind: 'token_not_found', reason: 'unknown' });
+      return refused === null ? got : err(refused);
+    },
   });
-  return read.ok ? ok(read.value.data) : read;
 }
 
-async function ask(
-  { database, decide, pipeops, runtime }: TokenDependencies,
-  context: RequestContext,
-  caller: Caller,
-  ref: TokenRequest,
-  call: Call,
-): Promise<Result<Answered<UpstreamToken>, Failure>> {
-  const inventory = await database.batch(context, [selectToken(database, ref)], runtime.timeout(D1_TIMEOUT_MS));
-  if (!inventory.ok) return err({ kind: 'audit_unavailable' });
-  const found = await findInWorkspace(pipeops, caller, ref, inventory.value[0][0], call);
-  if (!found.ok) return found;
-  const decision = decide(caller, {
-    operation: 'get',
-    workspaceUuid: ref.workspaceUuid,
-    token: found.value?.token ?? null,
-  });
-  if (!decision.allowed) return err(decision.failure);
-  return await pipeops.get(ref, call);
-}
+/** PipeOps has it no longer, or never had. */
+const NOT_THERE = { kind: 'token_not_found', reason: 'unknown' } as const;

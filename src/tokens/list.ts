@@ -1,14 +1,14 @@
 import type { Failure } from '../failures.ts';
-import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
+import type { UpstreamToken } from '../pipeops/types.ts';
 import { visibleTokens } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { TokenRow } from '../db/schema.ts';
-import { err, ok, type Result } from '../result.ts';
+import { ok, type Result } from '../result.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { findDrift, recordDrift } from './drift.ts';
-import { knownToken, selectWorkspace } from './inventory.ts';
-import { runRead } from './read.ts';
+import { knownToken } from './inventory.ts';
+import { runRead, type Found } from './read.ts';
 import type { WorkspaceRequest } from './types.ts';
 
 /** Lists the tokens of a workspace that this caller may see: the union of what each of its roles shows. */
@@ -16,11 +16,10 @@ export async function listTokens(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
-  { workspaceUuid }: WorkspaceRequest,
-): Promise<Result<readonly UpstreamToken[], Failure>> {
-  const { database, decide, pipeops, reconciler, runtime } = dependencies;
-  const begunAtMs = runtime.now();
-  const read = await runRead<TokenList, readonly [ReturnType<typeof selectWorkspace>]>(dependencies, context, caller, {
+  { workspaceUuid, isNoCache }: WorkspaceRequest,
+): Promise<Result<Found<readonly UpstreamToken[]>, Failure>> {
+  const { decide, reconciler, runtime } = dependencies;
+  const read = await runRead(dependencies, context, caller, isNoCache, {
     subject: {
       action: 'service_account_token.list',
       workspaceUuid,
@@ -28,40 +27,35 @@ export async function listTokens(
       tokenName: null,
       detail: {},
     },
-    ask: async (call) => {
+    refuse: () => {
       const decision = decide(caller, { operation: 'list', workspaceUuid });
-      return decision.allowed ? await pipeops.list(workspaceUuid, call) : err(decision.failure);
+      return decision.allowed ? null : decision.failure;
     },
-    alongside: [selectWorkspace(database, workspaceUuid)],
+    refuseKnowing: () => null,
+    isKnown: () => false,
+    judge: (snapshot) => ok(visible(caller, workspaceUuid, snapshot)),
+    askBeside: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
   });
-  if (!read.ok) return read;
-  const listed = read.value.data.tokens;
-  const [inventory] = read.value.rows;
-  runtime.background(reconciler.sweep(context, workspaceUuid, strangers(listed, inventory)));
-  const drift = findDrift(inventory, read.value.data, begunAtMs);
-  runtime.background(recordDrift(dependencies, context, workspaceUuid, drift));
-  return ok(visible(caller, workspaceUuid, listed, inventory));
+  if (read.ok && read.value.asked !== null) {
+    const { asked } = read.value;
+    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(asked)));
+    const drift = findDrift([...asked.inventory.values()], asked.list, asked.begunAtMs);
+    runtime.background(recordDrift(dependencies, context, workspaceUuid, drift));
+  }
+  return read;
 }
 
 /** Tokens that no delivered create of ours accounts for: one of them may belong to a create that failed. */
-function strangers(listed: readonly UpstreamToken[], inventory: readonly TokenRow[]): readonly UpstreamToken[] {
-  const known = new Set(inventory.map((row) => row.token_id));
-  return listed.filter((token) => !known.has(token.id));
-}
+const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
+  list.tokens.filter((token) => !inventory.has(token.id));
 
-function visible(
-  caller: Caller,
-  workspaceUuid: string,
-  listed: readonly UpstreamToken[],
-  inventory: readonly TokenRow[],
-): readonly UpstreamToken[] {
-  const known = new Map(inventory.map((row) => [row.token_id, knownToken(row)]));
-  const withoutOwner = (tokenId: string): KnownToken => ({
-    tokenId,
-    workspaceUuid,
-    owner: null,
-    suspended: false,
-  });
-  const candidates = listed.map((token) => ({ ...(known.get(token.id) ?? withoutOwner(token.id)), token }));
-  return visibleTokens(caller, workspaceUuid, candidates).map(({ token }) => token);
+function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): readonly UpstreamToken[] {
+  const known = (tokenId: string): KnownToken => {
+    const row = inventory.get(tokenId);
+    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspended: false } : knownToken(row);
+  };
+  const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
+  const shown = visibleTokens(caller, workspaceUuid, candidates);
+  // The list itself where all of it is shown, so that its text need not be made anew for each caller.
+  return shown.length === list.tokens.length ? list.tokens : shown.map(({ token }) => token);
 }

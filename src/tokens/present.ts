@@ -35,3 +35,12 @@ export function presentMinted(token: MintedToken) {
 export function presentList(tokens: readonly UpstreamToken[]) {
   return { tokens: tokens.map(presentToken), total: tokens.length };
 }
+
+/** The same as JSON, made once for each list that is held: everybody who sees all of it gets the same text. */
+export function listJson(tokens: readonly UpstreamToken[]): string {
+  const json = LIST_TEXTS.get(tokens) ?? JSON.stringify(presentList(tokens));
+  LIST_TEXTS.set(tokens, json);
+  return json;
+}
+
+const LIST_TEXTS = new WeakMap<readonly UpstreamToken[], string>();

@@ -61,7 +61,8 @@ export async function findUpstream(
   return got.error.kind === 'upstream_not_found' ? ok(null) : got;
 }
 
-const reachesTokensOfOthers = (caller: Caller, workspaceUuid: string): boolean =>
+/** Whether some role of the caller is about more than its own tokens there. */
+export const reachesTokensOfOthers = (caller: Caller, workspaceUuid: string): boolean =>
   caller.roles.some(
     (role) => role.tokens === 'any' && (role.workspaces.includes('*') || role.workspaces.includes(workspaceUuid)),
   );

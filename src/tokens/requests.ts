@@ -25,7 +25,7 @@ export function parseTokenRequest(input: {
 export function parseWorkspaceRequest(input: {
   readonly query: URLSearchParams;
   readonly defaultWorkspaceUuid: string | null;
-}): Result<WorkspaceRequest, RequestFailure> {
+}): Result<Pick<WorkspaceRequest, 'workspaceUuid'>, RequestFailure> {
   const problems = createProblems();
   const workspaceUuid = readWorkspace(input.query, undefined, input.defaultWorkspaceUuid, problems);
   if (problems.any() || workspaceUuid === null) return err(problems.failure());

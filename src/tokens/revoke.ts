@@ -26,6 +26,7 @@ export async function revokeToken(
       tokenName: null,
       detail: {},
     },
+    purpose: 'revocation',
     decide: async (known, call) => {
       const found = await findInWorkspace(pipeops, caller, ref, known, call);
       if (!found.ok) return found;

@@ -2,13 +2,15 @@ import type { Context, Hono } from 'hono';
 import type { AppEnv } from '../http/app-env.ts';
 import { authorise } from '../http/authorise.ts';
 import { readJsonBody } from '../http/body.ts';
-import { failure, success } from '../http/envelope.ts';
+import { failure, success, successOf } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import { IDEMPOTENCY_KEY, readIdempotencyKey } from '../idempotency/key-header.ts';
+import { cacheHeaders, type CacheStatus } from '../snapshot/cache-status.ts';
 import { createToken } from './create.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { getToken } from './get.ts';
 import { listTokens } from './list.ts';
-import { presentList, presentMinted, presentToken } from './present.ts';
+import { listJson, presentToken } from './present.ts';
 import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { updateToken } from './update.ts';
@@ -22,38 +24,45 @@ export function registerTokenRoutes(
   tokens: TokenDependencies,
   defaultWorkspaceUuid: string | null,
 ): void {
-  const { recorder, runtime } = tokens;
+  const { idempotency, recorder, runtime } = tokens;
 
   app.post(TOKENS, authorise(recorder, 'tokens:create', 'service_account_token.create'), async (c) => {
+    const key = readIdempotencyKey(c.req.header(IDEMPOTENCY_KEY) ?? null);
+    if (!key.ok) return failure(c, key.error);
     const body = await readJsonBody(c.req.raw);
     if (!body.ok) return failure(c, body.error);
     const nowMs = runtime.now();
     const request = parseCreate({ body: body.value, query: queryOf(c), defaultWorkspaceUuid, nowMs });
     if (!request.ok) return failure(c, request.error);
-    const minted = await createToken(tokens, c.get('context'), c.get('caller'), request.value);
-    if (!minted.ok) return failure(c, minted.error);
-    return success(
-      c,
-      'Service account token created. Its secret is shown this once.',
-      presentMinted(minted.value),
-      201,
-    );
+    const caller = c.get('caller');
+    // As it was sent: what defaults make of it may differ from one moment to the next.
+    const sent = [queryOf(c).getAll('workspace_uuid'), body.value];
+    const owner = { ...caller, workspaceUuid: request.value.workspaceUuid };
+    const keyed = key.value === null ? null : await idempotency.keyed(owner, key.value, sent);
+    const created = await createToken(tokens, c.get('context'), caller, request.value, keyed);
+    if (!created.ok) return failure(c, created.error);
+    if (created.value.isReplay) c.header('Idempotency-Replayed', 'true');
+    return success(c, 'Service account token created. Its secret is shown this once.', created.value.data, 201);
   });
 
   app.get(TOKENS, authorise(recorder, 'tokens:read', 'service_account_token.list'), async (c) => {
     const request = parseWorkspaceRequest({ query: queryOf(c), defaultWorkspaceUuid });
     if (!request.ok) return failure(c, request.error);
-    const listed = await listTokens(tokens, c.get('context'), c.get('caller'), request.value);
+    const wanted = { ...request.value, isNoCache: isNoCache(c) };
+    const listed = await listTokens(tokens, c.get('context'), c.get('caller'), wanted);
     if (!listed.ok) return failure(c, listed.error);
-    return success(c, 'Service account tokens.', presentList(listed.value));
+    sayWhereFrom(c, listed.value.cache);
+    return successOf(c, 'Service account tokens.', listJson(listed.value.data));
   });
 
   app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {
     const request = parseTokenRequest({ id: c.req.param('id'), query: queryOf(c), defaultWorkspaceUuid });
     if (!request.ok) return failure(c, request.error);
-    const token = await getToken(tokens, c.get('context'), c.get('caller'), request.value);
+    const wanted = { ...request.value, isNoCache: isNoCache(c) };
+    const token = await getToken(tokens, c.get('context'), c.get('caller'), wanted);
     if (!token.ok) return failure(c, token.error);
-    return success(c, 'Service account token.', { token: presentToken(token.value) });
+    sayWhereFrom(c, token.value.cache);
+    return success(c, 'Service account token.', { token: presentToken(token.value.data) });
   });
 
   app.patch(TOKEN, authorise(recorder, 'tokens:update', 'service_account_token.update'), async (c) => {
@@ -80,3 +89,11 @@ export function registerTokenRoutes(
 }
 
 const queryOf = (c: Context<AppEnv>): URLSearchParams => new URL(c.req.url).searchParams;
+
+/** Of the directives of `Cache-Control` the one that means something here; every other is about caches of the caller. */
+const isNoCache = (c: Context<AppEnv>): boolean =>
+  (c.req.header('Cache-Control') ?? '').split(',').some((directive) => directive.trim().toLowerCase() === 'no-cache');
+
+function sayWhereFrom(c: Context<AppEnv>, cache: CacheStatus | null): void {
+  for (const [name, value] of Object.entries(cache === null ? {} : cacheHeaders(cache))) c.header(name, value);
+}

@@ -24,10 +24,18 @@ export interface UpdateRequest {
   readonly changes: TokenChanges;
 }
 
-/** List takes a workspace; get and revoke a workspace and an id. */
+/** A revoke takes a workspace and an id. */
+export interface TokenRequest {
+  readonly workspaceUuid: string;
+  readonly tokenId: string;
+}
+
+/** A list takes a workspace, a get an id as well. */
 export interface WorkspaceRequest {
   readonly workspaceUuid: string;
+  /** `Cache-Control: no-cache` (RFC 9111 §5.2.1.4): a list that was begun just now is wanted. */
+  readonly isNoCache: boolean;
 }
-export interface TokenRequest extends WorkspaceRequest {
+export interface TokenReadRequest extends WorkspaceRequest {
   readonly tokenId: string;
 }

@@ -1,5 +1,6 @@
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
+import { purposeOf } from '../pipeops/commands.ts';
 import type { Call, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
 import type { Caller, ResultingToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -34,6 +35,7 @@ export async function updateToken(
       tokenName: changes.name ?? null,
       detail: await recordedChanges(changes),
     },
+    purpose: purposeOf(changes),
     decide: async (known, call) => await decideUpdate(dependencies, caller, request, known, call),
     perform: async ({ marker }, call) =>
       await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call),

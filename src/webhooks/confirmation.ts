@@ -1,11 +1,11 @@
 import { sql } from 'drizzle-orm';
+import { chanceOf } from '../chance.ts';
 import { D1_TIMEOUT_MS, ORDERS_GIVE_UP_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { ClaimedOrder, DriverDependencies } from './driver.ts';
 import type { Listed, Lists } from './lists.ts';
-import { pauseMs, waitEndMs } from './order-judgement.ts';
-import { confirmOrders, finishOrder, noteWait, postponeOrder } from './order-queue.ts';
-import { chanceOf } from './order-sending.ts';
+import { pauseMs } from './order-judgement.ts';
+import { confirmOrders, finishOrder, postponeOrder } from './order-queue.ts';
 
 /**
  * Confirms that revoked tokens are gone, by one list for each workspace. A token that is still listed alive is revoked once
@@ -20,16 +20,11 @@ export async function confirmGone(
   orders: readonly ClaimedOrder[],
   lists: Lists,
 ): Promise<readonly ClaimedOrder[]> {
-  const { database, runtime } = dependencies;
   const byWorkspace = Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid);
   for (const [workspaceUuid, group] of byWorkspace) {
     const listed = await lists.fresh(workspaceUuid, group[0]?.id ?? '');
+    if (!listed.ok && listed.error.kind === 'upstream_rate_limited') return [...byWorkspace.values()].flat();
     byWorkspace.delete(workspaceUuid);
-    if (!listed.ok && listed.error.kind === 'upstream_rate_limited') {
-      const wait = noteWait(database, waitEndMs(listed.error, runtime.now()));
-      await database.batch(context, [wait], runtime.timeout(D1_TIMEOUT_MS));
-      return [...group, ...[...byWorkspace.values()].flat()];
-    }
     await judgeGroup(dependencies, context, claim, group, listed, lists);
   }
   return [];
@@ -43,7 +38,7 @@ async function judgeGroup(
   listed: Listed,
   lists: Lists,
 ): Promise<void> {
-  const { database, runtime } = dependencies;
+  const { database, runtime, quota } = dependencies;
   const gone: string[] = [];
   const open: ClaimedOrder[] = [];
   for (const order of group) {
@@ -64,6 +59,7 @@ async function judgeGroup(
             null,
           ),
     ),
+    ...quota.news(database, nowMs),
   ];
   await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
 }

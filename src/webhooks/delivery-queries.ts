@@ -2,10 +2,12 @@ import { asc, desc, eq, lt, sql } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
 import { revocationOrders, webhookDeliveries, webhookItems } from '../db/schema.ts';
 
+// Written out: a column of a query of one table stands there without its table, and would be that of the inner one.
+const OF_DELIVERY = sql.raw('delivery_id = webhook_deliveries.id');
 const ordersIn = (states: string) =>
-  sql<number>`(select count(*) from revocation_orders as o where o.delivery_id = ${webhookDeliveries.id} and o.state in ${sql.raw(states)})`;
+  sql<number>`(select count(*) from revocation_orders where ${OF_DELIVERY} and state in ${sql.raw(states)})`;
 const itemsFound = (found: string) =>
-  sql<number>`(select count(*) from webhook_items as i where i.delivery_id = ${webhookDeliveries.id} and i.found = ${found})`;
+  sql<number>`(select count(*) from webhook_items where ${OF_DELIVERY} and found = ${found})`;
 
 const summary = {
   seq: webhookDeliveries.seq,

@@ -1,6 +1,7 @@
 import type { Recorder } from '../audit/recorder.ts';
 import type { Rejections } from '../audit/rejections.ts';
 import type { Database } from '../db/database.ts';
+import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import type { Runtime } from '../runtime.ts';
@@ -13,6 +14,7 @@ export interface WebhookDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly pipeops: PipeOps;
+  readonly quota: Quota;
   readonly fingerprints: Fingerprints;
   readonly rejections: Rejections;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;

@@ -1,6 +1,7 @@
 import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_RUN_MS } from '../config/limits.ts';
 import type { RowsOf } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
+import { selectLimits } from '../pipeops/limits-table.ts';
 import { confirmGone } from './confirmation.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
@@ -11,7 +12,7 @@ import { sendOrder } from './order-sending.ts';
 /** An order as a driver holds it, and what the inventory knows of its token. */
 export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
 
-export type DriverDependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'pipeops' | 'runtime'>;
+export type DriverDependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'pipeops' | 'quota' | 'runtime'>;
 
 export interface OrderDriver {
   /**
@@ -33,20 +34,24 @@ export function createOrderDriver(dependencies: DriverDependencies): OrderDriver
 }
 
 async function drive(dependencies: DriverDependencies, context: RequestContext, deliveryId: string | null) {
-  const { database, runtime, pipeops } = dependencies;
+  const { database, runtime, pipeops, quota } = dependencies;
   const startedAtMs = runtime.now();
+  const mustWait = (): boolean => quota.permit('revocation', null, runtime.now()) !== null;
+  if (mustWait()) return { due: 0, ended: 0 };
   const claim = runtime.newId();
-  const queries = claimDueOrders(database, startedAtMs, claim, deliveryId);
+  const limits = selectLimits(database, startedAtMs, null);
+  const queries = [...claimDueOrders(database, startedAtMs, claim, deliveryId), limits] as const;
   const claimed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
   if (!claimed.ok) return { due: 0, ended: 0 };
 
   const orders = claimed.value[1];
+  quota.learn(claimed.value[2], runtime.now());
   const lists = createLists(pipeops, runtime, context);
   const waiting = orders.filter(({ state }) => state === 'open');
   const unconfirmed = orders.filter(({ state }) => state === 'unconfirmed');
   let ended = 0;
   let isOver = false;
-  while (waiting.length > 0 && !isOver && runtime.now() - startedAtMs <= ORDERS_RUN_MS) {
+  while (waiting.length > 0 && !isOver && !mustWait() && runtime.now() - startedAtMs <= ORDERS_RUN_MS) {
     const order = waiting.shift();
     if (order === undefined) break;
     // One after the other: PipeOps' answer to one says whether the next may be sent.
@@ -62,8 +67,9 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   // What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough.
   const untried = [...waiting, ...left].map(({ id }) => id);
   if (untried.length > 0) {
-    const release = releaseOrders(database, claim, untried, runtime.now());
-    await database.batch(context, [release], runtime.timeout(D1_TIMEOUT_MS));
+    const nowMs = runtime.now();
+    const releases = [releaseOrders(database, claim, untried, nowMs), ...quota.news(database, nowMs)];
+    await database.batch(context, releases, runtime.timeout(D1_TIMEOUT_MS));
   }
   return { due: orders.length, ended };
 }

@@ -81,5 +81,10 @@ async function answer(
   };
   return delivery.ignored === null
     ? success(c, 'Accepted. It is being carried out.', receipt, 202)
-    : success(c, 'Recorded. This source may not send this event, so nothing is done.', receipt);
+    : success(c, IGNORED[delivery.ignored] ?? 'Recorded. Nothing is done.', receipt);
 }
+
+const IGNORED: Readonly<Record<string, string>> = {
+  event_not_allowed: 'Recorded. This source may not send this event, so nothing is done.',
+  event_unknown: 'Recorded. This event is not known here, so nothing is done.',
+};

@@ -17,7 +17,9 @@ export interface Lists {
 
 export function createLists(pipeops: PipeOps, runtime: Runtime, context: RequestContext): Lists {
   const asked = new Map<string, Promise<Listed>>();
-  const call = (eventId: string): Call => callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId);
+  // All of it serves a revocation, and an order that fails is due again after a pause of its own.
+  const call = (eventId: string): Call =>
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true });
   const fresh = async (workspaceUuid: string, eventId: string): Promise<Listed> =>
     await pipeops.list(workspaceUuid, call(eventId));
   return {

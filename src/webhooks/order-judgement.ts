@@ -22,8 +22,6 @@ export type Verdict =
       readonly errorCode: ErrorCode;
       /** PipeOps would answer every other order alike: the run ends. */
       readonly endsRun: boolean;
-      /** Until when PipeOps wants nothing of us at all; null: it did not say. */
-      readonly waitUntilMs: number | null;
     }
   | { readonly kind: 'given_up'; readonly errorCode: ErrorCode };
 
@@ -42,8 +40,9 @@ export function judgeFailure(
   const errorCode = toWireError(failure).code;
   if (nowMs - order.begun_at >= ORDERS_GIVE_UP_MS) return { kind: 'given_up', errorCode };
   if (failure.kind === 'upstream_rate_limited') {
-    const waitUntilMs = waitEndMs(failure, nowMs);
-    return { kind: 'later', nextAtMs: waitUntilMs, errorCode, endsRun: true, waitUntilMs };
+    const { retryAfterSeconds } = failure;
+    const waitMs = retryAfterSeconds === null ? UPSTREAM_WAIT_DEFAULT_MS : retryAfterSeconds * 1000;
+    return { kind: 'later', nextAtMs: nowMs + waitMs, errorCode, endsRun: true };
   }
   return {
     kind: 'later',
@@ -51,15 +50,8 @@ export function judgeFailure(
     errorCode,
     // Our credential, or PipeOps as a whole. A 403 may be about one workspace alone.
     endsRun: ['upstream_credential_rejected', 'upstream_timeout', 'upstream_unreachable'].includes(failure.kind),
-    waitUntilMs: null,
   };
 }
-
-/** Until when PipeOps wants nothing of us. */
-export const waitEndMs = ({ retryAfterSeconds }: RateLimited, nowMs: number): number =>
-  nowMs + (retryAfterSeconds === null ? UPSTREAM_WAIT_DEFAULT_MS : retryAfterSeconds * 1000);
-
-type RateLimited = Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }>;
 
 /** Twice as long after each try, up to ORDERS_BACKOFF_MAX_MS; the upper half of it is left to chance. */
 export function pauseMs(tries: number, chance: number): number {

@@ -3,17 +3,18 @@ import { announceLate } from '../audit/late-settlement.ts';
 import { successOutcome } from '../audit/outcomes.ts';
 import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
+import { raiseGeneration } from '../snapshot/generation.ts';
 import { markRevoked } from '../tokens/inventory.ts';
 import type { ClaimedOrder, DriverDependencies } from './driver.ts';
 import type { Verdict } from './order-judgement.ts';
-import { finishOrder, noteWait, postponeOrder } from './order-queue.ts';
+import { finishOrder, postponeOrder } from './order-queue.ts';
 
 /**
  * Writes down what became of an order: its row in the trail is settled, and the order and the inventory with it, in one
  * batch; or it is put off. True: it has ended, and D1 says so.
  */
 export async function recordVerdict(
-  { database, recorder, runtime }: DriverDependencies,
+  { database, recorder, runtime, quota }: DriverDependencies,
   context: RequestContext,
   claim: string,
   order: ClaimedOrder,
@@ -22,7 +23,9 @@ export async function recordVerdict(
   if (verdict.kind === 'later') {
     const queries = [
       postponeOrder(database, claim, order.id, verdict.nextAtMs, verdict.errorCode),
-      ...(verdict.waitUntilMs === null ? [] : [noteWait(database, verdict.waitUntilMs)]),
+      // PipeOps may have done it all the same; saying that it wants nothing of us, it has not.
+      ...(verdict.errorCode === 'upstream_rate_limited' ? [] : [raiseGeneration(database, order.workspace_uuid)]),
+      ...quota.news(database, runtime.now()),
     ];
     // Where D1 does not take it, the lease ends all the same.
     await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
@@ -47,6 +50,8 @@ export async function recordVerdict(
   const settlement = await recorder.settle(context, { eventId: id, tokenId }, outcome, (guard) => [
     finishOrder(database, id, end, guard),
     ...(isGone ? [markRevoked(database, { workspaceUuid, tokenId }, nowMs, guard)] : []),
+    raiseGeneration(database, workspaceUuid),
+    ...quota.news(database, nowMs),
     ...announceLate(database, context, announcement, row, outcome, guard),
   ]);
   return settlement.kind === 'own';

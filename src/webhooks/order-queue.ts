@@ -1,7 +1,8 @@
-import { and, asc, eq, inArray, lte, sql, type SQL } from 'drizzle-orm';
+import { and, asc, eq, inArray, lte, not, sql, type SQL } from 'drizzle-orm';
 import { ORDERS_BATCH_ROWS, ORDERS_LEASE_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import { revocationOrders, tokens, upstreamLimits } from '../db/schema.ts';
+import { revocationOrders, tokens } from '../db/schema.ts';
+import { isToldToWait } from '../pipeops/limits-table.ts';
 import type { ErrorCode } from '../vocabulary.ts';
 
 /** The literals of the partial index, without which D1 would not use it. */
@@ -23,7 +24,7 @@ export function claimDueOrders({ build }: Database, nowMs: number, claim: string
         IS_DUE_STATE,
         lte(revocationOrders.next_at, nowMs),
         deliveryId === null ? undefined : eq(revocationOrders.delivery_id, deliveryId),
-        sql`not exists (select 1 from ${upstreamLimits} where ${upstreamLimits.scope} = 'all' and ${upstreamLimits.until} > ${nowMs})`,
+        not(isToldToWait(nowMs)),
       ),
     )
     .orderBy(asc(revocationOrders.next_at))
@@ -107,7 +108,7 @@ export const postponeOrder = (
 export const releaseOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
   build
     .update(revocationOrders)
-    .set({ next_at: nowMs, tries: sql`${revocationOrders.tries} - 1`, claim: null })
+    .set({ next_at: nowMs, tries: sql`max(${revocationOrders.tries} - 1, 0)`, claim: null })
     .where(and(inArray(revocationOrders.id, listed(ids)), eq(revocationOrders.claim, claim), IS_DUE_STATE));
 
 /** Notes that revoked tokens are no longer listed. */
@@ -122,16 +123,6 @@ export const confirmOrders = ({ build }: Database, claim: string, ids: readonly 
         eq(revocationOrders.state, sql`'unconfirmed'`),
       ),
     );
-
-/** Lets every driver know until when PipeOps wants nothing of us. */
-export const noteWait = ({ build }: Database, untilMs: number) =>
-  build
-    .insert(upstreamLimits)
-    .values({ scope: 'all', until: untilMs })
-    .onConflictDoUpdate({
-      target: upstreamLimits.scope,
-      set: { until: sql`max(${upstreamLimits.until}, ${untilMs})` },
-    });
 
 /** Any number of ids in one parameter: D1 takes a hundred. */
 const listed = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;

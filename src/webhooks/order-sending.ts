@@ -1,3 +1,4 @@
+import { chanceOf } from '../chance.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { findUpstream } from '../tokens/reach.ts';
 import type { ClaimedOrder, DriverDependencies } from './driver.ts';
@@ -34,6 +35,3 @@ export async function sendOrder(
   if (!revoked.ok) return failed(revoked.error);
   return { kind: 'done', result: revoked.value.data, upstreamStatus: revoked.value.status };
 }
-
-/** From 0 to 1. */
-export const chanceOf = (bytes: Uint8Array): number => (bytes[0] ?? 0) / 255;

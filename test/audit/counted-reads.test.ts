@@ -67,7 +67,7 @@ describe('reads are not alike, and have rows of their own, where they differ in'
     [
       'outcome',
       async (h, jwt) => {
-        await h.control.fault({ match: { workspace_uuid: h.workspace }, status: 500 });
+        await h.control.fault({ match: { workspace_uuid: h.workspace }, status: 500, times: 3 });
         await h.send('GET', TOKENS, { jwt });
       },
     ],

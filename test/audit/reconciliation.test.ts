@@ -152,7 +152,8 @@ describe.each([
   ] as const)('is read back: it %s', async (_case, drop, outcome) => {
     const { harness, age } = await withClock();
     const { id } = await harness.mint();
-    await harness.control.fault({ drop, match: { workspace_uuid: harness.workspace, method } });
+    // Both tries: it is sent once more where that is safe.
+    await harness.control.fault({ drop, times: 2, match: { workspace_uuid: harness.workspace, method } });
     const answer = await harness.send(method, `${TOKENS}/${id}`, body === undefined ? {} : { body });
     expect([answer.status, answer.body.code]).toEqual([504, 'outcome_unknown']);
     age(121);

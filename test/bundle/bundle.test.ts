@@ -9,10 +9,8 @@ const bundle = readFileSync(BUNDLE, 'utf8');
 
 it('holds no statement that could alter the trail’s guards', () => {
   // Drizzle's dialects carry a migrator, in a method that nothing here calls.
-  const migrators =
-    bundle.match(/\n {2}(?:async )?migrate\(migrations, session, config\d*\) \{[\s\S]*?\n {2}\}/g) ?? [];
   expect(bundle).not.toMatch(/\.migrate\(/);
-  const own = migrators.reduce((text, migrator) => text.replace(migrator, ''), bundle);
+  const own = withoutMigrators(bundle);
   expect(own).not.toMatch(/\b(create|drop|alter)\s+(temp\w*\s+)?(table|trigger|index|view)\b/i);
   expect(own).not.toMatch(/\b(pragma|vacuum|reindex|attach\s+database)\b/i);
 });
@@ -24,3 +22,17 @@ it('has no switch for faults or clocks', () => {
 it('is at most 200 KiB compressed', () => {
   expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(200 * 1024);
 });
+
+/** Without the methods named so, each from its name to the brace that closes it. */
+function withoutMigrators(text: string): string {
+  const start = text.search(/\bmigrate\((?:\w+,){2}\w+\)\{/);
+  if (start === -1) return text;
+  let depth = 0;
+  let end = text.indexOf('{', start);
+  do {
+    if (text[end] === '{') depth += 1;
+    if (text[end] === '}') depth -= 1;
+    end += 1;
+  } while (depth > 0 && end < text.length);
+  return withoutMigrators(text.slice(0, start) + text.slice(end));
+}

@@ -12,7 +12,7 @@ const NOW_SECONDS = Math.floor(Date.now() / 1000);
 
 /** As `openssl rand -base64 32` prints it: with the characters that base64url has not. */
 const KEY = `${'+/'.repeat(21)}8=`;
-const KEYS = { FINGERPRINT_KEYS: `k1:${KEY}` };
+const KEYS = { FINGERPRINT_KEYS: `k1:${KEY}`, IDEMPOTENCY_SECRET: KEY };
 
 const GOOD = {
   issuers: [{ issuer: GITHUB, audience: 'countersign' }],
@@ -58,6 +58,7 @@ test('says what is fine, and exits with 0', () => {
   expect(output).toMatch(/^ok {7}PIPEOPS_API_URL$/m);
   expect(output).toMatch(/^ok {7}PIPEOPS_ADMIN_TOKEN expires at \d{4}-/m);
   expect(output).toMatch(/^ok {7}FINGERPRINT_KEYS 1 key, current k1$/m);
+  expect(output).toMatch(/^ok {7}IDEMPOTENCY_SECRET$/m);
   expect(output).toMatch(/^ok {7}policy\.ts$/m);
   expect(output).not.toContain('problem');
   expect(status).toBe(0);
@@ -93,6 +94,7 @@ describe('names the key, what is wrong, and what would be right', () => {
     expect(output).toMatch(entry(/policy\.ts: /, /roles\.ci is a role nobody can have/, /bindings: .*role: 'ci'/));
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /is missing/, /wrangler secret put PIPEOPS_ADMIN_TOKEN/));
     expect(output).toMatch(entry(/FINGERPRINT_KEYS /, /is missing/, /wrangler secret put FINGERPRINT_KEYS/));
+    expect(output).toMatch(entry(/IDEMPOTENCY_SECRET /, /is missing/, /wrangler secret put IDEMPOTENCY_SECRET/));
     expect(status).toBe(1);
   });
 

@@ -18,6 +18,7 @@ const CREDENTIAL = `${encoded({ alg: 'HS256' })}.${encoded({ exp: Math.floor(Dat
 const SECRETS = {
   PIPEOPS_ADMIN_TOKEN: CREDENTIAL,
   FINGERPRINT_KEYS: `k2:${key('A')},k1:${key('E')}`,
+  IDEMPOTENCY_SECRET: key('I'),
   WEBHOOK_SCANNER: WHSEC,
   WEBHOOK_HR: WHSEC,
   WEBHOOK_HR_NEXT: WHSEC,

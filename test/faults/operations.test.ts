@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
-import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
+import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
+import { createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
 
 // Every D1 and network call of every operation, failing in every way it can.
 
@@ -13,8 +14,12 @@ const RECONCILE_AFTER_MS = 301_000;
 interface Operation {
   readonly name: string;
   /** What exists before; its calls are not counted. */
-  prepare?(harness: Harness): Promise<string>;
-  run(harness: Harness, prepared: string): Promise<Answer | void>;
+  prepare?(harness: WebhookHarness): Promise<string>;
+  run(harness: WebhookHarness, prepared: string): Promise<Answer | void>;
+  /** What it orders is carried out in the end, once: every token that there is at PipeOps is revoked by then. */
+  readonly revokesAll?: true;
+  /** What holds whatever failed: as soon as it is over, and again once reconciliation has had its turn. */
+  afterwards?(harness: WebhookHarness, prepared: string, answer: Answer | void): Promise<void>;
 }
 
 const path = (id: string) => `${TOKENS}/${id}`;
@@ -26,10 +31,55 @@ const loseCreate = async (harness: Harness) => {
   return '';
 };
 
+/** The same delivery each time: its id is that of its harness. */
+const leak = async (h: WebhookHarness, token: string) => await h.leak(token, { id: `msg_${h.workspace}` });
+const leaver = (h: Harness) => ({ issuer: ISSUER, subject: `alice-${h.workspace}` });
+/** A delivery whose order waits, since PipeOps answered 500. */
+const leaveOpen = async (h: WebhookHarness) => {
+  const { token } = await h.mint();
+  await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'DELETE' }, status: 500 });
+  return (await leak(h, token)).body.data.delivery_id as string;
+};
+
+const createWithKey = async (harness: Harness, key: string): Promise<Answer> =>
+  await harness.send('POST', TOKENS, {
+    body: { name: 'deploy', scopes: ['api:read'] },
+    headers: { 'Idempotency-Key': key },
+    // The clock may have jumped.
+    jwt: await harness.jwtFor('admin', { exp: Math.floor(Date.now() / 1000) + 3_600 }),
+  });
+/** The same create again: whoever gets a secret, now or before, gets that of the one token that is alive. */
+const repeatCreate = async (harness: Harness, key: string, answer: Answer | void): Promise<void> => {
+  const repeated = await createWithKey(harness, key);
+  await expectHonestAnswer(harness, repeated);
+  const delivered = [answer, repeated].filter((given) => given?.status === 201).map((given) => given?.body.data);
+  for (const data of delivered) expect(data).toEqual(delivered[0]);
+  const live = (await harness.upstreamTokens()).filter((token) => !token.is_revoked).map(({ id }) => id);
+  if (delivered.length > 0) expect(live).toEqual([delivered[0].id]);
+  const isOpen = (await harness.rows()).some(({ status }) => status === 'attempted');
+  if (!isOpen) expect(repeated.status, 'nothing is open, so a repeat is answered').toBe(201);
+};
+
 const OPERATIONS: readonly Operation[] = [
   {
     name: 'create',
     run: async (h) => await h.send('POST', TOKENS, { body: { name: 'deploy', scopes: ['api:read'] } }),
+  },
+  {
+    name: 'create with a key',
+    prepare: async () => await Promise.resolve(crypto.randomUUID()),
+    run: createWithKey,
+    afterwards: repeatCreate,
+  },
+  {
+    name: 'repeated create with a key',
+    prepare: async (h) => {
+      const key = crypto.randomUUID();
+      await createWithKey(h, key);
+      return key;
+    },
+    run: createWithKey,
+    afterwards: repeatCreate,
   },
   { name: 'list', prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
   { name: 'get', prepare: mintOne, run: async (h, id) => await h.send('GET', path(id)) },
@@ -60,17 +110,61 @@ const OPERATIONS: readonly Operation[] = [
   },
   { name: 'audit export', run: async (h) => await h.send('GET', '/api/v1/audit/export?latest=true') },
   { name: 'cron', prepare: loseCreate, run: async (h) => await h.cron() },
+  { name: 'webhook leak', prepare: async (h) => (await h.mint()).token, run: leak, revokesAll: true },
+  {
+    name: 'webhook offboard',
+    prepare: async (h) => {
+      const jwt = await h.jwtFor('admin', { sub: leaver(h).subject });
+      await h.mint('one', jwt);
+      await h.mint('two', jwt);
+      return '';
+    },
+    run: async (h) => await h.offboard(leaver(h), { id: `msg_${h.workspace}` }),
+    revokesAll: true,
+  },
+  {
+    name: 'webhook retry',
+    prepare: leaveOpen,
+    run: async (h, id) => await h.send('POST', `/api/v1/webhooks/deliveries/${id}/retry`),
+    revokesAll: true,
+  },
+  { name: 'orders cron', prepare: leaveOpen, run: async (h) => await h.cron(), revokesAll: true },
 ];
 
 async function play(operation: Operation, plan: FaultPlan) {
   const faults = createFaults(plan);
-  const harness = await createHarness({ issuer, db: faults.db, runtime: faults.runtime });
+  const harness = await createWebhookHarness({ issuer, db: faults.db, runtime: faults.runtime });
   const prepared = (await operation.prepare?.(harness)) ?? '';
-  if (operation.name === 'cron') faults.advance(RECONCILE_AFTER_MS);
+  if (operation.name.endsWith('cron')) faults.advance(RECONCILE_AFTER_MS);
   faults.arm();
   const answer = await operation.run(harness, prepared);
   faults.disarm();
-  return { faults, harness, answer };
+  return { faults, harness, prepared, answer };
+}
+
+/** Whoever got 503 sends the same again; whoever got another answer may do so, and hears the same. */
+async function repeat(operation: Operation, harness: WebhookHarness, prepared: string, first: Answer | void) {
+  const again = await operation.run(harness, prepared);
+  if (first === undefined || again === undefined) return;
+  expect([202, 503]).toContain(first.status);
+  expect(again.status).toBe(202);
+  const { delivery_id: id } = (first.status === 202 ? first : again).body.data;
+  expect(again.body.data.delivery_id).toBe(id);
+}
+
+async function expectAllRevokedOnce(harness: WebhookHarness): Promise<void> {
+  const tokens = await harness.upstreamTokens();
+  expect(tokens.length).toBeGreaterThan(0);
+  for (const { commits } of tokens) {
+    expect(commits.map(({ operation }) => operation)).toEqual(['create', 'revoke']);
+  }
+  const orders = await ordersOf(harness);
+  expect(orders.map(({ token_id }) => token_id).toSorted()).toEqual(tokens.map(({ id }) => id).toSorted());
+  for (const { state, result } of orders) {
+    expect(state).toBe('done');
+    expect(['revoked', 'already_gone']).toContain(result);
+  }
+  for (const { revoked_at } of await harness.inventory()) expect(revoked_at).not.toBeNull();
 }
 
 let total = 0;
@@ -82,12 +176,16 @@ describe.each(OPERATIONS)('$name', async (operation) => {
   total += plans.length;
 
   it.each(plans)('call $point ($call) $mode', async (plan) => {
-    const { faults: injected, harness, answer } = await play(operation, plan);
+    const { faults: injected, harness, prepared, answer } = await play(operation, plan);
     expect(injected.points.length, 'the planned call was made').toBeGreaterThanOrEqual(plan.point);
     if (answer !== undefined) await expectHonestAnswer(harness, answer);
+    await operation.afterwards?.(harness, prepared, answer);
 
+    if (operation.revokesAll === true) await repeat(operation, harness, prepared, answer);
     injected.advance(RECONCILE_AFTER_MS);
     await harness.cron();
     await expectSettledTrail(harness);
+    await operation.afterwards?.(harness, prepared, answer);
+    if (operation.revokesAll === true) await expectAllRevokedOnce(harness);
   });
 });

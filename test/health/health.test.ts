@@ -1,13 +1,20 @@
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
-import { createHarness, TOKENS, type HarnessOptions } from '../support/harness.ts';
+import { createHarness, FINGERPRINT_KEYS, TOKENS, type Harness, type HarnessOptions } from '../support/harness.ts';
+import { clearOrders, createWebhookHarness, type WebhookHarness } from '../webhooks/harness.ts';
 
 const DOWN = {
   prepare: () => ({ bind: () => ({}) }),
   batch: async () => await Promise.reject(new Error('down')),
 } as never;
 const probe = { jwt: null };
+
+/** Leaves an attempt open: PipeOps' answer to it is lost. */
+async function loseCreate(harness: Harness): Promise<void> {
+  await harness.control.fault({ match: { workspace_uuid: harness.workspace }, drop: 'after_commit' });
+  await harness.send('POST', TOKENS, { body: { name: 'open', scopes: ['api:read'] } });
+}
 
 /** D1, and how often it was asked. */
 function countedD1() {
@@ -37,12 +44,13 @@ describe('GET /healthz', () => {
 describe('GET /readyz', () => {
   it('is ready, and counts the attempts that are open', async () => {
     const harness = await createHarness();
-    await harness.control.fault({ match: { workspace_uuid: harness.workspace }, drop: 'after_commit' });
-    await harness.send('POST', TOKENS, { body: { name: 'open', scopes: ['api:read'] } });
+    await loseCreate(harness);
     const answer = await harness.send('GET', '/readyz', probe);
     expect(answer).toMatchObject({
       status: 200,
-      body: { data: { ready: true, not_ready: [], degraded: [], open_attempts: 1 } },
+      body: {
+        data: { ready: true, not_ready: [], degraded: [], open_attempts: 1, open_orders: 0, failed_orders: 0 },
+      },
     });
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
   });
@@ -64,6 +72,130 @@ describe('GET /readyz', () => {
     await harness.send('GET', '/readyz', probe);
     expect(batches()).toBe(2);
     expect(await harness.upstream()).toEqual([]);
+  });
+});
+
+describe('orders of webhooks', () => {
+  let harness: WebhookHarness;
+  let nowMs: number;
+  beforeEach(async () => {
+    await clearOrders();
+    nowMs = Date.now();
+    harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
+  });
+  afterEach(clearOrders);
+
+  const age = (seconds: number): void => {
+    nowMs += seconds * 1000;
+  };
+  /** What both say about orders: anybody is told how many, and a reader of the trail since when. */
+  const told = async () => {
+    age(READY_PROBE_INTERVAL_MS / 1000);
+    const iat = Math.floor(nowMs / 1000);
+    const jwt = await harness.jwtFor('admin', { iat, exp: iat + 300 });
+    const ready = await harness.send('GET', '/readyz', probe);
+    const status = await harness.send('GET', '/api/v1/status', { jwt });
+    expect([ready.status, status.status]).toEqual([200, 200]);
+    const { ready: isReady, degraded, open_orders, failed_orders } = ready.body.data;
+    return { isReady, degraded, open_orders, failed_orders, orders: status.body.data.orders };
+  };
+  const NONE = {
+    isReady: true,
+    degraded: [],
+    open_orders: 0,
+    failed_orders: 0,
+    orders: { open: 0, failed: 0, oldest_at: null },
+  };
+  const leak = async (method: string, times: number) => {
+    const { token } = await harness.mint('leaked');
+    await harness.control.fault({ status: 500, times, match: { workspace_uuid: harness.workspace, method } });
+    return (await harness.leak(token)).body.data;
+  };
+
+  it('are counted while they are not done, and the oldest is named', async () => {
+    expect(await told()).toEqual(NONE);
+    const { received_at: oldest_at } = await leak('DELETE', 1);
+    age(1);
+    await leak('DELETE', 1);
+    expect(await told()).toEqual({ ...NONE, open_orders: 2, orders: { open: 2, failed: 0, oldest_at } });
+    age(600);
+    await harness.cron();
+    expect(await told()).toEqual(NONE);
+  });
+
+  it('are counted until they are confirmed', async () => {
+    await leak('GET', 1);
+    expect(await told()).toMatchObject({ degraded: [], open_orders: 1 });
+    age(600);
+    await harness.cron();
+    expect(await told()).toEqual(NONE);
+  });
+
+  it('need somebody to look once one was given up, until it is retried with success', async () => {
+    const { delivery_id: id } = await leak('DELETE', 1_000);
+    age(73 * 3_600);
+    await harness.cron();
+    const failed = { failed_orders: 1, orders: { open: 0, failed: 1, oldest_at: null } };
+    expect(await told()).toEqual({ ...NONE, degraded: ['revocation_orders'], ...failed });
+    expect((await harness.send('GET', '/readyz', probe)).body.message).toContain('revocation_orders');
+
+    await harness.control.clearFaults({ workspace_uuid: harness.workspace });
+    const iat = Math.floor(nowMs / 1000);
+    const jwt = await harness.jwtFor('admin', { iat, exp: iat + 300 });
+    expect((await harness.send('POST', `/api/v1/webhooks/deliveries/${id}/retry`, { jwt })).status).toBe(202);
+    expect(await told()).toEqual(NONE);
+  });
+});
+
+describe('a fingerprint key that is not configured', () => {
+  const GONE = `gone:${btoa('a-key-that-somebody-took-away-00')}`;
+  const clear = async (): Promise<void> => {
+    await env.DB.prepare('update tokens set revoked_at = 1').run();
+  };
+  let harness: Harness;
+  let tokenId: string;
+  beforeEach(async () => {
+    await clear();
+    harness = await createHarness({ env: { FINGERPRINT_KEYS: GONE } });
+    tokenId = (await harness.mint()).id;
+  });
+  afterEach(clear);
+
+  const degraded = async (keys: string): Promise<unknown> => {
+    const other = await createHarness({ like: harness, env: { FINGERPRINT_KEYS: keys } });
+    const ready = (await other.send('GET', '/readyz', probe)).body.data.degraded as unknown;
+    const missing = (await other.send('GET', '/api/v1/status')).body.data.fingerprint_keys.missing as unknown;
+    expect(missing).toEqual((ready as string[]).includes('fingerprint_keys') ? ['gone'] : []);
+    return ready;
+  };
+  const change = async (what: string): Promise<unknown> =>
+    await env.DB.prepare(`update tokens set ${what} where token_id = ?`).bind(tokenId).run();
+
+  it('is missed while a live token needs it: a leak of that would not be recognised', async () => {
+    await (await createHarness()).mint();
+    expect(await degraded(FINGERPRINT_KEYS)).toEqual(['fingerprint_keys']);
+  });
+
+  it('is not missed once it is configured as well', async () => {
+    expect(await degraded(`${FINGERPRINT_KEYS},${GONE}`)).toEqual([]);
+  });
+
+  it('is not missed by a token that is revoked', async () => {
+    await harness.send('DELETE', `${TOKENS}/${tokenId}`);
+    expect(await degraded(FINGERPRINT_KEYS)).toEqual([]);
+  });
+
+  it.each([
+    ['is over', 'expires_at = 1', []],
+    ['is to come', `expires_at = ${Date.now() + 3_600_000}`, ['fingerprint_keys']],
+  ])('by a token whose end %s', async (_case, what, expected) => {
+    await change(what);
+    expect(await degraded(FINGERPRINT_KEYS)).toEqual(expected);
+  });
+
+  it('is not missed by a token without a fingerprint: it was made before there were any', async () => {
+    await change('fingerprint = null, fingerprint_key_id = null');
+    expect(await degraded(FINGERPRINT_KEYS)).toEqual([]);
   });
 });
 
@@ -131,10 +263,15 @@ describe('GET /api/v1/status', () => {
     return { harness, answer: await harness.send('GET', '/api/v1/status') };
   };
 
-  it('shows open attempts, when the credential ends, and the size of D1', async () => {
-    const { answer } = await status();
+  it('shows open attempts and orders, the keys of fingerprints, when the credential ends, and the size of D1', async () => {
+    const harness = await createHarness();
+    await loseCreate(harness);
+    const answer = await harness.send('GET', '/api/v1/status');
     expect(answer.body.data).toEqual({
-      open_attempts: { count: expect.any(Number), oldest_at: expect.anything() },
+      open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
+      orders: { open: 0, failed: 0, oldest_at: null },
+      quota: { wait_until: null, minute: null, hour: null },
+      fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
       d1_bytes: expect.any(Number),
       d1_nearly_full: false,

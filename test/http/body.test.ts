@@ -104,19 +104,22 @@ describe('another type of body: unsupported_media_type', () => {
 
 describe('over 16 KiB: body_too_large', () => {
   it('by one byte', async () => {
-    expect(await post(ofBytes(MAX_BYTES + 1))).toEqual({ ok: false, error: { kind: 'body_too_large' } });
+    expect(await post(ofBytes(MAX_BYTES + 1))).toEqual({
+      ok: false,
+      error: { kind: 'body_too_large', maxBytes: MAX_BYTES },
+    });
   });
 
   it('counted in bytes, not in characters', async () => {
     expect(await post(`{"a":"${'é'.repeat(MAX_BYTES / 2)}"}`)).toEqual({
       ok: false,
-      error: { kind: 'body_too_large' },
+      error: { kind: 'body_too_large', maxBytes: MAX_BYTES },
     });
   });
 
   it('by what the header says, without reading', async () => {
     const headers = { 'Content-Type': 'application/json', 'Content-Length': String(MAX_BYTES + 1) };
-    expect(await post('{}', headers)).toEqual({ ok: false, error: { kind: 'body_too_large' } });
+    expect(await post('{}', headers)).toEqual({ ok: false, error: { kind: 'body_too_large', maxBytes: MAX_BYTES } });
   });
 
   it('without a length and without end, and stops reading', async () => {
@@ -131,7 +134,7 @@ describe('over 16 KiB: body_too_large', () => {
         cancelled = true;
       },
     });
-    expect(await post(body)).toEqual({ ok: false, error: { kind: 'body_too_large' } });
+    expect(await post(body)).toEqual({ ok: false, error: { kind: 'body_too_large', maxBytes: MAX_BYTES } });
     expect(cancelled).toBe(true);
     expect(pieces).toBeLessThan(32);
   });

@@ -16,6 +16,7 @@ const facts: BindingFacts = {
   reconcileAfterSeconds: 45,
   publicJwk: { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' },
   webhooks,
+  idempotencySecret: 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
 };
 
 describe('the bindings of a local run', () => {
@@ -27,6 +28,7 @@ describe('the bindings of a local run', () => {
       PIPEOPS_WORKSPACE_UUID: facts.workspaceUuid,
       RECONCILE_AFTER_SECONDS: '45',
       FINGERPRINT_KEYS: webhooks.fingerprintKeys,
+      IDEMPOTENCY_SECRET: facts.idempotencySecret,
       ...webhooks.secrets,
     });
     expect(JSON.parse(POLICY)).toMatchObject({ roles: { ci: { workspaces: [facts.workspaceUuid] } } });
@@ -40,6 +42,7 @@ describe('the bindings of a local run', () => {
       'PIPEOPS_API_URL',
       'PIPEOPS_ADMIN_TOKEN',
       'FINGERPRINT_KEYS',
+      'IDEMPOTENCY_SECRET',
       'WEBHOOK_SCANNER',
       'WEBHOOK_HR',
       'POLICY',
@@ -59,6 +62,7 @@ describe('the bindings of a local run', () => {
       { webhooks: { ...webhooks, fingerprintKeys: 'k1:secret-credential' } },
       /^FINGERPRINT_KEYS .+ Correct: /,
     ],
+    ['IDEMPOTENCY_SECRET', { idempotencySecret: 'secret-credential' }, /^IDEMPOTENCY_SECRET .+ Correct: /],
   ])('that the Worker would refuse are one line: %s', (_key, change, line) => {
     const make = (): unknown => bindingsFor({ ...facts, ...change });
     expect(make).toThrow(line);

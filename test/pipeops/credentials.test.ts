@@ -56,7 +56,7 @@ describe('the credential that worked last goes first', () => {
   });
 
   it('which an answer that is no success does not show', async () => {
-    expect(await credentialsSent([refused, json(500, {}), found], 2)).toEqual([
+    expect(await credentialsSent([refused, json(422, {}), found], 2)).toEqual([
       'Bearer old',
       'Bearer next',
       'Bearer old',

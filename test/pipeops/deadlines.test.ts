@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { callWith, json, operations, patientCall, REF, scripted } from './scripted-pipeops.ts';
+import { callWith, json, MOST_SENT, operations, patientCall, REF, scripted } from './scripted-pipeops.ts';
 import type { Answer } from './scripted-pipeops.ts';
 
 const timeout = { ok: false, error: { kind: 'upstream_timeout' } };
@@ -38,7 +38,7 @@ const stalledBody = (onPull: () => void = () => {}): { body: ReadableStream<Uint
   return { body, cancelled: () => cancelled };
 };
 
-describe.each(operations)('%s: the deadline', (_name, run) => {
+describe.each(operations)('%s: the deadline', (name, run) => {
   it('ends the wait for an answer, even where fetch does not hear the signal', async () => {
     const deadline = new AbortController();
     const { pipeops, sent } = scripted([neverSettling]);
@@ -79,9 +79,9 @@ describe.each(operations)('%s: the deadline', (_name, run) => {
       () => new Response(new ReadableStream({ pull: (controller) => controller.error(new TypeError('reset')) })),
     ],
   ] as const)('is not blamed for a connection that breaks %s', async (_case, answer) => {
-    const { pipeops, sent } = scripted([answer]);
+    const { pipeops, sent } = scripted([answer, answer, answer, answer]);
     expect(await run(pipeops, patientCall())).toEqual(unreachable);
-    expect(sent).toHaveLength(1);
+    expect(sent).toHaveLength(MOST_SENT[name] ?? 0);
   });
 });
 

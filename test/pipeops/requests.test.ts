@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,
   callWith,
@@ -9,6 +10,7 @@ import {
   operations,
   patientCall,
   REF,
+  RUNTIME,
   scripted,
   WORKSPACE,
 } from './scripted-pipeops.ts';
@@ -79,7 +81,7 @@ describe('every request', () => {
   );
 
   it('is counted, and carries no trace where there is none', async () => {
-    const { pipeops, sent } = scripted([json(401, {}), json(500, {})], ['admin-jwt', 'next-jwt']);
+    const { pipeops, sent } = scripted([json(401, {}), json(404, {})], ['admin-jwt', 'next-jwt']);
     const trace = { upstreamCalls: 0, upstreamMs: 0 };
     await pipeops.get(REF, callWith(new AbortController().signal, { trace }));
     expect(trace.upstreamCalls).toBe(2);
@@ -97,7 +99,9 @@ describe('every request', () => {
 it.each([[[]], [['']], [['two words']], [['line\nbreak']], [['good', '']]])(
   'credentials %j are refused when the client is made',
   (credentials) => {
-    const runtime = { fetch: async () => new Response(), now: () => 0 };
-    expect(() => createPipeOps({ apiUrl: API_URL, credentials, runtime })).toThrow('No PipeOps credential');
+    const runtime = { ...RUNTIME, fetch: async () => new Response() };
+    expect(() => createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), runtime })).toThrow(
+      'No PipeOps credential',
+    );
   },
 );

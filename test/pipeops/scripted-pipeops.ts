@@ -1,4 +1,5 @@
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createQuota } from '../../src/pipeops/quota.ts';
 import type { Call, PipeOps } from '../../src/pipeops/types.ts';
 
 export interface SentRequest {
@@ -53,13 +54,24 @@ export const scripted = (
     if (answer === undefined) throw new Error('More requests than the script has answers.');
     return await answer(init);
   };
-  return { pipeops: createPipeOps({ apiUrl: API_URL, credentials, runtime: { fetch, now: () => NOW_MS } }), sent };
+  const runtime = { ...RUNTIME, fetch };
+  return { pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), runtime }), sent };
 };
 
 export const json =
   (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
   () =>
     Response.json(body, { status, headers });
+
+/** Nothing waits, and nothing is left to chance. */
+export const RUNTIME = {
+  now: () => NOW_MS,
+  sleep: async () => {},
+  randomBytes: (length: number) => new Uint8Array(length),
+};
+
+/** How often each is sent where nothing gets through. */
+export const MOST_SENT: Readonly<Record<string, number>> = { create: 1, list: 3, get: 3, update: 2, revoke: 2 };
 
 /** The five operations, the failures of which are told alike. */
 export const operations: readonly (readonly [string, (pipeops: PipeOps, call: Call) => Promise<unknown>])[] = [

@@ -1,6 +1,7 @@
 import { UnsecuredJWT } from 'jose';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createQuota } from '../../src/pipeops/quota.ts';
 import type { PipeOps } from '../../src/pipeops/types.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
@@ -24,7 +25,7 @@ const session = (): string => {
 };
 
 const clientWith = (...credentials: readonly string[]): PipeOps =>
-  createPipeOps({ apiUrl, credentials, runtime: workerRuntime });
+  createPipeOps({ apiUrl, credentials, quota: createQuota(), runtime: workerRuntime });
 
 const command = (name = 'deploy') => ({
   workspaceUuid,

@@ -182,7 +182,7 @@ describe('a revoke that reconciliation found done', () => {
   it('is noted in the inventory', async () => {
     const { harness: h, age } = await rig();
     const { id } = await h.mint();
-    await h.control.fault({ match: inWorkspace(h, 'DELETE'), drop: 'after_commit' });
+    await h.control.fault({ match: inWorkspace(h, 'DELETE'), drop: 'after_commit', times: 2 });
     expect((await h.send('DELETE', `${TOKENS}/${id}`)).status).toBe(504);
     age(121);
     await h.cron();

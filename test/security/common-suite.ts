@@ -2,9 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import type { DenialReason } from '../../src/failures.ts';
 import { PERMISSIONS, type Permission } from '../../src/vocabulary.ts';
-import { createHarness, ISSUER, type Answer, type Harness } from '../support/harness.ts';
+import { ISSUER, type Answer, type Harness } from '../support/harness.ts';
 import type { TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
+import { createWebhookHarness } from '../webhooks/harness.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
 import { nameOf, type ProtectedRoute } from './routes.ts';
@@ -36,15 +37,20 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
   describe.each([nameOf(route)])('%s', () => {
     let harness: Harness;
     let tokenId: string;
-    let eventId: string;
+    let aboutId: string | undefined;
     beforeAll(async () => {
-      harness = await createHarness({ issuer, roles: rolesFor(route) });
+      const created = await createWebhookHarness({ issuer, roles: rolesFor(route) });
+      harness = created;
       tokenId = (await harness.mint('of-the-administrator')).id;
-      eventId = (await harness.rows())[0]!.id;
+      if (route.about === 'event') aboutId = (await harness.rows())[0]!.id;
+      if (route.about === 'delivery') {
+        const answer = await created.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
+        aboutId = answer.body.data.delivery_id;
+      }
     });
 
     const send = async (jwt: string | null, query = '', id = tokenId): Promise<Answer> =>
-      await harness.send(route.method, `${route.path(id, eventId)}${query}`, {
+      await harness.send(route.method, `${route.path(id, aboutId)}${query}`, {
         jwt,
         ...(route.body !== undefined && { body: route.body }),
       });

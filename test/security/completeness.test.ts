@@ -4,7 +4,7 @@ import { createApp } from '../../src/app.ts';
 import { parseEnv } from '../../src/config/env.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createServices } from '../../src/services.ts';
-import { adminCredential, FINGERPRINT_KEYS } from '../support/harness.ts';
+import { adminCredential, FINGERPRINT_KEYS, IDEMPOTENCY_SECRET } from '../support/harness.ts';
 import { nameOf, PROTECTED_ROUTES, PUBLIC_ROUTES } from './routes.ts';
 
 // The router's own table against the list that the suite of every protected route runs over.
@@ -20,6 +20,7 @@ function registeredRoutes() {
     PIPEOPS_API_URL: 'https://pipeops.example',
     PIPEOPS_ADMIN_TOKEN: adminCredential(),
     FINGERPRINT_KEYS,
+    IDEMPOTENCY_SECRET,
     POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
   });
   if (!config.ok) throw new Error(JSON.stringify(config.error));

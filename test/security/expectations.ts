@@ -12,6 +12,7 @@ const CHALLENGE = 'Bearer realm="countersign"';
 const CHALLENGE_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   unauthenticated: CHALLENGE,
   invalid_token: `${CHALLENGE}, error="invalid_token", error_description="The JWT is not accepted"`,
+  invalid_signature: 'Webhook-Signature realm="countersign"',
 };
 
 export interface Refusal {
@@ -108,6 +109,7 @@ const STATUS_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   not_found: 404,
   method_not_allowed: 405,
   body_too_large: 413,
+  too_many_tokens: 413,
   unsupported_media_type: 415,
   validation_failed: 422,
 };

@@ -93,7 +93,7 @@ describe('a method that a path does not take', () => {
 
   it.each(paths)('on %s', async (pattern) => {
     const taken: string[] = PROTECTED_ROUTES.filter((route) => route.pattern === pattern).map(({ method }) => method);
-    const path = pattern.replace(':id', id).replace(':event_id', NO_EVENT);
+    const path = pattern.replace(':id', id).replace(/:(?:event|delivery)_id/, NO_EVENT);
     // HEAD is GET without its body: RFC 9110 §9.3.2.
     for (const method of METHODS.filter((each) => !taken.includes(each))) {
       await expectRefused(harness, async () => await harness.send(method, path, { jwt: null }), UNAUTHENTICATED);

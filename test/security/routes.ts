@@ -12,17 +12,20 @@ export interface ProtectedRoute {
   readonly action: AuditAction | null;
   /** What it acts on: one token, a workspace as a whole, this service and its trail, or nothing but the caller itself. */
   readonly target: 'token' | 'workspace' | 'service' | 'caller';
-  /** Routes about no token leave out `tokenId`, and those about no event `eventId`, which by default is of none. */
-  readonly path: (tokenId: string, eventId?: string) => string;
+  /** What of the service it is about, where that is one thing. */
+  readonly about?: 'event' | 'delivery';
+  /** Routes about no token leave out `tokenId`; `aboutId` is the id of what it is `about`, by default of none. */
+  readonly path: (tokenId: string, aboutId?: string) => string;
   /** A body that is accepted. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** The status of a success, and whether that is in the trail too. */
-  readonly success: { readonly status: 200 | 201; readonly recorded: boolean };
+  readonly success: { readonly status: 200 | 201 | 202; readonly recorded: boolean };
 }
 
-/** An id that no event has. */
+/** An id that no event has, and no delivery. */
 export const NO_EVENT = '00000000-0000-4000-8000-000000000000';
 
+const DELIVERIES = '/api/v1/webhooks/deliveries';
 const token = (tokenId: string): string => `${TOKENS}/${tokenId}`;
 
 /** Every route behind a JWT. One that is registered and not listed here fails `completeness.test.ts`. */
@@ -89,6 +92,7 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     permission: 'audit:read',
     action: 'audit.query',
     target: 'service',
+    about: 'event',
     path: (_tokenId, eventId = NO_EVENT) => `/api/v1/audit/events/${eventId}`,
     success: { status: 200, recorded: true },
   },
@@ -100,6 +104,35 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     target: 'service',
     path: () => '/api/v1/audit/export',
     success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: DELIVERIES,
+    permission: 'audit:read',
+    action: 'webhook.query',
+    target: 'service',
+    path: () => DELIVERIES,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: `${DELIVERIES}/:delivery_id`,
+    permission: 'audit:read',
+    action: 'webhook.query',
+    target: 'service',
+    about: 'delivery',
+    path: (_tokenId, deliveryId = NO_EVENT) => `${DELIVERIES}/${deliveryId}`,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'POST',
+    pattern: `${DELIVERIES}/:delivery_id/retry`,
+    permission: 'tokens:revoke',
+    action: 'webhook.retry',
+    target: 'service',
+    about: 'delivery',
+    path: (_tokenId, deliveryId = NO_EVENT) => `${DELIVERIES}/${deliveryId}/retry`,
+    success: { status: 202, recorded: true },
   },
   {
     method: 'GET',
@@ -121,8 +154,11 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
   },
 ];
 
-/** The routes that anybody may use, on purpose. */
-export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz'];
+/**
+ * The routes that need no JWT, on purpose. Probes tell nothing about anybody; a webhook is let in by the signature of its
+ * source and by nothing else (`test/webhooks/intake.test.ts`).
+ */
+export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz', 'POST /webhooks/:source'];
 
 export const nameOf = ({ method, pattern }: Pick<ProtectedRoute, 'method' | 'pattern'>): string =>
   `${method} ${pattern}`;

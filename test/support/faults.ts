@@ -50,13 +50,15 @@ export function createFaults(plan: FaultPlan) {
   const db: D1Database = new Proxy(env.DB, {
     get: (target, key) => {
       if (key === 'batch') {
-        // The deadline set last is the one that a D1 call is under.
-        return async (statements: D1PreparedStatement[]) =>
-          await at(
+        return async (statements: D1PreparedStatement[]) => {
+          // The deadline set last is the one that a D1 call is under.
+          const deadline = deadlines.at(-1);
+          return await at(
             'd1',
             () => target.batch(statements),
-            () => expire(deadlines.at(-1)),
+            () => expire(deadline),
           );
+        };
       }
       const value: unknown = Reflect.get(target, key);
       return typeof value === 'function' ? value.bind(target) : value;

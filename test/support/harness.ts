@@ -55,6 +55,9 @@ export type Harness = Awaited<ReturnType<typeof createHarness>>;
 /** The key that every test makes fingerprints with. */
 export const FINGERPRINT_KEYS = `k1:${btoa('fingerprint-key-of-all-tests-000')}`;
 
+/** The secret that every test makes idempotency keys with. */
+export const IDEMPOTENCY_SECRET = btoa('idempotency-secret-of-all-tests-0');
+
 export const TOKENS = '/api/v1/service-account-tokens';
 
 /** The whole Worker in this isolate, on a real D1 and the simulator, in a workspace of its own. */
@@ -65,6 +68,11 @@ export async function createHarness(options: HarnessOptions = {}) {
   const credential: string = options.like?.credential ?? adminCredential();
   const issuer: TestIssuer = options.issuer ?? options.like?.issuer ?? (await createTestIssuer({ issuer: ISSUER }));
   noteSecret(credential);
+  // Another company: what PipeOps told the last one is not about its credential.
+  if (options.like === undefined)
+    await env.DB.prepare('delete from upstream_limits')
+      .run()
+      .catch(() => null);
 
   const lines: Readonly<Record<string, unknown>>[] = [];
   const inBackground: Promise<unknown>[] = [];
@@ -95,6 +103,9 @@ export async function createHarness(options: HarnessOptions = {}) {
       PIPEOPS_WORKSPACE_UUID: workspace,
       POLICY: JSON.stringify(policy),
       FINGERPRINT_KEYS,
+      IDEMPOTENCY_SECRET,
+      // Every read asks PipeOps, so that tests see at once what they made of it; those of snapshots switch them on.
+      SNAPSHOT_MAX_AGE_SECONDS: '0',
       // Tests share a minute; those of the limits bring the real bindings.
       CALLER_LIMIT: unlimited,
       REJECTIONS_PER_ADDRESS: unlimited,

@@ -81,6 +81,7 @@ describe('drift in the trail', () => {
     await harness.control.fault({
       match: { workspace_uuid: harness.workspace, method: 'DELETE' },
       drop: 'after_commit',
+      times: 2,
     });
     await harness.send('DELETE', `${TOKENS}/${id}`);
     await harness.send('GET', TOKENS);

@@ -67,7 +67,7 @@ describe.each(OPERATIONS)('%s', (method, body) => {
   });
 
   it('answers what PipeOps does not tell as a failure of PipeOps, never as absence', async () => {
-    await harness.control.fault({ status: 503, match: { credential: harness.credential } });
+    await harness.control.fault({ status: 503, times: 3, match: { credential: harness.credential } });
     const answer = await send('no-such-token', 'admin');
     expect(answer.status).toBeGreaterThanOrEqual(500);
     expect(answer.body.code).not.toBe('not_found');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { READ_RETRIES_MAX_COUNT } from '../../src/config/limits.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { adminCredential, createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { noteSecret } from '../support/secrets.ts';
@@ -10,7 +11,12 @@ const hurry = { timeout: (ms: number) => AbortSignal.timeout(Math.min(ms, 400)) 
 
 async function failing(fault: Fault, options: Parameters<typeof createHarness>[0] = {}): Promise<Harness> {
   const harness = await createHarness(options);
-  await harness.control.fault({ ...fault, match: { credential: harness.credential } });
+  // Enough for every try of a read.
+  await harness.control.fault({
+    times: READ_RETRIES_MAX_COUNT + 1,
+    ...fault,
+    match: { credential: harness.credential },
+  });
   return harness;
 }
 

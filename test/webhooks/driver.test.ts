@@ -20,6 +20,11 @@ const faults = async (fault: Fault) =>
 const sent = async (method = 'DELETE') => (await harness.upstream()).filter((request) => request.method === method);
 const isAlive = async (): Promise<boolean> =>
   (await harness.upstreamTokens()).some((token) => token.id === id && !token.is_revoked);
+const settleAs = async (status: string): Promise<void> => {
+  await env.DB.prepare(`update audit_events set status = ?, settled_at = ? where status = 'attempted' and token_id = ?`)
+    .bind(status, harness.runtime.now(), id)
+    .run();
+};
 const cronAfter = async (seconds: number): Promise<void> => {
   harness.age(seconds);
   await harness.cron();
@@ -101,6 +106,33 @@ describe('an order that PipeOps does not take', () => {
   });
 });
 
+describe('a run', () => {
+  it('ends where PipeOps refuses our credential: every other order would be refused too', async () => {
+    const another = await harness.mint('another');
+    await faults({ status: 401, times: 10 });
+    await harness.sendEvent('scanner', 'token.leaked', { tokens: [{ token: secret }, { token: another.token }] });
+    expect(await sent()).toHaveLength(1);
+    await harness.control.clearFaults({ workspace_uuid: harness.workspace });
+    await cronAfter(60);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+  });
+
+  it('of another isolate claims nothing while PipeOps says wait, and is due at once afterwards', async () => {
+    const another = await harness.mint('another');
+    await faults({ status: 429, headers: { 'Retry-After': '90' } });
+    await harness.leak(secret);
+    const other = await createWebhookHarness({ like: harness });
+    await other.leak(another.token);
+    const fresh = await createWebhookHarness({ like: harness });
+    await fresh.cron();
+    expect(fresh.lines.find(({ event }) => event === 'cron')).toMatchObject({ due_orders: 0 });
+    expect(await sent()).toHaveLength(1);
+    fresh.age(91);
+    await fresh.cron();
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+  });
+});
+
 describe('one driver at a time', () => {
   const sameCompany = async (runtime = {}) => await createWebhookHarness({ like: harness, runtime });
 
@@ -151,6 +183,22 @@ describe('one driver at a time', () => {
     await cronAfter(31);
     expect(await sent()).toHaveLength(2);
   });
+});
+
+it('an order ends only with its row in the trail, which says what became of it', async () => {
+  const late = await createWebhookHarness({
+    like: harness,
+    runtime: {
+      fetch: async (url, init) => {
+        const response = await harness.runtime.fetch(url, init);
+        // Another has settled it meanwhile, as one does that took over from a driver it held for dead.
+        if (init.method === 'DELETE') await settleAs('failure');
+        return response;
+      },
+    },
+  });
+  await late.leak(secret);
+  expect(await ordersOf(harness)).toMatchObject([{ state: 'open', result: null }]);
 });
 
 describe('the proof that a token is gone', () => {

@@ -71,4 +71,4 @@ it('are all revoked, in the order of PipeOps’ limits, and nothing is sent whil
   // One revoke each, one list for each run that confirms, and no more: the first thousand calls take an hour of PipeOps'.
   expect(calls).toBeLessThan(TOKENS.length + 30);
   expect(revokedAtMs - startedAtMs).toBeLessThan(75 * 60_000);
-});
+}, 30_000);

@@ -1,6 +1,6 @@
 import { WEBHOOK_JSON_MAX_DEPTH } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
-import { parseJson } from '../../json.ts';
+import { isDeeperThan, parseJson } from '../../json.ts';
 import { err, ok, type Result } from '../../result.ts';
 
 /**
@@ -20,10 +20,4 @@ export function parsePayload(text: string): Result<unknown, RequestFailure> {
   const value = parseJson(text);
   if (value === undefined || isDeeperThan(WEBHOOK_JSON_MAX_DEPTH, value)) return err({ kind: 'invalid_json' });
   return ok(value);
-}
-
-/** Goes no deeper than `levels`, so the depth of what was sent costs no stack. */
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
 }

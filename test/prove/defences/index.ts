@@ -1,13 +1,17 @@
 import type { Defence } from '../defence.ts';
 import { exportDefences } from './export.ts';
 import { httpDefences } from './http.ts';
+import { idempotencyDefences } from './idempotency.ts';
 import { identityDefences } from './identity.ts';
 import { keyDefences } from './keys.ts';
 import { pipeopsDefences } from './pipeops.ts';
+import { quotaDefences } from './quota.ts';
 import { policyDefences } from './policy.ts';
 import { recordDefences } from './records.ts';
+import { snapshotDefences } from './snapshot.ts';
 import { tokenDefences } from './tokens.ts';
 import { triggerDefences } from './triggers.ts';
+import { webhookDefences } from './webhooks.ts';
 
 /** Every line whose removal must be noticed, room by room. */
 export const defences: readonly Defence[] = [
@@ -15,9 +19,13 @@ export const defences: readonly Defence[] = [
   ...keyDefences,
   ...policyDefences,
   ...tokenDefences,
+  ...idempotencyDefences,
+  ...snapshotDefences,
   ...recordDefences,
   ...exportDefences,
   ...triggerDefences,
+  ...webhookDefences,
   ...pipeopsDefences,
+  ...quotaDefences,
   ...httpDefences,
 ];

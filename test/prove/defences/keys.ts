@@ -42,8 +42,8 @@ export const keyDefences: readonly Defence[] = [
   {
     ...FETCH,
     name: 'keys: an issuer has JWKS_TIMEOUT_MS to answer',
-    find: 'const outcome = await within(read(policy, network, signal), signal);',
-    replace: 'const outcome = { ok: true as const, value: await read(policy, network, signal) };',
+    find: 'const outcome = await within(work(signal), signal);',
+    replace: 'const outcome = { ok: true as const, value: await work(signal) };',
   },
   {
     ...KEY_SET,

@@ -14,29 +14,29 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: without an attempted row nothing is sent to PipeOps',
-    find: 'const committed = await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
     replace:
-      'const committed = { value: [], ...(await database.batch(context, [...reads, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [count, ...alongside, inserted] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
     replace:
-      'const committed = { value: queries.map(() => []), ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: only an open row is settled',
-    find: ".where(and(thisRow, eq(auditEvents.status, 'attempted'))),",
-    replace: '.where(thisRow),',
+    find: "eq(auditEvents.status, 'attempted'), unblocked)),",
+    replace: 'unblocked)),',
     test: RECONCILIATION,
   },
   {
     ...RECORDER,
     name: 'record: a settlement counts when it is read back',
-    find: "return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'other', row };",
-    replace: "return isCarriedBy(row, columns) ? { kind: 'own' } : { kind: 'own' };",
+    find: "if (isCarriedBy(row, columns)) return { kind: 'own' };",
+    replace: "return { kind: 'own' };",
     test: RECONCILIATION,
   },
   {
@@ -49,9 +49,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    find: 'const committed = await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
     replace:
-      'const committed = { value: alongside.map(() => []), ...(await database.batch(context, [...alongside, insert] as const, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
     test: ['test/tokens/denials.test.ts'],
   },
   {
@@ -137,8 +137,8 @@ export const recordDefences: readonly Defence[] = [
     ...RECONCILER,
     name: 'reconciliation: a request that may still be answered is left alone',
     file: 'src/audit/review-queue.ts',
-    find: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, oldEnoughMs))",
-    replace: "and(eq(auditEvents.status, sql`'attempted'`), lte(auditEvents.occurred_at, nowMs))",
+    find: 'lte(auditEvents.occurred_at, oldEnoughMs),',
+    replace: 'lte(auditEvents.occurred_at, nowMs),',
   },
   {
     ...JUDGEMENT,
@@ -152,7 +152,7 @@ export const recordDefences: readonly Defence[] = [
     name: 'reconciliation: no two runs look into one attempt',
     file: 'src/audit/review-queue.ts',
     find: 'and(isOpen, isDue)',
-    replace: 'and(isOpen, isDue ?? isOpen, isOpen) && isOpen',
+    replace: 'and(isOpen)',
   },
   {
     ...RECONCILER,

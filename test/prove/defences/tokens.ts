@@ -144,8 +144,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: an outcome that nobody knows leaves the row open',
-    find: 'if (isOutcomeUnknown(answered.error)) return',
-    replace: 'if (false) return',
+    find: 'if (!isOutcomeUnknown(error)) return',
+    replace: 'if (true) return',
   },
   {
     ...MUTATION,
@@ -192,6 +192,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: a refusal that is not recorded is not told',
+    file: 'src/tokens/refusal.ts',
     find: "settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' }",
     replace: 'settlement.kind ? failure : failure',
     test: ['test/tokens/denials.test.ts'],
@@ -236,8 +237,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'list: shows what a single role shows, and no more',
     file: 'src/tokens/list.ts',
-    find: 'return visibleTokens(caller, workspaceUuid, candidates).map(',
-    replace: 'return candidates.map(',
+    find: 'const shown = visibleTokens(caller, workspaceUuid, candidates);',
+    replace: 'const shown = [...visibleTokens(caller, workspaceUuid, []), ...candidates];',
     test: ['test/tokens/reach.test.ts'],
   },
   {
@@ -250,7 +251,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'update: resuming a token is judged like minting it',
     file: 'src/tokens/update.ts',
-    find: '(changes.scopes === undefined && changes.isActive !== true)',
+    find: '(changes.scopes === undefined && !resumes)',
     replace: 'changes.scopes === undefined',
     test: ['test/tokens/denials.test.ts'],
   },

@@ -1,0 +1,84 @@
+import { and, eq, inArray, lte, sql, type SQL } from 'drizzle-orm';
+import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
+import { auditEvents, idempotencyKeys, tokens } from '../db/schema.ts';
+import type { KeyedRequest } from './keyed-request.ts';
+
+// Queries on the keys of creates. They are built here and sent by whoever has a batch to put them in.
+
+/**
+ * Claims a key for a create, if nobody holds it, and reads who does: three queries, the last of which gives one row. What the
+ * trail and the inventory say of the holder comes with it.
+ */
+export function claimKey({ build }: Database, request: KeyedRequest, eventId: string, nowMs: number) {
+  const isKey = eq(idempotencyKeys.key_hash, request.keyHash);
+  const claim = {
+    key_hash: request.keyHash,
+    request_fingerprint: request.fingerprint,
+    event_id: eventId,
+    expires_at: nowMs + IDEMPOTENCY_TTL_MS,
+  };
+  return [
+    build.delete(idempotencyKeys).where(and(isKey, lte(idempotencyKeys.expires_at, nowMs))),
+    build.insert(idempotencyKeys).values(claim).onConflictDoNothing(),
+    build
+      .select({
+        event_id: idempotencyKeys.event_id,
+        request_fingerprint: idempotencyKeys.request_fingerprint,
+        sealed: idempotencyKeys.sealed,
+        /** Null only where the holder is this very create, whose row is committed after this. */
+        status: auditEvents.status,
+        token_id: auditEvents.token_id,
+        token_expires_at: sql<number | null>`${tokens.expires_at}`.as('token_expires_at'),
+        revoked_at: tokens.revoked_at,
+        suspended_by: tokens.suspended_by,
+      })
+      .from(idempotencyKeys)
+      .leftJoin(auditEvents, eq(auditEvents.id, idempotencyKeys.event_id))
+      .leftJoin(
+        tokens,
+        and(eq(tokens.workspace_uuid, auditEvents.workspace_uuid), eq(tokens.token_id, auditEvents.token_id)),
+      )
+      .where(isKey),
+  ] as const;
+}
+
+/** Keeps the answer of the create that holds a key, where `guard` holds; null: it is not told again. */
+export const keepAnswer = (
+  { build }: Database,
+  { keyHash }: KeyedRequest,
+  eventId: string,
+  sealed: string | null,
+  guard: SQL,
+) =>
+  build
+    .update(idempotencyKeys)
+    .set({ sealed })
+    .where(and(eq(idempotencyKeys.key_hash, keyHash), eq(idempotencyKeys.event_id, eventId), guard));
+
+/** Frees the key for another try, if this create holds it and where `guard` holds. */
+export const freeKey = ({ build }: Database, { keyHash }: KeyedRequest, eventId: string, guard: SQL) =>
+  build
+    .delete(idempotencyKeys)
+    .where(and(eq(idempotencyKeys.key_hash, keyHash), eq(idempotencyKeys.event_id, eventId), guard));
+
+/**
+ * The same, long after the request with the key is gone. It looks at every key of the last hour: fewer than the thousand
+ * creates that PipeOps takes in it, so an index would cost more than it spares.
+ */
+export const freeKeyOf = ({ build }: Database, eventId: string, guard: SQL) =>
+  build.delete(idempotencyKeys).where(and(eq(idempotencyKeys.event_id, eventId), guard));
+
+/** Erases keys that have expired, and the answers sealed under them, the oldest first. A row for each. */
+export function deleteExpired({ build }: Database, nowMs: number) {
+  const expired = build
+    .select({ key_hash: idempotencyKeys.key_hash })
+    .from(idempotencyKeys)
+    .where(lte(idempotencyKeys.expires_at, nowMs))
+    .orderBy(idempotencyKeys.expires_at)
+    .limit(IDEMPOTENCY_EXPIRY_BATCH_ROWS);
+  return build
+    .delete(idempotencyKeys)
+    .where(inArray(idempotencyKeys.key_hash, expired))
+    .returning({ key_hash: idempotencyKeys.key_hash });
+}

@@ -1,0 +1,94 @@
+import { base64url, compactDecrypt, CompactEncrypt } from 'jose';
+import { canonicalJson } from './canonical-json.ts';
+
+/** A create that came with an `Idempotency-Key`, and what it takes to answer it a second time. */
+export interface KeyedRequest {
+  /** What the key is found by. It tells neither the key nor whose it is. */
+  readonly keyHash: string;
+  /** Tells this request from another with the same key. */
+  readonly fingerprint: string;
+  /** Seals its answer; null: that cannot be done. */
+  seal(answer: string): Promise<string | null>;
+  /** Null: what was sealed is not this, or under other keys. */
+  unseal(sealed: string): Promise<string | null>;
+}
+
+export interface Idempotency {
+  /**
+   * @param key the caller's, as `readIdempotencyKey` read it.
+   * @param sent the request as it was sent, before any default: parameters and body.
+   */
+  keyed(
+    owner: { readonly issuer: string; readonly subject: string; readonly workspaceUuid: string },
+    key: string,
+    sent: unknown,
+  ): Promise<KeyedRequest>;
+}
+
+/** A key of one route is not that of another, should one more take them. */
+const ROUTE = 'POST /api/v1/service-account-tokens';
+const HMAC = { name: 'HMAC', hash: 'SHA-256', length: 256 } as const;
+/** RFC 7518 §4.5 and §5.3. */
+const SEAL = { alg: 'dir', enc: 'A256GCM' } as const;
+const encoder = new TextEncoder();
+
+/**
+ * Everything is derived from one secret by HKDF (RFC 5869). An answer is sealed under a key that takes the caller's key as
+ * well, both as the key schedule of TLS takes two secrets (RFC 8446 §7.1): neither the database nor whoever holds the
+ * secret besides can open it, unless the caller's key can be guessed.
+ *
+ * @param secret `IDEMPOTENCY_SECRET`.
+ */
+export function createIdempotency(secret: Uint8Array): Idempotency {
+  // Nothing is imported while the Worker starts. An import reads no network, so that no request's end can spoil it.
+  let imported: Promise<{ readonly secret: CryptoKey; readonly hashing: CryptoKey }> | undefined;
+  const importKeys = async () => {
+    const root = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey']);
+    const from = hkdf('', 'countersign idempotency: hashes');
+    return { secret: root, hashing: await crypto.subtle.deriveKey(from, root, HMAC, false, ['sign']) };
+  };
+
+  return {
+    keyed: async ({ issuer, subject, workspaceUuid }, key, sent) => {
+      imported ??= importKeys();
+      const keys = await imported;
+      const hash = async (value: unknown): Promise<string> => {
+        const mac = await crypto.subtle.sign(HMAC, keys.hashing, encoder.encode(canonicalJson(value)));
+        return base64url.encode(new Uint8Array(mac));
+      };
+      const keyHash = await hash(['key', issuer, subject, ROUTE, workspaceUuid, key]);
+      const sealingKey = async (): Promise<CryptoKey> => {
+        const from = hkdf(key, `countersign idempotency: answer of ${keyHash}`);
+        const aes = { name: 'AES-GCM', length: 256 } as const;
+        return await crypto.subtle.deriveKey(from, keys.secret, aes, false, ['encrypt', 'decrypt']);
+      };
+      return {
+        keyHash,
+        fingerprint: await hash(['request', sent]),
+        seal: async (answer) =>
+          await orNull(async () => {
+            const jwe = new CompactEncrypt(encoder.encode(answer)).setProtectedHeader(SEAL);
+            return await jwe.encrypt(await sealingKey());
+          }),
+        unseal: async (sealed) =>
+          await orNull(async () => {
+            const allowed = { keyManagementAlgorithms: [SEAL.alg], contentEncryptionAlgorithms: [SEAL.enc] };
+            const { plaintext } = await compactDecrypt(sealed, await sealingKey(), allowed);
+            return new TextDecoder().decode(plaintext);
+          }),
+      };
+    },
+  };
+}
+
+const hkdf = (salt: string, info: string) =>
+  ({ name: 'HKDF', hash: 'SHA-256', salt: encoder.encode(salt), info: encoder.encode(info) }) as const;
+
+/** jose and WebCrypto throw, and what they throw may name what they were given. */
+async function orNull(work: () => Promise<string>): Promise<string | null> {
+  try {
+    return await work();
+  } catch {
+    return null;
+  }
+}

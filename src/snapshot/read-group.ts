@@ -1,0 +1,261 @@
+import type { NewAuditRow } from '../audit/events.ts';
+import { createReadKeys } from '../audit/counted-reads.ts';
+import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_GROUP_MAX_COUNT, SNAPSHOT_LEASE_MS } from '../config/limits.ts';
+import type { Database, Query, RowsOf } from '../db/database.ts';
+import type { TokenRow } from '../db/schema.ts';
+import { within } from '../deadline.ts';
+import type { AuditFailure } from '../failures.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import { newTrace, type Trace } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
+import type { Runtime } from '../runtime.ts';
+import { labelKey } from '../subjects/labels.ts';
+import { createReadQueries, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
+import { readStored, storedBody } from './stored.ts';
+import type { DatedList } from './snapshot.ts';
+
+/** One read's trip to D1. */
+export interface ReadTrip {
+  readonly workspaceUuid: string;
+  /** Of the list that the read was decided on; null: there is none. */
+  readonly held: number | null;
+  /** A list begun before this is not wanted; null: none is. */
+  readonly minBegunMs: number | null;
+  /** Whether lists are shared with other isolates: taken from D1, or asked for under a lease. */
+  readonly isShared: boolean;
+  /** What is written down; null: nothing yet. */
+  readonly record: ReadRecord | null;
+  /** A list that this isolate has just asked for: left to the others. */
+  readonly store?: DatedList;
+  /** A list that this isolate asked for and did not get: others need not wait for it. */
+  readonly endLease?: number;
+}
+
+export interface ReadRecord {
+  readonly row: NewAuditRow;
+  /** Whether it shares a row with alike reads of its minute. */
+  readonly counted: boolean;
+  /** It is written where the held generation is the current one, unless this says: whatever that is. */
+  readonly unconditional: boolean;
+  /** The label of its actor, whole: the row holds a part of it. */
+  readonly label: string | null;
+}
+
+/** What D1 says to it. */
+export interface TripAnswer {
+  /** The row that the read is in; null: it was not written. */
+  readonly eventId: string | null;
+  /** Its actor was offboarded, so nothing was written. */
+  readonly blocked: boolean;
+  readonly generation: number;
+  /** Where the held list is not current: what another isolate left here; null: nothing. */
+  readonly stored: DatedList | null;
+  /** Likewise: whether it is upon this isolate to ask PipeOps. */
+  readonly leased: boolean;
+  /** Likewise: the inventory as of `generation`. */
+  readonly inventory: readonly TokenRow[];
+}
+
+export interface ReadGroup {
+  /** Fails with `audit_unavailable`, and then the answer must not leave. */
+  send(trip: ReadTrip, trace: Trace): Promise<Result<TripAnswer, AuditFailure>>;
+}
+
+interface Waiting {
+  readonly trip: ReadTrip;
+  readonly key: string | null;
+  readonly settle: (answer: Result<TripAnswer, AuditFailure>) => void;
+}
+
+/**
+ * Sends the trips of concurrent reads together: while one batch is under way, those that come gather for the next. Each read
+ * waits for the commit of its own row. A batch that fails is sent again trip by trip, so that none fails for another.
+ */
+export function createReadGroup(database: Database, runtime: Runtime, quota: Pick<Quota, 'learn' | 'news'>): ReadGroup {
+  const dependencies = { database, runtime, quota, queries: createReadQueries(database) };
+  const keyOf = createReadKeys();
+  let gathering: Waiting[] = [];
+  let flushingSinceMs: number | null = null;
+
+  const flush = async (): Promise<void> => {
+    while (gathering.length > 0) {
+      flushingSinceMs = runtime.now();
+      const group = nextGroup(gathering);
+      gathering = gathering.filter((waiting) => !group.includes(waiting));
+      // One after the other: what comes meanwhile goes with the next.
+      const answers = await sendTogether(dependencies, group);
+      if (answers !== null || group.length === 1) {
+        group.forEach((waiting, index) => waiting.settle(answers?.[index] ?? unavailable()));
+        continue;
+      }
+      for (const waiting of group) {
+        const alone = await sendTogether(dependencies, [waiting]);
+        waiting.settle(alone?.[0] ?? unavailable());
+      }
+    }
+    flushingSinceMs = null;
+  };
+
+  return {
+    send: async (trip, trace) => {
+      const startedAtMs = runtime.now();
+      trace.d1Trips += 1;
+      const { promise, resolve } = Promise.withResolvers<Result<TripAnswer, AuditFailure>>();
+      const { record } = trip;
+      const key = record?.counted === true ? await keyOf(record.row) : null;
+      gathering.push({ trip, key, settle: resolve });
+      // Under way until all are settled, whoever began it: a caller that hangs up takes nobody's row with it.
+      const isUnderWay = flushingSinceMs !== null && startedAtMs - flushingSinceMs <= READ_FLUSH_MAX_MS;
+      if (!isUnderWay) runtime.background(flush());
+      // A deadline of its own: the batch may be another request's, and die with it.
+      const settled = await within(promise, runtime.timeout(D1_TIMEOUT_MS));
+      trace.d1Ms += runtime.now() - startedAtMs;
+      return settled.ok ? settled.value : unavailable();
+    },
+  };
+}
+
+/**
+ * Those that waited longest. Alike reads that were decided on different lists are not written together: which of them counts
+ * is known only when D1 has said which list is current.
+ */
+function nextGroup(gathering: readonly Waiting[]): readonly Waiting[] {
+  const generations = new Map<string, number | null>();
+  return gathering.slice(0, READ_GROUP_MAX_COUNT).filter((waiting) => {
+    if (waiting.key === null) return true;
+    const generation = generationOf(waiting);
+    const known = generations.get(waiting.key);
+    generations.set(waiting.key, known === undefined ? generation : known);
+    return known === undefined || known === generation;
+  });
+}
+
+const unavailable = (): Result<never, AuditFailure> => err({ kind: 'audit_unavailable' });
+
+interface Dependencies {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly quota: Pick<Quota, 'learn' | 'news'>;
+  readonly queries: ReturnType<typeof createReadQueries>;
+}
+
+/** One batch for a group; null: it failed. */
+async function sendTogether(
+  { database, runtime, quota, queries }: Dependencies,
+  group: readonly Waiting[],
+): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
+  const entries = writtenReads(group);
+  const asked = askedWorkspaces(group);
+  const nowMs = runtime.now();
+  const values = {
+    entries: JSON.stringify(entries),
+    asked: JSON.stringify(asked),
+    nowMs,
+    leaseEndMs: nowMs + SNAPSHOT_LEASE_MS,
+  };
+  const counted = queries.countKnown(values);
+  const inserted = queries.insertNew(values);
+  const generations = queries.selectGenerations(values);
+  const stored = queries.selectStored(values);
+  const leases = queries.takeLeases(values);
+  const inventories = queries.selectInventories(values);
+  const limits = queries.selectLimits(values);
+  const sent = [
+    ...quota.news(database, nowMs),
+    ...group.flatMap(({ trip }) => storing(database, trip)),
+    ...(entries.length === 0 ? [] : [counted, inserted]),
+    ...(entries.some(({ count }) => count > 1) ? [queries.countBeside(values)] : []),
+    generations,
+    // Where lists may be missing: what is needed to get them.
+    ...(group.some(({ trip }) => trip.minBegunMs !== null) ? [stored, leases, inventories, limits] : []),
+  ];
+
+  const answered = await database.batch({ trace: newTrace() }, sent, runtime.timeout(D1_TIMEOUT_MS));
+  if (!answered.ok) return null;
+  const rowsOf = <Q extends Query>(query: Q): RowsOf<Q> => {
+    const index = sent.indexOf(query);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
+    return (index < 0 ? [] : answered.value[index]) as RowsOf<Q>;
+  };
+  const insertedIds = new Set(rowsOf(inserted).map(({ id }) => id));
+  const countedIds = new Map(rowsOf(counted).map(({ read_key, id }) => [read_key, id]));
+  const current = new Map(rowsOf(generations).map((row) => [row.workspace_uuid, row.generation]));
+  const lists = new Map(rowsOf(stored).map((row) => [row.workspace_uuid, readStored(row)]));
+  const leased = new Set(rowsOf(leases).map(({ workspace_uuid }) => workspace_uuid));
+  quota.learn(rowsOf(limits), nowMs);
+  const inventory = Map.groupBy(rowsOf(inventories), ({ workspace_uuid }) => workspace_uuid);
+
+  return group.map((waiting) => {
+    const { workspaceUuid } = waiting.trip;
+    const entry = entries.find((written) => isWrittenAs(waiting, written));
+    const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
+    const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
+    const generation = current.get(workspaceUuid) ?? 0;
+    const eventId = own ?? shared;
+    const isCurrent = entry !== undefined && (entry.generation === null || entry.generation === generation);
+    return ok({
+      eventId,
+      // Nothing else keeps a read that rests on the current list from being written.
+      blocked: isCurrent && eventId === null,
+      generation,
+      stored: lists.get(workspaceUuid) ?? null,
+      leased: leased.has(workspaceUuid),
+      inventory: inventory.get(workspaceUuid) ?? [],
+    });
+  });
+}
+
+/** Alike reads that were decided on the same generation are one entry. */
+function writtenReads(group: readonly Waiting[]): readonly WrittenRead[] {
+  const entries: WrittenRead[] = [];
+  for (const waiting of group) {
+    const { record, workspaceUuid } = waiting.trip;
+    if (record === null) continue;
+    const index = entries.findIndex((entry) => isWrittenAs(waiting, entry));
+    const known = entries[index];
+    if (known !== undefined) {
+      entries[index] = { ...known, count: known.count + 1 };
+      continue;
+    }
+    entries.push({
+      row: { ...record.row, read_key: waiting.key },
+      key: waiting.key,
+      count: 1,
+      workspace: workspaceUuid,
+      generation: generationOf(waiting),
+      issuer: record.row.actor_issuer,
+      subject: record.row.actor_subject,
+      label: record.label === null ? null : labelKey(record.label),
+    });
+  }
+  return entries;
+}
+
+const generationOf = ({ trip }: Waiting): number | null => (trip.record?.unconditional === true ? null : trip.held);
+
+const isWrittenAs = (waiting: Waiting, entry: WrittenRead): boolean => {
+  const { record } = waiting.trip;
+  if (record === null) return false;
+  if (waiting.key === null) return entry.row.id === record.row.id;
+  return entry.key === waiting.key && entry.generation === generationOf(waiting);
+};
+
+function askedWorkspaces(group: readonly Waiting[]): readonly AskedWorkspace[] {
+  const asked = group.map(({ trip }) => ({
+    workspace: trip.workspaceUuid,
+    generation: trip.held,
+    min_begun: trip.minBegunMs,
+    shared: trip.isShared,
+  }));
+  return [...new Map(asked.map((entry) => [JSON.stringify(entry), entry])).values()];
+}
+
+function storing(database: Database, { workspaceUuid: workspace, store, endLease: ended }: ReadTrip): readonly Query[] {
+  const end = store?.generation ?? ended;
+  // A list that is too long for D1 is no reason to wait either: whoever wants it asks by itself.
+  const body = store === undefined ? null : storedBody(store.list);
+  return [
+    ...(store !== undefined && body !== null ? [storeList(database, { workspace, ...store, body })] : []),
+    ...(end === undefined ? [] : [endLease(database, workspace, end)]),
+  ];
+}

@@ -1,0 +1,34 @@
+import { failureOutcome } from '../audit/outcomes.ts';
+import type { Attempt } from '../audit/recorder.ts';
+import type { Query } from '../db/database.ts';
+import type { Failure } from '../failures.ts';
+import { freeKey } from '../idempotency/claims.ts';
+import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, type Result } from '../result.ts';
+import type { TokenDependencies } from './dependencies.ts';
+
+/** An attempt, and the idempotency key that its request came with; null: none. */
+export interface KeyedAttempt extends Attempt {
+  readonly keyed: KeyedRequest | null;
+}
+
+/**
+ * Nothing was changed upstream, as far as is known, and the row says why before the caller hears it. A key that the request
+ * holds is free for another try.
+ */
+export async function settleRefusal(
+  { recorder, database, quota, runtime }: Pick<TokenDependencies, 'recorder' | 'database' | 'quota' | 'runtime'>,
+  context: RequestContext,
+  attempt: KeyedAttempt,
+  failure: Failure,
+  following: readonly Query[] = [],
+): Promise<Result<never, Failure>> {
+  const { keyed, eventId } = attempt;
+  const settlement = await recorder.settle(context, attempt, failureOutcome(failure), (guard) => [
+    ...(keyed === null ? [] : [freeKey(database, keyed, eventId, guard)]),
+    ...following,
+    ...quota.news(database, runtime.now()),
+  ]);
+  return err(settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' });
+}

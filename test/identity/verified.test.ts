@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { JWKS_MAX_AGE_MS, VERIFIED_JWTS_MAX_COUNT } from '../../src/config/limits.ts';
+import { createVerifiedJwts, type VerifiedJwt } from '../../src/identity/verified.ts';
+import { createTestIssuer } from '../support/issuer.ts';
+import { authenticatorFor, createHarness, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';
+import { first, policy, second, setUp } from './isolate.ts';
+
+// A JWT whose signature was verified is not verified again while nothing that the verdict rests on has changed.
+
+afterEach(() => vi.restoreAllMocks());
+
+/** The whole result of one that is accepted. */
+const ACCEPTED = expect.objectContaining({ ok: true });
+
+const verifications = () => vi.spyOn(crypto.subtle, 'verify');
+
+async function loggedIn(claims: Readonly<Record<string, unknown>> = {}, maxAgeSeconds = 3600) {
+  const harness = createHarness();
+  const issuer = await createTestIssuer();
+  const authenticator = authenticatorFor([issuer.policy({ maxAgeSeconds })], harness);
+  const token = await issuer.sign(claims, { nowMs: NOW_MS });
+  const verify = verifications();
+  expect(await rejectionOf(authenticator, token)).toMatchObject({ ok: true });
+  verify.mockClear();
+  return { harness, issuer, authenticator, token, verify };
+}
+
+it('a JWT is verified once, and names the same caller each time', async () => {
+  const { authenticator, token, verify } = await loggedIn();
+
+  const again = await authenticator.authenticate(requestWith(token));
+
+  expect(again).toMatchObject({ ok: true, value: { subject: 'alice' } });
+  expect(verify).not.toHaveBeenCalled();
+});
+
+it('a JWT that differs in one character is verified by itself', async () => {
+  const { authenticator, token, verify } = await loggedIn();
+  const [header = '', payload = '', signature = ''] = token.split('.');
+  const forged = `${header}.${payload}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
+
+  expect(await rejectionOf(authenticator, forged)).toBe('signature_invalid');
+  expect(verify).toHaveBeenCalledOnce();
+});
+
+describe('is verified again, and judged by it, once', () => {
+  it.each([
+    ['it has expired, but for the tolerance', {}, 300, ACCEPTED],
+    ['it has expired', {}, 305, 'expired'],
+    ['it is too old, but for the tolerance', { exp: NOW_SECONDS + 9_000 }, 3_600, ACCEPTED],
+    ['it is too old', { exp: NOW_SECONDS + 9_000 }, 3_606, 'too_old'],
+  ])('%s', async (_name, claims, seconds, verdict) => {
+    const { harness, authenticator, token, verify } = await loggedIn(claims);
+    harness.advance(seconds * 1000);
+
+    const judged = await rejectionOf(authenticator, token);
+
+    expect(judged).toEqual(verdict);
+    expect(verify).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ['its issuer withdraws the key', 'key_unknown'],
+    ['its issuer puts another key under the same kid', 'signature_invalid'],
+  ])('%s', async (_name, reason) => {
+    const { harness, publish } = setUp();
+    const authenticator = authenticatorFor([policy], harness);
+    const token = await first.sign({ exp: NOW_SECONDS + 3600 }, { nowMs: NOW_MS });
+    expect(await rejectionOf(authenticator, token)).toMatchObject({ ok: true });
+    const other = reason === 'key_unknown' ? second : await createTestIssuer({ kid: 'first' });
+    publish(other);
+    harness.advance(JWKS_MAX_AGE_MS - 1);
+    expect(await rejectionOf(authenticator, token)).toMatchObject({ ok: true });
+
+    harness.advance(1);
+    expect(await rejectionOf(authenticator, token)).toBe(reason);
+  });
+
+  it('comes in another header', async () => {
+    const { authenticator, token } = await loggedIn();
+    const elsewhere = requestWith(token, { header: 'Cf-Access-Jwt-Assertion' });
+
+    expect(await authenticator.authenticate(elsewhere)).toMatchObject({
+      ok: false,
+      error: { kind: 'token_rejected', reason: 'wrong_header' },
+    });
+  });
+});
+
+describe('what is held of them', () => {
+  const held = (claims: Readonly<Record<string, unknown>>): VerifiedJwt => ({
+    header: 'Authorization',
+    policy,
+    keys: Object.assign(async () => await Promise.reject(new Error('unused')), { jwks: () => ({ keys: [] }) }),
+    identity: { issuer: first.issuer, subject: 'alice', label: null, actorType: 'user', claims },
+  });
+  const good = { iat: NOW_SECONDS, exp: NOW_SECONDS + 300 };
+
+  it.each([
+    ['all its times', good, true],
+    ['a time before which it does not hold, which is past', { ...good, nbf: NOW_SECONDS }, true],
+    ['the same, yet to come', { ...good, nbf: NOW_SECONDS + 1 }, false],
+    ['an issue yet to come', { ...good, iat: NOW_SECONDS + 1 }, false],
+    ['no expiry', { iat: NOW_SECONDS }, false],
+    ['no issue', { exp: NOW_SECONDS + 300 }, false],
+    ['a start that is no time', { ...good, nbf: 'soon' }, false],
+  ])('counts for one with %s: %o %s', (_name, claims, counts) => {
+    const verified = createVerifiedJwts();
+    verified.put('jwt', held(claims));
+    expect(verified.get('jwt', NOW_MS) !== null).toBe(counts);
+  });
+
+  it('is no more than an isolate has callers; the oldest goes first', () => {
+    const verified = createVerifiedJwts();
+    for (let index = 0; index <= VERIFIED_JWTS_MAX_COUNT; index += 1) verified.put(`jwt-${index}`, held(good));
+    expect(verified.get('jwt-0', NOW_MS)).toBeNull();
+    expect(verified.get('jwt-1', NOW_MS)).not.toBeNull();
+    expect(verified.get(`jwt-${VERIFIED_JWTS_MAX_COUNT}`, NOW_MS)).not.toBeNull();
+  });
+});

@@ -1,0 +1,292 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { STANDARD_WEBHOOKS_TOLERANCE_SECONDS, WEBHOOK_BODY_MAX_BYTES } from '../../src/config/limits.ts';
+import type { SignatureRejection } from '../../src/failures.ts';
+import { badRequest, expectRefusal, expectRefused, rowsOf, type Refusal } from '../security/expectations.ts';
+import type { Answer } from '../support/harness.ts';
+import { signatureOf, toBytes } from './adapters/standard-sender.ts';
+import {
+  clearOrders,
+  createWebhookHarness,
+  deliveryOf,
+  itemsOf,
+  rowsOfDelivery,
+  type WebhookHarness,
+} from './harness.ts';
+
+// What comes in at /webhooks/{source}: what is let in, what is not, and what is left of either.
+
+let harness: WebhookHarness;
+beforeEach(async () => {
+  await clearOrders();
+  harness = await createWebhookHarness();
+});
+
+const payload = (type: string, data: unknown): string => JSON.stringify({ type, data });
+const ORDER = payload('token.revoke', { token_id: 'tok-1', reason: 'täglich' });
+
+interface Sent {
+  readonly source?: string;
+  readonly body?: string;
+  /** What arrives in place of what was signed. */
+  readonly arriving?: BodyInit;
+  readonly secret?: string;
+  readonly ageSeconds?: number;
+  /** Over those that are right; null leaves one out. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+}
+
+/** Signs `body`, and sends what is given in place of what is right. */
+async function deliver(sent: Sent = {}): Promise<Answer> {
+  const { source = 'scanner', body = ORDER, secret = harness.secrets.WEBHOOK_SCANNER, ageSeconds = 0 } = sent;
+  const id = `msg_${crypto.randomUUID()}`;
+  const timestamp = String(Math.floor(Date.now() / 1000) - ageSeconds);
+  const headers = new Headers({
+    'webhook-id': id,
+    'webhook-timestamp': timestamp,
+    'webhook-signature': await signatureOf(secret, id, timestamp, toBytes(body)),
+  });
+  for (const [name, value] of Object.entries(sent.headers ?? {})) {
+    if (value === null) headers.delete(name);
+    else headers.set(name, value);
+  }
+  return await harness.send('POST', `/webhooks/${source}`, {
+    jwt: null,
+    rawBody: sent.arriving ?? body,
+    headers: Object.fromEntries(headers),
+  });
+}
+
+/** How much stands in the tables of webhooks. */
+const written = async (): Promise<unknown> =>
+  await env.DB.prepare(
+    `select (select count(*) from webhook_deliveries) as deliveries, (select count(*) from webhook_items) as items,
+      (select count(*) from revocation_orders) as orders, (select count(*) from subject_blocks) as blocks`,
+  ).first();
+
+/** Sends what must be refused as given, and leave nothing but the row that is. */
+async function expectNothingDone(send: () => Promise<Answer>, refusal: Refusal): Promise<Answer> {
+  const before = await written();
+  const answer = await expectRefused(harness, send, refusal);
+  expect(await written()).toEqual(before);
+  return answer;
+}
+
+const unsigned = (reason: SignatureRejection, source = 'scanner'): Refusal => ({
+  status: 401,
+  code: 'invalid_signature',
+  row: {
+    action: 'auth.reject',
+    actor_type: 'webhook',
+    actor_issuer: null,
+    actor_subject: source,
+    detail: '{}',
+    outcome: JSON.stringify({ reason }),
+  },
+});
+
+const gzipped = async (text: string): Promise<ArrayBuffer> => {
+  const { body } = new Response(text);
+  return await new Response(body!.pipeThrough(new CompressionStream('gzip'))).arrayBuffer();
+};
+
+describe('a delivery that its source did not sign as it must be', () => {
+  it.each<[string, SignatureRejection, Sent | (() => Promise<Sent>)]>([
+    ['without an id', 'signature_missing', { headers: { 'webhook-id': null } }],
+    ['without a time', 'signature_missing', { headers: { 'webhook-timestamp': null } }],
+    ['without a signature', 'signature_missing', { headers: { 'webhook-signature': null } }],
+    ['with a time that is none', 'signature_malformed', { headers: { 'webhook-timestamp': 'now' } }],
+    ['with a signature that is none', 'signature_invalid', { headers: { 'webhook-signature': 'v1,AAAA' } }],
+    ['with another id than was signed', 'signature_invalid', { headers: { 'webhook-id': 'msg_another' } }],
+    ['by a secret that is nobody’s', 'signature_invalid', { secret: `whsec_${btoa('x'.repeat(32))}` }],
+    ['too long ago', 'timestamp_stale', { ageSeconds: STANDARD_WEBHOOKS_TOLERANCE_SECONDS + 5 }],
+    ['in the future', 'timestamp_future', { ageSeconds: -STANDARD_WEBHOOKS_TOLERANCE_SECONDS - 5 }],
+    ['with a body that is cut off', 'signature_invalid', { arriving: ORDER.slice(0, -1) }],
+    ['with no body', 'signature_invalid', { arriving: '' }],
+    ['with a body written anew', 'signature_invalid', { arriving: JSON.stringify(JSON.parse(ORDER), null, 1) }],
+    ['with a body escaped anew', 'signature_invalid', { arriving: ORDER.replace('ä', '\\u00e4') }],
+    ['with a byte order mark before it', 'signature_invalid', { arriving: `\uFEFF${ORDER}` }],
+    [
+      'with a body compressed on the way',
+      'body_unreadable',
+      async () => ({ arriving: await gzipped(ORDER), headers: { 'Content-Encoding': 'gzip' } }),
+    ],
+  ])('%s is refused (%s), and leaves a row of that and nothing else', async (_case, reason, sent) => {
+    const what = typeof sent === 'function' ? await sent() : sent;
+    await expectNothingDone(async () => await deliver(what), unsigned(reason));
+  });
+
+  it('but by another source is refused', async () => {
+    const secret = harness.secrets.WEBHOOK_HR;
+    await expectNothingDone(async () => await deliver({ secret }), unsigned('signature_invalid'));
+    await expectNothingDone(async () => await deliver({ source: 'hr' }), unsigned('signature_invalid', 'hr'));
+  });
+
+  it('but with a caller’s JWT is refused: a JWT opens nothing here', async () => {
+    const headers = { 'webhook-signature': null, Authorization: `Bearer ${await harness.jwtFor('admin')}` };
+    await expectNothingDone(async () => await deliver({ headers }), unsigned('signature_missing'));
+  });
+
+  it('leaves one row a minute for an address', async () => {
+    harness = await createWebhookHarness({ env: { REJECTIONS_PER_ADDRESS: env.REJECTIONS_PER_ADDRESS } });
+    const rowsWithin = async (ip: string): Promise<number | null> => {
+      const minute = Math.floor(Date.now() / 60_000);
+      let rows = 0;
+      for (let sent = 0; sent < 3; sent += 1) {
+        const answer = await deliver({ arriving: '{}', headers: { 'CF-Connecting-IP': ip } });
+        expect(answer.status).toBe(401);
+        rows += (await rowsOf(answer)).length;
+      }
+      // The limit counts by the clock's minute.
+      return Math.floor(Date.now() / 60_000) === minute ? rows : null;
+    };
+    expect((await rowsWithin('198.18.0.1')) ?? (await rowsWithin('198.18.0.2'))).toBe(1);
+  });
+});
+
+describe('what is no delivery', () => {
+  it('a source that is not configured answers as any path that is none, and is not recorded', async () => {
+    const before = await written();
+    const same = { 'X-Request-Id': 'the-same-for-both' };
+    const unknown = await deliver({ source: 'nobody', headers: same });
+    const nothing = await harness.send('POST', '/nothing/here', { jwt: null, rawBody: ORDER, headers: same });
+    expect([unknown.status, unknown.text, [...unknown.headers]]).toEqual([404, nothing.text, [...nothing.headers]]);
+    expect(await rowsOf(unknown)).toEqual([]);
+    expect(await written()).toEqual(before);
+  });
+
+  it.each(['GET', 'PUT', 'DELETE', 'OPTIONS'])('%s is not taken', async (method) => {
+    const send = async () => await harness.send(method, '/webhooks/scanner', { jwt: null });
+    const answer = await expectNothingDone(send, badRequest('method_not_allowed'));
+    expect(answer.headers.get('Allow')).toBe('POST');
+  });
+
+  it('a parameter is unknown', async () => {
+    const refusal = badRequest('invalid_request', ['dry_run']);
+    await expectNothingDone(async () => await deliver({ source: 'scanner?dry_run=1' }), refusal);
+  });
+});
+
+describe('what is too much', () => {
+  const padded = (bytes: number): string => ORDER.padEnd(bytes - (toBytes(ORDER).length - ORDER.length));
+  const streamed = (text: string): ReadableStream => new Response(text).body!;
+
+  it.each<[string, (text: string) => Sent]>([
+    ['that says so', (text) => ({ headers: { 'Content-Length': String(toBytes(text).length) } })],
+    ['that does not say so', (text) => ({ arriving: streamed(text), headers: { 'Content-Length': null } })],
+    ['that says something else', (text) => ({ headers: { 'Content-Length': '10' }, arriving: streamed(text) })],
+  ])('is a body of more than 1 MiB %s', async (_case, sent) => {
+    const text = padded(WEBHOOK_BODY_MAX_BYTES + 1);
+    const send = async () => await deliver({ body: text, ...sent(text) });
+    await expectNothingDone(send, badRequest('body_too_large'));
+  });
+
+  it('is not a body of 1 MiB', async () => {
+    expect((await deliver({ body: padded(WEBHOOK_BODY_MAX_BYTES) })).status).toBe(202);
+  });
+
+  const leaks = (count: number): string =>
+    payload('token.leaked', {
+      tokens: Array.from({ length: count }, (_item, index) => ({ sha256: index.toString(16).padStart(64, '0') })),
+    });
+
+  it('is 1,001 tokens', async () => {
+    const ids = Array.from({ length: 1_001 }, (_item, index) => ({ token_id: `tok-${index}` }));
+    for (const body of [leaks(1_001), payload('token.revoke', { tokens: ids })]) {
+      await expectNothingDone(async () => await deliver({ body }), badRequest('too_many_tokens'));
+    }
+  });
+
+  it('is not 1,000 tokens: they are one delivery', async () => {
+    const answer = await deliver({ body: leaks(1_000) });
+    expect(answer.status, answer.text).toBe(202);
+    expect(await deliveryOf(answer)).not.toBeNull();
+    const items = await itemsOf(answer);
+    expect(items.map(({ position }) => position)).toEqual(Array.from({ length: 1_000 }, (_item, index) => index));
+    expect(await rowsOfDelivery(answer)).toHaveLength(1);
+  });
+});
+
+describe('an event that is not for this source', () => {
+  it.each([
+    ['that it may not send', 'subject.offboarded', { label: 'a@example.com' }, 'event_not_allowed'],
+    ['that it may not send, whatever it says', 'subject.offboarded', 'no object', 'event_not_allowed'],
+    ['that nobody knows', 'token.frozen', { token_id: 'tok-1' }, 'event_unknown'],
+  ])('%s is recorded, and does nothing', async (_case, type, data, code) => {
+    await harness.mint('untouched');
+    await harness.control.clearRequests({ workspace_uuid: harness.workspace });
+    const answer = await deliver({ body: payload(type, data) });
+    expect([answer.status, answer.body.success, answer.body.data.ignored]).toEqual([200, true, code]);
+
+    expect(await deliveryOf(answer)).toMatchObject({
+      source: 'scanner',
+      event: type,
+      ignored: code,
+      subject_label: null,
+    });
+    expect(await rowsOfDelivery(answer)).toMatchObject([
+      {
+        id: answer.headers.get('X-Audit-Event-Id'),
+        action: 'webhook.receive',
+        status: 'failure',
+        error_code: code,
+        actor_type: 'webhook',
+        actor_subject: 'scanner',
+      },
+    ]);
+    expect(await itemsOf(answer)).toEqual([]);
+    expect(await harness.upstream()).toEqual([]);
+    expect(await env.DB.prepare('select * from subject_blocks').all()).toMatchObject({ results: [] });
+  });
+
+  it('is kept by a part of its name, without what looks like a secret', async () => {
+    const answer = await deliver({ body: payload(`x sat_${'a'.repeat(40)} ${'é'.repeat(100)}`, {}) });
+    const kept = (await deliveryOf(answer))?.event ?? '';
+    expect(kept).toMatch(/^x \[redacted\] é+$/);
+    expect(toBytes(kept).length).toBeLessThanOrEqual(64);
+  });
+});
+
+describe('a delivery that is signed and not understood', () => {
+  const hash = 'a'.repeat(64);
+  it.each<[string, string, string[]]>([
+    ['no event', JSON.stringify({ data: {} }), ['type']],
+    ['no data', JSON.stringify({ type: 'token.revoke' }), ['data']],
+    ['an unknown field', JSON.stringify({ type: 'token.revoke', data: { token_id: 'a' }, colour: 'red' }), ['colour']],
+    ['no id', payload('token.revoke', {}), ['data.token_id']],
+    ['an id that is none', payload('token.revoke', { token_id: '../users' }), ['data.token_id']],
+    ['two ways to name one', payload('token.leaked', { token: 'sat_x', sha256: hash }), ['data']],
+    ['no list', payload('token.leaked', { tokens: {} }), ['data.tokens']],
+    ['an empty list', payload('token.leaked', { tokens: [] }), ['data.tokens']],
+    [
+      'one of many',
+      payload('token.leaked', { tokens: [{ sha256: hash }, { sha256: 'b' }] }),
+      ['data.tokens[1].sha256'],
+    ],
+  ])('%s: 400 names the field, and nothing is done', async (_case, body, fields) => {
+    await expectNothingDone(async () => await deliver({ body }), badRequest('invalid_request', fields));
+  });
+
+  it.each([
+    ['no JSON', '{"type":'],
+    ['no object', '[]'],
+    ['nothing', ''],
+    ['nine levels', payload('token.revoke', JSON.parse('['.repeat(8) + ']'.repeat(8)))],
+  ])('%s: 400, and nothing is done', async (_case, body) => {
+    await expectNothingDone(async () => await deliver({ body }), badRequest('invalid_json'));
+  });
+
+  it('may be mended and sent again under its id', async () => {
+    const id = `msg_${crypto.randomUUID()}`;
+    await expectRefusal(
+      await harness.sendEvent('scanner', 'token.revoke', {}, { id }),
+      badRequest('invalid_request', ['data.token_id']),
+    );
+    expect((await harness.sendEvent('scanner', 'token.revoke', { token_id: 'tok-1' }, { id })).status).toBe(202);
+  });
+});
+
+it.each(['WEBHOOK_SCANNER', 'WEBHOOK_SCANNER_NEXT'] as const)('%s: either secret of a source signs', async (name) => {
+  const answer = await deliver({ secret: harness.secrets[name] });
+  expect([answer.status, answer.headers.get('WWW-Authenticate')]).toEqual([202, null]);
+});
