@@ -12,6 +12,8 @@ export interface Runtime {
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** A signal that aborts after `ms` milliseconds. */
   timeout(ms: number): AbortSignal;
+  /** Says that nobody waits for a signal of `timeout` any more: it would otherwise take its memory until its time. */
+  cancel(signal: AbortSignal): void;
   sleep(ms: number): Promise<void>;
   /** Keeps the isolate alive until `work` is done, even if the caller hangs up before. */
   background(work: Promise<unknown>): void;

@@ -127,6 +127,8 @@ export const SNAPSHOT_WORKSPACES_MAX_COUNT = 16;
 export const READ_GROUP_MAX_COUNT = 100;
 /** Keys of reads that an isolate remembers for a minute: some 200 KB. */
 export const READ_KEYS_MAX_COUNT = 500;
+/** How long a request sends other requests' reads: with the last group it ends before Workers end it, 30 s after its answer. */
+export const READ_LEAD_MAX_MS = 10_000;
 /** A group that has not ended by then is dead, with the request that sent it: twice D1_TIMEOUT_MS would be two groups. */
 export const READ_FLUSH_MAX_MS = 8_000;
 

@@ -17,12 +17,15 @@ export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
     const { issuer, subject } = c.get('caller');
     // The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more.
     c.header('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
+    const deadline = runtime.timeout(RATE_LIMIT_TIMEOUT_MS);
     try {
       const asked = limiter.limit({ key: JSON.stringify([issuer, subject]) });
-      const { success } = await untilAborted(asked, runtime.timeout(RATE_LIMIT_TIMEOUT_MS));
+      const { success } = await untilAborted(asked, deadline);
       if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });
     } catch {
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });
+    } finally {
+      runtime.cancel(deadline);
     }
     return await next();
   });

@@ -1,6 +1,12 @@
 import type { NewAuditRow } from '../audit/events.ts';
 import { createReadKeys } from '../audit/counted-reads.ts';
-import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_GROUP_MAX_COUNT, SNAPSHOT_LEASE_MS } from '../config/limits.ts';
+import {
+  D1_TIMEOUT_MS,
+  READ_FLUSH_MAX_MS,
+  READ_GROUP_MAX_COUNT,
+  READ_LEAD_MAX_MS,
+  SNAPSHOT_LEASE_MS,
+} from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { within } from '../deadline.ts';
@@ -65,54 +71,80 @@ interface Waiting {
   readonly trip: ReadTrip;
   readonly key: string | null;
   readonly settle: (answer: Result<TripAnswer, AuditFailure>) => void;
+  /** Makes its request the one that sends the next group. */
+  readonly lead: () => void;
+  /** Nobody waits for it any more. */
+  isOver: boolean;
 }
 
 /**
  * Sends the trips of concurrent reads together: while one batch is under way, those that come gather for the next. Each read
- * waits for the commit of its own row. A batch that fails is sent again trip by trip, so that none fails for another.
+ * wants the commit of its own row. A batch that fails is sent again trip by trip, so that none fails for another.
+ *
+ * A request sends group after group for READ_LEAD_MAX_MS, then hands that to one that waits: Workers end what a request does
+ * 30 s after its answer, and under load there is always another group.
  */
 export function createReadGroup(database: Database, runtime: Runtime, quota: Pick<Quota, 'learn' | 'news'>): ReadGroup {
   const dependencies = { database, runtime, quota, queries: createReadQueries(database) };
   const keyOf = createReadKeys();
-  let gathering: Waiting[] = [];
-  let flushingSinceMs: number | null = null;
+  let gathering: readonly Waiting[] = [];
+  let sendingSinceMs: number | null = null;
 
-  const flush = async (): Promise<void> => {
-    while (gathering.length > 0) {
-      flushingSinceMs = runtime.now();
-      const group = nextGroup(gathering);
-      gathering = gathering.filter((waiting) => !group.includes(waiting));
-      // One after the other: what comes meanwhile goes with the next.
-      const answers = await sendTogether(dependencies, group);
-      if (answers !== null || group.length === 1) {
-        group.forEach((waiting, index) => waiting.settle(answers?.[index] ?? unavailable()));
-        continue;
-      }
-      for (const waiting of group) {
-        const alone = await sendTogether(dependencies, [waiting]);
-        waiting.settle(alone?.[0] ?? unavailable());
-      }
+  const sendNext = async (): Promise<number> => {
+    sendingSinceMs = runtime.now();
+    const group = nextGroup(gathering);
+    gathering = gathering.filter((waiting) => !group.includes(waiting));
+    const answers = await sendTogether(dependencies, group);
+    if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index] ?? unavailable()));
+    else if (group.length === 1) group[0]?.settle(unavailable());
+    else await sendEachAlone(dependencies, group);
+    return group.length;
+  };
+
+  /** Sends group after group, and after a while hands that over. */
+  const leadGroups = async (): Promise<void> => {
+    const sinceMs = runtime.now();
+    while (gathering.length > 0 && runtime.now() - sinceMs < READ_LEAD_MAX_MS) {
+      const count = await sendNext();
+      // Lets those that were in the group leave, and their callers come again, before one of them goes alone.
+      if (count > 1) await runtime.sleep(0);
     }
-    flushingSinceMs = null;
+    sendingSinceMs = gathering.length === 0 ? null : runtime.now();
+    gathering[0]?.lead();
   };
 
   return {
     send: async (trip, trace) => {
       const startedAtMs = runtime.now();
       trace.d1Trips += 1;
-      const { promise, resolve } = Promise.withResolvers<Result<TripAnswer, AuditFailure>>();
-      const { record } = trip;
-      const key = record?.counted === true ? await keyOf(record.row) : null;
-      gathering.push({ trip, key, settle: resolve });
-      // Under way until all are settled, whoever began it: a caller that hangs up takes nobody's row with it.
-      const isUnderWay = flushingSinceMs !== null && startedAtMs - flushingSinceMs <= READ_FLUSH_MAX_MS;
-      if (!isUnderWay) runtime.background(flush());
+      const { promise: settled, resolve: settle } = Promise.withResolvers<Result<TripAnswer, AuditFailure>>();
+      const { promise: turn, resolve: lead } = Promise.withResolvers<void>();
+      const key = trip.record?.counted === true ? await keyOf(trip.record.row) : null;
+      const waiting: Waiting = { trip, key, settle, lead, isOver: false };
+      gathering = [...gathering, waiting];
+      // In this request, whoever's turn it was before; and to its end, though the caller hangs up: others are in the group.
+      void turn.then(() => runtime.background(leadGroups()));
+      const isUnderWay = sendingSinceMs !== null && startedAtMs - sendingSinceMs <= READ_FLUSH_MAX_MS;
+      if (!isUnderWay) {
+        sendingSinceMs = startedAtMs;
+        lead();
+      }
       // A deadline of its own: the batch may be another request's, and die with it.
-      const settled = await within(promise, runtime.timeout(D1_TIMEOUT_MS));
+      const answer = await within(settled, runtime.timeout(D1_TIMEOUT_MS));
+      waiting.isOver = true;
+      if (!answer.ok) gathering = gathering.filter((other) => other !== waiting);
       trace.d1Ms += runtime.now() - startedAtMs;
-      return settled.ok ? settled.value : unavailable();
+      return answer.ok ? answer.value : unavailable();
     },
   };
+}
+
+async function sendEachAlone(dependencies: Dependencies, group: readonly Waiting[]): Promise<void> {
+  for (const waiting of group) {
+    if (waiting.isOver) continue;
+    const alone = await sendTogether(dependencies, [waiting]);
+    waiting.settle(alone?.[0] ?? unavailable());
+  }
 }
 
 /**

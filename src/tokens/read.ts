@@ -54,7 +54,8 @@ interface Reader<T> {
   readonly caller: Caller;
   readonly read: Read<T>;
   readonly wanted: Freshness;
-  readonly call: Call;
+  /** With one deadline, from the first call on. */
+  readonly call: () => Call;
   readonly startedAtMs: number;
 }
 
@@ -80,11 +81,17 @@ export async function runRead<T>(
     caller,
     read,
     wanted: freshness(snapshots.maxAgeMs, isNoCache, startedAtMs),
-    call: callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, runtime.newId()),
+    call: once(() => callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, runtime.newId())),
     startedAtMs,
   });
   runtime.background(work);
   return await work;
+}
+
+/** Most reads need no call: the one that does makes it. */
+function once<T>(make: () => T): () => T {
+  let made: T | null = null;
+  return () => (made ??= make());
 }
 
 async function readOn<T>(reader: Reader<T>): Promise<Result<Found<T>, Failure>> {
@@ -122,7 +129,7 @@ async function readOn<T>(reader: Reader<T>): Promise<Result<Found<T>, Failure>> 
       continue;
     }
     const asking = wanted.isOff ? { ...answer.value, leased: true } : answer.value;
-    const fetched = await source.fetch(workspaceUuid, asking, wanted.minBegunMs, polls, call);
+    const fetched = await source.fetch(workspaceUuid, asking, wanted.minBegunMs, polls, call());
     if (fetched === null) {
       polls += 1;
     } else if (fetched.ok) {
@@ -150,7 +157,7 @@ const onNothing = <T>(result: Result<Found<T>, Failure>, status: number | null =
 });
 
 async function judgeBeside<T>({ read, call }: Reader<T>): Promise<Verdict<T>> {
-  const answered = await read.askBeside(call);
+  const answered = await read.askBeside(call());
   return answered.ok
     ? onNothing(ok({ data: answered.value.data, cache: null, asked: null }), answered.value.status)
     : onNothing(answered);
