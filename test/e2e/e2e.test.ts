@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import * as z from 'zod';
+import { ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { CHECKOUT } from '../../local/settings.ts';
 import { createClient, jsonOf, TOKENS, type AuditEvent, type Client } from './client.ts';
 import { violations } from './invariants.ts';
-import { databaseFiles, findSecrets, logFile, printed } from './secrets-scan.ts';
-import { adminCredentialOf, freePorts, startService, type Service } from './service.ts';
+import { leakDelivery, sendDelivery } from './leak.ts';
+import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
+import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
 import { openTrail } from './trail.ts';
 import { until } from './until.ts';
 
@@ -16,6 +19,8 @@ import { until } from './until.ts';
 
 /** The age that the row must reach, and time for a slow machine. */
 const RECONCILIATION_PATIENCE_MS = (RECONCILE_AFTER_MIN_SECONDS + 45) * 1_000;
+/** The lease of the driver that was killed, and time for a slow machine. */
+const TAKEOVER_PATIENCE_MS = ORDERS_LEASE_MS + 45_000;
 /** In a token's name, so that it is stored: what the scan must be able to find. */
 const PLANTED = 'planted-3f9c1d77';
 
@@ -31,7 +36,8 @@ async function start(): Promise<void> {
   service = await startService(stateDir, ports);
   admin = createClient(service, service.adminJwt);
   ci = createClient(service, service.ciJwt);
-  for (const secret of [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)]) secrets.add(secret);
+  const made = [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir), ...webhookSecretsOf(stateDir)];
+  for (const secret of made) secrets.add(secret);
 }
 
 /** Ends the service in one way or another, and keeps what is to be looked through. */
@@ -44,6 +50,32 @@ async function end<T>(finish: () => Promise<T>): Promise<T> {
 
 const created = async (name: string): Promise<AuditEvent | undefined> =>
   (await admin.events({ action: 'service_account_token.create' })).find((event) => event.token_name === name);
+
+/** What became of a webhook: a part of what the service says about it. */
+const Delivery = z.object({
+  data: z.object({
+    id: z.string(),
+    sender_id: z.string(),
+    revocations: z.array(z.looseObject({ state: z.string(), confirmed_gone_at: z.string().nullable() })),
+  }),
+});
+const readDelivery = async (deliveryId: string) =>
+  Delivery.parse(jsonOf(await admin.send('GET', `/api/v1/webhooks/deliveries/${deliveryId}`))).data;
+const Receipt = z.object({ data: z.object({ delivery_id: z.string() }) });
+const deliveryIdIn = (answer: string): string => Receipt.parse(JSON.parse(answer)).data.delivery_id;
+
+/** `npm run webhook -- leak --token -` as a person runs it. */
+async function leakByCommand(secret: string, id: string): Promise<{ stdout: string; stderr: string }> {
+  const args = ['run', '-s', 'webhook', '--', 'leak', '--token', '-', '--id', id];
+  const running = promisify(execFile)('npm', args, { cwd: CHECKOUT, env: { ...process.env, STATE_DIR: stateDir } });
+  running.child.stdin?.end(secret);
+  const output = await running;
+  outputs.push(output.stdout, output.stderr);
+  return output;
+}
+
+const deletesOf = async (tokenId: string) =>
+  (await service.control.requests({ method: 'DELETE' })).filter((request) => request.path.endsWith(`/${tokenId}`));
 
 beforeAll(start, 120_000);
 afterAll(() => {
@@ -140,6 +172,56 @@ describe('npm start', () => {
       { operation: 'create', event_id: eventId },
       { operation: 'revoke', event_id: eventId },
     ]);
+  });
+
+  it('revokes a leaked token at the word of a webhook, once however often it is sent', async () => {
+    const { id, secret } = await admin.create('leaked');
+    const webhookId = `msg_${crypto.randomUUID()}`;
+    const first = await leakByCommand(secret, webhookId);
+    expect(first.stderr).toBe(`HTTP 202 Accepted, webhook-id ${webhookId}\n`);
+    const deliveryId = deliveryIdIn(first.stdout);
+    const done = await until('the confirmation', async () => {
+      const read = await readDelivery(deliveryId);
+      return read.revocations.every((revocation) => revocation.confirmed_gone_at !== null) && read;
+    });
+    expect(done).toMatchObject({ id: deliveryId, sender_id: webhookId });
+    expect(done.revocations).toMatchObject([{ token_id: id, state: 'done', result: 'revoked' }]);
+    const token = async () => (await service.control.tokens()).find((held) => held.id === id);
+    expect(await token()).toMatchObject({ is_revoked: true });
+
+    const again = await leakByCommand(secret, webhookId);
+    expect([again.stderr, deliveryIdIn(again.stdout)]).toEqual([first.stderr, deliveryId]);
+    service.triggerCron();
+    expect(await readDelivery(deliveryId)).toEqual(done);
+    expect((await token())?.commits.map(({ operation }) => operation)).toEqual(['create', 'revoke']);
+    expect(await deletesOf(id)).toHaveLength(1);
+  });
+
+  it('revokes a leaked token although workerd was lost after its 202', { timeout: 240_000 }, async () => {
+    const { id, secret } = await admin.create('leaked-and-lost');
+    await service.control.fault({ match: { method: 'DELETE' }, delay_ms: -1 });
+    const accepted = await sendDelivery(service, leakDelivery(secret, webhooksOf(stateDir)).delivery);
+    await until('the order to reach PipeOps', async () => (await deletesOf(id)).length > 0);
+    service.killWorkerd();
+    await service.untilRestarted();
+
+    const done = await until(
+      'another driver',
+      async () => {
+        service.triggerCron();
+        const [order] = (await readDelivery(deliveryIdIn(accepted.text))).revocations;
+        return order?.state === 'done' && order;
+      },
+      { timeoutMs: TAKEOVER_PATIENCE_MS, intervalMs: 1_000 },
+    );
+    expect(done).toMatchObject({ token_id: id, result: 'revoked' });
+    const token = (await service.control.tokens()).find((held) => held.id === id);
+    expect(token).toMatchObject({ is_revoked: true });
+    expect(token?.commits.map(({ operation }) => operation)).toEqual(['create', 'revoke']);
+    expect(await deletesOf(id)).toMatchObject([{ committed: false }, { committed: true }]);
+    expect(
+      (await admin.events({ action: 'service_account_token.revoke' })).filter(({ token_id }) => token_id === id),
+    ).toMatchObject([{ status: 'success', actor: { type: 'webhook', subject: 'scanner' } }]);
   });
 
   it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {

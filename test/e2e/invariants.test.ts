@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
-import { violations } from './invariants.ts';
+import { violations, webhookViolations, type Aftermath } from './invariants.ts';
 import type { TrailRow } from './trail.ts';
 
 const NOW = Date.parse('2026-10-01T12:00:00Z');
@@ -11,6 +11,7 @@ const row = (changes: Partial<TrailRow> = {}): TrailRow => ({
   occurred_at: NOW,
   action: 'service_account_token.create',
   status: 'success',
+  actor_type: 'user',
   token_id: 'tok-1',
   error_code: null,
   outcome: null,
@@ -99,5 +100,48 @@ describe('the invariants are violated', () => {
     ],
   ])('%s', (_case, rows, tokens, violation) => {
     expect(violations(rows, tokens)).toContain(violation);
+  });
+});
+
+describe('a leak that was accepted', () => {
+  const leak = { webhookId: 'msg_1', tokenId: 'tok-1' };
+  const left = (changes: Partial<Aftermath> = {}): Aftermath => ({
+    rows: [row(), row({ id: 'event-2', action: 'service_account_token.revoke', actor_type: 'webhook' })],
+    tokens: [token({ is_revoked: true })],
+    deliveries: [{ id: 'delivery-1', sender_id: 'msg_1' }],
+    orders: [{ id: 'event-2', delivery_id: 'delivery-1', token_id: 'tok-1', state: 'done' }],
+    ...changes,
+  });
+
+  it('took effect once', () => {
+    expect(webhookViolations([leak], left())).toEqual([]);
+  });
+
+  it.each([
+    ['its token lives', { tokens: [token()] }, 'leaked token tok-1 is not revoked'],
+    ['PipeOps lacks its token', { tokens: [] }, 'leaked token tok-1 is not revoked'],
+    [
+      'it was taken for two',
+      { deliveries: [...left().deliveries, ...left().deliveries] },
+      'webhook msg_1 is 2 deliveries',
+    ],
+    ['it is forgotten', { deliveries: [] }, 'webhook msg_1 is 0 deliveries'],
+    [
+      'nothing says that it was carried out',
+      { rows: [row(), row({ action: 'service_account_token.revoke' })] },
+      'leaked token tok-1 has 0 successful revocations by webhook',
+    ],
+    [
+      'it was carried out twice',
+      { rows: [...left().rows, ...left().rows] },
+      'leaked token tok-1 has 2 successful revocations by webhook',
+    ],
+    [
+      'it is not carried through',
+      { orders: left().orders.map((order) => ({ ...order, state: 'unconfirmed' })) },
+      'order event-2 for tok-1 is still unconfirmed',
+    ],
+  ])('is missed where %s', (_case, changes, violation) => {
+    expect(webhookViolations([leak], left(changes))).toEqual([violation]);
   });
 });

@@ -1,7 +1,9 @@
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
-import type { TrailRow } from './trail.ts';
+import type { Leak } from './leak.ts';
+import type { DeliveryRow, OrderRow, TrailRow } from './trail.ts';
 
 const CREATE = 'service_account_token.create';
+const REVOKE = 'service_account_token.revoke';
 
 /**
  * What must hold once everything is settled, whenever and however often the service was killed.
@@ -47,4 +49,39 @@ function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenStat
         ...(failed ? [`live token ${token.id} was minted by a failed create`] : []),
       ];
     });
+}
+
+/**
+ * Promise 6, once all is settled: an accepted webhook took effect exactly once.
+ *
+ * @param leaks the tokens that webhooks named, of which each was accepted at last.
+ * @returns the violations, in words; none where all is well.
+ */
+export function webhookViolations(leaks: readonly Leak[], { rows, tokens, deliveries, orders }: Aftermath): string[] {
+  const isRevoked = new Map(tokens.map((token) => [token.id, token.is_revoked]));
+  return [
+    ...leaks.flatMap(({ webhookId, tokenId }) => {
+      const accepted = deliveries.filter((delivery) => delivery.sender_id === webhookId).length;
+      const revoked = rows.filter(
+        (row) =>
+          row.action === REVOKE && row.actor_type === 'webhook' && row.token_id === tokenId && row.status === 'success',
+      ).length;
+      return [
+        ...(isRevoked.get(tokenId) === true ? [] : [`leaked token ${tokenId} is not revoked`]),
+        ...(accepted === 1 ? [] : [`webhook ${webhookId} is ${accepted} deliveries`]),
+        ...(revoked === 1 ? [] : [`leaked token ${tokenId} has ${revoked} successful revocations by webhook`]),
+      ];
+    }),
+    ...orders
+      .filter(({ state }) => state !== 'done')
+      .map(({ id, token_id, state }) => `order ${id} for ${token_id} is still ${state}`),
+  ];
+}
+
+/** What a service left behind. */
+export interface Aftermath {
+  readonly rows: readonly TrailRow[];
+  readonly tokens: readonly TokenState[];
+  readonly deliveries: readonly DeliveryRow[];
+  readonly orders: readonly OrderRow[];
 }

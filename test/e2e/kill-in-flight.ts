@@ -1,33 +1,55 @@
-import { TOKENS, type Answer, type Client } from './client.ts';
-import { phaseOf, type Moment, type Phase, type Watched } from './kill-moments.ts';
+import { TOKENS, type Client } from './client.ts';
+import { LEAK_MOMENTS, MOMENTS, phaseOf, type Moment, type Phase, type Watched } from './kill-moments.ts';
+import { leakDelivery, sendDelivery, sendUntilAccepted, type Leak } from './leak.ts';
+import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { Service } from './service.ts';
 import type { Trail } from './trail.ts';
 
-export const OPERATIONS = ['create', 'update', 'revoke'] as const;
+export const OPERATIONS = ['create', 'update', 'revoke', 'leak'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Kill {
+  readonly operation: Operation;
   readonly phase: Phase;
-  /** False where the caller had its answer before the kill: then nothing was in flight. */
+  /** False where all was done before the kill: then nothing was in flight. */
   readonly inFlight: boolean;
+  /** Whether its sender had the answer: a webhook is in flight after that as well. */
+  readonly answered: boolean;
   /** The id of a token whose secret the caller holds. */
   readonly deliveredTokenId: string | null;
+  /** Null: it was no leak. */
+  readonly leak: Leak | null;
 }
 
-const METHODS = { create: 'POST', update: 'PATCH', revoke: 'DELETE' } as const;
+/** What a kill needs of its surroundings. */
+export interface Scene {
+  readonly service: Service;
+  readonly client: Client;
+  readonly trail: Trail;
+  readonly webhooks: LocalWebhooks;
+}
+
+/** Something that is on its way when workerd is killed. */
+interface InFlight {
+  readonly method: string;
+  readonly send: () => Promise<{ readonly status: number; readonly text: string }>;
+  /** Whether there is work left after the answer. */
+  readonly isOver: (answered: boolean) => boolean;
+  /** What its sender does once workerd is back. */
+  readonly afterwards: (answered: boolean) => Promise<void>;
+  readonly leak: Leak | null;
+}
+
+export const momentsOf = (operation: Operation): readonly Moment[] => (operation === 'leak' ? LEAK_MOMENTS : MOMENTS);
 
 /**
- * Sends a mutation, kills workerd at the moment, and waits until another stands in.
+ * Sends something, kills workerd at the moment, and waits until another stands in.
  *
  * @throws if the moment never comes, or workerd does not come back.
  */
-export async function killInFlight(
-  { service, client, trail }: { readonly service: Service; readonly client: Client; readonly trail: Trail },
-  operation: Operation,
-  moment: Moment,
-): Promise<Kill> {
-  const tokenId = operation === 'create' ? null : (await client.create('to-be-changed')).id;
-  const method = METHODS[operation];
+export async function killInFlight(scene: Scene, operation: Operation, moment: Moment): Promise<Kill> {
+  const { service, trail } = scene;
+  const { method, send, isOver, afterwards, leak } = await prepare(scene, operation);
   await service.control.clearFaults();
   if (moment.fault !== null) await service.control.fault({ ...moment.fault, match: { method } });
 
@@ -38,11 +60,11 @@ export async function killInFlight(
     method,
     lastSeq: trail.latest()?.seq ?? 0,
     received: (await service.control.requests({ method })).length,
-    isAnswered: () => answered,
+    isOver: () => isOver(answered),
   };
-  const answer = (async (): Promise<Answer | null> => {
+  const answer = (async () => {
     try {
-      return await sendMutation(client, operation, tokenId);
+      return await send();
     } catch {
       return null;
     } finally {
@@ -50,23 +72,51 @@ export async function killInFlight(
     }
   })();
   await moment.arrived(watched);
-  const inFlight = !answered;
+  const inFlight = !isOver(answered);
   service.killWorkerd();
   const got = await answer;
   const phase = await phaseOf(watched);
   await service.untilRestarted();
-  return { phase, inFlight, deliveredTokenId: operation === 'create' ? deliveredIdOf(got) : null };
+  await afterwards(got !== null);
+  const deliveredTokenId =
+    operation === 'create' && got !== null && got.status < 300
+      ? (/"uuid":"([^"]+)"/.exec(got.text)?.[1] ?? null)
+      : null;
+  return { operation, phase, inFlight, answered: got !== null, deliveredTokenId, leak };
 }
 
-async function sendMutation(client: Client, operation: Operation, tokenId: string | null): Promise<Answer> {
+async function prepare(scene: Scene, operation: Operation): Promise<InFlight> {
+  return operation === 'leak' ? await prepareLeak(scene) : await prepareMutation(scene, operation);
+}
+
+async function prepareMutation({ client }: Scene, operation: Exclude<Operation, 'leak'>): Promise<InFlight> {
   const bodies = {
     create: { name: 'in-flight', scopes: ['api:read'], expires_in: '30d' },
     update: { name: 'changed', description: 'while it was killed' },
     revoke: undefined,
   };
-  const path = tokenId === null ? TOKENS : `${TOKENS}/${tokenId}`;
-  return await client.send(METHODS[operation], path, bodies[operation]);
+  const method = { create: 'POST', update: 'PATCH', revoke: 'DELETE' }[operation];
+  const path = operation === 'create' ? TOKENS : `${TOKENS}/${(await client.create('to-be-changed')).id}`;
+  return {
+    method,
+    send: async () => await client.send(method, path, bodies[operation]),
+    isOver: (answered) => answered,
+    afterwards: async () => {},
+    leak: null,
+  };
 }
 
-const deliveredIdOf = (answer: Answer | null): string | null =>
-  answer !== null && answer.status < 300 ? (/"uuid":"([^"]+)"/.exec(answer.text)?.[1] ?? null) : null;
+async function prepareLeak({ service, client, trail, webhooks }: Scene): Promise<InFlight> {
+  const { id: tokenId, secret } = await client.create('leaked');
+  const { webhookId, delivery } = leakDelivery(secret, webhooks);
+  return {
+    method: 'DELETE',
+    send: async () => await sendDelivery(service, delivery),
+    isOver: () => trail.orders().some((order) => order.token_id === tokenId && order.state === 'done'),
+    // As senders do: the same again, until it is taken.
+    afterwards: async (answered) => {
+      if (!answered) await sendUntilAccepted(service, delivery);
+    },
+    leak: { webhookId, tokenId },
+  };
+}

@@ -17,7 +17,8 @@ export interface Watched {
   readonly lastSeq: number;
   /** How many requests of that method PipeOps had received. */
   readonly received: number;
-  readonly isAnswered: () => boolean;
+  /** Whether nothing is in flight any more. */
+  readonly isOver: () => boolean;
 }
 
 /** A moment to kill at: what PipeOps is told to do, and how to see that the moment has come. */
@@ -46,17 +47,22 @@ const upstreamCommitted = async (watched: Watched): Promise<unknown> =>
   });
 
 /** Looks at the database file without a pause: between the row's commit and the answer lie a few milliseconds. */
-async function rowIsFinal({ trail, lastSeq, isAnswered }: Watched): Promise<void> {
+async function rowIsFinal({ trail, lastSeq, isOver }: Watched): Promise<void> {
   for (;;) {
     const row = trail.latest();
-    if (isAnswered() || (row !== undefined && row.seq > lastSeq && row.status !== 'attempted')) return;
+    if (isOver() || (row !== undefined && row.seq > lastSeq && row.status !== 'attempted')) return;
     await nextTurn();
   }
 }
 
-async function anyTime({ isAnswered }: Watched): Promise<void> {
+/** A webhook's row lies between its acceptance and its answer. */
+async function rowIsThere({ trail, lastSeq, isOver }: Watched): Promise<void> {
+  while (!isOver() && (trail.latest()?.seq ?? 0) <= lastSeq) await nextTurn();
+}
+
+async function anyTime({ isOver }: Watched): Promise<void> {
   const deadline = performance.now() + Math.random() * ANY_MOMENT_MS;
-  while (performance.now() < deadline && !isAnswered()) await nextTurn();
+  while (performance.now() < deadline && !isOver()) await nextTurn();
 }
 
 /** The moments that are aimed at, in turn. Where a kill really fell is judged by what it left behind. */
@@ -67,6 +73,16 @@ export const MOMENTS: readonly Moment[] = [
   { fault: { delay_ms: LATE_COMMIT_MS }, arrived: upstreamHasIt },
   { fault: null, arrived: anyTime },
   { fault: null, arrived: rowIsFinal },
+];
+
+/** The same for a webhook, which is answered before its token is revoked. */
+export const LEAK_MOMENTS: readonly Moment[] = [
+  { fault: { delay_ms: -1 }, arrived: upstreamHasIt },
+  { fault: { delay_ms: -1, commit: true }, arrived: upstreamCommitted },
+  { fault: null, arrived: rowIsFinal },
+  { fault: null, arrived: rowIsThere },
+  { fault: { delay_ms: LATE_COMMIT_MS }, arrived: upstreamHasIt },
+  { fault: null, arrived: anyTime },
 ];
 
 /** Where a kill fell, by what the trail and PipeOps say while nothing of the service runs. */

@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import * as z from 'zod';
+import { webhooksOf } from './service.ts';
 
 /** Something that no secret may be in. */
 export interface Haystack {
@@ -25,6 +27,15 @@ export function logFile(stateDir: string): Haystack {
 export function printed(output: string): Haystack {
   const lines = output.split('\n').filter((line) => !/^(ADMIN|CI)=/.test(line));
   return { name: 'output', bytes: Buffer.from(lines.join('\n')) };
+}
+
+/** The keys of webhooks and of fingerprints, without the words before them: they are found with those as well. */
+export function webhookSecretsOf(stateDir: string): string[] {
+  const { fingerprintKeys, secrets, github } = webhooksOf(stateDir);
+  const fingerprints = fingerprintKeys.split(',').map((key) => key.slice(key.indexOf(':') + 1));
+  const signing = Object.values(secrets).map((secret) => secret.replace('whsec_', ''));
+  const { d } = z.object({ d: z.string() }).parse(github.privateKey.export({ format: 'jwk' }));
+  return [...fingerprints, ...signing, d];
 }
 
 /**

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { readRunFile, type RunFile } from '../../local/run-file.ts';
 import { CHECKOUT } from '../../local/settings.ts';
+import { readWebhooks, type LocalWebhooks } from '../../local/webhook-keys.ts';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import { until } from './until.ts';
@@ -132,6 +133,11 @@ export async function freePorts(): Promise<Ports> {
 /** The credential that the Worker presents to the simulator: one of the secrets to look for. */
 export function adminCredentialOf(stateDir: string): string {
   return readFileSync(path.join(stateDir, 'simulator-admin.jwt'), 'utf8').trim();
+}
+
+/** The keys of both ends of its webhooks: what a test signs with, and secrets to look for. */
+export function webhooksOf(stateDir: string): LocalWebhooks {
+  return readWebhooks(stateDir);
 }
 
 /** Without what the person who runs the tests has set for a service of their own. */

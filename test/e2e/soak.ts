@@ -1,27 +1,30 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createClient } from './client.ts';
-import { violations } from './invariants.ts';
-import { killInFlight, OPERATIONS, type Kill } from './kill-in-flight.ts';
-import { MOMENTS, PHASES } from './kill-moments.ts';
-import { databaseFiles, findSecrets, logFile, printed } from './secrets-scan.ts';
-import { adminCredentialOf, freePorts, startService, type Service } from './service.ts';
+import { violations, webhookViolations } from './invariants.ts';
+import { killInFlight, momentsOf, OPERATIONS, type Kill } from './kill-in-flight.ts';
+import { PHASES } from './kill-moments.ts';
+import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
+import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
 import { openTrail, type Trail } from './trail.ts';
 import { startReading } from './reading-load.ts';
 import { until } from './until.ts';
 
-// Kills the service again and again, under a load of reads and each time with a mutation in flight, and looks at what it
-// left behind. Environment: SOAK_KILLS (200).
+// Kills the service again and again, under a load of reads and each time with a mutation or a webhook in flight, and
+// looks at what it left behind. Environment: SOAK_KILLS (200).
 
 const KILLS = Number(process.env['SOAK_KILLS'] ?? '200');
 /** A kill that came too late to find a mutation in flight does not count and is repeated, within reason. */
 const TRIES_PER_KILL = 10;
 /** In every phase at least this share of the kills. */
 const LEAST_SHARE = 0.1;
-/** The age that the last row must reach, and some runs of the cron: each takes a batch of rows. */
-const RECONCILIATION_PATIENCE_MS = (RECONCILE_AFTER_MIN_SECONDS + 120) * 1_000;
+/**
+ * The age that the last row must reach, and some runs of the cron: each takes a batch of rows. The lease of the last
+ * webhook's order ends meanwhile.
+ */
+const PATIENCE_MS = Math.max(RECONCILE_AFTER_MIN_SECONDS * 1_000, ORDERS_LEASE_MS) + 120_000;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -30,26 +33,34 @@ async function soak(stateDir: string): Promise<string[]> {
   try {
     const trail = openTrail(stateDir);
     const load = startReading(service);
-    const kills = await killAll(service, trail);
+    const all = await killAll(service, trail, stateDir);
+    const kills = all.filter(({ inFlight }) => inFlight);
+    const leaks = all.map(({ leak }) => leak).filter((leak) => leak !== null);
     say(`${await load.stop()} reads were answered meanwhile`);
     const spread = PHASES.map((phase) => ({ phase, count: kills.filter((kill) => kill.phase === phase).length }));
     for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
 
-    say('waiting for reconciliation');
+    const leakKills = kills.filter(({ operation }) => operation === 'leak');
+    const afterAnswer = leakKills.filter(({ answered }) => answered).length;
+    say(`${leakKills.length} kills with a webhook in flight, ${afterAnswer} of them after its 202`);
+
+    say('waiting for reconciliation and the orders of webhooks');
     await settleAll(service, trail);
     const tokens = await service.control.tokens();
     const rows = trail.rows();
+    const [deliveries, orders] = [trail.deliveries(), trail.orders()];
     trail.close();
     const exitCode = await service.stop();
     const live = tokens.filter((token) => !token.is_revoked).length;
-    say(`${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live`);
+    say(`${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live, ${leaks.length} leaked`);
 
     const jwts = [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)];
-    const secrets = [...tokens.map(({ secret }) => secret), ...jwts];
+    const secrets = [...tokens.map(({ secret }) => secret), ...jwts, ...webhookSecretsOf(stateDir)];
     const haystacks = [...databaseFiles(stateDir), logFile(stateDir), printed(service.output())];
     return [
       ...spread.filter(({ count }) => count < KILLS * LEAST_SHARE).map(({ phase }) => `too few kills ${phase}`),
       ...violations(rows, tokens),
+      ...webhookViolations(leaks, { rows, tokens, deliveries, orders }),
       ...kills.flatMap(({ deliveredTokenId: id }) =>
         id === null || rows.some((row) => row.token_id === id && row.status === 'success')
           ? []
@@ -63,19 +74,23 @@ async function soak(stateDir: string): Promise<string[]> {
   }
 }
 
-async function killAll(service: Service, trail: Trail): Promise<Kill[]> {
-  const client = createClient(service, service.adminJwt);
+/** All of them: those also that do not count. */
+async function killAll(service: Service, trail: Trail, stateDir: string): Promise<Kill[]> {
+  const scene = { service, trail, client: createClient(service, service.adminJwt), webhooks: webhooksOf(stateDir) };
   const kills: Kill[] = [];
-  for (let tries = 0; kills.length < KILLS; tries += 1) {
+  let counted = 0;
+  for (let tries = 0; counted < KILLS; tries += 1) {
     if (tries >= KILLS * TRIES_PER_KILL) throw new Error('kills keep coming too late');
     const operation = OPERATIONS[tries % OPERATIONS.length] ?? 'create';
     // Every moment meets every operation: the moments move on once per round of operations.
-    const moment = MOMENTS[Math.floor(tries / OPERATIONS.length) % MOMENTS.length];
+    const moments = momentsOf(operation);
+    const moment = moments[Math.floor(tries / OPERATIONS.length) % moments.length];
     if (moment === undefined) continue;
-    const kill = await killInFlight({ service, client, trail }, operation, moment);
-    if (!kill.inFlight) continue;
+    const kill = await killInFlight(scene, operation, moment);
     kills.push(kill);
-    say(`kill ${kills.length} of ${KILLS}: ${operation}, ${kill.phase}`);
+    if (!kill.inFlight) continue;
+    counted += 1;
+    say(`kill ${counted} of ${KILLS}: ${operation}, ${kill.phase}`);
   }
   return kills;
 }
@@ -85,10 +100,13 @@ async function settleAll(service: Service, trail: Trail): Promise<void> {
   await service.control.clearFaults();
   const nothingIsOpen = (): boolean => {
     service.triggerCron();
-    return trail.rows().every((row) => row.status !== 'attempted');
+    return (
+      trail.rows().every((row) => row.status !== 'attempted') &&
+      trail.orders().every(({ state }) => state !== 'open' && state !== 'unconfirmed')
+    );
   };
   try {
-    await until('every row to be settled', nothingIsOpen, { timeoutMs: RECONCILIATION_PATIENCE_MS, intervalMs: 1_000 });
+    await until('every row to be settled', nothingIsOpen, { timeoutMs: PATIENCE_MS, intervalMs: 1_000 });
   } catch (error) {
     // What stayed open is named among the violations.
     say(String(error));

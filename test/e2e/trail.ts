@@ -10,11 +10,19 @@ const TrailRow = z.object({
   occurred_at: z.int(),
   action: z.string(),
   status: z.enum(['attempted', 'success', 'failure']),
+  actor_type: z.string(),
   token_id: z.string().nullable(),
   error_code: z.string().nullable(),
   outcome: z.string().nullable(),
 });
 export type TrailRow = Readonly<z.infer<typeof TrailRow>>;
+
+/** A webhook as it was accepted. */
+const DeliveryRow = z.object({ id: z.string(), sender_id: z.string().nullable() });
+export type DeliveryRow = Readonly<z.infer<typeof DeliveryRow>>;
+
+const OrderRow = z.object({ id: z.string(), delivery_id: z.string(), token_id: z.string(), state: z.string() });
+export type OrderRow = Readonly<z.infer<typeof OrderRow>>;
 
 /** The trail as it lies in the file of the embedded database, read beside the running service. */
 export interface Trail {
@@ -22,8 +30,11 @@ export interface Trail {
   readonly rows: () => TrailRow[];
   /** Undefined where no such row is committed. */
   readonly status: (eventId: string) => TrailRow['status'] | undefined;
-  /** The row of a caller's mutation that was committed last. */
+  /** The row of a caller's or a webhook's mutation that was committed last. */
   readonly latest: () => { readonly seq: number; readonly id: string; readonly status: TrailRow['status'] } | undefined;
+  /** What came in by webhook, and what it ordered. */
+  readonly deliveries: () => DeliveryRow[];
+  readonly orders: () => OrderRow[];
   readonly close: () => void;
 }
 
@@ -42,16 +53,20 @@ export function openTrail(stateDir: string): Trail {
 
 function trailOf(database: DatabaseSync): Trail {
   const all = database.prepare(
-    'SELECT seq, id, occurred_at, action, status, token_id, error_code, outcome FROM audit_events ORDER BY seq',
+    'SELECT seq, id, occurred_at, action, status, actor_type, token_id, error_code, outcome FROM audit_events ORDER BY seq',
   );
   const one = database.prepare('SELECT status FROM audit_events WHERE id = ?');
   const last = database.prepare(`SELECT seq, id, status FROM audit_events WHERE actor_type <> 'system' AND action IN
       ('service_account_token.create', 'service_account_token.update', 'service_account_token.revoke')
       ORDER BY seq DESC LIMIT 1`);
+  const deliveries = database.prepare('SELECT id, sender_id FROM webhook_deliveries ORDER BY seq');
+  const orders = database.prepare('SELECT id, delivery_id, token_id, state FROM revocation_orders ORDER BY created_at');
   return {
     rows: () => z.array(TrailRow).parse(all.all()),
     status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),
     latest: () => TrailRow.pick({ seq: true, id: true, status: true }).optional().parse(last.get()),
+    deliveries: () => z.array(DeliveryRow).parse(deliveries.all()),
+    orders: () => z.array(OrderRow).parse(orders.all()),
     close: () => database.close(),
   };
 }
