@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bindingsFor } from '../local/bindings.ts';
+import { openIdempotencySecret } from '../local/idempotency-secret.ts';
 import { openAdminCredential } from '../local/admin-credential.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
@@ -62,6 +63,7 @@ async function measure(rows: number, answers: number) {
       reconcileAfterSeconds: null,
       publicJwk: issuer.publicJwk,
       webhooks: await openWebhooks(stateDir),
+      idempotencySecret: await openIdempotencySecret(stateDir),
     }),
   });
   try {

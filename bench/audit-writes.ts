@@ -78,6 +78,7 @@ async function startService() {
     PIPEOPS_API_URL: simulator.url,
     PIPEOPS_ADMIN_TOKEN: await sign(),
     FINGERPRINT_KEYS: 'k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+    IDEMPOTENCY_SECRET: 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
     PIPEOPS_WORKSPACE_UUID: WORKSPACE,
     POLICY: JSON.stringify(policy),
   };

@@ -4,22 +4,48 @@ import * as z from 'zod';
 import { benchExport } from './audit-export.ts';
 import { benchAuditQueries } from './audit-query.ts';
 import { benchAuditWrites } from './audit-writes.ts';
+import { judged, printBars, type Bar } from './bars.ts';
+import { benchBundle } from './bundle.ts';
+import { benchCosts } from './costs.ts';
+import { benchHour } from './hour.ts';
+import { QUICK } from './quick.ts';
+import { benchThroughput } from './throughput.ts';
 import { benchVerification } from './verify.ts';
+import { benchWebhook } from './webhook.ts';
 
 // `npm run bench`: what things cost on this machine. Fails where a figure is beyond what was promised.
+// `npm run bench -- costs bundle` runs these parts alone. BENCH_QUICK=1 shows that they work, and its figures nothing.
 
-const parts: readonly (() => Promise<boolean>)[] = [
-  benchVerification,
-  benchAuditQueries,
-  benchAuditWrites,
-  benchExport,
-];
+const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
+  throughput: benchThroughput,
+  costs: benchCosts,
+  hour: benchHour,
+  bundle: benchBundle,
+  verification: async () => [judged('verifying a JWT: ratio to bare jose, and no calls', await benchVerification())],
+  queries: async () => [judged('queries of the trail: rows read, and latency', await benchAuditQueries())],
+  writes: async () => [judged('rows that an operation writes', await benchAuditWrites())],
+  webhook: async () => [judged('webhook: each leaked token is revoked, once', await benchWebhook())],
+  export: async () => [judged('memory of an export', await benchExport())],
+};
 
-const [cpu] = cpus();
-console.log(
-  `${cpu?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.versions.node}, workerd ${await workerd()}.`,
-);
-for (const part of parts) if (!(await part())) process.exitCode = 1;
+const asked = process.argv.slice(2);
+const unknown = asked.find((name) => !Object.hasOwn(PARTS, name));
+if (unknown === undefined) await run(asked.length === 0 ? Object.keys(PARTS) : asked);
+else {
+  console.error(`There is no part ${JSON.stringify(unknown)}: ${Object.keys(PARTS).join(', ')}.`);
+  process.exitCode = 2;
+}
+
+async function run(names: readonly string[]): Promise<void> {
+  const [cpu] = cpus();
+  console.log(
+    `${cpu?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.versions.node}, workerd ${await workerd()}.`,
+  );
+  if (QUICK) console.log('BENCH_QUICK: too short a run for its figures to mean anything.');
+  const bars: Bar[] = [];
+  for (const name of names) bars.push(...((await PARTS[name]?.()) ?? []));
+  if (!printBars(bars)) process.exitCode = 1;
+}
 
 async function workerd(): Promise<string> {
   const manifest = new URL('../node_modules/workerd/package.json', import.meta.url);

@@ -1,7 +1,8 @@
 import { selectEnds } from '../../src/audit/progress.ts';
 import { selectEvents } from '../../src/audit/select-events.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { workerRuntime, type Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
 import type { PageCommand, SqlCommand } from '../audit-commands.ts';
 

@@ -1,0 +1,16 @@
+/** A clock that somebody moves. Milliseconds since the epoch. */
+export interface Clock {
+  readonly beganMs: number;
+  ms: number;
+}
+
+/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
+export function createChance(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

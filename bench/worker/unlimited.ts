@@ -1,0 +1,25 @@
+import { workerRuntime } from '../../src/worker-runtime.ts';
+import { createWorker, type Worker } from '../../src/worker.ts';
+
+// The Worker as it ships, with rate limits that answer at once: miniflare's stand-in for them is a Worker of its own that each
+// request calls, which on Cloudflare it does not.
+
+interface Env {
+  readonly DB: D1Database;
+}
+
+const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
+const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
+
+let worker: Worker | undefined;
+
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    if (new URL(request.url).pathname === '/bench/migrate') {
+      await env.DB.batch((await request.json<string[]>()).map((sql) => env.DB.prepare(sql)));
+      return new Response(null, { status: 204 });
+    }
+    worker ??= createWorker({ ...env, ...limits }, workerRuntime);
+    return await worker.fetch(request);
+  },
+};
