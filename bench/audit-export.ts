@@ -18,6 +18,7 @@ const MEASURED = [
 ] as const;
 const WARM_UP_ANSWERS = 20;
 const STALL_MS = 3_000;
+const ROUNDS = 4;
 /** What a hundred times as many rows may add to the peak: less than a third of what they are on the wire. */
 const GROWTH_MAX_MB = 24;
 
@@ -35,9 +36,15 @@ export async function benchExport(): Promise<boolean> {
     return true;
   }
   const figures: Figures[] = [];
-  for (const { rows, answers } of MEASURED) figures.push(await measure(rows, answers));
+  for (const { rows, answers } of MEASURED) {
+    const rounds: Figures[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) rounds.push(await measure(rows, answers));
+    // Garbage is collected when V8 likes to: what a trail needs at the most shows only in several runs.
+    const [highest] = rounds.toSorted((a, b) => b['peak MB'] - a['peak MB']);
+    if (highest !== undefined) figures.push(highest);
+  }
   console.log(
-    `Peak memory of workerd (with D1) while it exports ${MEASURED[1].rows.toLocaleString('en')} events in all.`,
+    `Peak memory of workerd (with D1) while it exports ${MEASURED[1].rows.toLocaleString('en')} events in all: the highest of ${ROUNDS} runs.`,
   );
   console.table(figures);
   const [small, large] = figures;

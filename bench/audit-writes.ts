@@ -20,6 +20,8 @@ export async function benchAuditWrites(): Promise<boolean> {
   const { tables, indexes, triggers } = migrations();
   for (const sql of [...tables, ...indexes, ...triggers]) await service.run(sql);
 
+  // The first of an isolate writes down what PipeOps says of its limits, which the next ones do not.
+  await service.operate();
   const all = await service.operate();
   const costs = new Map<string, ReadonlyMap<string, number>>();
   for (const sql of indexes.filter((index) => index.includes('audit_events'))) {
@@ -112,6 +114,8 @@ async function startService() {
   const operate = async (): Promise<ReadonlyMap<string, number>> => {
     const created = await request('POST', TOKENS, { name: 'deploy', scopes: ['api:read'] });
     const token = `${TOKENS}/${created.id}`;
+    // A get is answered from this list, which the create has made necessary.
+    await request('GET', TOKENS);
     return new Map([
       ['create', created.rows],
       ['get, first of a minute', (await request('GET', token)).rows],
