@@ -68,9 +68,10 @@ async function prepare(signed: readonly Signed[]): Promise<Map<string, (times: n
       headers: new Headers({ Authorization: `Bearer ${token}` }),
     }));
     const keys = createLocalJWKSet(jwks);
+    let next = 0;
     found.set(`ours:${alg}`, async (times) => {
       for (let index = 0; index < times; index += 1) {
-        const verified = await authenticator.authenticate(requests[index % requests.length]!);
+        const verified = await authenticator.authenticate(requests[next++ % requests.length]!);
         if (!verified.ok) throw new Error(`refused: ${JSON.stringify(verified.error)}`);
       }
     });
