@@ -1,7 +1,6 @@
-import type { DatedKeySet } from './remote-keys.ts';
-import type { KeySourceDependencies } from './key-source.ts';
+import type { Runtime } from '../runtime.ts';
 import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
-import { readKeySet } from './key-set.ts';
+import { readKeySet, type DatedKeySet } from './key-set.ts';
 import { parseJson } from '../json.ts';
 import { within } from '../deadline.ts';
 
@@ -16,6 +15,14 @@ export interface JwksStore {
 export interface StoredJwks {
   readonly jwks: string;
   readonly fetchedAtMs: number;
+}
+
+/** What reading keys needs. */
+export interface KeySourceDependencies {
+  readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log'>;
+  readonly store: JwksStore;
+  /** Lets work go on after the request that began it: `waitUntil`. */
+  readonly background: (work: Promise<unknown>) => void;
 }
 
 /** One origin's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */

@@ -8,6 +8,12 @@ export interface KeySet {
   readonly jwks: string;
 }
 
+/** A key set, and when its origin gave it. */
+export interface DatedKeySet {
+  readonly set: KeySet;
+  readonly fetchedAtMs: number;
+}
+
 /** NIST SP 800-131A; RFC 7518 §3.3 and §3.5. jose would refuse a shorter key only when it is used. */
 const RSA_MIN_BITS = 2048;
 

@@ -1,7 +1,6 @@
 import type { JSONWebKeySet, LocalJWKSet } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
-import type { JwksStore } from './key-archive.ts';
-import type { Runtime } from '../runtime.ts';
+import type { KeySourceDependencies } from './key-archive.ts';
 import { err, ok, type Result } from '../result.ts';
 import { fetchKeySet } from './jwks-fetch.ts';
 import { readKeySet } from './key-set.ts';
@@ -16,14 +15,6 @@ export interface KeySource {
    * ago. `unavailable`: it could not be asked, so nobody knows whether the token is good.
    */
   newerThan(policy: IssuerPolicy, seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
-}
-
-/** What reading keys needs. */
-export interface KeySourceDependencies {
-  readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log'>;
-  readonly store: JwksStore;
-  /** Lets work go on after the request that began it: `waitUntil`. */
-  readonly background: (work: Promise<unknown>) => void;
 }
 
 /** One per isolate: it holds imported keys. */

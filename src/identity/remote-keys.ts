@@ -1,5 +1,4 @@
 import type { LocalJWKSet } from 'jose';
-import type { KeySourceDependencies } from './key-source.ts';
 import {
   D1_TIMEOUT_MS,
   JWKS_COOLDOWN_MS,
@@ -9,8 +8,8 @@ import {
 } from '../config/limits.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { JwksProblem, Network } from './jwks-fetch.ts';
-import { createKeyArchive } from './key-archive.ts';
-import type { KeySet } from './key-set.ts';
+import { createKeyArchive, type KeySourceDependencies } from './key-archive.ts';
+import type { DatedKeySet, KeySet } from './key-set.ts';
 import { within } from '../deadline.ts';
 
 /** Where keys come from over the network: an issuer, or a sender of webhooks. */
@@ -27,12 +26,6 @@ export interface KeyOrigin {
 export interface RemoteKeys {
   current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
   newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
-}
-
-/** A key set, and when its origin gave it. */
-export interface DatedKeySet {
-  readonly set: KeySet;
-  readonly fetchedAtMs: number;
 }
 
 /** The longest that one read takes. After it a read is dead: the request that began it was cancelled. */

@@ -2,10 +2,10 @@ import { sql } from 'drizzle-orm';
 import { chanceOf } from '../chance.ts';
 import { D1_TIMEOUT_MS, ORDERS_GIVE_UP_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { ClaimedOrder, DriverDependencies } from './driver.ts';
+import type { DriverDependencies } from './dependencies.ts';
 import type { Listed, Lists } from './lists.ts';
 import { pauseMs } from './order-judgement.ts';
-import { confirmOrders, finishOrder, postponeOrder } from './order-queue.ts';
+import { confirmOrders, finishOrder, postponeOrder, type ClaimedOrder } from './order-queue.ts';
 
 /**
  * Confirms that revoked tokens are gone, by one list for each workspace. A token that is still listed alive is revoked once

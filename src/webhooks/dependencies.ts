@@ -23,6 +23,8 @@ export interface WebhookDependencies {
   readonly sources: ReadonlyMap<string, ConfiguredSource>;
 }
 
+export type DriverDependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'pipeops' | 'quota' | 'runtime'>;
+
 export interface ConfiguredSource {
   readonly policy: Source;
   readonly adapter: Adapter;

@@ -1,18 +1,12 @@
 import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_RUN_MS } from '../config/limits.ts';
-import type { RowsOf } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import { confirmGone } from './confirmation.ts';
-import type { WebhookDependencies } from './dependencies.ts';
+import type { DriverDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
 import { recordVerdict } from './order-outcome.ts';
 import { claimDueOrders, releaseOrders } from './order-queue.ts';
 import { sendOrder } from './order-sending.ts';
-
-/** An order as a driver holds it, and what the inventory knows of its token. */
-export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
-
-export type DriverDependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'pipeops' | 'quota' | 'runtime'>;
 
 export interface OrderDriver {
   /**

@@ -5,9 +5,9 @@ import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import { markRevoked } from '../tokens/inventory.ts';
-import type { ClaimedOrder, DriverDependencies } from './driver.ts';
+import type { DriverDependencies } from './dependencies.ts';
 import type { Verdict } from './order-judgement.ts';
-import { finishOrder, postponeOrder } from './order-queue.ts';
+import { finishOrder, postponeOrder, type ClaimedOrder } from './order-queue.ts';
 
 /**
  * Writes down what became of an order: its row in the trail is settled, and the order and the inventory with it, in one

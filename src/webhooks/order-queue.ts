@@ -1,9 +1,12 @@
 import { and, asc, eq, inArray, lte, not, sql, type SQL } from 'drizzle-orm';
 import { ORDERS_BATCH_ROWS, ORDERS_LEASE_MS } from '../config/limits.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
 import { isToldToWait } from '../pipeops/limits-table.ts';
 import type { ErrorCode } from '../vocabulary.ts';
+
+/** An order as a driver holds it, and what the inventory knows of its token. */
+export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
 
 /** The literals of the partial index, without which D1 would not use it. */
 const IS_DUE_STATE = sql`${revocationOrders.state} in ('open', 'unconfirmed')`;

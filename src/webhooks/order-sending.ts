@@ -1,7 +1,8 @@
 import { chanceOf } from '../chance.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { findUpstream } from '../tokens/reach.ts';
-import type { ClaimedOrder, DriverDependencies } from './driver.ts';
+import type { DriverDependencies } from './dependencies.ts';
+import type { ClaimedOrder } from './order-queue.ts';
 import type { Lists } from './lists.ts';
 import { judgeFailure, type Verdict } from './order-judgement.ts';
 
