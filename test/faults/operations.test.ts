@@ -13,6 +13,7 @@ const RECONCILE_AFTER_MS = 301_000;
 
 interface Operation {
   readonly name: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** What exists before; its calls are not counted. */
   prepare?(harness: WebhookHarness): Promise<string>;
   run(harness: WebhookHarness, prepared: string): Promise<Answer | void>;
@@ -24,6 +25,12 @@ interface Operation {
 
 const path = (id: string) => `${TOKENS}/${id}`;
 const mintOne = async (harness: Harness) => (await harness.mint()).id;
+const SNAPSHOTS = { SNAPSHOT_MAX_AGE_SECONDS: '15' };
+const mintAndList = async (harness: Harness) => {
+  const id = await mintOne(harness);
+  await harness.send('GET', TOKENS);
+  return id;
+};
 /** A create that PipeOps committed and whose answer was lost, old enough to be looked into. */
 const loseCreate = async (harness: Harness) => {
   await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, drop: 'after_commit' });
@@ -83,6 +90,19 @@ const OPERATIONS: readonly Operation[] = [
   },
   { name: 'list', prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
   { name: 'get', prepare: mintOne, run: async (h, id) => await h.send('GET', path(id)) },
+  { name: 'list with snapshots', env: SNAPSHOTS, prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
+  {
+    name: 'list of a held snapshot',
+    env: SNAPSHOTS,
+    prepare: mintAndList,
+    run: async (h) => await h.send('GET', TOKENS),
+  },
+  {
+    name: 'get of a held snapshot',
+    env: SNAPSHOTS,
+    prepare: mintAndList,
+    run: async (h, id) => await h.send('GET', path(id)),
+  },
   {
     name: 'rename',
     prepare: mintOne,
@@ -133,7 +153,12 @@ const OPERATIONS: readonly Operation[] = [
 
 async function play(operation: Operation, plan: FaultPlan) {
   const faults = createFaults(plan);
-  const harness = await createWebhookHarness({ issuer, db: faults.db, runtime: faults.runtime });
+  const harness = await createWebhookHarness({
+    issuer,
+    db: faults.db,
+    runtime: faults.runtime,
+    env: operation.env ?? {},
+  });
   const prepared = (await operation.prepare?.(harness)) ?? '';
   if (operation.name.endsWith('cron')) faults.advance(RECONCILE_AFTER_MS);
   faults.arm();
