@@ -4,11 +4,10 @@ import { createDatabase } from '../../src/db/database.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
+import { NO_LIMITS } from './no-limits.ts';
 import type { PageCommand, SqlCommand } from '../audit-commands.ts';
 
 // Commands of the benchmark under /bench, and the service itself everywhere else, with what it wrote in a header.
-
-const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
 
 let written = 0;
 let service: Worker | undefined;
@@ -20,7 +19,7 @@ export default {
     if (pathname === '/bench/sql') return await runSql(await request.json<SqlCommand>(), env);
     if (pathname === '/bench/page') return await readPage(await request.json<PageCommand>(), env);
     written = 0;
-    service ??= createWorker({ ...env, DB: counted(databaseOf(env, 'DB')), ...limits }, frozen());
+    service ??= createWorker({ ...env, DB: counted(databaseOf(env, 'DB')), ...NO_LIMITS }, frozen());
     const response = await service.fetch(request);
     await Promise.all(background.splice(0));
     return new Response(response.body, {
@@ -29,8 +28,6 @@ export default {
     });
   },
 };
-
-const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
 
 const databaseOf = (env: Readonly<Record<string, unknown>>, name: string): D1Database =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the benchmark binds nothing else under these names

@@ -1,6 +1,7 @@
 import type { Runtime } from '../../src/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
+import { NO_LIMITS } from './no-limits.ts';
 import type { App, HourReport, PlayCommand, PrepareCommand } from '../hour-report.ts';
 import { LIST_WORKSPACE } from '../names.ts';
 import afternoon from './afternoon.ts';
@@ -30,9 +31,6 @@ interface Play {
 /** What was used before the hour began is forgotten by PipeOps' shorter window. */
 const SEEDED_BEFORE_MS = 61_000;
 const CRON_SECONDS = 60;
-
-const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
-const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
 
 const plays = new Map<App, Play>();
 
@@ -81,7 +79,7 @@ function startOurs(env: Env, database: D1Database, clock: Clock, pipeops: Virtua
     background: (work) => void background.push(work),
     log: () => {},
   };
-  const service = createWorker({ ...env, DB: database, ...limits }, runtime);
+  const service = createWorker({ ...env, DB: database, ...NO_LIMITS }, runtime);
   return {
     send: async (request: Request) => await service.fetch(request),
     cron: async () => await service.scheduled(),

@@ -1,5 +1,6 @@
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
+import { NO_LIMITS } from './no-limits.ts';
 
 // The Worker as it ships, with rate limits that answer at once: miniflare's stand-in for them is a Worker of its own that each
 // request calls, which on Cloudflare it does not.
@@ -7,9 +8,6 @@ import { createWorker, type Worker } from '../../src/worker.ts';
 interface Env {
   readonly DB: D1Database;
 }
-
-const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
-const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
 
 let worker: Worker | undefined;
 
@@ -19,7 +17,7 @@ export default {
       await env.DB.batch((await request.json<string[]>()).map((sql) => env.DB.prepare(sql)));
       return new Response(null, { status: 204 });
     }
-    worker ??= createWorker({ ...env, ...limits }, workerRuntime);
+    worker ??= createWorker({ ...env, ...NO_LIMITS }, workerRuntime);
     return await worker.fetch(request);
   },
 };
