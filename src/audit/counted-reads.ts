@@ -20,13 +20,15 @@ export async function readKey(row: NewAuditRow): Promise<string> {
 
 /** The same as text, whole. */
 export function readIdentity(row: NewAuditRow): string {
-  const { actor_type, actor_issuer, actor_subject, action, workspace_uuid, token_id, detail, ip } = row;
+  const { actor_type, actor_issuer, actor_subject, actor_label, action, workspace_uuid, token_id, detail, ip } = row;
   const outcome = [row.status, row.error_code, row.upstream_status, row.outcome];
   const minute = Math.floor(row.occurred_at / MINUTE_MS);
   const parts = [
     actor_type,
     actor_issuer,
     actor_subject,
+    // A leaver may be known by it.
+    actor_label,
     action,
     workspace_uuid,
     token_id,

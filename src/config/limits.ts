@@ -129,6 +129,8 @@ export const READ_GROUP_MAX_COUNT = 100;
 export const READ_KEYS_MAX_COUNT = 500;
 /** How long a request sends other requests' reads: with the last group it ends before Workers end it, 30 s after its answer. */
 export const READ_LEAD_MAX_MS = 10_000;
+/** And how many groups: with a last one that fails and is sent read by read they are within the 1,000 D1 queries of a request. */
+export const READ_LEAD_MAX_GROUPS = 20;
 /** A group that has not ended by then is dead, with the request that sent it: twice D1_TIMEOUT_MS would be two groups. */
 export const READ_FLUSH_MAX_MS = 8_000;
 
@@ -168,6 +170,8 @@ export const FINGERPRINT_KEY_MIN_BYTES = 32;
 
 /** A run begins nothing after this, and what it began ends 15 s later (10 + 5): before its lease does. */
 export const ORDERS_RUN_MS = 30_000;
+/** The same of the run that a delivery begins: Workers end it 30 s after the 202, and what it began takes 15 s. */
+export const ORDERS_REQUEST_RUN_MS = 10_000;
 export const ORDERS_LEASE_MS = 60_000;
 /** Orders claimed by one run: PipeOps' limit of a minute, and within the 1,000 D1 queries that Workers allow. */
 export const ORDERS_BATCH_ROWS = 100;

@@ -48,13 +48,13 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
 
   /** One request, of which the quota hears. */
   const counted = async (request: UpstreamRequest, credential: string, call: Call): ReturnType<typeof exchange> => {
-    quota.begin();
+    const end = quota.begin(runtime.now());
     try {
       const answered = await exchange(runtime, request, credential, call);
       if (answered.ok) quota.note(answered.value, request.workspaceUuid, runtime.now());
       return answered;
     } finally {
-      quota.end();
+      end();
     }
   };
 

@@ -1,4 +1,9 @@
-import { FORBIDDEN_WORKSPACE_MS, RETRY_AFTER_MAX_SECONDS, UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
+import {
+  FORBIDDEN_WORKSPACE_MS,
+  RETRY_AFTER_MAX_SECONDS,
+  UPSTREAM_TIMEOUT_MS,
+  UPSTREAM_WAIT_DEFAULT_MS,
+} from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { ALL, forgetExpired, isScope, tellAllowed, tellUntil, tellWindow, type LimitRow } from './limits-table.ts';
@@ -36,9 +41,11 @@ export interface Standing {
 export interface Quota {
   /** Why a call must not be sent now; null: go ahead. */
   permit(purpose: Purpose, workspaceUuid: string | null, nowMs: number): UpstreamFailure | null;
-  /** A call is under way; PipeOps has counted it before it answers. */
-  begin(): void;
-  end(): void;
+  /**
+   * A call is under way; PipeOps has counted it before it answers. The result says that it has ended; of a request that was
+   * killed it is never called, so a call counts no longer than UPSTREAM_TIMEOUT_MS.
+   */
+  begin(nowMs: number): () => void;
   /** Notes what an answer of PipeOps tells. */
   note(answer: Pick<Response, 'status' | 'headers'>, workspaceUuid: string, nowMs: number): void;
   /** Takes in what `selectLimits` read. */
@@ -61,11 +68,17 @@ interface Forbidden {
 export function createQuota(): Quota {
   let waitUntilMs = 0;
   let toldWaitMs = 0;
-  let inFlight = 0;
+  /** When each began. */
+  const underWay = new Map<symbol, number>();
   const windows: Record<WindowName, Window | null> = { minute: null, hour: null };
   const told: Record<WindowName, Window | null> = { minute: null, hour: null };
   const forbidden = new Map<string, Forbidden>();
   const allowed = new Set<string>();
+
+  const countUnderWay = (nowMs: number): number => {
+    for (const [call, begunAtMs] of underWay) if (nowMs - begunAtMs > UPSTREAM_TIMEOUT_MS) underWay.delete(call);
+    return underWay.size;
+  };
 
   const live = (name: WindowName, nowMs: number): Window | null => {
     const window = windows[name];
@@ -74,6 +87,7 @@ export function createQuota(): Quota {
 
   /** Until when a call has to wait; `nowMs` or earlier: it need not. */
   const waitEndMs = (purpose: Purpose, nowMs: number): number => {
+    const inFlight = countUnderWay(nowMs);
     const ends = WINDOW_NAMES.map((name) => {
       const window = live(name, nowMs);
       // What is under way is not in the number that PipeOps told last.
@@ -126,11 +140,10 @@ export function createQuota(): Quota {
       return isForbidden && purpose === 'other' ? { kind: 'upstream_forbidden', status: 403 } : null;
     },
 
-    begin: () => {
-      inFlight += 1;
-    },
-    end: () => {
-      inFlight -= 1;
+    begin: (nowMs) => {
+      const call = Symbol('call');
+      underWay.set(call, nowMs);
+      return () => void underWay.delete(call);
     },
 
     note: ({ status, headers }, workspaceUuid, nowMs) => {

@@ -4,6 +4,7 @@ import {
   D1_TIMEOUT_MS,
   READ_FLUSH_MAX_MS,
   READ_GROUP_MAX_COUNT,
+  READ_LEAD_MAX_GROUPS,
   READ_LEAD_MAX_MS,
   SNAPSHOT_LEASE_MS,
 } from '../config/limits.ts';
@@ -90,6 +91,7 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
   let gathering: readonly Waiting[] = [];
   let sendingSinceMs: number | null = null;
 
+  /** Says how many were in it; 0: D1 did not take it. */
   const sendNext = async (): Promise<number> => {
     sendingSinceMs = runtime.now();
     const group = nextGroup(gathering);
@@ -98,19 +100,26 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
     if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index] ?? unavailable()));
     else if (group.length === 1) group[0]?.settle(unavailable());
     else await sendEachAlone(dependencies, group);
-    return group.length;
+    return answers === null ? 0 : group.length;
   };
 
   /** Sends group after group, and after a while hands that over. */
   const leadGroups = async (): Promise<void> => {
     const sinceMs = runtime.now();
-    while (gathering.length > 0 && runtime.now() - sinceMs < READ_LEAD_MAX_MS) {
-      const count = await sendNext();
-      // Lets those that were in the group leave, and their callers come again, before one of them goes alone.
-      if (count > 1) await runtime.sleep(0);
+    let groups = 0;
+    try {
+      while (gathering.length > 0 && groups < READ_LEAD_MAX_GROUPS && runtime.now() - sinceMs < READ_LEAD_MAX_MS) {
+        const count = await sendNext();
+        // What D1 refuses it may refuse to this request alone.
+        if (count === 0) break;
+        groups += 1;
+        // Lets those that were in the group leave, and their callers come again, before one of them goes alone.
+        if (count > 1) await runtime.sleep(0);
+      }
+    } finally {
+      sendingSinceMs = gathering.length === 0 ? null : runtime.now();
+      gathering[0]?.lead();
     }
-    sendingSinceMs = gathering.length === 0 ? null : runtime.now();
-    gathering[0]?.lead();
   };
 
   return {

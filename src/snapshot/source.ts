@@ -48,7 +48,7 @@ export function createListSource(
         const listed = await pipeops.list(workspaceUuid, call);
         return listed.ok ? ok({ list: listed.value.data, generation, begunAtMs }) : listed;
       } finally {
-        underWay.delete(name);
+        if (underWay.get(name)?.begunAtMs === begunAtMs) underWay.delete(name);
       }
     })();
     // Others wait for it too, so it must not end with the request that began it.
@@ -63,7 +63,9 @@ export function createListSource(
       // Only a call of its own generation is joined: an earlier one may lack what has changed since.
       const name = `${workspaceUuid} ${generation}`;
       const joined = underWay.get(name);
-      if (joined !== undefined && joined.begunAtMs >= minBegunMs) {
+      // One that is older than its deadline died with the request that began it.
+      const isAlive = joined !== undefined && runtime.now() - joined.begunAtMs <= UPSTREAM_TIMEOUT_MS;
+      if (isAlive && joined.begunAtMs >= minBegunMs) {
         const outcome = await within(joined.answer, runtime.timeout(UPSTREAM_TIMEOUT_MS));
         if (!outcome.ok) return err({ kind: 'upstream_timeout' });
         return outcome.value.ok ? ok({ dated: outcome.value.value, isShared: true }) : outcome.value;

@@ -1,17 +1,17 @@
-import { sql } from 'drizzle-orm';
 import { chanceOf } from '../chance.ts';
 import { D1_TIMEOUT_MS, ORDERS_GIVE_UP_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
+import { raiseGeneration } from '../snapshot/generation.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Listed, Lists } from './lists.ts';
 import { pauseMs } from './order-judgement.ts';
-import { confirmOrders, finishOrder, postponeOrder, type ClaimedOrder } from './order-queue.ts';
+import { confirmOrders, finishOrder, isHeld, postponeOrder, type ClaimedOrder } from './order-queue.ts';
 
 /**
  * Confirms that revoked tokens are gone, by one list for each workspace. A token that is still listed alive is revoked once
  * more; whatever cannot be confirmed is looked at again later, for as long as an order is driven.
  *
- * @returns the orders that were not looked at, since PipeOps wants nothing of us now.
+ * @returns the orders that were not looked at, since PipeOps wants nothing of us now or the lease is about to end.
  */
 export async function confirmGone(
   dependencies: DriverDependencies,
@@ -19,15 +19,19 @@ export async function confirmGone(
   claim: string,
   orders: readonly ClaimedOrder[],
   lists: Lists,
+  isInTime: () => boolean,
 ): Promise<readonly ClaimedOrder[]> {
   const byWorkspace = Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid);
+  const left: ClaimedOrder[] = [];
   for (const [workspaceUuid, group] of byWorkspace) {
+    if (!isInTime()) return [...left, ...[...byWorkspace.values()].flat()];
     const listed = await lists.fresh(workspaceUuid, group[0]?.id ?? '');
-    if (!listed.ok && listed.error.kind === 'upstream_rate_limited') return [...byWorkspace.values()].flat();
+    if (!listed.ok && listed.error.kind === 'upstream_rate_limited')
+      return [...left, ...[...byWorkspace.values()].flat()];
     byWorkspace.delete(workspaceUuid);
-    await judgeGroup(dependencies, context, claim, group, listed, lists);
+    left.push(...(await judgeGroup(dependencies, context, claim, group, listed, lists, isInTime)));
   }
-  return [];
+  return left;
 }
 
 async function judgeGroup(
@@ -37,11 +41,15 @@ async function judgeGroup(
   group: readonly ClaimedOrder[],
   listed: Listed,
   lists: Lists,
-): Promise<void> {
+  isInTime: () => boolean,
+): Promise<readonly ClaimedOrder[]> {
   const { database, runtime, quota } = dependencies;
   const gone: string[] = [];
   const open: ClaimedOrder[] = [];
+  const judged = new Set<ClaimedOrder>();
   for (const order of group) {
+    if (!isInTime()) break;
+    judged.add(order);
     if (await isGone(dependencies, order, listed, lists)) gone.push(order.id);
     else open.push(order);
   }
@@ -50,7 +58,7 @@ async function judgeGroup(
     ...(gone.length > 0 ? [confirmOrders(database, claim, gone, nowMs)] : []),
     ...open.map((order) =>
       nowMs - order.begun_at >= ORDERS_GIVE_UP_MS
-        ? finishOrder(database, order.id, { state: 'failed', result: 'revoked', errorCode: null, nowMs }, sql`true`)
+        ? finishOrder(database, order.id, { state: 'failed', result: 'revoked', errorCode: null, nowMs }, isHeld(claim))
         : postponeOrder(
             database,
             claim,
@@ -59,9 +67,12 @@ async function judgeGroup(
             null,
           ),
     ),
+    // One of them may have been revoked once more, after lists in which it was alive.
+    ...open.slice(0, 1).map(({ workspace_uuid: workspaceUuid }) => raiseGeneration(database, workspaceUuid)),
     ...quota.news(database, nowMs),
   ];
   await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  return group.filter((order) => !judged.has(order));
 }
 
 /** Absence counts in a complete list; where the list is partial, the token is asked for by itself. */

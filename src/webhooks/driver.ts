@@ -1,11 +1,11 @@
-import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_RUN_MS } from '../config/limits.ts';
+import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import { confirmGone } from './confirmation.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
 import { recordVerdict } from './order-outcome.ts';
-import { claimDueOrders, releaseOrders } from './order-queue.ts';
+import { claimDueOrders, releaseOrders, type ClaimedOrder } from './order-queue.ts';
 import { sendOrder } from './order-sending.ts';
 
 export interface OrderDriver {
@@ -43,9 +43,11 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   const lists = createLists(pipeops, runtime, context);
   const waiting = orders.filter(({ state }) => state === 'open');
   const unconfirmed = orders.filter(({ state }) => state === 'unconfirmed');
+  const runMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
+  const isWithin = (ms: number): boolean => runtime.now() - startedAtMs <= ms;
   let ended = 0;
   let isOver = false;
-  while (waiting.length > 0 && !isOver && !mustWait() && runtime.now() - startedAtMs <= ORDERS_RUN_MS) {
+  while (waiting.length > 0 && !isOver && !mustWait() && isWithin(runMs)) {
     const order = waiting.shift();
     if (order === undefined) break;
     // One after the other: PipeOps' answer to one says whether the next may be sent.
@@ -53,11 +55,12 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
     isOver = verdict.kind === 'later' && verdict.endsRun;
     if (await recordVerdict(dependencies, context, claim, order, verdict)) {
       ended += 1;
-      if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found') unconfirmed.push(order);
+      if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found')
+        unconfirmed.push(asConfirmed(order, runtime.now()));
     }
   }
-  const isInTime = runtime.now() - startedAtMs <= ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS;
-  const left = isOver || !isInTime ? unconfirmed : await confirmGone(dependencies, context, claim, unconfirmed, lists);
+  const isInTime = (): boolean => isWithin(runMs + COMPENSATION_TIMEOUT_MS);
+  const left = isOver ? unconfirmed : await confirmGone(dependencies, context, claim, unconfirmed, lists, isInTime);
   // What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough.
   const untried = [...waiting, ...left].map(({ id }) => id);
   if (untried.length > 0) {
@@ -67,3 +70,11 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   }
   return { due: orders.length, ended };
 }
+
+/** As `finishOrder` leaves it: its confirmation has a time and tries of its own. */
+const asConfirmed = (order: ClaimedOrder, nowMs: number): ClaimedOrder => ({
+  ...order,
+  state: 'unconfirmed',
+  tries: 1,
+  begun_at: nowMs,
+});

@@ -8,9 +8,10 @@ export type Listed = Awaited<ReturnType<PipeOps['list']>>;
 
 /** PipeOps' lists, as one run asks for them. */
 export interface Lists {
+  /** With one deadline for all that it is used for. */
   readonly call: (eventId: string) => Call;
   /** Of a workspace, asked for once: whether a token was there at all. */
-  readonly once: (workspaceUuid: string, eventId: string) => Promise<Listed>;
+  readonly once: (workspaceUuid: string, call: Call) => Promise<Listed>;
   /** Of a workspace, asked for now: whether a token is still there. */
   readonly fresh: (workspaceUuid: string, eventId: string) => Promise<Listed>;
 }
@@ -25,8 +26,8 @@ export function createLists(pipeops: PipeOps, runtime: Runtime, context: Request
   return {
     call,
     fresh,
-    once: async (workspaceUuid, eventId) => {
-      const known = asked.get(workspaceUuid) ?? fresh(workspaceUuid, eventId);
+    once: async (workspaceUuid, ownCall) => {
+      const known = asked.get(workspaceUuid) ?? pipeops.list(workspaceUuid, ownCall);
       asked.set(workspaceUuid, known);
       return await known;
     },

@@ -94,6 +94,10 @@ export const finishOrder = (
     })
     .where(and(eq(revocationOrders.id, id), guard));
 
+/** The guard of an order whose row was settled before: that this driver still holds it, unconfirmed. */
+export const isHeld = (claim: string): SQL =>
+  sql`${revocationOrders.claim} = ${claim} and ${revocationOrders.state} = 'unconfirmed'`;
+
 /** Puts a claimed order off. One that another driver has claimed since is left alone. */
 export const postponeOrder = (
   { build }: Database,

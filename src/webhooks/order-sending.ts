@@ -20,19 +20,21 @@ export async function sendOrder(
     judgeFailure(order, failure, runtime.now(), chanceOf(runtime.randomBytes(1)));
   if (order.revoked_at !== null) return { kind: 'done', result: 'already_gone', upstreamStatus: null };
 
+  // All calls of an order share a deadline, so that it ends before its lease.
+  const call = lists.call(order.id);
   if (order.known === 0) {
-    const listed = await lists.once(ref.workspaceUuid, order.id);
-    const found = await findUpstream(pipeops, ref, listed, lists.call(order.id));
+    const listed = await lists.once(ref.workspaceUuid, call);
+    const found = await findUpstream(pipeops, ref, listed, call);
     if (!found.ok) return failed(found.error);
     if (found.value === null) return { kind: 'done', result: 'not_found', upstreamStatus: null };
   }
   if (order.mode === 'suspend') {
-    const suspended = await pipeops.update(ref, { isActive: false }, lists.call(order.id));
+    const suspended = await pipeops.update(ref, { isActive: false }, call);
     if (suspended.ok) return { kind: 'done', result: 'suspended', upstreamStatus: suspended.value.status };
     if (suspended.error.kind !== 'upstream_not_found') return failed(suspended.error);
     return { kind: 'done', result: 'already_gone', upstreamStatus: suspended.error.status };
   }
-  const revoked = await pipeops.revoke(ref, lists.call(order.id));
+  const revoked = await pipeops.revoke(ref, call);
   if (!revoked.ok) return failed(revoked.error);
   return { kind: 'done', result: revoked.value.data, upstreamStatus: revoked.value.status };
 }

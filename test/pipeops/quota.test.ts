@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { FORBIDDEN_WORKSPACE_MS, UPSTREAM_WAIT_DEFAULT_MS } from '../../src/config/limits.ts';
+import { FORBIDDEN_WORKSPACE_MS, UPSTREAM_TIMEOUT_MS, UPSTREAM_WAIT_DEFAULT_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { selectLimits, type LimitRow } from '../../src/pipeops/limits-table.ts';
 import { createQuota, type Purpose, type Quota } from '../../src/pipeops/quota.ts';
@@ -66,13 +66,20 @@ describe('the last calls of a window', () => {
 
   it('are counted less what is under way', () => {
     const quota = noted(200, headers(100, 13, MINUTE_END));
-    quota.begin();
-    quota.begin();
+    quota.begin(NOW_MS);
+    quota.begin(NOW_MS);
     expect(quota.permit('other', WS, NOW_MS)).toBeNull();
-    quota.begin();
+    const end = quota.begin(NOW_MS);
     expect(quota.permit('other', WS, NOW_MS)).toEqual(limited(60));
-    quota.end();
+    end();
     expect(quota.permit('other', WS, NOW_MS)).toBeNull();
+  });
+
+  it('are counted less no call that was killed with its request, once its time is over', () => {
+    const quota = noted(200, headers(100, 11, MINUTE_END));
+    quota.begin(NOW_MS);
+    expect(quota.permit('other', WS, NOW_MS + UPSTREAM_TIMEOUT_MS)).not.toBeNull();
+    expect(quota.permit('other', WS, NOW_MS + UPSTREAM_TIMEOUT_MS + 1)).toBeNull();
   });
 
   it('of both make us wait for the later end', () => {

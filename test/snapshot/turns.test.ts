@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
-import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_LEAD_MAX_MS } from '../../src/config/limits.ts';
+import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_LEAD_MAX_GROUPS, READ_LEAD_MAX_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/request-context.ts';
@@ -84,4 +84,20 @@ it('a read whose group died with another request gives up at its deadline, and t
   await begun(batches, 2);
   batches[1]?.letGo();
   expect(await next).toMatchObject({ ok: true });
+});
+
+it('so does one that sent many groups: D1 takes a thousand queries of a request', async () => {
+  const { read, batches, jobs } = setUp();
+  let waiting = read('w-0');
+  for (let group = 1; group <= READ_LEAD_MAX_GROUPS; group += 1) {
+    await begun(batches, group);
+    const next = read(`w-${group}`);
+    batches[group - 1]?.letGo();
+    expect(await waiting).toMatchObject({ ok: true });
+    waiting = next;
+  }
+  await begun(batches, READ_LEAD_MAX_GROUPS + 1);
+  expect(jobs).toEqual([{ isOver: true }, { isOver: false }]);
+  batches.at(-1)?.letGo();
+  expect(await waiting).toMatchObject({ ok: true });
 });

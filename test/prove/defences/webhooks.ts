@@ -140,6 +140,20 @@ export const webhookDefences: readonly Defence[] = [
     test: DRIVER,
   },
   {
+    name: 'webhook: a confirmation has a time and pauses of its own',
+    file: 'src/webhooks/driver.ts',
+    find: 'unconfirmed.push(asConfirmed(order, runtime.now()));',
+    replace: 'unconfirmed.push(order);',
+    test: DRIVER,
+  },
+  {
+    name: 'webhook: a second revoke ends the lists from before it',
+    file: 'src/webhooks/confirmation.ts',
+    find: '...open.slice(0, 1).map(',
+    replace: '...open.slice(0, 0).map(',
+    test: DRIVER,
+  },
+  {
     ...JUDGEMENT,
     name: 'webhook: pauses grow',
     find: 'ORDERS_BACKOFF_FIRST_MS * 2 ** Math.max(0, tries - 1)',
