@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 
 /**
  * The last quarter of a run may hold this much more than its second, and GROWTH_MAX_MB. In the first, V8's heaps grow to what
- * they collect at: a minute and a half of load.
+ * they collect at: a minute and a half of load. More than a tenth is growth.
  */
-const GROWTH_MAX_RATIO = 1.3;
+const GROWTH_MAX_RATIO = 1.1;
 /** Garbage that is not collected yet, and the caches of SQLite, which is in the same process here. */
 const GROWTH_MAX_MB = 30;
 
