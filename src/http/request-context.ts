@@ -36,10 +36,12 @@ export const requestContext = (runtime: Runtime) =>
     await next();
 
     const { trace } = context;
+    // On the answer that is there: `c.header` would make another for each of them, with the body as a stream.
+    const { headers } = c.res;
     // Every answer here is about one caller and one moment.
-    c.header('Cache-Control', 'no-store');
-    c.header('X-Request-Id', context.requestId);
-    if (trace.eventId !== null) c.header('X-Audit-Event-Id', trace.eventId);
+    headers.set('Cache-Control', 'no-store');
+    headers.set('X-Request-Id', context.requestId);
+    if (trace.eventId !== null) headers.set('X-Audit-Event-Id', trace.eventId);
     const identity = c.get('identity') as AppEnv['Variables']['identity'] | undefined;
     runtime.log({
       level: c.res.status >= 500 ? 'error' : 'info',

@@ -1,5 +1,6 @@
 import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
 import { stripMarker } from '../audit/marker.ts';
+import { successBody, type SuccessBody } from '../http/envelope.ts';
 
 /**
  * A token as PipeOps' own clients read it (Go SDK v0.18.5, CLI): `uuid` on list, get and update, `id` besides on
@@ -31,16 +32,16 @@ export function presentMinted(token: MintedToken) {
   return { ...presentToken(token), token: token.secret };
 }
 
-/** The answer to a list. */
+/** The data of the answer to a list. */
 export function presentList(tokens: readonly UpstreamToken[]) {
   return { tokens: tokens.map(presentToken), total: tokens.length };
 }
 
-/** The same as JSON, made once for each list that is held: everybody who sees all of it gets the same text. */
-export function listJson(tokens: readonly UpstreamToken[]): string {
-  const json = LIST_TEXTS.get(tokens) ?? JSON.stringify(presentList(tokens));
-  LIST_TEXTS.set(tokens, json);
-  return json;
+/** The answer to a list, made once for each list that is held: everybody who sees all of it gets the same bytes. */
+export function listBody(tokens: readonly UpstreamToken[]): SuccessBody {
+  const body = LIST_BODIES.get(tokens) ?? successBody('Service account tokens.', presentList(tokens));
+  LIST_BODIES.set(tokens, body);
+  return body;
 }
 
-const LIST_TEXTS = new WeakMap<readonly UpstreamToken[], string>();
+const LIST_BODIES = new WeakMap<readonly UpstreamToken[], SuccessBody>();

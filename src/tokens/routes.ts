@@ -10,7 +10,7 @@ import { createToken } from './create.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { getToken } from './get.ts';
 import { listTokens } from './list.ts';
-import { listJson, presentToken } from './present.ts';
+import { listBody, presentToken } from './present.ts';
 import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { updateToken } from './update.ts';
@@ -52,7 +52,7 @@ export function registerTokenRoutes(
     const listed = await listTokens(tokens, c.get('context'), c.get('caller'), wanted);
     if (!listed.ok) return failure(c, listed.error);
     sayWhereFrom(c, listed.value.cache);
-    return successOf(c, 'Service account tokens.', listJson(listed.value.data));
+    return successOf(c, listBody(listed.value.data));
   });
 
   app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { UpstreamToken } from '../../src/pipeops/types.ts';
-import { presentList, presentMinted, presentToken } from '../../src/tokens/present.ts';
+import { listBody, presentList, presentMinted, presentToken } from '../../src/tokens/present.ts';
 
 const token: UpstreamToken = {
   id: 'tok-1',
@@ -53,6 +53,17 @@ it('never shows a secret outside the answer to a create', () => {
 it('shows a list with its total', () => {
   expect(presentList([token, token])).toEqual({ tokens: [shown, shown], total: 2 });
   expect(presentList([])).toEqual({ tokens: [], total: 0 });
+});
+
+it('makes the bytes of a list once, for everybody who sees all of it', () => {
+  const tokens = [token];
+  const body = listBody(tokens);
+  expect(JSON.parse(new TextDecoder().decode(body))).toMatchObject({
+    success: true,
+    data: { tokens: [shown], total: 1 },
+  });
+  expect(listBody(tokens)).toBe(body);
+  expect(listBody([token])).not.toBe(body);
 });
 
 describe('is_active, which a client would read as false where it is missing', () => {
