@@ -7,6 +7,7 @@ const nodeTests = [
   'test/doctor/**/*.test.ts',
   'test/local/**/*.test.ts',
   'test/bundle/**/*.test.ts',
+  'test/prove/**/*.test.ts',
 ];
 
 export default defineConfig(async () => ({

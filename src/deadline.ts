@@ -1,4 +1,5 @@
 import { err, ok, type Result } from './result.ts';
+import type { Runtime } from './runtime.ts';
 
 /**
  * Settles as `work` does, or rejects as soon as `signal` aborts, even where `work` never settles: it may not hear the
@@ -22,5 +23,19 @@ export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<
     return ok(await untilAborted(work, signal));
   } catch {
     return err(signal.aborted ? 'timeout' : 'failed');
+  }
+}
+
+/** Runs `work` under a deadline of its own, `ms` milliseconds from now, and lets go of that as soon as the work is over. */
+export async function underDeadline<T>(
+  runtime: Pick<Runtime, 'timeout' | 'cancel'>,
+  ms: number,
+  work: (deadline: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = runtime.timeout(ms);
+  try {
+    return await work(deadline);
+  } finally {
+    runtime.cancel(deadline);
   }
 }

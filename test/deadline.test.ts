@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { within } from '../src/deadline.ts';
+import { underDeadline, within } from '../src/deadline.ts';
 
 const never = new Promise<never>(() => {});
 
@@ -30,5 +30,38 @@ describe('waiting until a deadline', () => {
       added.mock.calls.map(([type, listener]) => [type, listener]),
     );
     expect(added).toHaveBeenCalledOnce();
+  });
+});
+
+describe('a deadline of its own', () => {
+  function setUp() {
+    const controller = new AbortController();
+    const cancelled: AbortSignal[] = [];
+    const asked: number[] = [];
+    const runtime = {
+      timeout: (ms: number) => {
+        asked.push(ms);
+        return controller.signal;
+      },
+      cancel: (signal: AbortSignal) => void cancelled.push(signal),
+    };
+    return { runtime, controller, cancelled, asked };
+  }
+
+  it('is given to the work, and let go of when that is over', async () => {
+    const { runtime, controller, cancelled, asked } = setUp();
+    const given = await underDeadline(runtime, 3_000, async (deadline) => {
+      expect(cancelled).toEqual([]);
+      return await Promise.resolve(deadline);
+    });
+    expect(given).toBe(controller.signal);
+    expect(asked).toEqual([3_000]);
+    expect(cancelled).toEqual([controller.signal]);
+  });
+
+  it('is let go of also when the work fails', async () => {
+    const { runtime, controller, cancelled } = setUp();
+    await expect(underDeadline(runtime, 1, async () => await Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(cancelled).toEqual([controller.signal]);
   });
 });

@@ -1,5 +1,4 @@
 import { eq } from 'drizzle-orm';
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { Failure, RequestFailure } from '../failures.ts';
 import { createProblems } from '../http/problems.ts';
@@ -27,13 +26,13 @@ export function parseEventId(text: string): Result<string, RequestFailure> {
  * `audit_event_not_found`, or `audit_unavailable`.
  */
 export async function readEvent(
-  { database, recorder, runtime }: Trail,
+  { database, recorder }: Trail,
   context: RequestContext,
   caller: Caller,
   eventId: string,
 ): Promise<Result<ReturnType<typeof presentEvent>, Failure>> {
   const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, eventId));
-  const read = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  const read = await database.batch(context, [query]);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [event] = read.value[0];
   const subject = {

@@ -1,9 +1,4 @@
-import {
-  AUDIT_EXPORT_MAX_PAGES,
-  AUDIT_EXPORT_MAX_ROWS,
-  AUDIT_EXPORT_PAGE_ROWS,
-  D1_TIMEOUT_MS,
-} from '../config/limits.ts';
+import { AUDIT_EXPORT_MAX_PAGES, AUDIT_EXPORT_MAX_ROWS, AUDIT_EXPORT_PAGE_ROWS } from '../config/limits.ts';
 import type { RowsOf } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
@@ -66,7 +61,7 @@ export async function exportTrail(
       first: pageOf(firstRows, beginSeq, LIMITS.pageRows),
       readPage: async (afterSeq, limitRows) => {
         const page = select(afterSeq, limitRows);
-        const read = await database.batch(context, [page], runtime.timeout(D1_TIMEOUT_MS));
+        const read = await database.batch(context, [page]);
         return read.ok ? ok(pageOf(read.value[0], afterSeq, limitRows)) : read;
       },
       encoding: EXPORT_ENCODINGS[query.format],

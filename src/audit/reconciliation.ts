@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { COMPENSATION_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { callWithin } from '../pipeops/call.ts';
@@ -59,7 +59,7 @@ async function settleOpenAttempts(dependencies: Dependencies, context: RequestCo
   const claim = runtime.newId();
   const limits = selectLimits(database, startedAtMs, null);
   const queries = [...claimDueAttempts(database, oldEnoughMs, startedAtMs, claim), limits] as const;
-  const claimed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const claimed = await database.batch(context, queries);
   if (!claimed.ok) return { due: 0, settled: 0 };
 
   const due = claimed.value[1];
@@ -101,7 +101,7 @@ async function endRun(
     ...(ids.length > 0 ? [releaseAttempts(database, claim, ids, nowMs)] : []),
     ...quota.news(database, nowMs),
   ];
-  if (queries.length > 0) await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  if (queries.length > 0) await database.batch(context, queries);
 }
 
 /** What comes again by itself: an attempt is looked into until it is settled. */
@@ -199,7 +199,7 @@ async function revokeUndelivered(
     .select()
     .from(auditEvents)
     .where(and(inArray(auditEvents.marker, markers), eq(auditEvents.status, 'failure')));
-  const failed = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  const failed = await database.batch(context, [query]);
   if (!failed.ok) return;
   for (const row of failed.value[0]) {
     const token = marked.get(row.marker ?? '');
@@ -208,7 +208,7 @@ async function revokeUndelivered(
     const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, row.id, LATER_AGAIN);
     const revoked = await pipeops.revoke({ workspaceUuid, tokenId: token.id }, call);
     const raise = raiseGeneration(database, workspaceUuid);
-    await database.batch(context, [raise], runtime.timeout(D1_TIMEOUT_MS));
+    await database.batch(context, [raise]);
     runtime.log({ level: 'warn', event: 'undelivered_token_revoked', event_id: row.id, revoked: revoked.ok });
   }
 }

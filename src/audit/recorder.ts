@@ -1,12 +1,12 @@
 import { and, eq, exists, not, sql, type SQL } from 'drizzle-orm';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
+import { underDeadline } from '../deadline.ts';
 import type { AuditFailure, ReadFailure } from '../failures.ts';
 import type { RequestContext, Trace } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { err, ok, type Result } from '../result.ts';
 import {
-  D1_TIMEOUT_MS,
   SETTLE_ATTEMPT_TIMEOUT_MS,
   SETTLE_BACKOFF_MS,
   SETTLE_MAX_ATTEMPTS,
@@ -140,7 +140,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
   const row = attemptedRow(eventId, runtime.now(), context, subject);
   const insert = database.build.insert(auditEvents).values(row);
   const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;
-  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const committed = await database.batch(context, queries);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
   const [[block], ...results] = committed.value;
@@ -178,29 +178,29 @@ async function settle(
     ...following(guard),
   ] as const;
 
-  const budget = runtime.timeout(SETTLE_TIMEOUT_MS);
-  for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
-    if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
-    const signal = AbortSignal.any([budget, runtime.timeout(SETTLE_ATTEMPT_TIMEOUT_MS)]);
-    // One after the other: the repeats are the same write.
-    const settled = await database.batch(context, queries, signal);
-    if (!settled.ok) continue;
-    const [row] = settled.value[1];
-    if (row === undefined) break;
-    if (isCarriedBy(row, columns)) return { kind: 'own' };
-    // The one thing that leaves an open row open.
-    return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
-  }
-  return { kind: 'unknown' };
+  return await underDeadline(runtime, SETTLE_TIMEOUT_MS, async (budget) => {
+    for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
+      if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
+      // One after the other: the repeats are the same write.
+      const settled = await underDeadline(
+        runtime,
+        SETTLE_ATTEMPT_TIMEOUT_MS,
+        async (deadline) => await database.batch(context, queries, AbortSignal.any([budget, deadline])),
+      );
+      if (!settled.ok) continue;
+      const [row] = settled.value[1];
+      if (row === undefined) break;
+      if (isCarriedBy(row, columns)) return { kind: 'own' };
+      // The one thing that leaves an open row open.
+      return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
+    }
+    return { kind: 'unknown' };
+  });
 }
 
-async function readBack(
-  { database, runtime }: Dependencies,
-  context: { trace: Trace },
-  attempt: Attempt,
-): Promise<Settlement> {
+async function readBack({ database }: Dependencies, context: { trace: Trace }, attempt: Attempt): Promise<Settlement> {
   const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, attempt.eventId));
-  const read = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+  const read = await database.batch(context, [query]);
   const row = read.ok ? read.value[0][0] : undefined;
   return row === undefined ? { kind: 'unknown' } : { kind: 'other', row };
 }
@@ -225,7 +225,7 @@ async function recordFinal<const Q extends readonly Query[]>(
   );
   const insert = insertEventWhere(database, row, unblocked).returning({ id: auditEvents.id });
   const queries = [...alongside, insert, ...following(isRecorded)] as const;
-  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const committed = await database.batch(context, queries);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const results: readonly unknown[] = committed.value;
   const [inserted] = rowsOf([insert] as const, results.slice(alongside.length));
@@ -248,7 +248,7 @@ async function recordCounted<const Q extends readonly Query[]>(
   const [count, insert] = countRead(database, keyed, not(isBlocked(database, subject.actor)));
   const inserted = insert.returning({ id: auditEvents.id });
   const queries = [count, ...alongside, inserted] as const;
-  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const committed = await database.batch(context, queries);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const [counted, ...results] = committed.value;
   const [written] = [...counted, ...rowsOf([inserted] as const, results.slice(-1))[0]];

@@ -125,6 +125,11 @@ export const SNAPSHOT_LISTS_MAX_COUNT = 3;
 export const SNAPSHOT_WORKSPACES_MAX_COUNT = 16;
 /** Reads whose rows go to D1 together: the statement stays far below D1's limits. */
 export const READ_GROUP_MAX_COUNT = 100;
+/**
+ * After a group of several reads the next one waits this long, or until as many have come again. Over 16 connections that is
+ * 2,700 lists/s where 1,850 were without it; 1 ms is too short for their callers to come back.
+ */
+export const READ_GATHER_MAX_MS = 3;
 /** Keys of reads that an isolate remembers for a minute: some 200 KB. */
 export const READ_KEYS_MAX_COUNT = 500;
 /** How long a request sends other requests' reads: with the last group it ends before Workers end it, 30 s after its answer. */

@@ -1,4 +1,5 @@
 import { drizzle } from 'drizzle-orm/d1';
+import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Trace } from '../request-context.ts';
 import { untilAborted } from '../deadline.ts';
@@ -23,38 +24,40 @@ export interface Database {
    * Sends queries as one atomic D1 batch and returns the rows of each.
    *
    * Drizzle builds and the binding sends, since Drizzle's own batch loses `meta` and puts bound values into its errors.
-   * Gives up after `signal`; D1 may still commit then.
+   * Gives up after D1_TIMEOUT_MS, or when `signal` aborts, if there is one; D1 may still commit then.
    */
   batch<const Q extends readonly Query[]>(
     context: { readonly trace: Trace },
     queries: Q,
-    signal: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<Result<{ [K in keyof Q]: RowsOf<Q[K]> }, DatabaseFailure>>;
   /** Bytes of the database after the last answer that said so; null before any. */
   sizeBytes(): number | null;
 }
 
-export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'log'>): Database {
+export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>): Database {
   let sizeBytes: number | null = null;
 
   const batch: Database['batch'] = async (context, queries, signal) => {
     const startedAt = runtime.now();
     context.trace.d1Trips += 1;
+    const deadline = signal ?? runtime.timeout(D1_TIMEOUT_MS);
     try {
       const statements = queries.map((query) => {
         const { sql, params } = query.toSQL();
         return d1.prepare(sql).bind(...params);
       });
-      const results = await untilAborted(d1.batch(statements), signal);
+      const results = await untilAborted(d1.batch(statements), deadline);
       sizeBytes = results.at(-1)?.meta.size_after ?? sizeBytes;
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 gives rows in order, as Drizzle typed them
       return ok(results.map((result) => result.results) as never);
     } catch (error) {
-      const failure: DatabaseFailure = signal.aborted ? 'unanswered' : 'rejected';
+      const failure: DatabaseFailure = deadline.aborted ? 'unanswered' : 'rejected';
       // D1's own message names tables and triggers, never a bound value.
       runtime.log({ level: 'error', event: 'd1_failed', failure, message: messageOf(error) });
       return err(failure);
     } finally {
+      if (signal === undefined) runtime.cancel(deadline);
       context.trace.d1Ms += runtime.now() - startedAt;
     }
   };

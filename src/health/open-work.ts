@@ -1,5 +1,4 @@
 import { count, eq, min, sql } from 'drizzle-orm';
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens } from '../db/schema.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
@@ -53,7 +52,7 @@ export async function readOpenWork(
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
   ] as const;
-  const read = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const read = await database.batch(context, queries);
   if (!read.ok) return read;
   const [[attempts], [open], [failed], missing, [block], limits] = read.value;
   return ok({

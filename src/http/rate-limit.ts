@@ -1,7 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
-import { untilAborted } from '../deadline.ts';
+import { underDeadline, untilAborted } from '../deadline.ts';
 import type { Runtime } from '../runtime.ts';
 import type { AppEnv } from './app-env.ts';
 import { failure } from './envelope.ts';
@@ -17,15 +17,16 @@ export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
     const { issuer, subject } = c.get('caller');
     // The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more.
     c.header('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
-    const deadline = runtime.timeout(RATE_LIMIT_TIMEOUT_MS);
+    const key = JSON.stringify([issuer, subject]);
     try {
-      const asked = limiter.limit({ key: JSON.stringify([issuer, subject]) });
-      const { success } = await untilAborted(asked, deadline);
+      const { success } = await underDeadline(
+        runtime,
+        RATE_LIMIT_TIMEOUT_MS,
+        async (deadline) => await untilAborted(limiter.limit({ key }), deadline),
+      );
       if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });
     } catch {
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });
-    } finally {
-      runtime.cancel(deadline);
     }
     return await next();
   });

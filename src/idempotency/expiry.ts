@@ -1,4 +1,3 @@
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
@@ -18,7 +17,7 @@ export const createKeyExpiry = ({
 }): KeyExpiry => ({
   run: async (context) => {
     const query = deleteExpired(database, runtime.now());
-    const deleted = await database.batch(context, [query], runtime.timeout(D1_TIMEOUT_MS));
+    const deleted = await database.batch(context, [query]);
     return { erased: deleted.ok ? deleted.value[0].length : 0 };
   },
 });

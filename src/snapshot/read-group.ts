@@ -3,6 +3,7 @@ import { createReadKeys } from '../audit/counted-reads.ts';
 import {
   D1_TIMEOUT_MS,
   READ_FLUSH_MAX_MS,
+  READ_GATHER_MAX_MS,
   READ_GROUP_MAX_COUNT,
   READ_LEAD_MAX_GROUPS,
   READ_LEAD_MAX_MS,
@@ -10,13 +11,14 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import { within } from '../deadline.ts';
+import { underDeadline, within } from '../deadline.ts';
 import type { AuditFailure } from '../failures.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { newTrace, type Trace } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { labelKey } from '../subjects/labels.ts';
+import { createGathering } from './gathering.ts';
 import { createReadQueries, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
 import { readStored, storedBody } from './stored.ts';
 import type { DatedList } from './snapshot.ts';
@@ -88,14 +90,14 @@ interface Waiting {
 export function createReadGroup(database: Database, runtime: Runtime, quota: Pick<Quota, 'learn' | 'news'>): ReadGroup {
   const dependencies = { database, runtime, quota, queries: createReadQueries(database) };
   const keyOf = createReadKeys();
-  let gathering: readonly Waiting[] = [];
+  const gathering = createGathering<Waiting>(runtime);
   let sendingSinceMs: number | null = null;
 
   /** Says how many were in it; 0: D1 did not take it. */
   const sendNext = async (): Promise<number> => {
     sendingSinceMs = runtime.now();
-    const group = nextGroup(gathering);
-    gathering = gathering.filter((waiting) => !group.includes(waiting));
+    const group = nextGroup(gathering.waiting());
+    gathering.remove(group);
     const answers = await sendTogether(dependencies, group);
     if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index] ?? unavailable()));
     else if (group.length === 1) group[0]?.settle(unavailable());
@@ -108,17 +110,19 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
     const sinceMs = runtime.now();
     let groups = 0;
     try {
-      while (gathering.length > 0 && groups < READ_LEAD_MAX_GROUPS && runtime.now() - sinceMs < READ_LEAD_MAX_MS) {
+      while (gathering.waiting().length > 0 && mayLead(groups, runtime.now() - sinceMs)) {
         const count = await sendNext();
         // What D1 refuses it may refuse to this request alone.
         if (count === 0) break;
         groups += 1;
-        // Lets those that were in the group leave, and their callers come again, before one of them goes alone.
-        if (count > 1) await runtime.sleep(0);
+        // Those that were in the group leave, and their callers come again: together, if they are waited for. A trip to D1
+        // costs more than all that a list needs beside. Who reads alone waits for nobody.
+        if (count > 1) await gathering.untilCount(count, READ_GATHER_MAX_MS);
       }
     } finally {
-      sendingSinceMs = gathering.length === 0 ? null : runtime.now();
-      gathering[0]?.lead();
+      const [next] = gathering.waiting();
+      sendingSinceMs = next === undefined ? null : runtime.now();
+      next?.lead();
     }
   };
 
@@ -130,7 +134,7 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
       const { promise: turn, resolve: lead } = Promise.withResolvers<void>();
       const key = trip.record?.counted === true ? await keyOf(trip.record.row) : null;
       const waiting: Waiting = { trip, key, settle, lead, isOver: false };
-      gathering = [...gathering, waiting];
+      gathering.add(waiting);
       // In this request, whoever's turn it was before; and to its end, though the caller hangs up: others are in the group.
       void turn.then(() => runtime.background(leadGroups()));
       const isUnderWay = sendingSinceMs !== null && startedAtMs - sendingSinceMs <= READ_FLUSH_MAX_MS;
@@ -139,14 +143,16 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
         lead();
       }
       // A deadline of its own: the batch may be another request's, and die with it.
-      const answer = await within(settled, runtime.timeout(D1_TIMEOUT_MS));
+      const answer = await underDeadline(runtime, D1_TIMEOUT_MS, async (deadline) => await within(settled, deadline));
       waiting.isOver = true;
-      if (!answer.ok) gathering = gathering.filter((other) => other !== waiting);
+      if (!answer.ok) gathering.remove([waiting]);
       trace.d1Ms += runtime.now() - startedAtMs;
       return answer.ok ? answer.value : unavailable();
     },
   };
 }
+
+const mayLead = (groups: number, ms: number): boolean => groups < READ_LEAD_MAX_GROUPS && ms < READ_LEAD_MAX_MS;
 
 async function sendEachAlone(dependencies: Dependencies, group: readonly Waiting[]): Promise<void> {
   for (const waiting of group) {
@@ -160,9 +166,9 @@ async function sendEachAlone(dependencies: Dependencies, group: readonly Waiting
  * Those that waited longest. Alike reads that were decided on different lists are not written together: which of them counts
  * is known only when D1 has said which list is current.
  */
-function nextGroup(gathering: readonly Waiting[]): readonly Waiting[] {
+function nextGroup(gathered: readonly Waiting[]): readonly Waiting[] {
   const generations = new Map<string, number | null>();
-  return gathering.slice(0, READ_GROUP_MAX_COUNT).filter((waiting) => {
+  return gathered.slice(0, READ_GROUP_MAX_COUNT).filter((waiting) => {
     if (waiting.key === null) return true;
     const generation = generationOf(waiting);
     const known = generations.get(waiting.key);
@@ -211,7 +217,7 @@ async function sendTogether(
     ...(group.some(({ trip }) => trip.minBegunMs !== null) ? [stored, leases, inventories, limits] : []),
   ];
 
-  const answered = await database.batch({ trace: newTrace() }, sent, runtime.timeout(D1_TIMEOUT_MS));
+  const answered = await database.batch({ trace: newTrace() }, sent);
   if (!answered.ok) return null;
   const rowsOf = <Q extends Query>(query: Q): RowsOf<Q> => {
     const index = sent.indexOf(query);

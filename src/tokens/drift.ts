@@ -2,7 +2,7 @@ import { and, eq, exists, inArray, isNull, notExists, sql, type SQL } from 'driz
 import { finalRow, SYSTEM_ACTOR, type EventSubject, type NewAuditRow } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { markerOf } from '../audit/marker.ts';
-import { D1_TIMEOUT_MS, DRIFT_BATCH_TOKENS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
+import { DRIFT_BATCH_TOKENS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, tokens, type TokenRow } from '../db/schema.ts';
 import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
@@ -51,14 +51,13 @@ export async function recordDrift(
   workspaceUuid: string,
   { gone, appeared }: Drift,
 ): Promise<void> {
-  const { database, runtime } = dependencies;
   const queries = [
     ...gone.slice(0, DRIFT_BATCH_TOKENS).flatMap((row) => recordGone(dependencies, context, row)),
     ...appeared
       .slice(0, DRIFT_BATCH_TOKENS)
       .flatMap((token) => recordAppeared(dependencies, context, workspaceUuid, token)),
   ];
-  if (queries.length > 0) await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  if (queries.length > 0) await dependencies.database.batch(context, queries);
 }
 
 function recordGone({ database, runtime }: TokenDependencies, context: RequestContext, row: TokenRow) {

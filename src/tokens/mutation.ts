@@ -3,7 +3,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { SYSTEM_ACTOR, type EventOutcome, type EventSubject } from '../audit/events.ts';
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Attempt, Following } from '../audit/recorder.ts';
-import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure, Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
@@ -101,7 +101,7 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     // The row stays open, and reconciliation finds out: only PipeOps knows what became of this. Until then no list from
     // before is served.
     const queries = [raiseGeneration(database, workspaceUuid), ...quota.news(database, runtime.now())];
-    await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+    await database.batch(context, queries);
     return err({ kind: 'outcome_unknown', cause: error });
   }
 

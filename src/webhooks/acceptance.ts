@@ -1,5 +1,5 @@
 import { and, desc, eq, exists, gt, sql } from 'drizzle-orm';
-import { D1_TIMEOUT_MS, WEBHOOK_SAME_BODY_MS } from '../config/limits.ts';
+import { WEBHOOK_SAME_BODY_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { webhookDeliveries, webhookItems, type DeliveryRow } from '../db/schema.ts';
 import type { AuditFailure } from '../failures.ts';
@@ -62,7 +62,7 @@ export async function acceptDelivery(
   ];
   const batch = [first, matched] as const;
   // What was inserted is read after it.
-  const committed = await database.batch(context, [...queries, ...batch] as const, runtime.timeout(D1_TIMEOUT_MS));
+  const committed = await database.batch(context, [...queries, ...batch] as const);
   const answers = committed.ok ? committed.value.slice(queries.length) : [];
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
   const [[delivery] = [], positions = []] = answers as unknown as [DeliveryRow[]?, { position: number }[]?];

@@ -1,5 +1,5 @@
 import { chanceOf } from '../chance.ts';
-import { D1_TIMEOUT_MS, ORDERS_GIVE_UP_MS } from '../config/limits.ts';
+import { ORDERS_GIVE_UP_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import type { DriverDependencies } from './dependencies.ts';
@@ -71,7 +71,7 @@ async function judgeGroup(
     ...open.slice(0, 1).map(({ workspace_uuid: workspaceUuid }) => raiseGeneration(database, workspaceUuid)),
     ...quota.news(database, nowMs),
   ];
-  await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  await database.batch(context, queries);
   return group.filter((order) => !judged.has(order));
 }
 

@@ -1,7 +1,6 @@
 import { actorOf } from '../audit/actor.ts';
 import type { EventSubject } from '../audit/events.ts';
 import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -55,13 +54,13 @@ export async function listDeliveries(
  * second trip to D1. `delivery_not_found`, or `audit_unavailable`.
  */
 export async function readDelivery(
-  { database, recorder, runtime }: Dependencies,
+  { database, recorder }: Dependencies,
   context: RequestContext,
   caller: Caller,
   id: string,
 ): Promise<Result<ReturnType<typeof presentWhole>, Failure>> {
   const queries = [selectDelivery(database, id), selectItems(database, id), selectOrders(database, id)] as const;
-  const read = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const read = await database.batch(context, queries);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [[delivery], items, orders] = read.value;
   const subject = describeUse('webhook.query', caller, { delivery_id: id });

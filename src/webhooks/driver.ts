@@ -1,4 +1,4 @@
-import { COMPENSATION_TIMEOUT_MS, D1_TIMEOUT_MS, ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from '../config/limits.ts';
+import { COMPENSATION_TIMEOUT_MS, ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import { confirmGone } from './confirmation.ts';
@@ -35,7 +35,7 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   const claim = runtime.newId();
   const limits = selectLimits(database, startedAtMs, null);
   const queries = [...claimDueOrders(database, startedAtMs, claim, deliveryId), limits] as const;
-  const claimed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const claimed = await database.batch(context, queries);
   if (!claimed.ok) return { due: 0, ended: 0 };
 
   const orders = claimed.value[1];
@@ -66,7 +66,7 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   if (untried.length > 0) {
     const nowMs = runtime.now();
     const releases = [releaseOrders(database, claim, untried, nowMs), ...quota.news(database, nowMs)];
-    await database.batch(context, releases, runtime.timeout(D1_TIMEOUT_MS));
+    await database.batch(context, releases);
   }
   return { due: orders.length, ended };
 }

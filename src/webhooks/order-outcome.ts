@@ -1,7 +1,6 @@
 import type { EventOutcome } from '../audit/events.ts';
 import { announceLate } from '../audit/late-settlement.ts';
 import { successOutcome } from '../audit/outcomes.ts';
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import { markRevoked } from '../tokens/inventory.ts';
@@ -28,7 +27,7 @@ export async function recordVerdict(
       ...quota.news(database, runtime.now()),
     ];
     // Where D1 does not take it, the lease ends all the same.
-    await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+    await database.batch(context, queries);
     return false;
   }
   const { id, workspace_uuid: workspaceUuid, token_id: tokenId } = order;

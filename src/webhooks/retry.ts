@@ -1,6 +1,5 @@
 import { and, eq, inArray, isNull, lte, or, sql, type SQL } from 'drizzle-orm';
 import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
-import { D1_TIMEOUT_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { revocationOrders } from '../db/schema.ts';
 import { newUuid } from '../db/uuid.ts';
@@ -27,7 +26,7 @@ export async function retryDelivery(
   id: string,
 ): Promise<Result<{ readonly retried: number }, Failure>> {
   const queries = [selectDelivery(database, id), selectOrders(database, id)] as const;
-  const read = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));
+  const read = await database.batch(context, queries);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [[delivery], orders] = read.value;
   const subject = describeUse('webhook.retry', caller, { delivery_id: id });

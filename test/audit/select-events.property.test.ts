@@ -94,7 +94,7 @@ async function readPages(filter: EventFilter, order: Order, from: number | null,
   let seq = from;
   for (let pages = 0; pages <= ROWS; pages += 1) {
     const query = selectEvents(database, filter, { order, seq }, limitRows);
-    const read = await database.batch({ trace: newTrace() }, [query], AbortSignal.timeout(5_000));
+    const read = await database.batch({ trace: newTrace() }, [query]);
     if (!read.ok) throw new Error(`D1 ${read.error}`);
     const { events, reachedSeq } = readScan(read.value[0], limitRows);
     expect(events.length).toBeLessThanOrEqual(limitRows);

@@ -5,13 +5,14 @@ import { createDatabase } from '../../src/db/database.ts';
 import { selectLimits, type LimitRow } from '../../src/pipeops/limits-table.ts';
 import { createQuota, type Purpose, type Quota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/request-context.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 
 // What PipeOps' answers, and other isolates, tell of its limits; and what may be sent then.
 
 const WS = 'ws-1';
-const database = createDatabase(env.DB, { now: () => NOW_MS, log: () => {} });
+const database = createDatabase(env.DB, { ...workerRuntime, now: () => NOW_MS, log: () => {} });
 const seconds = (count: number): number => NOW_MS + count * 1000;
 
 const headers = (limit: number, remaining: number, reset: number | null, more: Record<string, string> = {}) => ({
@@ -207,7 +208,7 @@ async function tell(quota: Quota, nowMs = NOW_MS): Promise<readonly LimitRow[] |
   const news = quota.news(database, nowMs);
   if (news.length === 0) return null;
   const queries = [...news, selectLimits(database, nowMs, WS)];
-  const told = await database.batch({ trace: newTrace() }, queries, new AbortController().signal);
+  const told = await database.batch({ trace: newTrace() }, queries);
   if (!told.ok) throw new Error(told.error);
   return (told.value.at(-1) as LimitRow[]).toSorted((a, b) => a.scope.localeCompare(b.scope));
 }

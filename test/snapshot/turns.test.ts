@@ -15,6 +15,7 @@ function setUp() {
   const deadlines: AbortController[] = [];
   const batches: { size: number; letGo: () => void }[] = [];
   const jobs: { isOver: boolean }[] = [];
+  const sleepers: (() => void)[] = [];
   const db = new Proxy(env.DB, {
     get: (target, key) => {
       const value: unknown = Reflect.get(target, key);
@@ -33,6 +34,8 @@ function setUp() {
       if (ms === D1_TIMEOUT_MS) deadlines.push(controller);
       return controller.signal;
     },
+    // Nobody's patience ends by itself.
+    sleep: async () => await new Promise<void>((resolve) => sleepers.push(resolve)),
     background: (work: Promise<unknown>) => {
       const job = { isOver: false };
       jobs.push(job);
@@ -47,13 +50,14 @@ function setUp() {
   const advance = (ms: number) => {
     nowMs += ms;
   };
-  return { read, batches, jobs, deadlines, advance };
+  return { read, batches, jobs, deadlines, sleepers, advance };
 }
 
-const begun = async (batches: readonly unknown[], count: number) => await expect.poll(() => batches.length).toBe(count);
+/** Batches, or pauses. */
+const begun = async (some: readonly unknown[], count: number) => await expect.poll(() => some.length).toBe(count);
 
 it('a request that sent for others long enough hands that to one that waits: Workers would end it in the middle', async () => {
-  const { read, batches, jobs, advance } = setUp();
+  const { read, batches, jobs, sleepers, advance } = setUp();
   const first = read('w-1');
   await begun(batches, 1);
   const others = [read('w-2'), read('w-3')];
@@ -66,6 +70,8 @@ it('a request that sent for others long enough hands that to one that waits: Wor
   expect(jobs).toEqual([{ isOver: true }, { isOver: false }]);
   batches[1]?.letGo();
   expect(await Promise.all(others)).toMatchObject([{ ok: true }, { ok: true }]);
+  await begun(sleepers, 1);
+  sleepers[0]?.();
   await expect.poll(() => jobs).toEqual([{ isOver: true }, { isOver: true }]);
 });
 
@@ -100,4 +106,40 @@ it('so does one that sent many groups: D1 takes a thousand queries of a request'
   expect(jobs).toEqual([{ isOver: true }, { isOver: false }]);
   batches.at(-1)?.letGo();
   expect(await waiting).toMatchObject({ ok: true });
+});
+
+it('after a group of several, the next one is sent when as many have come again: one trip for all of them', async () => {
+  const { read, batches } = setUp();
+  const first = read('w-1');
+  await begun(batches, 1);
+  const pair = [read('w-2'), read('w-3')];
+  batches[0]?.letGo();
+  await first;
+  await begun(batches, 2);
+  batches[1]?.letGo();
+  await Promise.all(pair);
+
+  const again = [read('w-4'), read('w-5')];
+  await begun(batches, 3);
+  batches[2]?.letGo();
+  expect(await Promise.all(again)).toMatchObject([{ ok: true }, { ok: true }]);
+});
+
+it('one that comes again alone is sent when patience is over', async () => {
+  const { read, batches, sleepers } = setUp();
+  const first = read('w-1');
+  await begun(batches, 1);
+  const pair = [read('w-2'), read('w-3')];
+  batches[0]?.letGo();
+  await first;
+  await begun(batches, 2);
+  batches[1]?.letGo();
+  await Promise.all(pair);
+  await begun(sleepers, 1);
+
+  const alone = read('w-4');
+  sleepers[0]?.();
+  await begun(batches, 3);
+  batches[2]?.letGo();
+  expect(await alone).toMatchObject({ ok: true });
 });

@@ -38,7 +38,7 @@ export const httpDefences: readonly Defence[] = [
   {
     ...CONTEXT,
     name: 'http: answers are not stored',
-    find: "c.header('Cache-Control', 'no-store');",
+    find: "headers.set('Cache-Control', 'no-store');",
     replace: '',
     test: ['test/tokens/happy.test.ts'],
   },
@@ -73,8 +73,8 @@ export const httpDefences: readonly Defence[] = [
   {
     name: 'http: a caller is limited by issuer and subject',
     file: 'src/http/rate-limit.ts',
-    find: 'key: JSON.stringify([issuer, subject])',
-    replace: 'key: JSON.stringify([issuer])',
+    find: 'const key = JSON.stringify([issuer, subject])',
+    replace: 'const key = JSON.stringify([issuer])',
     test: ['test/http/rate-limit.test.ts'],
   },
 ];

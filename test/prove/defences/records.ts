@@ -14,16 +14,16 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: without an attempted row nothing is sent to PipeOps',
-    find: 'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const queries = [count, ...alongside, inserted] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [count, ...alongside, inserted] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
   },
   {
     ...RECORDER,
@@ -49,9 +49,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    find: 'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS));',
+    find: 'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries, runtime.timeout(D1_TIMEOUT_MS))), ok: true as const };',
+      'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
     test: ['test/tokens/denials.test.ts'],
   },
   {
@@ -64,8 +64,8 @@ export const recordDefences: readonly Defence[] = [
   {
     ...COUNTED,
     name: 'counted reads: those of two callers are two rows',
-    find: '    actor_subject,\n    action,',
-    replace: '    action,',
+    find: '    actor_subject,\n    // A leaver',
+    replace: '    // A leaver',
   },
   {
     ...COUNTED,
@@ -83,7 +83,7 @@ export const recordDefences: readonly Defence[] = [
     name: 'record: D1 has D1_TIMEOUT_MS to answer',
     hangs: true,
     file: 'src/db/database.ts',
-    find: 'await untilAborted(d1.batch(statements), signal)',
+    find: 'await untilAborted(d1.batch(statements), deadline)',
     replace: 'await d1.batch(statements)',
     test: ['test/audit/recorder.test.ts'],
   },
