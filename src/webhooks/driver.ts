@@ -50,13 +50,19 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   while (waiting.length > 0 && !isOver && !mustWait() && isWithin(runMs)) {
     const order = waiting.shift();
     if (order === undefined) break;
-    // One after the other: PipeOps' answer to one says whether the next may be sent.
-    const verdict = await sendOrder(dependencies, order, lists);
-    isOver = verdict.kind === 'later' && verdict.endsRun;
-    if (await recordVerdict(dependencies, context, claim, order, verdict)) {
-      ended += 1;
-      if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found')
-        unconfirmed.push(asConfirmed(order, runtime.now()));
+    try {
+      // One after the other: PipeOps' answer to one says whether the next may be sent.
+      const verdict = await sendOrder(dependencies, order, lists);
+      isOver = verdict.kind === 'later' && verdict.endsRun;
+      if (await recordVerdict(dependencies, context, claim, order, verdict)) {
+        ended += 1;
+        if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found')
+          unconfirmed.push(asConfirmed(order, runtime.now()));
+      }
+    } catch (error) {
+      // A bug. The others must not wait for it; this one is due again when its lease ends.
+      const name = error instanceof Error ? error.name : 'unknown';
+      runtime.log({ level: 'error', event: 'order_not_sent', event_id: order.id, name });
     }
   }
   const isInTime = (): boolean => isWithin(runMs + COMPENSATION_TIMEOUT_MS);

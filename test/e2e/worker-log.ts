@@ -6,7 +6,13 @@ import * as z from 'zod';
 const Line = z.looseObject({ level: z.string(), event: z.string().optional(), message: z.string().optional() });
 
 /** What the service says of itself when it did not know what to do. */
-const BUGS = new Set(['unexpected_error', 'cron_job_failed', 'attempt_not_judged', 'configuration_invalid']);
+const BUGS = new Set([
+  'unexpected_error',
+  'cron_job_failed',
+  'attempt_not_judged',
+  'order_not_sent',
+  'configuration_invalid',
+]);
 
 /** How often the service said what at level `error`; requests, which have answers to show for themselves, aside. */
 export async function errorsIn(stateDir: string): Promise<ReadonlyMap<string, number>> {

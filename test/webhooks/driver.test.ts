@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
+import { ORDERS_LEASE_MS } from '../../src/config/limits.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness } from '../support/harness.ts';
 import { clearOrders, createWebhookHarness, ordersOf, rowsOfDelivery, type WebhookHarness } from './harness.ts';
 
@@ -107,6 +109,34 @@ describe('an order that PipeOps does not take', () => {
 });
 
 describe('a run', () => {
+  it('goes on with the others where a bug keeps one from being sent, and that one is sent again', async () => {
+    let isBroken = false;
+    const lines: unknown[] = [];
+    harness = await createWebhookHarness({
+      runtime: {
+        log: (line) => void lines.push(line),
+        randomBytes: (length) => {
+          if (isBroken) throw new RangeError('broken');
+          return workerRuntime.randomBytes(length);
+        },
+      },
+    });
+    const tokens = [await harness.mint('one'), await harness.mint('other')].map(({ token }) => ({ token }));
+    isBroken = true;
+    await faults({ status: 503 });
+    await harness.sendEvent('scanner', 'token.leaked', { tokens });
+    expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['done', 'open']);
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'order_not_sent', name: 'RangeError' }));
+
+    isBroken = false;
+    await cronAfter(ORDERS_LEASE_MS / 1_000 + 1);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect((await harness.upstreamTokens()).every((token) => token.is_revoked)).toBe(true);
+    expect(await harness.rows()).toEqual(
+      expect.not.arrayContaining([expect.objectContaining({ status: 'attempted' })]),
+    );
+  });
+
   it('ends where PipeOps refuses our credential: every other order would be refused too', async () => {
     const another = await harness.mint('another');
     await faults({ status: 401, times: 10 });
