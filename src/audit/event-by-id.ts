@@ -1,11 +1,10 @@
-import { eq } from 'drizzle-orm';
-import { auditEvents } from '../db/schema.ts';
 import type { Failure, RequestFailure } from '../failures.ts';
 import { createProblems } from '../http/problems.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import { actorOf } from './actor.ts';
+import { selectEvent } from './event-queries.ts';
 import { failureOutcome, successOutcome } from './outcomes.ts';
 import type { Trail } from './query.ts';
 import { presentEvent } from './wire.ts';
@@ -31,8 +30,7 @@ export async function readEvent(
   caller: Caller,
   eventId: string,
 ): Promise<Result<ReturnType<typeof presentEvent>, Failure>> {
-  const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, eventId));
-  const read = await database.batch(context, [query]);
+  const read = await database.batch(context, [selectEvent(database, eventId)]);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [event] = read.value[0];
   const subject = {

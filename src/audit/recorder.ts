@@ -23,6 +23,7 @@ import {
   type EventSubject,
   type SettledColumns,
 } from './events.ts';
+import { insertEvent, selectEvent, settleEvent } from './event-queries.ts';
 import { insertEventWhere } from './insert-where.ts';
 import { failureOutcome } from './outcomes.ts';
 
@@ -138,7 +139,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
   eventId: string = runtime.newId(),
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const row = attemptedRow(eventId, runtime.now(), context, subject);
-  const insert = database.build.insert(auditEvents).values(row);
+  const insert = insertEvent(database, row);
   const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;
   const committed = await database.batch(context, queries);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
@@ -168,13 +169,9 @@ async function settle(
       .from(auditEvents)
       .where(and(thisRow, carries(columns))),
   );
-  const unblocked = unlessBlocked === undefined ? undefined : not(isBlocked(database, unlessBlocked));
   const queries = [
-    build
-      .update(auditEvents)
-      .set(columns)
-      .where(and(thisRow, eq(auditEvents.status, 'attempted'), unblocked)),
-    build.select().from(auditEvents).where(thisRow),
+    settleEvent(database, attempt.eventId, columns, unlessBlocked),
+    selectEvent(database, attempt.eventId),
     ...following(guard),
   ] as const;
 
@@ -199,8 +196,7 @@ async function settle(
 }
 
 async function readBack({ database }: Dependencies, context: { trace: Trace }, attempt: Attempt): Promise<Settlement> {
-  const query = database.build.select().from(auditEvents).where(eq(auditEvents.id, attempt.eventId));
-  const read = await database.batch(context, [query]);
+  const read = await database.batch(context, [selectEvent(database, attempt.eventId)]);
   const row = read.ok ? read.value[0][0] : undefined;
   return row === undefined ? { kind: 'unknown' } : { kind: 'other', row };
 }

@@ -1,4 +1,5 @@
 import { eq, gt, inArray, lte, sql, and, type SQL } from 'drizzle-orm';
+import { compiled } from '../db/compiled.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { upstreamLimits } from '../db/schema.ts';
 import { WINDOWS, WINDOW_NAMES, type Window, type WindowName } from './quota-windows.ts';
@@ -19,16 +20,20 @@ export type LimitRow = RowsOf<ReturnType<typeof selectLimits>>[number];
  * What holds at `nowMs` for everybody and, if one is named, for a workspace: four rows at the most, by their primary key. To
  * be sent in a batch that goes out anyway, and given to `Quota.learn`.
  */
-export const selectLimits = ({ build }: Database, nowMs: number, workspaceUuid: string | null) =>
+export const selectLimits = (database: Database, nowMs: number, workspaceUuid: string | null) =>
+  SELECT_LIMITS(database, { nowMs, workspaceUuid });
+
+const SELECT_LIMITS = compiled(({ build }) =>
   build
     .select({ scope: upstreamLimits.scope, until: upstreamLimits.until, remaining: upstreamLimits.remaining })
     .from(upstreamLimits)
     .where(
       and(
-        inArray(upstreamLimits.scope, [...SCOPES, ...(workspaceUuid === null ? [] : [workspaceUuid])]),
-        gt(upstreamLimits.until, nowMs),
+        inArray(upstreamLimits.scope, [...SCOPES, sql.placeholder('workspaceUuid')]),
+        gt(upstreamLimits.until, sql.placeholder('nowMs')),
       ),
-    );
+    ),
+);
 
 /** Until when nothing may be sent: at all, or in a workspace. */
 export const tellUntil = ({ build }: Database, scope: string, untilMs: number): Query =>

@@ -19,7 +19,7 @@ import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { createGathering } from './gathering.ts';
-import { createReadQueries, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
+import { READ_QUERIES, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
 import { readStored, storedBody } from './stored.ts';
 import type { DatedList } from './snapshot.ts';
 
@@ -88,7 +88,7 @@ interface Waiting {
  * 30 s after its answer, and under load there is always another group.
  */
 export function createReadGroup(database: Database, runtime: Runtime, quota: Pick<Quota, 'learn' | 'news'>): ReadGroup {
-  const dependencies = { database, runtime, quota, queries: createReadQueries(database) };
+  const dependencies = { database, runtime, quota };
   const keyOf = createReadKeys();
   const gathering = createGathering<Waiting>(runtime);
   let sendingSinceMs: number | null = null;
@@ -183,12 +183,11 @@ interface Dependencies {
   readonly database: Database;
   readonly runtime: Runtime;
   readonly quota: Pick<Quota, 'learn' | 'news'>;
-  readonly queries: ReturnType<typeof createReadQueries>;
 }
 
 /** One batch for a group; null: it failed. */
 async function sendTogether(
-  { database, runtime, quota, queries }: Dependencies,
+  { database, runtime, quota }: Dependencies,
   group: readonly Waiting[],
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const entries = writtenReads(group);
@@ -200,18 +199,18 @@ async function sendTogether(
     nowMs,
     leaseEndMs: nowMs + SNAPSHOT_LEASE_MS,
   };
-  const counted = queries.countKnown(values);
-  const inserted = queries.insertNew(values);
-  const generations = queries.selectGenerations(values);
-  const stored = queries.selectStored(values);
-  const leases = queries.takeLeases(values);
-  const inventories = queries.selectInventories(values);
-  const limits = queries.selectLimits(values);
+  const counted = READ_QUERIES.countKnown(database, values);
+  const inserted = READ_QUERIES.insertNew(database, values);
+  const generations = READ_QUERIES.selectGenerations(database, values);
+  const stored = READ_QUERIES.selectStored(database, values);
+  const leases = READ_QUERIES.takeLeases(database, values);
+  const inventories = READ_QUERIES.selectInventories(database, values);
+  const limits = READ_QUERIES.selectLimits(database, values);
   const sent = [
     ...quota.news(database, nowMs),
     ...group.flatMap(({ trip }) => storing(database, trip)),
     ...(entries.length === 0 ? [] : [counted, inserted]),
-    ...(entries.some(({ count }) => count > 1) ? [queries.countBeside(values)] : []),
+    ...(entries.some(({ count }) => count > 1) ? [READ_QUERIES.countBeside(database, values)] : []),
     generations,
     // Where lists may be missing: what is needed to get them.
     ...(group.some(({ trip }) => trip.minBegunMs !== null) ? [stored, leases, inventories, limits] : []),

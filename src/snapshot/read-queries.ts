@@ -62,106 +62,104 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
  * The statements of a group of reads, built once and filled in for each: with `entries`, WrittenRead as JSON, and `asked`,
  * AskedWorkspace as JSON; times in milliseconds since the epoch.
  */
-export function createReadQueries({ build }: Database) {
-  return {
-    /** The reads that are counted in a row that was there; each row once, since entries differ in their keys. */
-    countKnown: compiled(() =>
-      build
-        .update(auditEvents)
-        .set({ count: sql`${auditEvents.count} + (e.value ->> 'count')`, last_at: LATEST })
-        .from(ENTRIES)
-        .where(
-          sql`${auditEvents.read_key} = e.value ->> 'key' and ${auditEvents.read_key} is not null
+export const READ_QUERIES = {
+  /** The reads that are counted in a row that was there; each row once, since entries differ in their keys. */
+  countKnown: compiled(({ build }) =>
+    build
+      .update(auditEvents)
+      .set({ count: sql`${auditEvents.count} + (e.value ->> 'count')`, last_at: LATEST })
+      .from(ENTRIES)
+      .where(
+        sql`${auditEvents.read_key} = e.value ->> 'key' and ${auditEvents.read_key} is not null
             and e.value ->> 'key' is not null and ${IS_WRITTEN}`,
-        )
-        .returning({
-          read_key: sql<string>`${auditEvents.read_key}`.as('read_key'),
-          id: sql<string>`${auditEvents.id}`.as('id'),
-        }),
-    ),
+      )
+      .returning({
+        read_key: sql<string>`${auditEvents.read_key}`.as('read_key'),
+        id: sql<string>`${auditEvents.id}`.as('id'),
+      }),
+  ),
 
-    /** The reads that have a row of their own, or the first of their minute. */
-    insertNew: compiled(() =>
-      build
-        .insert(auditEvents)
-        .select(
-          sql`select ${selectedRow(auditEvents, ROW_COLUMNS)} from ${ENTRIES}
+  /** The reads that have a row of their own, or the first of their minute. */
+  insertNew: compiled(({ build }) =>
+    build
+      .insert(auditEvents)
+      .select(
+        sql`select ${selectedRow(auditEvents, ROW_COLUMNS)} from ${ENTRIES}
             where ${IS_WRITTEN} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
               where a.read_key = e.value ->> 'key' and a.read_key is not null))`,
-        )
-        .returning({ id: sql<string>`id`.as('id') }),
-    ),
+      )
+      .returning({ id: sql<string>`id`.as('id') }),
+  ),
 
-    /** A row begins with a count of one: what was read beside the first is added to it. */
-    countBeside: compiled(() =>
-      build
-        .update(auditEvents)
-        .set({ count: sql`${auditEvents.count} + (e.value ->> 'count') - 1`, last_at: LATEST })
-        .from(ENTRIES)
-        .where(
-          sql`${auditEvents.id} = e.value ->> '$.row.id' and e.value ->> 'key' is not null and e.value ->> 'count' > 1`,
-        ),
-    ),
+  /** A row begins with a count of one: what was read beside the first is added to it. */
+  countBeside: compiled(({ build }) =>
+    build
+      .update(auditEvents)
+      .set({ count: sql`${auditEvents.count} + (e.value ->> 'count') - 1`, last_at: LATEST })
+      .from(ENTRIES)
+      .where(
+        sql`${auditEvents.id} = e.value ->> '$.row.id' and e.value ->> 'key' is not null and e.value ->> 'count' > 1`,
+      ),
+  ),
 
-    /** The current generation of each workspace. */
-    selectGenerations: compiled(() =>
-      build
-        .select({
-          workspace_uuid: sql<string>`e.value ->> 'workspace'`.as('workspace_uuid'),
-          generation: sql<number>`${OWN_CURRENT}`.as('generation'),
-        })
-        .from(ASKED),
-    ),
+  /** The current generation of each workspace. */
+  selectGenerations: compiled(({ build }) =>
+    build
+      .select({
+        workspace_uuid: sql<string>`e.value ->> 'workspace'`.as('workspace_uuid'),
+        generation: sql<number>`${OWN_CURRENT}`.as('generation'),
+      })
+      .from(ASKED),
+  ),
 
-    /** Lists of the current generation that another isolate left here. */
-    selectStored: compiled(() =>
-      build
-        .select({
-          workspace_uuid: sql<string>`s.workspace_uuid`.as('workspace_uuid'),
-          generation: sql<number>`s.generation`.as('generation'),
-          begun_at: sql<number>`s.begun_at`.as('begun_at'),
-          body: sql<string>`s.body`.as('body'),
-        })
-        .from(sql`${ASKED} join ${snapshots} as s on ${IS_STORED}`)
-        .where(sql`${IS_MISSING} and e.value ->> 'shared'`),
-    ),
+  /** Lists of the current generation that another isolate left here. */
+  selectStored: compiled(({ build }) =>
+    build
+      .select({
+        workspace_uuid: sql<string>`s.workspace_uuid`.as('workspace_uuid'),
+        generation: sql<number>`s.generation`.as('generation'),
+        begun_at: sql<number>`s.begun_at`.as('begun_at'),
+        body: sql<string>`s.body`.as('body'),
+      })
+      .from(sql`${ASKED} join ${snapshots} as s on ${IS_STORED}`)
+      .where(sql`${IS_MISSING} and e.value ->> 'shared'`),
+  ),
 
-    /**
-     * Takes it upon this isolate to ask PipeOps for the lists that are missing, unless another does so already for the same
-     * generation.
-     */
-    takeLeases: compiled(() =>
-      build
-        .insert(workspaces)
-        .select(
-          sql`select distinct e.value ->> 'workspace', 0, ${OWN_CURRENT}, ${LEASE_END} from ${ASKED}
+  /**
+   * Takes it upon this isolate to ask PipeOps for the lists that are missing, unless another does so already for the same
+   * generation.
+   */
+  takeLeases: compiled(({ build }) =>
+    build
+      .insert(workspaces)
+      .select(
+        sql`select distinct e.value ->> 'workspace', 0, ${OWN_CURRENT}, ${LEASE_END} from ${ASKED}
             where ${IS_MISSING} and e.value ->> 'shared' and not exists (select 1 from ${snapshots} as s where ${IS_STORED})`,
-        )
-        .onConflictDoUpdate({
-          target: workspaces.workspace_uuid,
-          set: { lease_generation: sql`${workspaces.generation}`, lease_until: sql`${LEASE_END}` },
-          setWhere: sql`${workspaces.lease_until} <= ${NOW} or ${workspaces.lease_generation} is not ${workspaces.generation}`,
-        })
-        .returning({ workspace_uuid: sql<string>`workspace_uuid`.as('workspace_uuid') }),
-    ),
+      )
+      .onConflictDoUpdate({
+        target: workspaces.workspace_uuid,
+        set: { lease_generation: sql`${workspaces.generation}`, lease_until: sql`${LEASE_END}` },
+        setWhere: sql`${workspaces.lease_until} <= ${NOW} or ${workspaces.lease_generation} is not ${workspaces.generation}`,
+      })
+      .returning({ workspace_uuid: sql<string>`workspace_uuid`.as('workspace_uuid') }),
+  ),
 
-    /** What PipeOps said of its limits: before anything is asked of it. */
-    selectLimits: compiled(() =>
-      build
-        .select({ scope: upstreamLimits.scope, until: upstreamLimits.until, remaining: upstreamLimits.remaining })
-        .from(upstreamLimits)
-        .where(gt(upstreamLimits.until, NOW)),
-    ),
+  /** What PipeOps said of its limits: before anything is asked of it. */
+  selectLimits: compiled(({ build }) =>
+    build
+      .select({ scope: upstreamLimits.scope, until: upstreamLimits.until, remaining: upstreamLimits.remaining })
+      .from(upstreamLimits)
+      .where(gt(upstreamLimits.until, NOW)),
+  ),
 
-    /** What the inventory holds of the workspaces whose lists are missing, as of the current generation. */
-    selectInventories: compiled(() =>
-      build
-        .select()
-        .from(tokens)
-        .where(sql`${tokens.workspace_uuid} in (select e.value ->> 'workspace' from ${ASKED} where ${IS_MISSING})`),
-    ),
-  };
-}
+  /** What the inventory holds of the workspaces whose lists are missing, as of the current generation. */
+  selectInventories: compiled(({ build }) =>
+    build
+      .select()
+      .from(tokens)
+      .where(sql`${tokens.workspace_uuid} in (select e.value ->> 'workspace' from ${ASKED} where ${IS_MISSING})`),
+  ),
+} as const;
 
 /** Leaves a list to the other isolates, and ends the lease under which it was asked for. */
 export const storeList = (

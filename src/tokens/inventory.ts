@@ -1,4 +1,5 @@
 import { and, eq, isNotNull, sql, type SQL } from 'drizzle-orm';
+import { compiled } from '../db/compiled.ts';
 import type { Database } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';
@@ -11,7 +12,17 @@ export const isToken = (ref: TokenRef): SQL | undefined =>
   and(eq(tokens.workspace_uuid, ref.workspaceUuid), eq(tokens.token_id, ref.tokenId));
 
 /** The row of one token, in the workspace that it is asked for in and no other. */
-export const selectToken = ({ build }: Database, ref: TokenRef) => build.select().from(tokens).where(isToken(ref));
+export const selectToken = (database: Database, { workspaceUuid, tokenId }: TokenRef) =>
+  SELECT_TOKEN(database, { workspaceUuid, tokenId });
+
+const SELECT_TOKEN = compiled(({ build }) =>
+  build
+    .select()
+    .from(tokens)
+    .where(
+      and(eq(tokens.workspace_uuid, sql.placeholder('workspaceUuid')), eq(tokens.token_id, sql.placeholder('tokenId'))),
+    ),
+);
 
 /** All rows of a workspace, for lists. */
 export const selectWorkspace = ({ build }: Database, workspaceUuid: string) =>

@@ -28,8 +28,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: only an open row is settled',
-    find: "eq(auditEvents.status, 'attempted'), unblocked)),",
-    replace: 'unblocked)),',
+    file: 'src/audit/event-queries.ts',
+    find: "const isThisAttempt = and(isThisEvent, eq(auditEvents.status, 'attempted'));",
+    replace: 'const isThisAttempt = isThisEvent;',
     test: RECONCILIATION,
   },
   {
