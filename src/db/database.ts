@@ -24,7 +24,7 @@ export interface Database {
    * Sends queries as one atomic D1 batch and returns the rows of each.
    *
    * Drizzle builds and the binding sends, since Drizzle's own batch loses `meta` and puts bound values into its errors.
-   * Gives up after D1_TIMEOUT_MS, or when `signal` aborts, if there is one; D1 may still commit then.
+   * Gives up when `signal` aborts, or, without one, after D1_TIMEOUT_MS; D1 may still commit then.
    */
   batch<const Q extends readonly Query[]>(
     context: { readonly trace: Trace },

@@ -56,6 +56,6 @@ function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Sna
   };
   const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
   const shown = visibleTokens(caller, workspaceUuid, candidates);
-  // The list itself where all of it is shown, so that its text need not be made anew for each caller.
+  // The list itself where all of it is shown, so that its bytes need not be made anew for each caller.
   return shown.length === list.tokens.length ? list.tokens : shown.map(({ token }) => token);
 }

@@ -4,6 +4,7 @@ import type { RequestContext } from '../request-context.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Listed, Lists } from './lists.ts';
+import { logNotDriven } from './not-driven.ts';
 import { pauseMs } from './order-judgement.ts';
 import { confirmOrders, finishOrder, isHeld, postponeOrder, type ClaimedOrder } from './order-queue.ts';
 
@@ -25,11 +26,17 @@ export async function confirmGone(
   const left: ClaimedOrder[] = [];
   for (const [workspaceUuid, group] of byWorkspace) {
     if (!isInTime()) return [...left, ...[...byWorkspace.values()].flat()];
-    const listed = await lists.fresh(workspaceUuid, group[0]?.id ?? '');
-    if (!listed.ok && listed.error.kind === 'upstream_rate_limited')
-      return [...left, ...[...byWorkspace.values()].flat()];
-    byWorkspace.delete(workspaceUuid);
-    left.push(...(await judgeGroup(dependencies, context, claim, group, listed, lists, isInTime)));
+    const firstId = group[0]?.id ?? '';
+    try {
+      const listed = await lists.fresh(workspaceUuid, firstId);
+      if (!listed.ok && listed.error.kind === 'upstream_rate_limited')
+        return [...left, ...[...byWorkspace.values()].flat()];
+      byWorkspace.delete(workspaceUuid);
+      left.push(...(await judgeGroup(dependencies, context, claim, group, listed, lists, isInTime)));
+    } catch (error) {
+      byWorkspace.delete(workspaceUuid);
+      logNotDriven(dependencies.runtime, firstId, error);
+    }
   }
   return left;
 }

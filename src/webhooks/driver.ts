@@ -4,6 +4,7 @@ import { selectLimits } from '../pipeops/limits-table.ts';
 import { confirmGone } from './confirmation.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
+import { logNotDriven } from './not-driven.ts';
 import { recordVerdict } from './order-outcome.ts';
 import { claimDueOrders, releaseOrders, type ClaimedOrder } from './order-queue.ts';
 import { sendOrder } from './order-sending.ts';
@@ -60,9 +61,7 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
           unconfirmed.push(asConfirmed(order, runtime.now()));
       }
     } catch (error) {
-      // A bug. The others must not wait for it; this one is due again when its lease ends.
-      const name = error instanceof Error ? error.name : 'unknown';
-      runtime.log({ level: 'error', event: 'order_not_sent', event_id: order.id, name });
+      logNotDriven(runtime, order.id, error);
     }
   }
   const isInTime = (): boolean => isWithin(runMs + COMPENSATION_TIMEOUT_MS);

@@ -10,7 +10,7 @@ const BUGS = new Set([
   'unexpected_error',
   'cron_job_failed',
   'attempt_not_judged',
-  'order_not_sent',
+  'order_not_driven',
   'configuration_invalid',
 ]);
 

@@ -25,7 +25,7 @@ it('waits until as many wait as are wanted, and no longer', async () => {
   const { gathering, states, wait } = setUp();
   const waited = wait(2);
   gathering.add('one');
-  await Promise.resolve();
+  await scheduler.wait(0);
   expect(states).toEqual([]);
   gathering.add('two');
   await waited;

@@ -17,6 +17,8 @@ beforeEach(async () => {
   ({ id, token: secret } = await harness.mint('leaked'));
 });
 
+const NOT_DRIVEN = expect.objectContaining({ event: 'order_not_driven', name: 'RangeError' });
+
 const faults = async (fault: Fault) =>
   await harness.control.fault({ ...fault, match: { workspace_uuid: harness.workspace, ...fault.match } });
 const sent = async (method = 'DELETE') => (await harness.upstream()).filter((request) => request.method === method);
@@ -109,32 +111,51 @@ describe('an order that PipeOps does not take', () => {
 });
 
 describe('a run', () => {
-  it('goes on with the others where a bug keeps one from being sent, and that one is sent again', async () => {
-    let isBroken = false;
-    const lines: unknown[] = [];
+  /** A harness of its own, in which what is random breaks: where PipeOps fails, a pause is drawn. */
+  async function breakable() {
+    const broken = { is: false, lines: [] as unknown[] };
     harness = await createWebhookHarness({
       runtime: {
-        log: (line) => void lines.push(line),
+        log: (line) => void broken.lines.push(line),
         randomBytes: (length) => {
-          if (isBroken) throw new RangeError('broken');
+          if (broken.is) throw new RangeError('broken');
           return workerRuntime.randomBytes(length);
         },
       },
     });
+    return broken;
+  }
+
+  it('goes on with the others where a bug keeps one from being sent, and that one is sent again', async () => {
+    const broken = await breakable();
     const tokens = [await harness.mint('one'), await harness.mint('other')].map(({ token }) => ({ token }));
-    isBroken = true;
+    broken.is = true;
     await faults({ status: 503 });
     await harness.sendEvent('scanner', 'token.leaked', { tokens });
     expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['done', 'open']);
-    expect(lines).toContainEqual(expect.objectContaining({ event: 'order_not_sent', name: 'RangeError' }));
+    expect(broken.lines).toContainEqual(NOT_DRIVEN);
 
-    isBroken = false;
+    broken.is = false;
     await cronAfter(ORDERS_LEASE_MS / 1_000 + 1);
     expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
     expect((await harness.upstreamTokens()).every((token) => token.is_revoked)).toBe(true);
     expect(await harness.rows()).toEqual(
       expect.not.arrayContaining([expect.objectContaining({ status: 'attempted' })]),
     );
+  });
+
+  it('ends well where a bug keeps one from being confirmed, and that one is confirmed later', async () => {
+    const broken = await breakable();
+    const { token } = await harness.mint('one');
+    broken.is = true;
+    await faults({ status: 503, match: { method: 'GET' } });
+    await harness.leak(token);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'unconfirmed', result: 'revoked' }]);
+    expect(broken.lines).toContainEqual(NOT_DRIVEN);
+
+    broken.is = false;
+    await cronAfter(ORDERS_LEASE_MS / 1_000 + 1);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
   });
 
   it('ends where PipeOps refuses our credential: every other order would be refused too', async () => {
