@@ -1,11 +1,10 @@
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { startSimulator } from '../test/pipeops-simulator/server.ts';
 import type { SqlCommand } from './audit-commands.ts';
 import { indexName, migrations } from './audit-trail.ts';
+import { callerHeaders, makeCallers, serviceVariables } from './callers.ts';
 import { startWorker } from './start-worker.ts';
 
 const WORKSPACE = '5877a4ae-0000-4000-8000-000000000000';
-const ISSUER = 'https://issuer.example';
 const TOKENS = 'api/v1/service-account-tokens';
 
 /** Rows that an operation may write, where that is promised. */
@@ -53,39 +52,13 @@ export async function benchAuditWrites(): Promise<boolean> {
 /** The whole service in workerd, in front of a simulated PipeOps. */
 async function startService() {
   const simulator = await startSimulator({ limits: false });
-  const { publicKey, privateKey } = await generateKeyPair('ES256');
-  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'key-1', alg: 'ES256', use: 'sig' }] };
-  const sign = async (): Promise<string> =>
-    await new SignJWT({ email: 'alice@acme.example' })
-      .setProtectedHeader({ alg: 'ES256', kid: 'key-1' })
-      .setIssuer(ISSUER)
-      .setAudience('countersign')
-      .setSubject('alice')
-      .setIssuedAt()
-      .setExpirationTime('1h')
-      .sign(privateKey);
-  const policy = {
-    issuers: [{ issuer: ISSUER, audience: 'countersign', jwks, label: 'email', actorType: 'user' }],
-    roles: {
-      admin: {
-        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
-        tokens: 'any',
-        workspaces: ['*'],
-        scopes: ['*'],
-      },
-    },
-    bindings: [{ issuer: ISSUER, claims: { sub: 'alice' }, role: 'admin' }],
-  };
+  const callers = await makeCallers(1);
+  const [jwt = ''] = callers.jwts;
   const variables = {
-    PIPEOPS_API_URL: simulator.url,
-    PIPEOPS_ADMIN_TOKEN: await sign(),
-    FINGERPRINT_KEYS: 'k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
-    IDEMPOTENCY_SECRET: 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+    ...serviceVariables({ url: simulator.url, credential: jwt }, callers),
     PIPEOPS_WORKSPACE_UUID: WORKSPACE,
-    POLICY: JSON.stringify(policy),
   };
   const worker = await startWorker('bench/worker/audit.ts', variables, ['DB']);
-  const jwt = await sign();
 
   const run = async (sql: string): Promise<void> => {
     const command: SqlCommand = { database: 'DB', sql, params: [] };
@@ -97,8 +70,7 @@ async function startService() {
     const response = await fetch(`${worker.url}${path}`, {
       method,
       headers: {
-        Authorization: `Bearer ${jwt}`,
-        'CF-Connecting-IP': '203.0.113.7',
+        ...callerHeaders(jwt),
         ...(body !== undefined && { 'Content-Type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

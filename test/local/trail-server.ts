@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { onTestFinished } from 'vitest';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { startLoopbackServer, type LoopbackServer } from './loopback-server.ts';
 
 export interface Asked {
   readonly path: string;
@@ -12,10 +10,8 @@ export interface Asked {
 /** How one request is answered. */
 export type Reply = (response: ServerResponse, request: IncomingMessage) => void;
 
-export interface TrailServer {
-  readonly url: string;
+export interface TrailServer extends LoopbackServer {
   readonly asked: readonly Asked[];
-  readonly stop: () => Promise<void>;
 }
 
 /**
@@ -24,7 +20,7 @@ export interface TrailServer {
  */
 export async function startTrailServer(replies: readonly Reply[]): Promise<TrailServer> {
   const asked: Asked[] = [];
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://127.0.0.1');
     const reply = replies[Math.min(asked.length, replies.length - 1)];
     asked.push({
@@ -34,17 +30,7 @@ export async function startTrailServer(replies: readonly Reply[]): Promise<Trail
     });
     reply?.(response, request);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const stop = async (): Promise<void> => {
-    if (!server.listening) return;
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  };
-  onTestFinished(stop);
-  return { url: `http://127.0.0.1:${port}`, asked, stop };
+  return { ...server, asked };
 }
 
 const json =

@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { onTestFinished } from 'vitest';
+import { startLoopbackServer, type LoopbackServer } from './loopback-server.ts';
 
 export interface Received {
   readonly path: string;
@@ -10,10 +8,8 @@ export interface Received {
   readonly body: Buffer;
 }
 
-export interface WebhookServer {
-  readonly url: string;
+export interface WebhookServer extends LoopbackServer {
   readonly received: readonly Received[];
-  readonly stop: () => Promise<void>;
 }
 
 /** A service that gives this answer to every delivery, and keeps them. It ends with the test that started it. */
@@ -23,7 +19,7 @@ export async function startWebhookServer(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<WebhookServer> {
   const received: Received[] = [];
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     void (async () => {
       received.push({
         path: `${request.method} ${request.url}`,
@@ -34,15 +30,5 @@ export async function startWebhookServer(
       response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(body);
     })();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const stop = async (): Promise<void> => {
-    if (!server.listening) return;
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  };
-  onTestFinished(stop);
-  return { url: `http://127.0.0.1:${port}`, received, stop };
+  return { ...server, received };
 }
