@@ -38,10 +38,14 @@ export interface LoadFigures {
   readonly mostInFlight: number;
 }
 
-/** An open loop: so many requests a second are sent, however long the answers take. Ends when all are answered. */
+/**
+ * An open loop: so many requests a second are sent, however long the answers take. Ends when all are answered.
+ *
+ * @param callersAt who calls, so many milliseconds after the begin.
+ */
 export async function runMixedLoad(
   operations: Operations,
-  callers: SoakCallers,
+  callersAt: (elapsedMs: number) => SoakCallers,
   { perSecond, forMs }: { readonly perSecond: number; readonly forMs: number },
 ): Promise<LoadFigures> {
   const inFlight = new Set<Promise<void>>();
@@ -56,6 +60,7 @@ export async function runMixedLoad(
   for (;;) {
     const elapsedMs = performance.now() - startedAt;
     if (elapsedMs >= forMs) break;
+    const callers = callersAt(elapsedMs);
     for (const due = (elapsedMs * perSecond) / 1000; sent < due; sent += 1) {
       start(sendOne(operations, callers));
       if (sent % LEAK_EVERY_REQUESTS === LEAK_EVERY_REQUESTS - 1) start(operations.leak());

@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * The last quarter of a run may hold this much more than its second, and GROWTH_MAX_MB. In the first, V8's heaps grow to what
+ * The last quarter of a run may hold this much more than its second, and an allowance. In the first, V8's heaps grow to what
  * they collect at: a minute and a half of load. More than a tenth is growth.
  */
 const GROWTH_MAX_RATIO = 1.1;
-/** Garbage that is not collected yet, and the caches of SQLite, which is in the same process here. */
-const GROWTH_MAX_MB = 30;
 
 export interface MemoryWatch {
   /** Resident megabytes, in order. */
@@ -35,12 +33,12 @@ export interface Growth {
 }
 
 /** Nothing was measured: nothing is wrong. */
-export function growthOf(samples: readonly number[]): Growth {
+export function growthOf(samples: readonly number[], allowanceMb: number): Growth {
   const quarters = [0, 1, 2, 3].map((index) =>
     median(samples.slice(Math.floor((samples.length * index) / 4), Math.ceil((samples.length * (index + 1)) / 4))),
   );
   const [, second = Number.NaN, , last = Number.NaN] = quarters;
-  return { quarters, isLevel: !(last > second * GROWTH_MAX_RATIO + GROWTH_MAX_MB) };
+  return { quarters, isLevel: !(last > second * GROWTH_MAX_RATIO + allowanceMb) };
 }
 
 function residentMb(pid: number): number | null {
