@@ -26,6 +26,28 @@ export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
+/**
+ * Waits so long, and no longer, for work that is told of no deadline, and then leaves it to itself. A timer and no signal: for what
+ * every request does.
+ */
+export async function waitFor<T>(
+  runtime: Pick<Runtime, 'after'>,
+  ms: number,
+  work: Promise<T>,
+): Promise<Result<T, 'timeout' | 'failed'>> {
+  const { promise, resolve } = Promise.withResolvers<Result<T, 'timeout' | 'failed'>>();
+  const cancel = runtime.after(ms, () => resolve(err('timeout')));
+  const settle = (result: Result<T, 'failed'>): void => {
+    cancel();
+    resolve(result);
+  };
+  work.then(
+    (value) => settle(ok(value)),
+    () => settle(err('failed')),
+  );
+  return await promise;
+}
+
 /** Runs `work` under a deadline of its own, `ms` milliseconds from now, and lets go of that as soon as the work is over. */
 export async function underDeadline<T>(
   runtime: Pick<Runtime, 'timeout' | 'cancel'>,

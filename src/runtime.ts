@@ -14,6 +14,8 @@ export interface Runtime {
   timeout(ms: number): AbortSignal;
   /** Says that nobody waits for a signal of `timeout` any more: it would otherwise take its memory until its time. */
   cancel(signal: AbortSignal): void;
+  /** Calls back after `ms` milliseconds; the result keeps that from happening. Cheaper than a signal, where none is needed. */
+  after(ms: number, call: () => void): () => void;
   sleep(ms: number): Promise<void>;
   /** Keeps the isolate alive until `work` is done, even if the caller hangs up before. */
   background(work: Promise<unknown>): void;

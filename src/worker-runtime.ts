@@ -17,6 +17,10 @@ export const workerRuntime: Runtime = {
     return controller.signal;
   },
   cancel: (signal) => clearTimeout(timers.get(signal) ?? null),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
   sleep: async (ms) => await scheduler.wait(ms),
   background: waitUntil,
   log: (line) => console.log(JSON.stringify(line)),

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { underDeadline, within } from '../src/deadline.ts';
+import { underDeadline, waitFor, within } from '../src/deadline.ts';
 
 const never = new Promise<never>(() => {});
 
@@ -30,6 +30,36 @@ describe('waiting until a deadline', () => {
       added.mock.calls.map(([type, listener]) => [type, listener]),
     );
     expect(added).toHaveBeenCalledOnce();
+  });
+});
+
+describe('waiting so long for what hears of no deadline', () => {
+  function setUp() {
+    const timers: { readonly ms: number; readonly call: () => void; isCancelled: boolean }[] = [];
+    const after = (ms: number, call: () => void) => {
+      const timer = { ms, call, isCancelled: false };
+      timers.push(timer);
+      return () => {
+        timer.isCancelled = true;
+      };
+    };
+    return { runtime: { after }, timers };
+  }
+
+  it.each([
+    ['gives what the work gives', Promise.resolve(7), { ok: true, value: 7 }],
+    ['says that the work failed, and not why', Promise.reject(new Error('a secret')), { ok: false, error: 'failed' }],
+  ])('%s, and lets go of the timer', async (_case, work, expected) => {
+    const { runtime, timers } = setUp();
+    expect(await waitFor(runtime, 3_000, work)).toEqual(expected);
+    expect(timers).toMatchObject([{ ms: 3_000, isCancelled: true }]);
+  });
+
+  it('ends with its time', async () => {
+    const { runtime, timers } = setUp();
+    const waiting = waitFor(runtime, 3_000, never);
+    timers[0]?.call();
+    expect(await waiting).toEqual({ ok: false, error: 'timeout' });
   });
 });
 

@@ -1,7 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
-import { underDeadline, untilAborted } from '../deadline.ts';
+import { waitFor } from '../deadline.ts';
 import type { Runtime } from '../runtime.ts';
 import type { AppEnv } from './app-env.ts';
 import { failure } from './envelope.ts';
@@ -15,18 +15,18 @@ import { failure } from './envelope.ts';
 export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
   createMiddleware<AppEnv>(async function rateLimitMiddleware(c, next) {
     const { issuer, subject } = c.get('caller');
-    // The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more.
-    c.header('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
     const key = JSON.stringify([issuer, subject]);
-    try {
-      const { success } = await underDeadline(
-        runtime,
-        RATE_LIMIT_TIMEOUT_MS,
-        async (deadline) => await untilAborted(limiter.limit({ key }), deadline),
-      );
-      if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });
-    } catch {
+    const asked = await waitFor(runtime, RATE_LIMIT_TIMEOUT_MS, limiter.limit({ key }));
+    if (asked.ok && !asked.value.success)
+      return withPolicy(failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS }));
+    if (!asked.ok)
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });
-    }
-    return await next();
+    await next();
+    return void withPolicy(c.res);
   });
+
+/** The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more. */
+function withPolicy(answer: Response): Response {
+  answer.headers.set('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
+  return answer;
+}

@@ -11,7 +11,7 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import { underDeadline, within } from '../deadline.ts';
+import { waitFor } from '../deadline.ts';
 import type { AuditFailure } from '../failures.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { newTrace, type Trace } from '../request-context.ts';
@@ -115,9 +115,10 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
         // What D1 refuses it may refuse to this request alone.
         if (count === 0) break;
         groups += 1;
-        // Those that were in the group leave, and their callers come again: together, if they are waited for. A trip to D1
-        // costs more than all that a list needs beside. Who reads alone waits for nobody.
-        if (count > 1) await gathering.untilCount(count, READ_GATHER_MAX_MS);
+        // Those that were in the group leave, and their callers come again: in one trip with those that wait already, if they
+        // are waited for. A trip to D1 costs more than all that a list needs beside. Who reads alone waits for nobody.
+        const wantedCount = Math.min(count + gathering.waiting().length, READ_GROUP_MAX_COUNT);
+        if (count > 1) await gathering.untilCount(wantedCount, READ_GATHER_MAX_MS);
       }
     } finally {
       const [next] = gathering.waiting();
@@ -143,7 +144,7 @@ export function createReadGroup(database: Database, runtime: Runtime, quota: Pic
         lead();
       }
       // A deadline of its own: the batch may be another request's, and die with it.
-      const answer = await underDeadline(runtime, D1_TIMEOUT_MS, async (deadline) => await within(settled, deadline));
+      const answer = await waitFor(runtime, D1_TIMEOUT_MS, settled);
       waiting.isOver = true;
       if (!answer.ok) gathering.remove([waiting]);
       trace.d1Ms += runtime.now() - startedAtMs;

@@ -1,5 +1,5 @@
 import { SNAPSHOT_POLLS_MAX_COUNT, SNAPSHOT_POLL_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
-import { underDeadline, within } from '../deadline.ts';
+import { waitFor } from '../deadline.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Call, PipeOps } from '../pipeops/types.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -37,7 +37,7 @@ interface UnderWay {
 
 export function createListSource(
   pipeops: Pick<PipeOps, 'list'>,
-  runtime: Pick<Runtime, 'now' | 'timeout' | 'cancel' | 'sleep' | 'background'>,
+  runtime: Pick<Runtime, 'now' | 'after' | 'sleep' | 'background'>,
 ): ListSource {
   const underWay = new Map<string, UnderWay>();
 
@@ -66,11 +66,7 @@ export function createListSource(
       // One that is older than its deadline died with the request that began it.
       const isAlive = joined !== undefined && runtime.now() - joined.begunAtMs <= UPSTREAM_TIMEOUT_MS;
       if (isAlive && joined.begunAtMs >= minBegunMs) {
-        const outcome = await underDeadline(
-          runtime,
-          UPSTREAM_TIMEOUT_MS,
-          async (deadline) => await within(joined.answer, deadline),
-        );
+        const outcome = await waitFor(runtime, UPSTREAM_TIMEOUT_MS, joined.answer);
         if (!outcome.ok) return err({ kind: 'upstream_timeout' });
         return outcome.value.ok ? ok({ dated: outcome.value.value, isShared: true }) : outcome.value;
       }

@@ -51,8 +51,7 @@ export function registerTokenRoutes(
     const wanted = { ...request.value, isNoCache: isNoCache(c) };
     const listed = await listTokens(tokens, c.get('context'), c.get('caller'), wanted);
     if (!listed.ok) return failure(c, listed.error);
-    sayWhereFrom(c, listed.value.cache);
-    return successOf(c, listBody(listed.value.data));
+    return saysWhereFrom(successOf(c, listBody(listed.value.data)), listed.value.cache);
   });
 
   app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {
@@ -61,8 +60,8 @@ export function registerTokenRoutes(
     const wanted = { ...request.value, isNoCache: isNoCache(c) };
     const token = await getToken(tokens, c.get('context'), c.get('caller'), wanted);
     if (!token.ok) return failure(c, token.error);
-    sayWhereFrom(c, token.value.cache);
-    return success(c, 'Service account token.', { token: presentToken(token.value.data) });
+    const answer = success(c, 'Service account token.', { token: presentToken(token.value.data) });
+    return saysWhereFrom(answer, token.value.cache);
   });
 
   app.patch(TOKEN, authorise(recorder, 'tokens:update', 'service_account_token.update'), async (c) => {
@@ -94,6 +93,8 @@ const queryOf = (c: Context<AppEnv>): URLSearchParams => new URL(c.req.url).sear
 const isNoCache = (c: Context<AppEnv>): boolean =>
   (c.req.header('Cache-Control') ?? '').split(',').some((directive) => directive.trim().toLowerCase() === 'no-cache');
 
-function sayWhereFrom(c: Context<AppEnv>, cache: CacheStatus | null): void {
-  for (const [name, value] of Object.entries(cache === null ? {} : cacheHeaders(cache))) c.header(name, value);
+function saysWhereFrom(answer: Response, cache: CacheStatus | null): Response {
+  for (const [name, value] of Object.entries(cache === null ? {} : cacheHeaders(cache)))
+    answer.headers.set(name, value);
+  return answer;
 }

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
 const DOWN = {
@@ -71,7 +72,7 @@ describe('failures have one envelope everywhere', () => {
 it('a limiter that never answers lets the request pass, like one that fails', async () => {
   const harness = await createHarness({
     env: { CALLER_LIMIT: { limit: async () => await new Promise<never>(() => {}) } },
-    runtime: { timeout: (ms) => AbortSignal.timeout(ms / 20) },
+    runtime: { after: (ms, call) => workerRuntime.after(ms / 20, call) },
   });
   const answered = harness.send('GET', TOKENS).then(({ status }) => status);
   const waited = new Promise((resolve) => setTimeout(() => resolve('hangs'), 2000));

@@ -12,7 +12,8 @@ import { workerRuntime } from '../../src/worker-runtime.ts';
 /** Batches wait until they are let go, and reads run in the background of the request that sends them. */
 function setUp() {
   let nowMs = Date.now();
-  const deadlines: AbortController[] = [];
+  /** Of reads, in their order. */
+  const deadlines: (() => void)[] = [];
   const batches: { size: number; letGo: () => void }[] = [];
   const jobs: { isOver: boolean }[] = [];
   const sleepers: (() => void)[] = [];
@@ -29,10 +30,10 @@ function setUp() {
   const runtime = {
     ...workerRuntime,
     now: () => nowMs,
-    timeout: (ms: number) => {
-      const controller = new AbortController();
-      if (ms === D1_TIMEOUT_MS) deadlines.push(controller);
-      return controller.signal;
+    timeout: () => new AbortController().signal,
+    after: (ms: number, call: () => void) => {
+      if (ms === D1_TIMEOUT_MS) deadlines.push(call);
+      return () => {};
     },
     // Nobody's patience ends by itself.
     sleep: async () => await new Promise<void>((resolve) => sleepers.push(resolve)),
@@ -80,9 +81,9 @@ it('a read whose group died with another request gives up at its deadline, and t
   void read('w-1');
   await begun(batches, 1);
   const joined = read('w-2');
-  await expect.poll(() => deadlines.length).toBe(3);
+  await begun(deadlines, 2);
 
-  for (const deadline of deadlines.slice(2)) deadline.abort();
+  deadlines[1]?.();
   expect(await joined).toEqual({ ok: false, error: { kind: 'audit_unavailable' } });
 
   advance(READ_FLUSH_MAX_MS + 1);

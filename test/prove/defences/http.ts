@@ -66,8 +66,8 @@ export const httpDefences: readonly Defence[] = [
   {
     name: 'http: each caller has its limit',
     file: 'src/http/rate-limit.ts',
-    find: "if (!success) return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS });",
-    replace: 'void success;',
+    find: 'if (asked.ok && !asked.value.success)',
+    replace: 'if (asked.ok && !key)',
     test: ['test/http/rate-limit.test.ts'],
   },
   {
