@@ -8,6 +8,7 @@ import { openIdempotencySecret } from '../local/idempotency-secret.ts';
 import { openAdminCredential } from '../local/admin-credential.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
+import { ISOLATE_HEAP_FLAG } from '../local/isolate-heap.ts';
 import { startWorker } from '../local/worker.ts';
 import { layTrail } from './audit-trail.ts';
 
@@ -57,6 +58,8 @@ async function measure(rows: number, answers: number) {
   const issuer = await openIssuer(stateDir);
   const nowSeconds = Math.floor(Date.now() / 1000);
   let pid = 0;
+  // miniflare passes it on to the workerd that it starts.
+  process.env['MINIFLARE_WORKERD_V8_FLAGS'] = ISOLATE_HEAP_FLAG;
   const worker = startWorker({
     port: 0,
     stateDir,
@@ -118,6 +121,7 @@ async function measure(rows: number, answers: number) {
       'reader stalls, peak MB': stalledMb,
     };
   } finally {
+    delete process.env['MINIFLARE_WORKERD_V8_FLAGS'];
     await worker.dispose();
     await rm(stateDir, { recursive: true, force: true });
   }

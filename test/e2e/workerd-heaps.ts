@@ -1,14 +1,10 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { ISOLATE_HEAP_FLAG } from '../../local/isolate-heap.ts';
 
-/** What Cloudflare gives an isolate. Left to itself V8 goes by the machine's memory, and its heaps grow for half an hour. */
-const ISOLATE_MAX_MB = 128;
-
-/** V8 keeps to that, ends the process where an isolate needs more, and says in the log what each collection left. */
-export const ISOLATE_LIMITS = {
-  MINIFLARE_WORKERD_V8_FLAGS: `--max-heap-size=${ISOLATE_MAX_MB} --trace-gc`,
-} as const;
+/** As on Cloudflare; and V8 says in the log what each collection left. */
+export const ISOLATE_LIMITS = { MINIFLARE_WORKERD_V8_FLAGS: `${ISOLATE_HEAP_FLAG} --trace-gc` } as const;
 
 /** A collection of everything, not of what is young: `[1:0x2a] 99 ms: Mark-Compact (reduce) 70.8 (103.4) -> 7.9 (103.2) MB`. */
 const FULL_COLLECTION =
