@@ -16,7 +16,8 @@ export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
   createMiddleware<AppEnv>(async function rateLimitMiddleware(c, next) {
     const { issuer, subject } = c.get('caller');
     const key = JSON.stringify([issuer, subject]);
-    const asked = await waitFor(runtime, RATE_LIMIT_TIMEOUT_MS, limiter.limit({ key }));
+    const ask = async () => await limiter.limit({ key });
+    const asked = await waitFor(runtime, RATE_LIMIT_TIMEOUT_MS, ask());
     if (asked.ok && !asked.value.success)
       return withPolicy(failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS }));
     if (!asked.ok)

@@ -35,9 +35,16 @@ it('a refused request reaches neither PipeOps nor the trail', async () => {
   expect(await harness.rows()).toEqual([]);
 });
 
-it('a limiter that fails lets callers pass and says so in the log', async () => {
-  const broken = { limit: async () => await Promise.reject(new Error('down')) };
-  const harness = await createHarness({ env: { CALLER_LIMIT: broken } });
+it.each([
+  ['fails', async () => await Promise.reject(new Error('down'))],
+  [
+    'throws',
+    () => {
+      throw new TypeError('down');
+    },
+  ],
+])('a limiter that %s lets callers pass and says so in the log', async (_case, limit) => {
+  const harness = await createHarness({ env: { CALLER_LIMIT: { limit } } });
   expect((await harness.send('GET', WHOAMI)).status).toBe(200);
   expect(harness.lines).toContainEqual(expect.objectContaining({ event: 'rate_limiter_failed' }));
 });
