@@ -47,11 +47,15 @@ describe('waiting so long for what hears of no deadline', () => {
   }
 
   it.each([
-    ['gives what the work gives', Promise.resolve(7), { ok: true, value: 7 }],
-    ['says that the work failed, and not why', Promise.reject(new Error('a secret')), { ok: false, error: 'failed' }],
+    ['gives what the work gives', async () => await Promise.resolve(7), { ok: true, value: 7 }],
+    [
+      'says that the work failed, and not why',
+      async () => await Promise.reject(new Error('a secret')),
+      { ok: false, error: 'failed' },
+    ],
   ])('%s, and lets go of the timer', async (_case, work, expected) => {
     const { runtime, timers } = setUp();
-    expect(await waitFor(runtime, 3_000, work)).toEqual(expected);
+    expect(await waitFor(runtime, 3_000, work())).toEqual(expected);
     expect(timers).toMatchObject([{ ms: 3_000, isCancelled: true }]);
   });
 
