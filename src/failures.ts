@@ -10,6 +10,8 @@ export type RequestFailure =
   | { kind: 'body_too_large'; maxBytes: number }
   /** A webhook that names more tokens than one delivery may: 413. */
   | { kind: 'too_many_tokens'; maxCount: number }
+  /** A webhook under the id of another delivery that ordered something else: 409. */
+  | { kind: 'id_reused' }
   /** Unknown or contradictory fields and parameters, bad ids: 400. */
   | { kind: 'invalid_request'; errors: FieldErrors }
   /** Fields that are known and whose values are not acceptable: 422. */
@@ -106,7 +108,12 @@ export type UpstreamFailure =
   | { kind: 'upstream_rate_limited'; status: number; retryAfterSeconds: number | null }
   | { kind: 'upstream_not_found'; status: number }
   /** Any other 4xx. `fields` are those of ours that PipeOps complained about; its words are not passed on. */
-  | { kind: 'upstream_rejected'; status: number; fields: readonly string[] };
+  | { kind: 'upstream_rejected'; status: number; fields: readonly string[] }
+  /** A 2xx whose answer contradicts what was asked for: a wider grant, a suspension that did not happen. */
+  | { kind: 'upstream_disobeyed'; status: number; detail: Readonly<Record<string, unknown>> };
+
+/** PipeOps answered 404 to a revoke, which proves nothing by itself. An order drives it until the token is known to be gone. */
+export type RevocationPending = { kind: 'revocation_pending'; status: number };
 
 /** A mutation was sent and nobody knows yet what became of it. */
 export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind: 'unrecorded' } };
@@ -119,6 +126,7 @@ export type Failure =
   | TrailFailure
   | UpstreamFailure
   | OutcomeUnknown
+  | RevocationPending
   | IdempotencyFailure
   /** `names` are those of what is not ready. */
   | { kind: 'not_ready'; names: readonly string[] }

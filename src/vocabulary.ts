@@ -40,6 +40,47 @@ export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
 export type RevocationMode = (typeof REVOCATION_MODES)[number];
 
+/** Why a token is suspended: a resume lifts only the reasons that its caller may lift. */
+export const SUSPENSION_REASONS = ['owner', 'administrator', 'offboarding', 'leak'] as const;
+export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
+
+/**
+ * How the end of a token is known. `acknowledged`: PipeOps said 2xx to a revoke of ours. `absent`: two looks that prove its
+ * absence agree. `listed`: a list said that it is revoked.
+ */
+export const TOKEN_ENDS = ['acknowledged', 'absent', 'listed'] as const;
+export type TokenEnd = (typeof TOKEN_ENDS)[number];
+
+/**
+ * How far a revocation order is. `open`: PipeOps has not said 2xx. `acknowledged`: it has. `confirmed`: a later look agrees.
+ * `failed`: it was given up. `retried`: another order stands in for it. `lifted`: a resume has lifted what it ordered.
+ */
+export const ORDER_STATES = ['open', 'acknowledged', 'confirmed', 'failed', 'retried', 'lifted'] as const;
+export type OrderState = (typeof ORDER_STATES)[number];
+
+/** What an order came to. */
+export const ORDER_RESULTS = ['revoked', 'suspended', 'already_gone', 'expired', 'not_found'] as const;
+export type OrderResult = (typeof ORDER_RESULTS)[number];
+
+/** What made an order: a webhook's event, a caller's DELETE, or this service itself, which undoes or repeats something. */
+export const ORDER_CAUSES = ['leak', 'command', 'offboarding', 'caller', 'system'] as const;
+export type OrderCause = (typeof ORDER_CAUSES)[number];
+
+/** Whether an owner that a delivery found is meant by it. */
+export const OWNER_FINDINGS = ['owner', 'also_carried'] as const;
+export type OwnerFinding = (typeof OWNER_FINDINGS)[number];
+
+/**
+ * What the last list of a workspace was good for. `partial`: PipeOps counts more than it shows, or something could not be read.
+ * `unproven`: nothing says whether it is whole. `unavailable`: PipeOps answered 404 for the workspace.
+ */
+export const LIST_STATES = ['complete', 'partial', 'unproven', 'unavailable'] as const;
+export type ListState = (typeof LIST_STATES)[number];
+
+/** The jobs of the cron, in their order. */
+export const CRON_JOBS = ['orders', 'attempts', 'sweeps'] as const;
+export type CronJob = (typeof CRON_JOBS)[number];
+
 /** `code` of a failing answer, and `error_code` of an audit row. */
 export const ERROR_CODES = [
   // The request is at fault.
@@ -60,6 +101,7 @@ export const ERROR_CODES = [
   'subject_blocked',
   'invalid_signature',
   'too_many_tokens',
+  'id_reused',
   'idempotency_key_reused',
   'idempotency_in_flight',
   'idempotency_no_replay',
@@ -73,7 +115,9 @@ export const ERROR_CODES = [
   'upstream_forbidden',
   'upstream_rate_limited',
   'upstream_rejected',
+  'upstream_disobeyed',
   'outcome_unknown',
+  'revocation_pending',
   // We are at fault.
   'issuer_unavailable',
   'keys_unavailable',
@@ -87,6 +131,10 @@ export const ERROR_CODES = [
   // Only in the trail: what a list showed that nobody did through this service.
   'gone_upstream',
   'appeared_upstream',
+  'reappeared_upstream',
+  // Only in the trail: what became of an order.
+  'revocation_contradicted',
+  'workspace_unavailable',
   // Only in the trail: a webhook that was rightly signed and did nothing.
   'event_not_allowed',
   'event_unknown',

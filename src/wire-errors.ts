@@ -48,6 +48,13 @@ export function toWireError(failure: Failure): WireError {
         code: 'too_many_tokens',
         message: `Too many tokens in one delivery. Send at most ${failure.maxCount}, and the others in another.`,
       };
+    case 'id_reused':
+      return {
+        status: 409,
+        code: 'id_reused',
+        message:
+          'A delivery of this id was accepted before, and it ordered something else. It is recorded and nothing is done: send this under an id of its own.',
+      };
     case 'validation_failed':
       return {
         status: 422,
@@ -228,6 +235,20 @@ export function toWireError(failure: Failure): WireError {
         ...(failure.fields.length > 0 && {
           errors: Object.fromEntries(failure.fields.map((field) => [field, ['PipeOps does not accept this value.']])),
         }),
+      };
+    case 'upstream_disobeyed':
+      return {
+        status: 502,
+        code: 'upstream_disobeyed',
+        message:
+          'PipeOps did something else than it was asked to do. Look up the event id in the trail, and read the token before you repeat this.',
+      };
+    case 'revocation_pending':
+      return {
+        status: 409,
+        code: 'revocation_pending',
+        message:
+          'PipeOps did not find the token, which does not prove that it is gone. It is driven to its end from here: look up the event id in the trail, and do not repeat this.',
       };
     case 'outcome_unknown':
       return {

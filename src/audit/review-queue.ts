@@ -22,6 +22,7 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
       tries: sql<number>`1`.as('tries'),
       next_at: sql<number>`${nowMs + RECONCILE_LEASE_MS}`.as('next_at'),
       claim: sql<string>`${claim}`.as('claim'),
+      unseen_at: sql<number | null>`null`.as('unseen_at'),
     })
     .from(auditEvents)
     .leftJoin(attemptReviews, eq(attemptReviews.event_id, auditEvents.id))

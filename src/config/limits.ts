@@ -26,6 +26,14 @@ export const RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60;
 /** A run begins nothing after this, and what it began ends 20 s later (10 + 5 + 5): before its lease does. */
 export const RECONCILE_RUN_MS = 30_000;
 export const RECONCILE_LEASE_MS = 60_000;
+/** Two proofs that a token is gone are begun this far apart: a replica that lags by more has other troubles. */
+export const ABSENCE_GAP_MS = 60_000;
+/** The first of them is begun this long after the token's create was settled: until then a list may be older than the token. */
+export const ABSENCE_AFTER_SETTLED_MS = 60_000;
+/** An alive token contradicts an acknowledged revoke this long after it: until then PipeOps may lag. */
+export const CONTRADICTION_AFTER_MS = 60_000;
+/** A list that lacks at least so many of the tokens that should be there, and more than half of them, proves nothing. */
+export const ABSENCE_MASS_MIN_TOKENS = 3;
 /** Tokens whose drift one list writes down, of each kind; the next list brings more. Four queries for each pair. */
 export const DRIFT_BATCH_TOKENS = 20;
 /** A row that can still change ends an ascending page while it is younger; settled later, it is announced. */
@@ -85,6 +93,8 @@ export const IDEMPOTENCY_EXPIRY_BATCH_ROWS = 500;
 export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
 /** A week is enough to mint the next admin credential before this one ends. */
 export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
+/** Pages of one list: a workspace whose list is longer is shown in part, and its ids are asked for by themselves. */
+export const LIST_PAGES_MAX_COUNT = 20;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential. */
@@ -178,6 +188,12 @@ export const ORDERS_RUN_MS = 30_000;
 /** The same of the run that a delivery begins: Workers end it 30 s after the 202, and what it began takes 15 s. */
 export const ORDERS_REQUEST_RUN_MS = 10_000;
 export const ORDERS_LEASE_MS = 60_000;
+/** Orders of one delivery that are made by one batch: the rest is made by the driver. */
+export const ORDERS_MAKE_BATCH_ROWS = 500;
+/** When an order is looked at after it was acknowledged: at once, after a minute, an hour and a day. */
+export const CONFIRM_PAUSES_MS = [0, 60_000, 60 * 60_000, 24 * 60 * 60_000] as const;
+/** A look that confirms an order is begun so long after an update of its token was settled that was under way beside it. */
+export const CONFIRM_AFTER_UPDATE_MS = 30_000;
 /** Orders claimed by one run: PipeOps' limit of a minute, and within the 1,000 D1 queries that Workers allow. */
 export const ORDERS_BATCH_ROWS = 100;
 /** First pause after a try that failed; it doubles, up to an hour, and a part of it is left to chance. */

@@ -1,5 +1,16 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import {
+  CRON_JOBS,
+  ERROR_CODES,
+  LIST_STATES,
+  ORDER_CAUSES,
+  ORDER_RESULTS,
+  ORDER_STATES,
+  OWNER_FINDINGS,
+  REVOCATION_MODES,
+  TOKEN_ENDS,
+} from '../vocabulary.ts';
 
 // Property names are the column names, so that a row as D1 returns it is a row as Drizzle types it. Times are
 // milliseconds since the epoch.
@@ -88,7 +99,12 @@ export const tokens = sqliteTable(
     create_event_id: text(),
     created_at: integer().notNull(),
     expires_at: integer(),
+    /** Since when it is known to have ended: see `ended_by`. */
     revoked_at: integer(),
+    /** How its end is known; null where it has none, or where an earlier version of this service believed one list. */
+    ended_by: text({ enum: TOKEN_ENDS }),
+    /** When the first look that proves its absence was begun; null since it was last seen. One such look proves nothing yet. */
+    unseen_at: integer(),
     /** The owner's label in the form in which labels are compared. */
     owner_label: text(),
     /** What PipeOps shows of the secret. */
@@ -96,11 +112,18 @@ export const tokens = sqliteTable(
     /** HMAC over the SHA-256 of the secret, and the id of its key: what a leaked secret is recognised by. */
     fingerprint: text(),
     fingerprint_key_id: text(),
-    /** The webhook delivery that suspended it: only a role with `tokens: 'any'` resumes it. */
+    /** Why it is suspended: a JSON list of SUSPENSION_REASONS; null where nothing here suspended it. */
     suspended_by: text(),
   },
   (table) => [
     primaryKey({ columns: [table.workspace_uuid, table.token_id] }),
+    // A leaver's tokens are found by their owner, and those of its former logins by the label they were minted under.
+    index('tokens_owner')
+      .on(table.owner_issuer, table.owner_subject)
+      .where(sql`${table.owner_issuer} is not null`),
+    index('tokens_owner_label')
+      .on(table.owner_label)
+      .where(sql`${table.owner_label} is not null`),
     index('tokens_fingerprint')
       .on(table.fingerprint)
       .where(sql`${table.fingerprint} is not null`),
@@ -129,7 +152,25 @@ export const subjectBlocks = sqliteTable(
   ],
 );
 
-/** Every webhook that was accepted, whether or not it led to anything. */
+/** Who carried which label, and when it became theirs last. Written when a caller's label differs from its last one. */
+export const subjectLabels = sqliteTable(
+  'subject_labels',
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    /** SHA-256 of the label in the form in which labels are compared: a label may have any length. */
+    label_digest: text().notNull(),
+    first_seen_at: integer().notNull(),
+    /** When this became the subject's label last. The greatest of a subject's rows names the label that it carries. */
+    last_seen_at: integer().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.issuer, table.subject, table.label_digest] }),
+    index('subject_labels_label').on(table.label_digest),
+  ],
+);
+
+/** Every webhook whose signature was good, whether or not it led to anything. */
 export const webhookDeliveries = sqliteTable(
   'webhook_deliveries',
   {
@@ -143,19 +184,39 @@ export const webhookDeliveries = sqliteTable(
     sender_id: text(),
     /** A digest of that id, or of the body: what tells a second delivery from another. */
     dedupe_key: text().notNull(),
+    /** A digest of what it orders, or of its body: what tells a repetition from another delivery under a used id. */
+    content_digest: text(),
+    /** 1: its id was that of another delivery. */
+    id_reused: integer().notNull().default(0),
     /** Its row in the trail. */
     event_id: text().notNull(),
     received_at: integer().notNull(),
     /** Why it led to nothing; null: it was carried out. */
     ignored: text(),
-    mode: text(),
+    /** The error code with which it was refused, and the path of the field at fault; null: it was not refused. */
+    refused: text({ enum: ERROR_CODES }),
+    refused_field: text(),
+    /** How many of its items could not be acted on, by reason: a JSON object; null: none. */
+    rejected_items: text(),
+    mode: text({ enum: REVOCATION_MODES }),
     subject_issuer: text(),
     subject: text(),
     subject_label: text(),
+    /** 1: former holders of the label are meant too. */
+    former: integer().notNull().default(0),
+    /** 1: orders of it are still to be made, ORDERS_MAKE_BATCH_ROWS at a time. */
+    orders_left: integer().notNull().default(0),
   },
   (table) => [
     uniqueIndex('webhook_deliveries_id').on(table.id),
     index('webhook_deliveries_dedupe').on(table.source, table.dedupe_key),
+    // Nearly always empty.
+    index('webhook_deliveries_left')
+      .on(table.seq)
+      .where(sql`${table.orders_left} = 1`),
+    index('webhook_deliveries_refused')
+      .on(table.received_at)
+      .where(sql`${table.refused} is not null`),
   ],
 );
 
@@ -178,41 +239,72 @@ export const webhookItems = sqliteTable(
   (table) => [index('webhook_items_delivery').on(table.delivery_id)],
 );
 
-/** A token that a delivery wants gone, or suspended, and how far that is. Its id is that of its row in the trail. */
+/** The owners whom a delivery about a subject found, as they were when it was accepted. */
+export const webhookOwners = sqliteTable(
+  'webhook_owners',
+  {
+    delivery_id: text().notNull(),
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    /** `owner`: it is meant. `also_carried`: a former holder of the label, which is not touched. */
+    found: text({ enum: OWNER_FINDINGS }).notNull(),
+    /** Its tokens whose end is not seen. */
+    tokens: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.delivery_id, table.issuer, table.subject] })],
+);
+
+/**
+ * A durable wish that a token be revoked or suspended, and how far that is: see `src/webhooks/order-states.ts`. Its id is that
+ * of its row in the trail.
+ */
 export const revocationOrders = sqliteTable(
   'revocation_orders',
   {
     id: text().primaryKey(),
-    delivery_id: text().notNull(),
+    cause: text({ enum: ORDER_CAUSES }).notNull(),
+    /** Null where no webhook caused it. */
+    delivery_id: text(),
     workspace_uuid: text().notNull(),
     token_id: text().notNull(),
-    mode: text().notNull(),
-    /** 1: to be confirmed by a list once it is done. */
-    confirms: integer().notNull(),
-    /** `open`, `unconfirmed` (gone by PipeOps' word), `done`, `failed`, `retried` (another stands in for it). */
-    state: text().notNull(),
-    /** `revoked`, `suspended`, `already_gone`, `not_found`. */
-    result: text(),
-    error_code: text(),
-    tries: integer().notNull(),
-    /** Until then nobody sends it: the lease of a run, or the pause before the next. */
-    next_at: integer().notNull(),
+    mode: text({ enum: REVOCATION_MODES }).notNull(),
+    /** Lower goes first: see ORDER_RANKS. */
+    rank: integer().notNull(),
+    state: text({ enum: ORDER_STATES }).notNull(),
+    result: text({ enum: ORDER_RESULTS }),
+    error_code: text({ enum: ERROR_CODES }),
+    tries: integer().notNull().default(0),
+    /** Until then nobody drives it: the lease of a run, or the pause before the next step; null: no step is left. */
+    next_at: integer(),
+    /** Which run holds it. */
     claim: text(),
     created_at: integer().notNull(),
-    /** From when on it is given up after ORDERS_GIVE_UP_MS: its creation, or its last retry. */
-    begun_at: integer().notNull(),
-    done_at: integer(),
+    /** Its first try since it was opened; it is given up ORDERS_GIVE_UP_MS later. Null: none yet. */
+    begun_at: integer(),
+    /** When PipeOps said 2xx, or its token's end was known. */
+    acknowledged_at: integer(),
+    /** When a later look agreed last. */
     confirmed_at: integer(),
+    /** Which of CONFIRM_PAUSES_MS is due next. */
+    confirm_round: integer().notNull().default(0),
+    /** Of a token that the inventory lacks: as `tokens.unseen_at`. */
+    unseen_at: integer(),
+    /** Since when a look contradicts it; null once a look agrees. */
+    contradicted_at: integer(),
   },
   (table) => [
-    index('revocation_orders_delivery').on(table.delivery_id),
-    // Nearly always empty: the cron and /readyz read no more than what is left to do, or failed.
+    index('revocation_orders_delivery').on(table.delivery_id, table.workspace_uuid, table.token_id),
+    index('revocation_orders_token').on(table.workspace_uuid, table.token_id),
+    // The cron and /readyz read no more than what has a step left, is not over, failed, or is contradicted.
     index('revocation_orders_due')
-      .on(table.next_at)
-      .where(sql`${table.state} in ('open', 'unconfirmed')`),
-    index('revocation_orders_failed')
-      .on(table.begun_at)
-      .where(sql`${table.state} = 'failed'`),
+      .on(table.rank, table.next_at)
+      .where(sql`${table.next_at} is not null`),
+    index('revocation_orders_state')
+      .on(table.state, table.created_at)
+      .where(sql`${table.state} in ('open', 'acknowledged', 'failed')`),
+    index('revocation_orders_contradicted')
+      .on(table.contradicted_at)
+      .where(sql`${table.contradicted_at} is not null`),
   ],
 );
 
@@ -237,6 +329,15 @@ export const attemptReviews = sqliteTable('attempt_reviews', {
   next_at: integer().notNull(),
   /** Which run holds it. */
   claim: text().notNull(),
+  /** When the first look that proves the absence of what it is about was begun; null since that was last seen. */
+  unseen_at: integer(),
+});
+
+/** Which run of the cron does which of its jobs, and until when nobody else does. */
+export const jobLeases = sqliteTable('job_leases', {
+  job: text({ enum: CRON_JOBS }).primaryKey(),
+  holder: text().notNull(),
+  until: integer().notNull(),
 });
 
 /** The last good key set of each issuer, or of a source of webhooks, for outages of where it comes from. */
@@ -254,6 +355,10 @@ export const workspaces = sqliteTable('workspaces', {
   /** The generation for which an isolate is asking PipeOps, and until when others wait for it. */
   lease_generation: integer(),
   lease_until: integer().notNull(),
+  /** What its last list was good for; null: none was asked for. */
+  list_state: text({ enum: LIST_STATES }),
+  /** Since when that is so. */
+  list_state_at: integer(),
 });
 
 /** The last list of each workspace, for isolates that do not hold it. */

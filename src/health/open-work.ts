@@ -43,7 +43,7 @@ export async function readOpenWork(
     build
       .select({ open: count().as('open'), oldest: min(revocationOrders.created_at).as('oldest') })
       .from(revocationOrders)
-      .where(sql`${revocationOrders.state} in ('open', 'unconfirmed')`),
+      .where(sql`${revocationOrders.state} in ('open', 'acknowledged')`),
     build
       .select({ failed: count().as('failed') })
       .from(revocationOrders)

@@ -132,12 +132,9 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
       const request = { ...one(ref), method: 'DELETE', purpose: 'revocation' } as const;
       const read = (body: unknown) => (body === undefined || isAcknowledgement(body) ? ('revoked' as const) : null);
       const tried = await tryRepeatedly(runtime, request, call, async () => await tryOnce(request, call, read));
-      const { answered, doubt } = tried;
-      if (answered.ok || answered.error.kind !== 'upstream_not_found') return settled(tried);
-      // After a try whose answer was lost, that try is what the token is most likely gone by. PipeOps does not say, and a
-      // trail that named somebody else for it would hide who did it.
-      const data = doubt === null ? ('already_gone' as const) : ('revoked' as const);
-      return ok({ status: answered.error.status, data });
+      const { answered } = tried;
+      // After a try whose answer was lost, 404 is what that try is most likely the reason of; it is no less ambiguous for that.
+      return !answered.ok && answered.error.kind === 'upstream_not_found' ? answered : settled(tried);
     },
   };
 };

@@ -10,6 +10,8 @@ const OUTCOME_UNKNOWN: Readonly<Record<UpstreamFailure['kind'], boolean>> = {
   upstream_rate_limited: false,
   upstream_not_found: false,
   upstream_rejected: false,
+  // It has, and not as it should.
+  upstream_disobeyed: false,
 };
 
 /** Whether a mutation that failed so may have taken effect all the same. */

@@ -25,13 +25,17 @@ export interface UpstreamToken {
 /** A created token. `secret` leaves the service once, in the answer to its create, and is stored nowhere. */
 export interface MintedToken extends UpstreamToken {
   readonly secret: string;
+  /** What the answer left out (absent, null or ""): that says nothing, not that there is none. Only a get can say none. */
+  readonly leftOut: ReadonlySet<'scopes' | 'expires_at' | 'workspace_id'>;
 }
 
 export interface TokenList {
   readonly tokens: readonly UpstreamToken[];
   readonly total: number;
-  /** False where PipeOps counts more tokens than it sent: absence then proves nothing. */
+  /** Whether all of the workspace's tokens are in it. Where not, absence proves nothing. */
   readonly complete: boolean;
+  /** How many calls it took. Between two pages a token may slip through: see `isProofOfAbsence`. */
+  readonly pages: number;
 }
 
 /** The create that PipeOps is asked for (the form marked *send* in its wire notes). */
@@ -87,6 +91,9 @@ export interface PipeOps {
   list(workspaceUuid: string, call: Call): Upstream<TokenList>;
   get(ref: TokenRef, call: Call): Upstream<UpstreamToken>;
   update(ref: TokenRef, command: UpdateCommand, call: Call): Upstream<UpstreamToken>;
-  /** A 404 is success: the token is gone. `revoked`: by this call, as far as can be known. */
-  revoke(ref: TokenRef, call: Call): Upstream<'revoked' | 'already_gone'>;
+  /**
+   * Only a 2xx is success. A 404 fails with `upstream_not_found`: it may mean the token, its workspace, or an earlier try whose
+   * answer was lost.
+   */
+  revoke(ref: TokenRef, call: Call): Upstream<'revoked'>;
 }

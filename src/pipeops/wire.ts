@@ -57,7 +57,7 @@ export const readMinted = (body: unknown, sentName: string): MintedToken | null 
   const token = readTokenFields(isNone(flat['name']) ? { ...flat, name: sentName } : flat);
   const secret = flat['token'];
   if (token === null || typeof secret !== 'string' || !isSecret(secret)) return null;
-  return { ...token, secret };
+  return { ...token, secret, leftOut: new Set() };
 };
 
 const count = z.int().min(0).nullish().catch(null);
@@ -95,6 +95,7 @@ export const readList = (body: unknown, workspaceUuid: string): TokenList | null
     tokens,
     total: Math.max(total ?? 0, tokens.length),
     complete: readable.length === items.length && total === tokens.length,
+    pages: 1,
   };
 };
 

@@ -52,6 +52,13 @@ const IS_MISSING = sql`e.value ->> 'min_begun' is not null and e.value ->> 'gene
 const IS_STORED = sql`s.workspace_uuid = e.value ->> 'workspace' and s.begun_at >= e.value ->> 'min_begun'
   and s.generation = ${currentOf(sql.raw('s.workspace_uuid'))}`;
 
+const LEASED = {
+  workspace_uuid: sql.raw(`e.value ->> 'workspace'`),
+  generation: 0,
+  lease_generation: OWN_CURRENT,
+  lease_until: LEASE_END,
+} satisfies Partial<Record<keyof typeof workspaces.$inferSelect, unknown>>;
+
 const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
   Object.keys(getTableColumns(auditEvents))
     .filter((name) => name !== 'seq')
@@ -133,7 +140,7 @@ export const READ_QUERIES = {
     build
       .insert(workspaces)
       .select(
-        sql`select distinct e.value ->> 'workspace', 0, ${OWN_CURRENT}, ${LEASE_END} from ${ASKED}
+        sql`select distinct ${selectedRow(workspaces, LEASED)} from ${ASKED}
             where ${IS_MISSING} and e.value ->> 'shared' and not exists (select 1 from ${snapshots} as s where ${IS_STORED})`,
       )
       .onConflictDoUpdate({

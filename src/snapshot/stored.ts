@@ -9,6 +9,8 @@ const text = z.string().nullable();
 const storedList = z.object({
   total: z.number(),
   complete: z.boolean(),
+  // A list that an earlier version of this service stored took one call.
+  pages: z.number().default(1),
   tokens: z.array(
     z.object({
       id: z.string(),

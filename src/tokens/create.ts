@@ -105,6 +105,8 @@ export async function createToken(
           created_at: runtime.now(),
           expires_at: msOrNull(minted.expiresAt),
           revoked_at: null,
+          ended_by: null,
+          unseen_at: null,
           owner_label: caller.label === null ? null : labelKey(caller.label),
           token_prefix: minted.tokenPrefix,
           fingerprint: minted.fingerprint.value,

@@ -114,6 +114,8 @@ function recordAppeared(
     created_at: nowMs,
     expires_at: msOrNull(token.expiresAt),
     revoked_at: null,
+    ended_by: null,
+    unseen_at: null,
     owner_label: null,
     token_prefix: token.tokenPrefix,
     // Nobody here ever saw its secret.

@@ -15,7 +15,7 @@ export async function revokeToken(
   context: RequestContext,
   caller: Caller,
   ref: TokenRequest,
-): Promise<Result<'revoked' | 'already_gone', Failure>> {
+): Promise<Result<'revoked', Failure>> {
   const { database, decide, pipeops, runtime } = dependencies;
 
   return await runMutation(dependencies, context, caller, {
@@ -38,11 +38,7 @@ export async function revokeToken(
       return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
     },
     perform: async (_allowed, call) => await pipeops.revoke(ref, call),
-    outcome: (grant, answer) =>
-      successOutcome(answer.status, {
-        role: grant.role,
-        ...(answer.data === 'already_gone' && { already_gone: true }),
-      }),
+    outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
     following: () => (guard) => [markRevoked(database, ref, runtime.now(), guard)],
   });
 }

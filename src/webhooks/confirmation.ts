@@ -64,7 +64,7 @@ async function judgeGroup(
   const queries = [
     ...(gone.length > 0 ? [confirmOrders(database, claim, gone, nowMs)] : []),
     ...open.map((order) =>
-      nowMs - order.begun_at >= ORDERS_GIVE_UP_MS
+      nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS
         ? finishOrder(database, order.id, { state: 'failed', result: 'revoked', errorCode: null, nowMs }, isHeld(claim))
         : postponeOrder(
             database,

@@ -25,8 +25,8 @@ const summary = {
   matched: itemsFound('matched').as('matched'),
   unmatched: itemsFound('unmatched').as('unmatched'),
   out_of_scope: itemsFound('out_of_scope').as('out_of_scope'),
-  pending: ordersIn(`('open', 'unconfirmed')`).as('pending'),
-  done: ordersIn(`('done')`).as('done'),
+  pending: ordersIn(`('open', 'acknowledged')`).as('pending'),
+  done: ordersIn(`('confirmed')`).as('done'),
   failed: ordersIn(`('failed')`).as('failed'),
 };
 

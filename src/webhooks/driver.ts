@@ -43,7 +43,7 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
   quota.learn(claimed.value[2], runtime.now());
   const lists = createLists(pipeops, runtime, context);
   const waiting = orders.filter(({ state }) => state === 'open');
-  const unconfirmed = orders.filter(({ state }) => state === 'unconfirmed');
+  const unconfirmed = orders.filter(({ state }) => state === 'acknowledged');
   const runMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
   const isWithin = (ms: number): boolean => runtime.now() - startedAtMs <= ms;
   let ended = 0;
@@ -79,7 +79,7 @@ async function drive(dependencies: DriverDependencies, context: RequestContext, 
 /** As `finishOrder` leaves it: its confirmation has a time and tries of its own. */
 const asConfirmed = (order: ClaimedOrder, nowMs: number): ClaimedOrder => ({
   ...order,
-  state: 'unconfirmed',
+  state: 'acknowledged',
   tries: 1,
   begun_at: nowMs,
 });

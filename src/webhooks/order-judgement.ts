@@ -38,7 +38,7 @@ export function judgeFailure(
   chance: number,
 ): Verdict {
   const errorCode = toWireError(failure).code;
-  if (nowMs - order.begun_at >= ORDERS_GIVE_UP_MS) return { kind: 'given_up', errorCode };
+  if (nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS) return { kind: 'given_up', errorCode };
   if (failure.kind === 'upstream_rate_limited') {
     const { retryAfterSeconds } = failure;
     const waitMs = retryAfterSeconds === null ? UPSTREAM_WAIT_DEFAULT_MS : retryAfterSeconds * 1000;

@@ -56,9 +56,9 @@ export async function recordVerdict(
   return settlement.kind === 'own';
 }
 
-function stateAfter({ confirms }: ClaimedOrder, verdict: Verdict): 'unconfirmed' | 'done' | 'failed' {
+function stateAfter({ confirms }: ClaimedOrder, verdict: Verdict): 'acknowledged' | 'confirmed' | 'failed' {
   if (verdict.kind !== 'done') return 'failed';
-  return confirms === 1 && verdict.result !== 'not_found' ? 'unconfirmed' : 'done';
+  return confirms === 1 && verdict.result !== 'not_found' ? 'acknowledged' : 'confirmed';
 }
 
 function outcomeOf({ tries }: ClaimedOrder, verdict: Exclude<Verdict, { kind: 'later' }>): EventOutcome {

@@ -3,6 +3,7 @@ import { attemptedRow } from '../audit/events.ts';
 import { insertEventsFrom } from '../audit/insert-where.ts';
 import type { Database } from '../db/database.ts';
 import { revocationOrders, subjectBlocks, tokens, webhookItems } from '../db/schema.ts';
+import { selectedRow } from '../db/insert-select.ts';
 import { newUuid } from '../db/uuid.ts';
 import type { RequestContext } from '../request-context.ts';
 import { labelKey } from '../subjects/labels.ts';
@@ -89,8 +90,15 @@ export function blockSubject({ build }: Database, terms: OrderTerms, subject: Su
   const label = 'label' in subject ? labelKey(subject.label) : null;
   const [issuer, name] = 'label' in subject ? [null, null] : [subject.issuer, subject.subject];
   const owners = sql`select ${tokens.owner_issuer}, ${tokens.owner_subject} from ${tokens} where ${tokens.owner_label} = ${label}`;
+  const row = {
+    issuer: sql`who.issuer`,
+    subject: sql`who.subject`,
+    label,
+    delivery_id: terms.deliveryId,
+    created_at: terms.nowMs,
+  };
   return build.insert(subjectBlocks).select(sql`
-    select null, who.issuer, who.subject, ${label}, ${terms.deliveryId}, ${terms.nowMs}
+    select ${selectedRow(subjectBlocks, row)}
     from (select ${issuer} as issuer, ${name} as subject union ${owners}) as who
     where ${condition} and not exists (select 1 from subject_blocks as b
       where b.issuer is who.issuer and b.subject is who.subject and b.label is ${label})`);
@@ -120,9 +128,23 @@ const isLiveOf = (subject: SubjectRef, nowMs: number): SQL | undefined =>
   );
 
 function insertOrders({ build }: Database, terms: OrderTerms, from: SQL, condition: SQL) {
-  const { deliveryId, mode, confirms, nowMs } = terms;
-  return build.insert(revocationOrders).select(sql`
-    select ${newUuid}, ${deliveryId}, target.workspace_uuid, target.token_id, ${mode}, ${confirms ? 1 : 0}, 'open',
-      null, null, 0, ${nowMs}, null, ${nowMs}, ${nowMs}, null, null
-    from ${from} as target where ${condition}`);
+  const { deliveryId, mode, confirms, nowMs, event } = terms;
+  const row = {
+    id: newUuid,
+    cause: event === 'token.leaked' ? 'leak' : event === 'token.revoke' ? 'command' : 'offboarding',
+    delivery_id: deliveryId,
+    workspace_uuid: sql`target.workspace_uuid`,
+    token_id: sql`target.token_id`,
+    mode,
+    rank: confirms ? 0 : 1,
+    state: 'open',
+    tries: 0,
+    next_at: nowMs,
+    created_at: nowMs,
+    begun_at: nowMs,
+    confirm_round: 0,
+  };
+  return build
+    .insert(revocationOrders)
+    .select(sql`select ${selectedRow(revocationOrders, row)} from ${from} as target where ${condition}`);
 }

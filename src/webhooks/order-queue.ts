@@ -3,13 +3,13 @@ import { ORDERS_BATCH_ROWS, ORDERS_LEASE_MS } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
 import { isToldToWait } from '../pipeops/limits-table.ts';
-import type { ErrorCode } from '../vocabulary.ts';
+import type { ErrorCode, OrderResult } from '../vocabulary.ts';
 
 /** An order as a driver holds it, and what the inventory knows of its token. */
 export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
 
 /** The literals of the partial index, without which D1 would not use it. */
-const IS_DUE_STATE = sql`${revocationOrders.state} in ('open', 'unconfirmed')`;
+const IS_DUE_STATE = sql`${revocationOrders.state} in ('open', 'acknowledged')`;
 
 /**
  * Claims orders that are due, those that have waited longest first, and reads them, in one batch of two queries. A claimed
@@ -44,7 +44,7 @@ export function claimDueOrders({ build }: Database, nowMs: number, claim: string
         workspace_uuid: revocationOrders.workspace_uuid,
         token_id: revocationOrders.token_id,
         mode: revocationOrders.mode,
-        confirms: revocationOrders.confirms,
+        confirms: sql<number>`${revocationOrders.rank} = 0`.as('confirms'),
         state: revocationOrders.state,
         tries: revocationOrders.tries,
         created_at: revocationOrders.created_at,
@@ -75,8 +75,8 @@ export const finishOrder = (
   { build }: Database,
   id: string,
   end: {
-    readonly state: 'unconfirmed' | 'done' | 'failed';
-    readonly result: string | null;
+    readonly state: 'acknowledged' | 'confirmed' | 'failed';
+    readonly result: OrderResult | null;
     readonly errorCode: ErrorCode | null;
     readonly nowMs: number;
   },
@@ -89,14 +89,14 @@ export const finishOrder = (
       result: end.result,
       error_code: end.errorCode,
       // The confirmation has a pause of its own, and begins at once.
-      ...(end.state === 'unconfirmed' && { tries: 0, begun_at: end.nowMs }),
-      ...(end.state !== 'failed' && { done_at: end.nowMs }),
+      ...(end.state === 'acknowledged' && { tries: 0, begun_at: end.nowMs }),
+      ...(end.state !== 'failed' && { acknowledged_at: end.nowMs }),
     })
     .where(and(eq(revocationOrders.id, id), guard));
 
 /** The guard of an order whose row was settled before: that this driver still holds it, unconfirmed. */
 export const isHeld = (claim: string): SQL =>
-  sql`${revocationOrders.claim} = ${claim} and ${revocationOrders.state} = 'unconfirmed'`;
+  sql`${revocationOrders.claim} = ${claim} and ${revocationOrders.state} = 'acknowledged'`;
 
 /** Puts a claimed order off. One that another driver has claimed since is left alone. */
 export const postponeOrder = (
@@ -122,12 +122,12 @@ export const releaseOrders = ({ build }: Database, claim: string, ids: readonly 
 export const confirmOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
   build
     .update(revocationOrders)
-    .set({ state: 'done', confirmed_at: nowMs, error_code: null })
+    .set({ state: 'confirmed', confirmed_at: nowMs, error_code: null })
     .where(
       and(
         inArray(revocationOrders.id, listed(ids)),
         eq(revocationOrders.claim, claim),
-        eq(revocationOrders.state, sql`'unconfirmed'`),
+        eq(revocationOrders.state, sql`'acknowledged'`),
       ),
     );
 

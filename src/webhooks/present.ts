@@ -40,7 +40,7 @@ const presentItem = (item: ItemRow) => ({
 });
 
 function presentOrder(order: OrderRow, receivedAtMs: number) {
-  const isPending = order.state === 'open' || order.state === 'unconfirmed';
+  const isPending = order.state === 'open' || order.state === 'acknowledged';
   return {
     /** Its row in the trail. */
     event_id: order.id,
@@ -54,7 +54,7 @@ function presentOrder(order: OrderRow, receivedAtMs: number) {
     next_try_at: isPending ? rfc3339OrNull(order.next_at) : null,
     received_at: rfc3339OrNull(receivedAtMs),
     matched_at: rfc3339OrNull(order.created_at),
-    [order.mode === 'revoke' ? 'revoked_at' : 'suspended_at']: rfc3339OrNull(order.done_at),
-    ...(order.confirms === 1 && { confirmed_gone_at: rfc3339OrNull(order.confirmed_at) }),
+    [order.mode === 'revoke' ? 'revoked_at' : 'suspended_at']: rfc3339OrNull(order.acknowledged_at),
+    ...(order.rank === 0 && { confirmed_gone_at: rfc3339OrNull(order.confirmed_at) }),
   };
 }

@@ -2,6 +2,7 @@ import { and, eq, inArray, isNull, lte, or, sql, type SQL } from 'drizzle-orm';
 import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
 import type { Database, Query } from '../db/database.ts';
 import { revocationOrders } from '../db/schema.ts';
+import { selectedRow } from '../db/insert-select.ts';
 import { newUuid } from '../db/uuid.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
@@ -39,7 +40,7 @@ export async function retryDelivery(
     const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
     return recorded.ok ? err(failure) : recorded;
   }
-  const retried = orders.filter(({ state }) => ['open', 'unconfirmed', 'failed'].includes(state)).length;
+  const retried = orders.filter(({ state }) => ['open', 'acknowledged', 'failed'].includes(state)).length;
   const nowMs = runtime.now();
   const eventId = runtime.newId();
   const terms = {
@@ -71,7 +72,7 @@ const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Que
     .where(
       and(
         ofDelivery(id),
-        inArray(revocationOrders.state, ['open', 'unconfirmed']),
+        inArray(revocationOrders.state, ['open', 'acknowledged']),
         or(isNull(revocationOrders.claim), lte(revocationOrders.next_at, nowMs)),
         guard,
       ),
@@ -81,7 +82,7 @@ const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Que
 const reconfirm = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
-    .set({ state: 'unconfirmed', next_at: nowMs, begun_at: nowMs, tries: 0, claim: null })
+    .set({ state: 'acknowledged', next_at: nowMs, begun_at: nowMs, tries: 0, claim: null })
     .where(and(ofDelivery(id), eq(revocationOrders.state, 'failed'), eq(revocationOrders.result, 'revoked'), guard));
 
 /** The order that takes the place of each that was given up. */
@@ -89,10 +90,23 @@ function replaceGivenUp({ build }: Database, id: string, nowMs: number, guard: S
   const orders = revocationOrders;
   const isGivenUp = and(ofDelivery(id), eq(orders.state, 'failed'), guard);
   return [
-    build.insert(orders).select(sql`
-      select ${newUuid}, ${orders.delivery_id}, ${orders.workspace_uuid}, ${orders.token_id}, ${orders.mode},
-        ${orders.confirms}, 'open', null, null, 0, ${nowMs}, null, ${nowMs}, ${nowMs}, null, null
-      from ${orders} where ${isGivenUp}`),
+    build.insert(orders).select(
+      sql`select ${selectedRow(orders, {
+        id: newUuid,
+        cause: sql`${orders.cause}`,
+        delivery_id: sql`${orders.delivery_id}`,
+        workspace_uuid: sql`${orders.workspace_uuid}`,
+        token_id: sql`${orders.token_id}`,
+        mode: sql`${orders.mode}`,
+        rank: sql`${orders.rank}`,
+        state: 'open',
+        tries: 0,
+        next_at: nowMs,
+        created_at: nowMs,
+        begun_at: nowMs,
+        confirm_round: 0,
+      })} from ${orders} where ${isGivenUp}`,
+    ),
     build.update(orders).set({ state: 'retried' }).where(isGivenUp),
   ];
 }

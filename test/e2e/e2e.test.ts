@@ -185,7 +185,7 @@ describe('npm start', () => {
       return read.revocations.every((revocation) => revocation.confirmed_gone_at !== null) && read;
     });
     expect(done).toMatchObject({ id: deliveryId, sender_id: webhookId });
-    expect(done.revocations).toMatchObject([{ token_id: id, state: 'done', result: 'revoked' }]);
+    expect(done.revocations).toMatchObject([{ token_id: id, state: 'confirmed', result: 'revoked' }]);
     const token = async () => (await service.control.tokens()).find((held) => held.id === id);
     expect(await token()).toMatchObject({ is_revoked: true });
 
@@ -210,7 +210,7 @@ describe('npm start', () => {
       async () => {
         service.triggerCron();
         const [order] = (await readDelivery(deliveryIdIn(accepted.text))).revocations;
-        return order?.state === 'done' && order;
+        return order?.state === 'confirmed' && order;
       },
       { timeoutMs: TAKEOVER_PATIENCE_MS, intervalMs: 1_000 },
     );

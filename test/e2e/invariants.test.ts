@@ -109,7 +109,7 @@ describe('a leak that was accepted', () => {
     rows: [row(), row({ id: 'event-2', action: 'service_account_token.revoke', actor_type: 'webhook' })],
     tokens: [token({ is_revoked: true })],
     deliveries: [{ id: 'delivery-1', sender_id: 'msg_1' }],
-    orders: [{ id: 'event-2', delivery_id: 'delivery-1', token_id: 'tok-1', state: 'done' }],
+    orders: [{ id: 'event-2', delivery_id: 'delivery-1', token_id: 'tok-1', state: 'confirmed' }],
     ...changes,
   });
 
@@ -138,7 +138,7 @@ describe('a leak that was accepted', () => {
     ],
     [
       'it is not carried through',
-      { orders: left().orders.map((order) => ({ ...order, state: 'unconfirmed' })) },
+      { orders: left().orders.map((order) => ({ ...order, state: 'acknowledged' })) },
       'order event-2 for tok-1 is still unconfirmed',
     ],
   ])('is missed where %s', (_case, changes, violation) => {

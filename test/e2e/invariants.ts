@@ -73,7 +73,7 @@ export function webhookViolations(leaks: readonly Leak[], { rows, tokens, delive
       ];
     }),
     ...orders
-      .filter(({ state }) => state !== 'done')
+      .filter(({ state }) => state !== 'confirmed')
       .map(({ id, token_id, state }) => `order ${id} for ${token_id} is still ${state}`),
   ];
 }

@@ -112,7 +112,7 @@ async function prepareLeak({ service, client, trail, webhooks }: Scene): Promise
   return {
     method: 'DELETE',
     send: async () => await sendDelivery(service, delivery),
-    isOver: () => trail.orders().some((order) => order.token_id === tokenId && order.state === 'done'),
+    isOver: () => trail.orders().some((order) => order.token_id === tokenId && order.state === 'confirmed'),
     // As senders do: the same again, until it is taken.
     afterwards: async (answered) => {
       if (!answered) await sendUntilAccepted(service, delivery);

@@ -149,7 +149,8 @@ const workspacesOf = (move: number): readonly string[] =>
 async function untilSettled(trail: Trail): Promise<void> {
   const startedAt = performance.now();
   const isSettled = (): boolean =>
-    trail.rows().every(({ status }) => status !== 'attempted') && trail.orders().every(({ state }) => state === 'done');
+    trail.rows().every(({ status }) => status !== 'attempted') &&
+    trail.orders().every(({ state }) => state === 'confirmed');
   try {
     await until('every row to be settled', isSettled, { timeoutMs: PATIENCE_MS, intervalMs: 2_000 });
     say(`all settled ${Math.round((performance.now() - startedAt) / 1_000)} s after the last answer`);

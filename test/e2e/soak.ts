@@ -102,7 +102,7 @@ async function settleAll(service: Service, trail: Trail): Promise<void> {
     service.triggerCron();
     return (
       trail.rows().every((row) => row.status !== 'attempted') &&
-      trail.orders().every(({ state }) => state !== 'open' && state !== 'unconfirmed')
+      trail.orders().every(({ state }) => state !== 'open' && state !== 'acknowledged')
     );
   };
   try {

@@ -186,7 +186,7 @@ async function expectAllRevokedOnce(harness: WebhookHarness): Promise<void> {
   const orders = await ordersOf(harness);
   expect(orders.map(({ token_id }) => token_id).toSorted()).toEqual(tokens.map(({ id }) => id).toSorted());
   for (const { state, result } of orders) {
-    expect(state).toBe('done');
+    expect(state).toBe('confirmed');
     expect(['revoked', 'already_gone']).toContain(result);
   }
   for (const { revoked_at } of await harness.inventory()) expect(revoked_at).not.toBeNull();

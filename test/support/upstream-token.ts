@@ -22,4 +22,5 @@ export const tokenList = (tokens: readonly UpstreamToken[], complete = true): To
   tokens,
   total: tokens.length,
   complete,
+  pages: 1,
 });

@@ -15,6 +15,8 @@ const row = (values: Partial<TokenRow> = {}): TokenRow => ({
   created_at: BEGUN - 1,
   expires_at: null,
   revoked_at: null,
+  ended_by: null,
+  unseen_at: null,
   owner_label: null,
   token_prefix: null,
   fingerprint: null,

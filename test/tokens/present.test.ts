@@ -42,7 +42,7 @@ it('shows a token under both names of its id and its scopes, without the marker'
 
 it('shows a minted token flat, with its secret as a string', () => {
   const secret = 'sat_not-a-real-one';
-  expect(presentMinted({ ...token, secret })).toEqual({ ...shown, token: secret });
+  expect(presentMinted({ ...token, secret, leftOut: new Set() })).toEqual({ ...shown, token: secret });
 });
 
 it('never shows a secret outside the answer to a create', () => {

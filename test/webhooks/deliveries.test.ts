@@ -58,7 +58,7 @@ describe('one delivery', () => {
       workspace_uuid: harness.workspace,
       token_id: id,
       mode: 'revoke',
-      state: 'done',
+      state: 'confirmed',
       result: 'revoked',
       error_code: null,
       next_try_at: null,
@@ -95,7 +95,7 @@ describe('one delivery', () => {
     expect(orders).toEqual({ pending: 1, done: 0, failed: 0 });
     expect(revocations).toMatchObject([
       {
-        state: 'unconfirmed',
+        state: 'acknowledged',
         result: 'revoked',
         revoked_at: expect.stringMatching(RFC3339),
         confirmed_gone_at: null,
@@ -136,7 +136,7 @@ describe('one delivery', () => {
       {
         token_id: id,
         mode: 'suspend',
-        state: 'done',
+        state: 'confirmed',
         result: 'suspended',
         suspended_at: expect.stringMatching(RFC3339),
       },

@@ -51,7 +51,7 @@ describe('an order that PipeOps does not take', () => {
     await harness.control.clearFaults({ workspace_uuid: harness.workspace });
     await cronAfter(3_600);
     expect(await isAlive()).toBe(false);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'revoked', error_code: null }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked', error_code: null }]);
     const rows = await rowsOfDelivery(answer);
     expect(rows.filter(({ action }) => action === 'service_account_token.revoke')).toMatchObject([
       { status: 'success' },
@@ -76,7 +76,7 @@ describe('an order that PipeOps does not take', () => {
     expect(await sent()).toHaveLength(1);
     await cronAfter(31);
     expect(await sent()).toHaveLength(3);
-    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'done']);
   });
 
   it.each([401, 419])(
@@ -98,7 +98,9 @@ describe('an order that PipeOps does not take', () => {
     await cronAfter(72 * 3_600 - 60);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'open' }]);
     await cronAfter(3_700);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'failed', error_code: 'upstream_error', done_at: null }]);
+    expect(await ordersOf(harness)).toMatchObject([
+      { state: 'failed', error_code: 'upstream_error', acknowledged_at: null },
+    ]);
     const row = (await rowsOfDelivery(answer)).at(-1);
     expect(row).toMatchObject({
       action: 'service_account_token.revoke',
@@ -132,12 +134,12 @@ describe('a run', () => {
     broken.is = true;
     await faults({ status: 503 });
     await harness.sendEvent('scanner', 'token.leaked', { tokens });
-    expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['done', 'open']);
+    expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['confirmed', 'open']);
     expect(broken.lines).toContainEqual(NOT_DRIVEN);
 
     broken.is = false;
     await cronAfter(ORDERS_LEASE_MS / 1_000 + 1);
-    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'done']);
     expect((await harness.upstreamTokens()).every((token) => token.is_revoked)).toBe(true);
     expect(await harness.rows()).toEqual(
       expect.not.arrayContaining([expect.objectContaining({ status: 'attempted' })]),
@@ -150,12 +152,12 @@ describe('a run', () => {
     broken.is = true;
     await faults({ status: 503, match: { method: 'GET' } });
     await harness.leak(token);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'unconfirmed', result: 'revoked' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged', result: 'revoked' }]);
     expect(broken.lines).toContainEqual(NOT_DRIVEN);
 
     broken.is = false;
     await cronAfter(ORDERS_LEASE_MS / 1_000 + 1);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
   });
 
   it('ends where PipeOps refuses our credential: every other order would be refused too', async () => {
@@ -165,7 +167,7 @@ describe('a run', () => {
     expect(await sent()).toHaveLength(1);
     await harness.control.clearFaults({ workspace_uuid: harness.workspace });
     await cronAfter(60);
-    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'done']);
   });
 
   it('of another isolate claims nothing while PipeOps says wait, and is due at once afterwards', async () => {
@@ -180,7 +182,7 @@ describe('a run', () => {
     expect(await sent()).toHaveLength(1);
     fresh.age(91);
     await fresh.cron();
-    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'done']);
   });
 });
 
@@ -195,7 +197,7 @@ describe('one driver at a time', () => {
     for (const other of others) other.age(60);
     await Promise.all([harness.cron(), ...others.map(async (other) => await other.cron())]);
     expect(await sent()).toHaveLength(2);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed' }]);
   });
 
   it('holds it for a minute, and one that died is followed by another', async () => {
@@ -218,7 +220,7 @@ describe('one driver at a time', () => {
     await cronAfter(45);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'open' }]);
     await cronAfter(16);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed' }]);
     expect(await isAlive()).toBe(false);
   });
 
@@ -258,7 +260,7 @@ describe('the proof that a token is gone', () => {
     const stale = { tokens: [{ id, name: 'leaked', scopes: ['api:read'], is_revoked: false }], total: 1 };
     await faults({ body: { success: true, message: '', data: stale }, match: { method: 'GET' } });
     await harness.leak(secret);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'unconfirmed', confirmed_at: null }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged', confirmed_at: null }]);
     expect(await sent()).toHaveLength(2);
     // By the create, the revocation and its repeat: no list from before any of them is served.
     const { results } = await env.DB.prepare('select generation from workspaces where workspace_uuid = ?')
@@ -267,7 +269,7 @@ describe('the proof that a token is gone', () => {
     expect(results).toEqual([{ generation: 3 }]);
     expect(harness.lines.map(({ event }) => event)).toContain('revoked_token_still_listed');
     await cronAfter(60);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
   });
 
   it('is looked for again soon, however long the revocation took', async () => {
@@ -278,25 +280,25 @@ describe('the proof that a token is gone', () => {
     await harness.control.clearFaults({ workspace_uuid: harness.workspace });
     await faults({ status: 500, match: { method: 'GET' } });
     await cronAfter(3_700);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'unconfirmed' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged' }]);
     await cronAfter(60);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
   });
 
   it('is an answer about it alone where the list is partial', async () => {
     await harness.mint('another');
     await faults({ partial: 0, match: { method: 'GET' } });
     await harness.leak(secret);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
     expect((await sent('GET')).map(({ path }) => path.split('/').at(-1))).toEqual(['service-account-tokens', id]);
   });
 
   it('is looked for again later where the list cannot be had', async () => {
     await faults({ status: 500, match: { method: 'GET' } });
     await harness.leak(secret);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'unconfirmed', result: 'revoked' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged', result: 'revoked' }]);
     await cronAfter(60);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
     expect(await sent()).toHaveLength(1);
   });
 });

@@ -39,7 +39,7 @@ const told = ({ status, body }: Answer) => ({ status, body });
 async function expectOneEffect(answer: Answer): Promise<void> {
   expect((await deliveries()).map((row) => row.id)).toEqual([answer.body.data.delivery_id]);
   expect(await itemsOf(answer)).toMatchObject([{ found: 'matched' }]);
-  expect(await ordersOf(harness)).toMatchObject([{ token_id: leaked.id, state: 'done', result: 'revoked' }]);
+  expect(await ordersOf(harness)).toMatchObject([{ token_id: leaked.id, state: 'confirmed', result: 'revoked' }]);
   expect((await rowsOfDelivery(answer)).map(({ action, status }) => [action, status])).toEqual([
     ['webhook.receive', 'success'],
     ['service_account_token.revoke', 'success'],

@@ -55,7 +55,7 @@ describe('a leak that GitHub found', () => {
     expect([answer.status, answer.body]).toEqual([200, [await trueOf(leaked.token)]]);
     expect(answer.text).not.toContain(await sha256Hex(stranger));
     expect(await harness.upstreamTokens()).toMatchObject([{ id: leaked.id, is_revoked: true }]);
-    expect(await ordersOf(harness)).toMatchObject([{ token_id: leaked.id, state: 'done', result: 'revoked' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ token_id: leaked.id, state: 'confirmed', result: 'revoked' }]);
     expect(await deliveryOf(answer)).toMatchObject({ source: 'github', event: 'token.leaked', sender_id: null });
   });
 

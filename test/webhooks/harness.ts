@@ -124,7 +124,9 @@ export const rowsOfDelivery = async (answer: Answer) =>
 /** So that the orders of one test are not driven by the crons of the next. */
 export const clearOrders = async (): Promise<void> => {
   await env.DB.batch([
-    env.DB.prepare(`update revocation_orders set state = 'done' where state in ('open', 'unconfirmed', 'failed')`),
+    env.DB.prepare(
+      `update revocation_orders set state = 'confirmed' where state in ('open', 'acknowledged', 'failed')`,
+    ),
     env.DB.prepare('delete from upstream_limits'),
   ]);
 };

@@ -31,8 +31,8 @@ describe('a leaked secret of a token of ours', () => {
 
     expect(await harness.upstreamTokens()).toMatchObject([{ id, is_revoked: true }]);
     const [order, ...others] = await ordersOf(harness);
-    expect(order).toMatchObject({ token_id: id, state: 'done', result: 'revoked', tries: 0 });
-    expect(order?.confirmed_at).toBeGreaterThanOrEqual(order?.done_at ?? Infinity);
+    expect(order).toMatchObject({ token_id: id, state: 'confirmed', result: 'revoked', tries: 0 });
+    expect(order?.confirmed_at).toBeGreaterThanOrEqual(order?.acknowledged_at ?? Infinity);
     expect(others).toEqual([]);
     expect(await harness.inventory()).toMatchObject([{ token_id: id, revoked_at: expect.any(Number) }]);
     expect((await harness.upstream()).map(({ method }) => method)).toEqual(['POST', 'DELETE', 'GET']);
@@ -127,7 +127,7 @@ it('many leaks in one delivery are one order for each token, confirmed by one li
     'matched',
     'unmatched',
   ]);
-  expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['done', 'done', 'done']);
+  expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'done', 'done']);
   expect(await revokes()).toHaveLength(3);
   expect((await harness.upstream()).filter(({ method }) => method === 'GET')).toHaveLength(1);
 });
@@ -138,7 +138,7 @@ describe('token.revoke', () => {
     const answer = await harness.sendEvent('scanner', 'token.revoke', { token_id: id });
     expect(answer.status).toBe(202);
     expect(await ordersOf(harness)).toMatchObject([
-      { token_id: id, state: 'done', result: 'revoked', confirmed_at: null },
+      { token_id: id, state: 'confirmed', result: 'revoked', confirmed_at: null },
     ]);
     expect((await harness.upstream()).map(({ method }) => method)).toEqual(['POST', 'DELETE']);
   });
@@ -147,7 +147,7 @@ describe('token.revoke', () => {
     const byHand = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     await harness.sendEvent('scanner', 'token.revoke', { token_id: byHand.id, workspace_uuid: harness.workspace });
     expect(await harness.upstreamTokens()).toMatchObject([{ id: byHand.id, is_revoked: true }]);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'revoked' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked' }]);
   });
 
   it('does nothing about one that PipeOps lacks there, and says so', async () => {
@@ -156,7 +156,7 @@ describe('token.revoke', () => {
       token_id: elsewhere.id,
       workspace_uuid: harness.workspace,
     });
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'not_found' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'not_found' }]);
     expect((await rowsOfDelivery(answer)).at(-1)).toMatchObject({ status: 'failure', error_code: 'not_found' });
     expect(await revokes()).toEqual([]);
   });
@@ -174,7 +174,7 @@ describe('a token that is gone already', () => {
     const { id, token } = await harness.mint('gone');
     await harness.control.revokeByHand(id);
     const answer = await harness.leak(token);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'already_gone' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'already_gone' }]);
     const row = (await rowsOfDelivery(answer)).at(-1);
     expect(row).toMatchObject({ status: 'success', upstream_status: 404 });
     expect(JSON.parse(row?.outcome ?? '')).toMatchObject({ already_gone: true });

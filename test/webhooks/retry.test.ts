@@ -68,7 +68,7 @@ describe('an order that waits for its next try', () => {
     const delivery = await pendingLeak();
     const answer = await retry(delivery);
     expect([answer.status, answer.body.data]).toEqual([202, { retried: 1 }]);
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'revoked', tries: 0 }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked', tries: 0 }]);
     expect(await harness.upstreamTokens()).toMatchObject([{ id: leaked.id, is_revoked: true }]);
     expect(await revocationRows(delivery)).toMatchObject([{ status: 'success' }]);
     expect(await rowsOf(answer)).toMatchObject([
@@ -150,7 +150,7 @@ describe('an order that was given up', () => {
     expect((await sent('DELETE')).at(-1)?.event_id).toBe(anew?.id);
     expect(await ordersOf(harness)).toMatchObject([
       { id: old?.id, state: 'retried' },
-      { id: anew?.id, state: 'done', result: 'revoked', confirmed_at: expect.any(Number) },
+      { id: anew?.id, state: 'confirmed', result: 'revoked', confirmed_at: expect.any(Number) },
     ]);
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
@@ -159,7 +159,7 @@ describe('an order that was given up', () => {
     const send = async () => await harness.leak(leaked.token);
     const delivery = await givenUp(send, { status: 500, match: { method: 'DELETE' } });
     await Promise.all(Array.from({ length: 10 }, async () => await retry(delivery)));
-    expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['done', 'retried']);
+    expect((await ordersOf(harness)).map(({ state }) => state).toSorted()).toEqual(['confirmed', 'retried']);
     expect(await revocationRows(delivery)).toHaveLength(2);
   });
 
@@ -180,7 +180,7 @@ describe('an order that was given up', () => {
     const send = async () => await harness.leak(leaked.token);
     const delivery = await givenUp(send, { status: 500, match: { method: 'GET' } });
     expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', confirmed_at: expect.any(Number) }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
     expect(await revocationRows(delivery)).toMatchObject([{ status: 'success' }]);
     expect(await sent('DELETE')).toHaveLength(1);
   });

@@ -187,7 +187,7 @@ describe('mode suspend', () => {
   it('suspends the leaver’s tokens by an update of the source', async () => {
     const { id, answer } = await suspend();
     expect(await harness.upstreamTokens()).toMatchObject([{ id, is_active: false, is_revoked: false }]);
-    expect(await ordersOf(harness)).toMatchObject([{ mode: 'suspend', state: 'done', result: 'suspended' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ mode: 'suspend', state: 'confirmed', result: 'suspended' }]);
     const row = (await rowsOfDelivery(answer)).at(-1);
     expect(row).toMatchObject({ action: 'service_account_token.update', status: 'success', actor_type: 'webhook' });
     expect(JSON.parse(row?.detail ?? '')).toMatchObject({ is_active: false });
@@ -213,6 +213,6 @@ describe('mode suspend', () => {
     const { id } = await harness.mint('gone', alice);
     await harness.control.revokeByHand(id);
     await harness.offboard({ issuer: ISSUER, subject, mode: 'suspend' });
-    expect(await ordersOf(harness)).toMatchObject([{ state: 'done', result: 'already_gone' }]);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'already_gone' }]);
   });
 });
