@@ -1,5 +1,11 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { COMPENSATION_TIMEOUT_MS, RECONCILE_RUN_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import type { Budget } from '../budget.ts';
+import {
+  ATTEMPT_MAX_QUERIES,
+  COMPENSATION_TIMEOUT_MS,
+  RECONCILE_RUN_MS,
+  UPSTREAM_TIMEOUT_MS,
+} from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
 import { callWithin } from '../pipeops/call.ts';
@@ -19,8 +25,12 @@ import { parseStored } from './stored-json.ts';
 import { claimDueAttempts, forgetReview, releaseAttempts } from './review-queue.ts';
 
 export interface Reconciler {
-  /** Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled. */
-  run(context: RequestContext): Promise<{ readonly due: number; readonly settled: number }>;
+  /**
+   * Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled.
+   *
+   * @param budget what it may use up.
+   */
+  run(context: RequestContext, budget: Budget): Promise<{ readonly due: number; readonly settled: number }>;
   /**
    * Revokes those of the listed tokens whose marker belongs to a create that failed: its row is their prior record. One
    * whose create is still open is left alone.
@@ -43,13 +53,13 @@ interface Dependencies {
 
 export function createReconciler(dependencies: Dependencies): Reconciler {
   return {
-    run: async (context) => await settleOpenAttempts(dependencies, context),
+    run: async (context, budget) => await settleOpenAttempts(dependencies, context, budget),
     sweep: async (context, workspaceUuid, listed) =>
       await revokeUndelivered(dependencies, context, workspaceUuid, listed),
   };
 }
 
-async function settleOpenAttempts(dependencies: Dependencies, context: RequestContext) {
+async function settleOpenAttempts(dependencies: Dependencies, context: RequestContext, budget: Budget) {
   const { database, runtime, quota, reconcileAfterSeconds } = dependencies;
   const startedAtMs = runtime.now();
   // What is left of PipeOps' limits is not for looking into what is over.
@@ -67,7 +77,7 @@ async function settleOpenAttempts(dependencies: Dependencies, context: RequestCo
   let settled = 0;
   const lists = new Map<string, Promise<TokenList | null>>();
   const left = [...due];
-  while (left.length > 0 && !mustWait()) {
+  while (left.length > 0 && !mustWait() && budget.permits(ATTEMPT_MAX_QUERIES)) {
     // What is left is due again when its lease ends.
     if (runtime.now() - startedAtMs > RECONCILE_RUN_MS) break;
     const row = left.shift();

@@ -1,10 +1,18 @@
 import { and, eq, gt, isNull, or, sql, type SQL } from 'drizzle-orm';
 import { attemptedRow } from '../audit/events.ts';
 import { insertEventsFrom } from '../audit/insert-where.ts';
-import type { Database } from '../db/database.ts';
-import { revocationOrders, subjectBlocks, tokens, webhookItems } from '../db/schema.ts';
+import type { Database, Query } from '../db/database.ts';
+import {
+  revocationOrders,
+  subjectBlocks,
+  tokens,
+  webhookDeliveries,
+  webhookItems,
+  type DeliveryRow,
+} from '../db/schema.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { newUuid } from '../db/uuid.ts';
+import { ORDER_RANKS } from '../inventory/orders.ts';
 import type { RequestContext } from '../request-context.ts';
 import { labelKey } from '../subjects/labels.ts';
 import type { RevocationMode } from '../vocabulary.ts';
@@ -141,10 +149,55 @@ function insertOrders({ build }: Database, terms: OrderTerms, from: SQL, conditi
     tries: 0,
     next_at: nowMs,
     created_at: nowMs,
-    begun_at: nowMs,
     confirm_round: 0,
   };
   return build
     .insert(revocationOrders)
     .select(sql`select ${selectedRow(revocationOrders, row)} from ${from} as target where ${condition}`);
+}
+
+/** Makes the next orders of a delivery about a leaver, `limitRows` at the most, live tokens first, each with its row in the trail. */
+export function makeOrders(
+  database: Database,
+  context: RequestContext,
+  delivery: DeliveryRow,
+  limitRows: number,
+  nowMs: number,
+): readonly Query[] {
+  const { build } = database;
+  const mode = delivery.mode ?? 'revoke';
+  const terms = { deliveryId: delivery.id, source: delivery.source, event: delivery.event, mode, nowMs } as const;
+  const row = {
+    id: newUuid,
+    cause: 'offboarding',
+    delivery_id: delivery.id,
+    workspace_uuid: sql`target.workspace_uuid`,
+    token_id: sql`target.token_id`,
+    mode,
+    rank: sql`target.rank`,
+    state: 'open',
+    tries: 0,
+    next_at: nowMs,
+    created_at: nowMs,
+    confirm_round: 0,
+  };
+  const isOwned =
+    delivery.subject_label === null
+      ? sql`t.owner_issuer = ${delivery.subject_issuer} and t.owner_subject = ${delivery.subject}`
+      : sql`t.owner_label = ${labelKey(delivery.subject_label)}`;
+  const unordered = sql`from tokens as t where ${isOwned} and (t.ended_by is null or t.ended_by = 'listed')
+    and not exists (select 1 from revocation_orders as r
+      where r.delivery_id = ${delivery.id} and r.workspace_uuid = t.workspace_uuid and r.token_id = t.token_id)`;
+  const rank = sql`iif(t.expires_at <= ${delivery.received_at}, ${ORDER_RANKS.expired}, ${ORDER_RANKS.live})`;
+  return [
+    build.insert(revocationOrders).select(
+      sql`select ${selectedRow(revocationOrders, row)} from (
+        select t.workspace_uuid, t.token_id, ${rank} as rank ${unordered} order by rank limit ${limitRows}) as target`,
+    ),
+    recordOrders(database, context, terms),
+    build
+      .update(webhookDeliveries)
+      .set({ orders_left: sql`exists (select 1 ${unordered})` })
+      .where(eq(webhookDeliveries.id, delivery.id)),
+  ];
 }
