@@ -1,6 +1,6 @@
 import { createBudget, type Budget } from './budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
-import { leaveJob, takeJob } from './job-leases.ts';
+import { changeJob } from './job-leases.ts';
 import { newTrace, type RequestContext } from './request-context.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
@@ -14,18 +14,25 @@ type JobReport = Readonly<Record<string, number>>;
  * the others.
  */
 export async function runCron(services: Services): Promise<void> {
-  const { runtime } = services;
+  const { database, runtime } = services;
   const trace = newTrace();
   const context: RequestContext = { requestId: runtime.newId(), traceparent: null, ip: null, userAgent: null, trace };
   const startedAt = runtime.now();
   const jobs = jobsOf(services);
   const skipped: CronJob[] = [];
   let report: JobReport = {};
+  const holder = runtime.newId();
+  let over: CronJob | null = null;
   for (const job of CRON_JOBS) {
-    const ran = await runJob(services, context, job, jobs[job]);
-    if (ran === null) skipped.push(job);
-    else report = { ...report, ...ran };
+    if (await changeJob(database, runtime, context, holder, { over, next: job })) {
+      report = { ...report, ...(await runJob(services, context, job, jobs[job])) };
+      over = job;
+    } else {
+      skipped.push(job);
+      over = null;
+    }
   }
+  await changeJob(database, runtime, context, holder, { over, next: null });
   runtime.log({
     level: 'info',
     event: 'cron',
@@ -64,23 +71,12 @@ function jobsOf({ orders, reconciler, keyExpiry }: Services): Readonly<Record<Cr
   };
 }
 
-/** Null: another run does it at this moment, or D1 does not say. */
-async function runJob(
-  { database, runtime }: Services,
-  context: RequestContext,
-  job: CronJob,
-  run: Job,
-): Promise<JobReport | null> {
-  const share = CRON_SHARES[job];
-  const holder = runtime.newId();
-  if (!(await takeJob(database, runtime, context, job, holder))) return null;
+async function runJob({ runtime }: Services, context: RequestContext, job: CronJob, run: Job): Promise<JobReport> {
   try {
-    return await run(context, createBudget(context.trace, runtime, share));
+    return await run(context, createBudget(context.trace, runtime, CRON_SHARES[job]));
   } catch (error) {
     const name = error instanceof Error ? error.name : 'unknown';
     runtime.log({ level: 'error', event: 'cron_job_failed', job, name });
     return {};
-  } finally {
-    await leaveJob(database, runtime, context, job, holder);
   }
 }

@@ -7,7 +7,7 @@ import { logNotDriven } from './not-driven.ts';
 import type { ClaimedOrder, MovedOrder } from './order-queue.ts';
 import { sightOfListed } from './order-sending.ts';
 import { sightOf, type Sight } from './order-sight.ts';
-import { afterFailure, afterLook, afterWorkspaceMissing, type Move } from './order-states.ts';
+import { afterFailure, afterLook, afterSilence, afterWorkspaceMissing, type Move } from './order-states.ts';
 import { recordMoves } from './order-writing.ts';
 import type { Run } from './run.ts';
 
@@ -55,7 +55,7 @@ async function judgeGroup(
   for (const order of group) {
     // A list that could not be had is known to all of them at no cost; a token that is asked for by itself is a call.
     const move =
-      run.goesOn(ORDER_LOOK_MAX_QUERIES) || look.kind === 'failed'
+      run.goesOn(ORDER_LOOK_MAX_QUERIES) || look.kind !== 'listed'
         ? await judgeOne(dependencies, run.lists, order, look)
         : null;
     if (move === null) left.push(order);
@@ -76,6 +76,7 @@ async function judgeOne(
   look: WorkspaceLook,
 ): Promise<Move> {
   const moment = () => ({ nowMs: runtime.now(), chance: chanceOf(runtime.randomBytes(1)) });
+  if (look.kind === 'unread') return afterSilence(order, moment());
   if (look.kind === 'failed') {
     return look.isWorkspaceMissing
       ? afterWorkspaceMissing(order, look.failure, moment())

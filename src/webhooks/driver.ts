@@ -20,6 +20,7 @@ import {
   claimDueOrders,
   EXPIRED_RANKS,
   releaseOrders,
+  selectWork,
   URGENT_RANKS,
   type ClaimedOrder,
   type MovedOrder,
@@ -85,12 +86,15 @@ async function drive(
   const driving: Driving = { dependencies, context, run, sender, maySend };
 
   // A leak first: PipeOps answers only so many calls a minute.
-  const urgent = await driveUrgent(driving);
-  await makeOrdersLeft(dependencies, context, run);
-  await driveLooks(driving);
-  const expired = await driveExpired(driving);
+  const { urgent, work } = await driveUrgent(driving);
+  if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);
+  if (work.looks === 1 || urgent.ended > 0) await driveLooks(driving);
+  const expired = work.expired === 1 || work.unmade === 1 ? await driveExpired(driving) : NOTHING;
   return { due: urgent.due + expired.due, ended: urgent.ended + expired.ended };
 }
+
+const NOTHING: Driven = { due: 0, ended: 0 };
+const NO_WORK = { unmade: 0, looks: 0, expired: 0 };
 
 interface Driving {
   readonly dependencies: DriverDependencies;
@@ -100,10 +104,11 @@ interface Driving {
   readonly maySend: () => boolean;
 }
 
-/** A claim, and the orders that it holds. */
+/** A claim, the orders that it holds, and what else there is to do. */
 interface Claimed {
   readonly claim: string;
   readonly orders: readonly ClaimedOrder[];
+  readonly work: typeof NO_WORK;
 }
 
 async function claimOrders(
@@ -114,14 +119,15 @@ async function claimOrders(
 ): Promise<Claimed> {
   const { database, runtime, quota } = dependencies;
   const claim = runtime.newId();
-  if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return { claim, orders: [] };
+  if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return { claim, orders: [], work: NO_WORK };
   const nowMs = runtime.now();
   const terms = { claim, states, ranks, deliveryId: run.deliveryId, limitRows, nowMs };
-  const queries = [...claimDueOrders(database, terms), selectLimits(database, nowMs, null)] as const;
-  const claimed = await database.batch(context, queries);
-  if (!claimed.ok) return { claim, orders: [] };
-  quota.learn(claimed.value[2], runtime.now());
-  return { claim, orders: claimed.value[1] };
+  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, run.deliveryId)] as const;
+  const claimed = await database.batch(context, [...claimDueOrders(database, terms), ...reads] as const);
+  if (!claimed.ok) return { claim, orders: [], work: NO_WORK };
+  const [, orders, limits, [work]] = claimed.value;
+  quota.learn(limits, runtime.now());
+  return { claim, orders, work: work ?? NO_WORK };
 }
 
 /** What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough. */
@@ -138,11 +144,11 @@ async function release(
 }
 
 /** Leaks and live tokens: each is a call. */
-async function driveUrgent(driving: Driving): Promise<Driven> {
-  const { claim, orders } = await claimOrders(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
+async function driveUrgent(driving: Driving) {
+  const { claim, orders, work } = await claimOrders(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
   const { ended, left } = await sendAll(driving, claim, orders);
   await release(driving, claim, left);
-  return { due: orders.length, ended };
+  return { urgent: { due: orders.length, ended }, work };
 }
 
 /** One after the other: PipeOps' answer to one says whether the next may be sent. */

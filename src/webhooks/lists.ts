@@ -9,6 +9,8 @@ import type { DriverDependencies } from './dependencies.ts';
 /** A list of a workspace that this run has asked for. */
 export type WorkspaceLook =
   | { readonly kind: 'failed'; readonly failure: UpstreamFailure; readonly isWorkspaceMissing: boolean }
+  /** PipeOps answered, and D1 did not: without the inventory beside it a list says nothing. */
+  | { readonly kind: 'unread' }
   | {
       readonly kind: 'listed';
       readonly begunAtMs: number;
@@ -16,7 +18,7 @@ export type WorkspaceLook =
       readonly shown: ReadonlyMap<string, UpstreamToken>;
       /** Ids of the inventory that are gone by the rule of absence, this list being one of its proofs. */
       readonly gone: ReadonlySet<string>;
-      /** It lacks too many tokens to prove any absence, or the inventory could not be read beside it. */
+      /** It is incomplete, or lacks too many tokens at once, to prove any absence. */
       readonly isNoProof: boolean;
     };
 
@@ -86,11 +88,10 @@ async function takeIn(
 ): Promise<WorkspaceLook> {
   const shown = new Map(list.tokens.map((token) => [token.id, token]));
   const read = await database.batch(context, [selectLookRows(database, workspaceUuid, [...shown.keys()])]);
-  const listed = { kind: 'listed', begunAtMs, list, shown } as const;
-  if (!read.ok) return { ...listed, gone: new Set(), isNoProof: true };
+  if (!read.ok) return { kind: 'unread' };
   const look = { list, begunAtMs };
   const findings = judgeList(read.value[0], look);
   await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
   const gone = new Set(findings.gone.map((row) => row.token_id));
-  return { ...listed, gone, isNoProof: findings.isNoProof };
+  return { kind: 'listed', begunAtMs, list, shown, gone, isNoProof: findings.isNoProof };
 }

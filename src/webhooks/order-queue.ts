@@ -5,7 +5,7 @@ import { revocationOrders, tokens } from '../db/schema.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
 import { isToldToWait } from '../pipeops/limits-table.ts';
 import type { OrderState } from '../vocabulary.ts';
-import { isIn, isReopening, ORDER_STATE, type Move, type OrderColumns } from './order-states.ts';
+import { isIn, isReopening, LOOKED_AT, ORDER_STATE, SENT, type Move, type OrderColumns } from './order-states.ts';
 
 // What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
 
@@ -27,11 +27,11 @@ export const URGENT_RANKS = [ORDER_RANKS.leak, ORDER_RANKS.live] as const;
 export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
 export const ALL_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
 
-/** An update or a create of the order's token that no order caused. The planner would take the index of the workspace. */
+/** An update or a create of the order's token by a caller, which no order caused. The planner would take the index of the workspace. */
 const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
   where e.token_id = revocation_orders.token_id and +e.workspace_uuid = revocation_orders.workspace_uuid
     and e.action in ('service_account_token.update', 'service_account_token.create')
-    and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
+    and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
     and not exists (select 1 from revocation_orders as other where other.id = e.id)`);
 
 /**
@@ -103,6 +103,27 @@ export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
       .orderBy(orders.rank, orders.created_at, orders.id),
   ] as const;
 }
+
+/** Whether there is anything to look at, to hold against a list, or to make: 1 or 0 each. Nearly always all of it is 0. */
+export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
+  const isDue = (
+    states: readonly OrderState[],
+    ranks: readonly number[],
+  ): SQL => sql`exists (select 1 from revocation_orders
+    where ${deliveryId === null ? sql`rank in (${sql.raw(ranks.join(', '))})` : sql`delivery_id = ${deliveryId} and +rank in (${sql.raw(ranks.join(', '))})`}
+      and next_at <= ${nowMs} and ${isIn('state', states)})`;
+  const isUnmade = sql`exists (select 1 from webhook_deliveries where orders_left = 1
+    and ${deliveryId === null ? sql`true` : sql`id = ${deliveryId}`})`;
+  return build
+    .select({
+      looks: sql<number>`w.looks`.as('looks'),
+      expired: sql<number>`w.expired`.as('expired'),
+      unmade: sql<number>`w.unmade`.as('unmade'),
+    })
+    .from(
+      sql`(select ${isDue(LOOKED_AT, ALL_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade) as w`,
+    );
+};
 
 /** An order that moves on. */
 export interface MovedOrder {

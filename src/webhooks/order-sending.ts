@@ -13,6 +13,7 @@ import {
   afterDenial,
   afterEnd,
   afterFailure,
+  afterSilence,
   afterUpdate,
   afterWorkspaceMissing,
   type Move,
@@ -68,7 +69,7 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
   /** An id that the inventory lacks is acted on only if PipeOps' own list of the workspace, or its answer about it, has it there. */
   const seekUnknown = async (order: ClaimedOrder): Promise<Move | null> => {
     const look = await lists.any(order.workspace_uuid, order.id, order.created_at);
-    if (look.kind === 'failed') return failedLook(order, look);
+    if (look.kind !== 'listed') return unlisted(order, look);
     const sight = sightOfListed(order, look);
     if (sight !== 'silent' || look.shown.has(order.token_id)) {
       return sight === 'absent' ? absenceOf(order, null, look.begunAtMs) : null;
@@ -84,7 +85,7 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
   /** A 404 is about the token only while the workspace's list is answered, and then it is one proof of its absence. */
   const judgeNotFound = async (order: ClaimedOrder, failure: UpstreamFailure, begunAtMs: number): Promise<Move> => {
     const look = await lists.any(order.workspace_uuid, order.id, order.created_at);
-    if (look.kind === 'failed') return failedLook(order, look);
+    if (look.kind !== 'listed') return unlisted(order, look);
     const sight = sightOfListed(order, look);
     const status = 'status' in failure ? failure.status : null;
     if (sight === 'alive' || sight === 'inactive') return afterDenial(order, failure, moment());
@@ -105,15 +106,17 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
     return afterAbsence(order, finding, { result: 'not_found', unseenAtMs }, upstreamStatus, atMs());
   };
 
-  const failedLook = (order: ClaimedOrder, look: Extract<WorkspaceLook, { kind: 'failed' }>): Move =>
-    look.isWorkspaceMissing
+  const unlisted = (order: ClaimedOrder, look: Exclude<WorkspaceLook, { kind: 'listed' }>): Move => {
+    if (look.kind === 'unread') return afterSilence(order, moment());
+    return look.isWorkspaceMissing
       ? afterWorkspaceMissing(order, look.failure, moment())
       : afterFailure(order, look.failure, moment());
+  };
 
   const hold = (order: ClaimedOrder, look: WorkspaceLook): Move | null => {
     const ended = knownEnd(order);
     if (ended !== null) return ended;
-    if (look.kind === 'failed') return failedLook(order, look);
+    if (look.kind !== 'listed') return unlisted(order, look);
     const sight = sightOfListed(order, look);
     if (sight === 'revoked' || sight === 'expired') {
       return endOf(order, sight === 'expired' ? 'expired' : 'already_gone', null, look.begunAtMs, atMs());

@@ -126,6 +126,10 @@ export function afterFailure(
   return { ...waiting(order, nowMs + waitMs, errorCode), endsRun };
 }
 
+/** D1 did not say what the inventory knows: nothing is concluded, and the order is tried again. */
+export const afterSilence = (order: OrderSoFar, { nowMs, chance }: Moment): Move =>
+  waiting(order, nowMs + pauseMs(order.tries, chance), order.error_code);
+
 /** PipeOps answers 404 for the workspace: it is not known whether anything in it has ended. */
 export const afterWorkspaceMissing = (order: OrderSoFar, failure: UpstreamFailure, moment: Moment): Move =>
   afterFailure(order, failure, moment, 'workspace_unavailable');

@@ -100,7 +100,7 @@ describe('one delivery', () => {
         revoked_at: expect.stringMatching(RFC3339),
         confirmed_gone_at: null,
         next_try_at: expect.stringMatching(RFC3339),
-        tries: 0,
+        tries: 1,
       },
     ]);
   });
