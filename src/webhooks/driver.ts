@@ -23,6 +23,7 @@ import {
   selectWork,
   URGENT_RANKS,
   type ClaimedOrder,
+  type ClaimTerms,
   type MovedOrder,
 } from './order-queue.ts';
 import { makeOrdersLeft } from './order-making.ts';
@@ -95,6 +96,7 @@ async function drive(
 
 const NOTHING: Driven = { due: 0, ended: 0 };
 const NO_WORK = { unmade: 0, looks: 0, expired: 0 };
+type Work = typeof NO_WORK;
 
 interface Driving {
   readonly dependencies: DriverDependencies;
@@ -104,30 +106,31 @@ interface Driving {
   readonly maySend: () => boolean;
 }
 
-/** A claim, the orders that it holds, and what else there is to do. */
+/** A claim, and the orders that it holds. */
 interface Claimed {
   readonly claim: string;
   readonly orders: readonly ClaimedOrder[];
-  readonly work: typeof NO_WORK;
 }
 
-async function claimOrders(
-  { dependencies, context, run }: Driving,
+/** What a claim is for; null: nothing more is begun. */
+function claimTerms(
+  { dependencies: { runtime }, run }: Driving,
   states: readonly OrderState[],
   ranks: readonly number[],
   limitRows: number,
-): Promise<Claimed> {
+): ClaimTerms | null {
+  if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return null;
+  return { claim: runtime.newId(), states, ranks, deliveryId: run.deliveryId, limitRows, nowMs: runtime.now() };
+}
+
+async function claimOrders({ dependencies, context }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
+  if (terms === null) return { claim: '', orders: [] };
   const { database, runtime, quota } = dependencies;
-  const claim = runtime.newId();
-  if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return { claim, orders: [], work: NO_WORK };
-  const nowMs = runtime.now();
-  const terms = { claim, states, ranks, deliveryId: run.deliveryId, limitRows, nowMs };
-  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, run.deliveryId)] as const;
-  const claimed = await database.batch(context, [...claimDueOrders(database, terms), ...reads] as const);
-  if (!claimed.ok) return { claim, orders: [], work: NO_WORK };
-  const [, orders, limits, [work]] = claimed.value;
-  quota.learn(limits, runtime.now());
-  return { claim, orders, work: work ?? NO_WORK };
+  const queries = [...claimDueOrders(database, terms), selectLimits(database, terms.nowMs, null)] as const;
+  const claimed = await database.batch(context, queries);
+  if (!claimed.ok) return { claim: terms.claim, orders: [] };
+  quota.learn(claimed.value[2], runtime.now());
+  return { claim: terms.claim, orders: claimed.value[1] };
 }
 
 /** What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough. */
@@ -143,12 +146,20 @@ async function release(
   await database.batch(context, [...(ids.length > 0 ? [releaseOrders(database, claim, ids, nowMs)] : []), ...news]);
 }
 
-/** Leaks and live tokens: each is a call. */
-async function driveUrgent(driving: Driving) {
-  const { claim, orders, work } = await claimOrders(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
+/** Leaks and live tokens: each is a call. The same batch says what else there is to do. */
+async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven; readonly work: Work }> {
+  const { database, runtime, quota } = driving.dependencies;
+  const terms = claimTerms(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
+  if (terms === null) return { urgent: NOTHING, work: NO_WORK };
+  const { claim, nowMs, deliveryId } = terms;
+  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
+  const claimed = await database.batch(driving.context, [...claimDueOrders(database, terms), ...reads] as const);
+  if (!claimed.ok) return { urgent: NOTHING, work: NO_WORK };
+  const [, orders, limits, [work]] = claimed.value;
+  quota.learn(limits, runtime.now());
   const { ended, left } = await sendAll(driving, claim, orders);
   await release(driving, claim, left);
-  return { urgent: { due: orders.length, ended }, work };
+  return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };
 }
 
 /** One after the other: PipeOps' answer to one says whether the next may be sent. */
@@ -177,7 +188,7 @@ async function sendAll(
 /** What PipeOps has acknowledged, in this run or before, and whose round is due. */
 async function driveLooks(driving: Driving): Promise<void> {
   for (;;) {
-    const { claim, orders } = await claimOrders(driving, LOOKED_AT, ALL_RANKS, ORDERS_BULK_ROWS);
+    const { claim, orders } = await claimOrders(driving, claimTerms(driving, LOOKED_AT, ALL_RANKS, ORDERS_BULK_ROWS));
     const left = await lookAt(driving.dependencies, driving.context, driving.run, claim, orders);
     await release(driving, claim, left);
     if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return;
@@ -189,7 +200,7 @@ async function driveExpired(driving: Driving): Promise<Driven> {
   let due = 0;
   let ended = 0;
   for (;;) {
-    const { claim, orders } = await claimOrders(driving, SENT, EXPIRED_RANKS, ORDERS_BULK_ROWS);
+    const { claim, orders } = await claimOrders(driving, claimTerms(driving, SENT, EXPIRED_RANKS, ORDERS_BULK_ROWS));
     const held = await holdAll(driving, claim, orders);
     const sent = await sendAll(driving, claim, held.alive);
     const left = [...held.left, ...sent.left];

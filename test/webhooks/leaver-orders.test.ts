@@ -10,6 +10,8 @@ import { clearOrders, createWebhookHarness } from './harness.ts';
 // A leaver with thirty thousand expired tokens and fifty live ones, and a leak of somebody else's token in the middle.
 
 const EXPIRED = 30_000;
+/** So many of their orders are there already: the driver makes the rest. */
+const MADE = 28_000;
 const LIVE = 50;
 const CALLS_A_MINUTE = 100;
 const LEAKED = { id: 'leaked', secret: `sat_${'leaked'.padStart(40, '0')}` };
@@ -41,7 +43,7 @@ it('the leak goes first, the live ones within a minute’s quota, and one list s
 
   const accepted = await harness.offboard({ issuer: ISSUER, subject });
   expect(accepted.status, accepted.text).toBe(202);
-  await leaveTheRest(accepted.body.data.delivery_id, subject);
+  await leaveTheRest(accepted.body.data.delivery_id, harness.workspace, subject, harness.runtime.now());
   await harness.leak(LEAKED.secret);
   const deletes = () => calls.filter((call) => call.startsWith('DELETE'));
   for (let minute = 0; minute < 3 && live.size > 0; minute += 1) {
@@ -109,9 +111,19 @@ async function insertTokens(
   ]);
 }
 
-/** As acceptance leaves a delivery whose orders are more than one batch takes. */
-async function leaveTheRest(deliveryId: string, subject: string): Promise<void> {
+/** As acceptance, and the first runs after it, leave a delivery whose orders are more than one batch takes. */
+async function leaveTheRest(deliveryId: string, workspace: string, subject: string, nowMs: number): Promise<void> {
   await env.DB.batch([
+    env.DB.prepare(
+      `insert into revocation_orders (id, cause, delivery_id, workspace_uuid, token_id, mode, rank, state, tries, next_at, created_at)
+       select lower(hex(randomblob(16))), 'offboarding', ?1, workspace_uuid, token_id, 'revoke', 2, 'open', 0, ?2, ?2 from tokens
+       where workspace_uuid = ?3 and expires_at is not null limit ?4`,
+    ).bind(deliveryId, nowMs, workspace, MADE),
+    env.DB.prepare(
+      `insert into audit_events (id, occurred_at, action, status, actor_type, actor_subject, workspace_uuid, token_id, detail, count)
+       select id, created_at, 'service_account_token.revoke', 'attempted', 'webhook', 'hr', workspace_uuid, token_id, '{}', 1
+       from revocation_orders where delivery_id = ? and rank = 2`,
+    ).bind(deliveryId),
     env.DB.prepare('update webhook_deliveries set orders_left = 1 where id = ?').bind(deliveryId),
     env.DB.prepare(
       `insert into webhook_owners (delivery_id, issuer, subject, found, tokens) values (?, ?, ?, 'owner', ?)
