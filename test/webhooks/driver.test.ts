@@ -56,7 +56,7 @@ describe('an order that PipeOps does not take', () => {
     expect(rows.filter(({ action }) => action === 'service_account_token.revoke')).toMatchObject([
       { status: 'success' },
     ]);
-  });
+  }, 30_000);
 
   it('is announced to those who have read past its row', async () => {
     await faults({ status: 503 });
@@ -109,6 +109,21 @@ describe('an order that PipeOps does not take', () => {
     });
     await cronAfter(3_600);
     expect(await sent()).toHaveLength(3);
+  });
+
+  it('is given its three days from its first try on, whenever it was made', async () => {
+    await faults({ status: 503, times: 1_000 });
+    await harness.leak(secret);
+    // As if nothing had been tried: the cron stood still.
+    await env.DB.prepare('update revocation_orders set tries = 0, begun_at = null, next_at = 0 where token_id = ?')
+      .bind(id)
+      .run();
+    await cronAfter(100 * 3_600);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'open', tries: 1 }]);
+    await cronAfter(71 * 3_600);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'open' }]);
+    await cronAfter(3_700);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'failed' }]);
   });
 });
 

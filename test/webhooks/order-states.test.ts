@@ -370,7 +370,9 @@ describe('a look at what PipeOps has acknowledged', () => {
       result: 'revoked',
       error_code: 'upstream_error',
     });
-    expect(afterFailure(acknowledged(ORDERS_GIVE_UP_MS, { begun_at, state: 'confirmed' }), failure, moment)).toMatchObject({
+    expect(
+      afterFailure(acknowledged(ORDERS_GIVE_UP_MS, { begun_at, state: 'confirmed' }), failure, moment),
+    ).toMatchObject({
       columns: { state: 'confirmed', next_at: null },
       outcome: null,
     });
