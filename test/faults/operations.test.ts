@@ -3,7 +3,7 @@ import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
-import { createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
 
 // Every D1 and network call of every operation, failing in every way it can.
 
@@ -152,6 +152,8 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 async function play(operation: Operation, plan: FaultPlan) {
+  // The looks at orders of other plays would be calls of this one.
+  await clearOrders();
   const faults = createFaults(plan);
   const harness = await createWebhookHarness({
     issuer,
