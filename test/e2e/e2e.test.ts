@@ -121,6 +121,31 @@ describe('npm start', () => {
     expect(rest).toEqual([]);
   });
 
+  it('is shown at a first look by npm run demo, which leaves nothing alive', async () => {
+    const before = new Set((await service.control.tokens()).map(({ id }) => id));
+    const demo = ['run', '-s', 'demo'];
+    // It fails where its exit code is not 0.
+    const { stdout, stderr } = await promisify(execFile)('npm', demo, {
+      cwd: CHECKOUT,
+      env: { ...process.env, STATE_DIR: stateDir },
+    });
+    outputs.push(stdout, stderr);
+    expect(stdout).toMatch(/^ {3}< 201 {2}Token /m);
+    expect(stdout).toMatch(/^ {3}< 403 {2}forbidden: /m);
+    expect(stdout).toMatch(/^ {3}< 200 {2}confirmed: PipeOps revoked token /m);
+    const rows = stdout.split('\n').filter((line) => /^ +\d\d:\d\d:\d\d /.test(line));
+    expect(rows.map((row) => row.trim().split(/ {2,}/).slice(1, 4).join(' '))).toEqual([
+      'service_account_token.create success local-ci',
+      'service_account_token.create failure local-ci',
+      'webhook.receive success scanner',
+      'service_account_token.revoke success scanner',
+      'service_account_token.create success local-ci',
+      'service_account_token.revoke success local-ci',
+    ]);
+    const minted = (await service.control.tokens()).filter(({ id }) => !before.has(id));
+    expect(minted).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
+  });
+
   it('gives its least-privileged caller no more than its role grants', async () => {
     const { id } = await admin.create('of-the-administrator');
     expect((await ci.send('DELETE', `${TOKENS}/${id}`)).status).toBe(404);
