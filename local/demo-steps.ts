@@ -133,7 +133,7 @@ async function leak(run: Run, { id, secret }: Minted): Promise<void> {
   const data = { token: secret, url: LEAKED_AT };
   run.write(requestLine('POST', '/webhooks/scanner', { type: 'token.leaked', data }));
   const { delivery_id: deliveryId } = expected(4, await run.report(data), 202, Receipt).data;
-  tell(run, 202, ['accepted. A sender is not told whether the secret was one of ours.']);
+  tell(run, 202, ['Accepted. A sender is not told whether the secret was one of ours.']);
 
   const path = `${DELIVERIES}/${encodeURIComponent(deliveryId)}`;
   run.write(requestLine('GET', path));

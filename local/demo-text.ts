@@ -63,8 +63,8 @@ export function revocationLines({ token_id, received_at, revoked_at }: ShownRevo
   const afterMs = revoked_at ? Date.parse(revoked_at) - Date.parse(received_at) : null;
   return [
     afterMs === null
-      ? `confirmed: token ${shortId(token_id)} is revoked at PipeOps.`
-      : `confirmed: PipeOps revoked token ${shortId(token_id)} ${afterMs} ms after the report arrived,`,
+      ? `Confirmed: token ${shortId(token_id)} is revoked at PipeOps.`
+      : `Confirmed: PipeOps revoked token ${shortId(token_id)} ${afterMs} ms after the report arrived,`,
     ...(afterMs === null ? [] : ['and a list that was read after that agrees.']),
   ];
 }

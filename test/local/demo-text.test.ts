@@ -39,11 +39,11 @@ describe('what the demo shows', () => {
     [
       '2026-11-24T03:34:09.313Z',
       [
-        'confirmed: PipeOps revoked token tok-0123… 12 ms after the report arrived,',
+        'Confirmed: PipeOps revoked token tok-0123… 12 ms after the report arrived,',
         'and a list that was read after that agrees.',
       ],
     ],
-    [null, ['confirmed: token tok-0123… is revoked at PipeOps.']],
+    [null, ['Confirmed: token tok-0123… is revoked at PipeOps.']],
   ])('of a revocation is how long it took, where that is known', (revoked_at, lines) => {
     const received_at = '2026-11-24T03:34:09.301Z';
     expect(revocationLines({ token_id: 'tok-0123456789', received_at, revoked_at })).toEqual(lines);

@@ -65,7 +65,7 @@ describe('npm run demo', () => {
     const { status, stdout, stderr } = await demo();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^ {3}< 403 {2}forbidden: /m);
-    expect(stdout).toMatch(/^ {3}< 200 {2}confirmed: PipeOps revoked token demo-000… 12 ms after /m);
+    expect(stdout).toMatch(/^ {3}< 200 {2}Confirmed: PipeOps revoked token demo-000… 12 ms after /m);
     expect(stdout).not.toContain('SECRET');
     expect(service.asked.map(({ asker, method }) => `${asker} ${method}`)).toEqual([
       'ci GET',
