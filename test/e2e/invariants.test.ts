@@ -139,7 +139,7 @@ describe('a leak that was accepted', () => {
     [
       'it is not carried through',
       { orders: left().orders.map((order) => ({ ...order, state: 'acknowledged' })) },
-      'order event-2 for tok-1 is still unconfirmed',
+      'order event-2 for tok-1 is still acknowledged',
     ],
   ])('is missed where %s', (_case, changes, violation) => {
     expect(webhookViolations([leak], left(changes))).toEqual([violation]);
