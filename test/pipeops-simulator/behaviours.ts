@@ -11,6 +11,7 @@ export type BehaviourList = ReturnType<typeof createBehaviours>;
 /** How PipeOps behaves, by workspace, and what it has still to carry out. */
 export function createBehaviours() {
   const behaviours = new Map<string, Behaving>();
+  const cut = new Set<string>();
   const waiting = new Map<string, (() => void)[]>();
 
   return {
@@ -20,6 +21,13 @@ export function createBehaviours() {
     },
     /** Undefined: it behaves. */
     of: (workspaceUuid: string | null): Behaving | undefined => behaviours.get(workspaceUuid ?? ''),
+    /** Notes whether the list that is answered now is cut by a fault. */
+    noteList: (workspaceUuid: string, isCut: boolean): void => {
+      if (isCut) cut.add(workspaceUuid);
+      else cut.delete(workspaceUuid);
+    },
+    /** Whether the last list was, so that it has no further pages. */
+    isCut: (workspaceUuid: string): boolean => cut.has(workspaceUuid),
     /** Keeps a request that is carried out when `carryOut` says so. */
     keep: (workspaceUuid: string, request: () => void): void => {
       waiting.set(workspaceUuid, [...(waiting.get(workspaceUuid) ?? []), request]);

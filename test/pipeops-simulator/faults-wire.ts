@@ -65,7 +65,10 @@ export interface Fault {
    */
   readonly truncate_body?: boolean;
   readonly form?: FaultForm | readonly FaultForm[];
-  /** A list answers only its first so many tokens, and the true total. */
+  /**
+   * A list answers only its first so many tokens, and the true total. Its further pages (`page` from 2) are answered 400 until
+   * the workspace is listed again, so that one such fault makes one partial list.
+   */
   readonly partial?: number;
 }
 

@@ -21,6 +21,8 @@ export interface RouteRequest {
   readonly forms: ReadonlySet<FaultForm>;
   /** How many tokens a list shows at the most. */
   readonly partial: number | undefined;
+  /** Whether further pages of a list are refused. */
+  readonly isWithoutPages: boolean;
   /** Undefined: as it should. */
   readonly behaving: Behaving | undefined;
   readonly nowMs: number;
@@ -67,6 +69,7 @@ const NO_TOKEN = failure(404, 'Service account token not found');
 
 function list(request: RouteRequest, workspaceUuid: string, state: State): Answer {
   const { behaving, forms, nowMs, partial, query } = request;
+  if (request.isWithoutPages && query.has('page')) return failure(400, 'page is not a parameter');
   const listed = listOf(workspaceUuid, query, behaving, state, nowMs);
   if ('refused' in listed) return failure(listed.refused, 'page is not a parameter');
   return listAnswer(listed.tokens.slice(0, partial), listed.total, forms, nowMs, behaving?.answers?.list);

@@ -9,7 +9,7 @@ import type { Fault } from './faults-wire.ts';
 import { createQuota, quotaHeaders, type Quota } from './quota.ts';
 import { readRequest, type ReadRequest } from './read-request.ts';
 import { createRequestLog } from './request-log.ts';
-import { route, type RouteRequest, type Served } from './routes.ts';
+import { route, TOKENS_PATH, type RouteRequest, type Served } from './routes.ts';
 import { openState } from './state.ts';
 import { failure, rfc3339 } from './wire.ts';
 
@@ -65,8 +65,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     const late = lateFor(behaving, request.method);
     const fault = late?.fault ?? controlled.faults.take({ ...request, workspaceUuid, bearer });
     const serve = () => {
+      const isWithoutPages = noteList(controlled, request, fault);
       const forms = formsOf(fault);
-      const common = { ...request, workspaceUuid, eventId, forms, partial: fault?.partial, behaving };
+      const common = { ...request, workspaceUuid, eventId, forms, partial: fault?.partial, isWithoutPages, behaving };
       const served = serveAccepted({ ...common, nowMs: now() }, bearer, controlled, quota);
       received.committed = served.committed;
       received.token_id = served.tokenId;
@@ -101,6 +102,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       await closed;
     },
   };
+}
+
+/** Notes that a list is cut, or is not; gives whether its further pages are refused for that. */
+function noteList({ behaviours }: Controlled, { method, path, query }: ReadRequest, fault: Fault | null): boolean {
+  const workspaceUuid = query.get('workspace_uuid') ?? '';
+  const isFirstPage = method === 'GET' && path === TOKENS_PATH && !query.has('page');
+  if (isFirstPage) behaviours.noteList(workspaceUuid, fault?.partial !== undefined);
+  return behaviours.isCut(workspaceUuid);
 }
 
 /** What becomes of a request that is carried out late; null: it is not. */
