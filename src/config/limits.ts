@@ -95,6 +95,8 @@ export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
 export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** Pages of one list: a workspace whose list is longer is shown in part, and its ids are asked for by themselves. */
 export const LIST_PAGES_MAX_COUNT = 20;
+/** Workspaces that `/status` names for each state of a list: those that are in it longest. */
+export const STATUS_WORKSPACES_MAX_COUNT = 10;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential. */

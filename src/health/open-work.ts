@@ -5,6 +5,7 @@ import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Trace } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
+import { selectListStates, type ListStateRow } from './lists.ts';
 import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
 
 /** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
@@ -23,6 +24,7 @@ export interface OpenWork {
   readonly limits: readonly LimitRow[];
   /** Whether whoever asks was offboarded. */
   readonly isBlocked: boolean;
+  readonly lists: readonly ListStateRow[];
 }
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
@@ -51,10 +53,11 @@ export async function readOpenWork(
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
+    selectListStates(database),
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], [open], [failed], missing, [block], limits] = read.value;
+  const [[attempts], [open], [failed], missing, [block], limits, lists] = read.value;
   return ok({
     attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
     orders: {
@@ -64,6 +67,7 @@ export async function readOpenWork(
       missingKeyIds: missing.map(({ id }) => id),
     },
     limits,
+    lists,
     isBlocked: block?.blocked === 1,
   });
 }

@@ -19,6 +19,7 @@ import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { createGathering } from './gathering.ts';
+import { keepListState, type DatedListState } from './list-state.ts';
 import { READ_QUERIES, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
 import { readStored, storedBody } from './stored.ts';
 import type { DatedList } from './snapshot.ts';
@@ -38,6 +39,8 @@ export interface ReadTrip {
   readonly store?: DatedList;
   /** A list that this isolate asked for and did not get: others need not wait for it. */
   readonly endLease?: number;
+  /** What the list that this isolate asked for turned out to be good for. */
+  readonly listState?: DatedListState;
 }
 
 export interface ReadRecord {
@@ -297,12 +300,14 @@ function askedWorkspaces(group: readonly Waiting[]): readonly AskedWorkspace[] {
   return [...new Map(asked.map((entry) => [JSON.stringify(entry), entry])).values()];
 }
 
-function storing(database: Database, { workspaceUuid: workspace, store, endLease: ended }: ReadTrip): readonly Query[] {
+function storing(database: Database, trip: ReadTrip): readonly Query[] {
+  const { workspaceUuid: workspace, store, endLease: ended, listState } = trip;
   const end = store?.generation ?? ended;
   // A list that is too long for D1 is no reason to wait either: whoever wants it asks by itself.
   const body = store === undefined ? null : storedBody(store.list);
   return [
     ...(store !== undefined && body !== null ? [storeList(database, { workspace, ...store, body })] : []),
     ...(end === undefined ? [] : [endLease(database, workspace, end)]),
+    ...(listState === undefined ? [] : [keepListState(database, workspace, listState)]),
   ];
 }

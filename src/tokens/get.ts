@@ -1,5 +1,6 @@
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
+import { isProofOfAbsence } from '../inventory/absence.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -11,8 +12,8 @@ import { runRead, type Found } from './read.ts';
 import type { TokenReadRequest } from './types.ts';
 
 /**
- * Reads one token out of the workspace's list. An id that a complete list lacks is not there, and costs no call; where the
- * list is partial, PipeOps is asked for it by itself.
+ * Reads one token out of the workspace's list. An id that a complete list of one page lacks is not there, and costs no call;
+ * where the list is partial, or a token may have slipped through between its pages, PipeOps is asked for the id by itself.
  */
 export async function getToken(
   { decide, ...dependencies }: TokenDependencies,
@@ -44,11 +45,12 @@ export async function getToken(
       // Without the inventory's word PipeOps' list alone says that it is in this workspace.
       const there = listed === undefined || !isReachable ? null : { ...ref, owner: null, suspended: false };
       const token = known === undefined ? there : knownToken(known);
-      if (token === null && isReachable && !list.complete) return 'beside';
+      const saysAbsent = isProofOfAbsence(list);
+      if (token === null && isReachable && !saysAbsent) return 'beside';
       const refused = refusal(token);
       if (refused !== null) return err(refused);
       if (listed !== undefined && !listed.isRevoked) return ok(listed);
-      return list.complete || listed !== undefined ? err(NOT_THERE) : 'beside';
+      return saysAbsent || listed !== undefined ? err(NOT_THERE) : 'beside';
     },
     askBeside: async (call) => {
       const got = await pipeops.get(ref, call);

@@ -8,6 +8,7 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { findDrift, recordDrift } from './drift.ts';
 import { knownToken } from './inventory.ts';
+import type { Listing } from './present.ts';
 import { runRead, type Found } from './read.ts';
 import type { WorkspaceRequest } from './types.ts';
 
@@ -17,7 +18,7 @@ export async function listTokens(
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, isNoCache }: WorkspaceRequest,
-): Promise<Result<Found<readonly UpstreamToken[]>, Failure>> {
+): Promise<Result<Found<Listing>, Failure>> {
   const { decide, reconciler, runtime } = dependencies;
   const read = await runRead(dependencies, context, caller, isNoCache, {
     subject: {
@@ -49,7 +50,7 @@ export async function listTokens(
 const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
   list.tokens.filter((token) => !inventory.has(token.id));
 
-function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): readonly UpstreamToken[] {
+function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): Listing {
   const known = (tokenId: string): KnownToken => {
     const row = inventory.get(tokenId);
     return row === undefined ? { tokenId, workspaceUuid, owner: null, suspended: false } : knownToken(row);
@@ -57,5 +58,6 @@ function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Sna
   const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
   const shown = visibleTokens(caller, workspaceUuid, candidates);
   // The list itself where all of it is shown, so that its bytes need not be made anew for each caller.
-  return shown.length === list.tokens.length ? list.tokens : shown.map(({ token }) => token);
+  const tokens = shown.length === list.tokens.length ? list.tokens : shown.map(({ token }) => token);
+  return { tokens, isPartial: !list.complete };
 }

@@ -37,11 +37,22 @@ export function presentList(tokens: readonly UpstreamToken[]) {
   return { tokens: tokens.map(presentToken), total: tokens.length };
 }
 
+/** The tokens of a workspace that a caller sees. */
+export interface Listing {
+  readonly tokens: readonly UpstreamToken[];
+  /** Whether there may be others, of which PipeOps did not tell. */
+  readonly isPartial: boolean;
+}
+
 /** The answer to a list, made once for each list that is held: everybody who sees all of it gets the same bytes. */
-export function listBody(tokens: readonly UpstreamToken[]): SuccessBody {
-  const body = LIST_BODIES.get(tokens) ?? successBody('Service account tokens.', presentList(tokens));
-  LIST_BODIES.set(tokens, body);
+export function listBody({ tokens, isPartial }: Listing): SuccessBody {
+  const bodies = isPartial ? PARTIAL_BODIES : WHOLE_BODIES;
+  const known = bodies.get(tokens);
+  if (known !== undefined) return known;
+  const body = successBody('Service account tokens.', presentList(tokens), isPartial ? { partial: true } : {});
+  bodies.set(tokens, body);
   return body;
 }
 
-const LIST_BODIES = new WeakMap<readonly UpstreamToken[], SuccessBody>();
+const WHOLE_BODIES = new WeakMap<readonly UpstreamToken[], SuccessBody>();
+const PARTIAL_BODIES = new WeakMap<readonly UpstreamToken[], SuccessBody>();

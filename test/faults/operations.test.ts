@@ -31,6 +31,17 @@ const mintAndList = async (harness: Harness) => {
   await harness.send('GET', TOKENS);
   return id;
 };
+const mintPages = async (harness: Harness) => {
+  for (const name of ['a', 'b', 'c']) await harness.mint(name);
+  await harness.control.behave(harness.workspace, { list: { page_size: 2 } });
+  return '';
+};
+/** What is shown of it is a part only where that is said. */
+const listPages = async (harness: Harness): Promise<Answer> => {
+  const answer = await harness.send('GET', TOKENS);
+  if (answer.status === 200 && answer.body.partial === undefined) expect(answer.body.data.tokens).toHaveLength(3);
+  return answer;
+};
 /** A create that PipeOps committed and whose answer was lost, old enough to be looked into. */
 const loseCreate = async (harness: Harness) => {
   await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, drop: 'after_commit' });
@@ -91,6 +102,12 @@ const OPERATIONS: readonly Operation[] = [
   { name: 'list', prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
   { name: 'get', prepare: mintOne, run: async (h, id) => await h.send('GET', path(id)) },
   { name: 'list with snapshots', env: SNAPSHOTS, prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
+  { name: 'list of several pages', env: SNAPSHOTS, prepare: mintPages, run: listPages },
+  {
+    name: 'get beside a list of several pages',
+    prepare: mintPages,
+    run: async (h) => await h.send('GET', path('unknown')),
+  },
   {
     name: 'list of a held snapshot',
     env: SNAPSHOTS,

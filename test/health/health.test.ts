@@ -270,6 +270,7 @@ describe('GET /api/v1/status', () => {
     expect(answer.body.data).toEqual({
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
       orders: { open: 0, failed: 0, oldest_at: null },
+      lists: expect.any(Object),
       quota: { wait_until: null, minute: null, hour: null },
       fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],

@@ -8,7 +8,7 @@ import { callWith, json, NOW_MS, patientCall, scripted, WORKSPACE, type Answer }
 const page = (letters: string, total?: number): Answer =>
   json(200, {
     data: {
-      tokens: [...letters].map((letter) => (letter === '!' ? {} : { uuid: letter, name: letter, scopes: [] })),
+      tokens: letters.split('').map((letter) => (letter === '!' ? {} : { uuid: letter, name: letter, scopes: [] })),
       ...(total !== undefined && { total }),
     },
   });
@@ -174,7 +174,7 @@ describe('a list', () => {
   });
 
   it(`ends after ${LIST_PAGES_MAX_COUNT} pages, and is partial then`, async () => {
-    const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+    const letters = 'abcdefghijklmnopqrstuvwxyz'.split('');
     const list = await listed(letters.map((letter) => page(letter)));
     expect(list).toMatchObject({ state: 'partial', pages: LIST_PAGES_MAX_COUNT });
     expect(list.ids).toHaveLength(LIST_PAGES_MAX_COUNT);

@@ -124,8 +124,8 @@ describe('a second try', () => {
 
   it('of a revoke that finds nothing tells that, and does not take it for the work of the first', async () => {
     const { pipeops } = scripted([lost, json(404, {})]);
-    const error = { kind: 'upstream_not_found', status: 404 };
-    expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: false, error });
+    const notFound = { kind: 'upstream_not_found', status: 404 };
+    expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: false, error: notFound });
   });
 
   it.each([401, 403, 404, 422, 429])(

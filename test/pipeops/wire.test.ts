@@ -95,8 +95,8 @@ describe('what the answer to a create leaves out', () => {
   });
 
   it('is not an expiry that lies in the past', () => {
-    const read = readMinted(answer(minted({ expires_at: '2020-01-01T00:00:00Z' })), 'deploy');
-    expect(read).toMatchObject({ expiresAt: '2020-01-01T00:00:00.000Z', leftOut: new Set() });
+    const past = readMinted(answer(minted({ expires_at: '2020-01-01T00:00:00Z' })), 'deploy');
+    expect(past).toMatchObject({ expiresAt: '2020-01-01T00:00:00.000Z', leftOut: new Set() });
   });
 });
 
