@@ -225,7 +225,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: absence from half a list proves nothing',
-    find: 'if (complete) return ok(null);',
+    find: 'if (isProofOfAbsence(listed.value.data)) return ok(null);',
     replace: 'return ok(null);',
   },
   {
