@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { startTestSimulator } from '../pipeops-simulator/harness.ts';
-import { LIES, startLies } from './random-lies.ts';
+import { LIES_OF_A_MOMENT, startLies } from './random-lies.ts';
 
 const { control, visit } = await startTestSimulator({ limits: false });
 
-it.each(LIES.map((lie) => [lie()] as const))('the simulator can pretend %j', async (behaviour) => {
+it.each(LIES_OF_A_MOMENT.map((lie) => [lie()] as const))('the simulator can pretend %j', async (behaviour) => {
   await expect(control.behave(visit().workspace, behaviour)).resolves.toBeUndefined();
 });
 

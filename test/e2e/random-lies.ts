@@ -5,6 +5,8 @@ import { any } from './random-faults.ts';
 
 const LIE_MAX_MS = 8_000;
 const TRUTH_MAX_MS = 4_000;
+/** Shorter than the pause before anybody looks again. */
+const LATE_MS = 3_000;
 
 /**
  * What PipeOps pretends for a while. None of it keeps a create from being recognised by its marker, nor a workspace from being
@@ -26,6 +28,18 @@ export const LIES: readonly (() => Behaviour)[] = [
   () => ({ update: 'ignored' }),
   () => ({ no_rate_headers: true }),
   () => ({ answers: { update: { lacks: ['is_active', 'scopes'] }, get: { lacks: ['workspace_id'] } } }),
+];
+
+/** Further ones, of a few seconds: what comes of them is settled once PipeOps tells the truth again. */
+export const LIES_OF_A_MOMENT: readonly (() => Behaviour)[] = [
+  ...LIES,
+  () => ({ not_found: true }),
+  () => ({ revoke: 'ignored', list: { empty: true } }),
+  () => ({ mints: { scopes: ['api:full'] } }),
+  () => ({ mints: { expires_at: null } }),
+  () => ({ answers: { create: { lacks: ['scopes', 'expires_at'] } } }),
+  () => ({ answers: { create: { says: { expires_at: '2001-01-01T00:00:00Z' } } } }),
+  () => ({ late: { methods: ['PATCH', 'DELETE'], answer: 504, ms: LATE_MS } }),
 ];
 
 /**

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createClient } from './client.ts';
 import { revocationViolations, violations, webhookViolations } from './invariants.ts';
-import { anyLie } from './lies.ts';
+import { any } from './random-faults.ts';
+import { LIES_OF_A_MOMENT } from './random-lies.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { killInFlight, momentsOf, OPERATIONS, type Kill } from './kill-in-flight.ts';
 import { PHASES } from './kill-moments.ts';
@@ -108,7 +109,7 @@ async function killAll(service: Service, trail: Trail, stateDir: string): Promis
     const moments = momentsOf(operation);
     const moment = moments[Math.floor(tries / OPERATIONS.length) % moments.length];
     if (moment === undefined) continue;
-    const lie = moment.comesUnderLies && Math.random() < LIES_SHARE ? anyLie() : null;
+    const lie = moment.comesUnderLies && Math.random() < LIES_SHARE ? any(LIES_OF_A_MOMENT)() : null;
     const kill = await killInFlight(scene, operation, moment, lie);
     kills.push(kill);
     if (!kill.inFlight) continue;
