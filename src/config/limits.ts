@@ -258,6 +258,10 @@ export const CLOCK_TOLERANCE_SECONDS = 5;
 export const JWT_MAX_AGE_DEFAULT_SECONDS = 24 * 60 * 60;
 /** JWTs that an isolate remembers to have verified: 8 MB at their longest, and more callers than it has at once. */
 export const VERIFIED_JWTS_MAX_COUNT = 1_000;
+/** A label that an isolate has noted is not noted by its reads again for so long: other isolates may note another meanwhile. */
+export const LABEL_NOTE_MS = 10 * 60 * 1000;
+/** Callers whose labels an isolate remembers: as many as their JWTs. */
+export const LABEL_NOTES_MAX_COUNT = 1_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 export const JWKS_MAX_BYTES = 64 * 1024;
 /** Keys are read again this often: a key withdrawn by its issuer is refused within ten minutes. */

@@ -43,7 +43,7 @@ export async function getToken(
       known = inventory.get(tokenId);
       const listed = list.tokens.find(({ id }) => id === tokenId);
       // Without the inventory's word PipeOps' list alone says that it is in this workspace.
-      const there = listed === undefined || !isReachable ? null : { ...ref, owner: null, suspended: false };
+      const there = listed === undefined || !isReachable ? null : { ...ref, owner: null, suspendedBy: [] };
       const token = known === undefined ? there : knownToken(known);
       const saysAbsent = isProofOfAbsence(list);
       if (token === null && isReachable && !saysAbsent) return 'beside';
@@ -57,7 +57,7 @@ export async function getToken(
       if (!got.ok) return known === undefined && got.error.kind === 'upstream_not_found' ? err(NOT_THERE) : got;
       // An id that the inventory lacks is acted on only if the answer names the workspace.
       const isHere = known !== undefined || got.value.data.workspaceId === workspaceUuid;
-      const refused = known === undefined && isHere ? refusal({ ...ref, owner: null, suspended: false }) : null;
+      const refused = known === undefined && isHere ? refusal({ ...ref, owner: null, suspendedBy: [] }) : null;
       if (!isHere) return err({ kind: 'token_not_found', reason: 'unknown' });
       return refused === null ? got : err(refused);
     },

@@ -53,7 +53,7 @@ const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
 function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): Listing {
   const known = (tokenId: string): KnownToken => {
     const row = inventory.get(tokenId);
-    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspended: false } : knownToken(row);
+    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] } : knownToken(row);
   };
   const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
   const shown = visibleTokens(caller, workspaceUuid, candidates);

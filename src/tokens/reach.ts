@@ -48,7 +48,7 @@ export async function findUpstream(
   call: Call,
 ): Promise<Result<Found | null, UpstreamFailure>> {
   const found = (name: string): Found => ({
-    token: { ...ref, owner: null, suspended: false },
+    token: { ...ref, owner: null, suspendedBy: [] },
     marker: markerOf(name),
   });
   if (!listed.ok) return listed;

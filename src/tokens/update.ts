@@ -8,7 +8,8 @@ import type { TokenRow } from '../db/schema.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { withMarker } from '../audit/marker.ts';
-import { clearSuspension } from './inventory.ts';
+import { SUSPENSION_REASONS } from '../vocabulary.ts';
+import { liftSuspensions } from './inventory.ts';
 import { runMutation, type Allowed } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
 import { sha256Hex } from '../text/digest.ts';
@@ -41,7 +42,9 @@ export async function updateToken(
       await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call),
     outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
     following: () => (guard) =>
-      changes.isActive === true ? [clearSuspension(dependencies.database, { workspaceUuid, tokenId }, guard)] : [],
+      changes.isActive === true
+        ? [liftSuspensions(dependencies.database, { workspaceUuid, tokenId }, SUSPENSION_REASONS, guard)]
+        : [],
   });
 }
 

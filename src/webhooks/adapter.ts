@@ -58,7 +58,13 @@ export interface Message {
 export type Order =
   | { readonly event: 'token.leaked'; readonly leaks: readonly Leak[] }
   | { readonly event: 'token.revoke'; readonly tokens: readonly NamedToken[] }
-  | { readonly event: 'subject.offboarded'; readonly subject: SubjectRef; readonly mode: RevocationMode }
+  | {
+      readonly event: 'subject.offboarded';
+      readonly subject: SubjectRef;
+      readonly mode: RevocationMode;
+      /** Whether a label means its former holders too, who carry another by now. */
+      readonly former: boolean;
+    }
   | { readonly event: 'subject.reinstated'; readonly subject: SubjectRef };
 
 /** A secret that was seen where it should not be. */

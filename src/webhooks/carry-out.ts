@@ -2,8 +2,10 @@ import type { SQL } from 'drizzle-orm';
 import { finalRow } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { successOutcome } from '../audit/outcomes.ts';
+import { ACTOR_LABEL_MAX_BYTES, ORDERS_MAKE_BATCH_ROWS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
+import { cutToBytes } from '../text/caps.ts';
 import type { Accepted } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import type { SubjectRef } from './adapter.ts';
@@ -11,15 +13,8 @@ import type { NewDelivery } from './delivery-row.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 import { insertItems } from './item-queries.ts';
 import { soughtLeak, soughtToken, type SoughtItem } from './matching.ts';
-import {
-  blockSubject,
-  markSuspended,
-  orderMatched,
-  orderOwned,
-  recordOrders,
-  unblockSubject,
-  type OrderTerms,
-} from './order-queries.ts';
+import { makeOrders, orderMatched, recordOrders, type OrderTerms } from './order-queries.ts';
+import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
 
 /** The queries that write down what a delivery orders, where it is this one that counts. */
 export async function carryOut(
@@ -35,11 +30,15 @@ export async function carryOut(
     source: row.source,
     event: order.event,
     mode: order.event === 'subject.offboarded' ? order.mode : 'revoke',
-    confirms: order.event === 'token.leaked',
     nowMs: row.received_at,
   };
   const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
-    const detail = { delivery_id: row.id, ...subject, ...('mode' in order && { mode: order.mode }) };
+    const detail = {
+      delivery_id: row.id,
+      ...('label' in subject ? { label: cutToBytes(subject.label, ACTOR_LABEL_MAX_BYTES) } : subject),
+      ...('mode' in order && { mode: order.mode }),
+      ...('former' in order && order.former && { former: true }),
+    };
     const event = {
       action,
       actor: sourceActor(row.source),
@@ -65,17 +64,17 @@ export async function carryOut(
             );
       return [
         insertItems(database, row.id, sought, source.workspaces, isThisOne),
-        orderMatched(database, terms),
+        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command'),
         recordOrders(database, context, terms),
       ];
     }
     case 'subject.offboarded':
       return [
         recordSubject('subject.block', order.subject),
-        blockSubject(database, terms, order.subject, isThisOne),
-        ...(order.mode === 'suspend' ? [markSuspended(database, terms, order.subject, isThisOne)] : []),
-        orderOwned(database, terms, order.subject, isThisOne),
-        recordOrders(database, context, terms),
+        insertOwners(database, row.id, order.subject, order.former, isThisOne),
+        blockSubject(database, { id: row.id, nowMs: row.received_at }, order.subject, isThisOne),
+        // Of the owners found, so of no delivery that does not count.
+        ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
       ];
     case 'subject.reinstated':
       return [recordSubject('subject.reinstate', order.subject), unblockSubject(database, order.subject, isThisOne)];

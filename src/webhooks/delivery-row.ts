@@ -2,7 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { finalRow, type EventSubject } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { successOutcome } from '../audit/outcomes.ts';
-import { WEBHOOK_EVENT_NAME_MAX_BYTES, WEBHOOK_SENDER_ID_MAX_BYTES } from '../config/limits.ts';
+import { ACTOR_LABEL_MAX_BYTES, WEBHOOK_EVENT_NAME_MAX_BYTES, WEBHOOK_SENDER_ID_MAX_BYTES } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { webhookDeliveries, type DeliveryRow } from '../db/schema.ts';
@@ -36,7 +36,7 @@ export async function describeDelivery(
     refused: null,
     refused_field: null,
     rejected_items: null,
-    former: 0,
+    former: 'former' in order && order.former ? 1 : 0,
     orders_left: 0,
     event_id: eventId,
     received_at: nowMs,
@@ -44,7 +44,7 @@ export async function describeDelivery(
     mode: 'mode' in order ? order.mode : null,
     subject_issuer: subject !== null && 'issuer' in subject ? subject.issuer : null,
     subject: subject !== null && 'subject' in subject ? subject.subject : null,
-    subject_label: subject !== null && 'label' in subject ? subject.label : null,
+    subject_label: subject !== null && 'label' in subject ? cutToBytes(subject.label, ACTOR_LABEL_MAX_BYTES) : null,
   };
 }
 

@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { env } from 'cloudflare:workers';
+import { labelDigest } from '../../src/subjects/labels.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
@@ -52,6 +54,24 @@ const loseCreate = async (harness: Harness) => {
 /** The same delivery each time: its id is that of its harness. */
 const leak = async (h: WebhookHarness, token: string) => await h.leak(token, { id: `msg_${h.workspace}` });
 const leaver = (h: Harness) => ({ issuer: ISSUER, subject: `alice-${h.workspace}` });
+const leaverLabel = (h: Harness, label: string): string => `${label}-${h.workspace}`;
+/** Good for as long as the clock of a test may jump. */
+const leaverJwt = async (h: Harness, label: string): Promise<string> =>
+  await h.jwtFor('admin', {
+    sub: leaver(h).subject,
+    email: leaverLabel(h, label),
+    exp: Math.floor(Date.now() / 1000) + 3_600,
+  });
+/** Whoever has a row here of what it did under its label is known by that label, whatever failed; and by one label alone. */
+const expectCurrentLabel = async (h: Harness): Promise<void> => {
+  const labels = await env.DB.prepare('select * from subject_labels where subject = ? order by last_seen_at desc')
+    .bind(leaver(h).subject)
+    .all<{ label_digest: string; last_seen_at: number }>();
+  const rows = (await h.rows()).filter(({ actor_label }) => actor_label === leaverLabel(h, 'new'));
+  const current = labels.results[0]?.label_digest;
+  expect(current).toBe(labelDigest(leaverLabel(h, rows.length > 0 ? 'new' : 'old')));
+  expect(new Set(labels.results.map(({ last_seen_at }) => last_seen_at)).size).toBe(labels.results.length);
+};
 /** A delivery whose order waits, since PipeOps answered 500. */
 const leaveOpen = async (h: WebhookHarness) => {
   const { token } = await h.mint();
@@ -98,6 +118,27 @@ const OPERATIONS: readonly Operation[] = [
     },
     run: createWithKey,
     afterwards: repeatCreate,
+  },
+  {
+    name: 'create under a new label',
+    prepare: async (h) => {
+      await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'old') });
+      return '';
+    },
+    run: async (h) => {
+      const jwt = await leaverJwt(h, 'new');
+      return await h.send('POST', TOKENS, { jwt, body: { name: 'deploy', scopes: ['api:read'] } });
+    },
+    afterwards: expectCurrentLabel,
+  },
+  {
+    name: 'list under a new label',
+    prepare: async (h) => {
+      await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'old') });
+      return '';
+    },
+    run: async (h) => await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'new') }),
+    afterwards: expectCurrentLabel,
   },
   { name: 'list', prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
   { name: 'get', prepare: mintOne, run: async (h, id) => await h.send('GET', path(id)) },
@@ -157,6 +198,15 @@ const OPERATIONS: readonly Operation[] = [
       return '';
     },
     run: async (h) => await h.offboard(leaver(h), { id: `msg_${h.workspace}` }),
+    revokesAll: true,
+  },
+  {
+    name: 'webhook offboard by a former label',
+    prepare: async (h) => {
+      for (const name of ['old', 'new']) await h.mint(name, await leaverJwt(h, name));
+      return '';
+    },
+    run: async (h) => await h.offboard({ label: leaverLabel(h, 'old') }, { id: `msg_${h.workspace}` }),
     revokesAll: true,
   },
   {

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import {
   ACTOR_ISSUER_MAX_BYTES,
-  ACTOR_LABEL_MAX_BYTES,
   ACTOR_SUBJECT_MAX_BYTES,
+  JWT_MAX_BYTES,
   LEAK_SECRET_MAX_CHARS,
   LEAK_TYPE_MAX_CHARS,
   LEAK_URL_MAX_CHARS,
@@ -58,15 +58,21 @@ const owner = {
   issuer: storedText(ACTOR_ISSUER_MAX_BYTES),
   subject: storedText(ACTOR_SUBJECT_MAX_BYTES),
 };
-const labelled = { label: storedText(ACTOR_LABEL_MAX_BYTES) };
+/** A label has the length that a JWT allows. */
+const labelled = { label: storedText(JWT_MAX_BYTES) };
+const former = optional(z.boolean('Use true or false.'));
 const mode = optional(z.enum(REVOCATION_MODES, `Use ${REVOCATION_MODES.map((name) => `"${name}"`).join(' or ')}.`));
 
 const only = (subject: SubjectRef): SubjectRef =>
   'label' in subject ? { label: subject.label } : { issuer: subject.issuer, subject: subject.subject };
-const offboarded = (subject: SubjectRef, wanted: RevocationMode | null): Order => ({
+const offboarded = (
+  subject: SubjectRef,
+  wanted: { readonly mode: RevocationMode | null; readonly former?: boolean | null },
+): Order => ({
   event: 'subject.offboarded',
   subject: only(subject),
-  mode: wanted ?? 'revoke',
+  mode: wanted.mode ?? 'revoke',
+  former: wanted.former ?? false,
 });
 const reinstated = (subject: SubjectRef): Order => ({ event: 'subject.reinstated', subject });
 
@@ -92,8 +98,8 @@ const FORMS: Readonly<Record<WebhookEvent, Forms>> = {
   },
   'subject.offboarded': {
     field: 'label',
-    withIt: orderIn(object({ ...labelled, mode }).transform((fields) => offboarded(fields, fields.mode))),
-    without: orderIn(object({ ...owner, mode }).transform((fields) => offboarded(fields, fields.mode))),
+    withIt: orderIn(object({ ...labelled, mode, former }).transform((fields) => offboarded(fields, fields))),
+    without: orderIn(object({ ...owner, mode }).transform((fields) => offboarded(fields, fields))),
   },
   'subject.reinstated': {
     field: 'label',

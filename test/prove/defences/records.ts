@@ -14,14 +14,14 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: without an attempted row nothing is sent to PipeOps',
-    find: 'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = await database.batch(context, queries);',
+    find: '    insert,\n    ...noting(database, notes, nowMs),\n  ] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
+      '    insert,\n  ] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const queries = [count, ...alongside, inserted] as const;\n  const committed = await database.batch(context, queries);',
+    find: 'const queries = [count, ...alongside, inserted, ...noting(database, notes, nowMs)] as const;\n  const committed = await database.batch(context, queries);',
     replace:
       'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
   },
@@ -50,9 +50,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    find: 'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = await database.batch(context, queries);',
+    find: '...noting(database, notes, nowMs), ...late] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
+      '] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
     test: ['test/tokens/denials.test.ts'],
   },
   {

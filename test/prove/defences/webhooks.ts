@@ -7,6 +7,8 @@ const RETRY = ['test/webhooks/retry.test.ts'];
 const DUPLICATES = ['test/webhooks/duplicates.test.ts'];
 const DRIVER = ['test/webhooks/driver.test.ts'];
 const SUBJECTS = ['test/webhooks/subjects.test.ts'];
+const LABELS = ['test/webhooks/labels.test.ts'];
+const MAKING = ['test/webhooks/order-making.test.ts'];
 const QUEUE = { file: 'src/webhooks/order-queue.ts', test: DRIVER };
 const JUDGEMENT = { file: 'src/webhooks/order-judgement.ts', test: ['test/webhooks/order-judgement.test.ts'] };
 const RECORDER = { file: 'src/audit/recorder.ts', test: SUBJECTS };
@@ -210,8 +212,8 @@ export const webhookDefences: readonly Defence[] = [
   {
     name: 'webhook: whoever is blocked changes nothing',
     file: 'src/tokens/mutation.ts',
-    find: 'if (begun.value.blocked) return',
-    replace: 'if (false) return',
+    find: 'if (begun.value.blocked) {',
+    replace: 'if (false) {',
     test: SUBJECTS,
   },
   {
@@ -236,22 +238,71 @@ export const webhookDefences: readonly Defence[] = [
   {
     name: 'webhook: labels are compared without regard to case',
     file: 'src/subjects/labels.ts',
-    find: "label.normalize('NFC').toLowerCase()",
-    replace: "label.normalize('NFC')",
+    find: ".normalize('NFC').toLowerCase()",
+    replace: ".normalize('NFC')",
     test: SUBJECTS,
   },
   {
     name: 'webhook: who is blocked by a label is blocked without it',
-    file: 'src/webhooks/order-queries.ts',
-    find: ' union ${owners}) as who',
-    replace: ') as who',
-    test: SUBJECTS,
+    file: 'src/webhooks/owner-queries.ts',
+    find: "and o.found = 'owner') as who",
+    replace: 'and false) as who',
+    test: LABELS,
   },
   {
     name: 'webhook: a token that a webhook suspended is resumed by a role over any token',
-    file: 'src/policy/decide.ts',
-    find: "return resumes && role.tokens !== 'any' ? 'suspended' : null;",
-    replace: 'return null;',
+    file: 'src/policy/suspension.ts',
+    find: "tokens === 'any' || reason === 'owner'",
+    replace: 'true',
     test: SUBJECTS,
+  },
+  {
+    name: 'webhook: a former holder of a label is not touched',
+    file: 'src/subjects/meant.ts',
+    find: 'iif(is_carried, carries, minted or last_seen_at = last)',
+    replace: 'true',
+    test: LABELS,
+  },
+  {
+    name: 'webhook: a label is kept up by what its holders do',
+    file: 'src/audit/recorder.ts',
+    find: 'const notes = note === null ? [] : [note];',
+    replace: 'const notes: LabelNote[] = [];',
+    test: LABELS,
+  },
+  {
+    name: 'webhook: a label is nobody else’s whose label begins alike',
+    file: 'src/subjects/labels.ts',
+    find: '`sha256:${sha256HexSync(key)}`',
+    replace: 'key.slice(0, ACTOR_LABEL_MAX_BYTES)',
+    test: LABELS,
+  },
+  {
+    name: 'webhook: a leaver whose label nobody knew is found by its JWT',
+    file: 'src/tokens/mutation.ts',
+    find: 'addLateOwner(database, subject.actor, startedAtMs);',
+    replace: '[];',
+    test: LABELS,
+  },
+  {
+    name: 'webhook: whoever got a label after it was offboarded is not the leaver',
+    file: 'src/subjects/late-owners.ts',
+    find: 'and d.received_at >= ${issuedAtMs}',
+    replace: 'and ${issuedAtMs} is not null',
+    test: LABELS,
+  },
+  {
+    name: 'webhook: a token has one order of a delivery',
+    file: 'src/webhooks/order-queries.ts',
+    find: " and ${isUnordered(deliveryId, 't')}",
+    replace: '',
+    test: MAKING,
+  },
+  {
+    name: 'webhook: live tokens are ordered before expired ones',
+    file: 'src/webhooks/order-queries.ts',
+    find: ' order by rank limit ${limitRows}) as target',
+    replace: ' order by t.rowid limit ${limitRows}) as target',
+    test: MAKING,
   },
 ];
