@@ -85,6 +85,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     rejections,
     decide: decideNow,
     runtime,
+    issuers: new Set(policy.issuers.map(({ issuer }) => issuer)),
     sources: configureSources(config, { runtime, store }),
   };
 

@@ -155,21 +155,16 @@ export const READ_FLUSH_MAX_MS = 8_000;
 
 /** A thousand leaks with their places are some 400 KB. */
 export const WEBHOOK_BODY_MAX_BYTES = 1024 * 1024;
-/** A delivery nests an event, its data and a list; the rest is room for fields to come. */
-export const WEBHOOK_JSON_MAX_DEPTH = 8;
-/** Their orders and rows are written in one batch, and at PipeOps' limits are done within the hour. */
+/** Their rows are written in one batch. Leaks beyond it are counted; an order for more is refused as a whole. */
 export const WEBHOOK_TOKENS_MAX_COUNT = 1_000;
+/** Characters of the tokens of a delivery in one bound value: D1 takes 2 MB, and a character may have three bytes. */
+export const WEBHOOK_ITEMS_JSON_MAX_CHARS = 600_000;
 /** Fields that an answer complains about: a thousand tokens must not come back as a thousand complaints. */
 export const WEBHOOK_PROBLEMS_MAX_COUNT = 16;
 /** Standard Webhooks, "Replay attacks" and "Signature scheme": the tolerance is that of its package. */
 export const STANDARD_WEBHOOKS_TOLERANCE_SECONDS = 5 * 60;
 export const STANDARD_WEBHOOKS_SECRET_MIN_BYTES = 24;
 export const STANDARD_WEBHOOKS_SECRET_MAX_BYTES = 64;
-/** Whatever a scanner takes for a secret: PipeOps' have some sixty characters. */
-export const LEAK_SECRET_MAX_CHARS = 512;
-/** The longest URL that browsers and scanners agree on. */
-export const LEAK_URL_MAX_CHARS = 2_048;
-export const LEAK_TYPE_MAX_CHARS = 128;
 /** Where a protocol has no id of its own: the same body within this time is the same delivery. */
 export const WEBHOOK_SAME_BODY_MS = 24 * 60 * 60 * 1000;
 /** Of the id that a sender gave its delivery, and of the place of a leak: enough to find it again. */
@@ -177,6 +172,10 @@ export const WEBHOOK_SENDER_ID_MAX_BYTES = 128;
 export const WEBHOOK_LOCATION_MAX_BYTES = 512;
 /** An event of a name that is not known is recorded by that much of it. */
 export const WEBHOOK_EVENT_NAME_MAX_BYTES = 64;
+/** Deliveries of a source that are signed, refused and kept within a minute of the clock; those beyond are counted in one row. */
+export const WEBHOOK_REFUSED_MAX_ROWS = 10;
+/** Owners that the receipt of one delivery names in a list: a page of 200 receipts stays within 2 MB. */
+export const WEBHOOK_OWNERS_MAX_COUNT = 100;
 /** Tokens whose prefix fits an unmatched leak: a person looks at them, and eleven characters fit hardly two. */
 export const LEAK_CANDIDATES_MAX_COUNT = 10;
 /** PipeOps shows eleven characters of a secret; from sixteen on it counts as one and is kept nowhere. */

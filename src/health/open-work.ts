@@ -1,6 +1,6 @@
-import { count, eq, min, sql } from 'drizzle-orm';
+import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
-import { auditEvents, revocationOrders, tokens } from '../db/schema.ts';
+import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Trace } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
@@ -20,12 +20,17 @@ export interface OpenWork {
     /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
     readonly missingKeyIds: readonly string[];
   };
+  /** Deliveries of the last day that were rightly signed and refused: at most WEBHOOK_REFUSED_MAX_ROWS a minute of a source. */
+  readonly refusedDeliveries: number;
   /** What isolates told each other of PipeOps' limits. */
   readonly limits: readonly LimitRow[];
   /** Whether whoever asks was offboarded. */
   readonly isBlocked: boolean;
   readonly lists: readonly ListStateRow[];
 }
+
+/** Senders try for a day or so: a delivery that is still refused then is sent no more. */
+const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 
@@ -54,10 +59,19 @@ export async function readOpenWork(
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
     selectListStates(database),
+    build
+      .select({ refused: count().as('refused') })
+      .from(webhookDeliveries)
+      .where(
+        and(
+          isNotNull(webhookDeliveries.refused),
+          gte(webhookDeliveries.received_at, runtime.now() - REFUSED_WITHIN_MS),
+        ),
+      ),
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], [open], [failed], missing, [block], limits, lists] = read.value;
+  const [[attempts], [open], [failed], missing, [block], limits, lists, [deliveries]] = read.value;
   return ok({
     attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
     orders: {
@@ -66,6 +80,7 @@ export async function readOpenWork(
       oldestMs: open?.oldest ?? null,
       missingKeyIds: missing.map(({ id }) => id),
     },
+    refusedDeliveries: deliveries?.refused ?? 0,
     limits,
     lists,
     isBlocked: block?.blocked === 1,

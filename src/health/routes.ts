@@ -77,13 +77,14 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { caller, context } = c.var;
     const read = await readOpenWork(health, context, caller);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
-    const { attempts, orders, limits, lists, isBlocked } = read.value;
+    const { attempts, orders, refusedDeliveries, limits, lists, isBlocked } = read.value;
     if (isBlocked) return await refuseBlocked(c, recorder);
     const nowMs = runtime.now();
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
       orders: { open: orders.open, failed: orders.failed, oldest_at: rfc3339OrNull(orders.oldestMs) },
+      webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),
       quota: presentQuota(quota, nowMs),

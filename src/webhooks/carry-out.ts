@@ -2,17 +2,16 @@ import type { SQL } from 'drizzle-orm';
 import { finalRow } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { successOutcome } from '../audit/outcomes.ts';
-import { ACTOR_LABEL_MAX_BYTES, ORDERS_MAKE_BATCH_ROWS } from '../config/limits.ts';
+import { ORDERS_MAKE_BATCH_ROWS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
-import { cutToBytes } from '../text/caps.ts';
 import type { Accepted } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import type { SubjectRef } from './adapter.ts';
-import type { NewDelivery } from './delivery-row.ts';
+import { storedLabel, type NewDelivery } from './delivery-row.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 import { insertItems } from './item-queries.ts';
-import { soughtLeak, soughtToken, type SoughtItem } from './matching.ts';
+import { soughtItems } from './matching.ts';
 import { makeOrders, orderMatched, recordOrders, type OrderTerms } from './order-queries.ts';
 import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
 
@@ -35,7 +34,7 @@ export async function carryOut(
   const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
     const detail = {
       delivery_id: row.id,
-      ...('label' in subject ? { label: cutToBytes(subject.label, ACTOR_LABEL_MAX_BYTES) } : subject),
+      ...('label' in subject ? { label: storedLabel(subject.label) } : subject),
       ...('mode' in order && { mode: order.mode }),
       ...('former' in order && order.former && { former: true }),
     };
@@ -55,19 +54,12 @@ export async function carryOut(
   };
   switch (order.event) {
     case 'token.leaked':
-    case 'token.revoke': {
-      const sought: readonly SoughtItem[] =
-        order.event === 'token.revoke'
-          ? order.tokens.map(soughtToken)
-          : await Promise.all(
-              order.leaks.map(async (leak, position) => await soughtLeak(leak, position, fingerprints)),
-            );
+    case 'token.revoke':
       return [
-        insertItems(database, row.id, sought, source.workspaces, isThisOne),
+        ...insertItems(database, row.id, await soughtItems(order, fingerprints), source.workspaces, isThisOne),
         orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command'),
         recordOrders(database, context, terms),
       ];
-    }
     case 'subject.offboarded':
       return [
         recordSubject('subject.block', order.subject),

@@ -56,7 +56,7 @@ const Delivery = z.object({
   data: z.object({
     id: z.string(),
     sender_id: z.string(),
-    revocations: z.array(z.looseObject({ state: z.string(), confirmed_gone_at: z.string().nullable() })),
+    revocations: z.array(z.looseObject({ state: z.string(), confirmed_at: z.string().nullable() })),
   }),
 });
 const readDelivery = async (deliveryId: string) =>
@@ -217,7 +217,7 @@ describe('npm start', () => {
     const deliveryId = deliveryIdIn(first.stdout);
     const done = await until('the confirmation', async () => {
       const read = await readDelivery(deliveryId);
-      return read.revocations.every((revocation) => revocation.confirmed_gone_at !== null) && read;
+      return read.revocations.every((revocation) => revocation.confirmed_at !== null) && read;
     });
     expect(done).toMatchObject({ id: deliveryId, sender_id: webhookId });
     expect(done.revocations).toMatchObject([{ token_id: id, state: 'confirmed', result: 'revoked' }]);

@@ -1,5 +1,5 @@
-import { afterAll, describe, expect, it } from 'vitest';
 import { env } from 'cloudflare:workers';
+import { afterAll, describe, expect, it } from 'vitest';
 import { labelDigest } from '../../src/subjects/labels.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
@@ -97,6 +97,17 @@ const repeatCreate = async (harness: Harness, key: string, answer: Answer | void
   const isOpen = (await harness.rows()).some(({ status }) => status === 'attempted');
   if (!isOpen) expect(repeated.status, 'nothing is open, so a repeat is answered').toBe(201);
 };
+
+/** Whoever was told why a delivery is refused finds it among the deliveries; else it was 503, and is sent again. */
+async function expectKept(h: WebhookHarness, answer: Answer | void, refusal: readonly [number, string]): Promise<void> {
+  const { results } = await env.DB.prepare('select event_id, refused from webhook_deliveries where sender_id = ?')
+    .bind(`msg_${h.workspace}`)
+    .all();
+  const given = [answer?.status, answer?.body.code];
+  if (given[0] === 503) return expect(given).toEqual([503, 'audit_unavailable']);
+  expect(given).toEqual(refusal);
+  expect(results).toContainEqual({ event_id: answer?.headers.get('X-Audit-Event-Id'), refused: refusal[1] });
+}
 
 const OPERATIONS: readonly Operation[] = [
   {
@@ -208,6 +219,20 @@ const OPERATIONS: readonly Operation[] = [
     },
     run: async (h) => await h.offboard({ label: leaverLabel(h, 'old') }, { id: `msg_${h.workspace}` }),
     revokesAll: true,
+  },
+  {
+    name: 'webhook refused',
+    run: async (h) => await h.sendEvent('scanner', 'token.revoke', {}, { id: `msg_${h.workspace}` }),
+    afterwards: async (h, _prepared, answer) => await expectKept(h, answer, [400, 'invalid_request']),
+  },
+  {
+    name: 'webhook under a used id',
+    prepare: async (h) => {
+      await h.sendEvent('scanner', 'token.revoke', { token_id: 'tok-a' }, { id: `msg_${h.workspace}` });
+      return '';
+    },
+    run: async (h) => await h.sendEvent('scanner', 'token.revoke', { token_id: 'tok-b' }, { id: `msg_${h.workspace}` }),
+    afterwards: async (h, _prepared, answer) => await expectKept(h, answer, [409, 'id_reused']),
   },
   {
     name: 'webhook retry',

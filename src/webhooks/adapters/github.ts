@@ -9,7 +9,7 @@ import { readPem } from '../keys/github-keys.ts';
 import { inlineKeys, remoteKeys, type SenderKeys } from '../keys/sender-keys.ts';
 import { sourceFields } from '../source-fields.ts';
 import { decodeBase64 } from './base64.ts';
-import { feedbackOn, readLeaks } from './github-leaks.ts';
+import { feedbackOn, readReport } from './github-leaks.ts';
 
 const publicKey = z.strictObject({
   key_identifier: z.string().min(1),
@@ -83,6 +83,6 @@ const messageIn = (body: Uint8Array): Message => ({
   unreadable: null,
   eventName: 'token.leaked',
   event: 'token.leaked',
-  read: () => readLeaks(body),
+  read: () => readReport(body),
   feedback: async (order, matched) => (order.event === 'token.leaked' ? await feedbackOn(order.leaks, matched) : []),
 });
