@@ -63,7 +63,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     quota,
     runtime,
     reconcileAfterSeconds,
-    markRevoked: (ref, nowMs, guard) => markRevoked(database, ref, nowMs, guard),
+    markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
   const store = createJwksStore(config.db);

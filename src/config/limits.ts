@@ -34,8 +34,14 @@ export const ABSENCE_AFTER_SETTLED_MS = 60_000;
 export const CONTRADICTION_AFTER_MS = 60_000;
 /** A list that lacks at least so many of the tokens that should be there, and more than half of them, proves nothing. */
 export const ABSENCE_MASS_MIN_TOKENS = 3;
-/** Tokens whose drift one list writes down, of each kind; the next list brings more. Four queries for each pair. */
-export const DRIFT_BATCH_TOKENS = 20;
+/** Tokens whose drift one list writes down, of each kind, each with a row in the trail: one batch. The next list brings more. */
+export const DRIFT_BATCH_TOKENS = 100;
+/** The same of what has no row: a workspace may lose thousands of expired tokens at once, and each is a row written. */
+export const DRIFT_SILENT_BATCH_TOKENS = 1_000;
+/** Ids that are asked for by themselves after a list that proves nothing: each is one of PipeOps' 100 calls a minute. */
+export const ABSENCE_ASK_ALONE_MAX_TOKENS = 5;
+/** Undelivered tokens that one list has revoked: each takes a call of the 100 a minute. The next list brings more. */
+export const UNDELIVERED_BATCH_TOKENS = 5;
 /** A row that can still change ends an ascending page while it is younger; settled later, it is announced. */
 export const AUDIT_UNFINISHED_MS = 5 * 60 * 1000;
 /** A settlement stamped just before may be committed just after: announced once too often rather than never. */
@@ -44,6 +50,8 @@ export const AUDIT_ANNOUNCE_AFTER_MS = AUDIT_UNFINISHED_MS - 10_000;
 export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */
 export const RECONCILE_BATCH_ROWS = 20;
+/** D1 queries of one of them: a list and what it shows, and a settlement, which is repeated twice while D1 fails. */
+export const RECONCILE_STEP_MAX_QUERIES = 60;
 /** `/readyz` is open to anyone, so it asks D1 no more often than this. */
 export const READY_PROBE_INTERVAL_MS = 5_000;
 

@@ -1,12 +1,14 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { attemptedRow, type Actor } from '../audit/events.ts';
-import { insertEventWhere } from '../audit/insert-where.ts';
+import { insertEventsFrom, insertEventWhere } from '../audit/insert-where.ts';
+import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { revocationOrders } from '../db/schema.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
+import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 // Orders that other rooms than that of webhooks make, each with the batch that makes it necessary.
 
@@ -72,4 +74,124 @@ export function orderAnew(
     detail: { ...detail, ...(mode === 'suspend' && { is_active: false }) },
   });
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
+}
+
+/**
+ * Opens the revoke orders of a token again that PipeOps has acknowledged, that a look has confirmed, or that were given up: the
+ * token is alive. Where `guard` holds. One that is open already goes on as it is.
+ */
+export const reopenOrders = (
+  database: Pick<Database, 'build'>,
+  { workspaceUuid, tokenId }: TokenRef,
+  nowMs: number,
+  guard: SQL,
+) => reopenOrdersOf(database, workspaceUuid, sql`(select ${tokenId} where ${guard})`, nowMs);
+
+/** The same for the tokens that a subquery names. */
+export const reopenOrdersOf = (
+  { build }: Pick<Database, 'build'>,
+  workspaceUuid: string,
+  tokenIds: SQL,
+  nowMs: number,
+) =>
+  build
+    .update(revocationOrders)
+    .set({
+      state: 'open',
+      next_at: sql`${nowMs} + ${BACKOFF_MS}`,
+      claim: null,
+      begun_at: null,
+      confirm_round: 0,
+      // What was given up was never said to be done, so nothing contradicts it.
+      contradicted_at: sql`iif(state = 'failed', contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
+    })
+    .where(
+      sql`workspace_uuid = ${workspaceUuid} and token_id in ${tokenIds} and mode = 'revoke'
+            and state in ('acknowledged', 'confirmed', 'failed')`,
+    );
+
+/** Tries are counted for as long as an order is contradicted: a PipeOps that only says 2xx is asked less and less often. */
+const BACKOFF_MS = sql`min(${ORDERS_BACKOFF_FIRST_MS} << min(tries, 20), ${ORDERS_BACKOFF_MAX_MS})`;
+
+/**
+ * The row that says that a token is alive whose revoke PipeOps had acknowledged, where `guard` holds: one a token and day (UTC).
+ */
+export const contradictionRow = (
+  recording: Omit<Recording, 'begunAtMs' | 'newId'>,
+  tokenId: string,
+  eventId: string,
+  guard: SQL,
+) => contradictionRows(recording, [{ id: tokenId, contradiction: eventId }], guard);
+
+/**
+ * The same for each of the items, as `e`, for which a condition holds.
+ *
+ * @param items each with the id of its token and, as `contradiction`, that of its row.
+ */
+export function contradictionRows(
+  recording: Omit<Recording, 'begunAtMs' | 'newId'>,
+  items: readonly { readonly id: string; readonly contradiction: string }[],
+  condition: SQL,
+) {
+  const { database, workspaceUuid, nowMs } = recording;
+  const dayBeginMs = nowMs - (nowMs % DAY_MS);
+  const outcome = { status: 'failure', errorCode: 'revocation_contradicted' } as const;
+  return insertEventsFrom(
+    database,
+    seenRow(recording, 'service_account_token.revoke', outcome),
+    { id: sql.raw(`e.value ->> 'contradiction'`), token_id: ITEM_ID },
+    sql`from ${each(items)} where ${condition} and not exists (select 1 from audit_events as today
+          where today.token_id = ${ITEM_ID} and today.workspace_uuid = ${workspaceUuid}
+            and today.error_code = 'revocation_contradicted' and today.occurred_at >= ${dayBeginMs}
+            and today.occurred_at < ${dayBeginMs + DAY_MS})`,
+  );
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * PipeOps has acknowledged the revoke that an open order stands for, where `guard` holds: it is looked at from now on.
+ */
+export const acknowledgeOrder = ({ build }: Pick<Database, 'build'>, id: string, nowMs: number, guard: SQL) =>
+  build
+    .update(revocationOrders)
+    .set({
+      state: 'acknowledged',
+      result: 'revoked',
+      error_code: null,
+      tries: 0,
+      next_at: nowMs,
+      claim: null,
+      begun_at: null,
+      acknowledged_at: nowMs,
+      confirm_round: 0,
+    })
+    .where(sql`id = ${id} and state = 'open' and ${guard}`);
+
+/**
+ * Whether a token was ordered, or its owner blocked, after an attempt to change it began: what the attempt did may stand against
+ * that. An order that is open stands against it whenever it was made.
+ *
+ * @param eventId of the attempt's row.
+ * @param mode only what orders this much. A block whose delivery says no mode revokes.
+ */
+export function isOvertaken(
+  _database: Pick<Database, 'build'>,
+  eventId: string,
+  { workspaceUuid, tokenId }: TokenRef,
+  mode?: RevocationMode,
+): SQL {
+  const isLater = (rowId: string): SQL =>
+    sql`(select later.seq from audit_events as later where later.id = ${sql.raw(rowId)})
+        > (select own.seq from audit_events as own where own.id = ${eventId})`;
+  const hasMode = (column: string): SQL => (mode === undefined ? sql`true` : sql`${sql.raw(column)} = ${mode}`);
+  return sql`(exists (select 1 from revocation_orders as o
+      where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId}
+        and o.state not in ('retried', 'lifted') and ${hasMode('o.mode')}
+        and (o.state = 'open' or ${isLater('o.id')}))
+    or exists (select 1 from tokens as t
+      join subject_blocks as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
+      left join webhook_deliveries as d on d.id = b.delivery_id
+      where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${tokenId}
+        and ${hasMode(`coalesce(d.mode, 'revoke')`)} and coalesce(${isLater('d.event_id')}, true)))`;
 }

@@ -1,13 +1,14 @@
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
-import type { UpstreamToken } from '../pipeops/types.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { knownToken } from './inventory.ts';
 import { reachesTokensOfOthers } from './reach.ts';
+import { watchDrift } from './drift.ts';
+import { named, type ShownToken } from './present.ts';
 import { runRead, type Found } from './read.ts';
 import type { TokenReadRequest } from './types.ts';
 
@@ -20,8 +21,8 @@ export async function getToken(
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
-): Promise<Result<Found<UpstreamToken>, Failure>> {
-  const { pipeops } = dependencies;
+): Promise<Result<Found<ShownToken>, Failure>> {
+  const { pipeops, runtime } = dependencies;
   const ref = { workspaceUuid, tokenId };
   const refusal = (token: KnownToken | null): Failure | null => {
     const decision = decide(caller, { operation: 'get', workspaceUuid, token });
@@ -30,7 +31,7 @@ export async function getToken(
   const isReachable = reachesTokensOfOthers(caller, workspaceUuid);
   let known: TokenRow | undefined;
 
-  return await runRead({ decide, ...dependencies }, context, caller, isNoCache, {
+  const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {
     subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
     refuse: () => null,
     // For whoever reaches nothing but its own tokens the inventory is all: somebody else's id looks like one that never was.
@@ -49,7 +50,7 @@ export async function getToken(
       if (token === null && isReachable && !saysAbsent) return 'beside';
       const refused = refusal(token);
       if (refused !== null) return err(refused);
-      if (listed !== undefined && !listed.isRevoked) return ok(listed);
+      if (listed !== undefined && !listed.isRevoked) return ok(named(listed, known));
       return saysAbsent || listed !== undefined ? err(NOT_THERE) : 'beside';
     },
     askBeside: async (call) => {
@@ -59,9 +60,13 @@ export async function getToken(
       const isHere = known !== undefined || got.value.data.workspaceId === workspaceUuid;
       const refused = known === undefined && isHere ? refusal({ ...ref, owner: null, suspendedBy: [] }) : null;
       if (!isHere) return err({ kind: 'token_not_found', reason: 'unknown' });
-      return refused === null ? got : err(refused);
+      return refused === null ? ok({ ...got.value, data: named(got.value.data, known) }) : err(refused);
     },
   });
+  if (read.ok && read.value.asked !== null) {
+    runtime.background(watchDrift(dependencies, context, workspaceUuid, read.value.asked));
+  }
+  return read;
 }
 
 /** PipeOps has it no longer, or never had. */

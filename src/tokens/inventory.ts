@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, sql, type SQL } from 'drizzle-orm';
+import { and, eq, isNotNull, isNull, sql, type SQL } from 'drizzle-orm';
 import * as z from 'zod';
 import { compiled } from '../db/compiled.ts';
 import type { Database } from '../db/database.ts';
@@ -7,7 +7,7 @@ import { tokens, type TokenRow } from '../db/schema.ts';
 import { parseJson } from '../json.ts';
 import type { KnownToken } from '../policy/types.ts';
 import type { TokenRef } from '../pipeops/types.ts';
-import { SUSPENSION_REASONS, type SuspensionReason } from '../vocabulary.ts';
+import { SUSPENSION_REASONS, type SuspensionReason, type TokenEnd } from '../vocabulary.ts';
 
 // Queries on our table of tokens and their owners. They are built here and sent by whoever has a batch to put them in.
 
@@ -31,18 +31,53 @@ const SELECT_TOKEN = compiled(({ build }) =>
 export const selectWorkspace = ({ build }: Database, workspaceUuid: string) =>
   build.select().from(tokens).where(eq(tokens.workspace_uuid, workspaceUuid));
 
-/** Enters a token, once, where `guard` holds. */
+/**
+ * Enters a token that was minted here, once, where `guard` holds. A list that fell into its create may have shown it without
+ * its marker, so that it was adopted without an owner: then its create takes it over.
+ */
 export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
   build
     .insert(tokens)
     .select(sql`select ${selectedRow(tokens, row)} where ${guard}`)
-    .onConflictDoNothing();
+    .onConflictDoUpdate({
+      target: [tokens.workspace_uuid, tokens.token_id],
+      set: {
+        owner_issuer: row.owner_issuer,
+        owner_subject: row.owner_subject,
+        owner_label: row.owner_label,
+        marker: row.marker,
+        create_event_id: row.create_event_id,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        token_prefix: row.token_prefix,
+        fingerprint: row.fingerprint,
+        fingerprint_key_id: row.fingerprint_key_id,
+        unseen_at: null,
+      },
+      setWhere: isNull(tokens.owner_issuer),
+    });
 
-/** Notes that a token is gone, where `guard` holds. The first such time stays. */
-export const markRevoked = ({ build }: Database, ref: TokenRef, nowMs: number, guard: SQL) =>
+/**
+ * Notes that a token has ended, and how that is known, where `guard` holds. An end that proves nothing gives way to one that
+ * does, and to a revoke that PipeOps acknowledged, which is looked at from then on. The first time of each stays.
+ */
+export const markRevoked = (
+  { build }: Database,
+  ref: TokenRef,
+  nowMs: number,
+  guard: SQL,
+  end: TokenEnd = 'acknowledged',
+) =>
   build
     .update(tokens)
-    .set({ revoked_at: sql`coalesce(${tokens.revoked_at}, ${nowMs})` })
+    .set(
+      end === 'acknowledged'
+        ? { revoked_at: sql`iif(${tokens.ended_by} is ${end}, ${tokens.revoked_at}, ${nowMs})`, ended_by: end }
+        : {
+            revoked_at: sql`coalesce(${tokens.revoked_at}, ${nowMs})`,
+            ended_by: sql`iif(${tokens.ended_by} in ('acknowledged', 'absent'), ${tokens.ended_by}, ${end})`,
+          },
+    )
     .where(and(isToken(ref), guard));
 
 /**

@@ -41,7 +41,10 @@ function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenStat
   return tokens
     .filter((token) => !token.is_revoked)
     .flatMap((token) => {
-      const successes = creates.filter((row) => row.token_id === token.id && row.status === 'success');
+      // What a list showed says so in its code.
+      const successes = creates.filter(
+        (row) => row.token_id === token.id && row.status === 'success' && row.error_code === null,
+      );
       const mintedBy = token.commits.find((commit) => commit.operation === 'create')?.event_id;
       const failed = creates.some((row) => row.id === mintedBy && row.status === 'failure');
       return [

@@ -5,13 +5,17 @@ import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
-import { createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
 
 // Every D1 and network call of every operation, failing in every way it can.
 
 const issuer = await createTestIssuer({ issuer: ISSUER });
 // Late enough for a settlement to be announced as well.
 const RECONCILE_AFTER_MS = 301_000;
+/** Two proofs of absence are as far apart. */
+const NEXT_PROOF_MS = 61_000;
+/** Runs of the cron after which everything is settled: two proofs, and the looks at what the second brought about. */
+const SETTLING_RUNS_MAX_COUNT = 6;
 
 interface Operation {
   readonly name: string;
@@ -77,6 +81,42 @@ const leaveOpen = async (h: WebhookHarness) => {
   const { token } = await h.mint();
   await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'DELETE' }, status: 500 });
   return (await leak(h, token)).body.data.delivery_id as string;
+};
+
+/** The harness at its own time: a JWT of the real one is too old for a clock that jumped. */
+const listLater = async (h: Harness) => {
+  const nowSeconds = Math.floor(h.runtime.now() / 1000);
+  return await h.send('GET', TOKENS, { jwt: await h.jwtFor('admin', { iat: nowSeconds, exp: nowSeconds + 300 }) });
+};
+/** What the next lists of a workspace say, whatever is true. */
+const listsSay = async (h: Harness, ids: readonly string[], times = 1) => {
+  const tokens = ids.map((id) => ({ id, name: 'deploy', scopes: ['api:read'], is_revoked: false }));
+  await h.control.fault({
+    match: { workspace_uuid: h.workspace, method: 'GET' },
+    times,
+    body: { success: true, message: '', data: { tokens, total: tokens.length } },
+  });
+};
+/** A token that a list has missed a minute ago, and that the next list misses as well, or shows again. */
+const missOnce = async (h: WebhookHarness) => {
+  const id = await mintOne(h);
+  h.age(61);
+  await listsSay(h, []);
+  await listLater(h);
+  h.age(61);
+  return id;
+};
+/** An undelivered token that turned up after its create was settled as not applied. */
+const turnUpLate = async (h: WebhookHarness) => {
+  await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'POST' }, drop: 'before_commit' });
+  await h.send('POST', TOKENS, { body: { name: 'late', scopes: ['api:read'] } });
+  const sent = (await h.upstream()).at(-1)?.body as { name: string };
+  for (const seconds of [301, 61]) {
+    h.age(seconds);
+    await h.cron();
+  }
+  await h.control.insertToken({ workspace_uuid: h.workspace, name: sent.name });
+  return '';
 };
 
 const createWithKey = async (harness: Harness, key: string): Promise<Answer> =>
@@ -188,6 +228,46 @@ const OPERATIONS: readonly Operation[] = [
     prepare: async (h) => (await h.control.insertToken({ workspace_uuid: h.workspace, name: 'by hand' })).id,
     run: async (h, id) => await h.send('DELETE', path(id)),
   },
+  {
+    name: 'list that misses a token once more',
+    prepare: async (h) => {
+      const id = await missOnce(h);
+      await listsSay(h, [], 2);
+      return id;
+    },
+    run: listLater,
+  },
+  {
+    name: 'list that shows a token again',
+    prepare: async (h) => {
+      const id = await missOnce(h);
+      await listsSay(h, []);
+      await listLater(h);
+      h.age(61);
+      await listsSay(h, [id]);
+      return id;
+    },
+    run: listLater,
+  },
+  {
+    name: 'list of an undelivered token',
+    prepare: turnUpLate,
+    run: listLater,
+    // What one list did not get done, the next one does.
+    afterwards: async (h) => {
+      await listLater(h);
+    },
+  },
+  {
+    name: 'list that lacks most tokens',
+    prepare: async (h) => {
+      for (let made = 0; made < 3; made += 1) await mintOne(h);
+      h.age(61);
+      await listsSay(h, []);
+      return '';
+    },
+    run: listLater,
+  },
   { name: 'audit query', run: async (h) => await h.send('GET', '/api/v1/audit/events') },
   {
     name: 'audit event',
@@ -244,13 +324,13 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 async function play(operation: Operation, plan: FaultPlan) {
+  // What other plays left to be looked at would be calls of this one's cron.
+  await clearOrders();
   const faults = createFaults(plan);
-  const harness = await createWebhookHarness({
-    issuer,
-    db: faults.db,
-    runtime: faults.runtime,
-    env: operation.env ?? {},
-  });
+  const options = { issuer, db: faults.db, runtime: faults.runtime, env: operation.env ?? {} };
+  // The clock is that of the faults.
+  const age = (seconds: number) => faults.advance(seconds * 1000);
+  const harness = { ...(await createWebhookHarness(options)), age };
   const prepared = (await operation.prepare?.(harness)) ?? '';
   if (operation.name.endsWith('cron')) faults.advance(RECONCILE_AFTER_MS);
   faults.arm();
@@ -267,6 +347,17 @@ async function repeat(operation: Operation, harness: WebhookHarness, prepared: s
   expect(again.status).toBe(202);
   const { delivery_id: id } = (first.status === 202 ? first : again).body.data;
   expect(again.body.data.delivery_id).toBe(id);
+}
+
+/** Time passes, and the cron with it, until no attempt and no order is open. */
+async function runUntilSettled(harness: WebhookHarness, advance: (ms: number) => void): Promise<void> {
+  for (let run = 0; run < SETTLING_RUNS_MAX_COUNT; run += 1) {
+    advance(run === 0 ? RECONCILE_AFTER_MS : NEXT_PROOF_MS);
+    await harness.cron();
+    const isOpen = (await harness.rows()).some(({ status }) => status === 'attempted');
+    const hasOrders = (await ordersOf(harness)).some(({ state }) => state === 'open' || state === 'acknowledged');
+    if (!isOpen && !hasOrders) return;
+  }
 }
 
 async function expectAllRevokedOnce(harness: WebhookHarness): Promise<void> {
@@ -299,8 +390,7 @@ describe.each(OPERATIONS)('$name', async (operation) => {
     await operation.afterwards?.(harness, prepared, answer);
 
     if (operation.revokesAll === true) await repeat(operation, harness, prepared, answer);
-    injected.advance(RECONCILE_AFTER_MS);
-    await harness.cron();
+    await runUntilSettled(harness, injected.advance);
     await expectSettledTrail(harness);
     await operation.afterwards?.(harness, prepared, answer);
     if (operation.revokesAll === true) await expectAllRevokedOnce(harness);

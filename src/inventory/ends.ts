@@ -1,0 +1,89 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { insertEventsFrom } from '../audit/insert-where.ts';
+import { ABSENCE_GAP_MS } from '../config/limits.ts';
+import type { Query } from '../db/database.ts';
+import { tokens, type TokenRow } from '../db/schema.ts';
+import { each, idsOf, ITEM_ID, seenRow, type Recording } from './recording.ts';
+
+/** Tokens that are missed, seen, gone or revoked, as many as one batch takes. */
+export interface Ends {
+  readonly seen: readonly string[];
+  readonly unseen: readonly string[];
+  readonly gone: EndBatch;
+  readonly ended: EndBatch;
+}
+
+interface EndBatch {
+  /** Each has a row in the trail. */
+  readonly told: readonly TokenRow[];
+  /** They have expired, or the trail knows their end: they have none. */
+  readonly silent: readonly TokenRow[];
+}
+
+/** The statements that write down what a look says about the ends of tokens. */
+export function endQueries(recording: Recording, { seen, unseen, gone, ended }: Ends): readonly Query[] {
+  const { begunAtMs } = recording;
+  return [
+    ...(seen.length > 0 ? [markSeen(recording, seen)] : []),
+    ...(unseen.length > 0 ? [markUnseen(recording, unseen)] : []),
+    ...markEnds(recording, gone, 'absent', unproven(begunAtMs)),
+    ...markEnds(recording, ended, 'listed', sql`ended_by is null`),
+  ];
+}
+
+/** The rule of absence once more, on the row as it is now: somebody may have seen the token since it was read. */
+const unproven = (begunAtMs: number): SQL =>
+  sql`(ended_by is null or ended_by = 'listed') and unseen_at <= ${begunAtMs - ABSENCE_GAP_MS}`;
+
+const isOf = (workspaceUuid: string, ids: readonly string[]): SQL =>
+  sql`workspace_uuid = ${workspaceUuid} and token_id in ${idsOf(ids)}`;
+
+/** A look that is older than the absence does not refute it. */
+const markSeen = ({ database: { build }, workspaceUuid, begunAtMs }: Recording, ids: readonly string[]) =>
+  build
+    .update(tokens)
+    .set({ unseen_at: null })
+    .where(sql`${isOf(workspaceUuid, ids)} and unseen_at <= ${begunAtMs}`);
+
+const markUnseen = ({ database: { build }, workspaceUuid, begunAtMs }: Recording, ids: readonly string[]) =>
+  build
+    .update(tokens)
+    .set({ unseen_at: begunAtMs })
+    .where(sql`${isOf(workspaceUuid, ids)} and unseen_at is null and (ended_by is null or ended_by = 'listed')`);
+
+function markEnds(
+  recording: Recording,
+  { told, silent }: EndBatch,
+  end: 'absent' | 'listed',
+  condition: SQL,
+): readonly Query[] {
+  const { database, workspaceUuid, nowMs, newId } = recording;
+  const ids = [...told, ...silent].map((row) => row.token_id);
+  if (ids.length === 0) return [];
+  const row = seenRow(recording, 'service_account_token.revoke', { status: 'success', errorCode: 'gone_upstream' });
+  const items = told.map(({ token_id }) => ({ id: token_id, event: newId() }));
+  const isNews = sql`exists (select 1 from tokens where workspace_uuid = ${workspaceUuid} and token_id = ${ITEM_ID}
+      and revoked_at is null and ${condition})`;
+  return [
+    ...(items.length > 0
+      ? [
+          insertEventsFrom(
+            database,
+            row,
+            { id: sql.raw(`e.value ->> 'event'`), token_id: ITEM_ID },
+            sql`from ${each(items)} where ${isNews} and not ${isExplained(workspaceUuid)}`,
+          ),
+        ]
+      : []),
+    database.build
+      .update(tokens)
+      .set({ revoked_at: sql`coalesce(revoked_at, ${nowMs})`, ended_by: end })
+      .where(sql`${isOf(workspaceUuid, ids)} and ${condition}`),
+  ];
+}
+
+/** A revoke of ours that is under way, or done, explains an end. What a look saw before is none. */
+const isExplained = (workspaceUuid: string): SQL =>
+  sql`exists (select 1 from audit_events as a where a.token_id = ${ITEM_ID} and a.workspace_uuid = ${workspaceUuid}
+      and a.action = 'service_account_token.revoke'
+      and (a.status = 'attempted' or (a.status = 'success' and a.error_code is null)))`;

@@ -1,0 +1,135 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { insertEventsFrom } from '../audit/insert-where.ts';
+import type { Query } from '../db/database.ts';
+import { selectedRow } from '../db/insert-select.ts';
+import { revocationOrders, tokens, type TokenRow } from '../db/schema.ts';
+import type { RevocationMode } from '../vocabulary.ts';
+import { contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
+import { each, idsOf, ITEM_ID, orderRow, seenRow, type Recording } from './recording.ts';
+
+/**
+ * The statements that undo an end that a later look refutes, and order anew what was ordered before: one whose owner is blocked,
+ * that was ever ordered, or whose DELETE was asked for. All of it takes effect only where the end is still the one that was
+ * judged.
+ *
+ * A revoke goes before a suspension. A token that was only ever suspended contradicts nothing by being alive: it is ordered anew
+ * where PipeOps does not say that it is inactive.
+ *
+ * @param active what the look says of each token: whether it is active.
+ */
+export function reappearanceQueries(
+  recording: Recording,
+  reappeared: readonly TokenRow[],
+  active: ReadonlyMap<string, boolean | null>,
+): readonly Query[] {
+  if (reappeared.length === 0) return [];
+  const { database, workspaceUuid, nowMs, newId } = recording;
+  const items = reappeared.map((row) => ({
+    id: row.token_id,
+    event: newId(),
+    contradiction: newId(),
+    order: newId(),
+    revoked_at: row.revoked_at,
+    ended_by: row.ended_by,
+    is_active: active.get(row.token_id) ?? null,
+  }));
+  const all = each(items);
+  const isStill = sql`exists (select 1 from tokens as t where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID}
+      and t.revoked_at = e.value ->> 'revoked_at' and t.ended_by is e.value ->> 'ended_by')`;
+  const hasOrder = hasOrderIn(workspaceUuid);
+  const isContradicted = sql`(e.value ->> 'ended_by' is 'acknowledged'
+      or ${hasOrder(sql`o.mode = 'revoke' and o.state in ('acknowledged', 'confirmed')`)})`;
+  const isToRevoke = sql`(${isAskedFor(workspaceUuid)} or ${isBlockedIn(workspaceUuid, 'revoke')})`;
+  const isToSuspend = isBlockedIn(workspaceUuid, 'suspend');
+  const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = 'open'`)}`;
+  const idsWhere = (condition: SQL): SQL => sql`(select ${ITEM_ID} from ${all} where ${isStill} and ${condition})`;
+  return [
+    insertEventsFrom(
+      database,
+      seenRow(recording, 'service_account_token.create', { status: 'success', errorCode: 'reappeared_upstream' }),
+      { id: sql.raw(`e.value ->> 'event'`), token_id: ITEM_ID },
+      sql`from ${all} where ${isStill} and e.value ->> 'ended_by' is not 'acknowledged'`,
+    ),
+    contradictionRows(recording, items, sql`${isStill} and ${isContradicted}`),
+    reopenOrdersOf(database, workspaceUuid, idsWhere(sql`true`), nowMs),
+    newOrders(
+      recording,
+      'revoke',
+      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> 'retried'`)} and ${isToRevoke}`,
+    ),
+    reopenSuspensions(recording, idsWhere(maySuspend)),
+    newOrders(recording, 'suspend', sql`from ${all} where ${isStill} and ${maySuspend} and ${isToSuspend}`),
+    recordOrders(
+      recording,
+      items.map(({ order }) => order),
+    ),
+    database.build
+      .update(tokens)
+      .set({ revoked_at: null, ended_by: null, unseen_at: null })
+      .where(
+        sql`workspace_uuid = ${workspaceUuid} and exists (select 1 from ${all} where ${ITEM_ID} = tokens.token_id
+              and e.value ->> 'revoked_at' = tokens.revoked_at and e.value ->> 'ended_by' is tokens.ended_by)`,
+      ),
+  ];
+}
+
+/** Whether an item's token has an order that fits, `o`. */
+const hasOrderIn =
+  (workspaceUuid: string) =>
+  (condition: SQL): SQL =>
+    sql`exists (select 1 from revocation_orders as o
+      where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${ITEM_ID} and ${condition})`;
+
+/** Whether a DELETE of an item's token was asked for, and not refused. What a look saw is nobody's wish. */
+const isAskedFor = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
+    where a.token_id = ${ITEM_ID} and a.workspace_uuid = ${workspaceUuid} and a.action = 'service_account_token.revoke'
+      and a.status = 'success' and a.error_code is null)`;
+
+/** Whether the owner of an item's token is blocked, by a delivery of that mode; one without a mode revokes. */
+const isBlockedIn = (workspaceUuid: string, mode: RevocationMode): SQL => sql`exists (select 1 from tokens as t
+    join subject_blocks as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
+    left join webhook_deliveries as d on d.id = b.delivery_id
+    where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID} and coalesce(d.mode, 'revoke') = ${mode})`;
+
+function newOrders({ database, workspaceUuid, nowMs }: Recording, mode: RevocationMode, source: SQL) {
+  const row = {
+    id: sql.raw(`e.value ->> 'order'`),
+    cause: 'system',
+    workspace_uuid: workspaceUuid,
+    token_id: ITEM_ID,
+    mode,
+    rank: ORDER_RANKS.live,
+    state: 'open',
+    tries: 0,
+    next_at: nowMs,
+    created_at: nowMs,
+    confirm_round: 0,
+    contradicted_at: mode === 'revoke' ? sql`iif(e.value ->> 'ended_by' is 'acknowledged', ${nowMs}, null)` : null,
+  };
+  return database.build.insert(revocationOrders).select(sql`select ${selectedRow(revocationOrders, row)} ${source}`);
+}
+
+const reopenSuspensions = ({ database: { build }, workspaceUuid, nowMs }: Recording, ids: SQL) =>
+  build
+    .update(revocationOrders)
+    .set({ state: 'open', next_at: nowMs, claim: null, begun_at: null, confirm_round: 0 })
+    .where(
+      sql`workspace_uuid = ${workspaceUuid} and token_id in ${ids} and mode = 'suspend'
+            and state in ('acknowledged', 'confirmed', 'failed')`,
+    );
+
+/** The rows in the trail of the orders that were made: they are there before anything is sent. */
+function recordOrders(recording: Recording, orderIds: readonly string[]) {
+  const isRevoke = sql`${revocationOrders.mode} = 'revoke'`;
+  return insertEventsFrom(
+    recording.database,
+    orderRow(recording),
+    {
+      id: sql`${revocationOrders.id}`,
+      token_id: sql`${revocationOrders.token_id}`,
+      action: sql`iif(${isRevoke}, 'service_account_token.revoke', 'service_account_token.update')`,
+      detail: sql`iif(${isRevoke}, '{"reappeared":true}', '{"reappeared":true,"is_active":false}')`,
+    },
+    sql`from ${revocationOrders} where ${revocationOrders.id} in ${idsOf(orderIds)}`,
+  );
+}

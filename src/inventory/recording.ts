@@ -1,0 +1,60 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { attemptedRow, finalRow, SYSTEM_ACTOR, type EventOutcome, type NewAuditRow } from '../audit/events.ts';
+import type { Database } from '../db/database.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { AuditAction } from '../vocabulary.ts';
+
+// What the statements about one look have in common. Each takes a whole list of tokens as one JSON parameter, `e`, whatever
+// their number: D1 takes a hundred parameters a statement, and a Worker sends a thousand statements.
+
+/** A look that is written down. */
+export interface Recording {
+  readonly database: Database;
+  readonly context: Pick<RequestContext, 'requestId'>;
+  readonly workspaceUuid: string;
+  /** When the look was begun. */
+  readonly begunAtMs: number;
+  readonly nowMs: number;
+  readonly newId: () => string;
+}
+
+/** Items of a JSON list, as `e.value`. */
+export const each = (items: readonly unknown[]): SQL => sql`json_each(${JSON.stringify(items)}) as e`;
+
+/** The ids of a JSON list, to stand behind `in`. */
+export const idsOf = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
+
+/** The id of the token that an item is about. */
+export const ITEM_ID = sql.raw(`e.value ->> 'id'`);
+
+/** The row of something that a look shows; its id and its token come from the items. */
+export const seenRow = (
+  { context, workspaceUuid, nowMs }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>,
+  action: AuditAction,
+  outcome: Pick<EventOutcome, 'status' | 'errorCode'>,
+): NewAuditRow =>
+  finalRow('', nowMs, byTheWay(context), subjectOf(action, workspaceUuid), {
+    ...outcome,
+    upstreamStatus: null,
+    detail: {},
+  });
+
+/** The row of an order that this service makes by itself; its id, its action and its token come from the order. */
+export const orderRow = ({
+  context,
+  workspaceUuid,
+  nowMs,
+}: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>): NewAuditRow =>
+  attemptedRow('', nowMs, byTheWay(context), subjectOf('service_account_token.revoke', workspaceUuid));
+
+/** Seen in somebody's list: nobody's request, address or program caused it. */
+const byTheWay = ({ requestId }: Pick<RequestContext, 'requestId'>) => ({ requestId, ip: null, userAgent: null });
+
+const subjectOf = (action: AuditAction, workspaceUuid: string) => ({
+  action,
+  actor: SYSTEM_ACTOR,
+  workspaceUuid,
+  tokenId: null,
+  tokenName: null,
+  detail: {},
+});
