@@ -27,6 +27,7 @@ export function banner(facts: BannerFacts): string {
     `JWTs for ${facts.jwtLifetime}: ADMIN may do everything, CI may create, read and revoke tokens of its own.`,
     'More of them: npm run -s token -- --sub NAME --role admin|ci|auditor',
     '',
+    ...(facts.upstream.kind === 'simulator' ? ['A first look, in another terminal: npm run demo', ''] : []),
     'Paste into another terminal, line by line or all at once:',
     '',
     `URL=${facts.url}`,

@@ -6,10 +6,11 @@ import { StartupError } from './startup-error.ts';
 export const USAGE = `usage: npm run -s webhook -- leak --token SECRET|- [--at URL] [--kind standard|github]
        npm run -s webhook -- leak --sha256 HEX [--at URL]
        npm run -s webhook -- revoke --token-id ID [--workspace UUID]
-       npm run -s webhook -- offboard --subject NAME [--issuer URL] | --label LABEL [--mode revoke|suspend]
+       npm run -s webhook -- offboard --subject NAME [--issuer URL] | --label LABEL [--former] [--mode revoke|suspend]
        npm run -s webhook -- reinstate --subject NAME [--issuer URL] | --label LABEL
 where:   --token - reads the secret from standard input, so that it does not show in the list of processes
-         --id ID sends under that webhook-id: a second delivery with the id of the first does nothing
+         --former means those too who carried the label once and carry another now
+         --id ID sends under that webhook-id: a second delivery that says the same under the id of the first does nothing
          --url URL names a service on this machine other than that of STATE_DIR`;
 
 export type WebhookOptions = { readonly mode: 'help' } | ({ readonly mode: 'send' } & Sending);
@@ -27,7 +28,7 @@ export type WebhookMessage =
   | {
       readonly source: 'scanner' | 'hr';
       readonly event: WebhookEvent;
-      readonly data: Readonly<Record<string, string>>;
+      readonly data: Readonly<Record<string, string | boolean>>;
     }
   | { readonly source: 'github'; readonly token: string; readonly location: string | null };
 
@@ -35,7 +36,7 @@ export type WebhookMessage =
 const COMMANDS = {
   leak: ['token', 'sha256', 'at', 'kind'],
   revoke: ['token-id', 'workspace'],
-  offboard: ['subject', 'issuer', 'label', 'mode'],
+  offboard: ['subject', 'issuer', 'label', 'mode', 'former'],
   reinstate: ['subject', 'issuer', 'label'],
 } as const;
 type Command = keyof typeof COMMANDS;
@@ -81,6 +82,7 @@ function parse(args: readonly string[]) {
         issuer: text,
         label: text,
         mode: text,
+        former: { type: 'boolean' },
         id: text,
         url: text,
         help: { type: 'boolean' },
@@ -127,7 +129,12 @@ function messageOf(command: Command, values: Values): WebhookMessage {
       if (mode !== undefined && !REVOCATION_MODES.some((known) => known === mode)) {
         throw new StartupError(`--mode takes ${REVOCATION_MODES.join(' or ')}.`);
       }
-      return { source: 'hr', event: 'subject.offboarded', data: { ...whomOf(command, values), ...(mode && { mode }) } };
+      if (values.former && !values.label) throw new StartupError('--former goes with --label LABEL.');
+      return {
+        source: 'hr',
+        event: 'subject.offboarded',
+        data: { ...whomOf(command, values), ...(mode && { mode }), ...(values.former && { former: true }) },
+      };
     }
     case 'reinstate':
       return { source: 'hr', event: 'subject.reinstated', data: whomOf(command, values) };

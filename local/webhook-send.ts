@@ -1,11 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import * as z from 'zod';
 import { printable, printableJson, printableLines } from './audit-text.ts';
+import { exchange } from './exchange.ts';
 import { StartupError } from './startup-error.ts';
 import type { Delivery } from './webhook-delivery.ts';
-
-/** A service that has not answered by then is taken for dead. Its own deadline is shorter. */
-const ANSWER_TIMEOUT_MS = 30_000;
 
 /** What the service answered, fit for a terminal. */
 export interface Answer {
@@ -27,26 +25,18 @@ const Failure = z.object({
  * @param origin of the service.
  * @throws StartupError if nobody answers.
  */
-export async function send(origin: string, { path, headers, body }: Delivery): Promise<Answer> {
-  let response: Response;
-  let text: string;
-  try {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    // A redirect would carry the secret elsewhere.
-    response = await fetch(`${origin}${path}`, { method: 'POST', headers, body, redirect: 'manual', signal });
-    text = await response.text();
-  } catch (error) {
+export async function send(origin: string, delivery: Delivery): Promise<Answer> {
+  const response = await exchange(origin, { method: 'POST', ...delivery });
+  if (response === null) {
     throw new StartupError(
       `Nothing answers at ${origin}. Is it running (npm start)? Another one is named by --url or STATE_DIR.`,
-      { cause: error },
     );
   }
-  const { status } = response;
-  const json = jsonOf(text);
+  const { status, text, json } = response;
   return {
     statusLine: `HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd(),
     body: json === undefined ? printableLines(text) : printableJson(json),
-    problem: response.ok ? null : problemOf(origin, status, json),
+    problem: status >= 200 && status < 300 ? null : problemOf(origin, status, json),
   };
 }
 
@@ -57,13 +47,4 @@ function problemOf(origin: string, status: number, json: unknown): string {
   const fields = Object.entries(errors).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
   const said = `${status}: ${printable([message, ...fields].join(' '))}`;
   return status === 401 ? `${said} If it runs on another STATE_DIR, name that: its keys are others.` : said;
-}
-
-/** Undefined: it is none. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -23,16 +23,16 @@ export type RequestFailure =
 export type AuthFailure =
   | { kind: 'credentials_missing' }
   | { kind: 'token_rejected'; reason: TokenRejection; issuer?: string }
-  /** The issuer's keys cannot be had: our failure, not the caller's. */
-  | { kind: 'issuer_unavailable'; issuer: string }
+  /** The issuer's keys cannot be had, or may not be read again yet: our failure, not the caller's. */
+  | { kind: 'issuer_unavailable'; issuer: string; retryAfterSeconds: number }
   | { kind: 'cross_site' }
   | { kind: 'rate_limited'; retryAfterSeconds: number };
 
 /** A webhook that its source did not sign as it must. `reason` goes to the log and the trail, never to the sender. */
 export type SignatureFailure =
   | { kind: 'signature_rejected'; reason: SignatureRejection }
-  /** The keys of the source cannot be had: our failure, not the sender's. */
-  | { kind: 'keys_unavailable' };
+  /** The keys of the source cannot be had, or may not be read again yet: our failure, not the sender's. */
+  | { kind: 'keys_unavailable'; retryAfterSeconds: number };
 
 export type SignatureRejection =
   | 'signature_missing'

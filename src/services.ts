@@ -22,6 +22,7 @@ import type { Runtime } from './runtime.ts';
 import { createSnapshotMemory } from './snapshot/memory.ts';
 import { createReadGroup } from './snapshot/read-group.ts';
 import { createListSource } from './snapshot/source.ts';
+import { createLabelMemory } from './subjects/label-upkeep.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
 import { createFingerprints } from './tokens/fingerprint.ts';
 import { markRevoked } from './tokens/inventory.ts';
@@ -54,7 +55,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const database = createDatabase(config.db, runtime);
   const quota = createQuota();
   const pipeops = createPipeOps({ apiUrl, credentials, quota, runtime });
-  const recorder = createRecorder({ database, runtime });
+  const labels = createLabelMemory();
+  const recorder = createRecorder({ database, runtime, labels });
   const reconciler = createReconciler({
     database,
     recorder,
@@ -62,7 +64,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     quota,
     runtime,
     reconcileAfterSeconds,
-    markRevoked: (ref, nowMs, guard) => markRevoked(database, ref, nowMs, guard),
+    markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
   const store = createJwksStore(config.db);
@@ -84,6 +86,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     rejections,
     decide: decideNow,
     runtime,
+    issuers: new Set(policy.issuers.map(({ issuer }) => issuer)),
     sources: configureSources(config, { runtime, store }),
   };
 
@@ -107,7 +110,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       idempotency: createIdempotency(config.idempotencySecret),
       snapshots: {
         memory: createSnapshotMemory(),
-        reads: createReadGroup(database, runtime, quota),
+        reads: createReadGroup(database, runtime, quota, labels),
         source: createListSource(pipeops, runtime),
         maxAgeMs: config.snapshotMaxAgeSeconds * 1000,
       },

@@ -81,6 +81,13 @@ export type ListState = (typeof LIST_STATES)[number];
 export const CRON_JOBS = ['orders', 'attempts', 'sweeps'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
+/**
+ * Why an item of a leak report is not acted on, while the others are. `not_an_object`: it is neither an object nor a text.
+ * `no_secret`: it names none. `unusable_secret`: what it names is no text, or no SHA-256. `beyond_limit`: there are too many before it.
+ */
+export const ITEM_REJECTIONS = ['not_an_object', 'no_secret', 'unusable_secret', 'beyond_limit'] as const;
+export type ItemRejection = (typeof ITEM_REJECTIONS)[number];
+
 /** `code` of a failing answer, and `error_code` of an audit row. */
 export const ERROR_CODES = [
   // The request is at fault.

@@ -92,8 +92,9 @@ export function toWireError(failure: Failure): WireError {
       return {
         status: 503,
         code: 'issuer_unavailable',
-        message: 'The keys of your issuer cannot be read at the moment. Try again in a minute.',
-        headers: { 'Retry-After': '60' },
+        message:
+          'The keys of your issuer cannot be read at the moment, or were read less than a minute ago and lack yours. Try again after "Retry-After".',
+        headers: { 'Retry-After': String(failure.retryAfterSeconds) },
       };
     case 'signature_rejected':
       return {
@@ -108,8 +109,9 @@ export function toWireError(failure: Failure): WireError {
       return {
         status: 503,
         code: 'keys_unavailable',
-        message: 'The public keys of this source cannot be read at the moment. Send this again in a minute.',
-        headers: { 'Retry-After': '60' },
+        message:
+          'The public keys of this source cannot be read at the moment, or were read less than a minute ago and lack this one. Send this again after "Retry-After".',
+        headers: { 'Retry-After': String(failure.retryAfterSeconds) },
       };
     case 'subject_blocked':
       return {

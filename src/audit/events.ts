@@ -9,7 +9,10 @@ export interface Actor {
   readonly type: ActorType;
   readonly issuer: string | null;
   readonly subject: string | null;
+  /** Whole: a row holds a part of it. */
   readonly label: string | null;
+  /** When the JWT was issued that names a caller; in no row. */
+  readonly issuedAtMs?: number | null;
 }
 
 /** Countersign itself: the cron, and whatever no caller asked for. */

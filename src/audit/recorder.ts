@@ -13,6 +13,8 @@ import {
   SETTLE_TIMEOUT_MS,
 } from '../config/limits.ts';
 import { isBlocked, selectBlocked } from '../subjects/blocks.ts';
+import { addLateOwner } from '../subjects/late-owners.ts';
+import { labelNote, noteLabels, type LabelMemory, type LabelNote } from '../subjects/label-upkeep.ts';
 import { countRead, readKey } from './counted-reads.ts';
 import {
   attemptedRow,
@@ -115,7 +117,11 @@ interface RecordOptions {
 
 type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
 
-type Dependencies = { readonly database: Database; readonly runtime: Runtime };
+interface Dependencies {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly labels: LabelMemory;
+}
 
 export function createRecorder(dependencies: Dependencies): Recorder {
   return {
@@ -132,16 +138,26 @@ export function createRecorder(dependencies: Dependencies): Recorder {
 }
 
 async function recordAttempt<const Q extends readonly Query[]>(
-  { database, runtime }: Dependencies,
+  { database, runtime, labels }: Dependencies,
   context: RequestContext,
   subject: EventSubject,
   reads: Q,
   eventId: string = runtime.newId(),
 ): Promise<Result<Begun<Q>, AuditFailure>> {
-  const row = attemptedRow(eventId, runtime.now(), context, subject);
+  const nowMs = runtime.now();
+  const row = attemptedRow(eventId, nowMs, context, subject);
   const insert = insertEvent(database, row);
-  const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;
+  // Whoever changes something is known by the label it carries at this moment, whatever is remembered here.
+  const note = labelNote(subject.actor);
+  const notes = note === null ? [] : [note];
+  const queries = [
+    selectBlocked(database, subject.actor),
+    ...reads,
+    insert,
+    ...noting(database, notes, nowMs),
+  ] as const;
   const committed = await database.batch(context, queries);
+  remember(labels, notes, committed.ok, nowMs);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   context.trace.eventId = eventId;
   const [[block], ...results] = committed.value;
@@ -209,8 +225,11 @@ async function recordFinal<const Q extends readonly Query[]>(
   alongside: Q,
   { eventId = dependencies.runtime.newId(), following = () => [] }: RecordOptions,
 ): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
-  const { database, runtime } = dependencies;
-  const row = finalRow(eventId, runtime.now(), context, subject, outcome);
+  const { database, runtime, labels } = dependencies;
+  const nowMs = runtime.now();
+  const row = finalRow(eventId, nowMs, context, subject, outcome);
+  // A stranger is nobody who carries a label here, though its JWT is good.
+  const notes = subject.action === 'auth.reject' ? [] : labels.due([subject.actor], nowMs);
   // Whoever is refused anyway is told why.
   const unblocked = outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));
   const isRecorded = exists(
@@ -220,8 +239,10 @@ async function recordFinal<const Q extends readonly Query[]>(
       .where(eq(auditEvents.id, eventId)),
   );
   const insert = insertEventWhere(database, row, unblocked).returning({ id: auditEvents.id });
-  const queries = [...alongside, insert, ...following(isRecorded)] as const;
+  const late = outcome.errorCode === 'subject_blocked' ? addLateOwner(database, subject.actor, nowMs) : [];
+  const queries = [...alongside, insert, ...following(isRecorded), ...noting(database, notes, nowMs), ...late] as const;
   const committed = await database.batch(context, queries);
+  remember(labels, notes, committed.ok, nowMs);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const results: readonly unknown[] = committed.value;
   const [inserted] = rowsOf([insert] as const, results.slice(alongside.length));
@@ -238,16 +259,19 @@ async function recordCounted<const Q extends readonly Query[]>(
   alongside: Q,
   { eventId = dependencies.runtime.newId() }: RecordOptions,
 ): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
-  const { database, runtime } = dependencies;
-  const row = finalRow(eventId, runtime.now(), context, subject, outcome);
+  const { database, runtime, labels } = dependencies;
+  const nowMs = runtime.now();
+  const row = finalRow(eventId, nowMs, context, subject, outcome);
+  const notes = labels.due([subject.actor], nowMs);
   const keyed = { ...row, read_key: await readKey(row) };
   const [count, insert] = countRead(database, keyed, not(isBlocked(database, subject.actor)));
   const inserted = insert.returning({ id: auditEvents.id });
-  const queries = [count, ...alongside, inserted] as const;
+  const queries = [count, ...alongside, inserted, ...noting(database, notes, nowMs)] as const;
   const committed = await database.batch(context, queries);
+  remember(labels, notes, committed.ok, nowMs);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const [counted, ...results] = committed.value;
-  const [written] = [...counted, ...rowsOf([inserted] as const, results.slice(-1))[0]];
+  const [written] = [...counted, ...rowsOf([inserted] as const, results.slice(alongside.length))[0]];
   if (written === undefined) return await recordBlocked(dependencies, context, subject);
   context.trace.eventId = written.id;
   return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
@@ -262,6 +286,14 @@ async function recordBlocked(
   const failure = { kind: 'subject_blocked' } as const;
   const recorded = await recordFinal(dependencies, context, subject, failureOutcome(failure), [], {});
   return recorded.ok ? err(failure) : recorded;
+}
+
+const noting = (database: Database, notes: readonly LabelNote[], nowMs: number): readonly Query[] =>
+  notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)];
+
+function remember(labels: LabelMemory, notes: readonly LabelNote[], isCommitted: boolean, nowMs: number): void {
+  if (isCommitted) labels.noted(notes, nowMs);
+  else labels.forget(notes);
 }
 
 /** The reads' part of a batch that they began. */

@@ -1,6 +1,11 @@
-import { and, eq, inArray, isNull, lte, ne, or, sql, type SQL } from 'drizzle-orm';
-import { RECONCILE_BACKOFF_MAX_MS, RECONCILE_BATCH_ROWS, RECONCILE_LEASE_MS } from '../config/limits.ts';
-import type { Database } from '../db/database.ts';
+import { and, eq, getTableColumns, inArray, isNull, lte, ne, or, sql, type SQL } from 'drizzle-orm';
+import {
+  ABSENCE_GAP_MS,
+  RECONCILE_BACKOFF_MAX_MS,
+  RECONCILE_BATCH_ROWS,
+  RECONCILE_LEASE_MS,
+} from '../config/limits.ts';
+import type { Database, RowsOf } from '../db/database.ts';
 import { attemptReviews, auditEvents } from '../db/schema.ts';
 
 /**
@@ -12,8 +17,9 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
   const isOpen = and(
     eq(auditEvents.status, sql`'attempted'`),
     lte(auditEvents.occurred_at, oldEnoughMs),
-    // A webhook's order drives its own row to its end.
+    // An order drives its own row to its end, whoever made it; those of webhooks are left to it before they are read, too.
     ne(auditEvents.actor_type, 'webhook'),
+    sql`not exists (select 1 from revocation_orders as o where o.id = ${auditEvents.id})`,
   );
   const isDue = or(isNull(attemptReviews.next_at), lte(attemptReviews.next_at, nowMs));
   const due = build
@@ -39,16 +45,43 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
         set: { tries: sql`${attemptReviews.tries} + 1`, next_at: sql`${nowMs} + ${pauseMs}`, claim },
       }),
     build
-      .select()
+      .select({
+        ...getTableColumns(auditEvents),
+        unseen_at: attemptReviews.unseen_at,
+        later_change: sql<'settled' | 'open' | null>`${LATER_CHANGE}`.as('later_change'),
+        /** 1: the inventory takes its token for missed or ended, which a look that shows it refutes. */
+        is_missed: sql<number>`${IS_MISSED}`.as('is_missed'),
+      })
       .from(auditEvents)
-      .where(
-        inArray(
-          auditEvents.id,
-          build.select({ id: attemptReviews.event_id }).from(attemptReviews).where(eq(attemptReviews.claim, claim)),
-        ),
-      ),
+      .innerJoin(attemptReviews, eq(attemptReviews.event_id, auditEvents.id))
+      .where(eq(attemptReviews.claim, claim)),
   ] as const;
 }
+
+/** An attempt that this run has claimed. */
+export type ClaimedAttempt = RowsOf<ReturnType<typeof claimDueAttempts>[1]>[number];
+
+const laterChange = (condition: string): SQL =>
+  sql.raw(`exists (select 1 from audit_events as later
+    where later.token_id = audit_events.token_id and later.workspace_uuid = audit_events.workspace_uuid
+      and later.seq > audit_events.seq and later.action in ('service_account_token.update', 'service_account_token.revoke')
+      and ${condition})`);
+
+const LATER_CHANGE = sql`case when ${laterChange(`later.status = 'success'`)} then 'settled'
+  when ${laterChange(`(later.status = 'attempted' or later.error_code = 'outcome_unknown')`)} then 'open' end`;
+
+const IS_MISSED = sql.raw(`exists (select 1 from tokens as t where t.workspace_uuid = audit_events.workspace_uuid
+  and t.token_id = audit_events.token_id and (t.unseen_at is not null or t.revoked_at is not null))`);
+
+/** Notes the first proof of absence of what a claimed attempt is about. The second is due as soon as it may count. */
+export const noteUnseen = ({ build }: Database, claim: string, eventId: string, begunAtMs: number) =>
+  build
+    .update(attemptReviews)
+    .set({
+      unseen_at: sql`coalesce(unseen_at, ${begunAtMs})`,
+      next_at: begunAtMs + ABSENCE_GAP_MS,
+    })
+    .where(and(eq(attemptReviews.event_id, eventId), eq(attemptReviews.claim, claim)));
 
 /** Gives back attempts that were claimed and not looked into: they are due again at once. */
 export const releaseAttempts = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>

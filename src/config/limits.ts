@@ -34,10 +34,14 @@ export const ABSENCE_AFTER_SETTLED_MS = 60_000;
 export const CONTRADICTION_AFTER_MS = 60_000;
 /** A list that lacks at least so many of the tokens that should be there, and more than half of them, proves nothing. */
 export const ABSENCE_MASS_MIN_TOKENS = 3;
-/** Tokens whose drift one list writes down, of each kind; the next list brings more. Four queries for each pair. */
-export const DRIFT_BATCH_TOKENS = 20;
+/** Tokens whose drift one list writes down, of each kind, each with a row in the trail: one batch. The next list brings more. */
+export const DRIFT_BATCH_TOKENS = 100;
 /** The same of what has no row: a workspace may lose thousands of expired tokens at once, and each is a row written. */
 export const DRIFT_SILENT_BATCH_TOKENS = 1_000;
+/** Ids that are asked for by themselves after a list that proves nothing: each is one of PipeOps' 100 calls a minute. */
+export const ABSENCE_ASK_ALONE_MAX_TOKENS = 5;
+/** Undelivered tokens that one list has revoked: each takes a call of the 100 a minute. The next list brings more. */
+export const UNDELIVERED_BATCH_TOKENS = 5;
 /** A row that can still change ends an ascending page while it is younger; settled later, it is announced. */
 export const AUDIT_UNFINISHED_MS = 5 * 60 * 1000;
 /** A settlement stamped just before may be committed just after: announced once too often rather than never. */
@@ -46,8 +50,8 @@ export const AUDIT_ANNOUNCE_AFTER_MS = AUDIT_UNFINISHED_MS - 10_000;
 export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 /** Attempts looked into by one cron run: each may cost two PipeOps calls of the 100 a minute. */
 export const RECONCILE_BATCH_ROWS = 20;
-/** D1 queries of one attempt: its settlement is eight of them at the most, and is repeated twice while D1 fails. */
-export const ATTEMPT_MAX_QUERIES = 24;
+/** D1 queries of one of them: a list and what it shows, and a settlement, which is repeated twice while D1 fails. */
+export const RECONCILE_STEP_MAX_QUERIES = 60;
 /** `/readyz` is open to anyone, so it asks D1 no more often than this. */
 export const READY_PROBE_INTERVAL_MS = 5_000;
 
@@ -99,6 +103,8 @@ export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
 export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** Pages of one list: a workspace whose list is longer is shown in part, and its ids are asked for by themselves. */
 export const LIST_PAGES_MAX_COUNT = 20;
+/** Workspaces that `/status` names for each state of a list: those that are in it longest. */
+export const STATUS_WORKSPACES_MAX_COUNT = 10;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential. */
@@ -157,21 +163,16 @@ export const READ_FLUSH_MAX_MS = 8_000;
 
 /** A thousand leaks with their places are some 400 KB. */
 export const WEBHOOK_BODY_MAX_BYTES = 1024 * 1024;
-/** A delivery nests an event, its data and a list; the rest is room for fields to come. */
-export const WEBHOOK_JSON_MAX_DEPTH = 8;
-/** Their orders and rows are written in one batch, and at PipeOps' limits are done within the hour. */
+/** Their rows are written in one batch. Leaks beyond it are counted; an order for more is refused as a whole. */
 export const WEBHOOK_TOKENS_MAX_COUNT = 1_000;
+/** Characters of the tokens of a delivery in one bound value: D1 takes 2 MB, and a character may have three bytes. */
+export const WEBHOOK_ITEMS_JSON_MAX_CHARS = 600_000;
 /** Fields that an answer complains about: a thousand tokens must not come back as a thousand complaints. */
 export const WEBHOOK_PROBLEMS_MAX_COUNT = 16;
 /** Standard Webhooks, "Replay attacks" and "Signature scheme": the tolerance is that of its package. */
 export const STANDARD_WEBHOOKS_TOLERANCE_SECONDS = 5 * 60;
 export const STANDARD_WEBHOOKS_SECRET_MIN_BYTES = 24;
 export const STANDARD_WEBHOOKS_SECRET_MAX_BYTES = 64;
-/** Whatever a scanner takes for a secret: PipeOps' have some sixty characters. */
-export const LEAK_SECRET_MAX_CHARS = 512;
-/** The longest URL that browsers and scanners agree on. */
-export const LEAK_URL_MAX_CHARS = 2_048;
-export const LEAK_TYPE_MAX_CHARS = 128;
 /** Where a protocol has no id of its own: the same body within this time is the same delivery. */
 export const WEBHOOK_SAME_BODY_MS = 24 * 60 * 60 * 1000;
 /** Of the id that a sender gave its delivery, and of the place of a leak: enough to find it again. */
@@ -179,6 +180,10 @@ export const WEBHOOK_SENDER_ID_MAX_BYTES = 128;
 export const WEBHOOK_LOCATION_MAX_BYTES = 512;
 /** An event of a name that is not known is recorded by that much of it. */
 export const WEBHOOK_EVENT_NAME_MAX_BYTES = 64;
+/** Deliveries of a source that are signed, refused and kept within a minute of the clock; those beyond are counted in one row. */
+export const WEBHOOK_REFUSED_MAX_ROWS = 10;
+/** Owners that the receipt of one delivery names in a list: a page of 200 receipts stays within 2 MB. */
+export const WEBHOOK_OWNERS_MAX_COUNT = 100;
 /** Tokens whose prefix fits an unmatched leak: a person looks at them, and eleven characters fit hardly two. */
 export const LEAK_CANDIDATES_MAX_COUNT = 10;
 /** PipeOps shows eleven characters of a secret; from sixteen on it counts as one and is kept nowhere. */
@@ -287,6 +292,10 @@ export const CLOCK_TOLERANCE_SECONDS = 5;
 export const JWT_MAX_AGE_DEFAULT_SECONDS = 24 * 60 * 60;
 /** JWTs that an isolate remembers to have verified: 8 MB at their longest, and more callers than it has at once. */
 export const VERIFIED_JWTS_MAX_COUNT = 1_000;
+/** A label that an isolate has noted is not noted by its reads again for so long: other isolates may note another meanwhile. */
+export const LABEL_NOTE_MS = 10 * 60 * 1000;
+/** Callers whose labels an isolate remembers: as many as their JWTs. */
+export const LABEL_NOTES_MAX_COUNT = 1_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 export const JWKS_MAX_BYTES = 64 * 1024;
 /** Keys are read again this often: a key withdrawn by its issuer is refused within ten minutes. */

@@ -392,4 +392,5 @@ export type AuditEventRow = typeof auditEvents.$inferSelect;
 export type TokenRow = typeof tokens.$inferSelect;
 export type DeliveryRow = typeof webhookDeliveries.$inferSelect;
 export type ItemRow = typeof webhookItems.$inferSelect;
+export type OwnerRow = typeof webhookOwners.$inferSelect;
 export type OrderRow = typeof revocationOrders.$inferSelect;

@@ -1,10 +1,11 @@
-import { count, eq, isNotNull, min, sql } from 'drizzle-orm';
+import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
-import { auditEvents, revocationOrders, tokens } from '../db/schema.ts';
+import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Trace } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
+import { selectListStates, type ListStateRow } from './lists.ts';
 import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../webhooks/order-states.ts';
@@ -24,11 +25,17 @@ export interface OpenWork {
     /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
     readonly missingKeyIds: readonly string[];
   };
+  /** Deliveries of the last day that were rightly signed and refused: at most WEBHOOK_REFUSED_MAX_ROWS a minute of a source. */
+  readonly refusedDeliveries: number;
   /** What isolates told each other of PipeOps' limits. */
   readonly limits: readonly LimitRow[];
   /** Whether whoever asks was offboarded. */
   readonly isBlocked: boolean;
+  readonly lists: readonly ListStateRow[];
 }
+
+/** Senders try for a day or so: a delivery that is still refused then is sent no more. */
+const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
 
 /** The states of the partial index. */
 const COUNTED = [ORDER_STATE.open, ORDER_STATE.acknowledged, ORDER_STATE.failed] as const;
@@ -64,10 +71,20 @@ export async function readOpenWork(
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
+    selectListStates(database),
+    build
+      .select({ refused: count().as('refused') })
+      .from(webhookDeliveries)
+      .where(
+        and(
+          isNotNull(webhookDeliveries.refused),
+          gte(webhookDeliveries.received_at, runtime.now() - REFUSED_WITHIN_MS),
+        ),
+      ),
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], states, [contradicted], missing, [block], limits] = read.value;
+  const [[attempts], states, [contradicted], missing, [block], limits, lists, [deliveries]] = read.value;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
   const oldest = states.flatMap((row) => (isOneOf(row.state, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
@@ -80,7 +97,9 @@ export async function readOpenWork(
       oldestMs: oldest.length > 0 ? Math.min(...oldest) : null,
       missingKeyIds: missing.map(({ id }) => id),
     },
+    refusedDeliveries: deliveries?.refused ?? 0,
     limits,
+    lists,
     isBlocked: block?.blocked === 1,
   });
 }

@@ -13,6 +13,7 @@ import { noParameters } from '../http/no-parameters.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Window } from '../pipeops/quota-windows.ts';
 import type { Runtime } from '../runtime.ts';
+import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
 import { createReadiness, nearlyFull } from './readiness.ts';
 
@@ -78,7 +79,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { caller, context } = c.var;
     const read = await readOpenWork(health, context, caller);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
-    const { attempts, orders, limits, isBlocked } = read.value;
+    const { attempts, orders, refusedDeliveries, limits, lists, isBlocked } = read.value;
     if (isBlocked) return await refuseBlocked(c, recorder);
     const nowMs = runtime.now();
     quota.learn(limits, nowMs);
@@ -91,7 +92,9 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
         contradicted: orders.contradicted,
         oldest_at: rfc3339OrNull(orders.oldestMs),
       },
+      webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
+      lists: presentListStates(lists),
       quota: presentQuota(quota, nowMs),
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),

@@ -8,10 +8,20 @@ export function success(c: Context<AppEnv>, message: string, data: unknown, stat
   return c.json({ success: true, message, data }, status);
 }
 
-/** The body of a success, for answers that are given many times: made once, and sent without a copy for each. */
-export function successBody(message: string, data: unknown): SuccessBody {
+/**
+ * The body of a success, for answers that are given many times: made once, and sent without a copy for each.
+ *
+ * @param more what a list says of itself, beside its data.
+ */
+export function successBody(message: string, data: unknown, more: ListNotes = {}): SuccessBody {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it gives is never shared memory
-  return new TextEncoder().encode(JSON.stringify({ success: true, message, data })) as SuccessBody;
+  return new TextEncoder().encode(JSON.stringify({ success: true, message, data, ...more })) as SuccessBody;
+}
+
+/** What a list says of itself. */
+export interface ListNotes {
+  /** Only where a part is all that is known: what it lacks may exist. */
+  readonly partial?: true;
 }
 
 /** JSON in UTF-8. Not to be changed: answers that are on their way hold it. */

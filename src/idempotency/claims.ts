@@ -1,4 +1,4 @@
-import { and, eq, inArray, lte, sql, type SQL } from 'drizzle-orm';
+import { and, eq, inArray, lte, notExists, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, idempotencyKeys, tokens } from '../db/schema.ts';
@@ -19,7 +19,7 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
     expires_at: nowMs + IDEMPOTENCY_TTL_MS,
   };
   return [
-    build.delete(idempotencyKeys).where(and(isKey, lte(idempotencyKeys.expires_at, nowMs))),
+    build.delete(idempotencyKeys).where(and(isKey, isOver({ build }, nowMs))),
     build.insert(idempotencyKeys).values(claim).onConflictDoNothing(),
     build
       .select({
@@ -69,12 +69,26 @@ export const freeKey = ({ build }: Database, { keyHash }: KeyedRequest, eventId:
 export const freeKeyOf = ({ build }: Database, eventId: string, guard: SQL) =>
   build.delete(idempotencyKeys).where(and(eq(idempotencyKeys.event_id, eventId), guard));
 
+/**
+ * Whether a key's time is over. While nobody knows what became of its create, it is not: the same key would mint another token.
+ */
+const isOver = ({ build }: Pick<Database, 'build'>, nowMs: number): SQL | undefined =>
+  and(
+    lte(idempotencyKeys.expires_at, nowMs),
+    notExists(
+      build
+        .select({ one: sql`1` })
+        .from(auditEvents)
+        .where(and(eq(auditEvents.id, idempotencyKeys.event_id), eq(auditEvents.status, sql`'attempted'`))),
+    ),
+  );
+
 /** Erases keys that have expired, and the answers sealed under them, the oldest first. A row for each. */
 export function deleteExpired({ build }: Database, nowMs: number) {
   const expired = build
     .select({ key_hash: idempotencyKeys.key_hash })
     .from(idempotencyKeys)
-    .where(lte(idempotencyKeys.expires_at, nowMs))
+    .where(isOver({ build }, nowMs))
     .orderBy(idempotencyKeys.expires_at)
     .limit(IDEMPOTENCY_EXPIRY_BATCH_ROWS);
   return build

@@ -26,7 +26,7 @@ export function createAuthenticator(options: {
       const credentials = findCredentials(request.headers);
       if (!credentials.ok) return credentials;
       const { token, header } = credentials.value;
-      const identity = (await recognise(token, header)) ?? (await verifyAnew(token, header));
+      const identity = await identify(token, header);
       if (!identity.ok) return identity;
 
       // Cloudflare derives this header from a cookie, which a browser sends for any site's page.
@@ -35,51 +35,41 @@ export function createAuthenticator(options: {
     },
   };
 
-  /** A JWT that was verified with the keys that its issuer still has. Null: it must be verified. */
-  async function recognise(token: string, header: CredentialHeader): Promise<Result<Identity, AuthFailure> | null> {
-    const known = verified.get(token, runtime.now());
-    if (known === null || known.header !== header) return null;
-    const current = await keys.current(known.policy);
-    return current.ok && current.value === known.keys ? ok(known.identity) : null;
+  async function identify(token: string, header: CredentialHeader): Promise<Result<Identity, AuthFailure>> {
+    const remembered = verified.get(token, runtime.now());
+    const known = remembered?.header === header ? remembered : null;
+    const policy = known === null ? policyFor(token, header) : ok(known.policy);
+    if (!policy.ok) return policy;
+    const { issuer } = policy.value;
+    const found = await keys.find(policy.value, async (set) =>
+      // What was verified with the keys that its issuer still has need not be verified again.
+      known?.keys === set ? ok(known.identity) : await verifyWith(set, token, header, policy.value),
+    );
+    if (!found.ok) return err({ kind: 'issuer_unavailable', issuer, ...found.error });
+    return found.value ?? rejected('key_unknown', issuer);
   }
 
-  async function verifyAnew(token: string, header: CredentialHeader): Promise<Result<Identity, AuthFailure>> {
+  function policyFor(token: string, header: CredentialHeader): Result<IssuerPolicy, AuthFailure> {
     const unverified = readUnverified(token);
     if (!unverified.ok) return rejected(unverified.error);
     const policy = choosePolicy(issuers, unverified.value, header);
-    if (!policy.ok) {
-      return rejected(
-        policy.error,
-        policy.error === 'wrong_header' ? String(unverified.value.claims['iss']) : undefined,
-      );
-    }
-
-    const signed = await verify(token, policy.value);
-    if (!signed.ok) return signed;
-    const identity = identityOf(signed.value.claims, policy.value);
-    if (!identity.ok) return rejected(identity.error, policy.value.issuer);
-    verified.put(token, { header, policy: policy.value, keys: signed.value.keys, identity: identity.value });
-    return identity;
+    if (policy.ok) return policy;
+    return rejected(policy.error, policy.error === 'wrong_header' ? String(unverified.value.claims['iss']) : undefined);
   }
 
-  async function verify(
+  /** Null: `set` lacks the key that the JWT names. */
+  async function verifyWith(
+    set: LocalJWKSet,
     token: string,
+    header: CredentialHeader,
     policy: IssuerPolicy,
-  ): Promise<Result<{ claims: Readonly<Record<string, unknown>>; keys: LocalJWKSet }, AuthFailure>> {
-    const current = await keys.current(policy);
-    if (!current.ok) return err({ kind: 'issuer_unavailable', issuer: policy.issuer });
-    let used = current.value;
-    let claims = await verifyJwt(token, used, policy, runtime.now());
-
-    if (!claims.ok && claims.error === 'key_unknown') {
-      const newer = await keys.newerThan(policy, current.value);
-      if (!newer.ok) return err({ kind: 'issuer_unavailable', issuer: policy.issuer });
-      if (newer.value !== null) {
-        used = newer.value;
-        claims = await verifyJwt(token, used, policy, runtime.now());
-      }
-    }
-    return claims.ok ? ok({ claims: claims.value, keys: used }) : rejected(claims.error, policy.issuer);
+  ): Promise<Result<Identity, AuthFailure> | null> {
+    const claims = await verifyJwt(token, set, policy, runtime.now());
+    if (!claims.ok) return claims.error === 'key_unknown' ? null : rejected(claims.error, policy.issuer);
+    const identity = identityOf(claims.value, policy);
+    if (!identity.ok) return rejected(identity.error, policy.issuer);
+    verified.put(token, { header, policy, keys: set, identity: identity.value });
+    return identity;
   }
 }
 

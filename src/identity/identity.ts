@@ -1,15 +1,15 @@
 import type { Identity } from './types.ts';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
-import { ACTOR_LABEL_MAX_BYTES, ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
-import { byteLength, cutToBytes } from '../text/caps.ts';
+import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
+import { byteLength } from '../text/caps.ts';
+import { replaceControls } from '../text/control-characters.ts';
 import { containsSecret, redact } from '../text/redaction.ts';
 import { err, ok, type Result } from '../result.ts';
 import { readClaim } from './claims.ts';
 
 /** What would break a line of a log or of a terminal. */
 const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}]/u;
-const EACH_CONTROL_CHARACTER = new RegExp(CONTROL_CHARACTERS, 'gu');
 
 /** The identity that verified claims give under a policy. Errors: those of `readSubject`. */
 export function identityOf(
@@ -47,12 +47,14 @@ function readSubject(claim: unknown): Result<string, TokenRejection> {
   return acceptable ? ok(subject) : err('claim_malformed');
 }
 
-/** The label is only shown: it is made fit to be shown. Null where the claim is not text. */
+/**
+ * The label is made fit to be shown. It is kept whole, since offboarding names it whole; the trail shows the beginning of a long
+ * one. Null where the claim is not text.
+ */
 function readLabel(claim: unknown): string | null {
   const label = textOf(claim);
   if (label === null || label === '') return null;
-  const shown = redact(label.toWellFormed().replace(EACH_CONTROL_CHARACTER, '\u{FFFD}'));
-  return cutToBytes(shown, ACTOR_LABEL_MAX_BYTES);
+  return redact(replaceControls(label.toWellFormed()));
 }
 
 /** A string, or a whole number that a double holds exactly. Null: anything else. */

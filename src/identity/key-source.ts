@@ -1,20 +1,23 @@
 import type { JSONWebKeySet, LocalJWKSet } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
+import { JWKS_COOLDOWN_MS } from '../config/limits.ts';
 import type { KeySourceDependencies } from './key-archive.ts';
 import { err, ok, type Result } from '../result.ts';
 import { fetchKeySet } from './jwks-fetch.ts';
 import { readKeySet } from './key-set.ts';
-import { createRemoteKeys, type RemoteKeys } from './remote-keys.ts';
+import { createRemoteKeys, type KeyLook, type KeysUnavailable, type RemoteKeys } from './remote-keys.ts';
 
-/** The public keys of issuers. Neither method throws or rejects. */
+/** The public keys of issuers. */
 export interface KeySource {
-  /** The keys to try first. In the steady state it makes no network call and no D1 call. */
-  current(policy: IssuerPolicy): Promise<Result<LocalJWKSet, 'unavailable'>>;
   /**
-   * Called when `seen` lacks a token's key. Null: the issuer has no other keys, or was asked less than JWKS_COOLDOWN_MS
-   * ago. `unavailable`: it could not be asked, so nobody knows whether the token is good.
+   * Looks for a key in the set that is held and, where that lacks it, in the one that the issuer has now: it is asked once in
+   * JWKS_COOLDOWN_MS at the most, so that random `kid`s do not make us hammer it. In the steady state it makes no network call
+   * and no D1 call. Rejects only if `look` does.
+   *
+   * Null: the key was looked for in a set that was asked for since this call, and is not there. Fails where the issuer cannot
+   * be asked, or may not be asked again yet: then nobody knows whether the token is good.
    */
-  newerThan(policy: IssuerPolicy, seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
+  find<T>(policy: IssuerPolicy, look: KeyLook<T>): Promise<Result<T | null, KeysUnavailable>>;
 }
 
 /** One per isolate: it holds imported keys. */
@@ -23,21 +26,18 @@ export function createKeySource(dependencies: KeySourceDependencies): KeySource 
   const remoteKeys = new Map<string, RemoteKeys>();
 
   return {
-    current: async (policy) => {
-      if (policy.keys.kind === 'inline') return await importInline(policy.keys.jwks);
-      return await remote(policy).current();
-    },
-    newerThan: async (policy, seen) => {
-      if (policy.keys.kind === 'inline') return ok(null);
-      return await remote(policy).newerThan(seen);
+    find: async (policy, look) => {
+      if (policy.keys.kind !== 'inline') return await remote(policy).find(look);
+      const keys = await importInline(policy.keys.jwks);
+      return keys.ok ? ok(await look(keys.value)) : keys;
     },
   };
 
-  async function importInline(jwks: JSONWebKeySet): Promise<Result<LocalJWKSet, 'unavailable'>> {
+  async function importInline(jwks: JSONWebKeySet): Promise<Result<LocalJWKSet, KeysUnavailable>> {
     const known = inlineKeys.get(jwks);
     if (known !== undefined) return ok(known);
     const set = await readKeySet(jwks);
-    if (set === null) return err('unavailable');
+    if (set === null) return err({ retryAfterSeconds: JWKS_COOLDOWN_MS / 1000 });
     inlineKeys.set(jwks, set.keys);
     return ok(set.keys);
   }

@@ -24,9 +24,17 @@ export interface KeyOrigin {
 
 /** The keys of one origin. See KeySource. */
 export interface RemoteKeys {
-  current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
-  newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
+  find<T>(look: KeyLook<T>): Promise<Result<T | null, KeysUnavailable>>;
 }
+
+/** Nobody knows whether a key exists: its origin cannot be asked, or may not be asked again yet. */
+export interface KeysUnavailable {
+  /** When it may be asked again: from 1 to JWKS_COOLDOWN_MS. */
+  readonly retryAfterSeconds: number;
+}
+
+/** Looks for a key in a set. Null: the set lacks it. */
+export type KeyLook<T> = (keys: LocalJWKSet) => Promise<T | null>;
 
 /** The longest that one read takes. After it a read is dead: the request that began it was cancelled. */
 const READ_MAX_MS = JWKS_TIMEOUT_MS + D1_TIMEOUT_MS;
@@ -36,29 +44,46 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
   const archive = createKeyArchive(origin.name, dependencies);
 
   let lastGood: DatedKeySet | null = null;
+  let readsBegun = 0;
+  /** Which of them gave `lastGood`, or was the last to give the same again; 0 where D1 gave it. */
+  let lastGoodRead = 0;
   let lastReadFailed = false;
   let lastReadAtMs = -Infinity;
   let reading: Promise<void> | null = null;
 
-  return {
-    current: async () => {
-      const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
-      if (held !== null) return ok(held);
-      const standIn = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-      // During an outage one request a minute waits for the origin; the others do not.
-      if (standIn !== null && readUnderWay() !== null && lastReadFailed) return ok(standIn);
-      await readAgain();
-      const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-      return keys === null ? err('unavailable') : ok(keys);
-    },
+  const current = async (): Promise<Result<LocalJWKSet, KeysUnavailable>> => {
+    const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
+    if (held !== null) return ok(held);
+    const standIn = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+    // During an outage one request a minute waits for the origin; the others do not.
+    if (standIn !== null && readUnderWay() !== null && lastReadFailed) return ok(standIn);
+    await readAgain();
+    const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+    return keys === null ? unavailable() : ok(keys);
+  };
 
-    newerThan: async (seen) => {
-      if (lastGood?.set.keys === seen) await readAgain();
-      const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-      if (keys !== null && keys !== seen) return ok(keys);
-      return lastReadFailed ? err('unavailable') : ok(null);
+  return {
+    find: async (look) => {
+      const before = readsBegun;
+      const held = await current();
+      if (!held.ok) return held;
+      const found = await look(held.value);
+      if (found !== null) return ok(found);
+      if (lastGood?.set.keys === held.value && lastGoodRead <= before) await readAgain();
+      const newer = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
+      if (newer !== null && newer !== held.value) {
+        const foundNow = await look(newer);
+        if (foundNow !== null) return ok(foundNow);
+      }
+      // A read that was begun before says nothing: the key may be younger than what it read.
+      return lastGoodRead > before ? ok(null) : unavailable();
     },
   };
+
+  function unavailable(): Result<never, KeysUnavailable> {
+    const waitMs = lastReadAtMs + JWKS_COOLDOWN_MS - runtime.now();
+    return err({ retryAfterSeconds: Math.ceil(Math.min(Math.max(waitMs, 1), JWKS_COOLDOWN_MS) / 1000) });
+  }
 
   function lastGoodYoungerThan(maxAgeMs: number): LocalJWKSet | null {
     return lastGood !== null && runtime.now() - lastGood.fetchedAtMs < maxAgeMs ? lastGood.set.keys : null;
@@ -71,7 +96,8 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
     if (joined === null) {
       if (nowMs - lastReadAtMs < JWKS_COOLDOWN_MS) return;
       lastReadAtMs = nowMs;
-      joined = reading = read(nowMs);
+      readsBegun += 1;
+      joined = reading = read(readsBegun, nowMs);
       background(reading);
     }
     // A deadline of its own: the read may belong to another request, and die with it.
@@ -88,13 +114,14 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
     return reading;
   }
 
-  async function read(startedAtMs: number): Promise<void> {
+  async function read(number: number, startedAtMs: number): Promise<void> {
     const fetched = await origin.fetch(runtime);
     lastReadFailed = !fetched.ok;
     if (fetched.ok) {
       // The same keys stay the same object: nothing is imported twice.
       const set = lastGood?.set.jwks === fetched.value.jwks ? lastGood.set : fetched.value;
       lastGood = { set, fetchedAtMs: startedAtMs };
+      lastGoodRead = number;
       reading = null;
       background(archive.keep(lastGood));
       return;

@@ -165,7 +165,7 @@ function findingQueries(
   { list, begunAtMs }: Look,
   findings: Findings,
 ): readonly Query[] {
-  const recording = { database, context, workspaceUuid, begunAtMs, nowMs: runtime.now(), newId: runtime.newId };
+  const recording = { database, context, workspaceUuid, begunAtMs, nowMs: runtime.now(), newId: () => runtime.newId() };
   // An end that nobody would look up needs no row, so there may be many at once.
   const isSilent = (row: TokenRow): boolean => row.revoked_at !== null || isExpired(row, begunAtMs);
   const batchOf = (rows: readonly TokenRow[]) => ({

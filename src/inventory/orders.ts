@@ -1,6 +1,7 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { attemptedRow, type Actor } from '../audit/events.ts';
 import { insertEventsFrom, insertEventWhere } from '../audit/insert-where.ts';
+import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { revocationOrders } from '../db/schema.ts';
@@ -97,7 +98,7 @@ export const reopenOrdersOf = (
     .update(revocationOrders)
     .set({
       state: 'open',
-      next_at: nowMs,
+      next_at: sql`${nowMs} + ${BACKOFF_MS}`,
       claim: null,
       begun_at: null,
       confirm_round: 0,
@@ -108,6 +109,9 @@ export const reopenOrdersOf = (
       sql`workspace_uuid = ${workspaceUuid} and token_id in ${tokenIds} and mode = 'revoke'
             and state in ('acknowledged', 'confirmed', 'failed')`,
     );
+
+/** Tries are counted for as long as an order is contradicted: a PipeOps that only says 2xx is asked less and less often. */
+const BACKOFF_MS = sql`min(${ORDERS_BACKOFF_FIRST_MS} << min(tries, 20), ${ORDERS_BACKOFF_MAX_MS})`;
 
 /**
  * The row that says that a token is alive whose revoke PipeOps had acknowledged, where `guard` holds: one a token and day (UTC).

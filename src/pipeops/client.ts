@@ -9,7 +9,8 @@ import { failureOf, isCredentialRefusal } from './refusals.ts';
 import { settled, tryRepeatedly } from './tries.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from './types.ts';
 import { tokenUrls } from './urls.ts';
-import { isAcknowledgement, readList, readMinted, readToken } from './wire.ts';
+import { gatherPages } from './pages.ts';
+import { isAcknowledgement, readMinted, readPage, readToken } from './wire.ts';
 
 export interface PipeOpsOptions {
   /** Origin, and a base path where there is one. */
@@ -113,9 +114,11 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
 
     list: async (workspaceUuid, call) =>
       ofWorkspace(
-        await perform({ ...collection(workspaceUuid), method: 'GET', purpose: 'other' }, call, (body) =>
-          readList(body, workspaceUuid),
-        ),
+        await gatherPages(async (page) => {
+          const url = urls.collection(workspaceUuid, page);
+          const request = { url, workspaceUuid, method: 'GET', purpose: 'other' } as const;
+          return await perform(request, call, (body) => readPage(body, workspaceUuid));
+        }),
       ),
 
     get: async (ref, call) =>

@@ -1,11 +1,15 @@
 import type { Purpose } from './quota.ts';
 import type { CreateCommand, UpdateCommand } from './types.ts';
 
-/** The body of a create, in the form that PipeOps' CLI sends and its controller reads. */
+/**
+ * The body of a create, in the form that PipeOps' CLI sends. Its controller reads `scopes`, its SDK sends `permissions`: a name
+ * that is not read would be a token without scopes, or with those of a default, so both go out with the same value.
+ */
 export const createBody = (command: CreateCommand): Readonly<Record<string, unknown>> => ({
   name: command.name,
   workspace_uuid: command.workspaceUuid,
   scopes: command.scopes,
+  permissions: command.scopes,
   ...(command.description !== null && { metadata: { description: command.description } }),
   ...(command.expiresAt !== null && { expires_at: command.expiresAt }),
 });

@@ -34,7 +34,10 @@ const expiry = z
 
 /** Beside a UUID, `id` may be a database's number. */
 const optionalId = z.string().nullish().catch(null);
-const scopeList = z.array(z.string()).nullish();
+const scopeList = z
+  .union([z.array(z.string()), z.literal('')])
+  .nullish()
+  .transform((scopes) => scopes || null);
 const flag = z.boolean().nullish();
 
 const wireToken = z.object({

@@ -1,6 +1,7 @@
 import type { Result } from '../result.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../request-context.ts';
+import type { ListState } from '../vocabulary.ts';
 import type { Purpose } from './quota.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
@@ -34,9 +35,14 @@ export interface TokenList {
   readonly total: number;
   /** Whether all of the workspace's tokens are in it. Where not, absence proves nothing. */
   readonly complete: boolean;
-  /** How many calls it took. Between two pages a token may slip through: see `isProofOfAbsence`. */
+  /** Why it is not complete, where it is not. */
+  readonly state: TokenListState;
+  /** How many pages were asked for. Between two pages a token may slip through: see `isProofOfAbsence`. */
   readonly pages: number;
 }
+
+/** What a list that was answered is good for; a workspace whose list is answered 404 is `unavailable`. */
+export type TokenListState = Exclude<ListState, 'unavailable'>;
 
 /** The create that PipeOps is asked for (the form marked *send* in its wire notes). */
 export interface CreateCommand {

@@ -3,12 +3,22 @@ import type { TokenRef } from './types.ts';
 
 const TOKENS_PATH = '/api/v1/service-account-tokens';
 
+/** Which page of a list is asked for. */
+export interface PageQuery {
+  /** From 2: the first is what is answered without it. */
+  readonly page: number;
+  /** How many tokens a page has; null: as many as PipeOps likes. */
+  readonly limit: number | null;
+}
+
 export interface TokenUrls {
-  /** The tokens of a workspace. */
-  collection(workspaceUuid: string): string;
+  /** The tokens of a workspace; of a list, a page of them. */
+  collection(workspaceUuid: string, page?: PageQuery): string;
   /** One token. */
   token(ref: TokenRef): string;
 }
+
+const pagingOf = ({ page, limit }: PageQuery): string => `&page=${page}${limit === null ? '' : `&limit=${limit}`}`;
 
 /**
  * The only place where an upstream URL is made. `apiUrl` may have a base path.
@@ -23,11 +33,11 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
   }
   const basePath = base.pathname.replace(/\/+$/, '');
 
-  const build = (workspaceUuid: string, idPath: string): string => {
+  const build = (workspaceUuid: string, idPath: string, paging = ''): string => {
     if (!isWorkspaceUuid(workspaceUuid)) throw new TypeError('Not a workspace UUID.');
     const path = `${basePath}${TOKENS_PATH}${idPath}`;
     // PipeOps' controller wants the workspace in the query of every route.
-    const search = `?workspace_uuid=${workspaceUuid}`;
+    const search = `?workspace_uuid=${workspaceUuid}${paging}`;
     const url = new URL(`${base.origin}${path}${search}`);
     if (url.origin !== base.origin || url.pathname !== path || url.search !== search || url.hash) {
       throw new TypeError('The upstream URL is not what was put in.');
@@ -36,7 +46,7 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
   };
 
   return {
-    collection: (workspaceUuid) => build(workspaceUuid, ''),
+    collection: (workspaceUuid, page) => build(workspaceUuid, '', page === undefined ? '' : pagingOf(page)),
     token: ({ workspaceUuid, tokenId }) => {
       if (!isTokenId(tokenId)) throw new TypeError('Not a token id.');
       return build(workspaceUuid, `/${tokenId}`);

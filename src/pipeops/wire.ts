@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { isSecret } from '../text/redaction.ts';
 import { isFields, type Fields } from './fields.ts';
 import { readId, readTokenFields } from './token-schema.ts';
-import type { MintedToken, TokenList, UpstreamToken } from './types.ts';
+import type { MintedToken, UpstreamToken } from './types.ts';
 
 // Each reader takes the JSON of a 2xx and gives null where it is not an answer that PipeOps is known to give.
 
@@ -46,6 +46,13 @@ const flattenMinted = (data: Fields): Fields | null => {
   return { ...inner, ...Object.fromEntries(Object.entries(outer).filter(([, value]) => !isNone(value))) };
 };
 
+/** What a create's answer does not say, in neither of its forms. An empty list of scopes is said. */
+const leftOutOf = (flat: Fields): MintedToken['leftOut'] => {
+  const names = { scopes: ['scopes', 'permissions'], expires_at: ['expires_at'], workspace_id: ['workspace_id'] };
+  const isLeftOut = (field: keyof typeof names): boolean => names[field].every((name) => isNone(flat[name]));
+  return new Set((['scopes', 'expires_at', 'workspace_id'] as const).filter(isLeftOut));
+};
+
 /**
  * The answer to a create. Without a secret it is not one. PipeOps' CLI takes the name that it sent where the answer has
  * none, and so does this.
@@ -57,7 +64,7 @@ export const readMinted = (body: unknown, sentName: string): MintedToken | null 
   const token = readTokenFields(isNone(flat['name']) ? { ...flat, name: sentName } : flat);
   const secret = flat['token'];
   if (token === null || typeof secret !== 'string' || !isSecret(secret)) return null;
-  return { ...token, secret, leftOut: new Set() };
+  return { ...token, secret, leftOut: leftOutOf(flat) };
 };
 
 const count = z.int().min(0).nullish().catch(null);
@@ -73,12 +80,20 @@ const totalOf = (data: Fields): number | null => {
   return counts.length === 0 ? null : Math.max(...counts);
 };
 
-/**
- * The answer to a list. A token in it that cannot be read is left out, and the list is then incomplete, as is one that
- * does not say how many tokens there are: what is not in it may exist all the same. So is one with a token that names
- * another workspace: PipeOps is not trusted to keep them apart.
- */
-export const readList = (body: unknown, workspaceUuid: string): TokenList | null => {
+/** One answer to a list. */
+export interface ListPage {
+  /** Those that could be read, each once. */
+  readonly tokens: readonly UpstreamToken[];
+  /** How many items it has, whatever they are. */
+  readonly items: number;
+  /** How many items could not be read, or name another workspace: PipeOps is not trusted to keep them apart. */
+  readonly unreadable: number;
+  /** The most tokens that it says there are; null where it does not say. */
+  readonly total: number | null;
+}
+
+/** The answer to a list, or to a page of one. What is not in it may exist all the same: see `gatherPages`. */
+export const readPage = (body: unknown, workspaceUuid: string): ListPage | null => {
   const data = dataOf(body);
   if (data === null) return null;
   // Go writes an empty slice as null.
@@ -88,14 +103,14 @@ export const readList = (body: unknown, workspaceUuid: string): TokenList | null
     .map(readTokenFields)
     .filter((token) => token !== null)
     .filter((token) => !namesAnotherWorkspace(token, workspaceUuid));
-  // By id, because one token sent twice must not stand in for another that was not sent.
-  const tokens = [...new Map(readable.map((token) => [token.id, token])).values()];
   const total = totalOf(data);
   return {
-    tokens,
-    total: Math.max(total ?? 0, tokens.length),
-    complete: readable.length === items.length && total === tokens.length,
-    pages: 1,
+    // By id, because one token sent twice must not stand in for another that was not sent.
+    tokens: [...new Map(readable.map((token) => [token.id, token])).values()],
+    items: items.length,
+    unreadable: items.length - readable.length,
+    // Go writes 0 for a number that nobody set.
+    total: total === 0 && items.length > 0 ? null : total,
   };
 };
 

@@ -4,11 +4,12 @@ import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, resultObstacle } from './ceiling.ts';
 import { furthest } from './denial.ts';
 import { auditObstacle, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
+import { liftableReasons } from './suspension.ts';
 import type { Caller, Decision, DecisionContext, Grant, KnownToken, PolicyRequest, Role } from './types.ts';
 
 export { hasPermission, maySee, visibleTokens } from './reach.ts';
 
-const NOTHING_MINTED = { scopes: null, expiresAtMs: null } as const;
+const NOTHING_GRANTED = { scopes: null, expiresAtMs: null, lifts: [] } as const;
 
 /** The permission that each operation needs. */
 const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> = {
@@ -23,6 +24,7 @@ const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> =
 
 type TokenRequest = Extract<PolicyRequest, { token: KnownToken | null }>;
 type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
+type SightedUpdateRequest = Extract<SightedTokenRequest, { operation: 'update' }>;
 type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
 /** What one role, alone, says to the whole of a request. */
 type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
@@ -65,11 +67,13 @@ function judge(role: Role, caller: Caller, request: SightedRequest, context: Dec
   if (request.operation === 'list') return unless(workspaceObstacle(role, permission, request.workspaceUuid));
   if (request.operation === 'create') {
     const obstacle = workspaceObstacle(role, permission, request.workspaceUuid);
-    return obstacle === null ? mintedUnder(role, request, context) : err(obstacle);
+    if (obstacle !== null) return err(obstacle);
+    const minted = mintedUnder(role, request, context);
+    return minted.ok ? ok({ ...NOTHING_GRANTED, ...minted.value }) : minted;
   }
-  const obstacle = tokenObstacle(role, permission, caller, request.token) ?? resumeObstacle(role, request);
-  if (obstacle !== null || request.operation !== 'update' || request.resulting === null) return unless(obstacle);
-  return unless(resultObstacle(role, request.resulting, context.nowMs));
+  const obstacle = tokenObstacle(role, permission, caller, request.token);
+  if (obstacle !== null || request.operation !== 'update') return unless(obstacle);
+  return updatedUnder(role, request, context);
 }
 
 /** A delivery is about whatever tokens it names, so only a role over any token may repeat what it ordered. */
@@ -80,11 +84,17 @@ function retryObstacle(role: Role, permission: Permission, workspaceUuids: reado
 }
 
 /** A leaver must not undo what the webhook about its leaving did, and neither must whoever shares its role. */
-function resumeObstacle(role: Role, request: SightedTokenRequest): DenialReason | null {
-  const resumes = request.operation === 'update' && request.resumes && request.token.suspended;
-  return resumes && role.tokens !== 'any' ? 'suspended' : null;
+function updatedUnder(
+  role: Role,
+  { token, resumes, resulting }: SightedUpdateRequest,
+  { nowMs }: DecisionContext,
+): Verdict {
+  const lifts = resumes ? liftableReasons(role, token.suspendedBy) : [];
+  if (resumes && token.suspendedBy.length > 0 && lifts.length === 0) return err('suspended');
+  const obstacle = resulting === null ? null : resultObstacle(role, resulting, nowMs);
+  return obstacle === null ? ok({ ...NOTHING_GRANTED, lifts }) : err(obstacle);
 }
 
 function unless(obstacle: DenialReason | null): Verdict {
-  return obstacle === null ? ok(NOTHING_MINTED) : err(obstacle);
+  return obstacle === null ? ok(NOTHING_GRANTED) : err(obstacle);
 }

@@ -1,6 +1,6 @@
 import type { Identity } from '../identity/types.ts';
 import type { PolicyFailure } from '../failures.ts';
-import type { Permission } from '../vocabulary.ts';
+import type { Permission, SuspensionReason } from '../vocabulary.ts';
 
 /** A role as the operator's file grants it, defaults filled in. */
 export interface Role {
@@ -42,8 +42,8 @@ export interface KnownToken {
   readonly workspaceUuid: string;
   /** Null: nobody here created it. */
   readonly owner: { readonly issuer: string; readonly subject: string } | null;
-  /** A webhook suspended it. */
-  readonly suspended: boolean;
+  /** Why it is suspended; empty where nothing here suspended it. */
+  readonly suspendedBy: readonly SuspensionReason[];
 }
 
 /** The state a token would be in after an update that names scopes or resumes it. */
@@ -85,6 +85,11 @@ export interface Grant {
   readonly scopes: readonly string[] | null;
   /** Of a create: milliseconds since the epoch, null for a token without expiry. Null for every other operation. */
   readonly expiresAtMs: number | null;
+  /**
+   * Of a resume: the reasons of its suspension that the role lifts. Where others are left, the token stays suspended. Empty for
+   * every other operation.
+   */
+  readonly lifts: readonly SuspensionReason[];
 }
 
 export type Decision =

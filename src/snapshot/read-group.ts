@@ -17,8 +17,10 @@ import type { Quota } from '../pipeops/quota.ts';
 import { newTrace, type Trace } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
+import { noteLabels, type Labelled, type LabelMemory } from '../subjects/label-upkeep.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { createGathering } from './gathering.ts';
+import { keepListState, type DatedListState } from './list-state.ts';
 import { READ_QUERIES, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
 import { readStored, storedBody } from './stored.ts';
 import type { DatedList } from './snapshot.ts';
@@ -38,6 +40,8 @@ export interface ReadTrip {
   readonly store?: DatedList;
   /** A list that this isolate asked for and did not get: others need not wait for it. */
   readonly endLease?: number;
+  /** What the list that this isolate asked for turned out to be good for. */
+  readonly listState?: DatedListState;
 }
 
 export interface ReadRecord {
@@ -87,8 +91,13 @@ interface Waiting {
  * A request sends group after group for READ_LEAD_MAX_MS, then hands that to one that waits: Workers end what a request does
  * 30 s after its answer, and under load there is always another group.
  */
-export function createReadGroup(database: Database, runtime: Runtime, quota: Pick<Quota, 'learn' | 'news'>): ReadGroup {
-  const dependencies = { database, runtime, quota };
+export function createReadGroup(
+  database: Database,
+  runtime: Runtime,
+  quota: Pick<Quota, 'learn' | 'news'>,
+  labels: LabelMemory,
+): ReadGroup {
+  const dependencies = { database, runtime, quota, labels };
   const keyOf = createReadKeys();
   const gathering = createGathering<Waiting>(runtime);
   let sendingSinceMs: number | null = null;
@@ -165,16 +174,17 @@ async function sendEachAlone(dependencies: Dependencies, group: readonly Waiting
 
 /**
  * Those that waited longest. Alike reads that were decided on different lists are not written together: which of them counts
- * is known only when D1 has said which list is current.
+ * is known only when D1 has said which list is current. Neither are those whose labels differ where the row does not show it:
+ * one of them may be blocked.
  */
 function nextGroup(gathered: readonly Waiting[]): readonly Waiting[] {
-  const generations = new Map<string, number | null>();
+  const decidedAs = new Map<string, string>();
   return gathered.slice(0, READ_GROUP_MAX_COUNT).filter((waiting) => {
     if (waiting.key === null) return true;
-    const generation = generationOf(waiting);
-    const known = generations.get(waiting.key);
-    generations.set(waiting.key, known === undefined ? generation : known);
-    return known === undefined || known === generation;
+    const decided = `${generationOf(waiting)} ${waiting.trip.record?.label}`;
+    const known = decidedAs.get(waiting.key) ?? decided;
+    decidedAs.set(waiting.key, known);
+    return known === decided;
   });
 }
 
@@ -184,11 +194,12 @@ interface Dependencies {
   readonly database: Database;
   readonly runtime: Runtime;
   readonly quota: Pick<Quota, 'learn' | 'news'>;
+  readonly labels: LabelMemory;
 }
 
 /** One batch for a group; null: it failed. */
 async function sendTogether(
-  { database, runtime, quota }: Dependencies,
+  { database, runtime, quota, labels }: Dependencies,
   group: readonly Waiting[],
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const entries = writtenReads(group);
@@ -207,18 +218,24 @@ async function sendTogether(
   const leases = READ_QUERIES.takeLeases(database, values);
   const inventories = READ_QUERIES.selectInventories(database, values);
   const limits = READ_QUERIES.selectLimits(database, values);
+  const notes = labels.due(group.flatMap(readers), nowMs);
   const sent = [
     ...quota.news(database, nowMs),
     ...group.flatMap(({ trip }) => storing(database, trip)),
     ...(entries.length === 0 ? [] : [counted, inserted]),
     ...(entries.some(({ count }) => count > 1) ? [READ_QUERIES.countBeside(database, values)] : []),
+    ...(notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)]),
     generations,
     // Where lists may be missing: what is needed to get them.
     ...(group.some(({ trip }) => trip.minBegunMs !== null) ? [stored, leases, inventories, limits] : []),
   ];
 
   const answered = await database.batch({ trace: newTrace() }, sent);
-  if (!answered.ok) return null;
+  if (!answered.ok) {
+    labels.forget(notes);
+    return null;
+  }
+  labels.noted(notes, nowMs);
   const rowsOf = <Q extends Query>(query: Q): RowsOf<Q> => {
     const index = sent.indexOf(query);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
@@ -251,6 +268,10 @@ async function sendTogether(
     });
   });
 }
+
+/** Whose read is written down, by the whole label. */
+const readers = ({ trip: { record } }: Waiting): readonly Labelled[] =>
+  record === null ? [] : [{ issuer: record.row.actor_issuer, subject: record.row.actor_subject, label: record.label }];
 
 /** Alike reads that were decided on the same generation are one entry. */
 function writtenReads(group: readonly Waiting[]): readonly WrittenRead[] {
@@ -297,12 +318,14 @@ function askedWorkspaces(group: readonly Waiting[]): readonly AskedWorkspace[] {
   return [...new Map(asked.map((entry) => [JSON.stringify(entry), entry])).values()];
 }
 
-function storing(database: Database, { workspaceUuid: workspace, store, endLease: ended }: ReadTrip): readonly Query[] {
+function storing(database: Database, trip: ReadTrip): readonly Query[] {
+  const { workspaceUuid: workspace, store, endLease: ended, listState } = trip;
   const end = store?.generation ?? ended;
   // A list that is too long for D1 is no reason to wait either: whoever wants it asks by itself.
   const body = store === undefined ? null : storedBody(store.list);
   return [
     ...(store !== undefined && body !== null ? [storeList(database, { workspace, ...store, body })] : []),
     ...(end === undefined ? [] : [endLease(database, workspace, end)]),
+    ...(listState === undefined ? [] : [keepListState(database, workspace, listState)]),
   ];
 }

@@ -6,29 +6,36 @@ import { byteLength } from '../text/caps.ts';
 import type { DatedList } from './snapshot.ts';
 
 const text = z.string().nullable();
-const storedList = z.object({
-  total: z.number(),
-  complete: z.boolean(),
-  // A list that an earlier version of this service stored took one call.
-  pages: z.number().default(1),
-  tokens: z.array(
-    z.object({
-      id: z.string(),
-      name: z.string(),
-      description: text,
-      scopes: z.array(z.string()),
-      tokenPrefix: text,
-      workspaceId: text,
-      isRevoked: z.boolean(),
-      isExpired: z.boolean(),
-      isActive: z.boolean().nullable(),
-      expiresAt: text,
-      createdAt: text,
-      updatedAt: text,
-      lastUsedAt: text,
-    }),
-  ),
-}) satisfies z.ZodType<TokenList>;
+const storedList = z
+  .object({
+    total: z.number(),
+    complete: z.boolean(),
+    // A list that an earlier version of this service stored took one call.
+    pages: z.number().default(1),
+    state: z.enum(['complete', 'partial', 'unproven']).optional(),
+    tokens: z.array(
+      z.object({
+        id: z.string(),
+        name: z.string(),
+        description: text,
+        scopes: z.array(z.string()),
+        tokenPrefix: text,
+        workspaceId: text,
+        isRevoked: z.boolean(),
+        isExpired: z.boolean(),
+        isActive: z.boolean().nullable(),
+        expiresAt: text,
+        createdAt: text,
+        updatedAt: text,
+        lastUsedAt: text,
+      }),
+    ),
+  })
+  // Nor did it tell how a list fell short.
+  .transform((list) => ({
+    ...list,
+    state: list.state ?? (list.complete ? 'complete' : 'partial'),
+  })) satisfies z.ZodType<TokenList>;
 
 /** A list as D1 keeps it; null: it is too long for a row, or there is none. */
 export function storedBody(list: TokenList): string | null {

@@ -6,8 +6,9 @@ import type { RequestContext } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { findDrift, recordDrift } from './drift.ts';
+import { watchDrift } from './drift.ts';
 import { knownToken } from './inventory.ts';
+import { named, type Listing, type ShownToken } from './present.ts';
 import { runRead, type Found } from './read.ts';
 import type { WorkspaceRequest } from './types.ts';
 
@@ -17,7 +18,7 @@ export async function listTokens(
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, isNoCache }: WorkspaceRequest,
-): Promise<Result<Found<readonly UpstreamToken[]>, Failure>> {
+): Promise<Result<Found<Listing>, Failure>> {
   const { decide, reconciler, runtime } = dependencies;
   const read = await runRead(dependencies, context, caller, isNoCache, {
     subject: {
@@ -38,9 +39,8 @@ export async function listTokens(
   });
   if (read.ok && read.value.asked !== null) {
     const { asked } = read.value;
-    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(asked)));
-    const drift = findDrift([...asked.inventory.values()], asked.list, asked.begunAtMs);
-    runtime.background(recordDrift(dependencies, context, workspaceUuid, drift));
+    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(asked), asked.begunAtMs));
+    runtime.background(watchDrift(dependencies, context, workspaceUuid, asked));
   }
   return read;
 }
@@ -49,13 +49,25 @@ export async function listTokens(
 const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
   list.tokens.filter((token) => !inventory.has(token.id));
 
-function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): readonly UpstreamToken[] {
+function visible(caller: Caller, workspaceUuid: string, snapshot: Snapshot): Listing {
   const known = (tokenId: string): KnownToken => {
-    const row = inventory.get(tokenId);
-    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspended: false } : knownToken(row);
+    const row = snapshot.inventory.get(tokenId);
+    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] } : knownToken(row);
   };
-  const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
+  const tokens = namedTokens(snapshot);
+  const candidates = tokens.map((token) => ({ ...known(token.id), token }));
   const shown = visibleTokens(caller, workspaceUuid, candidates);
   // The list itself where all of it is shown, so that its bytes need not be made anew for each caller.
-  return shown.length === list.tokens.length ? list.tokens : shown.map(({ token }) => token);
+  const seen = shown.length === tokens.length ? tokens : shown.map(({ token }) => token);
+  return { tokens: seen, isPartial: !snapshot.list.complete };
 }
+
+/** The tokens of a list as they are shown, made once for each list that is held. */
+function namedTokens(snapshot: Snapshot): readonly ShownToken[] {
+  const tokens =
+    NAMED.get(snapshot) ?? snapshot.list.tokens.map((token) => named(token, snapshot.inventory.get(token.id)));
+  NAMED.set(snapshot, tokens);
+  return tokens;
+}
+
+const NAMED = new WeakMap<Snapshot, readonly ShownToken[]>();

@@ -19,6 +19,7 @@ import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
+import { addLateOwner } from '../subjects/late-owners.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { markRevoked, selectToken } from './inventory.ts';
 import { settleRefusal, type KeyedAttempt } from './refusal.ts';
@@ -78,7 +79,10 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   const begun = await begin(dependencies, context, subject, once?.request ?? null);
   if (!begun.ok) return begun;
   const { attempt, known, holder } = begun.value;
-  if (begun.value.blocked) return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' });
+  if (begun.value.blocked) {
+    const late = addLateOwner(database, subject.actor, startedAtMs);
+    return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
+  }
   const options = mutation.purpose === undefined ? {} : { purpose: mutation.purpose };
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId, options);
   /** Whatever PipeOps made of a request, it may have changed something; saying that it wants none of them, it did not. */

@@ -1,5 +1,6 @@
 import { markerOf } from '../audit/marker.ts';
 import type { UpstreamFailure } from '../failures.ts';
+import { isProofOfAbsence } from '../inventory/absence.ts';
 import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import { ok, type Result } from '../result.ts';
@@ -35,8 +36,8 @@ export async function findInWorkspace(
 }
 
 /**
- * The same by PipeOps' word alone: its list of the workspace and, where that is partial, one GET whose answer must name
- * the workspace. Null: it is not there.
+ * The same by PipeOps' word alone: its list of the workspace and, where that is partial or has several pages, one GET whose
+ * answer must name the workspace. Null: it is not there.
  *
  * @param listed that list, as it was answered.
  */
@@ -47,14 +48,13 @@ export async function findUpstream(
   call: Call,
 ): Promise<Result<Found | null, UpstreamFailure>> {
   const found = (name: string): Found => ({
-    token: { ...ref, owner: null, suspended: false },
+    token: { ...ref, owner: null, suspendedBy: [] },
     marker: markerOf(name),
   });
   if (!listed.ok) return listed;
-  const { tokens, complete } = listed.value.data;
-  const there = tokens.find((token) => token.id === ref.tokenId);
+  const there = listed.value.data.tokens.find((token) => token.id === ref.tokenId);
   if (there !== undefined) return ok(found(there.name));
-  if (complete) return ok(null);
+  if (isProofOfAbsence(listed.value.data)) return ok(null);
 
   const got = await pipeops.get(ref, call);
   if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found(got.value.data.name) : null);

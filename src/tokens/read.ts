@@ -11,8 +11,10 @@ import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { CacheStatus } from '../snapshot/cache-status.ts';
 import { freshness, type Freshness } from '../snapshot/freshness.ts';
+import { listStateOf } from '../snapshot/list-state.ts';
 import type { ReadTrip, TripAnswer } from '../snapshot/read-group.ts';
 import { withInventory, type Snapshot } from '../snapshot/snapshot.ts';
+import type { Fetched } from '../snapshot/source.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { cacheOf, isStandInWanted, standInSinceMs, storedIn, toHold, type Held } from './held.ts';
 
@@ -135,18 +137,29 @@ async function readOn<T>(reader: Reader<T>): Promise<Result<Found<T>, Failure>> 
     } else if (fetched.ok) {
       lists += 1;
       held = toHold(withInventory(fetched.value.dated, answer.value.inventory), 'pipeops', fetched.value.isShared);
-      if (!wanted.isOff && !fetched.value.isShared) trip = { store: fetched.value.dated };
+      trip = storing(reader, fetched.value);
       if (held !== null && !wanted.isOff) memory.put(workspaceUuid, held.snapshot);
       // Tokens keep changing. Whatever was over when this read began is in a list that was begun after it.
       const isLast = lists >= SNAPSHOT_LISTS_MAX_COUNT && fetched.value.dated.begunAtMs >= startedAtMs;
       if (held !== null && isLast) verdict = { ...(await judgeOn(reader, held)), generation: null };
     } else {
-      trip = { endLease: answer.value.generation };
+      trip = { endLease: answer.value.generation, ...statedBy(fetched, startedAtMs) };
       held =
         !wanted.isOff && isStandInWanted(fetched.error) ? await findStandIn(reader, answer.value.generation) : null;
       if (held === null) verdict = onNothing<T>(err(fetched.error));
     }
   }
+}
+
+/** What other isolates get of a list that this read asked for itself. */
+function storing<T>({ wanted }: Reader<T>, { dated, isShared }: Fetched): Partial<ReadTrip> {
+  if (isShared) return {};
+  return { ...(!wanted.isOff && { store: dated }), ...statedBy(ok(dated.list), dated.begunAtMs) };
+}
+
+function statedBy(listed: Parameters<typeof listStateOf>[0], atMs: number): Pick<ReadTrip, 'listState'> {
+  const state = listStateOf(listed);
+  return state === null ? {} : { listState: { state, atMs } };
 }
 
 /** Rests on no list. */

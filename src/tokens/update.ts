@@ -1,15 +1,18 @@
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import { purposeOf } from '../pipeops/commands.ts';
-import type { Call, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
+import type { Call, UpdateCommand } from '../pipeops/types.ts';
 import type { Caller, ResultingToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { withMarker } from '../audit/marker.ts';
-import { clearSuspension } from './inventory.ts';
+import { SUSPENSION_REASONS } from '../vocabulary.ts';
+import { liftSuspensions } from './inventory.ts';
 import { runMutation, type Allowed } from './mutation.ts';
+import { heldMarkerOf } from '../inventory/markers.ts';
+import { named, type ShownToken } from './present.ts';
 import { findInWorkspace } from './reach.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { msOrNull } from '../times.ts';
@@ -24,7 +27,7 @@ export async function updateToken(
   context: RequestContext,
   caller: Caller,
   request: UpdateRequest,
-): Promise<Result<UpstreamToken, Failure>> {
+): Promise<Result<ShownToken, Failure>> {
   const { workspaceUuid, tokenId, changes } = request;
 
   return await runMutation(dependencies, context, caller, {
@@ -36,12 +39,16 @@ export async function updateToken(
       detail: await recordedChanges(changes),
     },
     purpose: purposeOf(changes),
-    decide: async (known, call) => await decideUpdate(dependencies, caller, request, known, call),
-    perform: async ({ marker }, call) =>
-      await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call),
+    decide: async (known, call) => await decideUpdate(dependencies, context, caller, request, known, call),
+    perform: async ({ marker }, call) => {
+      const updated = await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call);
+      return updated.ok ? ok({ ...updated.value, data: named(updated.value.data, { marker }) }) : updated;
+    },
     outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
     following: () => (guard) =>
-      changes.isActive === true ? [clearSuspension(dependencies.database, { workspaceUuid, tokenId }, guard)] : [],
+      changes.isActive === true
+        ? [liftSuspensions(dependencies.database, { workspaceUuid, tokenId }, SUSPENSION_REASONS, guard)]
+        : [],
   });
 }
 
@@ -50,7 +57,8 @@ interface Renameable extends Allowed {
 }
 
 async function decideUpdate(
-  { decide, pipeops }: TokenDependencies,
+  { database, decide, pipeops }: TokenDependencies,
+  context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, changes }: UpdateRequest,
   known: TokenRow | undefined,
@@ -60,7 +68,9 @@ async function decideUpdate(
   const found = await findInWorkspace(pipeops, caller, ref, known, call);
   if (!found.ok) return found;
   const token = found.value?.token ?? null;
-  const marker = found.value?.marker ?? null;
+  const foundMarker = found.value?.marker ?? null;
+  // Of a token that the inventory lacks only its name is known.
+  const marker = known === undefined ? await heldMarkerOf(database, context, workspaceUuid, foundMarker) : foundMarker;
   const resumes = changes.isActive === true;
   const judged = (resulting: ResultingToken | null): Result<Renameable, PolicyFailure> => {
     const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting, resumes });

@@ -2,10 +2,14 @@ import type { Message, Order } from './adapter.ts';
 import type { Source } from './adapters/index.ts';
 
 /** A delivery whose signature is good. */
-export interface Accepted {
+export interface Signed {
   readonly source: Source;
   readonly body: Uint8Array;
   readonly message: Pick<Message, 'senderId' | 'eventName'>;
+}
+
+/** One that is understood. */
+export interface Accepted extends Signed {
   /** What it orders, or why it is to do nothing. */
   readonly order: Order | { readonly ignored: 'event_not_allowed' | 'event_unknown' };
 }

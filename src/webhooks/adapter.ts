@@ -3,7 +3,7 @@ import type { RequestFailure, SignatureFailure } from '../failures.ts';
 import type { Result } from '../result.ts';
 import type { JwksStore } from '../identity/key-archive.ts';
 import type { Runtime } from '../runtime.ts';
-import type { RevocationMode, WebhookEvent } from '../vocabulary.ts';
+import type { ItemRejection, RevocationMode, WebhookEvent } from '../vocabulary.ts';
 
 /**
  * The one interface between a kind of sender and the rest: an adapter says whether a delivery is signed as it must be,
@@ -41,33 +41,57 @@ export interface Message {
   /**
    * What it orders. Only of an `event` that is not null.
    *
-   * Fails with `invalid_json`, with `invalid_request` naming up to WEBHOOK_PROBLEMS_MAX_COUNT fields, and with
-   * `too_many_tokens`. No failure quotes a value.
+   * A leak that is JSON is never refused: what of it cannot be acted on is counted. Others fail with `invalid_request`, naming
+   * up to WEBHOOK_PROBLEMS_MAX_COUNT fields, where it is not certain what they order, and with `too_many_tokens`; all of them
+   * with `invalid_json`. No failure quotes a value.
    */
   read(): Result<Order, RequestFailure>;
   /**
    * What the sender's protocol wants to hear about the leaks that are tokens of ours: the body of the answer. Null where
    * it has no such thing: then nothing is said that would tell whether a secret matched.
    *
-   * @param matched positions in `leaks`.
+   * @param matched positions of leaks.
    */
   feedback(order: Order, matched: ReadonlySet<number>): Promise<unknown>;
 }
 
 /** What a delivery orders, in our words. */
 export type Order =
-  | { readonly event: 'token.leaked'; readonly leaks: readonly Leak[] }
+  | LeakReport
   | { readonly event: 'token.revoke'; readonly tokens: readonly NamedToken[] }
-  | { readonly event: 'subject.offboarded'; readonly subject: SubjectRef; readonly mode: RevocationMode }
+  | Offboarding
   | { readonly event: 'subject.reinstated'; readonly subject: SubjectRef };
 
-/** A secret that was seen where it should not be. */
-export type Leak = {
+export interface LeakReport {
+  readonly event: 'token.leaked';
+  /** Those that can be acted on. */
+  readonly leaks: readonly Leak[];
+  /** How many cannot, by reason; a reason that counts none is absent. */
+  readonly rejected: RejectedItems;
+}
+export type RejectedItems = Readonly<Partial<Record<ItemRejection, number>>>;
+
+export interface Offboarding {
+  readonly event: 'subject.offboarded';
+  readonly subject: SubjectRef;
+  readonly mode: RevocationMode;
+  /** Whether those are meant too who carried the label once, and carry another now. */
+  readonly former: boolean;
+}
+
+/** A secret that was seen where it should not be, by the text or by the SHA-256 that the sender gave: one of them at least. */
+export interface Leak {
+  /** Its place among the items as the sender listed them, from 0. */
+  readonly position: number;
+  /** What the sender took for the secret: text of any length, maybe with something around the secret. See `candidatesOf`. */
+  readonly text: string | null;
+  /** Lower-case hex. */
+  readonly sha256: string | null;
   /** Where: free text of any length, mostly a URL. It may hold the secret. */
   readonly location: string | null;
   /** What the sender calls this kind of secret, in text of any length; null: it does not say. */
   readonly type: string | null;
-} & ({ readonly secret: string } | { /** Lower-case hex. */ readonly sha256: string });
+}
 
 export interface NamedToken {
   readonly tokenId: string;
@@ -75,7 +99,7 @@ export interface NamedToken {
   readonly workspaceUuid: string | null;
 }
 
-/** Whom a delivery is about: an owner of tokens, or everybody with a label. */
+/** Whom a delivery is about: an owner of tokens, or everybody with a label, which may be as long as a JWT. */
 export type SubjectRef = { readonly issuer: string; readonly subject: string } | { readonly label: string };
 
 export interface AdapterDependencies {

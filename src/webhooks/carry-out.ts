@@ -2,24 +2,18 @@ import type { SQL } from 'drizzle-orm';
 import { finalRow } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { successOutcome } from '../audit/outcomes.ts';
+import { ORDERS_MAKE_BATCH_ROWS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Accepted } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import type { SubjectRef } from './adapter.ts';
-import type { NewDelivery } from './delivery-row.ts';
+import { storedLabel, type NewDelivery } from './delivery-row.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 import { insertItems } from './item-queries.ts';
-import { soughtLeak, soughtToken, type SoughtItem } from './matching.ts';
-import {
-  blockSubject,
-  markSuspended,
-  orderMatched,
-  orderOwned,
-  recordOrders,
-  unblockSubject,
-  type OrderTerms,
-} from './order-queries.ts';
+import { soughtItems } from './matching.ts';
+import { makeOrders, orderMatched, recordOrders, type OrderTerms } from './order-queries.ts';
+import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
 
 /** The queries that write down what a delivery orders, where it is this one that counts. */
 export async function carryOut(
@@ -35,11 +29,15 @@ export async function carryOut(
     source: row.source,
     event: order.event,
     mode: order.event === 'subject.offboarded' ? order.mode : 'revoke',
-    confirms: order.event === 'token.leaked',
     nowMs: row.received_at,
   };
   const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
-    const detail = { delivery_id: row.id, ...subject, ...('mode' in order && { mode: order.mode }) };
+    const detail = {
+      delivery_id: row.id,
+      ...('label' in subject ? { label: storedLabel(subject.label) } : subject),
+      ...('mode' in order && { mode: order.mode }),
+      ...('former' in order && order.former && { former: true }),
+    };
     const event = {
       action,
       actor: sourceActor(row.source),
@@ -56,26 +54,19 @@ export async function carryOut(
   };
   switch (order.event) {
     case 'token.leaked':
-    case 'token.revoke': {
-      const sought: readonly SoughtItem[] =
-        order.event === 'token.revoke'
-          ? order.tokens.map(soughtToken)
-          : await Promise.all(
-              order.leaks.map(async (leak, position) => await soughtLeak(leak, position, fingerprints)),
-            );
+    case 'token.revoke':
       return [
-        insertItems(database, row.id, sought, source.workspaces, isThisOne),
-        orderMatched(database, terms),
+        ...insertItems(database, row.id, await soughtItems(order, fingerprints), source.workspaces, isThisOne),
+        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command'),
         recordOrders(database, context, terms),
       ];
-    }
     case 'subject.offboarded':
       return [
         recordSubject('subject.block', order.subject),
-        blockSubject(database, terms, order.subject, isThisOne),
-        ...(order.mode === 'suspend' ? [markSuspended(database, terms, order.subject, isThisOne)] : []),
-        orderOwned(database, terms, order.subject, isThisOne),
-        recordOrders(database, context, terms),
+        insertOwners(database, row.id, order.subject, order.former, isThisOne),
+        blockSubject(database, { id: row.id, nowMs: row.received_at }, order.subject, isThisOne),
+        // Of the owners found, so of no delivery that does not count.
+        ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
       ];
     case 'subject.reinstated':
       return [recordSubject('subject.reinstate', order.subject), unblockSubject(database, order.subject, isThisOne)];

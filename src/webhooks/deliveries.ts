@@ -9,7 +9,7 @@ import { selectDeliveries, selectDelivery, selectItems, selectOrders } from './d
 import type { WebhookDependencies } from './dependencies.ts';
 import { presentDelivery, presentWhole } from './present.ts';
 
-type Dependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'runtime'>;
+type Dependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'runtime' | 'issuers'>;
 
 /** What reading about deliveries, or repeating one, is in the trail. */
 export const describeUse = (
@@ -32,7 +32,7 @@ export const describeUse = (
  * @param page after which `seq` to go on, null: from the newest; and how many.
  */
 export async function listDeliveries(
-  { database, recorder }: Dependencies,
+  { database, recorder, issuers }: Dependencies,
   context: RequestContext,
   caller: Caller,
   page: { readonly beforeSeq: number | null; readonly limitRows: number },
@@ -46,7 +46,10 @@ export async function listDeliveries(
   if (!recorded.ok) return recorded;
   const shown = recorded.value.rows[0].slice(0, page.limitRows);
   const hasMore = recorded.value.rows[0].length > page.limitRows;
-  return ok({ deliveries: shown.map(presentDelivery), nextSeq: hasMore ? (shown.at(-1)?.seq ?? null) : null });
+  return ok({
+    deliveries: shown.map((row) => presentDelivery(row, { issuers })),
+    nextSeq: hasMore ? (shown.at(-1)?.seq ?? null) : null,
+  });
 }
 
 /**
@@ -54,7 +57,7 @@ export async function listDeliveries(
  * second trip to D1. `delivery_not_found`, or `audit_unavailable`.
  */
 export async function readDelivery(
-  { database, recorder }: Dependencies,
+  { database, recorder, issuers }: Dependencies,
   context: RequestContext,
   caller: Caller,
   id: string,
@@ -70,5 +73,5 @@ export async function readDelivery(
     return recorded.ok ? err(failure) : recorded;
   }
   const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
-  return recorded.ok ? ok(presentWhole(delivery, items, orders)) : recorded;
+  return recorded.ok ? ok(presentWhole(delivery, items, orders, { issuers })) : recorded;
 }

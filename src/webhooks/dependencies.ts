@@ -19,6 +19,8 @@ export interface WebhookDependencies {
   readonly rejections: Rejections;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   readonly runtime: Runtime;
+  /** The issuers of the policy: whom else a delivery names is nobody who could log in. */
+  readonly issuers: ReadonlySet<string>;
   /** By the last part of their paths. */
   readonly sources: ReadonlyMap<string, ConfiguredSource>;
 }

@@ -4,16 +4,18 @@ import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
 import { err, ok, type Result } from '../result.ts';
-import type { RequestFailure } from '../failures.ts';
+import type { Failure, RequestFailure } from '../failures.ts';
+import type { RequestContext } from '../request-context.ts';
 import { acceptDelivery, type Receipt } from './acceptance.ts';
-import type { Accepted } from './accepted.ts';
+import type { Accepted, Signed } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import type { Message } from './adapter.ts';
 import type { Source } from './adapters/index.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 import type { OrderDriver } from './driver.ts';
 import { readRawBody } from './raw-body.ts';
-import { rfc3339OrNull } from '../times.ts';
+import { presentReceipt } from './present.ts';
+import { refuseDelivery } from './refusal.ts';
 
 const INTAKE = '/webhooks/:source';
 
@@ -37,24 +39,46 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
       return failure(c, received.error);
     }
     const message = received.value;
+    const signed = { source: policy, body: body.value, message };
     const order = readOrder(policy, message);
-    if (!order.ok) return failure(c, order.error);
+    if (!order.ok) return failure(c, await refused(context, signed, order.error));
 
-    const accepting = acceptDelivery(webhooks, context, {
-      source: policy,
-      body: body.value,
-      message,
-      order: order.value,
-    });
+    const accepting = acceptDelivery(webhooks, context, { ...signed, order: order.value });
     // A sender that hangs up must find, when it sends this again, what D1 took of it.
     runtime.background(accepting);
     const accepted = await accepting;
-    if (!accepted.ok) return failure(c, accepted.error);
+    if (!accepted.ok) {
+      const { error } = accepted;
+      return failure(c, error.kind === 'id_reused' ? await refused(context, signed, error) : error);
+    }
     const { delivery, isRepeated } = accepted.value;
     if (!isRepeated && !('ignored' in order.value)) runtime.background(driver.run(context, delivery.id));
     return await answer(c, message, order.value, accepted.value);
   });
   app.all(INTAKE, methodNotAllowed('POST'));
+
+  /** What a sender is told of a delivery that is refused: why, but only once that is recorded. */
+  async function refused(context: RequestContext, signed: Signed, cause: RequestFailure): Promise<Failure> {
+    const refusing = refuseDelivery(webhooks, context, signed, cause);
+    runtime.background(refusing);
+    const recorded = await refusing;
+    return recorded.ok ? cause : recorded.error;
+  }
+
+  /** The same for the first delivery and for each that repeats it. */
+  async function answer(
+    c: Context<AppEnv>,
+    message: Message,
+    order: Accepted['order'],
+    { delivery, matched, owners }: Receipt,
+  ): Promise<Response> {
+    const feedback = 'ignored' in order ? null : await message.feedback(order, matched);
+    if (feedback !== null) return c.json(feedback);
+    const receipt = presentReceipt(delivery, owners, webhooks);
+    return delivery.ignored === null
+      ? success(c, 'Accepted. It is being carried out.', receipt, 202)
+      : success(c, IGNORED[delivery.ignored] ?? 'Recorded. Nothing is done.', receipt);
+  }
 }
 
 /** What a message orders, or why it is recorded and does nothing. What is not allowed is not even looked at. */
@@ -63,25 +87,6 @@ function readOrder({ events }: Source, message: Message): Result<Accepted['order
   if (message.event === null) return ok({ ignored: 'event_unknown' });
   if (!events.includes(message.event)) return ok({ ignored: 'event_not_allowed' });
   return message.read();
-}
-
-/** The same for the first delivery and for each that repeats it. */
-async function answer(
-  c: Context<AppEnv>,
-  message: Message,
-  order: Accepted['order'],
-  { delivery, matched }: Receipt,
-): Promise<Response> {
-  const feedback = 'ignored' in order ? null : await message.feedback(order, matched);
-  if (feedback !== null) return c.json(feedback);
-  const receipt = {
-    delivery_id: delivery.id,
-    received_at: rfc3339OrNull(delivery.received_at),
-    ...(delivery.ignored !== null && { ignored: delivery.ignored }),
-  };
-  return delivery.ignored === null
-    ? success(c, 'Accepted. It is being carried out.', receipt, 202)
-    : success(c, IGNORED[delivery.ignored] ?? 'Recorded. Nothing is done.', receipt);
 }
 
 const IGNORED: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { LEAK_CANDIDATES_MAX_COUNT } from '../config/limits.ts';
-import type { Database } from '../db/database.ts';
+import { LEAK_CANDIDATES_MAX_COUNT, WEBHOOK_ITEMS_JSON_MAX_CHARS } from '../config/limits.ts';
+import type { Database, Query } from '../db/database.ts';
 import { tokens, webhookItems } from '../db/schema.ts';
 import type { SoughtItem } from './matching.ts';
 
@@ -9,20 +9,43 @@ export const inScope = (column: SQL | typeof tokens.workspace_uuid, workspaces: 
   workspaces.includes('*') ? sql`true` : sql`${column} in (select value from json_each(${JSON.stringify(workspaces)}))`;
 
 /**
- * Looks for the tokens that a delivery names and writes down what was found, where `condition` holds.
+ * Looks for the tokens that a delivery names and writes down what was found, where `condition` holds: one query for as many as
+ * one value of D1 holds.
  *
  * A leaked secret is found by its fingerprint, a named id by itself; an id with a workspace that the inventory lacks there
  * counts as found: the driver asks PipeOps. An unmatched leak gets the tokens whose prefix fits, for a person to look at.
  * They are not acted on.
  */
-export function insertItems(
-  { build }: Database,
+export const insertItems = (
+  database: Database,
   deliveryId: string,
   sought: readonly SoughtItem[],
   workspaces: readonly string[],
   condition: SQL,
+): readonly Query[] => jsonLists(sought).map((json) => insertListed(database, deliveryId, json, workspaces, condition));
+
+/** Items as JSON lists, each of WEBHOOK_ITEMS_JSON_MAX_CHARS at the most. */
+function jsonLists(sought: readonly SoughtItem[]): readonly string[] {
+  const lists: string[][] = [];
+  let chars = Infinity;
+  for (const json of sought.map((item) => JSON.stringify(item))) {
+    if (chars + json.length > WEBHOOK_ITEMS_JSON_MAX_CHARS) {
+      lists.push([]);
+      chars = 0;
+    }
+    lists.at(-1)?.push(json);
+    chars += json.length + 1;
+  }
+  return lists.map((list) => `[${list.join(',')}]`);
+}
+
+function insertListed(
+  { build }: Database,
+  deliveryId: string,
+  json: string,
+  workspaces: readonly string[],
+  condition: SQL,
 ) {
-  const json = JSON.stringify(sought);
   // The inventory is looked up once for each fingerprint and gone through once for ids and prefixes, however many they are.
   const matches = sql`
     item as materialized (

@@ -3,13 +3,14 @@ import { cutToBytes } from '../text/caps.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { redact } from '../text/redaction.ts';
 import type { Fingerprints } from '../tokens/fingerprint.ts';
-import type { Leak, NamedToken } from './adapter.ts';
+import type { Leak, NamedToken, Order } from './adapter.ts';
+import { candidatesOf, likeliestOf } from './candidates.ts';
 
 /** A token that a delivery names, as the query knows it that looks for it in the inventory. No secret is in it. */
 export interface SoughtItem {
   readonly position: number;
   readonly location: string | null;
-  /** What its secret would be kept as, under each key. */
+  /** What each text that may be its secret would be kept as, under each key. */
   readonly fingerprints: readonly string[];
   /** What PipeOps may show of its secret: whichever length it shows. */
   readonly prefixes: readonly string[];
@@ -17,21 +18,31 @@ export interface SoughtItem {
   readonly workspace_uuid: string | null;
 }
 
-/** A leak is looked for by its fingerprint, and told by its prefix where that finds nothing. */
-export async function soughtLeak(leak: Leak, position: number, fingerprints: Fingerprints): Promise<SoughtItem> {
-  const sha256 = 'sha256' in leak ? leak.sha256 : await sha256Hex(leak.secret);
+/** What a delivery names, to be looked for in the inventory. */
+export const soughtItems = async (
+  order: Extract<Order, { event: 'token.leaked' | 'token.revoke' }>,
+  fingerprints: Fingerprints,
+): Promise<readonly SoughtItem[]> =>
+  order.event === 'token.revoke'
+    ? order.tokens.map(soughtToken)
+    : await Promise.all(order.leaks.map(async (leak) => await soughtLeak(leak, fingerprints)));
+
+/** A leak is looked for by the fingerprints of what may be its secret, and told by its prefix where that finds nothing. */
+async function soughtLeak({ position, text, sha256, location }: Leak, fingerprints: Fingerprints): Promise<SoughtItem> {
+  const hashes = await Promise.all((text === null ? [] : candidatesOf(text)).map(sha256Hex));
+  if (sha256 !== null) hashes.push(sha256);
+  const kept = await Promise.all(hashes.map(async (hash) => await fingerprints.candidates(hash)));
   return {
     position,
-    location:
-      leak.location === null ? null : cutToBytes(redact(leak.location.toWellFormed()), WEBHOOK_LOCATION_MAX_BYTES),
-    fingerprints: (await fingerprints.candidates(sha256)).map(({ value }) => value),
-    prefixes: 'secret' in leak ? prefixesOf(leak.secret) : [],
+    location: location === null ? null : cutToBytes(redact(location.toWellFormed()), WEBHOOK_LOCATION_MAX_BYTES),
+    fingerprints: kept.flat().map(({ value }) => value),
+    prefixes: text === null ? [] : prefixesOf(likeliestOf(text)),
     token_id: null,
     workspace_uuid: null,
   };
 }
 
-export const soughtToken = ({ tokenId, workspaceUuid }: NamedToken, position: number): SoughtItem => ({
+const soughtToken = ({ tokenId, workspaceUuid }: NamedToken, position: number): SoughtItem => ({
   position,
   location: null,
   fingerprints: [],

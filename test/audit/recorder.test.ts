@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { attemptedRow } from '../../src/audit/events.ts';
 import {
+  ACTOR_LABEL_MAX_BYTES,
   D1_TIMEOUT_MS,
   RECONCILE_AFTER_DEFAULT_SECONDS,
   SETTLE_ATTEMPT_TIMEOUT_MS,
@@ -125,6 +126,21 @@ describe('a settlement that D1 takes and never confirms', () => {
     expect((await harness.rows())[1]).toMatchObject({ ...REVOKE, status: 'success' });
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
+});
+
+it('a label is stored as far as its column goes, to where a code point ends', () => {
+  const start = 'x'.repeat(ACTOR_LABEL_MAX_BYTES - 3);
+  const actor = { type: 'user', issuer: 'i', subject: 's', label: `${start}🙂` } as const;
+  const subject = {
+    action: 'audit.query',
+    actor,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const row = attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null }, subject);
+  expect(row.actor_label).toBe(start);
 });
 
 it('no text of an actor is stored with a secret in it', () => {

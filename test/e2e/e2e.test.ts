@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -56,7 +56,7 @@ const Delivery = z.object({
   data: z.object({
     id: z.string(),
     sender_id: z.string(),
-    revocations: z.array(z.looseObject({ state: z.string(), confirmed_gone_at: z.string().nullable() })),
+    revocations: z.array(z.looseObject({ state: z.string(), confirmed_at: z.string().nullable() })),
   }),
 });
 const readDelivery = async (deliveryId: string) =>
@@ -73,6 +73,14 @@ async function leakByCommand(secret: string, id: string): Promise<{ stdout: stri
   outputs.push(output.stdout, output.stderr);
   return output;
 }
+
+/** A transcript of the demo without what differs from one run to another. */
+const withoutChance = (transcript: string): string =>
+  transcript
+    .replaceAll(/127\.0\.0\.1:\d+/g, '<address>')
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}…/g, '<id>')
+    .replaceAll(/sat_[\w-]+…/g, '<secret>')
+    .replaceAll(/\d+ ms|\d\d:\d\d:\d\d/g, '<time>');
 
 const deletesOf = async (tokenId: string) =>
   (await service.control.requests({ method: 'DELETE' })).filter((request) => request.path.endsWith(`/${tokenId}`));
@@ -119,6 +127,33 @@ describe('npm start', () => {
     expect((await service.control.tokens()).find((held) => held.id === id)).toMatchObject({ is_revoked: true });
     expect(trail.data[0]).toMatchObject({ action: 'service_account_token.revoke', status: 'success', token_id: id });
     expect(rest).toEqual([]);
+  });
+
+  it('is shown at a first look by npm run demo, as README has it, and nothing of it is left alive', async () => {
+    const before = new Set((await service.control.tokens()).map(({ id }) => id));
+    const demo = ['run', '-s', 'demo'];
+    // It fails where its exit code is not 0.
+    const { stdout, stderr } = await promisify(execFile)('npm', demo, {
+      cwd: CHECKOUT,
+      env: { ...process.env, STATE_DIR: stateDir },
+    });
+    outputs.push(stdout, stderr);
+    expect(stdout).toMatch(/^ {3}< 201 {2}Token /m);
+    expect(stdout).toMatch(/^ {3}< 403 {2}forbidden: /m);
+    expect(stdout).toMatch(/^ {3}< 200 {2}Confirmed: PipeOps revoked token /m);
+    const rows = stdout.split('\n').filter((line) => /^ +\d\d:\d\d:\d\d /.test(line));
+    expect(rows.map((row) => row.trim().split(/ {2,}/).slice(1, 4).join(' '))).toEqual([
+      'service_account_token.create success local-ci',
+      'service_account_token.create failure local-ci',
+      'webhook.receive success scanner',
+      'service_account_token.revoke success scanner',
+      'service_account_token.create success local-ci',
+      'service_account_token.revoke success local-ci',
+    ]);
+    const readme = readFileSync(path.join(CHECKOUT, 'README.md'), 'utf8');
+    expect(withoutChance(readme)).toContain(`\`\`\`\n${withoutChance(stdout)}\`\`\``);
+    const minted = (await service.control.tokens()).filter(({ id }) => !before.has(id));
+    expect(minted).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
   });
 
   it('gives its least-privileged caller no more than its role grants', async () => {
@@ -182,7 +217,7 @@ describe('npm start', () => {
     const deliveryId = deliveryIdIn(first.stdout);
     const done = await until('the confirmation', async () => {
       const read = await readDelivery(deliveryId);
-      return read.revocations.every((revocation) => revocation.confirmed_gone_at !== null) && read;
+      return read.revocations.every((revocation) => revocation.confirmed_at !== null) && read;
     });
     expect(done).toMatchObject({ id: deliveryId, sender_id: webhookId });
     expect(done.revocations).toMatchObject([{ token_id: id, state: 'confirmed', result: 'revoked' }]);

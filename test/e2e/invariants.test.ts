@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
-import { violations, webhookViolations, type Aftermath } from './invariants.ts';
+import { revocationViolations, violations, webhookViolations, type Aftermath } from './invariants.ts';
 import type { TrailRow } from './trail.ts';
 
 const NOW = Date.parse('2026-10-01T12:00:00Z');
@@ -109,7 +109,7 @@ describe('a leak that was accepted', () => {
     rows: [row(), row({ id: 'event-2', action: 'service_account_token.revoke', actor_type: 'webhook' })],
     tokens: [token({ is_revoked: true })],
     deliveries: [{ id: 'delivery-1', sender_id: 'msg_1' }],
-    orders: [{ id: 'event-2', delivery_id: 'delivery-1', token_id: 'tok-1', state: 'confirmed' }],
+    orders: [{ id: 'event-2', delivery_id: 'delivery-1', token_id: 'tok-1', mode: 'revoke', state: 'confirmed' }],
     ...changes,
   });
 
@@ -139,9 +139,61 @@ describe('a leak that was accepted', () => {
     [
       'it is not carried through',
       { orders: left().orders.map((order) => ({ ...order, state: 'acknowledged' })) },
-      'order event-2 for tok-1 is still unconfirmed',
+      'order event-2 for tok-1 is still acknowledged',
     ],
   ])('is missed where %s', (_case, changes, violation) => {
     expect(webhookViolations([leak], left(changes))).toEqual([violation]);
+  });
+});
+
+describe('somebody who was offboarded', () => {
+  const leaver = { webhookId: 'msg_1', subject: 'alice', tokenIds: ['tok-1'] };
+  const order = (state: string, mode = 'revoke') => ({
+    id: 'event-2',
+    delivery_id: 'delivery-1',
+    token_id: 'tok-1',
+    mode,
+    state,
+  });
+  const left = (tokens: readonly TokenState[], orders: Aftermath['orders']) => ({
+    tokens,
+    orders,
+    deliveries: [{ id: 'delivery-1', sender_id: 'msg_1' }],
+  });
+  const dead = token({ is_revoked: true });
+
+  it.each([
+    ['whose token is dead', [dead], [order('confirmed')]],
+    ['whose token waits for its end', [token()], [order('open')]],
+    ['whose token is suspended', [token({ is_active: false })], [order('confirmed', 'suspend')]],
+  ])('%s is no violation', (_case, tokens, orders) => {
+    const leavers = tokens.some(({ is_active }) => !is_active) ? [] : [leaver];
+    expect(revocationViolations(leavers, left(tokens, orders))).toEqual([]);
+  });
+
+  it.each([
+    ['whose token lives, and nobody revokes it', [token()], [order('failed')], 'token tok-1 of alice'],
+    ['whose token lives without an order', [token()], [], 'token tok-1 of alice'],
+    [
+      'whose token lives, though its order is confirmed',
+      [token()],
+      [order('confirmed')],
+      'is confirmed, and is not so at PipeOps',
+    ],
+    [
+      'whose token is active, though it is said to be suspended',
+      [token()],
+      [order('confirmed', 'suspend')],
+      'is not so at PipeOps',
+    ],
+    ['whose token PipeOps never heard of', [], [order('confirmed')], 'is confirmed, and is not so at PipeOps'],
+  ])('%s is one', (_case, tokens, orders, violation) => {
+    expect(revocationViolations([leaver], left(tokens, orders)).join('\n')).toContain(violation);
+  });
+
+  it('whose webhook was forgotten is one', () => {
+    expect(revocationViolations([leaver], { ...left([dead], []), deliveries: [] })).toEqual([
+      'the offboarding of alice is 0 deliveries',
+    ]);
   });
 });

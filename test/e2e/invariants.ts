@@ -1,5 +1,5 @@
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
-import type { Leak } from './leak.ts';
+import type { Leak, Leaver } from './leak.ts';
 import type { DeliveryRow, OrderRow, TrailRow } from './trail.ts';
 
 const CREATE = 'service_account_token.create';
@@ -41,7 +41,10 @@ function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenStat
   return tokens
     .filter((token) => !token.is_revoked)
     .flatMap((token) => {
-      const successes = creates.filter((row) => row.token_id === token.id && row.status === 'success');
+      // What a list showed says so in its code.
+      const successes = creates.filter(
+        (row) => row.token_id === token.id && row.status === 'success' && row.error_code === null,
+      );
       const mintedBy = token.commits.find((commit) => commit.operation === 'create')?.event_id;
       const failed = creates.some((row) => row.id === mintedBy && row.status === 'failure');
       return [
@@ -73,8 +76,43 @@ export function webhookViolations(leaks: readonly Leak[], { rows, tokens, delive
       ];
     }),
     ...orders
-      .filter(({ state }) => state !== 'confirmed')
+      .filter(({ state }) => !OVER.includes(state))
       .map(({ id, token_id, state }) => `order ${id} for ${token_id} is still ${state}`),
+  ];
+}
+
+/** `retried`: another order stands in for it. `lifted`: somebody resumed what it had suspended. */
+const OVER: readonly string[] = ['confirmed', 'retried', 'lifted'];
+
+/**
+ * What a revocation promises, whatever PipeOps does or says: every token of somebody who was offboarded is dead or its order is
+ * open, and every `confirmed` is true at PipeOps.
+ *
+ * @param leavers who was offboarded, each by a webhook that was accepted at last.
+ * @returns the violations, in words; none where all is well.
+ */
+export function revocationViolations(
+  leavers: readonly Leaver[],
+  { tokens, deliveries, orders }: Pick<Aftermath, 'tokens' | 'deliveries' | 'orders'>,
+): string[] {
+  const byId = new Map(tokens.map((token) => [token.id, token]));
+  const isDead = (tokenId: string): boolean => byId.get(tokenId)?.is_revoked === true;
+  return [
+    ...leavers.flatMap(({ webhookId, subject, tokenIds }) => {
+      const accepted = deliveries.filter((delivery) => delivery.sender_id === webhookId).length;
+      const left = tokenIds.filter(
+        (tokenId) => !isDead(tokenId) && !orders.some((order) => order.token_id === tokenId && order.state === 'open'),
+      );
+      return [
+        ...(accepted === 1 ? [] : [`the offboarding of ${subject} is ${accepted} deliveries`]),
+        ...left.map((tokenId) => `token ${tokenId} of ${subject}, who was offboarded, lives and nobody revokes it`),
+      ];
+    }),
+    ...orders.flatMap(({ id, token_id: tokenId, mode, state }) => {
+      if (state !== 'confirmed') return [];
+      const isSo = isDead(tokenId) || (mode === 'suspend' && byId.get(tokenId)?.is_active === false);
+      return isSo ? [] : [`order ${id} (${mode}) of token ${tokenId} is confirmed, and is not so at PipeOps`];
+    }),
   ];
 }
 

@@ -1,11 +1,12 @@
 import { TOKENS, type Client } from './client.ts';
-import { LEAK_MOMENTS, MOMENTS, phaseOf, type Moment, type Phase, type Watched } from './kill-moments.ts';
-import { leakDelivery, sendDelivery, sendUntilAccepted, type Leak } from './leak.ts';
+import { WEBHOOK_MOMENTS, MOMENTS, phaseOf, type Moment, type Phase, type Watched } from './kill-moments.ts';
+import type { Behaviour } from '../pipeops-simulator/faults-wire.ts';
+import { leakDelivery, leaverDelivery, sendDelivery, sendUntilAccepted, type Leak, type Leaver } from './leak.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { Service } from './service.ts';
 import type { Trail } from './trail.ts';
 
-export const OPERATIONS = ['create', 'update', 'revoke', 'leak'] as const;
+export const OPERATIONS = ['create', 'update', 'revoke', 'leak', 'offboard'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Kill {
@@ -19,6 +20,8 @@ export interface Kill {
   readonly deliveredTokenId: string | null;
   /** Null: it was no leak. */
   readonly leak: Leak | null;
+  /** Null: nobody was offboarded. */
+  readonly leaver: Leaver | null;
 }
 
 /** What a kill needs of its surroundings. */
@@ -27,6 +30,10 @@ export interface Scene {
   readonly client: Client;
   readonly trail: Trail;
   readonly webhooks: LocalWebhooks;
+  /** A caller of its own, with a role that mints. */
+  readonly callerOf: (subject: string) => Promise<Client>;
+  /** Where all of it happens. */
+  readonly workspaceUuid: string;
 }
 
 /** Something that is on its way when workerd is killed. */
@@ -38,19 +45,31 @@ interface InFlight {
   /** What its sender does once workerd is back. */
   readonly afterwards: (answered: boolean) => Promise<void>;
   readonly leak: Leak | null;
+  readonly leaver: Leaver | null;
 }
 
-export const momentsOf = (operation: Operation): readonly Moment[] => (operation === 'leak' ? LEAK_MOMENTS : MOMENTS);
+const isWebhook = (operation: Operation): operation is 'leak' | 'offboard' =>
+  operation === 'leak' || operation === 'offboard';
+
+export const momentsOf = (operation: Operation): readonly Moment[] =>
+  isWebhook(operation) ? WEBHOOK_MOMENTS : MOMENTS;
 
 /**
  * Sends something, kills workerd at the moment, and waits until another stands in.
  *
+ * @param lie how PipeOps behaves from when it is sent until another workerd stands in; null: as it should.
  * @throws if the moment never comes, or workerd does not come back.
  */
-export async function killInFlight(scene: Scene, operation: Operation, moment: Moment): Promise<Kill> {
-  const { service, trail } = scene;
-  const { method, send, isOver, afterwards, leak } = await prepare(scene, operation);
+export async function killInFlight(
+  scene: Scene,
+  operation: Operation,
+  moment: Moment,
+  lie: Behaviour | null,
+): Promise<Kill> {
+  const { service, trail, workspaceUuid } = scene;
+  const { method, send, isOver, afterwards, leak, leaver } = await prepare(scene, operation);
   await service.control.clearFaults();
+  if (lie !== null) await service.control.behave(workspaceUuid, lie);
   if (moment.fault !== null) await service.control.fault({ ...moment.fault, match: { method } });
 
   let answered = false;
@@ -77,19 +96,24 @@ export async function killInFlight(scene: Scene, operation: Operation, moment: M
   const got = await answer;
   const phase = await phaseOf(watched);
   await service.untilRestarted();
+  if (lie !== null) await service.control.behave(workspaceUuid, null);
   await afterwards(got !== null);
   const deliveredTokenId =
     operation === 'create' && got !== null && got.status < 300
       ? (/"uuid":"([^"]+)"/.exec(got.text)?.[1] ?? null)
       : null;
-  return { operation, phase, inFlight, answered: got !== null, deliveredTokenId, leak };
+  return { operation, phase, inFlight, answered: got !== null, deliveredTokenId, leak, leaver };
 }
 
 async function prepare(scene: Scene, operation: Operation): Promise<InFlight> {
-  return operation === 'leak' ? await prepareLeak(scene) : await prepareMutation(scene, operation);
+  if (operation === 'leak') return await prepareLeak(scene);
+  return operation === 'offboard' ? await prepareLeaver(scene) : await prepareMutation(scene, operation);
 }
 
-async function prepareMutation({ client }: Scene, operation: Exclude<Operation, 'leak'>): Promise<InFlight> {
+async function prepareMutation(
+  { client }: Scene,
+  operation: Exclude<Operation, 'leak' | 'offboard'>,
+): Promise<InFlight> {
   const bodies = {
     create: { name: 'in-flight', scopes: ['api:read'], expires_in: '30d' },
     update: { name: 'changed', description: 'while it was killed' },
@@ -103,6 +127,7 @@ async function prepareMutation({ client }: Scene, operation: Exclude<Operation, 
     isOver: (answered) => answered,
     afterwards: async () => {},
     leak: null,
+    leaver: null,
   };
 }
 
@@ -118,5 +143,26 @@ async function prepareLeak({ service, client, trail, webhooks }: Scene): Promise
       if (!answered) await sendUntilAccepted(service, delivery);
     },
     leak: { webhookId, tokenId },
+    leaver: null,
+  };
+}
+
+async function prepareLeaver({ service, trail, webhooks, callerOf }: Scene): Promise<InFlight> {
+  const subject = `leaver-${crypto.randomUUID()}`;
+  const caller = await callerOf(subject);
+  const tokenIds = [(await caller.create('first')).id, (await caller.create('second')).id];
+  const { webhookId, delivery } = leaverDelivery(subject, webhooks);
+  return {
+    method: 'DELETE',
+    send: async () => await sendDelivery(service, delivery),
+    isOver: () => {
+      const orders = trail.orders().filter((order) => tokenIds.includes(order.token_id));
+      return orders.length >= tokenIds.length && orders.every(({ state }) => state === 'confirmed');
+    },
+    afterwards: async (answered) => {
+      if (!answered) await sendUntilAccepted(service, delivery);
+    },
+    leak: null,
+    leaver: { webhookId, subject, tokenIds },
   };
 }

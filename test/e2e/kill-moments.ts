@@ -24,6 +24,8 @@ export interface Watched {
 /** A moment to kill at: what PipeOps is told to do, and how to see that the moment has come. */
 export interface Moment {
   readonly fault: Fault | null;
+  /** Whether it comes as well while PipeOps lies, which may never commit anything or let anything end. */
+  readonly comesUnderLies: boolean;
   readonly arrived: (watched: Watched) => Promise<unknown>;
 }
 
@@ -67,22 +69,22 @@ async function anyTime({ isOver }: Watched): Promise<void> {
 
 /** The moments that are aimed at, in turn. Where a kill really fell is judged by what it left behind. */
 export const MOMENTS: readonly Moment[] = [
-  { fault: { delay_ms: -1 }, arrived: upstreamHasIt },
-  { fault: { delay_ms: -1, commit: true }, arrived: upstreamCommitted },
-  { fault: null, arrived: rowIsFinal },
-  { fault: { delay_ms: LATE_COMMIT_MS }, arrived: upstreamHasIt },
-  { fault: null, arrived: anyTime },
-  { fault: null, arrived: rowIsFinal },
+  { fault: { delay_ms: -1 }, comesUnderLies: true, arrived: upstreamHasIt },
+  { fault: { delay_ms: -1, commit: true }, comesUnderLies: false, arrived: upstreamCommitted },
+  { fault: null, comesUnderLies: true, arrived: rowIsFinal },
+  { fault: { delay_ms: LATE_COMMIT_MS }, comesUnderLies: true, arrived: upstreamHasIt },
+  { fault: null, comesUnderLies: true, arrived: anyTime },
+  { fault: null, comesUnderLies: true, arrived: rowIsFinal },
 ];
 
 /** The same for a webhook, which is answered before its token is revoked. */
-export const LEAK_MOMENTS: readonly Moment[] = [
-  { fault: { delay_ms: -1 }, arrived: upstreamHasIt },
-  { fault: { delay_ms: -1, commit: true }, arrived: upstreamCommitted },
-  { fault: null, arrived: rowIsFinal },
-  { fault: null, arrived: rowIsThere },
-  { fault: { delay_ms: LATE_COMMIT_MS }, arrived: upstreamHasIt },
-  { fault: null, arrived: anyTime },
+export const WEBHOOK_MOMENTS: readonly Moment[] = [
+  { fault: { delay_ms: -1 }, comesUnderLies: true, arrived: upstreamHasIt },
+  { fault: { delay_ms: -1, commit: true }, comesUnderLies: false, arrived: upstreamCommitted },
+  { fault: null, comesUnderLies: false, arrived: rowIsFinal },
+  { fault: null, comesUnderLies: true, arrived: rowIsThere },
+  { fault: { delay_ms: LATE_COMMIT_MS }, comesUnderLies: true, arrived: upstreamHasIt },
+  { fault: null, comesUnderLies: true, arrived: anyTime },
 ];
 
 /** Where a kill fell, by what the trail and PipeOps say while nothing of the service runs. */

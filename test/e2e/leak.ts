@@ -1,4 +1,5 @@
 import { deliveryOf, type Delivery } from '../../local/webhook-delivery.ts';
+import { LOCAL_ISSUER } from '../../local/issuer.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { Service } from './service.ts';
 import { until } from './until.ts';
@@ -13,6 +14,21 @@ export interface Leak {
 export function leakDelivery(secret: string, webhooks: LocalWebhooks): { webhookId: string; delivery: Delivery } {
   const webhookId = `msg_${crypto.randomUUID()}`;
   const message = { source: 'scanner', event: 'token.leaked', data: { token: secret } } as const;
+  return { webhookId, delivery: deliveryOf(message, webhooks, webhookId, new Date()) };
+}
+
+/** Somebody who was offboarded, and the webhook that said so. */
+export interface Leaver {
+  readonly webhookId: string;
+  readonly subject: string;
+  readonly tokenIds: readonly string[];
+}
+
+/** A signed webhook about somebody who leaves. */
+export function leaverDelivery(subject: string, webhooks: LocalWebhooks): { webhookId: string; delivery: Delivery } {
+  const webhookId = `msg_${crypto.randomUUID()}`;
+  const data = { issuer: LOCAL_ISSUER, subject };
+  const message = { source: 'hr', event: 'subject.offboarded', data } as const;
   return { webhookId, delivery: deliveryOf(message, webhooks, webhookId, new Date()) };
 }
 

@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createClient } from './client.ts';
-import { violations, webhookViolations } from './invariants.ts';
+import { revocationViolations, violations, webhookViolations } from './invariants.ts';
+import { any } from './random-faults.ts';
+import { LIES_OF_A_MOMENT } from './random-lies.ts';
+import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { killInFlight, momentsOf, OPERATIONS, type Kill } from './kill-in-flight.ts';
 import { PHASES } from './kill-moments.ts';
 import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
@@ -12,10 +15,13 @@ import { openTrail, type Trail } from './trail.ts';
 import { startReading } from './reading-load.ts';
 import { until } from './until.ts';
 
-// Kills the service again and again, under a load of reads and each time with a mutation or a webhook in flight, and
-// looks at what it left behind. Environment: SOAK_KILLS (200).
+// Kills the service again and again, under a load of reads and each time with a mutation or a webhook in flight, before a
+// PipeOps that lies every other time; and looks at what it left behind. Environment: SOAK_KILLS (200).
 
 const KILLS = Number(process.env['SOAK_KILLS'] ?? '200');
+/** The default workspace of a local run. */
+const WORKSPACE_UUID = '5877a4ae-0000-4000-8000-000000000001';
+const LIES_SHARE = 0.5;
 /** A kill that came too late to find a mutation in flight does not count and is repeated, within reason. */
 const TRIES_PER_KILL = 10;
 /** In every phase at least this share of the kills. */
@@ -24,7 +30,9 @@ const LEAST_SHARE = 0.1;
  * The age that the last row must reach, and some runs of the cron: each takes a batch of rows. The lease of the last
  * webhook's order ends meanwhile.
  */
-const PATIENCE_MS = Math.max(RECONCILE_AFTER_MIN_SECONDS * 1_000, ORDERS_LEASE_MS) + 120_000;
+const PATIENCE_MS = Math.max(RECONCILE_AFTER_MIN_SECONDS * 1_000, ORDERS_LEASE_MS) + 600_000;
+/** What was confirmed by a lie is contradicted by a list that is begun this long after it, and revoked again. */
+const TRUTH_MS = CONTRADICTION_AFTER_MS + 15_000;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -36,7 +44,7 @@ async function soak(stateDir: string): Promise<string[]> {
     const all = await killAll(service, trail, stateDir);
     const kills = all.filter(({ inFlight }) => inFlight);
     const leaks = all.map(({ leak }) => leak).filter((leak) => leak !== null);
-    say(`${await load.stop()} reads were answered meanwhile`);
+    const leavers = all.map(({ leaver }) => leaver).filter((leaver) => leaver !== null);
     const spread = PHASES.map((phase) => ({ phase, count: kills.filter((kill) => kill.phase === phase).length }));
     for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
 
@@ -46,13 +54,16 @@ async function soak(stateDir: string): Promise<string[]> {
 
     say('waiting for reconciliation and the orders of webhooks');
     await settleAll(service, trail);
+    say(`${await load.stop()} reads were answered meanwhile`);
     const tokens = await service.control.tokens();
     const rows = trail.rows();
     const [deliveries, orders] = [trail.deliveries(), trail.orders()];
     trail.close();
     const exitCode = await service.stop();
     const live = tokens.filter((token) => !token.is_revoked).length;
-    say(`${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live, ${leaks.length} leaked`);
+    say(
+      `${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live, ${leaks.length} leaked, ${leavers.length} people left`,
+    );
 
     const jwts = [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)];
     const secrets = [...tokens.map(({ secret }) => secret), ...jwts, ...webhookSecretsOf(stateDir)];
@@ -61,6 +72,7 @@ async function soak(stateDir: string): Promise<string[]> {
       ...spread.filter(({ count }) => count < KILLS * LEAST_SHARE).map(({ phase }) => `too few kills ${phase}`),
       ...violations(rows, tokens),
       ...webhookViolations(leaks, { rows, tokens, deliveries, orders }),
+      ...revocationViolations(leavers, { tokens, deliveries, orders }),
       ...kills.flatMap(({ deliveredTokenId: id }) =>
         id === null || rows.some((row) => row.token_id === id && row.status === 'success')
           ? []
@@ -76,7 +88,18 @@ async function soak(stateDir: string): Promise<string[]> {
 
 /** All of them: those also that do not count. */
 async function killAll(service: Service, trail: Trail, stateDir: string): Promise<Kill[]> {
-  const scene = { service, trail, client: createClient(service, service.adminJwt), webhooks: webhooksOf(stateDir) };
+  const issuer = await openIssuer(stateDir);
+  const scene = {
+    service,
+    trail,
+    client: createClient(service, service.adminJwt),
+    webhooks: webhooksOf(stateDir),
+    workspaceUuid: WORKSPACE_UUID,
+    callerOf: async (subject: string) => {
+      const nowSeconds = Math.floor(Date.now() / 1_000);
+      return createClient(service, await signJwt(issuer, { subject, role: 'admin', ttlSeconds: 3_600 }, nowSeconds));
+    },
+  };
   const kills: Kill[] = [];
   let counted = 0;
   for (let tries = 0; counted < KILLS; tries += 1) {
@@ -86,21 +109,25 @@ async function killAll(service: Service, trail: Trail, stateDir: string): Promis
     const moments = momentsOf(operation);
     const moment = moments[Math.floor(tries / OPERATIONS.length) % moments.length];
     if (moment === undefined) continue;
-    const kill = await killInFlight(scene, operation, moment);
+    const lie = moment.comesUnderLies && Math.random() < LIES_SHARE ? any(LIES_OF_A_MOMENT)() : null;
+    const kill = await killInFlight(scene, operation, moment, lie);
     kills.push(kill);
     if (!kill.inFlight) continue;
     counted += 1;
-    say(`kill ${counted} of ${KILLS}: ${operation}, ${kill.phase}`);
+    const said = lie === null ? '' : `, under ${JSON.stringify(lie)}`;
+    say(`kill ${counted} of ${KILLS}: ${operation}, ${kill.phase}${said}`);
   }
   return kills;
 }
 
-/** Runs the cron until it leaves nothing open. */
+/** Runs the cron until it leaves nothing open, and no lie is believed any more. */
 async function settleAll(service: Service, trail: Trail): Promise<void> {
   await service.control.clearFaults();
+  const honestSince = performance.now();
   const nothingIsOpen = (): boolean => {
     service.triggerCron();
     return (
+      performance.now() - honestSince > TRUTH_MS &&
       trail.rows().every((row) => row.status !== 'attempted') &&
       trail.orders().every(({ state }) => state !== 'open' && state !== 'acknowledged')
     );

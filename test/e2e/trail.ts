@@ -21,7 +21,13 @@ export type TrailRow = Readonly<z.infer<typeof TrailRow>>;
 const DeliveryRow = z.object({ id: z.string(), sender_id: z.string().nullable() });
 export type DeliveryRow = Readonly<z.infer<typeof DeliveryRow>>;
 
-const OrderRow = z.object({ id: z.string(), delivery_id: z.string(), token_id: z.string(), state: z.string() });
+const OrderRow = z.object({
+  id: z.string(),
+  delivery_id: z.string().nullable(),
+  token_id: z.string(),
+  mode: z.string(),
+  state: z.string(),
+});
 export type OrderRow = Readonly<z.infer<typeof OrderRow>>;
 
 /** The trail as it lies in the file of the embedded database, read beside the running service. */
@@ -60,7 +66,9 @@ function trailOf(database: DatabaseSync): Trail {
       ('service_account_token.create', 'service_account_token.update', 'service_account_token.revoke')
       ORDER BY seq DESC LIMIT 1`);
   const deliveries = database.prepare('SELECT id, sender_id FROM webhook_deliveries ORDER BY seq');
-  const orders = database.prepare('SELECT id, delivery_id, token_id, state FROM revocation_orders ORDER BY created_at');
+  const orders = database.prepare(
+    'SELECT id, delivery_id, token_id, mode, state FROM revocation_orders ORDER BY created_at',
+  );
   return {
     rows: () => z.array(TrailRow).parse(all.all()),
     status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),

@@ -1,4 +1,6 @@
+import { env } from 'cloudflare:workers';
 import { afterAll, describe, expect, it } from 'vitest';
+import { labelDigest } from '../../src/subjects/labels.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
@@ -10,6 +12,10 @@ import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from
 const issuer = await createTestIssuer({ issuer: ISSUER });
 // Late enough for a settlement to be announced as well.
 const RECONCILE_AFTER_MS = 301_000;
+/** Two proofs of absence are as far apart. */
+const NEXT_PROOF_MS = 61_000;
+/** Runs of the cron after which everything is settled: two proofs, and the looks at what the second brought about. */
+const SETTLING_RUNS_MAX_COUNT = 6;
 
 interface Operation {
   readonly name: string;
@@ -31,6 +37,17 @@ const mintAndList = async (harness: Harness) => {
   await harness.send('GET', TOKENS);
   return id;
 };
+const mintPages = async (harness: Harness) => {
+  for (const name of ['a', 'b', 'c']) await harness.mint(name);
+  await harness.control.behave(harness.workspace, { list: { page_size: 2 } });
+  return '';
+};
+/** What is shown of it is a part only where that is said. */
+const listPages = async (harness: Harness): Promise<Answer> => {
+  const answer = await harness.send('GET', TOKENS);
+  if (answer.status === 200 && answer.body.partial === undefined) expect(answer.body.data.tokens).toHaveLength(3);
+  return answer;
+};
 /** A create that PipeOps committed and whose answer was lost, old enough to be looked into. */
 const loseCreate = async (harness: Harness) => {
   await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, drop: 'after_commit' });
@@ -41,11 +58,65 @@ const loseCreate = async (harness: Harness) => {
 /** The same delivery each time: its id is that of its harness. */
 const leak = async (h: WebhookHarness, token: string) => await h.leak(token, { id: `msg_${h.workspace}` });
 const leaver = (h: Harness) => ({ issuer: ISSUER, subject: `alice-${h.workspace}` });
+const leaverLabel = (h: Harness, label: string): string => `${label}-${h.workspace}`;
+/** Good for as long as the clock of a test may jump. */
+const leaverJwt = async (h: Harness, label: string): Promise<string> =>
+  await h.jwtFor('admin', {
+    sub: leaver(h).subject,
+    email: leaverLabel(h, label),
+    exp: Math.floor(Date.now() / 1000) + 3_600,
+  });
+/** Whoever has a row here of what it did under its label is known by that label, whatever failed; and by one label alone. */
+const expectCurrentLabel = async (h: Harness): Promise<void> => {
+  const labels = await env.DB.prepare('select * from subject_labels where subject = ? order by last_seen_at desc')
+    .bind(leaver(h).subject)
+    .all<{ label_digest: string; last_seen_at: number }>();
+  const rows = (await h.rows()).filter(({ actor_label }) => actor_label === leaverLabel(h, 'new'));
+  const current = labels.results[0]?.label_digest;
+  expect(current).toBe(labelDigest(leaverLabel(h, rows.length > 0 ? 'new' : 'old')));
+  expect(new Set(labels.results.map(({ last_seen_at }) => last_seen_at)).size).toBe(labels.results.length);
+};
 /** A delivery whose order waits, since PipeOps answered 500. */
 const leaveOpen = async (h: WebhookHarness) => {
   const { token } = await h.mint();
   await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'DELETE' }, status: 500 });
   return (await leak(h, token)).body.data.delivery_id as string;
+};
+
+/** The harness at its own time: a JWT of the real one is too old for a clock that jumped. */
+const listLater = async (h: Harness) => {
+  const nowSeconds = Math.floor(h.runtime.now() / 1000);
+  return await h.send('GET', TOKENS, { jwt: await h.jwtFor('admin', { iat: nowSeconds, exp: nowSeconds + 300 }) });
+};
+/** What the next lists of a workspace say, whatever is true. */
+const listsSay = async (h: Harness, ids: readonly string[], times = 1) => {
+  const tokens = ids.map((id) => ({ id, name: 'deploy', scopes: ['api:read'], is_revoked: false }));
+  await h.control.fault({
+    match: { workspace_uuid: h.workspace, method: 'GET' },
+    times,
+    body: { success: true, message: '', data: { tokens, total: tokens.length } },
+  });
+};
+/** A token that a list has missed a minute ago, and that the next list misses as well, or shows again. */
+const missOnce = async (h: WebhookHarness) => {
+  const id = await mintOne(h);
+  h.age(61);
+  await listsSay(h, []);
+  await listLater(h);
+  h.age(61);
+  return id;
+};
+/** An undelivered token that turned up after its create was settled as not applied. */
+const turnUpLate = async (h: WebhookHarness) => {
+  await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'POST' }, drop: 'before_commit' });
+  await h.send('POST', TOKENS, { body: { name: 'late', scopes: ['api:read'] } });
+  const sent = (await h.upstream()).at(-1)?.body as { name: string };
+  for (const seconds of [301, 61]) {
+    h.age(seconds);
+    await h.cron();
+  }
+  await h.control.insertToken({ workspace_uuid: h.workspace, name: sent.name });
+  return '';
 };
 
 const createWithKey = async (harness: Harness, key: string): Promise<Answer> =>
@@ -66,6 +137,17 @@ const repeatCreate = async (harness: Harness, key: string, answer: Answer | void
   const isOpen = (await harness.rows()).some(({ status }) => status === 'attempted');
   if (!isOpen) expect(repeated.status, 'nothing is open, so a repeat is answered').toBe(201);
 };
+
+/** Whoever was told why a delivery is refused finds it among the deliveries; else it was 503, and is sent again. */
+async function expectKept(h: WebhookHarness, answer: Answer | void, refusal: readonly [number, string]): Promise<void> {
+  const { results } = await env.DB.prepare('select event_id, refused from webhook_deliveries where sender_id = ?')
+    .bind(`msg_${h.workspace}`)
+    .all();
+  const given = [answer?.status, answer?.body.code];
+  if (given[0] === 503) return expect(given).toEqual([503, 'audit_unavailable']);
+  expect(given).toEqual(refusal);
+  expect(results).toContainEqual({ event_id: answer?.headers.get('X-Audit-Event-Id'), refused: refusal[1] });
+}
 
 const OPERATIONS: readonly Operation[] = [
   {
@@ -88,9 +170,36 @@ const OPERATIONS: readonly Operation[] = [
     run: createWithKey,
     afterwards: repeatCreate,
   },
+  {
+    name: 'create under a new label',
+    prepare: async (h) => {
+      await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'old') });
+      return '';
+    },
+    run: async (h) => {
+      const jwt = await leaverJwt(h, 'new');
+      return await h.send('POST', TOKENS, { jwt, body: { name: 'deploy', scopes: ['api:read'] } });
+    },
+    afterwards: expectCurrentLabel,
+  },
+  {
+    name: 'list under a new label',
+    prepare: async (h) => {
+      await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'old') });
+      return '';
+    },
+    run: async (h) => await h.send('GET', TOKENS, { jwt: await leaverJwt(h, 'new') }),
+    afterwards: expectCurrentLabel,
+  },
   { name: 'list', prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
   { name: 'get', prepare: mintOne, run: async (h, id) => await h.send('GET', path(id)) },
   { name: 'list with snapshots', env: SNAPSHOTS, prepare: mintOne, run: async (h) => await h.send('GET', TOKENS) },
+  { name: 'list of several pages', env: SNAPSHOTS, prepare: mintPages, run: listPages },
+  {
+    name: 'get beside a list of several pages',
+    prepare: mintPages,
+    run: async (h) => await h.send('GET', path('unknown')),
+  },
   {
     name: 'list of a held snapshot',
     env: SNAPSHOTS,
@@ -119,6 +228,46 @@ const OPERATIONS: readonly Operation[] = [
     prepare: async (h) => (await h.control.insertToken({ workspace_uuid: h.workspace, name: 'by hand' })).id,
     run: async (h, id) => await h.send('DELETE', path(id)),
   },
+  {
+    name: 'list that misses a token once more',
+    prepare: async (h) => {
+      const id = await missOnce(h);
+      await listsSay(h, [], 2);
+      return id;
+    },
+    run: listLater,
+  },
+  {
+    name: 'list that shows a token again',
+    prepare: async (h) => {
+      const id = await missOnce(h);
+      await listsSay(h, []);
+      await listLater(h);
+      h.age(61);
+      await listsSay(h, [id]);
+      return id;
+    },
+    run: listLater,
+  },
+  {
+    name: 'list of an undelivered token',
+    prepare: turnUpLate,
+    run: listLater,
+    // What one list did not get done, the next one does.
+    afterwards: async (h) => {
+      await listLater(h);
+    },
+  },
+  {
+    name: 'list that lacks most tokens',
+    prepare: async (h) => {
+      for (let made = 0; made < 3; made += 1) await mintOne(h);
+      h.age(61);
+      await listsSay(h, []);
+      return '';
+    },
+    run: listLater,
+  },
   { name: 'audit query', run: async (h) => await h.send('GET', '/api/v1/audit/events') },
   {
     name: 'audit event',
@@ -143,6 +292,29 @@ const OPERATIONS: readonly Operation[] = [
     revokesAll: true,
   },
   {
+    name: 'webhook offboard by a former label',
+    prepare: async (h) => {
+      for (const name of ['old', 'new']) await h.mint(name, await leaverJwt(h, name));
+      return '';
+    },
+    run: async (h) => await h.offboard({ label: leaverLabel(h, 'old') }, { id: `msg_${h.workspace}` }),
+    revokesAll: true,
+  },
+  {
+    name: 'webhook refused',
+    run: async (h) => await h.sendEvent('scanner', 'token.revoke', {}, { id: `msg_${h.workspace}` }),
+    afterwards: async (h, _prepared, answer) => await expectKept(h, answer, [400, 'invalid_request']),
+  },
+  {
+    name: 'webhook under a used id',
+    prepare: async (h) => {
+      await h.sendEvent('scanner', 'token.revoke', { token_id: 'tok-a' }, { id: `msg_${h.workspace}` });
+      return '';
+    },
+    run: async (h) => await h.sendEvent('scanner', 'token.revoke', { token_id: 'tok-b' }, { id: `msg_${h.workspace}` }),
+    afterwards: async (h, _prepared, answer) => await expectKept(h, answer, [409, 'id_reused']),
+  },
+  {
     name: 'webhook retry',
     prepare: leaveOpen,
     run: async (h, id) => await h.send('POST', `/api/v1/webhooks/deliveries/${id}/retry`),
@@ -152,15 +324,13 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 async function play(operation: Operation, plan: FaultPlan) {
-  // The looks at orders of other plays would be calls of this one.
+  // What other plays left to be looked at would be calls of this one's cron.
   await clearOrders();
   const faults = createFaults(plan);
-  const harness = await createWebhookHarness({
-    issuer,
-    db: faults.db,
-    runtime: faults.runtime,
-    env: operation.env ?? {},
-  });
+  const options = { issuer, db: faults.db, runtime: faults.runtime, env: operation.env ?? {} };
+  // The clock is that of the faults.
+  const age = (seconds: number) => faults.advance(seconds * 1000);
+  const harness = { ...(await createWebhookHarness(options)), age };
   const prepared = (await operation.prepare?.(harness)) ?? '';
   if (operation.name.endsWith('cron')) faults.advance(RECONCILE_AFTER_MS);
   faults.arm();
@@ -177,6 +347,17 @@ async function repeat(operation: Operation, harness: WebhookHarness, prepared: s
   expect(again.status).toBe(202);
   const { delivery_id: id } = (first.status === 202 ? first : again).body.data;
   expect(again.body.data.delivery_id).toBe(id);
+}
+
+/** Time passes, and the cron with it, until no attempt and no order is open. */
+async function runUntilSettled(harness: WebhookHarness, advance: (ms: number) => void): Promise<void> {
+  for (let run = 0; run < SETTLING_RUNS_MAX_COUNT; run += 1) {
+    advance(run === 0 ? RECONCILE_AFTER_MS : NEXT_PROOF_MS);
+    await harness.cron();
+    const isOpen = (await harness.rows()).some(({ status }) => status === 'attempted');
+    const hasOrders = (await ordersOf(harness)).some(({ state }) => state === 'open' || state === 'acknowledged');
+    if (!isOpen && !hasOrders) return;
+  }
 }
 
 async function expectAllRevokedOnce(harness: WebhookHarness): Promise<void> {
@@ -209,8 +390,7 @@ describe.each(OPERATIONS)('$name', async (operation) => {
     await operation.afterwards?.(harness, prepared, answer);
 
     if (operation.revokesAll === true) await repeat(operation, harness, prepared, answer);
-    injected.advance(RECONCILE_AFTER_MS);
-    await harness.cron();
+    await runUntilSettled(harness, injected.advance);
     await expectSettledTrail(harness);
     await operation.afterwards?.(harness, prepared, answer);
     if (operation.revokesAll === true) await expectAllRevokedOnce(harness);

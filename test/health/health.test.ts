@@ -275,12 +275,34 @@ describe('GET /api/v1/status', () => {
     expect(answer.body.data).toEqual({
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
       orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
+      webhooks: { refused_24h: expect.any(Number) },
+      lists: expect.any(Object),
       quota: { wait_until: null, minute: null, hour: null },
       fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
       d1_bytes: expect.any(Number),
       d1_nearly_full: false,
     });
+  });
+
+  it('counts the deliveries of the last day that were signed and refused', async () => {
+    let skewMs = 0;
+    const harness = await createWebhookHarness({ runtime: { now: () => Date.now() + skewMs } });
+    const counted = async (): Promise<unknown> => {
+      const exp = Math.floor((Date.now() + skewMs) / 1000) + 3_600;
+      const jwt = await harness.jwtFor('admin', { exp, iat: exp - 3_600 });
+      return (await harness.send('GET', '/api/v1/status', { jwt })).body.data.webhooks;
+    };
+    await env.DB.prepare('delete from webhook_deliveries').run();
+    expect(await counted()).toEqual({ refused_24h: 0 });
+    await harness.sendRaw('scanner', '{');
+    await harness.sendEvent('hr', 'subject.offboarded', {});
+    // Neither of them is one: it is carried out, or not signed.
+    await harness.leak('unknown');
+    await harness.sendRaw('scanner', '{', { secret: harness.secrets.WEBHOOK_HR });
+    expect(await counted()).toEqual({ refused_24h: 2 });
+    skewMs = 24 * 60 * 60 * 1000 + 1_000;
+    expect(await counted()).toEqual({ refused_24h: 0 });
   });
 
   it('does not guess when a credential ends that does not say', async () => {

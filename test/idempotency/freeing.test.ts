@@ -146,7 +146,10 @@ describe('a create whose outcome is unknown keeps its key until that is known', 
     expect(outcomeOf((await creates(harness)).at(-1))).toEqual({ idempotent_of: lost.body.event_id });
     expect(await posts(harness)).toBe(1);
 
+    // Two lists, a minute apart, say that it was not committed.
     harness.age(121);
+    await harness.cron();
+    harness.age(61);
     await harness.cron();
     expect((await creates(harness))[0]).toMatchObject({ status: 'failure', error_code: settledAs });
     expect(await live(harness)).toEqual([]);
@@ -155,6 +158,43 @@ describe('a create whose outcome is unknown keeps its key until that is known', 
     const late = await create(harness, key);
     expect([late.status, late.headers.get('Idempotency-Replayed')]).toEqual([201, null]);
     expect(await live(harness)).toEqual([late.body.data.id]);
+  });
+});
+
+describe('a create whose row is open holds its key beyond the hour', () => {
+  /** A create that never reached PipeOps, of which no list says so: none shows that names come back as they were sent. */
+  const lost = async () => {
+    const harness = await createIdempotencyHarness();
+    await harness.control.fault({ match: post(harness.workspace), drop: 'before_commit', times: 1 });
+    const key = newKey();
+    expect((await create(harness, key)).status).toBe(504);
+    await harness.control.fault({
+      match: { workspace_uuid: harness.workspace, method: 'GET' },
+      times: 99,
+      body: { success: true, message: '', data: { tokens: [{ id: 'x', name: 'x', scopes: [] }], total: 1 } },
+    });
+    harness.age(61 * 60);
+    return { harness, key };
+  };
+
+  it('against the same key, which would mint another token', async () => {
+    const { harness, key } = await lost();
+    const again = await create(harness, key);
+    expect([again.status, again.body.code]).toEqual([409, 'idempotency_in_flight']);
+    expect(await posts(harness)).toBe(1);
+  });
+
+  it('against the cron that erases keys, until the row is settled', async () => {
+    const { harness, key } = await lost();
+    await harness.cron();
+    expect(await keysOf(harness)).toHaveLength(1);
+    expect((await create(harness, key)).status).toBe(409);
+    harness.age(24 * 3_600);
+    await harness.cron();
+    expect((await creates(harness))[0]).toMatchObject({ status: 'failure', error_code: 'outcome_unknown' });
+    await harness.cron();
+    expect(await keysOf(harness)).toEqual([]);
+    expect((await create(harness, key)).status).toBe(201);
   });
 });
 

@@ -148,7 +148,10 @@ describe('what a failure tells', () => {
 it('an issuer whose inline keys are of no use is our fault', async () => {
   const policy = github.policy({ keys: { kind: 'inline', jwks: { keys: [{ kty: 'oct', k: 'c2VjcmV0' }] } } });
   const result = await authenticatorFor([policy]).authenticate(requestWith(await github.sign({}, at)));
-  expect(result).toEqual({ ok: false, error: { kind: 'issuer_unavailable', issuer: github.issuer } });
+  expect(result).toEqual({
+    ok: false,
+    error: { kind: 'issuer_unavailable', issuer: github.issuer, retryAfterSeconds: 60 },
+  });
 });
 
 it('inline keys need no network and no D1', async () => {

@@ -17,7 +17,6 @@ const labelOf = (name: unknown) => {
 };
 /** The runner cannot report a lone surrogate; JSON spells it in ASCII. */
 const escaped = (value: unknown) => JSON.stringify(value);
-const bytes = (text: string) => new TextEncoder().encode(text).byteLength;
 
 it('is made of the policy and the claims that it names', () => {
   const claims = { owner: '42', name: 'acme/shop', sub: 'repo:acme/shop', ref: 'refs/heads/main' };
@@ -67,7 +66,7 @@ describe('the subject', () => {
 });
 
 describe('the label', () => {
-  const oneByteTooMuch = `${'x'.repeat(ACTOR_LABEL_MAX_BYTES - 3)}🙂`;
+  const long = `${'x'.repeat(ACTOR_LABEL_MAX_BYTES)}🙂`;
   it.each<[string, unknown, string | null]>([
     ['is text', 'alice@acme.example', 'alice@acme.example'],
     ['is a whole number', 42, '42'],
@@ -76,7 +75,7 @@ describe('the label', () => {
     ['is empty', '', null],
     ['is an object', { name: 'alice' }, null],
     ['is a fraction', 1.5, null],
-    ['is cut where a code point ends', oneByteTooMuch, 'x'.repeat(ACTOR_LABEL_MAX_BYTES - 3)],
+    ['is whole, however long', long, long],
     ['loses its control characters', 'a\u0000b\nc\u2029d', 'a\ufffdb\ufffdc\ufffdd'],
     ['loses its lone surrogates', 'a\ud800b\udc00', 'a\ufffdb\ufffd'],
     ['loses what looks like a secret', 'token sat_0123456789abcdef', 'token [redacted]'],
@@ -91,12 +90,10 @@ describe('the label', () => {
     });
   });
 
-  it('always fits its column', () => {
+  it('is always well-formed', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (claim) => {
-        const label = labelOf(claim) ?? '';
-        expect(bytes(label)).toBeLessThanOrEqual(ACTOR_LABEL_MAX_BYTES);
-        expect(label.isWellFormed()).toBe(true);
+        expect((labelOf(claim) ?? '').isWellFormed()).toBe(true);
       }),
     );
   });

@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import type { JwksStore } from '../../src/identity/jwks-store.ts';
 import { createTestIssuer, type TestIssuer } from '../support/issuer.ts';
 import { type Answer, authenticatorFor, createHarness, requestWith } from './harness.ts';
@@ -7,7 +8,13 @@ export const SOURCE = `https://issuer.test ${JWKS_URI}`;
 export const first = await createTestIssuer({ kid: 'first' });
 export const second = await createTestIssuer({ kid: 'second' });
 export const policy = first.policy({ keys: { kind: 'uri', jwksUri: JWKS_URI } });
-export const UNAVAILABLE = { kind: 'issuer_unavailable', issuer: first.issuer };
+/** What a login fails with whose key nobody knows of; by default whatever the time until its issuer may be asked again. */
+export const unavailable = (retryAfterSeconds: unknown = expect.any(Number)) => ({
+  kind: 'issuer_unavailable',
+  issuer: first.issuer,
+  retryAfterSeconds,
+});
+export const UNAVAILABLE = unavailable();
 export const never = () => new Promise<never>(() => {});
 
 /** `work`, and a promise that it was begun: its deadline is set by then. */

@@ -7,7 +7,7 @@ import {
   JWKS_TIMEOUT_MS,
 } from '../../src/config/limits.ts';
 import type { JwksStore } from '../../src/identity/jwks-store.ts';
-import { announced, first, never, second, setUp, SOURCE, UNAVAILABLE } from './isolate.ts';
+import { announced, first, never, second, setUp, SOURCE, UNAVAILABLE, unavailable } from './isolate.ts';
 
 describe('while the issuer cannot be reached', () => {
   it('the last good set serves for JWKS_STALE_MAX_MS, and one request a minute asks again', async () => {
@@ -83,6 +83,8 @@ describe('while the issuer cannot be reached', () => {
     expect(await logIn()).toEqual(UNAVAILABLE);
     harness.advance(JWKS_COOLDOWN_MS);
     expect(await logIn()).toBe('accepted');
+    expect(await logIn(second)).toEqual(unavailable(60));
+    harness.advance(JWKS_COOLDOWN_MS);
     expect(await logIn(second)).toBe('key_unknown');
   });
 

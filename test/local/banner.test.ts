@@ -18,6 +18,14 @@ describe('the banner', () => {
     expect(banner(facts).match(/eyJ\w+/g)).toEqual(['eyJadmin', 'eyJci']);
   });
 
+  it.each([
+    ['simulator', true],
+    ['configured', false],
+  ] as const)('names the demo beside a PipeOps of kind %s: %s', (kind, isNamed) => {
+    const text = banner({ ...facts, upstream: { kind, url: 'http://127.0.0.1:8788' } });
+    expect(text.includes('npm run demo')).toBe(isNamed);
+  });
+
   it('creates, lists and revokes a token and shows the trail, in lines that any shell takes', () => {
     const lines = pasted(banner(facts)).trimEnd().split('\n');
     expect(lines.map((line) => /^[A-Z]+=(?!\$\()|-d |sed|DELETE|audit|curl/.exec(line)?.[0] ?? 'show')).toEqual([

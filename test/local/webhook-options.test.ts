@@ -32,6 +32,10 @@ describe('the arguments of npm run webhook', () => {
       hr('subject.offboarded', { issuer: 'https://i.example', subject: 'ada', mode: 'suspend' }),
     ],
     [['offboard', '--label', 'ada@acme.example'], hr('subject.offboarded', { label: 'ada@acme.example' })],
+    [
+      ['offboard', '--label', 'ada@acme.example', '--former'],
+      hr('subject.offboarded', { label: 'ada@acme.example', former: true }),
+    ],
     [['reinstate', '--subject', 'ada'], hr('subject.reinstated', { issuer: LOCAL_ISSUER, subject: 'ada' })],
     [['reinstate', '--label', 'ada@acme.example'], hr('subject.reinstated', { label: 'ada@acme.example' })],
   ])('%j', async (args, expected) => {
@@ -78,6 +82,7 @@ describe('the arguments of npm run webhook', () => {
     [['offboard', '--subject', 'a', '--label', 'b'], 'offboard needs one of'],
     [['offboard', '--label', 'b', '--issuer', 'i'], '--issuer goes with --subject'],
     [['offboard', '--subject', 'a', '--mode', 'delete'], '--mode takes revoke or suspend.'],
+    [['offboard', '--subject', 'a', '--former'], '--former goes with --label LABEL.'],
     [['reinstate', '--subject', 'a', '--mode', 'revoke'], '--mode does not go with reinstate.'],
   ])('%j is refused in one line, which holds no secret', async (args, problem) => {
     const error = await read(...args).then(

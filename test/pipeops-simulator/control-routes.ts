@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { endedSession, faultsBody, insertedToken } from './fault-schema.ts';
+import type { BehaviourList } from './behaviours.ts';
+import { behaviourBody, endedSession, faultsBody, insertedToken, workspaceBody } from './fault-schema.ts';
 import type { FaultList } from './faults.ts';
 import { mint } from './minting.ts';
 import type { RequestLog } from './request-log.ts';
@@ -10,6 +11,7 @@ export const CONTROL_PATH = '/__control';
 
 export interface Controlled {
   readonly faults: FaultList;
+  readonly behaviours: BehaviourList;
   readonly log: RequestLog;
   readonly state: State;
   readonly endedSessions: Set<string>;
@@ -27,7 +29,7 @@ const DONE: Answer = { status: 200, body: {} };
 
 /** What the tests' side of the simulator answers. None of it is PipeOps. */
 export function control(request: ControlRequest, controlled: Controlled): Answer {
-  const { faults, log, state, endedSessions } = controlled;
+  const { behaviours, faults, log, state, endedSessions } = controlled;
   const { nowMs } = request;
   const path = request.path.slice(CONTROL_PATH.length);
   const filter = Object.fromEntries(request.query);
@@ -41,6 +43,16 @@ export function control(request: ControlRequest, controlled: Controlled): Answer
     case 'DELETE /faults':
       faults.clear(filter);
       return DONE;
+    case 'POST /behaviours':
+      return withBody(request, behaviourBody, ({ workspace_uuid: workspaceUuid, behaviour }) => {
+        behaviours.set(workspaceUuid, behaviour, state.changes());
+        return DONE;
+      });
+    case 'POST /behaviours/carry-out':
+      return withBody(request, workspaceBody, ({ workspace_uuid: workspaceUuid }) => ({
+        status: 200,
+        body: { carried_out: behaviours.carryOut(workspaceUuid) },
+      }));
     case 'GET /requests':
       return { status: 200, body: { requests: log.list(filter) } };
     case 'DELETE /requests':

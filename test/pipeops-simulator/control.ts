@@ -1,4 +1,4 @@
-import type { Fault, InsertedToken, ReceivedRequest, RequestFilter, TokenState } from './faults-wire.ts';
+import type { Behaviour, Fault, InsertedToken, ReceivedRequest, RequestFilter, TokenState } from './faults-wire.ts';
 
 export type Control = ReturnType<typeof createControl>;
 
@@ -28,6 +28,15 @@ export function createControl(baseUrl: string) {
     /** Removes the faults whose match names this workspace or credential; without a filter, all of everybody's. */
     clearFaults: async (filter: Pick<RequestFilter, 'workspace_uuid' | 'credential'> = {}): Promise<void> => {
       await call('DELETE', `/faults${queryOf(filter)}`);
+    },
+    /** How PipeOps behaves in a workspace from now on, in place of any behaviour before; null: as it should again. */
+    behave: async (workspaceUuid: string, behaviour: Behaviour | null): Promise<void> => {
+      await call('POST', '/behaviours', { workspace_uuid: workspaceUuid, behaviour });
+    },
+    /** Carries out what a `late` behaviour without `ms` kept waiting, in order; gives how many requests that were. */
+    carryOut: async (workspaceUuid: string): Promise<number> => {
+      const body = { workspace_uuid: workspaceUuid };
+      return (await call<{ carried_out: number }>('POST', '/behaviours/carry-out', body)).carried_out;
     },
     /** The requests received, in order. */
     requests: async (filter: RequestFilter = {}): Promise<readonly ReceivedRequest[]> => {

@@ -1,7 +1,16 @@
 import * as z from 'zod';
-import { FAULT_FORMS, type Fault, type InsertedToken } from './faults-wire.ts';
+import {
+  FAULT_FORMS,
+  SAID_FIELDS,
+  type Behaviour,
+  type Fault,
+  type InsertedToken,
+  type ListBehaviour,
+  type Said,
+  type View,
+} from './faults-wire.ts';
 
-// Strict: a misspelt fault would be a test that passes because nothing went wrong.
+// Strict: a misspelt fault or behaviour would be a test that passes because nothing went wrong.
 
 const form = z.enum(FAULT_FORMS);
 
@@ -33,6 +42,72 @@ const fault: z.ZodType<Fault> = z
   });
 
 export const faultsBody = z.strictObject({ faults: z.array(fault) });
+
+const countOf = z.int().min(0).exactOptional();
+const yes = z.literal(true).exactOptional();
+
+const viewFields = {
+  lag_ms: countOf,
+  frozen: yes,
+  young_ms: countOf,
+  hide: z.array(z.string()).exactOptional(),
+};
+const view: z.ZodType<View> = z.strictObject(viewFields);
+
+const listBehaviour: z.ZodType<ListBehaviour> = z
+  .strictObject({
+    ...viewFields,
+    empty: yes,
+    lacks_revoked: yes,
+    cut: countOf,
+    page_size: z.int().min(1).exactOptional(),
+    pages: z.union([z.enum(['honoured', 'clamped', 'ignored']), z.literal([400, 422])]).exactOptional(),
+    total: z.union([z.enum(['with_revoked', 'none']), z.int().min(0)]).exactOptional(),
+  })
+  .refine(({ pages, page_size: size }) => pages === undefined || size !== undefined, {
+    error: 'pages mean nothing without a page_size',
+  });
+
+const saidField = z.enum(SAID_FIELDS);
+const said: z.ZodType<Said> = z.strictObject({
+  says: z.partialRecord(saidField, z.unknown()).exactOptional(),
+  lacks: z.array(saidField).exactOptional(),
+});
+
+const behaviour: z.ZodType<Behaviour> = z.strictObject({
+  not_found: yes,
+  no_rate_headers: yes,
+  names_max_chars: z.int().min(1).exactOptional(),
+  list: listBehaviour.exactOptional(),
+  get: view.exactOptional(),
+  mints: z
+    .strictObject({
+      scopes: z.array(z.string()).exactOptional(),
+      expires_at: z.iso.datetime({ offset: true }).nullable().exactOptional(),
+    })
+    .exactOptional(),
+  update: z.literal('ignored').exactOptional(),
+  revoke: z.literal('ignored').exactOptional(),
+  answers: z
+    .strictObject({
+      create: said.exactOptional(),
+      update: said.exactOptional(),
+      get: said.exactOptional(),
+      list: said.exactOptional(),
+    })
+    .exactOptional(),
+  late: z
+    .strictObject({
+      methods: z.array(z.enum(['POST', 'PATCH', 'DELETE'])).min(1),
+      answer: z.union([z.literal(504), z.literal('never')]),
+      ms: countOf,
+    })
+    .exactOptional(),
+});
+
+export const behaviourBody = z.strictObject({ workspace_uuid: z.string().min(1), behaviour: behaviour.nullable() });
+
+export const workspaceBody = z.strictObject({ workspace_uuid: z.string().min(1) });
 
 export const insertedToken: z.ZodType<InsertedToken> = z.strictObject({
   workspace_uuid: z.string().min(1),

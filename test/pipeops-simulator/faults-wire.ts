@@ -65,8 +65,100 @@ export interface Fault {
    */
   readonly truncate_body?: boolean;
   readonly form?: FaultForm | readonly FaultForm[];
-  /** A list answers only its first so many tokens, and the true total. */
+  /**
+   * A list answers only its first so many tokens, and the true total. Its further pages (`page` from 2) are answered 400 until
+   * the workspace is listed again, so that one such fault makes one partial list.
+   */
   readonly partial?: number;
+}
+
+/** Fields of a token that an answer can say wrongly, or leave out. `scopes` stands for `permissions` too. */
+export const SAID_FIELDS = [
+  'name',
+  'scopes',
+  'expires_at',
+  'workspace_id',
+  'is_active',
+  'is_revoked',
+  'is_expired',
+] as const;
+export type SaidField = (typeof SAID_FIELDS)[number];
+
+/** What an answer says of a token in place of the truth, which stays as it is. */
+export interface Said {
+  /** Any JSON, null and "" included. */
+  readonly says?: Readonly<Partial<Record<SaidField, unknown>>>;
+  /** Fields that the answer does not have. */
+  readonly lacks?: readonly SaidField[];
+}
+
+/** A replica that is behind. All of it counts by the simulator's clock; `hide` and `frozen` need none. */
+export interface View {
+  /** Shows the state of so many milliseconds ago. */
+  readonly lag_ms?: number;
+  /** Shows the state of the moment in which this behaviour was set, for as long as it stays. */
+  readonly frozen?: true;
+  /** Lacks tokens that were made less than so many milliseconds ago. */
+  readonly young_ms?: number;
+  /** Ids of tokens that it lacks. */
+  readonly hide?: readonly string[];
+}
+
+/**
+ * How a workspace is listed. What is left of the view after `empty`, `lacks_revoked` and `cut`, in this order, is the whole of
+ * the list; pages are pages of that.
+ */
+export interface ListBehaviour extends View {
+  /** No token is shown, and `total` is 0. */
+  readonly empty?: true;
+  /** Revoked tokens are not shown. Without it they are, with `is_revoked: true`. */
+  readonly lacks_revoked?: true;
+  /** A silent cap: only the first so many are shown, and `total` is their number. */
+  readonly cut?: number;
+  /** Tokens on a page; `limit` in the query can only make it less. Without it a list has one page. */
+  readonly page_size?: number;
+  /**
+   * What `page` does where there is a `page_size`. `honoured`, the default: a page after the last one is empty. `clamped`: it is
+   * the last one again. `ignored`: every page is the first one. A number: `page` is answered with that status.
+   */
+  readonly pages?: 'honoured' | 'clamped' | 'ignored' | 400 | 422;
+  /** `total` in the answer: `with_revoked` counts revoked tokens although they are not shown; `none`: there is no total. */
+  readonly total?: 'with_revoked' | 'none' | number;
+}
+
+/** How PipeOps behaves in one workspace from now on, until it is told otherwise. What is absent is as it should be. */
+export interface Behaviour {
+  /** Every route of the workspace is answered with a JSON 404, as where the credential has lost its access. */
+  readonly not_found?: true;
+  /** Answers have no `X-RateLimit-*` headers. The limits apply all the same. */
+  readonly no_rate_headers?: true;
+  /** Longer names are cut, by a create and an update alike. */
+  readonly names_max_chars?: number;
+  readonly list?: ListBehaviour;
+  /** What a GET of one token sees: 404 for what the view lacks. */
+  readonly get?: View;
+  /** What a create really mints, whatever was asked. `expires_at` in RFC 3339, in the past too; null: none. */
+  readonly mints?: { readonly scopes?: readonly string[]; readonly expires_at?: string | null };
+  /** `ignored`: a PATCH is answered 200 with the token as it was, and changes nothing. */
+  readonly update?: 'ignored';
+  /** `ignored`: a DELETE is acknowledged, and revokes nothing. */
+  readonly revoke?: 'ignored';
+  readonly answers?: {
+    readonly create?: Said;
+    readonly update?: Said;
+    readonly get?: Said;
+    /** Of every token in it. */
+    readonly list?: Said;
+  };
+  /**
+   * Requests of these methods are carried out late: after `ms` milliseconds, or, without it, when `control.carryOut` says so.
+   * Until then nothing has happened; they are answered 504 at once, or never.
+   */
+  readonly late?: {
+    readonly methods: readonly ('POST' | 'PATCH' | 'DELETE')[];
+    readonly answer: 504 | 'never';
+    readonly ms?: number;
+  };
 }
 
 export interface RequestFilter {

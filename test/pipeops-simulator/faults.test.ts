@@ -263,6 +263,14 @@ describe('the other answer forms', () => {
   });
 });
 
+it('a partial list has no further pages, until the workspace is listed again', async () => {
+  const visitor = await failing({ partial: 0 });
+  const page = async () =>
+    await visitor.send('GET', { path: `?workspace_uuid=${visitor.workspace}&page=2`, workspace: null });
+  expect([(await visitor.send('GET')).status, (await page()).status, (await page()).status]).toEqual([200, 400, 400]);
+  expect([(await visitor.send('GET')).status, (await page()).status]).toEqual([200, 200]);
+});
+
 it('a partial list shows its first tokens and the true total', async () => {
   const visitor = visit();
   for (const name of ['a', 'b', 'c']) await visitor.mint({ name });

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createBehaviours, type Behaving } from './behaviours.ts';
 import { control, CONTROL_PATH, type Controlled } from './control-routes.ts';
 import { bearerOf, refuseCredential } from './credentials.ts';
 import { deliver, send } from './delivery.ts';
 import { createFaultList, formsOf } from './faults.ts';
+import type { Fault } from './faults-wire.ts';
 import { createQuota, quotaHeaders, type Quota } from './quota.ts';
 import { readRequest, type ReadRequest } from './read-request.ts';
 import { createRequestLog } from './request-log.ts';
-import { route, type RouteRequest, type Served } from './routes.ts';
+import { route, TOKENS_PATH, type RouteRequest, type Served } from './routes.ts';
 import { openState } from './state.ts';
 import { failure, rfc3339 } from './wire.ts';
 
@@ -41,6 +43,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const { now = Date.now } = options;
   const controlled: Controlled = {
     faults: createFaultList(),
+    behaviours: createBehaviours(),
     log: createRequestLog(),
     state: openState(options.stateFile ?? null),
     endedSessions: new Set(),
@@ -58,14 +61,20 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     const workspaceUuid = request.query.get('workspace_uuid');
     const eventId = request.headers['x-request-id'] ?? null;
     const received = controlled.log.add(receivedOf(request, workspaceUuid, eventId, now()));
-    const fault = controlled.faults.take({ ...request, workspaceUuid, bearer });
+    const behaving = controlled.behaviours.of(workspaceUuid);
+    const late = lateFor(behaving, request.method);
+    const fault = late?.fault ?? controlled.faults.take({ ...request, workspaceUuid, bearer });
     const serve = () => {
-      const common = { ...request, workspaceUuid, eventId, forms: formsOf(fault), partial: fault?.partial };
+      const isWithoutPages = noteList(controlled, request, fault);
+      const forms = formsOf(fault);
+      const common = { ...request, workspaceUuid, eventId, forms, partial: fault?.partial, isWithoutPages, behaving };
       const served = serveAccepted({ ...common, nowMs: now() }, bearer, controlled, quota);
       received.committed = served.committed;
       received.token_id = served.tokenId;
       return served.answer;
     };
+    if (late?.ms !== undefined) setTimeout(serve, late.ms).unref();
+    else if (late !== null) controlled.behaviours.keep(workspaceUuid ?? '', serve);
     received.status = await deliver(response, fault, serve, closing.signal);
   };
 
@@ -95,6 +104,21 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
+/** Notes that a list is cut, or is not; gives whether its further pages are refused for that. */
+function noteList({ behaviours }: Controlled, { method, path, query }: ReadRequest, fault: Fault | null): boolean {
+  const workspaceUuid = query.get('workspace_uuid') ?? '';
+  const isFirstPage = method === 'GET' && path === TOKENS_PATH && !query.has('page');
+  if (isFirstPage) behaviours.noteList(workspaceUuid, fault?.partial !== undefined);
+  return behaviours.isCut(workspaceUuid);
+}
+
+/** What becomes of a request that is carried out late; null: it is not. */
+function lateFor(behaving: Behaving | undefined, method: string): { fault: Fault; ms: number | undefined } | null {
+  const late = behaving?.late;
+  if (late?.methods.some((name) => name === method) !== true) return null;
+  return { fault: late.answer === 'never' ? { delay_ms: -1 } : { status: late.answer }, ms: late.ms };
+}
+
 /** Credential, then quota, then the route: what is refused costs nothing. */
 function serveAccepted(
   request: RouteRequest,
@@ -109,7 +133,9 @@ function serveAccepted(
   const served = verdict.allowed
     ? route(request, state)
     : { answer: failure(429, 'Too many requests'), committed: false, tokenId: null };
-  return { ...served, answer: { ...served.answer, headers: quotaHeaders(verdict) } };
+  // A 429 tells all the same how long to wait.
+  const isSilent = request.behaving?.no_rate_headers === true && verdict.allowed;
+  return isSilent ? served : { ...served, answer: { ...served.answer, headers: quotaHeaders(verdict) } };
 }
 
 const receivedOf = (request: ReadRequest, workspaceUuid: string | null, eventId: string | null, nowMs: number) => ({

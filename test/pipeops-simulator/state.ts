@@ -27,6 +27,16 @@ const stateFile = z.object({ tokens: z.array(storedToken) });
 
 export type StoredToken = Readonly<z.infer<typeof storedToken>>;
 
+/** A token as it was from `change` on, the number of the change that made it so. */
+interface Version {
+  readonly change: number;
+  readonly atMs: number;
+  readonly token: StoredToken;
+}
+
+/** A moment of the past, by the clock or by the number of changes up to then. */
+export type Moment = { readonly ms: number } | { readonly change: number };
+
 export type State = ReturnType<typeof openState>;
 
 /**
@@ -40,8 +50,15 @@ export function openState(file: string | null) {
   const byId = new Map<string, StoredToken>();
   const byWorkspace = new Map<string, Map<string, StoredToken>>();
 
-  const hold = (token: StoredToken): void => {
+  // Of this process: what was read from the file has always been so.
+  const versions = new Map<string, Version[]>();
+  let changes = 0;
+
+  const hold = (token: StoredToken, atMs = Number.NEGATIVE_INFINITY): void => {
     byId.set(token.id, token);
+    const known = versions.get(token.id) ?? [];
+    known.push({ change: changes, atMs, token });
+    versions.set(token.id, known);
     const workspace = byWorkspace.get(token.workspace_uuid) ?? new Map<string, StoredToken>();
     byWorkspace.set(token.workspace_uuid, workspace.set(token.id, token));
   };
@@ -57,11 +74,18 @@ export function openState(file: string | null) {
     list: (workspaceUuid: string | null): readonly StoredToken[] => [
       ...(workspaceUuid === null ? byId : (byWorkspace.get(workspaceUuid) ?? new Map<string, StoredToken>())).values(),
     ],
+    /** A token as it was then; undefined: it was not there. */
+    asOf: (id: string, moment: Moment): StoredToken | undefined =>
+      versions.get(id)?.findLast(({ change, atMs }) => ('ms' in moment ? atMs <= moment.ms : change <= moment.change))
+        ?.token,
+    /** How many changes there were. */
+    changes: (): number => changes,
     workspaces: (): readonly string[] => [...byWorkspace.keys()],
     /** Adds or replaces a token, and records why; gives it as it now is. */
     put: (token: StoredToken, made: Commit): StoredToken => {
       const put = { ...token, commits: [...token.commits, made] };
-      hold(put);
+      changes += 1;
+      hold(put, Date.parse(made.at));
       if (file !== null) writeTokens(file, [...byId.values()]);
       return put;
     },

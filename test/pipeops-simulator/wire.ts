@@ -1,4 +1,4 @@
-import type { FaultForm } from './faults-wire.ts';
+import type { FaultForm, Said } from './faults-wire.ts';
 import type { StoredToken } from './state.ts';
 
 /** `body` is sent as JSON unless it is text; null: no body. */
@@ -64,9 +64,21 @@ export const tokenFields = (token: StoredToken, forms: Forms, nowMs: number): Re
   last_used_at: time(null, forms),
 });
 
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A token's fields as an answer says them. */
+const said = (fields: Fields, { says = {}, lacks = [] }: Said = {}): Fields => {
+  const nameOf = (field: string): string => (field === 'scopes' && 'permissions' in fields ? 'permissions' : field);
+  const changed = Object.entries(says).map(([field, value]) => [nameOf(field), value] as const);
+  const left = new Set(lacks.map(nameOf));
+  return Object.fromEntries(
+    Object.entries({ ...fields, ...Object.fromEntries(changed) }).filter(([name]) => !left.has(name)),
+  );
+};
+
 /** The one answer that holds the secret. */
-export const createAnswer = (token: StoredToken, forms: Forms): Answer => {
-  const data = {
+export const createAnswer = (token: StoredToken, forms: Forms, saying?: Said): Answer => {
+  const fields = {
     ...ids(token.id, forms),
     name: token.name,
     token: token.secret,
@@ -77,27 +89,33 @@ export const createAnswer = (token: StoredToken, forms: Forms): Answer => {
     created_at: time(token.created_at, forms),
     is_active: token.is_active,
   };
+  const data = said(fields, saying);
   return success(201, 'Service account token created', forms.has('token_object') ? { token: data } : data);
 };
 
-export const tokenAnswer = (message: string, token: StoredToken, forms: Forms, nowMs: number): Answer => {
-  const fields = tokenFields(token, forms, nowMs);
+export const tokenAnswer = (
+  message: string,
+  token: StoredToken,
+  forms: Forms,
+  nowMs: number,
+  saying?: Said,
+): Answer => {
+  const fields = said(tokenFields(token, forms, nowMs), saying);
   return success(200, message, forms.has('flat_get') ? fields : { token: fields });
 };
 
-/** @param partial how many tokens at the most; undefined: all. */
+/** @param total null: the answer has none. */
 export const listAnswer = (
   tokens: readonly StoredToken[],
+  total: number | null,
   forms: Forms,
-  partial: number | undefined,
   nowMs: number,
-): Answer => {
-  const total = tokens.length;
-  return success(200, 'Service account tokens retrieved', {
-    tokens: tokens.slice(0, partial).map((token) => tokenFields(token, forms, nowMs)),
-    ...(forms.has('pagination_total') ? { pagination: { total } } : { total }),
+  saying?: Said,
+): Answer =>
+  success(200, 'Service account tokens retrieved', {
+    tokens: tokens.map((token) => said(tokenFields(token, forms, nowMs), saying)),
+    ...(total !== null && (forms.has('pagination_total') ? { pagination: { total } } : { total })),
   });
-};
 
 export const revokeAnswer = (forms: Forms): Answer =>
   forms.has('no_content') ? { status: 204, body: null } : success(200, 'Service account token revoked');

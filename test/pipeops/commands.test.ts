@@ -11,7 +11,12 @@ const least = {
 
 describe('the body of a create', () => {
   it('is the form that PipeOps reads, and no more than was asked for', () => {
-    expect(createBody(least)).toEqual({ name: 'deploy', workspace_uuid: 'ws-1', scopes: [] });
+    expect(createBody(least)).toEqual({
+      name: 'deploy',
+      workspace_uuid: 'ws-1',
+      scopes: [],
+      permissions: [],
+    });
   });
 
   it('carries description and expiry where they are given', () => {
@@ -20,6 +25,7 @@ describe('the body of a create', () => {
       name: 'deploy',
       workspace_uuid: 'ws-1',
       scopes: ['api:read'],
+      permissions: ['api:read'],
       metadata: { description: 'for CI' },
       expires_at: expiresAt,
     });

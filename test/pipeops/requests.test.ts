@@ -25,7 +25,11 @@ describe('each operation', () => {
     const answered = await pipeops.create(CREATE, patientCall());
     expect(answered).toMatchObject({ ok: true, value: { status: 201, data: { id: 'tok-1', secret: MINTED.token } } });
     expect(sent).toMatchObject([
-      { method: 'POST', url: collection, body: { name: 'deploy', workspace_uuid: 'ws-1', scopes: ['api:read'] } },
+      {
+        method: 'POST',
+        url: collection,
+        body: { name: 'deploy', workspace_uuid: 'ws-1', scopes: ['api:read'], permissions: ['api:read'] },
+      },
     ]);
   });
 
@@ -52,11 +56,17 @@ describe('each operation', () => {
   it.each([
     ['200 with an acknowledgement', json(200, { success: true, message: 'revoked' }), 200, 'revoked'],
     ['204 without a body', () => new Response(null, { status: 204 }), 204, 'revoked'],
-    ['404, since the token is gone', json(404, { message: 'not found' }), 404, 'already_gone'],
   ] as const)('revoke succeeds with %s', async (_case, answer, status, data) => {
     const { pipeops, sent } = scripted([answer]);
     expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: true, value: { status, data } });
     expect(sent).toMatchObject([{ method: 'DELETE', url: one, body: null }]);
+  });
+
+  it('revoke fails with 404: it may be the token, the workspace, or a replica that lags', async () => {
+    const { pipeops, sent } = scripted([json(404, { message: 'not found' })]);
+    const error = { kind: 'upstream_not_found', status: 404 };
+    expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: false, error });
+    expect(sent).toHaveLength(1);
   });
 });
 

@@ -122,9 +122,10 @@ describe('a second try', () => {
     expect(await revoke.pipeops.revoke(REF, patientCall())).toMatchObject({ ok: true, value: { data: 'revoked' } });
   });
 
-  it('of a revoke that finds the token gone has most likely been done by the first', async () => {
+  it('of a revoke that finds nothing tells that, and does not take it for the work of the first', async () => {
     const { pipeops } = scripted([lost, json(404, {})]);
-    expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: true, value: { status: 404, data: 'revoked' } });
+    const notFound = { kind: 'upstream_not_found', status: 404 };
+    expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: false, error: notFound });
   });
 
   it.each([401, 403, 404, 422, 429])(

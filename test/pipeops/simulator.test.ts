@@ -5,7 +5,7 @@ import { createQuota } from '../../src/pipeops/quota.ts';
 import type { PipeOps } from '../../src/pipeops/types.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
-import type { Fault } from '../pipeops-simulator/faults-wire.ts';
+import type { Fault, ListBehaviour } from '../pipeops-simulator/faults-wire.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { callWith, patientCall } from './scripted-pipeops.ts';
 
@@ -64,7 +64,7 @@ it('a token lives from create to revoke', async () => {
     value: { data: { ...changes, workspaceId: workspaceUuid, expiresAt: '2099-01-01T00:00:00.000Z' } },
   });
   expect(await pipeops.revoke(ref, patientCall())).toMatchObject({ value: { data: 'revoked' } });
-  expect(await pipeops.revoke(ref, patientCall())).toMatchObject({ value: { status: 404, data: 'already_gone' } });
+  expect(await pipeops.revoke(ref, patientCall())).toMatchObject({ error: { kind: 'upstream_not_found' } });
   expect(await pipeops.get(ref, patientCall())).toMatchObject({ error: { kind: 'upstream_not_found' } });
 });
 
@@ -96,8 +96,38 @@ describe('every form of an answer is read', () => {
     await mint();
     await fault({ partial: 0 });
     expect(await pipeops.list(workspaceUuid, patientCall())).toMatchObject({
-      value: { data: { tokens: [], total: 1, complete: false } },
+      value: { data: { tokens: [], total: 1, complete: false, state: 'partial' } },
     });
+  });
+
+  it.each<[string, ListBehaviour, object]>([
+    ['in one call', {}, { state: 'complete', pages: 1 }],
+    ['in pages', { page_size: 2 }, { state: 'complete', pages: 3 }],
+    [
+      'in pages that count revoked tokens',
+      { page_size: 3, lacks_revoked: true, total: 'with_revoked' },
+      { state: 'complete', pages: 3 },
+    ],
+    ['in pages without a total', { page_size: 3, total: 'none' }, { state: 'complete', pages: 3 }],
+    [
+      'in pages that end with the last one again',
+      { page_size: 2, pages: 'clamped', total: 'none' },
+      { state: 'unproven', pages: 4 },
+    ],
+    ['in part, where pages are ignored', { page_size: 4, pages: 'ignored' }, { state: 'partial', pages: 2 }],
+    [
+      'perhaps, where there is no total either',
+      { pages: 'ignored', page_size: 4, total: 'none' },
+      { state: 'unproven', pages: 2 },
+    ],
+    ['in part, where pages are refused', { page_size: 4, pages: 422 }, { state: 'partial', pages: 2 }],
+    ['although it is cut without a word', { cut: 3 }, { state: 'complete', pages: 1, total: 3 }],
+  ])('list: %s', async (_case, list, expected) => {
+    const refs = [await mint(), await mint(), await mint(), await mint(), await mint()];
+    await control.revokeByHand(refs[0]?.tokenId ?? '');
+    await control.behave(workspaceUuid, { list });
+    const listed = await pipeops.list(workspaceUuid, patientCall());
+    expect(listed).toMatchObject({ value: { data: expected } });
   });
 
   it('revoke: no_content', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isAcknowledgement, readList, readMinted, readToken } from '../../src/pipeops/wire.ts';
+import { isAcknowledgement, readMinted, readPage, readToken } from '../../src/pipeops/wire.ts';
 
 const secret = 'sat_Zk3nP0qLmW8xYb71';
 const WORKSPACE = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e';
@@ -37,7 +37,8 @@ describe('a created token is read', () => {
     ['older: empty outside, told inside', { uuid: '', name: null, token: { ...wire, token: secret } }],
     ['older: the same id on both sides', { ...wire, token: { id: 'tok-1', token: secret } }],
   ])('%s', (_form, data) => {
-    expect(readMinted(answer(data), 'deploy')).toEqual({ ...read, secret });
+    const leftOut = new Set(['expires_at', 'workspace_id']);
+    expect(readMinted(answer(data), 'deploy')).toEqual({ ...read, secret, leftOut });
   });
 
   it.each([
@@ -53,6 +54,49 @@ describe('a created token is read', () => {
     ['a list for data', [{ ...wire, token: secret }]],
   ])('not with %s', (_case, data) => {
     expect(readMinted(answer(data), 'deploy')).toBeNull();
+  });
+});
+
+describe('what the answer to a create leaves out', () => {
+  const whole = { scopes: ['api:read'], expires_at: '2027-01-01T00:00:00Z', workspace_id: WORKSPACE };
+  const minted = (fields: object) => ({ uuid: 'tok-1', name: 'deploy', token: secret, ...whole, ...fields });
+
+  it.each<[string, object, readonly string[]]>([
+    ['nothing', minted({}), []],
+    ['nothing, an empty list of scopes being one', minted({ scopes: [] }), []],
+    ['nothing, scopes under their other name', minted({ scopes: null, permissions: ['api:read'] }), []],
+    ['nothing, an empty list under that name', minted({ scopes: undefined, permissions: [] }), []],
+    ['nothing, although the workspace is another kind of id', minted({ workspace_id: 42 }), []],
+    ['what is absent', { uuid: 'tok-1', name: 'deploy', token: secret }, Object.keys(whole)],
+    [
+      'what is null',
+      minted({ scopes: null, permissions: null, expires_at: null, workspace_id: null }),
+      Object.keys(whole),
+    ],
+    ['what is ""', minted({ scopes: '', permissions: '', expires_at: '', workspace_id: '' }), Object.keys(whole)],
+    ['one of them', minted({ expires_at: null }), ['expires_at']],
+    ['nothing that the object holds', { uuid: 'tok-1', token: minted({}), scopes: null, expires_at: '' }, []],
+    [
+      'nothing that stands beside the object',
+      { ...whole, name: 'deploy', token: { id: 'tok-1', token: secret, scopes: '' } },
+      [],
+    ],
+    [
+      'what is in neither',
+      { uuid: 'tok-1', token: minted({ workspace_id: null }), workspace_id: '' },
+      ['workspace_id'],
+    ],
+  ])('%s', (_case, data, left) => {
+    expect([...(readMinted(answer(data), 'deploy')?.leftOut ?? ['unread'])]).toEqual(left);
+  });
+
+  it.each([['whenever'], [1767366245]])('is not an expiry that cannot be read: %j', (expiry) => {
+    expect(readMinted(answer(minted({ expires_at: expiry })), 'deploy')).toBeNull();
+  });
+
+  it('is not an expiry that lies in the past', () => {
+    const past = readMinted(answer(minted({ expires_at: '2020-01-01T00:00:00Z' })), 'deploy');
+    expect(past).toMatchObject({ expiresAt: '2020-01-01T00:00:00.000Z', leftOut: new Set() });
   });
 });
 
@@ -103,7 +147,7 @@ describe('a token is read', () => {
   it.each([
     ['absent', {}],
     ['null', { scopes: null, expires_at: null, is_active: null, description: null }],
-    ['empty', { scopes: [], expires_at: '', description: '', token_prefix: '' }],
+    ['empty', { scopes: '', permissions: [], expires_at: '', description: '', token_prefix: '' }],
   ])('with fields that are %s as none', (_case, fields) => {
     const data = { uuid: 'tok-1', name: 'deploy', ...fields };
     expect(readToken(answer(data), 'tok-1')).toEqual({ ...read, scopes: [] });
@@ -157,37 +201,27 @@ describe('a list is read', () => {
   const elsewhere = { ...wire, uuid: 'tok-3', workspace_id: crypto.randomUUID() };
 
   it.each([
-    ['with total', { tokens: [wire, second], total: 2 }, ['tok-1', 'tok-2'], 2, true],
-    ['with pagination.total', { tokens: [wire], pagination: { total: 1 } }, ['tok-1'], 1, true],
-    ['empty', { tokens: [], total: 0 }, [], 0, true],
-    ['empty as Go writes it', { tokens: null, total: 0 }, [], 0, true],
-    ['with a page of more', { tokens: [wire], total: 9 }, ['tok-1'], 9, false],
-    [
-      'with two totals, the greater counting',
-      { tokens: [wire], total: 1, pagination: { total: 3 } },
-      ['tok-1'],
-      3,
-      false,
-    ],
-    ['without any total', { tokens: [wire] }, ['tok-1'], 1, false],
-    ['with a total that is no number', { tokens: [wire], total: 'all' }, ['tok-1'], 1, false],
-    ['with a total less than what it sent', { tokens: [wire, second], total: 1 }, ['tok-1', 'tok-2'], 2, false],
-    ['without one that names another workspace', { tokens: [wire, elsewhere], total: 2 }, ['tok-1'], 2, false],
-    [
-      'with one whose workspace is another kind of id',
-      { tokens: [{ ...wire, workspace_id: '42' }], total: 1 },
-      ['tok-1'],
-      1,
-      true,
-    ],
-    ['with one token twice', { tokens: [wire, wire], total: 2 }, ['tok-1'], 2, false],
-    ['without an id that is none', { tokens: [wire, bad], total: 2 }, ['tok-1'], 2, false],
-    ['without an expiry that cannot be read', { tokens: [{ ...wire, expires_at: 'x' }], total: 1 }, [], 1, false],
-    ['without what is no token', { tokens: [wire, null, 'x', []], total: 1 }, ['tok-1'], 1, false],
-  ])('%s', (_case, data, ids, total, complete) => {
-    const list = readList(answer(data), WORKSPACE);
-    expect(list?.tokens.map((token) => token.id)).toEqual(ids);
-    expect(list).toMatchObject({ total, complete });
+    ['with total', { tokens: [wire, second], total: 2 }, ['tok-1', 'tok-2'], 2, 0],
+    ['with pagination.total', { tokens: [wire], pagination: { total: 1 } }, ['tok-1'], 1, 0],
+    ['empty', { tokens: [], total: 0 }, [], 0, 0],
+    ['empty as Go writes it', { tokens: null, total: 0 }, [], 0, 0],
+    ['with a page of more', { tokens: [wire], total: 9 }, ['tok-1'], 9, 0],
+    ['with two totals, the greater counting', { tokens: [wire], total: 1, pagination: { total: 3 } }, ['tok-1'], 3, 0],
+    ['without any total', { tokens: [wire] }, ['tok-1'], null, 0],
+    ['empty without any total', { tokens: [] }, [], null, 0],
+    ['with a total that is no number', { tokens: [wire], total: 'all' }, ['tok-1'], null, 0],
+    ['with a total that Go left at 0', { tokens: [wire], total: 0 }, ['tok-1'], null, 0],
+    ['with a total less than what it sent', { tokens: [wire, second], total: 1 }, ['tok-1', 'tok-2'], 1, 0],
+    ['without one that names another workspace', { tokens: [wire, elsewhere], total: 2 }, ['tok-1'], 2, 1],
+    ['with one whose workspace is no UUID', { tokens: [{ ...wire, workspace_id: '42' }], total: 1 }, ['tok-1'], 1, 0],
+    ['with one token twice', { tokens: [wire, wire], total: 2 }, ['tok-1'], 2, 0],
+    ['without an id that is none', { tokens: [wire, bad], total: 2 }, ['tok-1'], 2, 1],
+    ['without an expiry that cannot be read', { tokens: [{ ...wire, expires_at: 'x' }], total: 1 }, [], 1, 1],
+    ['without what is no token', { tokens: [wire, null, 'x', []], total: 1 }, ['tok-1'], 1, 3],
+  ])('%s', (_case, data, ids, total, unreadable) => {
+    const page = readPage(answer(data), WORKSPACE);
+    expect(page?.tokens.map((token) => token.id)).toEqual(ids);
+    expect(page).toMatchObject({ total, unreadable, items: data.tokens?.length ?? 0 });
   });
 
   it.each([
@@ -195,7 +229,7 @@ describe('a list is read', () => {
     ['tokens that are no list', { tokens: { 0: wire } }],
     ['no data', undefined],
   ])('not with %s', (_case, data) => {
-    expect(readList(answer(data), WORKSPACE)).toBeNull();
+    expect(readPage(answer(data), WORKSPACE)).toBeNull();
   });
 });
 
@@ -213,7 +247,7 @@ describe('an envelope', () => {
     (body) => {
       expect(isAcknowledgement(body)).toBe(false);
       expect(readToken({ ...body, data: wire }, 'tok-1')).toBeNull();
-      expect(readList({ ...body, data: { tokens: [], total: 0 } }, WORKSPACE)).toBeNull();
+      expect(readPage({ ...body, data: { tokens: [], total: 0 } }, WORKSPACE)).toBeNull();
       expect(readMinted({ ...body, data: { ...wire, token: secret } }, 'deploy')).toBeNull();
     },
   );

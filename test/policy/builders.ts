@@ -31,7 +31,7 @@ const known = (owner: KnownToken['owner'], workspaceUuid = SHOP): KnownToken => 
   tokenId: 't',
   workspaceUuid,
   owner,
-  suspended: false,
+  suspendedBy: [],
 });
 
 /** Tokens by whose they are, seen from `callerWith`. */

@@ -10,7 +10,7 @@ const oneHour = { maxTtlSeconds: HOUR_SECONDS };
 const platform = ['api:read', 'api:write'];
 
 describe('one role allows', () => {
-  test.each<[string, Partial<Role>, Partial<Create>, Omit<Grant, 'role'>]>([
+  test.each<[string, Partial<Role>, Partial<Create>, Omit<Grant, 'role' | 'lifts'>]>([
     ['a scope within the ceiling', {}, {}, { scopes: ['api:read'], expiresAtMs: null }],
     ['each scope once', {}, { scopes: ['api:read', 'api:read'] }, { scopes: ['api:read'], expiresAtMs: null }],
     ['any scope under *', { scopes: ['*'] }, { scopes: ['api:full'] }, { scopes: ['api:full'], expiresAtMs: null }],
@@ -52,7 +52,7 @@ describe('one role allows', () => {
     ],
   ])('%s', (_, roleChanges, request, grant) => {
     const decision = decide(callerWith(role(roleChanges)), create(request), CONTEXT);
-    expect(decision).toEqual({ allowed: true, grant: { role: 'ci', ...grant } });
+    expect(decision).toEqual({ allowed: true, grant: { role: 'ci', lifts: [], ...grant } });
   });
 });
 
@@ -110,7 +110,7 @@ describe('of several roles', () => {
   ])('%s', (_, roles, request, name, expiresAtMs) => {
     expect(decideFor(roles, request)).toEqual({
       allowed: true,
-      grant: { role: name, scopes: ['api:read'], expiresAtMs },
+      grant: { role: name, scopes: ['api:read'], expiresAtMs, lifts: [] },
     });
   });
 

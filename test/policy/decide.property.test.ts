@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decide, maySee } from '../../src/policy/decide.ts';
 import type { Decision, KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
-import { PERMISSIONS } from '../../src/vocabulary.ts';
+import { PERMISSIONS, SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_SECONDS, NOW_MS, SHOP, callerWith } from './builders.ts';
 
 // Small worlds, so that roles and requests meet often.
@@ -30,7 +30,7 @@ const knownToken: fc.Arbitrary<KnownToken> = fc.record({
   tokenId: fc.constant('t'),
   workspaceUuid,
   owner,
-  suspended: fc.boolean(),
+  suspendedBy: fc.subarray([...SUSPENSION_REASONS]),
 });
 const token = fc.option(knownToken, { freq: 8 });
 const resulting = fc.option(fc.record({ scopes, expiresAtMs }));

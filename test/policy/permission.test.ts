@@ -28,7 +28,7 @@ test.each<PolicyRequest>([
 
 describe('the trail', () => {
   test('is read under a role over every workspace and any token', () => {
-    const grant = { role: 'auditor', scopes: null, expiresAtMs: null };
+    const grant = { role: 'auditor', scopes: null, expiresAtMs: null, lifts: [] };
     expect(decide(callerWith(role(), auditor), { operation: 'audit' }, CONTEXT)).toEqual({ allowed: true, grant });
   });
   test.each<[string, readonly Role[], DenialReason]>([

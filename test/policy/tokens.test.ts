@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { DenialReason } from '../../src/failures.ts';
 import { decide, maySee, visibleTokens } from '../../src/policy/decide.ts';
 import type { KnownToken, PolicyRequest, ResultingToken, Role } from '../../src/policy/types.ts';
+import { SUSPENSION_REASONS, type SuspensionReason } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, TOKENS, callerWith, role } from './builders.ts';
 
 const OPERATIONS = [
@@ -16,7 +17,10 @@ const on = (operation: Operation, token: KnownToken | null, workspaceUuid = SHOP
     ? { operation, workspaceUuid, token, resulting: null, resumes: false }
     : { operation, workspaceUuid, token };
 
-const allowedBy = (name: string) => ({ allowed: true, grant: { role: name, scopes: null, expiresAtMs: null } });
+const allowedBy = (name: string, lifts: readonly SuspensionReason[] = []) => ({
+  allowed: true,
+  grant: { role: name, scopes: null, expiresAtMs: null, lifts },
+});
 const notFound = (reason: 'unknown' | 'not_readable') => ({
   allowed: false,
   failure: { kind: 'token_not_found', reason },
@@ -127,6 +131,61 @@ describe('an update is judged on the token it results in', () => {
   ])('forbidden: %s', (_, roles, result, reason) => {
     const failure = { kind: 'forbidden', reason, permission: 'tokens:update' };
     expect(decideFor(roles, result)).toEqual({ allowed: false, failure });
+  });
+});
+
+describe('a resume', () => {
+  const resume = (
+    roles: readonly Role[],
+    suspendedBy: readonly SuspensionReason[],
+    changes: { readonly resumes?: boolean; readonly resulting?: ResultingToken | null } = {},
+  ) =>
+    decide(
+      callerWith(...roles),
+      {
+        operation: 'update',
+        workspaceUuid: SHOP,
+        token: { ...TOKENS.mine, suspendedBy },
+        resulting: null,
+        resumes: true,
+        ...changes,
+      },
+      CONTEXT,
+    );
+  const suspended = {
+    allowed: false,
+    failure: { kind: 'forbidden', reason: 'suspended', permission: 'tokens:update' },
+  };
+
+  test.each<[string, readonly SuspensionReason[], readonly SuspensionReason[]]>([
+    ['of what nothing here suspended', [], []],
+    ['of what its owner suspended', ['owner'], ['owner']],
+    ['of what its owner suspended and others too', ['administrator', 'owner', 'leak'], ['owner']],
+  ])('by a role over its own lifts what the owner did: %s', (_, reasons, lifts) => {
+    expect(resume([role()], reasons)).toEqual(allowedBy('ci', lifts));
+  });
+  test.each<SuspensionReason>(['administrator', 'offboarding', 'leak'])(
+    'by a role over its own is forbidden where only this suspended it: %s',
+    (reason) => expect(resume([role()], [reason])).toEqual(suspended),
+  );
+  test.each<[string, readonly SuspensionReason[]]>([
+    ['nothing', []],
+    ['all', SUSPENSION_REASONS],
+  ])('by a role over any token lifts whatever suspended it: %s', (_, reasons) => {
+    expect(resume([anyToken], reasons)).toEqual(allowedBy('any', reasons));
+  });
+  test('is decided by the first role that lifts any of it', () => {
+    expect(resume([role(), anyToken], ['leak'])).toEqual(allowedBy('any', ['leak']));
+    expect(resume([role(), anyToken], ['leak', 'owner'])).toEqual(allowedBy('ci', ['owner']));
+  });
+  test('is judged on the token it results in too', () => {
+    const beyond = resume([role()], ['owner'], { resulting: resulting({ scopes: ['api:full'] }) });
+    expect(beyond).toEqual({ ...suspended, failure: { ...suspended.failure, reason: 'scopes' } });
+    expect(resume([role()], ['owner'], { resulting: resulting() })).toEqual(allowedBy('ci', ['owner']));
+  });
+  test('and nothing else lifts anything: another update of a suspended token is allowed and leaves it suspended', () => {
+    expect(resume([role()], ['leak'], { resumes: false })).toEqual(allowedBy('ci'));
+    expect(resume([anyToken], ['leak'], { resumes: false })).toEqual(allowedBy('any'));
   });
 });
 

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { DRIFT_BATCH_TOKENS } from '../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
 // What an adversarial reading of the code once found. Each of these was red.
@@ -203,10 +204,13 @@ describe('revokes that reconciliation found done', () => {
       env.DB.prepare(
         `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, workspace_uuid, token_id, detail, outcome) values (?, 1, 2, 'service_account_token.revoke', 'success', 'user', ?, ?, '{}', '{"settled_by":"reconciliation"}')`,
       ).bind(crypto.randomUUID(), h.workspace, id);
-    const ids = Array.from({ length: 20 }, (_, n) => `a${n}`);
-    // What twenty revokes leave behind whose answers were lost, and a token that somebody revoked by hand.
+    const ids = Array.from({ length: DRIFT_BATCH_TOKENS }, (_, n) => `a${n}`);
+    // What as many revokes leave behind whose answers were lost, and a token that somebody revoked by hand.
     await env.DB.batch([...ids.flatMap((id) => [enter(id), revoke(id)]), enter('z')]);
-    for (const _ of [1, 2, 3]) await h.send('GET', TOKENS);
+    const tokens = [...ids, 'z'].map((id) => ({ id, name: id, scopes: [], is_revoked: true }));
+    const body = { success: true, message: '', data: { tokens, total: tokens.length } };
+    await h.control.fault({ match: inWorkspace(h, 'GET'), body, times: 2 });
+    for (const _ of [1, 2]) await h.send('GET', TOKENS);
     expect((await h.rows()).filter((row) => row.error_code === 'gone_upstream')).toMatchObject([{ token_id: 'z' }]);
   });
 });
@@ -233,5 +237,6 @@ it('an attempt that cannot be judged does not stop the run for the others', asyn
   await h.send('POST', TOKENS, CREATE);
   age(121);
   await h.cron().catch(() => {});
-  expect((await h.rows()).map((row) => row.status)).toEqual(['failure']);
+  const creates = (await h.rows()).filter(({ action }) => action === 'service_account_token.create');
+  expect(creates.map((row) => row.status)).toEqual(['failure']);
 });

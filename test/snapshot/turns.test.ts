@@ -4,6 +4,7 @@ import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_LEAD_MAX_GROUPS, READ_LEAD_MAX_M
 import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/request-context.ts';
+import { createLabelMemory } from '../../src/subjects/label-upkeep.ts';
 import { createReadGroup } from '../../src/snapshot/read-group.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
@@ -45,7 +46,7 @@ function setUp() {
       });
     },
   };
-  const group = createReadGroup(createDatabase(db, runtime), runtime, createQuota());
+  const group = createReadGroup(createDatabase(db, runtime), runtime, createQuota(), createLabelMemory());
   const read = async (workspaceUuid: string) =>
     await group.send({ workspaceUuid, held: null, minBegunMs: null, isShared: true, record: null }, newTrace());
   const advance = (ms: number) => {

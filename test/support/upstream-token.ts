@@ -22,5 +22,6 @@ export const tokenList = (tokens: readonly UpstreamToken[], complete = true): To
   tokens,
   total: tokens.length,
   complete,
+  state: complete ? 'complete' : 'partial',
   pages: 1,
 });

@@ -55,15 +55,28 @@ it('shows a list with its total', () => {
   expect(presentList([])).toEqual({ tokens: [], total: 0 });
 });
 
-it('makes the bytes of a list once, for everybody who sees all of it', () => {
-  const tokens = [token];
-  const body = listBody(tokens);
-  expect(JSON.parse(new TextDecoder().decode(body))).toMatchObject({
-    success: true,
-    data: { tokens: [shown], total: 1 },
+describe('the bytes of a list', () => {
+  const parsed = (body: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(body));
+
+  it('are made once, for everybody who sees all of it', () => {
+    const tokens = [token];
+    const body = listBody({ tokens, isPartial: false });
+    expect(parsed(body)).toEqual({
+      success: true,
+      message: 'Service account tokens.',
+      data: { tokens: [shown], total: 1 },
+    });
+    expect(listBody({ tokens, isPartial: false })).toBe(body);
+    expect(listBody({ tokens: [token], isPartial: false })).not.toBe(body);
   });
-  expect(listBody(tokens)).toBe(body);
-  expect(listBody([token])).not.toBe(body);
+
+  it('say that a part is all that is known, whoever saw the same tokens as a whole', () => {
+    const tokens = [token];
+    const [whole, partial] = [listBody({ tokens, isPartial: false }), listBody({ tokens, isPartial: true })];
+    expect(parsed(partial)).toEqual({ ...(parsed(whole) as object), partial: true });
+    expect(listBody({ tokens, isPartial: true })).toBe(partial);
+    expect(listBody({ tokens, isPartial: false })).toBe(whole);
+  });
 });
 
 describe('is_active, which a client would read as false where it is missing', () => {

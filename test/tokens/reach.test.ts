@@ -58,7 +58,8 @@ describe.each(OPERATIONS)('%s', (method, body) => {
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     const match = { credential: harness.credential };
     const token = { uuid: id, name: 'another’s', workspace_id: ELSEWHERE };
-    await harness.control.fault({ partial: 0, match }, { body: { success: true, data: { token } }, match });
+    const named = { ...match, path_contains: id };
+    await harness.control.fault({ body: { success: true, data: { token } }, match: named }, { partial: 0, match });
     const answer = await send(id, 'admin');
     expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
     expect(await harness.upstreamTokens()).toContainEqual(

@@ -1,8 +1,9 @@
+import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { badRequest, expectRefused, rowsOf } from '../security/expectations.ts';
 import { ISSUER, TOKENS, type Answer } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness, type WebhookHarness } from './harness.ts';
+import { clearOrders, createWebhookHarness, deliveryOf, type WebhookHarness } from './harness.ts';
 
 // What came in by webhook, what it led to, and what is pending, for those who may read the trail.
 
@@ -39,8 +40,9 @@ describe('one delivery', () => {
       received_at: delivery.body.data.received_at,
       event_id: delivery.headers.get('X-Audit-Event-Id'),
       ignored: null,
+      refused: null,
       tokens: { matched: 1, unmatched: 0, out_of_scope: 0 },
-      orders: { pending: 0, done: 1, failed: 0 },
+      orders: { open: 0, acknowledged: 0, confirmed: 1, failed: 0 },
       items: [
         {
           position: 0,
@@ -51,7 +53,7 @@ describe('one delivery', () => {
         },
       ],
     });
-    const [{ received_at, matched_at, revoked_at, confirmed_gone_at, tries, ...revocation }, ...others] = revocations;
+    const [{ received_at, matched_at, revoked_at, confirmed_at, tries, ...revocation }, ...others] = revocations;
     const revokedRow = (await harness.rows()).at(-1);
     expect(revocation).toEqual({
       event_id: revokedRow?.id,
@@ -62,8 +64,9 @@ describe('one delivery', () => {
       result: 'revoked',
       error_code: null,
       next_try_at: null,
+      contradicted_at: null,
     });
-    const times: string[] = [received_at, matched_at, revoked_at, confirmed_gone_at];
+    const times: string[] = [received_at, matched_at, revoked_at, confirmed_at];
     for (const time of times) expect(time).toMatch(RFC3339);
     expect(times.toSorted()).toEqual(times);
     expect(received_at).toBe(data.received_at);
@@ -75,7 +78,7 @@ describe('one delivery', () => {
     const { token } = await harness.mint('leaked');
     await refusePipeOps('DELETE');
     const answer = await read(await harness.leak(token));
-    expect(answer.body.data.orders).toEqual({ pending: 1, done: 0, failed: 0 });
+    expect(answer.body.data.orders).toEqual({ open: 1, acknowledged: 0, confirmed: 0, failed: 0 });
     const [revocation] = answer.body.data.revocations;
     expect(revocation).toMatchObject({
       state: 'open',
@@ -83,22 +86,22 @@ describe('one delivery', () => {
       error_code: 'upstream_error',
       tries: 1,
       revoked_at: null,
-      confirmed_gone_at: null,
+      confirmed_at: null,
     });
     expect(Date.parse(revocation.next_try_at)).toBeGreaterThan(Date.parse(revocation.matched_at));
   });
 
-  it.each([500, 429])('that is revoked and, after a %i, not confirmed yet is pending, too', async (status) => {
+  it.each([500, 429])('that is revoked and, after a %i, not confirmed yet is acknowledged', async (status) => {
     const { token } = await harness.mint('leaked');
     await refusePipeOps('GET', status);
     const { orders, revocations } = (await read(await harness.leak(token))).body.data;
-    expect(orders).toEqual({ pending: 1, done: 0, failed: 0 });
+    expect(orders).toEqual({ open: 0, acknowledged: 1, confirmed: 0, failed: 0 });
     expect(revocations).toMatchObject([
       {
         state: 'acknowledged',
         result: 'revoked',
         revoked_at: expect.stringMatching(RFC3339),
-        confirmed_gone_at: null,
+        confirmed_at: null,
         next_try_at: expect.stringMatching(RFC3339),
         tries: 1,
       },
@@ -142,12 +145,63 @@ describe('one delivery', () => {
       },
     ]);
     expect(data.revocations[0]).not.toHaveProperty('revoked_at');
-    expect(data.revocations[0]).not.toHaveProperty('confirmed_gone_at');
   });
 
   it('that was ignored says why', async () => {
     const { data } = (await read(await harness.sendEvent('scanner', 'token.frozen', {}))).body;
     expect(data).toMatchObject({ event: 'token.frozen', ignored: 'event_unknown', items: [], revocations: [] });
+  });
+
+  it('that was refused says why, and by which field', async () => {
+    await harness.sendEvent('scanner', 'token.revoke', { token_id: '/' }, { id: 'msg_refused' });
+    await harness.sendRaw('scanner', '{"type":');
+    const [unreadable, refused] = (await list('?limit=2')).body.data;
+    expect(refused).toMatchObject({
+      event: 'token.revoke',
+      sender_id: 'msg_refused',
+      ignored: null,
+      refused: 'invalid_request',
+      refused_field: 'data.token_id',
+      orders: { open: 0, acknowledged: 0, confirmed: 0, failed: 0 },
+    });
+    expect(unreadable).toMatchObject({ event: null, refused: 'invalid_json' });
+    expect(unreadable).not.toHaveProperty('refused_field');
+    const whole = await harness.send('GET', `${DELIVERIES}/${refused.id}`);
+    expect(whole.body.data).toEqual({ ...refused, items: [], revocations: [] });
+  });
+
+  it('counts the items that could not be acted on, and shows that its id was used before', async () => {
+    const id = `msg_${crypto.randomUUID()}`;
+    await harness.leak('unknown', { id });
+    const delivery = await harness.sendEvent('scanner', 'token.leaked', { tokens: [{}, { token: 'x' }] }, { id });
+    const { data } = (await read(delivery)).body;
+    expect(data).toMatchObject({ id_reused: true, rejected_items: { no_secret: 1 }, tokens: { unmatched: 1 } });
+    expect(data.items).toMatchObject([{ position: 1 }]);
+  });
+
+  it('counts its orders by how far they are, but for those that another stands in for', async () => {
+    const { token } = await harness.mint('leaked');
+    const delivery = await harness.leak(token);
+    const id: string = delivery.body.data.delivery_id;
+    const states = ['open', 'open', 'acknowledged', 'failed', 'retried', 'lifted'];
+    await env.DB.batch([
+      ...states.map((state) =>
+        env.DB.prepare(
+          `insert into revocation_orders (id, cause, delivery_id, workspace_uuid, token_id, mode, rank, state, created_at, contradicted_at)
+            values (?, 'leak', ?, ?, 'tok-x', 'revoke', 0, ?, 1, 2)`,
+        ).bind(crypto.randomUUID(), id, harness.workspace, state),
+      ),
+      env.DB.prepare('update webhook_deliveries set orders_left = 1 where id = ?').bind(id),
+    ]);
+    const { data } = (await read(delivery)).body;
+    expect(data.orders).toEqual({ open: 2, acknowledged: 1, confirmed: 1, failed: 1, lifted: 1 });
+    expect(data.orders_left).toBe(true);
+    expect(data.revocations).toHaveLength(7);
+    expect(data.revocations[0]).toMatchObject({ contradicted_at: '1970-01-01T00:00:00.002Z' });
+    await env.DB.batch([
+      env.DB.prepare(`delete from revocation_orders where token_id = 'tok-x'`),
+      env.DB.prepare('update webhook_deliveries set orders_left = 0 where id = ?').bind(id),
+    ]);
   });
 
   it('that does not exist is 404, and that is in the trail', async () => {
@@ -165,6 +219,59 @@ describe('one delivery', () => {
   ])('%s is 400', async (_case, rest, field) => {
     const send = async () => await harness.send('GET', `${DELIVERIES}${rest}`);
     await expectRefused(harness, send, badRequest('invalid_request', [field]));
+  });
+});
+
+describe('a delivery about a subject', () => {
+  it('says that nobody was found, and names an issuer that is not configured', async () => {
+    const elsewhere = { issuer: 'https://idp.example', subject: 'nobody' };
+    const delivery = await harness.offboard(elsewhere);
+    const owners = { owners: expect.any(Array), also_carried: [] };
+    expect(delivery.body.data).toMatchObject({ issuer_configured: false, ...owners });
+    expect((await read(delivery)).body.data).toMatchObject({ subject: elsewhere, issuer_configured: false, ...owners });
+    for (const who of [{ issuer: ISSUER, subject: 'nobody' }, { label: 'nobody@acme.example' }]) {
+      const known = await harness.offboard(who);
+      expect(known.body.data).toMatchObject(owners);
+      expect(known.body.data).not.toHaveProperty('issuer_configured');
+      expect((await read(known)).body.data).not.toHaveProperty('issuer_configured');
+    }
+  });
+
+  it('names the owners that it found, and those that also carried its label, with their tokens', async () => {
+    const signing = { id: `msg_${crypto.randomUUID()}` };
+    const label = `${crypto.randomUUID()}@acme.example`;
+    const delivery = await harness.offboard({ label }, signing);
+    const id: string = delivery.body.data.delivery_id;
+    await env.DB.prepare(
+      `insert into webhook_owners (delivery_id, issuer, subject, found, tokens)
+        values (?1, 'i', 'b', 'owner', 0), (?1, 'i', 'a', 'owner', 3), (?1, 'i', 'c', 'also_carried', 2)`,
+    )
+      .bind(id)
+      .run();
+    const found = {
+      owners: [
+        { issuer: 'i', subject: 'a', tokens: 3 },
+        { issuer: 'i', subject: 'b', tokens: 0 },
+      ],
+      also_carried: [{ issuer: 'i', subject: 'c', tokens: 2 }],
+    };
+    expect((await read(delivery)).body.data).toMatchObject({ subject: { label }, ...found });
+    // The sender hears it as well: whoever sends it again is told what was found.
+    expect((await harness.offboard({ label }, signing)).body.data).toMatchObject({ delivery_id: id, ...found });
+  });
+
+  it('shows a long label in part, and how far it reaches', async () => {
+    const label = `${'é'.repeat(3_000)}@acme.example`;
+    const delivery = await harness.offboard({ label, former: true });
+    expect(delivery.status, delivery.text).toBe(202);
+    const { data } = (await read(delivery)).body;
+    expect(data).toMatchObject({ former: true, subject: { label: 'é'.repeat(48) } });
+    expect(await deliveryOf(delivery)).toMatchObject({ former: 1 });
+  });
+
+  it('that is about tokens has no owners', async () => {
+    const { data } = (await read(await harness.leak('unknown'))).body;
+    for (const name of ['owners', 'also_carried', 'issuer_configured']) expect(data).not.toHaveProperty(name);
   });
 });
 
@@ -205,7 +312,7 @@ describe('the list', () => {
     const { token } = await harness.mint('leaked');
     const { items: _items, revocations: _revocations, ...summary } = (await read(await harness.leak(token))).body.data;
     expect((await list('?limit=1')).body.data).toEqual([summary]);
-    expect(summary.orders).toEqual({ pending: 0, done: 1, failed: 0 });
+    expect(summary.orders).toEqual({ open: 0, acknowledged: 0, confirmed: 1, failed: 0 });
   });
 
   it.each([

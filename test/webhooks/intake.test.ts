@@ -1,9 +1,14 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { STANDARD_WEBHOOKS_TOLERANCE_SECONDS, WEBHOOK_BODY_MAX_BYTES } from '../../src/config/limits.ts';
+import type { AuditEventRow, DeliveryRow } from '../../src/db/schema.ts';
 import type { SignatureRejection } from '../../src/failures.ts';
+import { sha256Hex } from '../../src/text/digest.ts';
+import type { ErrorCode } from '../../src/vocabulary.ts';
 import { badRequest, expectRefusal, expectRefused, rowsOf, type Refusal } from '../security/expectations.ts';
+import { failingBatches } from '../support/failing-batches.ts';
 import type { Answer } from '../support/harness.ts';
+import { noteSecret } from '../support/secrets.ts';
 import { signatureOf, toBytes } from './adapters/standard-sender.ts';
 import {
   clearOrders,
@@ -185,25 +190,43 @@ describe('what is too much', () => {
     expect((await deliver({ body: padded(WEBHOOK_BODY_MAX_BYTES) })).status).toBe(202);
   });
 
-  const leaks = (count: number): string =>
+  const leaks = (count: number, more: object = {}): string =>
     payload('token.leaked', {
-      tokens: Array.from({ length: count }, (_item, index) => ({ sha256: index.toString(16).padStart(64, '0') })),
+      tokens: Array.from({ length: count }, (_item, index) => ({
+        ...more,
+        sha256: index.toString(16).padStart(64, '0'),
+      })),
     });
 
-  it('is 1,001 tokens', async () => {
-    const ids = Array.from({ length: 1_001 }, (_item, index) => ({ token_id: `tok-${index}` }));
-    for (const body of [leaks(1_001), payload('token.revoke', { tokens: ids })]) {
-      await expectNothingDone(async () => await deliver({ body }), badRequest('too_many_tokens'));
-    }
+  it('is 1,001 tokens to revoke', async () => {
+    const tokens = Array.from({ length: 1_001 }, (_item, index) => ({ token_id: `tok-${index}` }));
+    const send = async () => await deliver({ body: payload('token.revoke', { tokens }) });
+    await expectKept(await expectRefused(harness, send, refused('too_many_tokens', 413, [], 'data.tokens')));
   });
 
-  it('is not 1,000 tokens: they are one delivery', async () => {
-    const answer = await deliver({ body: leaks(1_000) });
+  it.each([
+    [1_000, undefined],
+    [1_203, { beyond_limit: 203 }],
+  ])('is not %i leaks: the first 1,000 are looked for, and the rest is counted', async (count, rejected) => {
+    const answer = await deliver({ body: leaks(count) });
     expect(answer.status, answer.text).toBe(202);
+    expect(answer.body.data.rejected_items).toEqual(rejected);
     expect(await deliveryOf(answer)).not.toBeNull();
     const items = await itemsOf(answer);
     expect(items.map(({ position }) => position)).toEqual(Array.from({ length: 1_000 }, (_item, index) => index));
     expect(await rowsOfDelivery(answer)).toHaveLength(1);
+  });
+
+  it('is not a thousand leaks with long places and lines for secrets, as much as a body holds', async () => {
+    const { token } = await harness.mint('leaked');
+    const more = { token: `export SOME_TOKEN_OF_CI='${'x'.repeat(20)}';`, url: '\u0001"é'.repeat(90) };
+    const body = leaks(500, more).replace(/"sha256":"0+1f3"/, `"sha256":"${await sha256Hex(token)}"`);
+    expect(toBytes(body).length).toBeGreaterThan(WEBHOOK_BODY_MAX_BYTES / 3);
+    const answer = await deliver({ body });
+    expect(answer.status, answer.text).toBe(202);
+    const items = await itemsOf(answer);
+    expect(items).toHaveLength(500);
+    expect(items.filter(({ found }) => found === 'matched')).toMatchObject([{ position: 499 }]);
   });
 });
 
@@ -247,42 +270,179 @@ describe('an event that is not for this source', () => {
   });
 });
 
-describe('a delivery that is signed and not understood', () => {
-  const hash = 'a'.repeat(64);
+/** What a signed delivery is answered with that is refused, and the row that it leaves. */
+const refused = (
+  code: ErrorCode,
+  status = 400,
+  fields: readonly string[] = [],
+  field = fields[0] ?? null,
+): Refusal => ({
+  status,
+  code,
+  fields,
+  row: {
+    action: 'webhook.receive',
+    actor_type: 'webhook',
+    actor_subject: 'scanner',
+    count: 1,
+    detail: expect.stringContaining(field === null ? '"delivery_id"' : `"field":"${field}"`),
+  },
+});
+
+/** The delivery of an answer that refused it. Nothing was done about it. */
+async function expectKept(answer: Answer): Promise<DeliveryRow> {
+  const id = answer.headers.get('X-Audit-Event-Id');
+  const kept = await env.DB.prepare('select * from webhook_deliveries where event_id = ?')
+    .bind(id)
+    .first<DeliveryRow>();
+  expect(kept).toMatchObject({ refused: answer.body.code, ignored: null, content_digest: null });
+  const { results: orders } = await env.DB.prepare('select * from revocation_orders where delivery_id = ?')
+    .bind(kept!.id)
+    .all();
+  expect(orders).toEqual([]);
+  const line = { event: 'webhook_refused', source: kept!.source, code: kept!.refused, field: kept!.refused_field };
+  expect(harness.lines).toContainEqual(expect.objectContaining({ level: 'warn', ...line }));
+  return kept!;
+}
+
+describe('a delivery that is signed and refused', () => {
+  const workspace = '5877a4ae-0000-4000-8000-000000000000';
   it.each<[string, string, string[]]>([
     ['no event', JSON.stringify({ data: {} }), ['type']],
+    ['an event that is no text', JSON.stringify({ type: 7, data: { token_id: 'tok-1' } }), ['type']],
     ['no data', JSON.stringify({ type: 'token.revoke' }), ['data']],
-    ['an unknown field', JSON.stringify({ type: 'token.revoke', data: { token_id: 'a' }, colour: 'red' }), ['colour']],
     ['no id', payload('token.revoke', {}), ['data.token_id']],
     ['an id that is none', payload('token.revoke', { token_id: '../users' }), ['data.token_id']],
-    ['two ways to name one', payload('token.leaked', { token: 'sat_x', sha256: hash }), ['data']],
-    ['no list', payload('token.leaked', { tokens: {} }), ['data.tokens']],
-    ['an empty list', payload('token.leaked', { tokens: [] }), ['data.tokens']],
+    [
+      'a workspace that is none',
+      payload('token.revoke', { token_id: 'a', workspace_uuid: 7 }),
+      ['data.workspace_uuid'],
+    ],
+    [
+      'two ways to name one',
+      payload('token.revoke', { token_id: 'a', tokens: [{ token_id: 'b' }] }),
+      ['data.token_id'],
+    ],
+    ['no list', payload('token.revoke', { tokens: {} }), ['data.tokens']],
+    ['an empty list', payload('token.revoke', { tokens: [] }), ['data.tokens']],
     [
       'one of many',
-      payload('token.leaked', { tokens: [{ sha256: hash }, { sha256: 'b' }] }),
-      ['data.tokens[1].sha256'],
+      payload('token.revoke', { tokens: [{ token_id: 'a', workspace_uuid: workspace }, { token_id: '/' }] }),
+      ['data.tokens[1].token_id'],
     ],
-  ])('%s: 400 names the field, and nothing is done', async (_case, body, fields) => {
-    await expectNothingDone(async () => await deliver({ body }), badRequest('invalid_request', fields));
+  ])('for %s: 400 names the field, and it is kept with a row of its own', async (_case, body, fields) => {
+    const send = async () => await deliver({ body });
+    const answer = await expectRefused(harness, send, refused('invalid_request', 400, fields));
+    expect((await expectKept(answer)).refused_field).toBe(fields[0]);
   });
 
   it.each([
     ['no JSON', '{"type":'],
     ['no object', '[]'],
     ['nothing', ''],
-    ['nine levels', payload('token.revoke', JSON.parse('['.repeat(8) + ']'.repeat(8)))],
-  ])('%s: 400, and nothing is done', async (_case, body) => {
-    await expectNothingDone(async () => await deliver({ body }), badRequest('invalid_json'));
+  ])('for %s: 400, and it is kept with a row of its own', async (_case, body) => {
+    const answer = await expectRefused(harness, async () => await deliver({ body }), refused('invalid_json'));
+    expect(await expectKept(answer)).toMatchObject({ event: '', refused_field: null });
+  });
+
+  it('keeps nothing of what it says that may be a secret', async () => {
+    const secret = `sat_${'q'.repeat(40)}`;
+    noteSecret(secret);
+    const bodies = [payload('token.revoke', { token_id: secret, [secret]: 1 }), `{"type": "${secret}", "data":`];
+    for (const body of bodies) await expectKept(await deliver({ body }));
+    const { results } = await env.DB.prepare('select * from webhook_deliveries, audit_events').all();
+    expect(JSON.stringify(results)).not.toContain(secret);
   });
 
   it('may be mended and sent again under its id', async () => {
     const id = `msg_${crypto.randomUUID()}`;
     await expectRefusal(
       await harness.sendEvent('scanner', 'token.revoke', {}, { id }),
-      badRequest('invalid_request', ['data.token_id']),
+      refused('invalid_request', 400, ['data.token_id']),
     );
-    expect((await harness.sendEvent('scanner', 'token.revoke', { token_id: 'tok-1' }, { id })).status).toBe(202);
+    const mended = await harness.sendEvent('scanner', 'token.revoke', { token_id: 'tok-1' }, { id });
+    expect(mended.status).toBe(202);
+    expect(await deliveryOf(mended)).toMatchObject({ refused: null, id_reused: 0 });
+  });
+
+  it('is 503 while D1 is down, so that it is sent again, and leaves a row then', async () => {
+    const { db } = failingBatches((batch) => batch === 1);
+    harness = await createWebhookHarness({ db });
+    const body = payload('token.revoke', {});
+    const failed = await deliver({ body });
+    expect([failed.status, failed.body.code]).toEqual([503, 'audit_unavailable']);
+    expect(Number(failed.headers.get('Retry-After'))).toBeGreaterThan(0);
+    const again = await deliver({ body });
+    expect(again.status).toBe(400);
+    await expectKept(again);
+  });
+});
+
+describe('deliveries of one source that are refused within a minute', () => {
+  const MINUTE_MS = 60_000;
+  const ipOf = (index: number) => ({ 'CF-Connecting-IP': `198.18.0.${index}` });
+  /** A minute that no other test is in. */
+  const minuteOfItsOwn = (number: number): number => (Math.floor(Date.now() / MINUTE_MS) + number) * MINUTE_MS + 1_000;
+  const keptOf = async (source: string): Promise<number> =>
+    (await env.DB.prepare('select count(*) as kept from webhook_deliveries where source = ? and refused is not null')
+      .bind(source)
+      .first<number>('kept')) ?? 0;
+
+  it('are kept up to ten; those beyond are counted in one row for each code, from wherever they come', async () => {
+    await env.DB.prepare('delete from webhook_deliveries').run();
+    let nowMs = minuteOfItsOwn(10);
+    harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
+    const sendMany = async (count: number, body: string) => {
+      const answers = [];
+      for (let sent = 0; sent < count; sent += 1) answers.push(await deliver({ body, headers: ipOf(sent) }));
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([400]));
+      return answers.map(({ headers }) => headers.get('X-Audit-Event-Id'));
+    };
+    const eventIds = await sendMany(14, payload('token.revoke', {}));
+    expect(new Set(eventIds.slice(0, 10)).size).toBe(10);
+    expect(new Set(eventIds.slice(10)).size).toBe(1);
+    expect(await keptOf('scanner')).toBe(10);
+    const counted = async (id: string | null | undefined) =>
+      await env.DB.prepare('select * from audit_events where id = ?').bind(id).first<AuditEventRow>();
+    expect(await counted(eventIds[10])).toMatchObject({
+      action: 'webhook.receive',
+      status: 'failure',
+      error_code: 'invalid_request',
+      actor_subject: 'scanner',
+      ip: null,
+      count: 4,
+      read_key: expect.any(String),
+    });
+    const unreadable = await sendMany(2, '{');
+    expect(await counted(unreadable[0])).toMatchObject({ error_code: 'invalid_json', count: 2 });
+
+    // Another source has ten of its own, and every source has ten in the next minute.
+    const hr = await harness.sendRaw('hr', payload('subject.offboarded', {}));
+    expect([hr.status, await keptOf('hr')]).toEqual([400, 1]);
+    nowMs += MINUTE_MS;
+    await sendMany(1, payload('token.revoke', {}));
+    expect(await keptOf('scanner')).toBe(11);
+  });
+
+  it('at once are kept up to ten as well, and none is lost', async () => {
+    await env.DB.prepare('delete from webhook_deliveries').run();
+    const nowMs = minuteOfItsOwn(20);
+    harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
+    const answers = await Promise.all(Array.from({ length: 30 }, async () => await deliver({ body: '{' })));
+    expect(await keptOf('scanner')).toBe(10);
+    const ids = new Set(answers.map(({ headers }) => headers.get('X-Audit-Event-Id')));
+    const { results } = await env.DB.prepare(
+      'select count from audit_events where id in (select value from json_each(?))',
+    )
+      .bind(JSON.stringify([...ids]))
+      .all<{ count: number }>();
+    expect(results.map(({ count }) => count).toSorted((a, b) => a - b)).toEqual([...Array<number>(10).fill(1), 20]);
+  });
+
+  it('do not keep others from being carried out', async () => {
+    for (let sent = 0; sent < 12; sent += 1) await deliver({ body: '{' });
+    expect((await deliver()).status).toBe(202);
+    expect((await deliver({ body: payload('token.frozen', {}) })).body.data.ignored).toBe('event_unknown');
   });
 });
 

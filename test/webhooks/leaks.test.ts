@@ -1,8 +1,10 @@
+import { Webhook } from 'standardwebhooks';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/text/digest.ts';
 import {
   clearOrders,
   createWebhookHarness,
+  deliveryOf,
   itemsOf,
   ordersOf,
   rowsOfDelivery,
@@ -130,6 +132,126 @@ it('many leaks in one delivery are one order for each token, confirmed by one li
   expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'confirmed', 'confirmed']);
   expect(await revokes()).toHaveLength(3);
   expect((await harness.upstream()).filter(({ method }) => method === 'GET')).toHaveLength(1);
+});
+
+describe('a leak that a real sender reports in its own way', () => {
+  type Variant = readonly [
+    name: string,
+    bodyOf: (secret: string, sha256: string) => unknown,
+    rejected?: object | undefined,
+  ];
+  const event = (data: unknown, more: object = {}) => ({ type: 'token.leaked', data, ...more });
+  const variants: readonly Variant[] = [
+    ['with a field that nobody knows', (token) => event({ token, severity: 'high' }, { id: 'evt_1' })],
+    ['with the time of Python', (token) => event({ token }, { timestamp: '2026-11-23T12:00:00.123456' })],
+    ['with a time that is a number', (token) => event({ token }, { timestamp: 1_700_000_000.5 })],
+    ['with a place over its cap', (token) => event({ token, url: `https://git.example/${'x'.repeat(9_000)}` })],
+    ['with a place that is an object', (token) => event({ token, url: { path: 'a', line: 3 } })],
+    ['with a type of null', (token) => event({ token, type: null })],
+    ['with a type over its cap', (token) => event({ token, type: 't'.repeat(1_000) })],
+    ['with a line break behind the secret', (token) => event({ token: `${token}\n` })],
+    ['with the line break of Windows', (token) => event({ token: `${token}\r\n` })],
+    ['with quotes around the secret', (token) => event({ token: `"${token}"` })],
+    ['with the line of a shell script', (token) => event({ token: `export TOKEN="${token}";` })],
+    ['with the line of a YAML file', (token) => event({ token: `  token: '${token}',` })],
+    ['with the URL that holds it', (token) => event({ token: `https://a.example/?token=${token}&page=2` })],
+    ['with ten kilobytes around it', (token) => event({ token: `${'x '.repeat(5_000)}${token}${' y'.repeat(5_000)}` })],
+    ['with one bad item beside it', (token) => event({ tokens: [{ token: 5 }, { token }] }), { unusable_secret: 1 }],
+    [
+      'with many bad items beside it',
+      (token) => event({ tokens: [null, {}, { token }, [], { sha256: 'x' }, { url: token }] }),
+      { not_an_object: 2, no_secret: 2, unusable_secret: 1 },
+    ],
+    ['with a hash that is of something else', (token) => event({ token, sha256: 'a'.repeat(64) })],
+    ['by its hash beside another text', (_token, sha256) => event({ token: 'redacted', sha256 })],
+    ['in a bare list', (token) => event([{ token }])],
+    ['as a bare text', (token) => event({ tokens: [token] })],
+    ['in a list and beside it', (token) => event({ token: 'another', tokens: [{ token }] })],
+    ['with its fields beside the type', (token) => ({ type: 'token.leaked', token })],
+    ['with a context that is nested deeply', (token) => event({ token, context: [[[[[[[[[[[[1]]]]]]]]]]]] })],
+  ];
+  it.each(variants.map(([name, bodyOf, rejected]) => [name, bodyOf, rejected] as const))(
+    '%s is revoked, and what is kept holds no secret',
+    async (_name, bodyOf, rejected) => {
+      const { id, token } = await harness.mint('leaked');
+      const text = JSON.stringify(bodyOf(token, await sha256Hex(token)));
+      const answer = await harness.sendRaw('scanner', text);
+      expect(answer.status, answer.text).toBe(202);
+      expect(answer.body.data.rejected_items).toEqual(rejected);
+      expect(await harness.upstreamTokens()).toMatchObject([{ id, is_revoked: true }]);
+      expect(await ordersOf(harness)).toMatchObject([{ token_id: id, result: 'revoked' }]);
+      const [received] = await rowsOfDelivery(answer);
+      expect(received).toMatchObject({ action: 'webhook.receive', status: 'success' });
+      expect(JSON.parse(received?.detail ?? '').rejected_items).toEqual(rejected);
+      const kept = [await deliveryOf(answer), await itemsOf(answer), received, await ordersOf(harness), harness.lines];
+      expect(JSON.stringify(kept)).not.toContain(token);
+      for (const { location } of await itemsOf(answer)) expect(location?.length ?? 0).toBeLessThanOrEqual(512);
+    },
+  );
+
+  it('under the headers of Svix is revoked', async () => {
+    const { token } = await harness.mint('leaked');
+    const headers = { 'webhook-id': '', 'webhook-timestamp': '', 'webhook-signature': '' };
+    const [id, at] = [`msg_${crypto.randomUUID()}`, new Date()];
+    const body = JSON.stringify(event({ token }));
+    const svix = {
+      'svix-id': id,
+      'svix-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'svix-signature': new Webhook(harness.secrets.WEBHOOK_SCANNER).sign(id, at, body),
+    };
+    const answer = await harness.sendRaw('scanner', body, { headers: { ...headers, ...svix } });
+    expect(answer.status, answer.text).toBe(202);
+    expect(await deliveryOf(answer)).toMatchObject({ sender_id: id });
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+  });
+
+  it('with two secrets in one text revokes the first that is found whole, and both where both are named', async () => {
+    const [one, two] = [await harness.mint('one'), await harness.mint('two')];
+    // The run of `sat_…` is the first one; what is right of the last `=` is the second.
+    await harness.leak(`A=${one.token} B=${two.token}`);
+    expect((await harness.upstreamTokens()).map((token) => token.is_revoked)).toEqual([true, true]);
+    expect((await ordersOf(harness)).map(({ token_id }) => token_id).toSorted()).toEqual([one.id, two.id].toSorted());
+  });
+
+  it('is not found by a part of its secret, nor its SHA-256 by what surrounds it', async () => {
+    const { token } = await harness.mint('leaked');
+    const sha256 = await sha256Hex(token);
+    const tokens = [
+      { token: token.slice(0, -1) },
+      { token: `${token}x` },
+      { token: sha256 },
+      { sha256: ` ${sha256}` },
+      { sha256: `sha256:${sha256}` },
+    ];
+    const answer = await harness.sendEvent('scanner', 'token.leaked', { tokens });
+    expect((await itemsOf(answer)).map(({ found }) => found)).toEqual(['unmatched', 'unmatched', 'unmatched']);
+    expect(answer.body.data.rejected_items).toEqual({ unusable_secret: 2 });
+    expect(await revokes()).toEqual([]);
+  });
+
+  it.each<[string, unknown, object | undefined]>([
+    ['nothing', undefined, { no_secret: 1 }],
+    ['an empty list', { tokens: [] }, undefined],
+    ['only bad items', { tokens: [{ token: null }, 7] }, { no_secret: 1, not_an_object: 1 }],
+  ])('and that says %s is recorded with what is wrong with it, and is not lost', async (_name, data, rejected) => {
+    const answer = await harness.sendRaw('scanner', JSON.stringify(event(data)));
+    expect([answer.status, answer.body.data.rejected_items]).toEqual([202, rejected]);
+    expect(await deliveryOf(answer)).toMatchObject({ event: 'token.leaked', ignored: null, refused: null });
+    expect(await itemsOf(answer)).toEqual([]);
+    expect(await rowsOfDelivery(answer)).toHaveLength(1);
+  });
+
+  it('is answered as one that matches nothing is, whatever surrounds its secret', async () => {
+    const { token } = await harness.mint('leaked');
+    const shapes = [];
+    for (const secret of [token, `sat_${'y'.repeat(40)}`]) {
+      const tokens = [{ token: `T="${secret}";` }, {}];
+      const { status, body, headers } = await harness.sendEvent('scanner', 'token.leaked', { tokens });
+      const { delivery_id: _id, received_at: _at, ...data } = body.data;
+      shapes.push({ status, ...body, data, names: [...headers.keys()].toSorted() });
+    }
+    expect(shapes[0]).toEqual(shapes[1]);
+  });
 });
 
 describe('token.revoke', () => {

@@ -58,12 +58,13 @@ describe('subject.offboarded', () => {
     }
   });
 
-  it('leaves an expired token alone: it opens nothing any more', async () => {
+  it('orders an expired token too, after the others: our clock proves nothing about it', async () => {
     const expired = await harness.mint('short', alice);
     const { id } = await harness.mint('long', alice);
     await harness.expire(expired.id);
     await harness.offboard({ issuer: ISSUER, subject });
-    expect((await ordersOf(harness)).map(({ token_id }) => token_id)).toEqual([id]);
+    const ordered = (await ordersOf(harness)).map(({ token_id, rank }) => ({ [token_id]: rank }));
+    expect(Object.assign({}, ...ordered)).toEqual({ [id]: 1, [expired.id]: 2 });
   });
 });
 

@@ -1,19 +1,14 @@
 import * as z from 'zod';
-import { UNKNOWN_NAME_MAX_CHARS, WEBHOOK_PROBLEMS_MAX_COUNT } from '../../config/limits.ts';
+import { WEBHOOK_PROBLEMS_MAX_COUNT } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
 import { createProblems } from '../../http/problems.ts';
 import { err, ok, type Result } from '../../result.ts';
 import { byteLength } from '../../text/caps.ts';
 import { containsSecret } from '../../text/redaction.ts';
 
-/** An object with these fields and no others. */
+/** An object with these fields. Others are passed over: they say nothing about what is ordered. */
 export const object = <Shape extends z.core.$ZodShape>(shape: Shape) =>
-  z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `Unknown field. Known here: ${Object.keys(shape).join(', ')}.`
-        : given(issue, 'Use an object.'),
-  });
+  z.object(shape, { error: (issue) => given(issue, 'Use an object.') });
 
 /** A list that is not empty. */
 export const list = <Item extends z.ZodType>(item: Item) =>
@@ -32,34 +27,29 @@ export const storedText = (maxBytes: number) =>
 /** Absent, or null as many serialisers write it: null. */
 export const optional = <Value extends z.ZodType>(value: Value) => value.nullish().transform((read) => read ?? null);
 
+/** A field that would order something else than the others do: absent, or null. */
+export const leftOut = (message: string) => z.null({ error: message }).optional();
+
 /**
  * Reads what a sender sent. Fails with `invalid_request`, naming each field by its path, such as `data.tokens[3].sha256`;
- * `body` is the whole. No message quotes a value, and of names only what reads like one and not like a secret.
+ * `body` is the whole. No message quotes a value or a name that is not ours.
  */
 export function readFields<S extends z.ZodType>(schema: S, value: unknown): Result<z.output<S>, RequestFailure> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return ok(parsed.data);
   const problems = createProblems();
   const named = new Set<string>();
-  for (const [path, message] of parsed.error.issues.flatMap(described)) {
-    if (named.size === WEBHOOK_PROBLEMS_MAX_COUNT && !named.has(path)) break;
-    named.add(path);
-    problems.misunderstood(path, message);
+  for (const { path, message } of parsed.error.issues) {
+    const field = pathText(path);
+    if (named.size === WEBHOOK_PROBLEMS_MAX_COUNT && !named.has(field)) break;
+    named.add(field);
+    problems.misunderstood(field, message);
   }
   return err(problems.failure());
 }
 
 const given = ({ input }: { readonly input?: unknown }, message: string): string =>
   input === undefined ? 'Give this field.' : message;
-
-function described(issue: z.core.$ZodIssue): readonly (readonly [path: string, message: string])[] {
-  const { path, message } = issue;
-  if (issue.code !== 'unrecognized_keys') return [[pathText(path), message]];
-  return issue.keys.map((name) => [pathText(isNameable(name) ? [...path, name] : path), message]);
-}
-
-const isNameable = (name: string): boolean =>
-  name.length <= UNKNOWN_NAME_MAX_CHARS && /^[A-Za-z0-9_.-]+$/.test(name) && !containsSecret(name);
 
 const pathText = (path: readonly PropertyKey[]): string =>
   path

@@ -9,7 +9,7 @@ import { readPem } from '../keys/github-keys.ts';
 import { inlineKeys, remoteKeys, type SenderKeys } from '../keys/sender-keys.ts';
 import { sourceFields } from '../source-fields.ts';
 import { decodeBase64 } from './base64.ts';
-import { feedbackOn, readLeaks } from './github-leaks.ts';
+import { feedbackOn, readReport } from './github-leaks.ts';
 
 const publicKey = z.strictObject({
   key_identifier: z.string().min(1),
@@ -61,28 +61,28 @@ async function verifyWith(keys: SenderKeys, { headers, body }: Delivery): Promis
   const signature = decodeBase64(encoded);
   if (signature === null) return rejected('signature_malformed');
 
-  const current = await keys.current();
-  if (!current.ok) return err({ kind: 'keys_unavailable' });
-  let candidates = named(keyId, current.value);
-  if (candidates.length === 0) {
-    const newer = await keys.newerThan(current.value);
-    if (!newer.ok) return err({ kind: 'keys_unavailable' });
-    candidates = newer.value === null ? [] : named(keyId, newer.value);
-  }
-  if (candidates.length === 0) return rejected('key_unknown');
-  const isGood = candidates.some((key) => verify('sha256', body, createPublicKey({ key, format: 'jwk' }), signature));
+  const candidates = await keys.find(async (set) => await Promise.resolve(named(keyId, set)));
+  if (!candidates.ok) return err({ kind: 'keys_unavailable', ...candidates.error });
+  if (candidates.value === null) return rejected('key_unknown');
+  const isGood = candidates.value.some((key) =>
+    verify('sha256', body, createPublicKey({ key, format: 'jwk' }), signature),
+  );
   return isGood ? ok(null) : rejected('signature_invalid');
 }
 
 const rejected = (reason: SignatureRejection) => err({ kind: 'signature_rejected', reason } as const);
 
-const named = (keyId: string, keys: LocalJWKSet) => keys.jwks().keys.filter(({ kid }) => kid === keyId);
+/** Null: none has this id. */
+function named(keyId: string, set: LocalJWKSet) {
+  const keys = set.jwks().keys.filter(({ kid }) => kid === keyId);
+  return keys.length === 0 ? null : keys;
+}
 
 const messageIn = (body: Uint8Array): Message => ({
   senderId: null,
   unreadable: null,
   eventName: 'token.leaked',
   event: 'token.leaked',
-  read: () => readLeaks(body),
+  read: () => readReport(body),
   feedback: async (order, matched) => (order.event === 'token.leaked' ? await feedbackOn(order.leaks, matched) : []),
 });

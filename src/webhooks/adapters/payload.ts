@@ -1,7 +1,8 @@
-import { WEBHOOK_JSON_MAX_DEPTH } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
-import { isDeeperThan, parseJson } from '../../json.ts';
+import { parseJson } from '../../json.ts';
 import { err, ok, type Result } from '../../result.ts';
+
+const BYTE_ORDER_MARK = '\uFEFF';
 
 /**
  * The text of a body; null: its bytes are not UTF-8. Encoded again it gives the very same bytes, a byte order mark
@@ -15,9 +16,11 @@ export function textOf(body: Uint8Array): string | null {
   }
 }
 
-/** What a body says. Fails with `invalid_json` for no JSON, and for nesting beyond WEBHOOK_JSON_MAX_DEPTH. */
+/**
+ * What a body says, to whatever depth: only fields that are known are looked at. A byte order mark before it is passed over, as
+ * RFC 8259 §8.1 allows. Fails with `invalid_json`.
+ */
 export function parsePayload(text: string): Result<unknown, RequestFailure> {
-  const value = parseJson(text);
-  if (value === undefined || isDeeperThan(WEBHOOK_JSON_MAX_DEPTH, value)) return err({ kind: 'invalid_json' });
-  return ok(value);
+  const value = parseJson(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text);
+  return value === undefined ? err({ kind: 'invalid_json' }) : ok(value);
 }

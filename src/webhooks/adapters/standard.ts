@@ -9,7 +9,7 @@ import type { AdapterKind, Message } from '../adapter.ts';
 import { sourceFields } from '../source-fields.ts';
 import { parsePayload, textOf } from './payload.ts';
 import { readOrder } from './standard-orders.ts';
-import { secretProblem, signatureProblem } from './standard-signature.ts';
+import { secretProblem, signatureHeaders, signatureProblem } from './standard-signature.ts';
 
 const fields = sourceFields({
   kind: z.literal('standard'),
@@ -28,9 +28,11 @@ export const standard: AdapterKind<typeof fields> = {
       receive: async ({ headers, body }) => {
         const text = textOf(body);
         if (text === null) return rejected('body_unreadable');
-        const reason = signatureProblem(headers, text, keys, runtime.now());
+        const signed = signatureHeaders(headers);
+        if (signed === null) return rejected('signature_missing');
+        const reason = signatureProblem(signed, text, keys, runtime.now());
         if (reason !== null) return rejected(reason);
-        return ok(messageIn(text, headers.get('webhook-id')));
+        return ok(messageIn(text, signed.id));
       },
     };
   },

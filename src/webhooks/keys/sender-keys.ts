@@ -1,15 +1,12 @@
-import type { LocalJWKSet } from 'jose';
 import type { KeySet } from '../../identity/key-set.ts';
-import { createRemoteKeys } from '../../identity/remote-keys.ts';
-import { err, ok, type Result } from '../../result.ts';
+import { createRemoteKeys, type RemoteKeys } from '../../identity/remote-keys.ts';
+import { JWKS_COOLDOWN_MS } from '../../config/limits.ts';
+import { err, ok } from '../../result.ts';
 import type { AdapterDependencies } from '../adapter.ts';
 import { fetchKeys, type PublishedKey, toKeySet } from './github-keys.ts';
 
-/** The public keys of a sender. Neither method throws or rejects. See KeySource. */
-export interface SenderKeys {
-  current(): Promise<Result<LocalJWKSet, 'unavailable'>>;
-  newerThan(seen: LocalJWKSet): Promise<Result<LocalJWKSet | null, 'unavailable'>>;
-}
+/** The public keys of a sender. See KeySource. */
+export type SenderKeys = RemoteKeys;
 
 /** Keys that are read at a URL, and cached, cooled down and kept for outages as an issuer's are. */
 export const remoteKeys = (
@@ -30,10 +27,9 @@ export const remoteKeys = (
 export function inlineKeys(published: readonly PublishedKey[]): SenderKeys {
   let set: KeySet | null = null;
   return {
-    current: async () => {
+    find: async (look) => {
       set ??= await toKeySet(published);
-      return set === null ? err('unavailable') : ok(set.keys);
+      return set === null ? err({ retryAfterSeconds: JWKS_COOLDOWN_MS / 1000 }) : ok(await look(set.keys));
     },
-    newerThan: async () => await Promise.resolve(ok(null)),
   };
 }

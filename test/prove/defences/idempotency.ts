@@ -51,16 +51,23 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     name: 'idempotency: an expired key is nobody’s',
     file: 'src/idempotency/claims.ts',
-    find: 'and(isKey, lte(idempotencyKeys.expires_at, nowMs))',
+    find: 'and(isKey, isOver({ build }, nowMs))',
     replace: 'sql`false`',
     test: ['test/idempotency/replay.test.ts'],
   },
   {
     name: 'idempotency: the cron erases what has expired, and nothing else',
     file: 'src/idempotency/claims.ts',
-    find: '.where(lte(idempotencyKeys.expires_at, nowMs))',
+    find: '.where(isOver({ build }, nowMs))',
     replace: '.where(sql`true`)',
     test: ['test/idempotency/replay.test.ts'],
+  },
+  {
+    name: 'idempotency: a key lives as long as its create is open',
+    file: 'src/idempotency/claims.ts',
+    find: "eq(auditEvents.status, sql`'attempted'`)",
+    replace: 'sql`false`',
+    test: FREEING,
   },
   {
     name: 'idempotency: the cron erases what has expired',
@@ -147,14 +154,14 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: reconciliation frees the key of a create that came to nothing',
-    file: 'src/audit/reconciliation.ts',
+    file: 'src/audit/settlement.ts',
     find: "errorCode === 'outcome_unknown' ? [] : [row.id]",
     replace: '[]',
     test: FREEING,
   },
   {
     name: 'idempotency: reconciliation frees the key of a create that it revoked',
-    file: 'src/audit/reconciliation.ts',
+    file: 'src/audit/settlement.ts',
     find: "status === 'success' && typeof create === 'string' ? [create] : []",
     replace: '[]',
     test: FREEING,

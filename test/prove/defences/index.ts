@@ -3,6 +3,7 @@ import { exportDefences } from './export.ts';
 import { httpDefences } from './http.ts';
 import { idempotencyDefences } from './idempotency.ts';
 import { identityDefences } from './identity.ts';
+import { inventoryDefences } from './inventory.ts';
 import { keyDefences } from './keys.ts';
 import { pipeopsDefences } from './pipeops.ts';
 import { quotaDefences } from './quota.ts';
@@ -22,6 +23,7 @@ export const defences: readonly Defence[] = [
   ...idempotencyDefences,
   ...snapshotDefences,
   ...recordDefences,
+  ...inventoryDefences,
   ...exportDefences,
   ...triggerDefences,
   ...webhookDefences,

@@ -71,6 +71,18 @@ export const keyDefences: readonly Defence[] = [
   },
   {
     ...REMOTE,
+    name: 'keys: a set that was asked for before says nothing about a key that it lacks',
+    find: 'return lastGoodRead > before ? ok(null) : unavailable();',
+    replace: 'return ok(null);',
+  },
+  {
+    ...REMOTE,
+    name: 'keys: a set that was asked for since says that a key is not there',
+    find: 'return lastGoodRead > before ? ok(null) : unavailable();',
+    replace: 'return unavailable();',
+  },
+  {
+    ...REMOTE,
     name: 'keys: withdrawn ones are refused after JWKS_MAX_AGE_MS',
     find: 'const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);',
     replace: 'const held = lastGoodYoungerThan(JWKS_STALE_MAX_MS);',
@@ -78,8 +90,8 @@ export const keyDefences: readonly Defence[] = [
   {
     ...REMOTE,
     name: 'keys: stale ones serve for a day and no longer',
-    find: 'const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);\n      return keys === null',
-    replace: 'const keys = lastGood?.set.keys ?? null;\n      return keys === null',
+    find: 'const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);\n    return keys === null',
+    replace: 'const keys = lastGood?.set.keys ?? null;\n    return keys === null',
   },
   {
     ...REMOTE,

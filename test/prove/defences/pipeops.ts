@@ -4,6 +4,7 @@ const DEADLINES = ['test/pipeops/deadlines.test.ts'];
 const HOSTILE = ['test/pipeops/hostile-answers.test.ts'];
 const URLS = { file: 'src/pipeops/urls.ts', test: ['test/pipeops/urls.test.ts'] };
 const WIRE = { file: 'src/pipeops/wire.ts', test: ['test/pipeops/wire.test.ts'] };
+const PAGES = { file: 'src/pipeops/pages.ts', test: ['test/pipeops/pages.test.ts'] };
 const CLIENT = { file: 'src/pipeops/client.ts', test: ['test/pipeops/credentials.test.ts'] };
 
 /** What keeps the admin credential at PipeOps, and PipeOps' answers in their place. */
@@ -116,9 +117,72 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     ...WIRE,
-    name: 'pipeops: a list says itself whether it is whole',
-    find: 'readable.length === items.length && total === tokens.length',
-    replace: 'readable.length === items.length',
+    name: 'pipeops: a total that Go left at 0 is none',
+    find: 'total: total === 0 && items.length > 0 ? null : total',
+    replace: 'total',
+  },
+  {
+    ...WIRE,
+    name: 'pipeops: what a create’s answer leaves out is not none',
+    find: 'leftOut: leftOutOf(flat)',
+    replace: 'leftOut: new Set<never>()',
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: a list with an item that cannot be read is not whole',
+    find: "unreadable === 0 ? 'complete' : 'partial'",
+    replace: "'complete' as TokenListState",
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: a list whose total is not reached goes on',
+    find: 'tokens.size + unreadable >= total',
+    replace: 'tokens.size + unreadable >= 0',
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: an empty first page is not believed beside a total',
+    find: '(pages > 1 || total === null)',
+    replace: 'true',
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: a page that is ignored proves nothing',
+    find: "if (pages > 1 && newIds === 0) return total === null && unreadable === 0 ? 'unproven' : 'partial';",
+    replace: 'if (pages > 1 && newIds === 0) return end;',
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: a list without pages is not whole for that',
+    find: 'listOf(asked, stateWithoutPages(asked, next.error))',
+    replace: "listOf(asked, 'complete')",
+  },
+  {
+    ...PAGES,
+    name: 'pipeops: a list of very many pages ends, and is not whole',
+    find: "listOf(gathered, 'partial')",
+    replace: "listOf(gathered, 'complete')",
+  },
+  {
+    name: 'pipeops: a list of several pages does not say that an id is not there',
+    file: 'src/tokens/get.ts',
+    find: 'const saysAbsent = isProofOfAbsence(list);',
+    replace: 'const saysAbsent = list.complete || isProofOfAbsence(list);',
+    test: ['test/tokens/partial-lists.test.ts'],
+  },
+  {
+    name: 'pipeops: a part of a list is shown as a part',
+    file: 'src/tokens/list.ts',
+    find: 'isPartial: !list.complete',
+    replace: 'isPartial: false',
+    test: ['test/tokens/partial-lists.test.ts'],
+  },
+  {
+    name: 'pipeops: a part of a list has bytes of its own',
+    file: 'src/tokens/present.ts',
+    find: 'isPartial ? PARTIAL_BODIES : WHOLE_BODIES',
+    replace: 'WHOLE_BODIES',
+    test: ['test/tokens/present.test.ts'],
   },
   {
     name: 'pipeops: an expiry that cannot be read is not "never"',

@@ -75,8 +75,8 @@ export const policyDefences: readonly Defence[] = [
   {
     ...DECIDE,
     name: 'policy: an update stays under the ceiling',
-    find: 'return unless(resultObstacle(role, request.resulting, context.nowMs));',
-    replace: 'return unless(null);',
+    find: 'resulting === null ? null : resultObstacle(role, resulting, nowMs);',
+    replace: 'null;',
   },
   {
     ...CEILING,

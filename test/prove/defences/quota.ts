@@ -61,8 +61,8 @@ export const quotaDefences: readonly Defence[] = [
   {
     name: 'quota: an attempt that had to wait is due at once afterwards',
     file: 'src/audit/reconciliation.ts',
-    find: 'mustWait() ? left : []',
-    replace: '[]',
+    find: 'await endRun(dependencies, context, claim, left);',
+    replace: 'await endRun(dependencies, context, claim, []);',
     test: ISOLATES,
   },
   {

@@ -1,7 +1,11 @@
 import type { Defence } from '../defence.ts';
 
 const FAULTS = ['test/faults/operations.test.ts'];
-const RECONCILIATION = ['test/audit/reconciliation.test.ts'];
+const RECONCILIATION = [
+  'test/audit/reconciliation.test.ts',
+  'test/audit/reconciliation-creates.test.ts',
+  'test/audit/reconciliation-changes.test.ts',
+];
 const RECORDER = { file: 'src/audit/recorder.ts', test: FAULTS };
 const JUDGEMENT = { file: 'src/audit/judgement.ts', test: ['test/audit/judgement.test.ts'] };
 const RECONCILER = { file: 'src/audit/reconciliation.ts', test: RECONCILIATION };
@@ -14,14 +18,14 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: without an attempted row nothing is sent to PipeOps',
-    find: 'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = await database.batch(context, queries);',
+    find: '    insert,\n    ...noting(database, notes, nowMs),\n  ] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [selectBlocked(database, subject.actor), ...reads, insert] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
+      '    insert,\n  ] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const queries = [count, ...alongside, inserted] as const;\n  const committed = await database.batch(context, queries);',
+    find: 'const queries = [count, ...alongside, inserted, ...noting(database, notes, nowMs)] as const;\n  const committed = await database.batch(context, queries);',
     replace:
       'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
   },
@@ -50,9 +54,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    find: 'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = await database.batch(context, queries);',
+    find: '...noting(database, notes, nowMs), ...late] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [...alongside, insert, ...following(isRecorded)] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
+      '] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
     test: ['test/tokens/denials.test.ts'],
   },
   {
@@ -125,14 +129,54 @@ export const recordDefences: readonly Defence[] = [
   {
     ...JUDGEMENT,
     name: 'reconciliation: a list that is not complete proves no absence',
-    find: 'if (list.complete && namesAreReturned)',
-    replace: 'if (namesAreReturned)',
+    find: 'if (isNoProof || !namesAreReturned)',
+    replace: 'if (!namesAreReturned)',
   },
   {
     ...JUDGEMENT,
     name: 'reconciliation: a list without any marker proves no absence',
-    find: 'if (list.complete && namesAreReturned)',
-    replace: 'if (list.complete)',
+    find: 'if (isNoProof || !namesAreReturned)',
+    replace: 'if (isNoProof)',
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: one list proves no absence',
+    find: "if (finding === 'gone') return { verdict: 'settle', outcome: settledAs('not_applied') };",
+    replace: "if (finding !== 'too_early') return { verdict: 'settle', outcome: settledAs('not_applied') };",
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: a later change makes an update unknown',
+    find: "return row.later_change === 'settled'",
+    replace: 'return false',
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: a 404 says nothing while the workspace is not answered',
+    file: 'src/audit/reconciliation-looks.ts',
+    find: "if (look === null) return { kind: 'unknown' };",
+    replace: "if (look === null) return { kind: 'gone' };",
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: a resume does not stand against what came after it',
+    file: 'src/audit/settlement.ts',
+    find: 'settleAs(undone, isOvertaken(database, row.id, ref)),',
+    replace: 'settleAs(undone, sql`false`),',
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: what an order drives is left to it',
+    file: 'src/audit/review-queue.ts',
+    find: 'sql`not exists (select 1 from revocation_orders as o where o.id = ${auditEvents.id})`,',
+    replace: '',
+  },
+  {
+    ...RECONCILER,
+    name: 'reconciliation: what it revoked is looked at',
+    file: 'src/audit/undelivered.ts',
+    find: 'return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];',
+    replace: 'return [insertEventWhere(database, row, guard)];',
   },
   {
     ...RECONCILER,
@@ -144,8 +188,8 @@ export const recordDefences: readonly Defence[] = [
   {
     ...JUDGEMENT,
     name: 'reconciliation: a compensating revoke is driven to its end',
-    find: "if (!gone && row.actor_type === 'system')",
-    replace: 'if (false)',
+    find: "return row.actor_type === 'system'",
+    replace: 'return false',
     test: ['test/audit/recorder.test.ts'],
   },
   {
@@ -158,20 +202,30 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECONCILER,
     name: 'reconciliation: the row stays open until its token is revoked',
+    file: 'src/audit/settlement.ts',
     find: 'if (!revoked.ok) return false;',
-    replace: '',
+    replace: 'if (!revoked.ok) return await settle(dependencies, context, row, outcome, () => []);',
   },
   {
     ...RECONCILER,
     name: 'sweep: only a token whose create failed is revoked',
-    find: "and(inArray(auditEvents.marker, markers), eq(auditEvents.status, 'failure'))",
-    replace: 'inArray(auditEvents.marker, markers)',
+    file: 'src/audit/undelivered.ts',
+    find: "and a.status = 'failure' and",
+    replace: 'and',
   },
   {
     ...RECONCILER,
     name: 'sweep: a marker counts in its own workspace',
-    find: 'if (token === undefined || row.workspace_uuid !== workspaceUuid) continue;',
-    replace: 'if (token === undefined) continue;',
+    file: 'src/audit/undelivered.ts',
+    find: 'sql`a.workspace_uuid = ${workspaceUuid} and',
+    replace: 'sql`${workspaceUuid} is not null and',
+  },
+  {
+    ...RECONCILER,
+    name: 'sweep: what is ordered already is not ordered again',
+    file: 'src/audit/undelivered.ts',
+    find: "and not ${hasOrder(sql`o.state = 'open'`)}",
+    replace: '',
   },
   {
     ...REJECTIONS,
@@ -194,9 +248,8 @@ export const recordDefences: readonly Defence[] = [
   {
     name: 'rejections: no unverified claim is stored but an issuer of ours',
     file: 'src/identity/authenticator.ts',
-    find: 'if (!policy.ok) {',
-    replace:
-      "if (!policy.ok) { if (unverified.value.claims['iss']) return rejected(policy.error, String(unverified.value.claims['iss']));",
+    find: "policy.error === 'wrong_header' ? String(unverified.value.claims['iss']) : undefined",
+    replace: "String(unverified.value.claims['iss'])",
     test: ['test/audit/rejections.test.ts'],
   },
 ];

@@ -225,7 +225,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: absence from half a list proves nothing',
-    find: 'if (complete) return ok(null);',
+    find: 'if (isProofOfAbsence(listed.value.data)) return ok(null);',
     replace: 'return ok(null);',
   },
   {
@@ -258,8 +258,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'answer: no marker is shown',
     file: 'src/tokens/present.ts',
-    find: 'name: stripMarker(token.name),',
-    replace: 'name: stripMarker(token.name) && token.name,',
+    find: 'token.name : stripMarker(token.name),',
+    replace: 'token.name : token.name,',
     test: ['test/tokens/present.test.ts'],
   },
 ];

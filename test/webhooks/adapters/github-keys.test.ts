@@ -59,7 +59,7 @@ describe('asking for keys', () => {
   ])('answered with %s, it is our failure', async (_name, answer, reason) => {
     const { harness, outcome } = setUp();
     harness.answers.set(KEYS_URL, answer);
-    expect(await outcome()).toBe('keys_unavailable');
+    expect(await outcome()).toBe('keys_unavailable for 60 s');
     expect(harness.logged).toEqual([{ level: 'warn', event: 'jwks_read_failed', keysHost: 'github.test', reason }]);
   });
 
@@ -69,7 +69,7 @@ describe('asking for keys', () => {
       harness.expire(JWKS_TIMEOUT_MS);
       return new Promise<Response>(() => {});
     });
-    expect(await outcome()).toBe('keys_unavailable');
+    expect(await outcome()).toBe('keys_unavailable for 60 s');
     expect(harness.logged).toMatchObject([{ reason: 'timeout' }]);
   });
 });
@@ -114,6 +114,22 @@ describe('keys that were read', () => {
     expect([await outcome(), reads()]).toEqual(['key_unknown', 2]);
   });
 
+  it('may not be read again for one that was rotated in meanwhile; from a minute after the last read on it counts', async () => {
+    const { harness, outcome, publish, reads } = setUp();
+    await outcome();
+    publish(documentOf(first, second));
+    const answers: [number, string, number][] = [
+      [0, 'keys_unavailable for 60 s', 1],
+      [58_500, 'keys_unavailable for 2 s', 1],
+      [1_499, 'keys_unavailable for 1 s', 1],
+      [1, 'accepted', 2],
+    ];
+    for (const [laterMs, answer, readsSoFar] of answers) {
+      harness.advance(laterMs);
+      expect([await outcome(second), reads()]).toEqual([answer, readsSoFar]);
+    }
+  });
+
   it('are read again for an id that is not among them, once', async () => {
     const { harness, outcome, publish, reads } = setUp();
     await outcome();
@@ -129,14 +145,16 @@ describe('keys that were read', () => {
 
   it('are read again at most once a minute, failed reads included', async () => {
     const { harness, outcome, goDown, reads } = setUp();
+    const leftOf = (seconds: number) => `keys_unavailable for ${60 - (seconds % 60)} s`;
     for (let seconds = 0; seconds < 120; seconds += 5) {
-      expect(await outcome(second)).toBe('key_unknown');
+      // Only the delivery for which they were read knows that its key is not there.
+      expect(await outcome(second)).toBe(seconds % 60 === 0 ? 'key_unknown' : leftOf(seconds));
       harness.advance(5_000);
     }
     expect(reads()).toBe(2);
     goDown();
     for (let seconds = 0; seconds < 120; seconds += 5) {
-      expect(await outcome(second)).toBe('keys_unavailable');
+      expect(await outcome(second)).toBe(leftOf(seconds));
       expect(await outcome()).toBe('accepted');
       harness.advance(5_000);
     }
@@ -162,7 +180,7 @@ describe('keys that were read', () => {
     other.harness.advance(JWKS_STALE_MAX_MS - 1);
     expect(await other.outcome()).toBe('accepted');
     other.harness.advance(1);
-    expect(await other.outcome()).toBe('keys_unavailable');
+    expect(await other.outcome()).toBe('keys_unavailable for 60 s');
   });
 });
 

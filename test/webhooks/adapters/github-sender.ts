@@ -67,7 +67,8 @@ export function createSource(
   const outcomeOf = async (...sent: Parameters<typeof deliver>): Promise<string> => {
     const result = await deliver(...sent);
     if (result.ok) return 'accepted';
-    return 'reason' in result.error ? result.error.reason : result.error.kind;
+    const { error } = result;
+    return 'reason' in error ? error.reason : `${error.kind} for ${error.retryAfterSeconds} s`;
   };
   return { harness, publish, deliver, outcomeOf, goDown: () => harness.answers.delete(KEYS_URL) };
 }

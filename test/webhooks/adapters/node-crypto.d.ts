@@ -1,4 +1,4 @@
-/** What tests need beyond src/webhooks/keys/node-crypto.d.ts: they stand in for GitHub. */
+/** What tests need beyond src/node-crypto.d.ts: they stand in for GitHub. */
 declare module 'node:crypto' {
   interface Pems {
     readonly publicKey: string;

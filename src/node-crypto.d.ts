@@ -14,6 +14,12 @@ declare module 'node:crypto' {
   }
   /** Throws on what is no key. */
   export function createPublicKey(key: string | { key: JsonWebKey; format: 'jwk' }): KeyObject;
+  export interface Hash {
+    /** Text counts as UTF-8. */
+    update(text: string): Hash;
+    digest(encoding: 'hex'): string;
+  }
+  export function createHash(algorithm: 'sha256'): Hash;
   /** An ECDSA signature is in DER. */
   export function verify(algorithm: 'sha256', data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean;
 }

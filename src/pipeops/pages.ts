@@ -1,0 +1,87 @@
+import { LIST_PAGES_MAX_COUNT } from '../config/limits.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import { ok } from '../result.ts';
+import type { TokenList, TokenListState, Upstream, UpstreamToken } from './types.ts';
+import type { PageQuery } from './urls.ts';
+import type { ListPage } from './wire.ts';
+
+/** What the pages of a list came to so far. */
+interface Gathered {
+  readonly tokens: ReadonlyMap<string, UpstreamToken>;
+  /** The most that any of them said; null where none of them did. */
+  readonly total: number | null;
+  readonly unreadable: number;
+  readonly pages: number;
+}
+
+/**
+ * Gathers a list from its pages. One is enough where its total is at most the ids that it shows. Otherwise further pages are
+ * asked for, each with as many tokens as the first one had, since nothing is published of pages and any answer to them is
+ * possible. The list is complete where every item was readable and either the ids reach the total, or the last page came back
+ * empty: this is how a total ends that counts revoked tokens, which are not shown.
+ *
+ * A page that brings no new id shows that `page` is ignored, and 400 or 422 that there are no pages. Then only the total counts;
+ * where there is none, the list is unproven. A later page that fails in any other way leaves the list partial: what is known of
+ * it can be shown, and is never taken for all.
+ *
+ * @param ask for the first page without a query. Fails as it does for that one.
+ */
+export async function gatherPages(ask: (page?: PageQuery) => Upstream<ListPage>): Upstream<TokenList> {
+  const first = await ask();
+  if (!first.ok) return first;
+  const { status, data } = first.value;
+  const limit = data.items > 0 ? data.items : null;
+  let gathered = add({ tokens: new Map(), total: null, unreadable: 0, pages: 0 }, data);
+  let state = stateAfter(gathered, data, data.tokens.length);
+  while (state === null) {
+    if (gathered.pages >= LIST_PAGES_MAX_COUNT) return ok({ status, data: listOf(gathered, 'partial') });
+    // One after the other: each says whether there is another.
+    const next = await ask({ page: gathered.pages + 1, limit });
+    if (!next.ok) {
+      const asked = { ...gathered, pages: gathered.pages + 1 };
+      return ok({ status, data: listOf(asked, stateWithoutPages(asked, next.error)) });
+    }
+    const before = gathered.tokens.size;
+    gathered = add(gathered, next.value.data);
+    state = stateAfter(gathered, next.value.data, gathered.tokens.size - before);
+  }
+  return ok({ status, data: listOf(gathered, state) });
+}
+
+function add(gathered: Gathered, page: ListPage): Gathered {
+  const totals = [gathered.total, page.total].filter((total) => total !== null);
+  return {
+    tokens: new Map([...gathered.tokens, ...page.tokens.map((token) => [token.id, token] as const)]),
+    total: totals.length === 0 ? null : Math.max(...totals),
+    unreadable: gathered.unreadable + page.unreadable,
+    pages: gathered.pages + 1,
+  };
+}
+
+/** What the list is after a page; null: another page may bring more. */
+function stateAfter(
+  { tokens, total, unreadable, pages }: Gathered,
+  page: ListPage,
+  newIds: number,
+): TokenListState | null {
+  const end = unreadable === 0 ? 'complete' : 'partial';
+  // What could not be read is counted too: no other page has it.
+  if (total !== null && tokens.size + unreadable >= total) return end;
+  // A first page that is empty is believed at once only where it does not say that there are tokens.
+  if (page.items === 0 && (pages > 1 || total === null)) return end;
+  if (pages > 1 && newIds === 0) return total === null && unreadable === 0 ? 'unproven' : 'partial';
+  return null;
+}
+
+function stateWithoutPages({ total, unreadable }: Gathered, failure: UpstreamFailure): TokenListState {
+  const arePagesUnknown = failure.kind === 'upstream_rejected' && [400, 422].includes(failure.status);
+  return arePagesUnknown && total === null && unreadable === 0 ? 'unproven' : 'partial';
+}
+
+const listOf = ({ tokens, total, pages }: Gathered, state: TokenListState): TokenList => ({
+  tokens: [...tokens.values()],
+  total: Math.max(total ?? 0, tokens.size),
+  complete: state === 'complete',
+  state,
+  pages,
+});

@@ -1,0 +1,38 @@
+import { canonicalJson } from '../idempotency/canonical-json.ts';
+import { labelKey } from '../subjects/labels.ts';
+import { sha256Hex } from '../text/digest.ts';
+import type { Fingerprints } from '../tokens/fingerprint.ts';
+import type { Order, SubjectRef } from './adapter.ts';
+
+/** Digests of what a delivery orders: the one that is stored, and those that an earlier key would have given. */
+export type ContentDigests = readonly [current: string, ...earlier: string[]];
+
+/**
+ * What tells a repetition from another delivery under the same id: a digest of what it orders, so that a body that is written
+ * anew is the same. A leak's is keyed as fingerprints are, since a secret is in it; two reports are the same only if every item
+ * says the same.
+ */
+export async function contentDigests(order: Order, fingerprints: Fingerprints): Promise<ContentDigests> {
+  const hex = await sha256Hex(canonicalJson(contentOf(order)));
+  if (order.event !== 'token.leaked') return [hex];
+  const [current, ...earlier] = (await fingerprints.candidates(hex)).map(({ value }) => value);
+  return [current ?? hex, ...earlier];
+}
+
+function contentOf(order: Order): unknown {
+  switch (order.event) {
+    case 'token.leaked':
+      return order;
+    case 'token.revoke': {
+      // In whichever order, and however often.
+      const named = order.tokens.map(({ tokenId, workspaceUuid }) => `${tokenId} ${workspaceUuid ?? ''}`);
+      return { event: order.event, tokens: [...new Set(named)].toSorted() };
+    }
+    case 'subject.offboarded':
+    case 'subject.reinstated':
+      return { ...order, subject: subjectOf(order.subject) };
+  }
+}
+
+const subjectOf = (subject: SubjectRef): SubjectRef =>
+  'label' in subject ? { label: labelKey(subject.label) } : { issuer: subject.issuer, subject: subject.subject };
