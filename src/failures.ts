@@ -115,6 +115,12 @@ export type UpstreamFailure =
 /** PipeOps answered 404 to a revoke, which proves nothing by itself. An order drives it until the token is known to be gone. */
 export type RevocationPending = { kind: 'revocation_pending'; status: number };
 
+/**
+ * A change was made of a token that was ordered to be revoked or suspended meanwhile, or whose owner was offboarded: an order
+ * of its own undoes it. `order` is its id.
+ */
+export type Overtaken = { kind: 'overtaken'; status: number | null; order: string };
+
 /** A mutation was sent and nobody knows yet what became of it. */
 export type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind: 'unrecorded' } };
 
@@ -127,6 +133,7 @@ export type Failure =
   | UpstreamFailure
   | OutcomeUnknown
   | RevocationPending
+  | Overtaken
   | IdempotencyFailure
   /** `names` are those of what is not ready. */
   | { kind: 'not_ready'; names: readonly string[] }

@@ -20,6 +20,7 @@ import { decide } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
 import { createSnapshotMemory } from './snapshot/memory.ts';
+import { createOwedGenerations } from './snapshot/owed.ts';
 import { createReadGroup } from './snapshot/read-group.ts';
 import { createListSource } from './snapshot/source.ts';
 import { createLabelMemory } from './subjects/label-upkeep.ts';
@@ -57,6 +58,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const pipeops = createPipeOps({ apiUrl, credentials, quota, runtime });
   const labels = createLabelMemory();
   const recorder = createRecorder({ database, runtime, labels });
+  const memory = createSnapshotMemory();
+  const owed = createOwedGenerations(database, memory);
   const reconciler = createReconciler({
     database,
     recorder,
@@ -109,9 +112,10 @@ export function createServices(config: Config, runtime: Runtime): Services {
       fingerprints,
       idempotency: createIdempotency(config.idempotencySecret),
       snapshots: {
-        memory: createSnapshotMemory(),
-        reads: createReadGroup(database, runtime, quota, labels),
+        memory,
+        reads: createReadGroup(database, runtime, quota, labels, owed),
         source: createListSource(pipeops, runtime),
+        owed,
         maxAgeMs: config.snapshotMaxAgeSeconds * 1000,
       },
       runtime,

@@ -252,6 +252,13 @@ export function toWireError(failure: Failure): WireError {
         message:
           'PipeOps did not find the token, which does not prove that it is gone. It is driven to its end from here: look up the event id in the trail, and do not repeat this.',
       };
+    case 'overtaken':
+      return {
+        status: 409,
+        code: 'revocation_pending',
+        message:
+          'The token was ordered to be revoked or suspended meanwhile, so this change is undone. Look up the event id in the trail, and do not repeat this.',
+      };
     case 'outcome_unknown':
       return {
         status: 504,

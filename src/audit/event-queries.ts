@@ -1,4 +1,4 @@
-import { and, eq, getTableColumns, not, sql, type Placeholder } from 'drizzle-orm';
+import { and, eq, getTableColumns, not, sql, type Placeholder, type SQL } from 'drizzle-orm';
 import { compiled } from '../db/compiled.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
@@ -9,20 +9,48 @@ import type { Actor, NewAuditRow, SettledColumns } from './events.ts';
 
 export const insertEvent = (database: Database, row: NewAuditRow) => INSERT(database, row);
 
+/** What a settlement must not pass: that an actor was offboarded by now, or what some other condition says. */
+export type Unless = { readonly blocked: Actor } | { readonly holds: SQL };
+
 /**
  * Settles an attempt that is open.
  *
- * @param unlessBlocked settles nothing if this actor was offboarded by now.
+ * @param unless settles nothing where this holds.
  */
-export const settleEvent = (
-  database: Database,
+export const settleEvent = (database: Database, eventId: string, columns: SettledColumns, unless?: Unless) => {
+  if (unless === undefined) return SETTLE(database, { eventId, ...columns });
+  if ('blocked' in unless) {
+    return SETTLE_UNLESS_BLOCKED(database, { eventId, ...columns, ...blockedValues(unless.blocked) });
+  }
+  return settleEventWhere(database, eventId, columns, not(unless.holds));
+};
+
+/** The same where some condition holds. */
+export const settleEventWhere = (
+  { build }: Pick<Database, 'build'>,
   eventId: string,
-  columns: SettledColumns,
-  unlessBlocked: Actor | undefined,
-) =>
-  unlessBlocked === undefined
-    ? SETTLE(database, { eventId, ...columns })
-    : SETTLE_UNLESS_BLOCKED(database, { eventId, ...columns, ...blockedValues(unlessBlocked) });
+  columns: Readonly<Record<keyof SettledColumns, unknown>>,
+  condition: SQL,
+) => {
+  const { status, settled_at, token_id, upstream_status, error_code, outcome } = columns;
+  return build
+    .update(auditEvents)
+    .set({
+      status: sql`${status}`,
+      settled_at: sql`${settled_at}`,
+      token_id: sql`${token_id}`,
+      upstream_status: sql`${upstream_status}`,
+      error_code: sql`${error_code}`,
+      outcome: sql`${outcome}`,
+    })
+    .where(and(eq(auditEvents.id, eventId), eq(auditEvents.status, 'attempted'), condition));
+};
+
+/** Whether an attempt is still open, or over, as a condition of the batch that it stands in. */
+export const isOpen = (eventId: string): SQL =>
+  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status = 'attempted')`;
+export const isOver = (eventId: string): SQL =>
+  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status <> 'attempted')`;
 
 export const selectEvent = (database: Database, eventId: string) => SELECT(database, { eventId });
 

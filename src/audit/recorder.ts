@@ -1,17 +1,10 @@
 import { and, eq, exists, not, sql, type SQL } from 'drizzle-orm';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
-import { underDeadline } from '../deadline.ts';
 import type { AuditFailure, ReadFailure } from '../failures.ts';
 import type { RequestContext, Trace } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { err, ok, type Result } from '../result.ts';
-import {
-  SETTLE_ATTEMPT_TIMEOUT_MS,
-  SETTLE_BACKOFF_MS,
-  SETTLE_MAX_ATTEMPTS,
-  SETTLE_TIMEOUT_MS,
-} from '../config/limits.ts';
 import { isBlocked, selectBlocked } from '../subjects/blocks.ts';
 import { addLateOwner } from '../subjects/late-owners.ts';
 import { labelNote, noteLabels, type LabelMemory, type LabelNote } from '../subjects/label-upkeep.ts';
@@ -20,14 +13,14 @@ import {
   attemptedRow,
   finalRow,
   settledColumns,
-  type Actor,
   type EventOutcome,
   type EventSubject,
   type SettledColumns,
 } from './events.ts';
-import { insertEvent, selectEvent, settleEvent } from './event-queries.ts';
+import { insertEvent, selectEvent, settleEvent, type Unless } from './event-queries.ts';
 import { insertEventWhere } from './insert-where.ts';
 import { failureOutcome } from './outcomes.ts';
+import { repeatBatch } from './repeating.ts';
 
 /** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
 export interface Attempt {
@@ -37,7 +30,7 @@ export interface Attempt {
 
 /**
  * What settling found when it read the row back. `own`: the row carries this very outcome. `other`: somebody else
- * settled it first. `blocked`: its subject was offboarded meanwhile, and the row is still open. `unknown`: D1 does not say.
+ * settled it first. `blocked`: what it must not pass has come meanwhile, and the row is still open. `unknown`: D1 does not say.
  */
 export type Settlement =
   | { kind: 'own' }
@@ -75,14 +68,14 @@ export interface Recorder {
    * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
    * a repeat changes nothing, since it is keyed by the event id.
    *
-   * @param unlessBlocked settles nothing if this actor is offboarded by now.
+   * @param unless settles nothing where this holds.
    */
   settle(
     context: { trace: Trace },
     attempt: Attempt,
     outcome: EventOutcome,
     following?: Following,
-    unlessBlocked?: Actor,
+    unless?: Unless,
   ): Promise<Settlement>;
   /** What an attempt's row says now; never `own`. */
   readBack(context: { trace: Trace }, attempt: Attempt): Promise<Settlement>;
@@ -127,8 +120,8 @@ export function createRecorder(dependencies: Dependencies): Recorder {
   return {
     attempt: async (context, subject, reads, eventId) =>
       await recordAttempt(dependencies, context, subject, reads, eventId),
-    settle: async (context, attempt, outcome, following = () => [], unlessBlocked) =>
-      await settle(dependencies, context, attempt, outcome, following, unlessBlocked),
+    settle: async (context, attempt, outcome, following = () => [], unless) =>
+      await settle(dependencies, context, attempt, outcome, following, unless),
     readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
     record: async (context, subject, outcome, alongside, options = {}) =>
       await recordFinal(dependencies, context, subject, outcome, alongside, options),
@@ -174,7 +167,7 @@ async function settle(
   attempt: Attempt,
   outcome: EventOutcome,
   following: Following,
-  unlessBlocked: Actor | undefined,
+  unless: Unless | undefined,
 ): Promise<Settlement> {
   const { build } = database;
   const columns = settledColumns(runtime.now(), attempt.tokenId, outcome);
@@ -186,29 +179,17 @@ async function settle(
       .where(and(thisRow, carries(columns))),
   );
   const queries = [
-    settleEvent(database, attempt.eventId, columns, unlessBlocked),
+    settleEvent(database, attempt.eventId, columns, unless),
     selectEvent(database, attempt.eventId),
     ...following(guard),
   ] as const;
 
-  return await underDeadline(runtime, SETTLE_TIMEOUT_MS, async (budget) => {
-    for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
-      if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
-      // One after the other: the repeats are the same write.
-      const settled = await underDeadline(
-        runtime,
-        SETTLE_ATTEMPT_TIMEOUT_MS,
-        async (deadline) => await database.batch(context, queries, AbortSignal.any([budget, deadline])),
-      );
-      if (!settled.ok) continue;
-      const [row] = settled.value[1];
-      if (row === undefined) break;
-      if (isCarriedBy(row, columns)) return { kind: 'own' };
-      // The one thing that leaves an open row open.
-      return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
-    }
-    return { kind: 'unknown' };
-  });
+  const settled = await repeatBatch({ database, runtime }, context, queries);
+  const row = settled.ok ? settled.value[1][0] : undefined;
+  if (row === undefined) return { kind: 'unknown' };
+  if (isCarriedBy(row, columns)) return { kind: 'own' };
+  // The one thing that leaves an open row open.
+  return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
 }
 
 async function readBack({ database }: Dependencies, context: { trace: Trace }, attempt: Attempt): Promise<Settlement> {

@@ -119,6 +119,8 @@ export const FORBIDDEN_WORKSPACE_MS = 60_000;
 export const READ_RETRIES_MAX_COUNT = 2;
 /** Of a change that may be repeated: the one that a lost connection needs. Reconciliation does the rest. */
 export const CHANGE_RETRIES_MAX_COUNT = 1;
+/** First pause before what a create's answer left out is asked for again; it doubles: a replica has it in seconds, or not in time. */
+export const LEFT_OUT_PAUSE_MS = 250;
 /** Least pause before the first of them; it doubles, and up to twice as much is added by chance. */
 export const RETRY_PAUSE_MS = 100;
 

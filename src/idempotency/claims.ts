@@ -1,10 +1,20 @@
-import { and, eq, inArray, lte, notExists, sql, type SQL } from 'drizzle-orm';
+import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import { auditEvents, idempotencyKeys, tokens } from '../db/schema.ts';
+import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
 import type { KeyedRequest } from './keyed-request.ts';
 
 // Queries on the keys of creates. They are built here and sent by whoever has a batch to put them in.
+
+/**
+ * Whether the token of the create that holds a key was withheld, and is revoked by now. Until then a repeat would mint a second
+ * token beside one that lives. An answer that was kept is of a token that was handed out.
+ */
+const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
+  select 1 from ${auditEvents} as e join ${revocationOrders} as o
+    on o.workspace_uuid = e.workspace_uuid and o.token_id = e.token_id
+  where e.id = ${idempotencyKeys.event_id} and e.status <> 'attempted'
+    and o.mode = 'revoke' and o.state in ('acknowledged', 'confirmed'))`;
 
 /**
  * Claims a key for a create, if nobody holds it, and reads who does: three queries, the last of which gives one row. What the
@@ -19,7 +29,7 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
     expires_at: nowMs + IDEMPOTENCY_TTL_MS,
   };
   return [
-    build.delete(idempotencyKeys).where(and(isKey, isOver({ build }, nowMs))),
+    build.delete(idempotencyKeys).where(and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))),
     build.insert(idempotencyKeys).values(claim).onConflictDoNothing(),
     build
       .select({

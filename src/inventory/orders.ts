@@ -1,10 +1,10 @@
-import { sql, type SQL } from 'drizzle-orm';
+import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
 import { attemptedRow, type Actor } from '../audit/events.ts';
 import { insertEventsFrom, insertEventWhere } from '../audit/insert-where.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
-import { revocationOrders } from '../db/schema.ts';
+import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
@@ -168,30 +168,52 @@ export const acknowledgeOrder = ({ build }: Pick<Database, 'build'>, id: string,
     })
     .where(sql`id = ${id} and state = 'open' and ${guard}`);
 
+/** Ends the suspensions that a resume has lifted, where `guard` holds: nothing is left to be looked at. */
+export const liftOrders = ({ build }: Pick<Database, 'build'>, ref: TokenRef, guard: SQL) =>
+  build
+    .update(revocationOrders)
+    .set({ state: 'lifted', next_at: null, claim: null, contradicted_at: null })
+    .where(
+      and(
+        eq(revocationOrders.workspace_uuid, ref.workspaceUuid),
+        eq(revocationOrders.token_id, ref.tokenId),
+        eq(revocationOrders.mode, 'suspend'),
+        inArray(revocationOrders.state, ['acknowledged', 'confirmed']),
+        guard,
+      ),
+    );
+
+/** Whether there is an order of this id, as a condition of the batch that it stands in. */
+export const isOrder = (id: string): SQL => sql`exists (select 1 from ${revocationOrders} as o where o.id = ${id})`;
+
+/** The id of the oldest open order to revoke a token; null: there is none. */
+export const openRevocation = ({ workspaceUuid, tokenId }: TokenRef): SQL =>
+  sql`(select o.id from ${revocationOrders} as o where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId}
+    and o.mode = 'revoke' and o.state = 'open' order by o.created_at limit 1)`;
+
 /**
- * Whether a token was ordered, or its owner blocked, after an attempt to change it began: what the attempt did may stand against
- * that. An order that is open stands against it whenever it was made.
+ * Whether a change of a token that was attempted under this event must not stand, as a condition of the batch that settles it:
+ * PipeOps may have carried it out after what an order or a block asked for. So it is where an order of the token is open, was
+ * made after the attempt was recorded, or was acknowledged since; and where the token's owner was blocked after that.
  *
- * @param eventId of the attempt's row.
- * @param mode only what orders this much. A block whose delivery says no mode revokes.
+ * What is made later is compared by its place in the trail, since clocks differ. A lifted order counts no more, and a retried
+ * one is followed by another.
+ *
+ * @param mode only what orders this much.
  */
-export function isOvertaken(
-  _database: Pick<Database, 'build'>,
-  eventId: string,
-  { workspaceUuid, tokenId }: TokenRef,
-  mode?: RevocationMode,
-): SQL {
-  const isLater = (rowId: string): SQL =>
-    sql`(select later.seq from audit_events as later where later.id = ${sql.raw(rowId)})
-        > (select own.seq from audit_events as own where own.id = ${eventId})`;
-  const hasMode = (column: string): SQL => (mode === undefined ? sql`true` : sql`${sql.raw(column)} = ${mode}`);
-  return sql`(exists (select 1 from revocation_orders as o
-      where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId}
-        and o.state not in ('retried', 'lifted') and ${hasMode('o.mode')}
-        and (o.state = 'open' or ${isLater('o.id')}))
-    or exists (select 1 from tokens as t
-      join subject_blocks as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
-      left join webhook_deliveries as d on d.id = b.delivery_id
-      where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${tokenId}
-        and ${hasMode(`coalesce(d.mode, 'revoke')`)} and coalesce(${isLater('d.event_id')}, true)))`;
+export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string, ref: TokenRef, mode?: 'revoke'): SQL {
+  const { workspaceUuid, tokenId } = ref;
+  const isAfter = (id: string): SQL =>
+    sql`(select e.seq from ${auditEvents} as e where e.id = ${sql.raw(id)}) > (select a.seq from ${auditEvents} as a where a.id = ${eventId})`;
+  const begunAt = sql`(select a.occurred_at from ${auditEvents} as a where a.id = ${eventId})`;
+  const isMeantOrder = mode === undefined ? sql`true` : sql`o.mode = ${mode}`;
+  const isMeantBlock = mode === undefined ? sql`true` : sql`d.mode is not 'suspend'`;
+  return sql`(exists (select 1 from ${revocationOrders} as o
+      where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId} and ${isMeantOrder}
+        and (o.state = 'open'
+          or (o.state not in ('retried', 'lifted') and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
+    or exists (select 1 from ${tokens} as t
+      join ${subjectBlocks} as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
+      join ${webhookDeliveries} as d on d.id = b.delivery_id
+      where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${tokenId} and ${isMeantBlock} and ${isAfter('d.event_id')}))`;
 }

@@ -1,4 +1,5 @@
 import type { SnapshotMemory } from './memory.ts';
+import type { OwedGenerations } from './owed.ts';
 import type { ReadGroup } from './read-group.ts';
 import type { ListSource } from './source.ts';
 
@@ -7,6 +8,7 @@ export interface Snapshots {
   readonly memory: SnapshotMemory;
   readonly reads: ReadGroup;
   readonly source: ListSource;
+  readonly owed: OwedGenerations;
   /** Milliseconds; 0: off. */
   readonly maxAgeMs: number;
 }

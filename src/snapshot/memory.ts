@@ -7,6 +7,8 @@ export interface SnapshotMemory {
   get(workspaceUuid: string, minBegunMs: number): Snapshot | null;
   /** Keeps the one that was begun last. */
   put(workspaceUuid: string, snapshot: Snapshot): void;
+  /** Forgets the one of a workspace whose tokens may have changed without D1 knowing. */
+  drop(workspaceUuid: string): void;
 }
 
 export function createSnapshotMemory(): SnapshotMemory {
@@ -23,6 +25,9 @@ export function createSnapshotMemory(): SnapshotMemory {
       held.set(workspaceUuid, snapshot);
       const [oldest] = held.keys();
       if (held.size > SNAPSHOT_WORKSPACES_MAX_COUNT && oldest !== undefined) held.delete(oldest);
+    },
+    drop: (workspaceUuid) => {
+      held.delete(workspaceUuid);
     },
   };
 }

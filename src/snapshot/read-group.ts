@@ -21,6 +21,7 @@ import { noteLabels, type Labelled, type LabelMemory } from '../subjects/label-u
 import { labelKey } from '../subjects/labels.ts';
 import { createGathering } from './gathering.ts';
 import { keepListState, type DatedListState } from './list-state.ts';
+import type { OwedGenerations } from './owed.ts';
 import { READ_QUERIES, endLease, storeList, type AskedWorkspace, type WrittenRead } from './read-queries.ts';
 import { readStored, storedBody } from './stored.ts';
 import type { DatedList } from './snapshot.ts';
@@ -96,8 +97,9 @@ export function createReadGroup(
   runtime: Runtime,
   quota: Pick<Quota, 'learn' | 'news'>,
   labels: LabelMemory,
+  owed: Pick<OwedGenerations, 'of'> = { of: () => ({ queries: [], paid: () => {} }) },
 ): ReadGroup {
-  const dependencies = { database, runtime, quota, labels };
+  const dependencies = { database, runtime, quota, labels, owed };
   const keyOf = createReadKeys();
   const gathering = createGathering<Waiting>(runtime);
   let sendingSinceMs: number | null = null;
@@ -195,11 +197,12 @@ interface Dependencies {
   readonly runtime: Runtime;
   readonly quota: Pick<Quota, 'learn' | 'news'>;
   readonly labels: LabelMemory;
+  readonly owed: Pick<OwedGenerations, 'of'>;
 }
 
 /** One batch for a group; null: it failed. */
 async function sendTogether(
-  { database, runtime, quota, labels }: Dependencies,
+  { database, runtime, quota, labels, owed }: Dependencies,
   group: readonly Waiting[],
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const entries = writtenReads(group);
@@ -219,7 +222,10 @@ async function sendTogether(
   const inventories = READ_QUERIES.selectInventories(database, values);
   const limits = READ_QUERIES.selectLimits(database, values);
   const notes = labels.due(group.flatMap(readers), nowMs);
+  const debts = owed.of(group.map(({ trip }) => trip.workspaceUuid));
   const sent = [
+    // Before anything is said of a generation.
+    ...debts.queries,
     ...quota.news(database, nowMs),
     ...group.flatMap(({ trip }) => storing(database, trip)),
     ...(entries.length === 0 ? [] : [counted, inserted]),
@@ -236,6 +242,7 @@ async function sendTogether(
     return null;
   }
   labels.noted(notes, nowMs);
+  debts.paid();
   const rowsOf = <Q extends Query>(query: Q): RowsOf<Q> => {
     const index = sent.indexOf(query);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries

@@ -1,18 +1,22 @@
 import { successOutcome } from '../audit/outcomes.ts';
-import type { Failure } from '../failures.ts';
+import type { Failure, UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
-import type { Caller } from '../policy/types.ts';
+import type { MintedToken, TokenRef } from '../pipeops/types.ts';
+import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { insertToken } from './inventory.ts';
 import { newMarker, withMarker } from '../audit/marker.ts';
-import { runMutation } from './mutation.ts';
+import { runMutation, type Minted } from './mutation.ts';
 import { presentMinted } from './present.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../times.ts';
+import { toWireError } from '../wire-errors.ts';
+import { cameOfCreate, contradiction, isElsewhere, withCame, type Granted } from './effects.ts';
+import { readLeftOut } from './left-out.ts';
 import type { CreateRequest } from './types.ts';
 
 /** What a create answers. */
@@ -77,21 +81,26 @@ export async function createToken(
         call,
       );
       if (!answered.ok) return answered;
-      const { data, status } = answered.value;
-      const fingerprint = await fingerprints.of(await sha256Hex(data.secret));
-      const answer = presentMinted(data);
+      const { status } = answered.value;
+      const granted = grantedBy(workspaceUuid, grant);
+      const whole = await readLeftOut(dependencies, granted, answered.value.data, call);
+      const token = whole.ok ? whole.value : answered.value.data;
+      const fingerprint = await fingerprints.of(await sha256Hex(token.secret));
+      const answer = presentMinted(token);
       const sealed = keyed === null ? null : await keyed.seal(JSON.stringify(answer));
-      return ok({ status, data: { ...data, fingerprint, answer, sealed } });
+      const refusal = whole.ok ? refusalOf(granted, token, status) : unread(whole.error);
+      return ok({ status, data: { ...token, fingerprint, answer, sealed, refusal } });
     },
-    outcome: (grant, answer) => ({
-      ...successOutcome(answer.status, {
+    outcome: ({ grant }, { status, data }) => {
+      const detail = {
         role: grant.role,
         ...(grant.expiresAtMs !== msOrNull(request.expiresAt) && {
           granted_expires_at: rfc3339OrNull(grant.expiresAtMs),
         }),
-      }),
-      tokenId: answer.data.id,
-    }),
+      };
+      const came = cameOfCreate(grantedBy(workspaceUuid, grant), data);
+      return { ...successOutcome(status, withCame(detail, came)), tokenId: data.id };
+    },
     following: (attempt, minted) => (guard) => [
       insertToken(
         database,
@@ -117,8 +126,37 @@ export async function createToken(
       ),
       ...(keyed === null ? [] : [keepAnswer(database, keyed, attempt.eventId, minted.sealed, guard)]),
     ],
-    minted: (minted) => ({ workspaceUuid, tokenId: minted.id }),
+    minted: ({ id, workspaceId, refusal }) => ({
+      refs: [{ workspaceUuid, tokenId: id }, ...elsewhere(workspaceUuid, id, workspaceId)],
+      refusal,
+    }),
     once: keyed === null ? null : { request: keyed, replayed: (answer) => ({ answer, isReplay: true }) },
   });
   return created.ok ? ok({ data: created.value.answer, isReplay: 'isReplay' in created.value }) : created;
 }
+
+const grantedBy = (workspaceUuid: string, { scopes, expiresAtMs }: Grant): Granted => ({
+  workspaceUuid,
+  scopes: scopes ?? [],
+  expiresAtMs,
+});
+
+/** A token that is not what was granted is not handed out. What came instead is in the trail. */
+function refusalOf(granted: Granted, token: MintedToken, status: number): Minted['refusal'] {
+  if (contradiction(granted, token) === null) return null;
+  const detail = withCame({}, cameOfCreate(granted, token));
+  return {
+    withheld: { errorCode: 'upstream_disobeyed', detail },
+    failure: { kind: 'upstream_disobeyed', status, detail },
+  };
+}
+
+/** Nobody knows what was minted. */
+const unread = (failure: UpstreamFailure): Minted['refusal'] => ({
+  withheld: { errorCode: 'undelivered', detail: { unread: toWireError(failure).code } },
+  failure,
+});
+
+/** Where PipeOps says that the token is, if that is another workspace. */
+const elsewhere = (workspaceUuid: string, tokenId: string, workspaceId: string | null): readonly TokenRef[] =>
+  workspaceId === null || !isElsewhere(workspaceUuid, workspaceId) ? [] : [{ workspaceUuid: workspaceId, tokenId }];

@@ -72,10 +72,15 @@ export const markRevoked = (
     .update(tokens)
     .set(
       end === 'acknowledged'
-        ? { revoked_at: sql`iif(${tokens.ended_by} is ${end}, ${tokens.revoked_at}, ${nowMs})`, ended_by: end }
+        ? {
+            revoked_at: sql`iif(${tokens.ended_by} is ${end}, ${tokens.revoked_at}, ${nowMs})`,
+            ended_by: end,
+            unseen_at: null,
+          }
         : {
             revoked_at: sql`coalesce(${tokens.revoked_at}, ${nowMs})`,
             ended_by: sql`iif(${tokens.ended_by} in ('acknowledged', 'absent'), ${tokens.ended_by}, ${end})`,
+            unseen_at: null,
           },
     )
     .where(and(isToken(ref), guard));
@@ -86,6 +91,10 @@ export const markRevoked = (
  */
 export const isEndUnproven = (name: string): SQL =>
   sql.raw(`(${name}.ended_by is null or ${name}.ended_by not in ('acknowledged', 'absent'))`);
+
+/** Whether the end of a token is proven, so that nothing is to be asked of PipeOps any more. */
+export const isProvenEnded = ({ ended_by: endedBy }: Pick<TokenRow, 'ended_by'>): boolean =>
+  endedBy === 'acknowledged' || endedBy === 'absent';
 
 /** A version before this one wrote the id of the webhook delivery there. */
 const REASONS_LIST = sql`case when json_valid(${tokens.suspended_by}) then ${tokens.suspended_by} else json_array('offboarding') end`;
@@ -122,6 +131,13 @@ export const suspensionReasons = ({ suspended_by }: Pick<TokenRow, 'suspended_by
   suspended_by === null ? [] : REASONS.parse(parseJson(suspended_by));
 
 const REASONS = z.array(z.enum(SUSPENSION_REASONS).catch('offboarding')).catch(['offboarding']);
+
+/** Whether a token is suspended for a reason that is none of these, as a condition of the batch that it stands in. */
+export const isSuspendedBeyond = (ref: TokenRef, reasons: readonly SuspensionReason[]): SQL =>
+  sql`exists (select 1 from ${tokens} as t,
+      json_each(iif(json_valid(coalesce(t.suspended_by, '[]')), coalesce(t.suspended_by, '[]'), '["offboarding"]')) as r
+    where t.workspace_uuid = ${ref.workspaceUuid} and t.token_id = ${ref.tokenId}
+      and r.value not in (select value from json_each(${JSON.stringify(reasons)})))`;
 
 /** What a decision needs to know of an inventory row. */
 export const knownToken = (row: TokenRow): KnownToken => ({

@@ -1,33 +1,50 @@
+import type { SQL } from 'drizzle-orm';
 import { actorOf } from '../audit/actor.ts';
-import { sql, type SQL } from 'drizzle-orm';
-import { SYSTEM_ACTOR, type EventOutcome, type EventSubject } from '../audit/events.ts';
-import { successOutcome } from '../audit/outcomes.ts';
+import { isOpen } from '../audit/event-queries.ts';
+import type { Actor, EventOutcome, EventSubject } from '../audit/events.ts';
+import { failureOutcome } from '../audit/outcomes.ts';
 import type { Attempt, Following } from '../audit/recorder.ts';
-import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { repeatBatch } from '../audit/repeating.ts';
+import { REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure, Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
-import { claimKey, freeKey, keepAnswer } from '../idempotency/claims.ts';
+import { claimKey } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { Holder } from '../idempotency/replay.ts';
+import { undoOvertaken } from '../inventory/overtaken.ts';
 import { callWithin } from '../pipeops/call.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import { isOutcomeUnknown } from '../pipeops/outcome.ts';
 import type { Purpose } from '../pipeops/quota.ts';
-import type { Answered, Call, TokenRef, Upstream } from '../pipeops/types.ts';
+import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import { addLateOwner } from '../subjects/late-owners.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { markRevoked, selectToken } from './inventory.ts';
+import { selectToken } from './inventory.ts';
 import { settleRefusal, type KeyedAttempt } from './refusal.ts';
 import { answerAgain } from './replay.ts';
+import { withhold, type MintedRefs, type Withheld } from './withholding.ts';
 
 /** What a decision that allows something brings: the grant, and what else the operation goes on with. */
 export interface Allowed {
   readonly grant: Grant;
+}
+
+/** What an operation came to. `status`: PipeOps' own; null where it was not asked to change anything. */
+export interface Performed<T> {
+  readonly status: number | null;
+  readonly data: T;
+}
+
+/** A token that must not stay alive if its secret cannot be handed out. */
+export interface Minted {
+  readonly refs: MintedRefs;
+  /** Why it is not handed out whatever D1 says, and what its caller hears; null: nothing stands in the way. */
+  readonly refusal: { readonly withheld: Withheld; readonly failure: Failure } | null;
 }
 
 /** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
@@ -37,14 +54,26 @@ export interface Mutation<T, A extends Allowed, R = never> {
   readonly purpose?: Purpose;
   /** Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there. */
   decide(known: TokenRow | undefined, call: Call): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
-  perform(allowed: A, call: Call): Upstream<T>;
-  outcome(grant: Grant, answer: Answered<T>): EventOutcome;
+  /** Fails with `upstream_disobeyed` where PipeOps changed something else than it was asked to change. */
+  perform(allowed: A, call: Call): Promise<Result<Performed<T>, UpstreamFailure>>;
+  outcome(allowed: A, performed: Performed<T>): EventOutcome;
   /** What trip 2 writes beside the settled row. */
-  following(attempt: Attempt, answer: T): Following;
-  /** The token that must not stay alive if its secret cannot be handed out. */
-  minted?(answer: T): TokenRef;
+  following(attempt: Attempt, data: T, allowed: A): Following;
+  minted?(data: T): Minted;
+  /** Under which condition, at trip 2, what PipeOps did must not stand and is undone; null: none. */
+  overtaken?(attempt: Attempt, allowed: A): SQL | null;
+  /**
+   * What is written, and what the caller hears, where a failure leaves the row open on purpose, for an order to settle; null: the
+   * failure is one like any other. The queries take effect where `guard` holds, and once however often they are sent.
+   */
+  leftOpen?(attempt: Attempt, failure: UpstreamFailure, guard: SQL): LeftOpen | null;
   /** Of a create with an `Idempotency-Key`, and what it results in where its first answer is given once more. */
   readonly once?: { readonly request: KeyedRequest; replayed(answer: unknown): R } | null;
+}
+
+export interface LeftOpen {
+  readonly queries: readonly Query[];
+  readonly failure: Failure;
 }
 
 /**
@@ -64,80 +93,218 @@ export async function runMutation<T, A extends Allowed, R = never>(
   return await work;
 }
 
+/** A mutation whose attempt is committed. */
+interface Run<T, A extends Allowed, R> {
+  readonly dependencies: TokenDependencies;
+  readonly context: RequestContext;
+  readonly mutation: Mutation<T, A, R>;
+  readonly actor: Actor;
+  readonly attempt: KeyedAttempt;
+  readonly startedAtMs: number;
+}
+
 async function attemptAndSettle<T, A extends Allowed, R = never>(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
   mutation: Mutation<T, A, R>,
 ): Promise<Result<T | R, Failure>> {
-  const { recorder, database, runtime, quota } = dependencies;
-  const subject = { ...mutation.subject, actor: actorOf(caller) };
-  const { workspaceUuid } = subject;
+  const { runtime } = dependencies;
+  const actor = actorOf(caller);
   const { once } = mutation;
 
   const startedAtMs = runtime.now();
-  const begun = await begin(dependencies, context, subject, once?.request ?? null);
+  const begun = await begin(dependencies, context, { ...mutation.subject, actor }, once?.request ?? null);
   if (!begun.ok) return begun;
   const { attempt, known, holder } = begun.value;
   if (begun.value.blocked) {
-    const late = addLateOwner(database, subject.actor, startedAtMs);
+    const late = addLateOwner(dependencies.database, actor, startedAtMs);
     return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
   }
   const options = mutation.purpose === undefined ? {} : { purpose: mutation.purpose };
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId, options);
-  /** Whatever PipeOps made of a request, it may have changed something; saying that it wants none of them, it did not. */
-  const changed = ({ kind }: UpstreamFailure): readonly Query[] =>
-    kind === 'upstream_rate_limited' ? [] : [raiseGeneration(database, workspaceUuid)];
 
   const decision = await mutation.decide(known, call);
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
+  const allowed = decision.value;
 
   if (once && holder !== null) {
-    const { role } = decision.value.grant;
-    const again = await answerAgain(dependencies, context, subject.actor, attempt, once.request, holder, role);
+    const { role } = allowed.grant;
+    const again = await answerAgain(dependencies, context, actor, attempt, once.request, holder, role);
     return again.ok ? ok(once.replayed(again.value)) : again;
   }
 
-  const answered = await mutation.perform(decision.value, call);
-  if (!answered.ok) {
-    const { error } = answered;
-    if (!isOutcomeUnknown(error)) return await settleRefusal(dependencies, context, attempt, error, changed(error));
-    // The row stays open, and reconciliation finds out: only PipeOps knows what became of this. Until then no list from
-    // before is served.
-    const queries = [raiseGeneration(database, workspaceUuid), ...quota.news(database, runtime.now())];
-    await database.batch(context, queries);
-    return err({ kind: 'outcome_unknown', cause: error });
-  }
+  const run = { dependencies, context, mutation, actor, attempt, startedAtMs };
+  const performed = await mutation.perform(allowed, call);
+  if (!performed.ok) return await settleFailure(run, allowed, performed.error);
+  const minted = mutation.minted?.(performed.value.data);
+  return minted === undefined
+    ? await settleChange(run, allowed, performed.value)
+    : await settleMinted(run, allowed, performed.value, minted);
+}
 
-  const { data } = answered.value;
-  const minted = mutation.minted?.(data);
-  // Reconciliation may be looking at the row of a request that lived this long: one that is late hands out nothing.
-  if (minted !== undefined && runtime.now() - startedAtMs > REQUEST_LIFETIME_MS) {
-    await withhold(dependencies, context, attempt, minted, 'undelivered');
-    return err({ kind: 'audit_unavailable' });
+async function settleFailure<T, A extends Allowed, R>(
+  run: Run<T, A, R>,
+  allowed: A,
+  failure: UpstreamFailure,
+): Promise<Result<T, Failure>> {
+  const { dependencies, context, mutation, attempt } = run;
+  const { workspaceUuid } = mutation.subject;
+  const leftOpen = mutation.leftOpen?.(attempt, failure, isOpen(attempt.eventId)) ?? null;
+  if (leftOpen !== null) {
+    const isTaken = await leaveOpen(run, leftOpen.queries);
+    return err(isTaken ? leftOpen.failure : { kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
   }
-  const outcome = mutation.outcome(decision.value.grant, answered.value);
+  if (isOutcomeUnknown(failure)) {
+    // Reconciliation finds out: only PipeOps knows what became of this.
+    await leaveOpen(run, []);
+    return err({ kind: 'outcome_unknown', cause: failure });
+  }
+  if (failure.kind === 'upstream_disobeyed') return await settleDisobeyed(run, allowed, failure);
+  // Whatever PipeOps made of a request, it may have changed something; saying that it wants none of them, it did not.
+  const isUntouched = failure.kind === 'upstream_rate_limited';
+  const changed = isUntouched ? [] : [raiseGeneration(dependencies.database, workspaceUuid)];
+  const refused = await settleRefusal(dependencies, context, attempt, failure, changed);
+  if (!isUntouched && refused.error.kind === 'audit_unavailable') dependencies.snapshots.owed.owe(workspaceUuid);
+  return refused;
+}
+
+/**
+ * The row stays open. Until it is settled no list from before is served, so D1 is asked for that until it answers; what it does
+ * not take, this isolate owes. True: D1 has taken it.
+ */
+async function leaveOpen<T, A extends Allowed, R>(
+  { dependencies, context, mutation }: Run<T, A, R>,
+  queries: readonly Query[],
+): Promise<boolean> {
+  const { database, quota, runtime, snapshots } = dependencies;
+  const { workspaceUuid } = mutation.subject;
+  const all = [...queries, raiseGeneration(database, workspaceUuid), ...quota.news(database, runtime.now())];
+  const taken = await repeatBatch({ database, runtime }, context, all);
+  if (!taken.ok) snapshots.owed.owe(workspaceUuid);
+  return taken.ok;
+}
+
+/** Whatever PipeOps did to a token, it is recorded as a failure; if it must not stand besides, it is undone. */
+async function settleDisobeyed<T, A extends Allowed, R>(
+  run: Run<T, A, R>,
+  allowed: A,
+  failure: Extract<UpstreamFailure, { kind: 'upstream_disobeyed' }>,
+): Promise<Result<T, Failure>> {
+  const settled = await settleUnlessOvertaken(run, allowed, failureOutcome(failure), () => []);
+  return settled.ok ? err(failure) : settled;
+}
+
+async function settleChange<T, A extends Allowed, R>(
+  run: Run<T, A, R>,
+  allowed: A,
+  performed: Performed<T>,
+): Promise<Result<T, Failure>> {
+  const { mutation, attempt } = run;
+  const { data } = performed;
+  const following = mutation.following(attempt, data, allowed);
+  const settled = await settleUnlessOvertaken(run, allowed, mutation.outcome(allowed, performed), following);
+  return settled.ok ? ok(data) : settled;
+}
+
+/** Trip 2 of whatever mints nothing. Ok: the row says so, or somebody else has found as much. */
+async function settleUnlessOvertaken<T, A extends Allowed, R>(
+  run: Run<T, A, R>,
+  allowed: A,
+  outcome: EventOutcome,
+  following: Following,
+): Promise<Result<null, Failure>> {
+  const { dependencies, context, mutation, attempt } = run;
+  const { database, recorder, quota, runtime, snapshots } = dependencies;
+  const { workspaceUuid } = mutation.subject;
+  const overtaken = mutation.overtaken?.(attempt, allowed) ?? null;
   const settlement = await recorder.settle(
     context,
     attempt,
     outcome,
     (guard) => [
-      ...mutation.following(attempt, data)(guard),
-      raiseGeneration(database, workspaceUuid),
+      ...following(guard),
+      ...(outcome.upstreamStatus === null ? [] : [raiseGeneration(database, workspaceUuid)]),
+      ...quota.news(database, runtime.now()),
+    ],
+    overtaken === null ? undefined : { holds: overtaken },
+  );
+  if (settlement.kind === 'own') return ok(null);
+  if (settlement.kind === 'blocked' && overtaken !== null) return await undo(run, overtaken, outcome);
+  if (settlement.kind === 'other' && settlement.row.status === outcome.status) return ok(null);
+  if (settlement.kind === 'unknown') snapshots.owed.owe(workspaceUuid);
+  return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
+}
+
+/** The row is settled as a failure, with the order that undoes what PipeOps did. */
+async function undo<T, A extends Allowed, R>(
+  { dependencies, context, mutation, actor, attempt }: Run<T, A, R>,
+  overtaken: SQL,
+  { upstreamStatus, errorCode, detail }: EventOutcome,
+): Promise<Result<never, Failure>> {
+  const { database, runtime, snapshots } = dependencies;
+  const { workspaceUuid } = mutation.subject;
+  const { eventId, tokenId } = attempt;
+  const order = runtime.newId();
+  const queries = undoOvertaken(database, context, {
+    eventId,
+    ref: { workspaceUuid, tokenId: tokenId ?? '' },
+    actor,
+    overtaken,
+    orderId: order,
+    nowMs: runtime.now(),
+    upstreamStatus,
+    // Of what disobeyed too, that stays in the trail.
+    detail: errorCode === null ? {} : detail,
+  });
+  const undone = await repeatBatch({ database, runtime }, context, [
+    ...queries,
+    raiseGeneration(database, workspaceUuid),
+  ] as const);
+  if (!undone.ok) snapshots.owed.owe(workspaceUuid);
+  const row = undone.ok ? undone.value[2][0] : undefined;
+  // Reconciliation settles it under the same condition.
+  if (row?.status !== 'failure') return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
+  return err(
+    row.error_code === 'subject_blocked'
+      ? { kind: 'subject_blocked' }
+      : { kind: 'overtaken', status: upstreamStatus, order },
+  );
+}
+
+/** Trip 2 of a create: the secret leaves only if the row says so. Otherwise it is withheld, and its token revoked. */
+async function settleMinted<T, A extends Allowed, R>(
+  { dependencies, context, mutation, actor, attempt, startedAtMs }: Run<T, A, R>,
+  allowed: A,
+  performed: Performed<T>,
+  { refs, refusal }: Minted,
+): Promise<Result<T, Failure>> {
+  const { database, recorder, quota, runtime } = dependencies;
+  const { data } = performed;
+  const refuse = async (withheld: Withheld, failure: Failure): Promise<Result<never, Failure>> => {
+    await withhold(dependencies, context, attempt, refs, withheld);
+    return err(failure);
+  };
+  if (refusal !== null) return await refuse(refusal.withheld, refusal.failure);
+  const undelivered = { errorCode: 'undelivered', detail: {} } as const;
+  // Reconciliation may be looking at the row of a request that lived this long: one that is late hands out nothing.
+  if (runtime.now() - startedAtMs > REQUEST_LIFETIME_MS)
+    return await refuse(undelivered, { kind: 'audit_unavailable' });
+  const settlement = await recorder.settle(
+    context,
+    attempt,
+    mutation.outcome(allowed, performed),
+    (guard) => [
+      ...mutation.following(attempt, data, allowed)(guard),
+      raiseGeneration(database, mutation.subject.workspaceUuid),
       ...quota.news(database, runtime.now()),
     ],
     // A leaver keeps what it has until that is taken away, and gets nothing new.
-    minted === undefined ? undefined : subject.actor,
+    { blocked: actor },
   );
   if (settlement.kind === 'own') return ok(data);
-
-  if (minted !== undefined) {
-    const isBlocked = settlement.kind === 'blocked';
-    await withhold(dependencies, context, attempt, minted, isBlocked ? 'subject_blocked' : 'undelivered');
-    return err({ kind: isBlocked ? 'subject_blocked' : 'audit_unavailable' });
-  }
-  if (settlement.kind === 'other' && settlement.row.status === 'success') return ok(data);
-  return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
+  if (settlement.kind !== 'blocked') return await refuse(undelivered, { kind: 'audit_unavailable' });
+  return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
 }
 
 /** What trip 1 found. `holder`: another create that holds the key of this one. */
@@ -173,55 +340,4 @@ async function begin(
   quota.learn(rows[3], runtime.now());
   const holder = rows[2].find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
   return ok({ attempt: { ...attempt, keyed }, blocked, known: undefined, holder });
-}
-
-/**
- * The compensating revoke: covered by the row of its create. If it fails, reconciliation finds the token by its marker
- * while that row is open.
- *
- * Where trip 2 was committed and only its answers were lost, the create says `success`: then a revoke by `system` has a
- * row of its own, which reconciliation drives to its end if this one did not get through.
- */
-async function withhold(
-  { recorder, pipeops, runtime, database }: TokenDependencies,
-  context: RequestContext,
-  attempt: KeyedAttempt,
-  minted: TokenRef,
-  errorCode: 'undelivered' | 'subject_blocked',
-): Promise<void> {
-  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, attempt.eventId);
-  const revoked = await pipeops.revoke(minted, call);
-  const undelivered = {
-    status: 'failure',
-    upstreamStatus: revoked.ok ? revoked.value.status : null,
-    errorCode,
-    tokenId: minted.tokenId,
-    detail: {},
-  } as const;
-  const { keyed, eventId } = attempt;
-  const freed = (guard: SQL) => (keyed === null ? [] : [freeKey(database, keyed, eventId, guard)]);
-  // An open row is what makes reconciliation look for the token, so it is settled only once the token is gone.
-  const settlement = revoked.ok
-    ? await recorder.settle(context, attempt, undelivered, (guard) => [
-        ...freed(guard),
-        raiseGeneration(database, minted.workspaceUuid),
-      ])
-    : await recorder.readBack(context, attempt);
-  if (settlement.kind !== 'other' || settlement.row.status !== 'success') return;
-
-  const subject = {
-    action: 'service_account_token.revoke',
-    actor: SYSTEM_ACTOR,
-    ...minted,
-    tokenName: null,
-    detail: { undelivered_create: attempt.eventId },
-  } as const;
-  if (revoked.ok) {
-    const gone = markRevoked(database, minted, runtime.now(), sql`true`);
-    await recorder.record(context, subject, successOutcome(revoked.value.status), [gone, ...freed(sql`true`)]);
-  } else {
-    // The token is to go, so its secret must not be handed out again; the key is free once it is gone.
-    const unanswered = keyed === null ? [] : [keepAnswer(database, keyed, eventId, null, sql`true`)];
-    await recorder.attempt(context, subject, unanswered);
-  }
 }

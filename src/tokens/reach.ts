@@ -1,13 +1,13 @@
 import { markerOf } from '../audit/marker.ts';
+import type { TokenRow } from '../db/schema.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { isProofOfAbsence } from '../inventory/absence.ts';
 import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
+import { isProofOfAbsence } from '../inventory/absence.ts';
 import { ok, type Result } from '../result.ts';
-import type { TokenRow } from '../db/schema.ts';
 import { knownToken } from './inventory.ts';
 
-/** A token that is in the workspace, and the marker of its upstream name, which an update must send again. */
+/** A token that is in the workspace, and what of its upstream name is a marker, or looks like one. */
 export interface Found {
   readonly token: KnownToken;
   readonly marker: string | null;
@@ -36,7 +36,7 @@ export async function findInWorkspace(
 }
 
 /**
- * The same by PipeOps' word alone: its list of the workspace and, where that is partial or has several pages, one GET whose
+ * The same by PipeOps' word alone: its list of the workspace and, where what that lacks is not proven to be absent, one GET whose
  * answer must name the workspace. Null: it is not there.
  *
  * @param listed that list, as it was answered.

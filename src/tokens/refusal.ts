@@ -5,7 +5,6 @@ import type { Failure } from '../failures.ts';
 import { freeKey } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { RequestContext } from '../request-context.ts';
-import { err, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 
 /** An attempt, and the idempotency key that its request came with; null: none. */
@@ -23,12 +22,12 @@ export async function settleRefusal(
   attempt: KeyedAttempt,
   failure: Failure,
   following: readonly Query[] = [],
-): Promise<Result<never, Failure>> {
+): Promise<{ readonly ok: false; readonly error: Failure }> {
   const { keyed, eventId } = attempt;
   const settlement = await recorder.settle(context, attempt, failureOutcome(failure), (guard) => [
     ...(keyed === null ? [] : [freeKey(database, keyed, eventId, guard)]),
     ...following,
     ...quota.news(database, runtime.now()),
   ]);
-  return err(settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' });
+  return { ok: false, error: settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' } };
 }

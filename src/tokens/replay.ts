@@ -30,7 +30,7 @@ export async function answerAgain(
     ...(holder.token_id !== null && { tokenId: holder.token_id }),
   };
   // A leaver gets no secret, be it one that it had before.
-  const settlement = await dependencies.recorder.settle(context, attempt, outcome, undefined, actor);
+  const settlement = await dependencies.recorder.settle(context, attempt, outcome, undefined, { blocked: actor });
   if (settlement.kind === 'own') return answer;
   if (settlement.kind !== 'blocked') return err({ kind: 'audit_unavailable' });
   return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' });

@@ -1,24 +1,39 @@
-import { successOutcome } from '../audit/outcomes.ts';
+import { sql, type SQL } from 'drizzle-orm';
+import { settleEventWhere } from '../audit/event-queries.ts';
+import { settledColumns } from '../audit/events.ts';
+import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
 import type { Failure } from '../failures.ts';
+import { insertOrder, isOrder, openRevocation } from '../inventory/orders.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { markRevoked } from './inventory.ts';
-import { runMutation } from './mutation.ts';
+import { isProvenEnded, markRevoked } from './inventory.ts';
+import { runMutation, type Allowed, type LeftOpen } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
 import type { TokenRequest } from './types.ts';
 
-/** Revokes a token. One that is already gone counts as revoked, and the row says so. */
+interface Revocable extends Allowed {
+  /** Its end is proven, so PipeOps is not asked. */
+  readonly isEnded: boolean;
+}
+
+/**
+ * Revokes a token. Done is what PipeOps acknowledges, and an order has that looked at later. A token whose end is proven counts as
+ * revoked without a call.
+ *
+ * 404 proves nothing: it fails with `revocation_pending`, and the wish goes on as an order.
+ */
 export async function revokeToken(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
   ref: TokenRequest,
-): Promise<Result<'revoked', Failure>> {
+): Promise<Result<'revoked' | 'already_gone', Failure>> {
   const { database, decide, pipeops, runtime } = dependencies;
+  const order = { cause: 'caller', mode: 'revoke', ...ref } as const;
 
-  return await runMutation(dependencies, context, caller, {
+  return await runMutation<'revoked' | 'already_gone', Revocable>(dependencies, context, caller, {
     subject: {
       action: 'service_account_token.revoke',
       workspaceUuid: ref.workspaceUuid,
@@ -35,10 +50,55 @@ export async function revokeToken(
         workspaceUuid: ref.workspaceUuid,
         token: found.value?.token ?? null,
       });
-      return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
+      if (!decision.allowed) return err(decision.failure);
+      return ok({ grant: decision.grant, isEnded: known !== undefined && isProvenEnded(known) });
     },
-    perform: async (_allowed, call) => await pipeops.revoke(ref, call),
-    outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
-    following: () => (guard) => [markRevoked(database, ref, runtime.now(), guard)],
+    perform: async ({ isEnded }, call) =>
+      isEnded ? ok({ status: null, data: 'already_gone' }) : await pipeops.revoke(ref, call),
+    outcome: ({ grant }, { status, data }) =>
+      successOutcome(status, { role: grant.role, ...(data === 'already_gone' && { already_gone: true }) }),
+    following:
+      ({ eventId }, data) =>
+      (guard) => {
+        const nowMs = runtime.now();
+        return data === 'already_gone'
+          ? []
+          : [
+              markRevoked(database, ref, nowMs, guard),
+              insertOrder(database, { id: eventId, state: 'acknowledged', nowMs, ...order }, guard),
+            ];
+      },
+    leftOpen: ({ eventId }, failure, guard) =>
+      failure.kind === 'upstream_not_found' ? leftPending(dependencies, ref, eventId, failure.status, guard) : null,
   });
+}
+
+/**
+ * What PipeOps does not find is driven on by an order under the id of this event, which settles its row. Where another order
+ * revokes the token already, the row is settled now and names that one.
+ */
+function leftPending(
+  { database, runtime }: TokenDependencies,
+  ref: TokenRequest,
+  eventId: string,
+  status: number,
+  guard: SQL,
+): LeftOpen {
+  const nowMs = runtime.now();
+  const failure = { kind: 'revocation_pending', status } as const;
+  const other = openRevocation(ref);
+  const order = { id: eventId, cause: 'caller', mode: 'revoke', state: 'open', nowMs, ...ref } as const;
+  const settled = settledColumns(nowMs, ref.tokenId, failureOutcome(failure));
+  return {
+    failure,
+    queries: [
+      settleEventWhere(
+        database,
+        eventId,
+        { ...settled, outcome: sql`json_object('order', ${other})` },
+        sql`${guard} and ${other} is not null and not ${isOrder(eventId)}`,
+      ),
+      insertOrder(database, order, guard),
+    ],
+  };
 }

@@ -1,26 +1,49 @@
+import { or, sql, type SQL } from 'drizzle-orm';
+import { withMarker } from '../audit/marker.ts';
 import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
-import { purposeOf } from '../pipeops/commands.ts';
-import type { Call, UpdateCommand } from '../pipeops/types.ts';
-import type { Caller, ResultingToken } from '../policy/types.ts';
-import type { RequestContext } from '../request-context.ts';
 import type { TokenRow } from '../db/schema.ts';
-import { err, ok, type Result } from '../result.ts';
-import type { TokenDependencies } from './dependencies.ts';
-import { withMarker } from '../audit/marker.ts';
-import { SUSPENSION_REASONS } from '../vocabulary.ts';
-import { liftSuspensions } from './inventory.ts';
-import { runMutation, type Allowed } from './mutation.ts';
 import { heldMarkerOf } from '../inventory/markers.ts';
-import { named, type ShownToken } from './present.ts';
-import { findInWorkspace } from './reach.ts';
+import { isOvertaken, liftOrders } from '../inventory/orders.ts';
+import { purposeOf } from '../pipeops/commands.ts';
+import type { Answered, Call, TokenRef, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
+import type { Caller, Grant, KnownToken, ResultingToken } from '../policy/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { err, ok, type Result } from '../result.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { msOrNull } from '../times.ts';
+import type { SuspensionReason } from '../vocabulary.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { contradictionOfUpdate, withCame } from './effects.ts';
+import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from './inventory.ts';
+import { runMutation, type Allowed, type Performed } from './mutation.ts';
+import { named, type ShownToken } from './present.ts';
+import { findInWorkspace } from './reach.ts';
 import type { TokenChanges, UpdateRequest } from './types.ts';
+
+/** An update as it is carried out. */
+interface Changeable extends Allowed {
+  /** The marker of its upstream name, if it has one of ours. */
+  readonly marker: string | null;
+  /** What PipeOps is told; empty: nothing. */
+  readonly command: UpdateCommand;
+  /** The token as it is, where it was read. */
+  readonly current: Answered<UpstreamToken> | null;
+  /** Of a suspension: why. */
+  readonly suspends: SuspensionReason | null;
+  /** Of a resume: the reasons that go, and those that stay. */
+  readonly lifted: readonly SuspensionReason[];
+  readonly left: readonly SuspensionReason[];
+}
+
+/** What names the order that undoes an update, in the outcome of its row. */
+const ORDER_DETAIL_BYTES = 50;
 
 /**
  * Changes a token. An update that names scopes, or resumes a suspended token, is judged on the token it results in;
  * renaming and suspending need only a token within reach.
+ *
+ * A resume lifts the reasons that its caller may lift. PipeOps hears of it only where none is left.
  */
 export async function updateToken(
   dependencies: TokenDependencies,
@@ -28,9 +51,11 @@ export async function updateToken(
   caller: Caller,
   request: UpdateRequest,
 ): Promise<Result<ShownToken, Failure>> {
+  const { database, pipeops } = dependencies;
   const { workspaceUuid, tokenId, changes } = request;
+  const ref = { workspaceUuid, tokenId };
 
-  return await runMutation(dependencies, context, caller, {
+  return await runMutation<ShownToken, Changeable>(dependencies, context, caller, {
     subject: {
       action: 'service_account_token.update',
       workspaceUuid,
@@ -40,51 +65,113 @@ export async function updateToken(
     },
     purpose: purposeOf(changes),
     decide: async (known, call) => await decideUpdate(dependencies, context, caller, request, known, call),
-    perform: async ({ marker }, call) => {
-      const updated = await dependencies.pipeops.update({ workspaceUuid, tokenId }, commandFor(changes, marker), call);
-      return updated.ok ? ok({ ...updated.value, data: named(updated.value.data, { marker }) }) : updated;
+    perform: async ({ command, current, marker }, call): Promise<Result<Performed<ShownToken>, UpstreamFailure>> => {
+      const isUntold = current !== null && Object.keys(command).length === 0;
+      const answered = isUntold ? ok(current) : await pipeops.update(ref, command, call);
+      const done = answered.ok && !isUntold ? obeyed(command, answered.value) : answered;
+      return done.ok ? ok({ ...done.value, data: named(done.value.data, { marker }) }) : done;
     },
-    outcome: (grant, answer) => successOutcome(answer.status, { role: grant.role }),
-    following: () => (guard) =>
-      changes.isActive === true
-        ? [liftSuspensions(dependencies.database, { workspaceUuid, tokenId }, SUSPENSION_REASONS, guard)]
-        : [],
+    outcome: ({ grant, lifted, left }, { status }) =>
+      successOutcome(status, {
+        role: grant.role,
+        ...(lifted.length > 0 && { lifted }),
+        ...(left.length > 0 && { still_suspended_by: left }),
+      }),
+    following:
+      (_attempt, _token, { command, suspends, lifted }) =>
+      (guard) => [
+        ...(suspends === null ? [] : [addSuspension(database, isToken(ref) ?? sql`false`, suspends, guard)]),
+        ...(lifted.length === 0 ? [] : [liftSuspensions(database, ref, lifted, guard)]),
+        ...(command.isActive === true ? [liftOrders(database, ref, guard)] : []),
+      ],
+    overtaken: ({ eventId }, { command, lifted }) => overtakenWhere(dependencies, eventId, ref, command, lifted),
   });
 }
 
-interface Renameable extends Allowed {
-  readonly marker: string | null;
+/**
+ * A token that is to be revoked or suspended must not come alive by a change that was under way beside that, or that somebody
+ * else has suspended meanwhile. What only suspends, or tells PipeOps nothing, takes nothing of that back.
+ */
+function overtakenWhere(
+  { database }: TokenDependencies,
+  eventId: string,
+  ref: TokenRef,
+  command: UpdateCommand,
+  lifted: readonly SuspensionReason[],
+): SQL | null {
+  if (Object.keys(command).length === 0 || purposeOf(command) === 'revocation') return null;
+  const isBarred = isOvertaken(database, eventId, ref);
+  return command.isActive === true ? (or(isBarred, isSuspendedBeyond(ref, lifted)) ?? isBarred) : isBarred;
+}
+
+/** PipeOps' acknowledgement of an update, unless what it shows contradicts it. */
+function obeyed(
+  command: UpdateCommand,
+  answered: Answered<UpstreamToken>,
+): Result<Answered<UpstreamToken>, UpstreamFailure> {
+  const came = contradictionOfUpdate(command, answered.data);
+  if (came === null) return ok(answered);
+  const detail = withCame({}, came, ORDER_DETAIL_BYTES);
+  return err({ kind: 'upstream_disobeyed', status: answered.status, detail });
 }
 
 async function decideUpdate(
-  { database, decide, pipeops }: TokenDependencies,
+  dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, changes }: UpdateRequest,
   known: TokenRow | undefined,
   call: Call,
-): Promise<Result<Renameable, PolicyFailure | UpstreamFailure>> {
+): Promise<Result<Changeable, PolicyFailure | UpstreamFailure>> {
+  const { database, decide, pipeops } = dependencies;
   const ref = { workspaceUuid, tokenId };
   const found = await findInWorkspace(pipeops, caller, ref, known, call);
   if (!found.ok) return found;
   const token = found.value?.token ?? null;
-  const foundMarker = found.value?.marker ?? null;
-  // Of a token that the inventory lacks only its name is known.
-  const marker = known === undefined ? await heldMarkerOf(database, context, workspaceUuid, foundMarker) : foundMarker;
   const resumes = changes.isActive === true;
-  const judged = (resulting: ResultingToken | null): Result<Renameable, PolicyFailure> => {
+  const judged = (resulting: ResultingToken | null): Result<Grant, PolicyFailure> => {
     const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting, resumes });
-    return decision.allowed ? ok({ grant: decision.grant, marker }) : err(decision.failure);
+    return decision.allowed ? ok(decision.grant) : err(decision.failure);
   };
 
   const withinReach = judged(null);
-  if (!withinReach.ok || (changes.scopes === undefined && !resumes)) return withinReach;
+  if (!withinReach.ok || found.value === null || token === null) {
+    return withinReach.ok ? err({ kind: 'token_not_found', reason: 'unknown' }) : withinReach;
+  }
+  // Of a token that the inventory lacks only its name is known.
+  const marker =
+    known === undefined ? await heldMarkerOf(database, context, workspaceUuid, found.value.marker) : found.value.marker;
+  const carriedOut = (grant: Grant, current: Changeable['current']): Changeable => {
+    const { lifted, left } = resumes ? afterResume(token, grant) : { lifted: [], left: [] };
+    const { isActive, ...others } = changes;
+    const command = commandFor(left.length > 0 || isActive === undefined ? others : { ...others, isActive }, marker);
+    return {
+      grant,
+      marker,
+      command,
+      current,
+      suspends: isActive === false ? reasonOf(caller, token) : null,
+      lifted,
+      left,
+    };
+  };
+  if (changes.scopes === undefined && !resumes) return ok(carriedOut(withinReach.value, null));
   // PipeOps is asked, since its console may have changed the token behind our back.
   const current = await pipeops.get(ref, call);
   if (!current.ok) return current;
   const { scopes, expiresAt } = current.value.data;
-  return judged({ scopes: changes.scopes ?? scopes, expiresAtMs: msOrNull(expiresAt) });
+  const grant = judged({ scopes: changes.scopes ?? scopes, expiresAtMs: msOrNull(expiresAt) });
+  return grant.ok ? ok(carriedOut(grant.value, current.value)) : grant;
 }
+
+/** Of the reasons for which a token is suspended: those that this grant lifts, and those that it leaves. */
+const afterResume = ({ suspendedBy }: KnownToken, { lifts }: Grant) => ({
+  lifted: suspendedBy.filter((reason) => lifts.includes(reason)),
+  left: suspendedBy.filter((reason) => !lifts.includes(reason)),
+});
+
+const reasonOf = ({ issuer, subject }: Caller, { owner }: KnownToken): SuspensionReason =>
+  owner?.issuer === issuer && owner.subject === subject ? 'owner' : 'administrator';
 
 /** A renamed token keeps its marker: without it, its create could no longer be recognised. */
 const commandFor = ({ name, ...changes }: TokenChanges, marker: string | null): UpdateCommand => ({

@@ -9,6 +9,7 @@ import {
 } from '../../src/config/limits.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
+import { ordersOf } from '../webhooks/harness.ts';
 
 // What D1 does to the two rows of a create: batch 1 is the attempt, those after it are the tries to settle it.
 
@@ -75,13 +76,25 @@ describe('a token whose secret was withheld', () => {
 
   it('and that is revoked settles its create as undelivered, once D1 is back', async () => {
     const harness = await createDespite();
-    expect(await harness.rows()).toMatchObject([{ status: 'failure', error_code: 'undelivered' }]);
+    const [create, revoke] = await harness.rows();
+    expect(create).toMatchObject({ status: 'failure', error_code: 'undelivered' });
+    expect(revoke).toMatchObject({ action: 'service_account_token.revoke', actor_type: 'system', status: 'success' });
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+    expect(await ordersOf(harness)).toMatchObject([{ id: revoke?.id, state: 'acknowledged' }]);
   });
 
-  it('and that PipeOps did not revoke leaves its create open', async () => {
-    const harness = await createDespite(500);
-    expect(await harness.rows()).toMatchObject([{ status: 'attempted' }]);
+  it.each([500, 404])('and that PipeOps did not revoke (%i) is left to an order, whose row is open', async (status) => {
+    const harness = await createDespite(status);
+    const [create, revoke] = await harness.rows();
+    expect(create).toMatchObject({ status: 'failure', error_code: 'undelivered', token_id: revoke?.token_id });
+    expect(revoke).toMatchObject({
+      action: 'service_account_token.revoke',
+      actor_type: 'system',
+      status: 'attempted',
+    });
+    expect(await ordersOf(harness)).toMatchObject([
+      { id: revoke?.id, cause: 'system', mode: 'revoke', state: 'open', token_id: revoke?.token_id },
+    ]);
   });
 });
 

@@ -1,9 +1,11 @@
 import { env } from 'cloudflare:workers';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Runtime } from '../../src/runtime.ts';
 import { labelDigest } from '../../src/subjects/labels.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
+import { twistedTokens } from '../support/twisted-answers.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
 import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
 
@@ -20,6 +22,8 @@ const SETTLING_RUNS_MAX_COUNT = 6;
 interface Operation {
   readonly name: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** PipeOps' answers to this method say that of the token, whatever is so. */
+  readonly twisted?: readonly [method: string, change: object];
   /** What exists before; its calls are not counted. */
   prepare?(harness: WebhookHarness): Promise<string>;
   run(harness: WebhookHarness, prepared: string): Promise<Answer | void>;
@@ -148,12 +152,42 @@ async function expectKept(h: WebhookHarness, answer: Answer | void, refusal: rea
   expect(given).toEqual(refusal);
   expect(results).toContainEqual({ event_id: answer?.headers.get('X-Audit-Event-Id'), refused: refusal[1] });
 }
+const createOne = async (h: Harness): Promise<Answer> =>
+  await h.send('POST', TOKENS, { body: { name: 'deploy', scopes: ['api:read'] } });
+const mintSuspended = async (h: Harness): Promise<string> => {
+  const id = await mintOne(h);
+  await h.send('PATCH', path(id), { body: { is_active: false } });
+  return id;
+};
+const resume = async (h: Harness, id: string): Promise<Answer> =>
+  await h.send('PATCH', path(id), { body: { is_active: true } });
+/** An order that suspends it waits for its driver. */
+const orderSuspended = async (h: Harness): Promise<string> => {
+  const id = await mintSuspended(h);
+  const [eventId, nowMs] = [crypto.randomUUID(), Date.now()];
+  await env.DB.batch([
+    env.DB.prepare(
+      `insert into audit_events (id, occurred_at, action, status, actor_type, workspace_uuid, token_id, detail)
+       values (?, ?, 'service_account_token.update', 'attempted', 'system', ?, ?, '{"is_active":false}')`,
+    ).bind(eventId, nowMs, h.workspace, id),
+    env.DB.prepare(
+      `insert into revocation_orders (id, cause, workspace_uuid, token_id, mode, rank, state, created_at, next_at)
+       values (?, 'command', ?, ?, 'suspend', 1, 'open', ?, ?)`,
+    ).bind(eventId, h.workspace, id, nowMs, nowMs),
+  ]);
+  return id;
+};
+/** What was ordered away is alive only while something is still to be done about it. */
+const expectDeadOrOpen = async (h: WebhookHarness): Promise<void> => {
+  const isOpen =
+    (await ordersOf(h)).some(({ state }) => state === 'open') ||
+    (await h.rows()).some(({ status }) => status === 'attempted');
+  if (isOpen) return;
+  for (const { is_revoked, is_active } of await h.upstreamTokens()) expect(!is_revoked && is_active).toBe(false);
+};
 
 const OPERATIONS: readonly Operation[] = [
-  {
-    name: 'create',
-    run: async (h) => await h.send('POST', TOKENS, { body: { name: 'deploy', scopes: ['api:read'] } }),
-  },
+  { name: 'create', run: createOne },
   {
     name: 'create with a key',
     prepare: async () => await Promise.resolve(crypto.randomUUID()),
@@ -211,6 +245,20 @@ const OPERATIONS: readonly Operation[] = [
     env: SNAPSHOTS,
     prepare: mintAndList,
     run: async (h, id) => await h.send('GET', path(id)),
+  },
+  { name: 'create whose answer leaves out', twisted: ['POST', { scopes: null }], run: createOne },
+  { name: 'create that contradicts its grant', twisted: ['POST', { scopes: ['*'] }], run: createOne },
+  {
+    name: 'suspend',
+    prepare: mintOne,
+    run: async (h, id) => await h.send('PATCH', path(id), { body: { is_active: false } }),
+  },
+  { name: 'resume', prepare: mintSuspended, run: resume },
+  {
+    name: 'update that PipeOps does not obey',
+    twisted: ['PATCH', { scopes: ['*'] }],
+    prepare: mintOne,
+    run: async (h, id) => await h.send('PATCH', path(id), { body: { scopes: ['api:write'] } }),
   },
   {
     name: 'rename',
@@ -321,13 +369,36 @@ const OPERATIONS: readonly Operation[] = [
     revokesAll: true,
   },
   { name: 'orders cron', prepare: leaveOpen, run: async (h) => await h.cron(), revokesAll: true },
+  // What these leave open is none of what a cron above meets.
+  { name: 'resume that an order overtakes', prepare: orderSuspended, run: resume, afterwards: expectDeadOrOpen },
+  {
+    name: 'revoke that meets 404',
+    prepare: async (h) => {
+      const id = await mintOne(h);
+      await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'DELETE' }, status: 404, body: {} });
+      return id;
+    },
+    run: async (h, id) => await h.send('DELETE', path(id)),
+    afterwards: async (h, _id, answer) => {
+      if (answer?.status === 409 || answer?.status === 200) await expectDeadOrOpen(h);
+    },
+  },
 ];
+
+function twistedNetwork({ twisted }: Operation, { fetch }: Partial<Runtime>): Partial<Runtime> {
+  return twisted === undefined ? {} : twistedTokens(twisted[0], () => twisted[1], fetch);
+}
 
 async function play(operation: Operation, plan: FaultPlan) {
   // What other plays left to be looked at would be calls of this one's cron.
   await clearOrders();
   const faults = createFaults(plan);
-  const options = { issuer, db: faults.db, runtime: faults.runtime, env: operation.env ?? {} };
+  const options = {
+    issuer,
+    db: faults.db,
+    runtime: { ...faults.runtime, ...twistedNetwork(operation, faults.runtime) },
+    env: operation.env ?? {},
+  };
   // The clock is that of the faults.
   const age = (seconds: number) => faults.advance(seconds * 1000);
   const harness = { ...(await createWebhookHarness(options)), age };

@@ -2,16 +2,19 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { SCOPE_MAX_CHARS } from '../../src/config/limits.ts';
 import { containsSecret } from '../../src/text/redaction.ts';
-import { createHarness, TOKENS } from '../support/harness.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import { createHarness, TOKENS, type Answer } from '../support/harness.ts';
+import { twistedTokens } from '../support/twisted-answers.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 
 /** Everything as long as the configuration and the request schemas allow. */
-async function longest() {
+async function longest(runtime: Partial<Runtime> = {}) {
   const issuer = await createTestIssuer({ issuer: `https://${'i'.repeat(60)}.example/${'p'.repeat(51)}` });
   expect(issuer.issuer).toHaveLength(128);
   const role = 'r'.repeat(64);
   const harness = await createHarness({
     issuer,
+    runtime,
     env: { PIPEOPS_WORKSPACE_UUID: 'W'.repeat(128) },
     roles: {
       [role]: {
@@ -38,6 +41,23 @@ const sizeOf = (row: Record<string, unknown>): number =>
     0,
   );
 
+/** More than was asked for, of any length. */
+const UNASKED = { scopes: Array.from({ length: 1_000 }, (_, n) => `${'"é'.repeat(50)}${n}`) };
+
+const rowOf = async (answer: Answer): Promise<Record<string, unknown>> =>
+  (await env.DB.prepare(`select * from audit_events where id = ?`)
+    .bind(answer.headers.get('X-Audit-Event-Id'))
+    .first()) ?? {};
+
+const orderAway = async (tokenId: string): Promise<void> => {
+  await env.DB.prepare(
+    `insert into revocation_orders (id, cause, workspace_uuid, token_id, mode, rank, state, created_at)
+     values (?, 'command', ?, ?, 'suspend', 1, 'open', 1)`,
+  )
+    .bind(crypto.randomUUID(), 'W'.repeat(128), tokenId)
+    .run();
+};
+
 describe('the longest legal requests', () => {
   it('a create fits', async () => {
     const { harness, jwt, headers, scopes } = await longest();
@@ -48,6 +68,36 @@ describe('the longest legal requests', () => {
       .bind(answer.headers.get('X-Audit-Event-Id'))
       .all();
     expect(sizeOf(results[0]!)).toBeLessThanOrEqual(2048);
+  });
+
+  it('a create fits whose answer says a thousand other things', async () => {
+    const { harness, jwt, headers, scopes } = await longest(twistedTokens('POST', () => UNASKED));
+    const body = { name: 'é'.repeat(48), scopes, expires_in: '30d' };
+    const answer = await harness.send('POST', TOKENS, { jwt, headers, body });
+    expect([answer.status, answer.body.code]).toEqual([502, 'upstream_disobeyed']);
+    expect(await rowOf(answer)).toMatchObject({ status: 'failure', error_code: 'upstream_disobeyed' });
+    expect(sizeOf(await rowOf(answer))).toBeLessThanOrEqual(2048);
+  });
+
+  it('an update fits that PipeOps does not obey, and that is undone', async () => {
+    const tokenId = 'U'.repeat(128);
+    const twisted = twistedTokens('PATCH', () => ({ ...UNASKED, is_active: false }));
+    const { harness, jwt, headers, scopes } = await longest({
+      fetch: async (url, init) => {
+        if (init.method === 'PATCH') await orderAway(tokenId);
+        return await twisted.fetch(url, init);
+      },
+    });
+    await harness.control
+      .insertToken({ workspace_uuid: 'W'.repeat(128), name: 'by hand', id: tokenId })
+      .catch(() => {});
+    const body = { name: '"'.repeat(96), scopes, description: 'd'.repeat(512), is_active: true };
+    const answer = await harness.send('PATCH', `${TOKENS}/${tokenId}`, { jwt, headers, body });
+    expect([answer.status, answer.body.code]).toEqual([409, 'revocation_pending']);
+    const row = await rowOf(answer);
+    expect(row).toMatchObject({ status: 'failure', error_code: 'revocation_pending' });
+    expect(JSON.parse(String(row['outcome']))).toMatchObject({ came: { is_active: false }, order: expect.any(String) });
+    expect(sizeOf(row)).toBeLessThanOrEqual(2048);
   });
 
   const id = 'T'.repeat(128);

@@ -169,12 +169,14 @@ describe('revoke', () => {
     expect(await harness.upstreamTokens()).toContainEqual(expect.objectContaining({ id, is_revoked: true }));
   });
 
-  it('counts a token that is already gone as revoked, and the row says so', async () => {
+  it('counts a token whose end is proven as revoked without a call, and the row says so', async () => {
     const { id } = await harness.mint('gone');
-    await harness.control.revokeByHand(id);
+    await harness.send('DELETE', `${TOKENS}/${id}`);
+    const before = (await harness.upstream()).length;
     expect((await harness.send('DELETE', `${TOKENS}/${id}`)).status).toBe(200);
+    expect(await harness.upstream()).toHaveLength(before);
     const row = await lastRow();
-    expect(row).toMatchObject({ status: 'success', upstream_status: 404 });
-    expect(JSON.parse(row?.outcome ?? '')).toMatchObject({ already_gone: true });
+    expect(row).toMatchObject({ status: 'success', upstream_status: null });
+    expect(JSON.parse(row?.outcome ?? '')).toEqual({ role: 'admin', already_gone: true });
   });
 });

@@ -18,6 +18,7 @@ let skewMs: number;
 let one: Harness;
 let other: Harness;
 beforeEach(async () => {
+  await clearOrders();
   skewMs = 0;
   const runtime = { now: () => Date.now() + skewMs };
   one = await createHarness({ runtime });

@@ -1,4 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Call, UpstreamToken } from '../../src/pipeops/types.ts';
+import { err, ok } from '../../src/result.ts';
+import { findUpstream } from '../../src/tokens/reach.ts';
+import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
 // Which ids a caller can act on, and what finding that out asks of PipeOps.
@@ -72,6 +76,79 @@ describe.each(OPERATIONS)('%s', (method, body) => {
     const answer = await send('no-such-token', 'admin');
     expect(answer.status).toBeGreaterThanOrEqual(500);
     expect(answer.body.code).not.toBe('not_found');
+  });
+});
+
+describe('an id that the inventory and the list lack', () => {
+  const ref = { workspaceUuid: ELSEWHERE, tokenId: 'tok-1' };
+  const call = {} as Call;
+  const token = { id: 'tok-1', name: 'by hand', workspaceId: ELSEWHERE } as UpstreamToken;
+  const notFound = { kind: 'upstream_not_found', status: 404 } as const;
+  const found = { token: { ...ref, owner: null, suspendedBy: [] }, marker: null };
+
+  it.each([
+    ['of one whole page', { complete: true, pages: 1 }, ok({ status: 200, data: token }), 0, ok(null)],
+    ['of several pages', { complete: true, pages: 2 }, ok({ status: 200, data: token }), 1, ok(found)],
+    ['of several pages', { complete: true, pages: 2 }, err(notFound), 1, ok(null)],
+    ['that is a part', { complete: false, pages: 1 }, ok({ status: 200, data: token }), 1, ok(found)],
+    [
+      'that is a part',
+      { complete: false, pages: 1 },
+      err({ kind: 'upstream_timeout' } as const),
+      1,
+      err({ kind: 'upstream_timeout' }),
+    ],
+  ] as const)('%s (%o) is asked for by itself where that proves nothing', async (_case, list, got, gets, result) => {
+    let asked = 0;
+    const get = async () => {
+      asked += 1;
+      return await Promise.resolve(got);
+    };
+    const listed = ok({
+      status: 200,
+      data: { ...list, state: list.complete ? 'complete' : 'partial', tokens: [], total: 0 } as const,
+    });
+    expect(await findUpstream({ get }, ref, listed, call)).toEqual(result);
+    expect(asked).toBe(gets);
+  });
+});
+
+describe('renaming a token that the inventory lacks', () => {
+  const MARKER = '-csgn-abcdefghijklmnop';
+  const rename = async (harness: Harness, id: string) => {
+    expect((await harness.send('PATCH', `${TOKENS}/${id}`, { body: { name: 'renamed' } })).status).toBe(200);
+    return (await harness.upstreamTokens()).find((token) => token.id === id)?.name;
+  };
+
+  it('takes away what only looks like a marker', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: `x${MARKER}` });
+    expect(await rename(harness, id)).toBe('renamed');
+    expect(harness.lines.at(-1)).toMatchObject({ d1_trips: 3 });
+  });
+
+  it('keeps the marker of a create of this workspace whose row is open', async () => {
+    const harness = await createHarness();
+    await harness.control.fault({ drop: 'after_commit', match: { workspace_uuid: harness.workspace } });
+    await harness.send('POST', TOKENS, { body: { name: 'lost', scopes: ['api:read'] } });
+    const [lost] = await harness.upstreamTokens();
+    expect(await rename(harness, lost?.id ?? '')).toBe(lost?.name.replace('lost', 'renamed'));
+  });
+
+  it('takes the marker of another workspace’s create for somebody’s name', async () => {
+    const elsewhere = await createHarness();
+    await elsewhere.mint();
+    const marker = (await elsewhere.rows())[0]?.marker ?? '';
+    const harness = await createHarness();
+    const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: `x${marker}` });
+    expect(await rename(harness, id)).toBe('renamed');
+  });
+
+  it('keeps it where D1 does not say whose it is', async () => {
+    const prepared = await createHarness();
+    const { id } = await prepared.control.insertToken({ workspace_uuid: prepared.workspace, name: `x${MARKER}` });
+    const { db } = failingBatches((batch) => batch === 2);
+    expect(await rename(await createHarness({ like: prepared, db }), id)).toBe(`renamed${MARKER}`);
   });
 });
 

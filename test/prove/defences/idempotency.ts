@@ -51,7 +51,7 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     name: 'idempotency: an expired key is nobody’s',
     file: 'src/idempotency/claims.ts',
-    find: 'and(isKey, isOver({ build }, nowMs))',
+    find: 'and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))',
     replace: 'sql`false`',
     test: ['test/idempotency/replay.test.ts'],
   },
@@ -119,7 +119,7 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     name: 'idempotency: a leaver gets no replay that was under way',
     file: 'src/tokens/replay.ts',
-    find: 'outcome, undefined, actor)',
+    find: 'outcome, undefined, { blocked: actor })',
     replace: 'outcome, undefined)',
     test: FREEING,
   },
@@ -140,15 +140,15 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: a compensated create frees its key',
-    file: 'src/tokens/mutation.ts',
-    find: '[freeKey(database, keyed, eventId, guard)]',
+    file: 'src/tokens/withholding.ts',
+    find: '[freeKey(database, keyed, eventId, created)]',
     replace: '[]',
     test: FREEING,
   },
   {
     name: 'idempotency: a token that is to be revoked is not handed out again',
-    file: 'src/tokens/mutation.ts',
-    find: '[keepAnswer(database, keyed, eventId, null, sql`true`)]',
+    file: 'src/tokens/withholding.ts',
+    find: '[keepAnswer(database, keyed, eventId, null, created)]',
     replace: '[]',
     test: FREEING,
   },

@@ -62,8 +62,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a batch whose fate is unknown is repeated',
-    find: 'if (!settled.ok) continue;',
-    replace: 'if (!settled.ok) break;',
+    file: 'src/audit/repeating.ts',
+    find: 'if (sent.ok) return ok(sent.value);',
+    replace: "return sent.ok ? ok(sent.value) : err('unknown');",
     test: ['test/audit/recorder.test.ts'],
   },
   {

@@ -37,14 +37,21 @@ export const snapshotDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'snapshot: a mutation ends the lists from before it',
-    find: '      raiseGeneration(database, workspaceUuid),\n      ...quota.news',
-    replace: '      ...quota.news',
+    find: '...(outcome.upstreamStatus === null ? [] : [raiseGeneration(database, workspaceUuid)]),',
+    replace: '',
   },
   {
     ...MUTATION,
     name: 'snapshot: so does one whose answer was lost',
-    find: 'const queries = [raiseGeneration(database, workspaceUuid), ...quota',
-    replace: 'const queries = [...quota',
+    find: 'const all = [...queries, raiseGeneration(database, workspaceUuid), ...quota',
+    replace: 'const all = [...queries, ...quota',
+  },
+  {
+    name: 'snapshot: a generation that D1 did not raise is owed',
+    file: 'src/snapshot/read-group.ts',
+    find: '    ...debts.queries,',
+    replace: '',
+    test: ['test/snapshot/owed.test.ts'],
   },
   {
     name: 'snapshot: a list stands in for PipeOps only if nothing has changed since',

@@ -1,0 +1,63 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { SYSTEM_ACTOR, settledColumns, type Actor } from '../audit/events.ts';
+import { selectEvent, settleEventWhere } from '../audit/event-queries.ts';
+import type { Database, Query } from '../db/database.ts';
+import { auditEvents } from '../db/schema.ts';
+import type { TokenRef } from '../pipeops/types.ts';
+import type { RequestContext } from '../request-context.ts';
+import { isBlocked } from '../subjects/blocks.ts';
+import type { RevocationMode } from '../vocabulary.ts';
+import { isOvertaken, orderAnew } from './orders.ts';
+
+/** A change that must not stand: see `isOvertaken`. */
+export interface OvertakenChange {
+  /** Of its attempt. */
+  readonly eventId: string;
+  readonly ref: TokenRef;
+  /** Who attempted it. */
+  readonly actor: Pick<Actor, 'issuer' | 'subject' | 'label'>;
+  /** Under which condition it must not stand. */
+  readonly overtaken: SQL;
+  /** Of the order that undoes it, made up before the batch, so that a repeat of the batch repeats the same. */
+  readonly orderId: string;
+  readonly nowMs: number;
+  readonly upstreamStatus: number | null;
+  /** What the settled row says beside the order. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Undoes a change that must not stand, in one batch that may be repeated: its row is settled as a failure that names an order
+ * of its own, and that order suspends or revokes the token, as what overtook it asks for. The failure is `subject_blocked` where
+ * whoever attempted it was offboarded, and `revocation_pending` elsewhere. The first of the queries gives the row.
+ *
+ * Where nothing overtakes it any more, all of this does nothing and the row stays open.
+ */
+export function undoOvertaken(
+  database: Database,
+  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
+  change: OvertakenChange,
+) {
+  const { eventId, ref, actor, overtaken, orderId, nowMs, upstreamStatus } = change;
+  const columnsOf = (errorCode: 'subject_blocked' | 'revocation_pending') =>
+    settledColumns(nowMs, ref.tokenId, {
+      status: 'failure',
+      upstreamStatus,
+      errorCode,
+      detail: { ...change.detail, order: orderId },
+    });
+  const blocked = columnsOf('subject_blocked');
+  const names = sql`exists (select 1 from ${auditEvents} as a
+    where a.id = ${eventId} and a.status = 'failure' and a.outcome = ${blocked.outcome})`;
+  const order = { id: orderId, cause: 'system', state: 'open', nowMs, ...ref } as const;
+  const revokes = isOvertaken(database, eventId, ref, 'revoke');
+  const orderIn = (mode: RevocationMode, guard: SQL): readonly Query[] =>
+    orderAnew(database, context, SYSTEM_ACTOR, { ...order, mode }, { overtaken: eventId }, sql`${names} and ${guard}`);
+  return [
+    settleEventWhere(database, eventId, blocked, sql`${overtaken} and ${isBlocked(database, actor)}`),
+    settleEventWhere(database, eventId, columnsOf('revocation_pending'), overtaken),
+    selectEvent(database, eventId),
+    ...orderIn('revoke', revokes),
+    ...orderIn('suspend', sql`not ${revokes}`),
+  ] as const;
+}
