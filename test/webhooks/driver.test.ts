@@ -301,7 +301,9 @@ describe('the proof that a token is gone', () => {
     await faults({ partial: 0, match: { method: 'GET' } });
     await harness.leak(secret);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
-    expect((await sent('GET')).map(({ path }) => path.split('/').at(-1))).toEqual(['service-account-tokens', id]);
+    const asked = (await sent('GET')).map(({ path }) => path.split('/').at(-1));
+    // However many pages were asked for.
+    expect([...new Set(asked)]).toEqual(['service-account-tokens', id]);
   });
 
   it('is looked for again later where the list cannot be had', async () => {
@@ -325,7 +327,7 @@ it('one job of the cron failing does not keep the other from its work', async ()
         const value: unknown = Reflect.get(target, key);
         if (key !== 'prepare') return typeof value === 'function' ? value.bind(target) : value;
         return (sql: string) => {
-          if (sql.includes('revocation_orders')) throw new TypeError('injected');
+          if (sql.startsWith('update "revocation_orders"')) throw new TypeError('injected');
           return target.prepare(sql);
         };
       },

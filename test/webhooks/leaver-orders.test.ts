@@ -117,12 +117,13 @@ async function leaveTheRest(deliveryId: string, workspace: string, subject: stri
     env.DB.prepare(
       `insert into revocation_orders (id, cause, delivery_id, workspace_uuid, token_id, mode, rank, state, tries, next_at, created_at)
        select lower(hex(randomblob(16))), 'offboarding', ?1, workspace_uuid, token_id, 'revoke', 2, 'open', 0, ?2, ?2 from tokens
-       where workspace_uuid = ?3 and expires_at is not null limit ?4`,
+       where workspace_uuid = ?3 and expires_at is not null
+         and token_id not in (select token_id from revocation_orders where delivery_id = ?1) limit ?4`,
     ).bind(deliveryId, nowMs, workspace, MADE),
     env.DB.prepare(
       `insert into audit_events (id, occurred_at, action, status, actor_type, actor_subject, workspace_uuid, token_id, detail, count)
        select id, created_at, 'service_account_token.revoke', 'attempted', 'webhook', 'hr', workspace_uuid, token_id, '{}', 1
-       from revocation_orders where delivery_id = ? and rank = 2`,
+       from revocation_orders as o where delivery_id = ? and not exists (select 1 from audit_events as e where e.id = o.id)`,
     ).bind(deliveryId),
     env.DB.prepare('update webhook_deliveries set orders_left = 1 where id = ?').bind(deliveryId),
     env.DB.prepare(
