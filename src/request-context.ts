@@ -12,6 +12,8 @@ export interface RequestContext {
 export interface Trace {
   eventId: string | null;
   d1Trips: number;
+  /** Statements of those trips: Workers allow 1,000 a request, and as many a run of the cron. */
+  d1Queries: number;
   d1Ms: number;
   upstreamCalls: number;
   upstreamMs: number;
@@ -24,6 +26,7 @@ export interface Trace {
 export const newTrace = (): Trace => ({
   eventId: null,
   d1Trips: 0,
+  d1Queries: 0,
   d1Ms: 0,
   upstreamCalls: 0,
   upstreamMs: 0,

@@ -4,7 +4,7 @@ import { createRecorder } from './audit/recorder.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import { createRejections } from './audit/rejections.ts';
 import type { Authentication } from './http/authenticate.ts';
-import { createDatabase } from './db/database.ts';
+import { createDatabase, type Database } from './db/database.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import { createKeyExpiry, type KeyExpiry } from './idempotency/expiry.ts';
 import { freeKeyOf } from './idempotency/claims.ts';
@@ -34,6 +34,7 @@ import { configureSources } from './webhooks/sources.ts';
 /** The service, wired: what routes and the cron may use. */
 export interface Services {
   readonly runtime: Runtime;
+  readonly database: Database;
   readonly authentication: Authentication;
   readonly callerLimit: RateLimiter;
   readonly tokens: TokenDependencies;
@@ -94,6 +95,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   return {
     runtime,
+    database,
     authentication: {
       authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
       rolesOf: rememberingRoles((identity) => rolesFor(identity, policy)),

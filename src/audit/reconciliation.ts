@@ -1,4 +1,5 @@
 import type { SQL } from 'drizzle-orm';
+import type { Budget } from '../budget.ts';
 import { RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { askAlone } from '../inventory/ask-alone.ts';
@@ -43,11 +44,6 @@ export interface Reconciler {
     listed: readonly UpstreamToken[],
     begunAtMs: number,
   ): Promise<void>;
-}
-
-/** What is left of what a run may use up. */
-interface Budget {
-  permits(d1Queries: number): boolean;
 }
 
 export interface ReconcilerDependencies {

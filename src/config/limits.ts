@@ -205,8 +205,18 @@ export const ORDERS_MAKE_BATCH_ROWS = 500;
 export const CONFIRM_PAUSES_MS = [0, 60_000, 60 * 60_000, 24 * 60 * 60_000] as const;
 /** A look that confirms an order is begun so long after an update of its token was settled that was under way beside it. */
 export const CONFIRM_AFTER_UPDATE_MS = 30_000;
-/** Orders claimed by one run: PipeOps' limit of a minute, and within the 1,000 D1 queries that Workers allow. */
+/** Orders that one run sends: PipeOps' limit of a minute. */
 export const ORDERS_BATCH_ROWS = 100;
+/** Orders of one claim that a list speaks of, expired ones and those that are looked at: each costs rows of D1 and no call. */
+export const ORDERS_BULK_ROWS = 500;
+/** Batches of orders that one run makes: ten thousand orders, and a sixth of its D1 queries. */
+export const ORDERS_MAKE_BATCHES_MAX_COUNT = 20;
+/** D1 queries of one such batch: the orders, their rows in the trail, and the end of the making. */
+export const ORDERS_MAKE_MAX_QUERIES = 10;
+/** D1 queries of one order that is sent: its settlement is ten of them at the most, and is repeated twice while D1 fails. */
+export const ORDER_SEND_MAX_QUERIES = 30;
+/** D1 queries of one list: some twenty for what it says of the inventory, and as many for the orders that it speaks of. */
+export const ORDER_LOOK_MAX_QUERIES = 50;
 /** First pause after a try that failed; it doubles, up to an hour, and a part of it is left to chance. */
 export const ORDERS_BACKOFF_FIRST_MS = 5_000;
 export const ORDERS_BACKOFF_MAX_MS = 60 * 60 * 1000;
@@ -216,6 +226,23 @@ export const ORDERS_GIVE_UP_MS = 72 * 60 * 60 * 1000;
 export const UPSTREAM_WAIT_DEFAULT_MS = 60_000;
 export const DELIVERIES_PAGE_DEFAULT_ROWS = 50;
 export const DELIVERIES_PAGE_MAX_ROWS = 200;
+
+// ── The cron ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// Workers allow 1,000 D1 queries a run. The shares of its jobs and their leases come to less than 900.
+
+/** How many D1 queries each job of one run may make, and after how long it begins nothing more. */
+export const CRON_SHARES = {
+  /** Some ninety orders that are sent, or thousands that lists speak of. A look may still begin 5 s after the last order. */
+  orders: { d1Queries: 600, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
+  /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
+  attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
+  /** What is erased or sealed takes a few statements. */
+  sweeps: { d1Queries: 60, ms: 10_000 },
+} as const;
+/** What a job has begun ends within this: PipeOps' 10 s, a settlement's 5 s, and the batch that ends the run. */
+export const CRON_JOB_TAIL_MS = 20_000;
+/** The same of the run that a delivery begins, beside the queries of its acceptance. */
+export const ORDERS_REQUEST_SHARE = { d1Queries: 800, ms: ORDERS_REQUEST_RUN_MS + COMPENSATION_TIMEOUT_MS } as const;
 
 // ── The trail ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

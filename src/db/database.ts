@@ -41,6 +41,7 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
   const batch: Database['batch'] = async (context, queries, signal) => {
     const startedAt = runtime.now();
     context.trace.d1Trips += 1;
+    context.trace.d1Queries += queries.length;
     const deadline = signal ?? runtime.timeout(D1_TIMEOUT_MS);
     try {
       const statements = queries.map((query) => {

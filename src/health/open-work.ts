@@ -7,15 +7,20 @@ import { ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { selectListStates, type ListStateRow } from './lists.ts';
 import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
+import type { OrderState } from '../vocabulary.ts';
+import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../webhooks/order-states.ts';
 
 /** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
 export interface OpenWork {
   /** Attempts whose outcome is not known. */
   readonly attempts: { readonly count: number; readonly oldestMs: number | null };
-  /** What webhooks ordered: not done, or given up. */
+  /** What was ordered: not acknowledged by PipeOps, not confirmed by a look, given up, or contradicted by a look. */
   readonly orders: {
     readonly open: number;
+    readonly acknowledged: number;
     readonly failed: number;
+    readonly contradicted: number;
+    /** Of those that are open or acknowledged. */
     readonly oldestMs: number | null;
     /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
     readonly missingKeyIds: readonly string[];
@@ -31,6 +36,9 @@ export interface OpenWork {
 
 /** Senders try for a day or so: a delivery that is still refused then is sent no more. */
 const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
+
+/** The states of the partial index. */
+const COUNTED = [ORDER_STATE.open, ORDER_STATE.acknowledged, ORDER_STATE.failed] as const;
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 
@@ -48,13 +56,18 @@ export async function readOpenWork(
       .from(auditEvents)
       .where(eq(auditEvents.status, sql`'attempted'`)),
     build
-      .select({ open: count().as('open'), oldest: min(revocationOrders.created_at).as('oldest') })
+      .select({
+        state: revocationOrders.state,
+        orders: count().as('orders'),
+        oldest: min(revocationOrders.created_at).as('oldest'),
+      })
       .from(revocationOrders)
-      .where(sql`${revocationOrders.state} in ('open', 'acknowledged')`),
+      .where(isIn(sql`${revocationOrders.state}`, COUNTED))
+      .groupBy(revocationOrders.state),
     build
-      .select({ failed: count().as('failed') })
+      .select({ contradicted: count().as('contradicted') })
       .from(revocationOrders)
-      .where(eq(revocationOrders.state, sql`'failed'`)),
+      .where(isNotNull(revocationOrders.contradicted_at)),
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
@@ -71,13 +84,17 @@ export async function readOpenWork(
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], [open], [failed], missing, [block], limits, lists, [deliveries]] = read.value;
+  const [[attempts], states, [contradicted], missing, [block], limits, lists, [deliveries]] = read.value;
+  const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
+  const oldest = states.flatMap((row) => (isOneOf(row.state, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
     attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
     orders: {
-      open: open?.open ?? 0,
-      failed: failed?.failed ?? 0,
-      oldestMs: open?.oldest ?? null,
+      open: countOf(ORDER_STATE.open),
+      acknowledged: countOf(ORDER_STATE.acknowledged),
+      failed: countOf(ORDER_STATE.failed),
+      contradicted: contradicted?.contradicted ?? 0,
+      oldestMs: oldest.length > 0 ? Math.min(...oldest) : null,
       missingKeyIds: missing.map(({ id }) => id),
     },
     refusedDeliveries: deliveries?.refused ?? 0,

@@ -37,6 +37,7 @@ export function createReadiness(health: {
       ...(nearlyFull(database) ? ['d1_size'] : []),
       ...(orders.missingKeyIds.length > 0 ? ['fingerprint_keys'] : []),
       ...(orders.failed > 0 ? ['revocation_orders'] : []),
+      ...(orders.contradicted > 0 ? ['revocation_contradicted'] : []),
     ];
     return { ready: true, notReady: [], degraded, open: read.value };
   };

@@ -44,6 +44,8 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
       degraded,
       open_attempts: open.attempts.count,
       open_orders: open.orders.open,
+      acknowledged_orders: open.orders.acknowledged,
+      contradicted_orders: open.orders.contradicted,
       failed_orders: open.orders.failed,
     });
   });
@@ -83,7 +85,13 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
-      orders: { open: orders.open, failed: orders.failed, oldest_at: rfc3339OrNull(orders.oldestMs) },
+      orders: {
+        open: orders.open,
+        acknowledged: orders.acknowledged,
+        failed: orders.failed,
+        contradicted: orders.contradicted,
+        oldest_at: rfc3339OrNull(orders.oldestMs),
+      },
       webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),

@@ -1,41 +1,42 @@
 import { chanceOf } from '../chance.ts';
-import { ORDERS_GIVE_UP_MS } from '../config/limits.ts';
+import { ORDER_LOOK_MAX_QUERIES } from '../config/limits.ts';
 import type { RequestContext } from '../request-context.ts';
-import { raiseGeneration } from '../snapshot/generation.ts';
 import type { DriverDependencies } from './dependencies.ts';
-import type { Listed, Lists } from './lists.ts';
+import type { Lists, WorkspaceLook } from './lists.ts';
 import { logNotDriven } from './not-driven.ts';
-import { pauseMs } from './order-judgement.ts';
-import { confirmOrders, finishOrder, isHeld, postponeOrder, type ClaimedOrder } from './order-queue.ts';
+import type { ClaimedOrder, MovedOrder } from './order-queue.ts';
+import { sightOfListed } from './order-sending.ts';
+import { sightOf, type Sight } from './order-sight.ts';
+import { afterFailure, afterLook, afterSilence, afterWorkspaceMissing, type Move } from './order-states.ts';
+import { recordMoves } from './order-writing.ts';
+import type { Run } from './run.ts';
 
 /**
- * Confirms that revoked tokens are gone, by one list for each workspace. A token that is still listed alive is revoked once
- * more; whatever cannot be confirmed is looked at again later, for as long as an order is driven.
+ * Looks at orders that PipeOps has acknowledged, by one list for each workspace; where that says nothing of a token, the token is
+ * asked for by itself. All that a list shows of them is written down in one batch.
  *
- * @returns the orders that were not looked at, since PipeOps wants nothing of us now or the lease is about to end.
+ * @returns the orders that were not looked at, since PipeOps wants nothing of us now or this run's share is used up.
  */
-export async function confirmGone(
+export async function lookAt(
   dependencies: DriverDependencies,
   context: RequestContext,
+  run: Run,
   claim: string,
   orders: readonly ClaimedOrder[],
-  lists: Lists,
-  isInTime: () => boolean,
 ): Promise<readonly ClaimedOrder[]> {
-  const byWorkspace = Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid);
   const left: ClaimedOrder[] = [];
-  for (const [workspaceUuid, group] of byWorkspace) {
-    if (!isInTime()) return [...left, ...[...byWorkspace.values()].flat()];
-    const firstId = group[0]?.id ?? '';
+  for (const [workspaceUuid, group] of Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid)) {
+    const eventId = group[0]?.id ?? '';
+    if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) {
+      left.push(...group);
+      continue;
+    }
     try {
-      const listed = await lists.fresh(workspaceUuid, firstId);
-      if (!listed.ok && listed.error.kind === 'upstream_rate_limited')
-        return [...left, ...[...byWorkspace.values()].flat()];
-      byWorkspace.delete(workspaceUuid);
-      left.push(...(await judgeGroup(dependencies, context, claim, group, listed, lists, isInTime)));
+      const sinceMs = Math.max(...group.map((order) => order.acknowledged_at ?? 0));
+      const look = await run.lists.since(workspaceUuid, eventId, sinceMs);
+      left.push(...(await judgeGroup(dependencies, context, run, claim, group, look)));
     } catch (error) {
-      byWorkspace.delete(workspaceUuid);
-      logNotDriven(dependencies.runtime, firstId, error);
+      logNotDriven(dependencies.runtime, eventId, error);
     }
   }
   return left;
@@ -44,60 +45,58 @@ export async function confirmGone(
 async function judgeGroup(
   dependencies: DriverDependencies,
   context: RequestContext,
+  run: Run,
   claim: string,
   group: readonly ClaimedOrder[],
-  listed: Listed,
-  lists: Lists,
-  isInTime: () => boolean,
+  look: WorkspaceLook,
 ): Promise<readonly ClaimedOrder[]> {
-  const { database, runtime, quota } = dependencies;
-  const gone: string[] = [];
-  const open: ClaimedOrder[] = [];
-  const judged = new Set<ClaimedOrder>();
+  const moved: MovedOrder[] = [];
+  const left: ClaimedOrder[] = [];
   for (const order of group) {
-    if (!isInTime()) break;
-    judged.add(order);
-    if (await isGone(dependencies, order, listed, lists)) gone.push(order.id);
-    else open.push(order);
+    // A list that could not be had is known to all of them at no cost; a token that is asked for by itself is a call.
+    const move =
+      run.goesOn(ORDER_LOOK_MAX_QUERIES) || look.kind !== 'listed'
+        ? await judgeOne(dependencies, run.lists, order, look)
+        : null;
+    if (move === null) left.push(order);
+    else moved.push({ order, move });
+    if (move?.endsRun === true) run.end();
+    if (move?.columns.error_code === 'revocation_contradicted') {
+      dependencies.runtime.log({ level: 'error', event: 'revocation_contradicted', event_id: order.id });
+    }
   }
-  const nowMs = runtime.now();
-  const queries = [
-    ...(gone.length > 0 ? [confirmOrders(database, claim, gone, nowMs)] : []),
-    ...open.map((order) =>
-      nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS
-        ? finishOrder(database, order.id, { state: 'failed', result: 'revoked', errorCode: null, nowMs }, isHeld(claim))
-        : postponeOrder(
-            database,
-            claim,
-            order.id,
-            nowMs + pauseMs(order.tries, chanceOf(runtime.randomBytes(1))),
-            null,
-          ),
-    ),
-    // One of them may have been revoked once more, after lists in which it was alive.
-    ...open.slice(0, 1).map(({ workspace_uuid: workspaceUuid }) => raiseGeneration(database, workspaceUuid)),
-    ...quota.news(database, nowMs),
-  ];
-  await database.batch(context, queries);
-  return group.filter((order) => !judged.has(order));
+  await recordMoves(dependencies, context, claim, moved);
+  return left;
 }
 
-/** Absence counts in a complete list; where the list is partial, the token is asked for by itself. */
-async function isGone(
+async function judgeOne(
   { pipeops, runtime }: DriverDependencies,
-  order: ClaimedOrder,
-  listed: Listed,
   lists: Lists,
-): Promise<boolean> {
-  if (!listed.ok) return false;
-  const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
-  const there = listed.value.data.tokens.find((token) => token.id === order.token_id);
-  if (there !== undefined && !there.isRevoked) {
-    runtime.log({ level: 'error', event: 'revoked_token_still_listed', event_id: order.id });
-    await pipeops.revoke(ref, lists.call(order.id));
-    return false;
+  order: ClaimedOrder,
+  look: WorkspaceLook,
+): Promise<Move> {
+  const moment = () => ({ nowMs: runtime.now(), chance: chanceOf(runtime.randomBytes(1)) });
+  if (look.kind === 'unread') return afterSilence(order, moment());
+  if (look.kind === 'failed') {
+    return look.isWorkspaceMissing
+      ? afterWorkspaceMissing(order, look.failure, moment())
+      : afterFailure(order, look.failure, moment());
   }
-  if (there !== undefined || listed.value.data.complete) return true;
-  const got = await pipeops.get(ref, lists.call(order.id));
-  return got.ok ? got.value.data.isRevoked : got.error.kind === 'upstream_not_found';
+  const judge = (sight: Sight, begunAtMs: number): Move =>
+    afterLook(order, sight, {
+      nowMs: runtime.now(),
+      // A pause is drawn only where one is made.
+      chance: sight === 'alive' ? moment().chance : 0,
+      begunAtMs,
+      updatedUntilMs: order.updated_until,
+      isLifted: order.known === 1 && order.suspended_by === null,
+    });
+  const listed = sightOfListed(order, look);
+  if (listed !== 'silent') return judge(listed, look.begunAtMs);
+  const begunAtMs = runtime.now();
+  const got = await pipeops.get({ workspaceUuid: order.workspace_uuid, tokenId: order.token_id }, lists.call(order.id));
+  if (got.ok) return judge(sightOf(order.mode, got.value.data), begunAtMs);
+  // The workspace's list was answered, so what PipeOps does not find is the token.
+  if (got.error.kind === 'upstream_not_found') return judge('absent', begunAtMs);
+  return afterFailure(order, got.error, moment());
 }

@@ -1,85 +1,242 @@
-import { COMPENSATION_TIMEOUT_MS, ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from '../config/limits.ts';
-import type { RequestContext } from '../request-context.ts';
+import { createBudget, type Budget } from '../budget.ts';
+import {
+  ORDER_LOOK_MAX_QUERIES,
+  ORDER_SEND_MAX_QUERIES,
+  ORDERS_BATCH_ROWS,
+  ORDERS_BULK_ROWS,
+  ORDERS_REQUEST_RUN_MS,
+  ORDERS_REQUEST_SHARE,
+  ORDERS_RUN_MS,
+} from '../config/limits.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
-import { confirmGone } from './confirmation.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { OrderState } from '../vocabulary.ts';
+import { lookAt } from './confirmation.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
 import { logNotDriven } from './not-driven.ts';
-import { recordVerdict } from './order-outcome.ts';
-import { claimDueOrders, releaseOrders, type ClaimedOrder } from './order-queue.ts';
-import { sendOrder } from './order-sending.ts';
+import {
+  ALL_RANKS,
+  claimDueOrders,
+  EXPIRED_RANKS,
+  releaseOrders,
+  selectWork,
+  URGENT_RANKS,
+  type ClaimedOrder,
+  type ClaimTerms,
+  type MovedOrder,
+} from './order-queue.ts';
+import { makeOrdersLeft } from './order-making.ts';
+import { createSender, type Sender } from './order-sending.ts';
+import { isEnd, LOOKED_AT, SENT } from './order-states.ts';
+import { recordMove, recordMoves } from './order-writing.ts';
+import { createRun, type Run } from './run.ts';
 
 export interface OrderDriver {
   /**
-   * Sends the orders that are due, a batch of them at the most, and confirms those that are done. Says how many it found,
-   * and how many of them have ended.
+   * Drives the orders that are due: sends them, holds them against lists, and looks at those that PipeOps has acknowledged.
+   * Says how many orders to send it found, and how many of them have ended.
    *
    * @param deliveryId of that delivery alone; null: of all.
+   * @param budget what it may use up; default: what a request may.
    */
-  run(context: RequestContext, deliveryId: string | null): Promise<{ readonly due: number; readonly ended: number }>;
+  run(
+    context: RequestContext,
+    deliveryId: string | null,
+    budget?: Budget,
+  ): Promise<{ readonly due: number; readonly ended: number }>;
 }
 
 /**
- * Drives revocation orders: from a webhook's request, which begins with its own, and from the cron, which goes on until
- * all are done. An order is held by a lease, so no two drivers send it at once, and it is sent again until PipeOps says that
- * its token is gone: after a driver died in the middle, that answer is the proof.
+ * Drives revocation orders: from a webhook's request, which begins with its own, and from the cron, which goes on until all are
+ * confirmed. An order is held by a lease, so no two drivers send it at once; a driver that died is followed by another.
  */
 export function createOrderDriver(dependencies: DriverDependencies): OrderDriver {
-  return { run: async (context, deliveryId) => await drive(dependencies, context, deliveryId) };
+  return {
+    run: async (context, deliveryId, budget) =>
+      await drive(
+        dependencies,
+        context,
+        deliveryId,
+        budget ?? createBudget(context.trace, dependencies.runtime, ORDERS_REQUEST_SHARE),
+      ),
+  };
 }
 
-async function drive(dependencies: DriverDependencies, context: RequestContext, deliveryId: string | null) {
-  const { database, runtime, pipeops, quota } = dependencies;
-  const startedAtMs = runtime.now();
-  const mustWait = (): boolean => quota.permit('revocation', null, runtime.now()) !== null;
-  if (mustWait()) return { due: 0, ended: 0 };
-  const claim = runtime.newId();
-  const limits = selectLimits(database, startedAtMs, null);
-  const queries = [...claimDueOrders(database, startedAtMs, claim, deliveryId), limits] as const;
-  const claimed = await database.batch(context, queries);
-  if (!claimed.ok) return { due: 0, ended: 0 };
+/** What a batch of orders came to. */
+interface Driven {
+  readonly due: number;
+  readonly ended: number;
+}
 
-  const orders = claimed.value[1];
+async function drive(
+  dependencies: DriverDependencies,
+  context: RequestContext,
+  deliveryId: string | null,
+  budget: Budget,
+): Promise<Driven> {
+  const { quota, runtime } = dependencies;
+  const lists = createLists(dependencies, context);
+  const run = createRun(lists, deliveryId, budget, quota, runtime);
+  const sender = createSender(dependencies, context, lists);
+  const startedAtMs = runtime.now();
+  const sendMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
+  // A look is kept room for: what was sent is looked at in the same run.
+  const maySend = (): boolean =>
+    runtime.now() - startedAtMs <= sendMs && run.goesOn(ORDER_SEND_MAX_QUERIES + ORDER_LOOK_MAX_QUERIES);
+  const driving: Driving = { dependencies, context, run, sender, maySend };
+
+  // A leak first: PipeOps answers only so many calls a minute.
+  const { urgent, work } = await driveUrgent(driving);
+  if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);
+  if (work.looks === 1 || urgent.ended > 0) await driveLooks(driving);
+  const expired = work.expired === 1 || work.unmade === 1 ? await driveExpired(driving) : NOTHING;
+  return { due: urgent.due + expired.due, ended: urgent.ended + expired.ended };
+}
+
+const NOTHING: Driven = { due: 0, ended: 0 };
+const NO_WORK = { unmade: 0, looks: 0, expired: 0 };
+type Work = typeof NO_WORK;
+
+interface Driving {
+  readonly dependencies: DriverDependencies;
+  readonly context: RequestContext;
+  readonly run: Run;
+  readonly sender: Sender;
+  readonly maySend: () => boolean;
+}
+
+/** A claim, and the orders that it holds. */
+interface Claimed {
+  readonly claim: string;
+  readonly orders: readonly ClaimedOrder[];
+}
+
+/** What a claim is for; null: nothing more is begun. */
+function claimTerms(
+  { dependencies: { runtime }, run }: Driving,
+  states: readonly OrderState[],
+  ranks: readonly number[],
+  limitRows: number,
+): ClaimTerms | null {
+  if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return null;
+  return { claim: runtime.newId(), states, ranks, deliveryId: run.deliveryId, limitRows, nowMs: runtime.now() };
+}
+
+async function claimOrders({ dependencies, context }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
+  if (terms === null) return { claim: '', orders: [] };
+  const { database, runtime, quota } = dependencies;
+  const queries = [...claimDueOrders(database, terms), selectLimits(database, terms.nowMs, null)] as const;
+  const claimed = await database.batch(context, queries);
+  if (!claimed.ok) return { claim: terms.claim, orders: [] };
   quota.learn(claimed.value[2], runtime.now());
-  const lists = createLists(pipeops, runtime, context);
-  const waiting = orders.filter(({ state }) => state === 'open');
-  const unconfirmed = orders.filter(({ state }) => state === 'acknowledged');
-  const runMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
-  const isWithin = (ms: number): boolean => runtime.now() - startedAtMs <= ms;
+  return { claim: terms.claim, orders: claimed.value[1] };
+}
+
+/** What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough. */
+async function release(
+  { dependencies: { database, runtime, quota }, context }: Driving,
+  claim: string,
+  orders: readonly ClaimedOrder[],
+): Promise<void> {
+  const nowMs = runtime.now();
+  const news = quota.news(database, nowMs);
+  if (orders.length === 0 && news.length === 0) return;
+  const ids = orders.map(({ id }) => id);
+  await database.batch(context, [...(ids.length > 0 ? [releaseOrders(database, claim, ids, nowMs)] : []), ...news]);
+}
+
+/** Leaks and live tokens: each is a call. The same batch says what else there is to do. */
+async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven; readonly work: Work }> {
+  const { database, runtime, quota } = driving.dependencies;
+  const terms = claimTerms(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
+  if (terms === null) return { urgent: NOTHING, work: NO_WORK };
+  const { claim, nowMs, deliveryId } = terms;
+  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
+  const claimed = await database.batch(driving.context, [...claimDueOrders(database, terms), ...reads] as const);
+  if (!claimed.ok) return { urgent: NOTHING, work: NO_WORK };
+  const [, orders, limits, [work]] = claimed.value;
+  quota.learn(limits, runtime.now());
+  const { ended, left } = await sendAll(driving, claim, orders);
+  await release(driving, claim, left);
+  return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };
+}
+
+/** One after the other: PipeOps' answer to one says whether the next may be sent. */
+async function sendAll(
+  { dependencies, context, run, sender, maySend }: Driving,
+  claim: string,
+  orders: readonly ClaimedOrder[],
+): Promise<{ readonly ended: number; readonly left: readonly ClaimedOrder[] }> {
+  const left = [...orders];
   let ended = 0;
-  let isOver = false;
-  while (waiting.length > 0 && !isOver && !mustWait() && isWithin(runMs)) {
-    const order = waiting.shift();
+  while (left.length > 0 && maySend()) {
+    const order = left.shift();
     if (order === undefined) break;
     try {
-      // One after the other: PipeOps' answer to one says whether the next may be sent.
-      const verdict = await sendOrder(dependencies, order, lists);
-      isOver = verdict.kind === 'later' && verdict.endsRun;
-      if (await recordVerdict(dependencies, context, claim, order, verdict)) {
-        ended += 1;
-        if (verdict.kind === 'done' && order.confirms === 1 && verdict.result !== 'not_found')
-          unconfirmed.push(asConfirmed(order, runtime.now()));
-      }
+      const move = await sender.send(order);
+      if (move.endsRun) run.end();
+      const isWritten = await recordMove(dependencies, context, claim, order, move);
+      if (isWritten && isEnd(order, move)) ended += 1;
     } catch (error) {
-      logNotDriven(runtime, order.id, error);
+      logNotDriven(dependencies.runtime, order.id, error);
     }
   }
-  const isInTime = (): boolean => isWithin(runMs + COMPENSATION_TIMEOUT_MS);
-  const left = isOver ? unconfirmed : await confirmGone(dependencies, context, claim, unconfirmed, lists, isInTime);
-  // What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough.
-  const untried = [...waiting, ...left].map(({ id }) => id);
-  if (untried.length > 0) {
-    const nowMs = runtime.now();
-    const releases = [releaseOrders(database, claim, untried, nowMs), ...quota.news(database, nowMs)];
-    await database.batch(context, releases);
-  }
-  return { due: orders.length, ended };
+  return { ended, left };
 }
 
-/** As `finishOrder` leaves it: its confirmation has a time and tries of its own. */
-const asConfirmed = (order: ClaimedOrder, nowMs: number): ClaimedOrder => ({
-  ...order,
-  state: 'acknowledged',
-  tries: 1,
-  begun_at: nowMs,
-});
+/** What PipeOps has acknowledged, in this run or before, and whose round is due. */
+async function driveLooks(driving: Driving): Promise<void> {
+  for (;;) {
+    const { claim, orders } = await claimOrders(driving, claimTerms(driving, LOOKED_AT, ALL_RANKS, ORDERS_BULK_ROWS));
+    const left = await lookAt(driving.dependencies, driving.context, driving.run, claim, orders);
+    await release(driving, claim, left);
+    if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return;
+  }
+}
+
+/** Tokens that have expired by our clock: a list settles any number of them, and those that it does not are sent. */
+async function driveExpired(driving: Driving): Promise<Driven> {
+  let due = 0;
+  let ended = 0;
+  for (;;) {
+    const { claim, orders } = await claimOrders(driving, claimTerms(driving, SENT, EXPIRED_RANKS, ORDERS_BULK_ROWS));
+    const held = await holdAll(driving, claim, orders);
+    const sent = await sendAll(driving, claim, held.alive);
+    const left = [...held.left, ...sent.left];
+    await release(driving, claim, left);
+    due += orders.length;
+    ended += held.ended + sent.ended;
+    if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return { due, ended };
+  }
+}
+
+async function holdAll(
+  { dependencies, context, run, sender }: Driving,
+  claim: string,
+  orders: readonly ClaimedOrder[],
+) {
+  const moved: MovedOrder[] = [];
+  const alive: ClaimedOrder[] = [];
+  const left: ClaimedOrder[] = [];
+  for (const [workspaceUuid, group] of Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid)) {
+    if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) {
+      left.push(...group);
+      continue;
+    }
+    const sinceMs = Math.max(...group.map(({ created_at }) => created_at));
+    const look = await run.lists.since(workspaceUuid, group[0]?.id ?? '', sinceMs);
+    for (const order of group) {
+      try {
+        const move = sender.hold(order, look);
+        if (move?.endsRun === true) run.end();
+        if (move === null) alive.push(order);
+        else moved.push({ order, move });
+      } catch (error) {
+        logNotDriven(dependencies.runtime, order.id, error);
+      }
+    }
+  }
+  const isWritten = await recordMoves(dependencies, context, claim, moved);
+  return { ended: isWritten ? moved.filter(({ order, move }) => isEnd(order, move)).length : 0, alive, left };
+}

@@ -1,35 +1,97 @@
 import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import { judgeList, recordFindings, selectLookRows } from '../inventory/looks.ts';
 import { callWithin } from '../pipeops/call.ts';
-import type { Call, PipeOps } from '../pipeops/types.ts';
+import type { Call, TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
+import type { DriverDependencies } from './dependencies.ts';
 
-export type Listed = Awaited<ReturnType<PipeOps['list']>>;
+/** A list of a workspace that this run has asked for. */
+export type WorkspaceLook =
+  | { readonly kind: 'failed'; readonly failure: UpstreamFailure; readonly isWorkspaceMissing: boolean }
+  /** PipeOps answered, and D1 did not: without the inventory beside it a list says nothing. */
+  | { readonly kind: 'unread' }
+  | {
+      readonly kind: 'listed';
+      readonly begunAtMs: number;
+      readonly list: TokenList;
+      readonly shown: ReadonlyMap<string, UpstreamToken>;
+      /** Ids of the inventory that are gone by the rule of absence, this list being one of its proofs. */
+      readonly gone: ReadonlySet<string>;
+      /** It is incomplete, or lacks too many tokens at once, to prove any absence. */
+      readonly isNoProof: boolean;
+    };
 
 /** PipeOps' lists, as one run asks for them. */
 export interface Lists {
   /** With one deadline for all that it is used for. */
   readonly call: (eventId: string) => Call;
-  /** Of a workspace, asked for once: whether a token was there at all. */
-  readonly once: (workspaceUuid: string, call: Call) => Promise<Listed>;
-  /** Of a workspace, asked for now: whether a token is still there. */
-  readonly fresh: (workspaceUuid: string, eventId: string) => Promise<Listed>;
+  /** A list that was begun at `sinceMs` or later, whatever was done since: of a workspace it is asked for once. */
+  readonly any: (workspaceUuid: string, eventId: string, sinceMs: number) => Promise<WorkspaceLook>;
+  /** The same, begun after the last `outdate`. */
+  readonly since: (workspaceUuid: string, eventId: string, sinceMs: number) => Promise<WorkspaceLook>;
+  /** Something was done in the workspace: what was listed before does not show it. */
+  readonly outdate: (workspaceUuid: string) => void;
 }
 
-export function createLists(pipeops: PipeOps, runtime: Runtime, context: RequestContext): Lists {
-  const asked = new Map<string, Promise<Listed>>();
+/**
+ * The lists of one run. Each is compared with the inventory as soon as it is there: what it shows of other tokens than those
+ * of the orders is written down with it.
+ */
+export function createLists(dependencies: DriverDependencies, context: RequestContext): Lists {
+  const { pipeops, runtime } = dependencies;
+  const known = new Map<string, { readonly look: WorkspaceLook; readonly begunAtMs: number; isOutdated: boolean }>();
   // All of it serves a revocation, and an order that fails is due again after a pause of its own.
   const call = (eventId: string): Call =>
     callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true });
-  const fresh = async (workspaceUuid: string, eventId: string): Promise<Listed> =>
-    await pipeops.list(workspaceUuid, call(eventId));
+
+  const ask = async (workspaceUuid: string, eventId: string): Promise<WorkspaceLook> => {
+    const begunAtMs = runtime.now();
+    const listed = await pipeops.list(workspaceUuid, call(eventId));
+    const look = listed.ok
+      ? await takeIn(dependencies, context, workspaceUuid, listed.value.data, begunAtMs)
+      : failedLook(listed.error);
+    known.set(workspaceUuid, { look, begunAtMs, isOutdated: false });
+    return look;
+  };
   return {
     call,
-    fresh,
-    once: async (workspaceUuid, ownCall) => {
-      const known = asked.get(workspaceUuid) ?? pipeops.list(workspaceUuid, ownCall);
-      asked.set(workspaceUuid, known);
-      return await known;
+    any: async (workspaceUuid, eventId, sinceMs) => {
+      const one = known.get(workspaceUuid);
+      return one !== undefined && one.begunAtMs >= sinceMs ? one.look : await ask(workspaceUuid, eventId);
+    },
+    since: async (workspaceUuid, eventId, sinceMs) => {
+      const one = known.get(workspaceUuid);
+      const isFresh = one !== undefined && !one.isOutdated && one.begunAtMs >= sinceMs;
+      return isFresh ? one.look : await ask(workspaceUuid, eventId);
+    },
+    outdate: (workspaceUuid) => {
+      const one = known.get(workspaceUuid);
+      if (one !== undefined) one.isOutdated = true;
     },
   };
+}
+
+/** Where no token is named, what PipeOps does not find is the workspace. */
+const failedLook = (failure: UpstreamFailure): WorkspaceLook => ({
+  kind: 'failed',
+  failure,
+  isWorkspaceMissing: failure.kind === 'upstream_forbidden' && failure.status === 404,
+});
+
+async function takeIn(
+  { database, runtime }: DriverDependencies,
+  context: RequestContext,
+  workspaceUuid: string,
+  list: TokenList,
+  begunAtMs: number,
+): Promise<WorkspaceLook> {
+  const shown = new Map(list.tokens.map((token) => [token.id, token]));
+  const read = await database.batch(context, [selectLookRows(database, workspaceUuid, [...shown.keys()])]);
+  if (!read.ok) return { kind: 'unread' };
+  const look = { list, begunAtMs };
+  const findings = judgeList(read.value[0], look);
+  await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
+  const gone = new Set(findings.gone.map((row) => row.token_id));
+  return { kind: 'listed', begunAtMs, list, shown, gone, isNoProof: findings.isNoProof };
 }

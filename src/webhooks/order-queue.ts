@@ -1,135 +1,218 @@
-import { and, asc, eq, inArray, lte, not, sql, type SQL } from 'drizzle-orm';
-import { ORDERS_BATCH_ROWS, ORDERS_LEASE_MS } from '../config/limits.ts';
+import { sql, type SQL } from 'drizzle-orm';
+import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
+import { ORDER_RANKS } from '../inventory/orders.ts';
 import { isToldToWait } from '../pipeops/limits-table.ts';
-import type { ErrorCode, OrderResult } from '../vocabulary.ts';
+import type { OrderState } from '../vocabulary.ts';
+import { isIn, isReopening, LOOKED_AT, ORDER_STATE, SENT, type Move, type OrderColumns } from './order-states.ts';
 
-/** An order as a driver holds it, and what the inventory knows of its token. */
+// What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
+
+/** An order as a driver holds it, and what D1 knows of its token. */
 export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
 
-/** The literals of the partial index, without which D1 would not use it. */
-const IS_DUE_STATE = sql`${revocationOrders.state} in ('open', 'acknowledged')`;
+/** Which orders a claim is for. */
+export interface ClaimTerms {
+  readonly claim: string;
+  readonly states: readonly OrderState[];
+  readonly ranks: readonly number[];
+  /** Of that delivery alone; null: of all. */
+  readonly deliveryId: string | null;
+  readonly limitRows: number;
+  readonly nowMs: number;
+}
+
+export const URGENT_RANKS = [ORDER_RANKS.leak, ORDER_RANKS.live] as const;
+export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
+export const ALL_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
+
+/** An update or a create of the order's token by a caller, which no order caused. The planner would take the index of the workspace. */
+const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
+  where e.token_id = revocation_orders.token_id and +e.workspace_uuid = revocation_orders.workspace_uuid
+    and e.action in ('service_account_token.update', 'service_account_token.create')
+    and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
+    and not exists (select 1 from revocation_orders as other where other.id = e.id)`);
 
 /**
- * Claims orders that are due, those that have waited longest first, and reads them, in one batch of two queries. A claimed
- * order is due again when its lease ends: so no two drivers send one order at once, and one that died is taken over. While
- * PipeOps says wait, nothing is due.
- *
- * @param deliveryId of that delivery alone; null: of all.
+ * Claims orders that are due, by rank and then those that have waited longest, and reads them, in one batch of two queries. A
+ * claimed order is due again when its lease ends: so no two drivers hold one order at once, and one that died is taken over.
+ * While PipeOps says wait, nothing is due.
  */
-export function claimDueOrders({ build }: Database, nowMs: number, claim: string, deliveryId: string | null) {
-  const due = build
-    .select({ id: revocationOrders.id })
-    .from(revocationOrders)
-    .where(
-      and(
-        IS_DUE_STATE,
-        lte(revocationOrders.next_at, nowMs),
-        deliveryId === null ? undefined : eq(revocationOrders.delivery_id, deliveryId),
-        not(isToldToWait(nowMs)),
-      ),
-    )
-    .orderBy(asc(revocationOrders.next_at))
-    .limit(ORDERS_BATCH_ROWS);
+export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
+  const { claim, states, ranks, deliveryId, limitRows, nowMs } = terms;
+  const leaseMs = nowMs + ORDERS_LEASE_MS;
+  // One query for each rank, so that the index gives the rows of each in order and no others are read.
+  const dueOf = (rank: number): SQL => sql`
+    select * from (select id, rank, next_at from revocation_orders
+      where ${deliveryId === null ? sql`rank = ${rank}` : sql`delivery_id = ${deliveryId} and +rank = ${rank}`}
+        and next_at <= ${nowMs} and ${isIn('state', states)}
+      order by next_at limit ${limitRows})`;
+  const due = sql`(select id from (${sql.join(ranks.map(dueOf), sql` union all `)})
+    order by rank, next_at limit ${limitRows})`;
+  const orders = revocationOrders;
+  const tokenIs = sql`${tokens.workspace_uuid} = ${orders.workspace_uuid} and ${tokens.token_id} = ${orders.token_id}`;
   return [
     build
-      .update(revocationOrders)
-      .set({ claim, next_at: nowMs + ORDERS_LEASE_MS, tries: sql`${revocationOrders.tries} + 1` })
-      .where(inArray(revocationOrders.id, due)),
+      .update(orders)
+      .set({
+        claim,
+        next_at: leaseMs,
+        tries: sql`${orders.tries} + 1`,
+        begun_at: sql`coalesce(${orders.begun_at}, ${nowMs})`,
+      })
+      .where(sql`${orders.id} in ${due} and not ${isToldToWait(nowMs)}`),
     build
       .select({
-        id: revocationOrders.id,
-        delivery_id: revocationOrders.delivery_id,
-        workspace_uuid: revocationOrders.workspace_uuid,
-        token_id: revocationOrders.token_id,
-        mode: revocationOrders.mode,
-        confirms: sql<number>`${revocationOrders.rank} = 0`.as('confirms'),
-        state: revocationOrders.state,
-        tries: revocationOrders.tries,
-        created_at: revocationOrders.created_at,
-        begun_at: revocationOrders.begun_at,
-        /** 1: the inventory holds it. */
+        id: orders.id,
+        workspace_uuid: orders.workspace_uuid,
+        token_id: orders.token_id,
+        mode: orders.mode,
+        rank: orders.rank,
+        created_at: orders.created_at,
+        state: orders.state,
+        result: orders.result,
+        error_code: orders.error_code,
+        tries: orders.tries,
+        next_at: orders.next_at,
+        begun_at: orders.begun_at,
+        acknowledged_at: orders.acknowledged_at,
+        confirmed_at: orders.confirmed_at,
+        confirm_round: orders.confirm_round,
+        unseen_at: orders.unseen_at,
+        contradicted_at: orders.contradicted_at,
+        /** 1: the inventory holds its token. */
         known: sql<number>`${tokens.token_id} is not null`.as('known'),
-        revoked_at: tokens.revoked_at,
+        ended_by: tokens.ended_by,
+        suspended_by: tokens.suspended_by,
+        /** 1: its row in the trail is open. */
+        attempted:
+          sql<number>`exists (select 1 from audit_events as e where e.id = revocation_orders.id and e.status = 'attempted')`.as(
+            'attempted',
+          ),
+        /** When the last update beside it was settled; far away while one is under way; null: none was. */
+        updated_until: sql<number | null>`(select max(case e.status when 'attempted' then ${Number.MAX_SAFE_INTEGER}
+          else e.settled_at end) from ${BESIDE})`.as('updated_until'),
       })
-      .from(revocationOrders)
-      .leftJoin(
-        tokens,
-        and(eq(tokens.workspace_uuid, revocationOrders.workspace_uuid), eq(tokens.token_id, revocationOrders.token_id)),
-      )
+      .from(orders)
+      .leftJoin(tokens, tokenIs)
+      // By the index: what is claimed now is due when this lease ends, and not before.
       .where(
-        and(
-          eq(revocationOrders.claim, claim),
-          IS_DUE_STATE,
-          // By the index: what is claimed now is due when this lease ends, and not before.
-          eq(revocationOrders.next_at, nowMs + ORDERS_LEASE_MS),
-        ),
+        sql`${orders.rank} in (${sql.raw(ranks.join(', '))}) and ${orders.next_at} = ${leaseMs} and ${orders.claim} = ${claim}`,
       )
-      .orderBy(asc(revocationOrders.created_at)),
+      .orderBy(orders.rank, orders.created_at, orders.id),
   ] as const;
 }
 
-/** Ends an order, where `guard` holds: where its row in the trail carries the outcome. */
-export const finishOrder = (
-  { build }: Database,
-  id: string,
-  end: {
-    readonly state: 'acknowledged' | 'confirmed' | 'failed';
-    readonly result: OrderResult | null;
-    readonly errorCode: ErrorCode | null;
-    readonly nowMs: number;
-  },
-  guard: SQL,
-) =>
-  build
-    .update(revocationOrders)
-    .set({
-      state: end.state,
-      result: end.result,
-      error_code: end.errorCode,
-      // The confirmation has a pause of its own, and begins at once.
-      ...(end.state === 'acknowledged' && { tries: 0, begun_at: end.nowMs }),
-      ...(end.state !== 'failed' && { acknowledged_at: end.nowMs }),
+/** Whether there is anything to look at, to hold against a list, or to make: 1 or 0 each. Nearly always all of it is 0. */
+export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
+  const isDue = (
+    states: readonly OrderState[],
+    ranks: readonly number[],
+  ): SQL => sql`exists (select 1 from revocation_orders
+    where ${deliveryId === null ? sql`rank in (${sql.raw(ranks.join(', '))})` : sql`delivery_id = ${deliveryId} and +rank in (${sql.raw(ranks.join(', '))})`}
+      and next_at <= ${nowMs} and ${isIn('state', states)})`;
+  const isUnmade = sql`exists (select 1 from webhook_deliveries where orders_left = 1
+    and ${deliveryId === null ? sql`true` : sql`id = ${deliveryId}`})`;
+  return build
+    .select({
+      looks: sql<number>`w.looks`.as('looks'),
+      expired: sql<number>`w.expired`.as('expired'),
+      unmade: sql<number>`w.unmade`.as('unmade'),
     })
-    .where(and(eq(revocationOrders.id, id), guard));
+    .from(
+      sql`(select ${isDue(LOOKED_AT, ALL_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade) as w`,
+    );
+};
 
-/** The guard of an order whose row was settled before: that this driver still holds it, unconfirmed. */
-export const isHeld = (claim: string): SQL =>
-  sql`${revocationOrders.claim} = ${claim} and ${revocationOrders.state} = 'acknowledged'`;
+/** An order that moves on. */
+export interface MovedOrder {
+  readonly order: ClaimedOrder;
+  readonly move: Move;
+}
 
-/** Puts a claimed order off. One that another driver has claimed since is left alone. */
-export const postponeOrder = (
-  { build }: Database,
-  claim: string,
-  id: string,
-  nextAtMs: number,
-  errorCode: ErrorCode | null,
-) =>
-  build
+const COLUMNS: readonly (keyof OrderColumns)[] = [
+  'state',
+  'result',
+  'error_code',
+  'tries',
+  'next_at',
+  'begun_at',
+  'acknowledged_at',
+  'confirmed_at',
+  'confirm_round',
+  'unseen_at',
+  'contradicted_at',
+];
+
+/**
+ * Writes down what orders have become, any number of them in one query, each only where it is still as it was judged. A look
+ * that reopens an order may find that somebody else's look has just done so: then only its pause is set.
+ *
+ * @param guard where nobody else may hold them, that the claim is this driver's; else what stands for it.
+ */
+export function moveOrders({ build }: Database, moved: readonly MovedOrder[], guard: SQL) {
+  const rows = moved.map(({ order, move }) => ({
+    id: order.id,
+    was: order.state,
+    reopens: isReopening(order, move) ? 1 : 0,
+    ...Object.fromEntries(COLUMNS.map((name) => [name, move.columns[name]])),
+  }));
+  const fields = ['id', 'was', 'reopens', ...COLUMNS].map((name) => sql.raw(`value ->> '${name}' as ${name}`));
+  const become = Object.fromEntries(COLUMNS.map((name) => [name, sql.raw(`become.${name}`)]));
+  return build
     .update(revocationOrders)
-    .set({ next_at: nextAtMs, error_code: errorCode, claim: null })
-    .where(and(eq(revocationOrders.id, id), eq(revocationOrders.claim, claim), IS_DUE_STATE));
+    .set({ ...become, claim: null })
+    .from(sql`(select ${sql.join(fields, sql`, `)} from json_each(${JSON.stringify(rows)})) as become`)
+    .where(
+      sql`revocation_orders.id = become.id and ((revocation_orders.state = become.was and ${guard})
+        or (become.reopens and revocation_orders.state = ${ORDER_STATE.open} and revocation_orders.claim is null))`,
+    );
+}
 
-/** Gives back orders that were claimed and not tried: they are due again at once. */
+/** The guard of orders that a driver holds. */
+export const isHeldBy = (claim: string): SQL => sql`revocation_orders.claim = ${claim}`;
+
+/** Gives back orders that were claimed and not tried: they are due again at once, as if they had not been claimed. */
 export const releaseOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
   build
     .update(revocationOrders)
-    .set({ next_at: nowMs, tries: sql`max(${revocationOrders.tries} - 1, 0)`, claim: null })
-    .where(and(inArray(revocationOrders.id, listed(ids)), eq(revocationOrders.claim, claim), IS_DUE_STATE));
+    .set({
+      next_at: nowMs,
+      tries: sql`max(${revocationOrders.tries} - 1, 0)`,
+      begun_at: sql`case when ${revocationOrders.tries} > 1 then ${revocationOrders.begun_at} end`,
+      claim: null,
+    })
+    .where(sql`${revocationOrders.id} in ${listed(ids)} and ${revocationOrders.claim} = ${claim}`);
 
-/** Notes that revoked tokens are no longer listed. */
-export const confirmOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
+/** The tokens of orders in those states, as rows of (workspace, id). */
+const tokensOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>
+  sql`(select o.workspace_uuid, o.token_id from json_each(${JSON.stringify(ids)}) as j
+    join revocation_orders as o on o.id = j.value where ${isIn('o.state', states)})`;
+
+const TOKEN = sql.raw('(workspace_uuid, token_id)');
+
+/** Notes that PipeOps has acknowledged the end of the tokens of orders, where `guard` holds. An end that is proven stays. */
+export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: number, guard: SQL) =>
   build
-    .update(revocationOrders)
-    .set({ state: 'confirmed', confirmed_at: nowMs, error_code: null })
+    .update(tokens)
+    .set({ revoked_at: nowMs, ended_by: 'acknowledged', unseen_at: null })
     .where(
-      and(
-        inArray(revocationOrders.id, listed(ids)),
-        eq(revocationOrders.claim, claim),
-        eq(revocationOrders.state, sql`'acknowledged'`),
-      ),
+      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.acknowledged])}
+        and (${tokens.ended_by} is null or ${tokens.ended_by} not in ('acknowledged', 'absent')) and ${guard}`,
+    );
+
+/**
+ * Notes that the tokens of reopened orders have no end after all. An end that is younger than CONTRADICTION_AFTER_MS may be
+ * that of another order, and later than the look.
+ */
+export const reviveTokens = ({ build }: Database, ids: readonly string[], nowMs: number) =>
+  build
+    .update(tokens)
+    .set({ revoked_at: null, ended_by: null, unseen_at: null })
+    .where(
+      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.open])} and ${tokens.revoked_at} <= ${nowMs - CONTRADICTION_AFTER_MS}`,
     );
 
 /** Any number of ids in one parameter: D1 takes a hundred. */
-const listed = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
+export const listed = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;

@@ -96,15 +96,20 @@ describe('orders of webhooks', () => {
     const ready = await harness.send('GET', '/readyz', probe);
     const status = await harness.send('GET', '/api/v1/status', { jwt });
     expect([ready.status, status.status]).toEqual([200, 200]);
-    const { ready: isReady, degraded, open_orders, failed_orders } = ready.body.data;
-    return { isReady, degraded, open_orders, failed_orders, orders: status.body.data.orders };
+    const { ready: isReady, degraded, ...counts } = ready.body.data;
+    const { open_orders, acknowledged_orders, failed_orders, contradicted_orders } = counts;
+    const { orders } = status.body.data;
+    return { isReady, degraded, open_orders, acknowledged_orders, failed_orders, contradicted_orders, orders };
   };
+  const NO_ORDERS = { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null };
   const NONE = {
     isReady: true,
     degraded: [],
     open_orders: 0,
+    acknowledged_orders: 0,
     failed_orders: 0,
-    orders: { open: 0, failed: 0, oldest_at: null },
+    contradicted_orders: 0,
+    orders: NO_ORDERS,
   };
   const leak = async (method: string, times: number) => {
     const { token } = await harness.mint('leaked');
@@ -117,7 +122,7 @@ describe('orders of webhooks', () => {
     const { received_at: oldest_at } = await leak('DELETE', 1);
     age(1);
     await leak('DELETE', 1);
-    expect(await told()).toEqual({ ...NONE, open_orders: 2, orders: { open: 2, failed: 0, oldest_at } });
+    expect(await told()).toEqual({ ...NONE, open_orders: 2, orders: { ...NO_ORDERS, open: 2, oldest_at } });
     age(600);
     await harness.cron();
     expect(await told()).toEqual(NONE);
@@ -125,7 +130,7 @@ describe('orders of webhooks', () => {
 
   it('are counted until they are confirmed', async () => {
     await leak('GET', 1);
-    expect(await told()).toMatchObject({ degraded: [], open_orders: 1 });
+    expect(await told()).toMatchObject({ degraded: [], open_orders: 0, acknowledged_orders: 1 });
     age(600);
     await harness.cron();
     expect(await told()).toEqual(NONE);
@@ -135,7 +140,7 @@ describe('orders of webhooks', () => {
     const { delivery_id: id } = await leak('DELETE', 1_000);
     age(73 * 3_600);
     await harness.cron();
-    const failed = { failed_orders: 1, orders: { open: 0, failed: 1, oldest_at: null } };
+    const failed = { failed_orders: 1, orders: { ...NO_ORDERS, failed: 1 } };
     expect(await told()).toEqual({ ...NONE, degraded: ['revocation_orders'], ...failed });
     expect((await harness.send('GET', '/readyz', probe)).body.message).toContain('revocation_orders');
 
@@ -269,7 +274,7 @@ describe('GET /api/v1/status', () => {
     const answer = await harness.send('GET', '/api/v1/status');
     expect(answer.body.data).toEqual({
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
-      orders: { open: 0, failed: 0, oldest_at: null },
+      orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
       webhooks: { refused_24h: expect.any(Number) },
       lists: expect.any(Object),
       quota: { wait_until: null, minute: null, hour: null },

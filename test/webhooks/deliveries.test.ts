@@ -103,7 +103,7 @@ describe('one delivery', () => {
         revoked_at: expect.stringMatching(RFC3339),
         confirmed_at: null,
         next_try_at: expect.stringMatching(RFC3339),
-        tries: 0,
+        tries: 1,
       },
     ]);
   });

@@ -121,11 +121,12 @@ export const rowsOfDelivery = async (answer: Answer) =>
       .all<Awaited<ReturnType<Harness['rows']>>[number]>()
   ).results;
 
-/** So that the orders of one test are not driven by the crons of the next, and its refusals not counted among theirs. */
+/** So that the orders of one test are neither driven nor looked at by the crons of the next, and its refusals not counted among theirs. */
 export const clearOrders = async (): Promise<void> => {
   await env.DB.batch([
     env.DB.prepare(
-      `update revocation_orders set state = 'confirmed' where state in ('open', 'acknowledged', 'failed')`,
+      `update revocation_orders set next_at = null, contradicted_at = null,
+         state = iif(state in ('open', 'acknowledged', 'failed'), 'confirmed', state)`,
     ),
     env.DB.prepare('update webhook_deliveries set received_at = 0 where refused is not null'),
     env.DB.prepare('delete from upstream_limits'),

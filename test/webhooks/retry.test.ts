@@ -186,6 +186,56 @@ describe('an order that was given up', () => {
   });
 });
 
+describe('an order whose token’s end is not proven', () => {
+  it('is looked at at once where PipeOps has acknowledged it', async () => {
+    await faults({ status: 500, match: { method: 'GET' } });
+    const delivery = await harness.leak(leaked.token);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged' }]);
+    expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked' }]);
+    expect(await sent('DELETE')).toHaveLength(1);
+  });
+
+  it('is looked at again where it was confirmed, and sent where its token is alive after all', async () => {
+    await harness.control.fault({
+      status: 200,
+      body: { success: true, message: '', data: null },
+      match: { workspace_uuid: harness.workspace, method: 'DELETE' },
+    });
+    await faults({ body: { success: true, message: '', data: { tokens: [], total: 0 } }, match: { method: 'GET' } });
+    const delivery = await harness.leak(leaked.token);
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed' }]);
+    // As earlier versions of this service left it: the end that one list showed.
+    await env.DB.prepare('update tokens set ended_by = null where token_id = ?').bind(leaked.id).run();
+    harness.age(120);
+    expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'open', contradicted_at: expect.any(Number) }]);
+    expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked', contradicted_at: null }]);
+    expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+  });
+
+  it('is replaced where nobody found its token, which may be there by now', async () => {
+    const id = `late-${crypto.randomUUID()}`;
+    const delivery = await harness.sendEvent('scanner', 'token.revoke', {
+      token_id: id,
+      workspace_uuid: harness.workspace,
+    });
+    for (const seconds of [61, 61]) {
+      harness.age(seconds);
+      await harness.cron();
+    }
+    expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'not_found' }]);
+    await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'late', id });
+    expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
+    expect((await ordersOf(harness)).map(({ state, result }) => [state, result])).toEqual([
+      ['retried', 'not_found'],
+      ['confirmed', 'revoked'],
+    ]);
+    expect((await revocationRows(delivery)).map(({ status }) => status)).toEqual(['failure', 'success']);
+  });
+});
+
 it('a delivery that is done has nothing to retry: nothing is sent', async () => {
   const delivery = await harness.leak(leaked.token);
   await harness.control.clearRequests({ workspace_uuid: harness.workspace });

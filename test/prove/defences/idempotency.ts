@@ -71,7 +71,7 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: the cron erases what has expired',
-    file: 'src/worker.ts',
+    file: 'src/cron.ts',
     find: 'await keyExpiry.run(context)',
     replace: 'await Promise.resolve({ erased: 0 })',
     test: ['test/idempotency/replay.test.ts'],

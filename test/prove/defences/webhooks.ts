@@ -10,7 +10,10 @@ const SUBJECTS = ['test/webhooks/subjects.test.ts'];
 const LABELS = ['test/webhooks/labels.test.ts'];
 const MAKING = ['test/webhooks/order-making.test.ts'];
 const QUEUE = { file: 'src/webhooks/order-queue.ts', test: DRIVER };
-const JUDGEMENT = { file: 'src/webhooks/order-judgement.ts', test: ['test/webhooks/order-judgement.test.ts'] };
+const STATES = { file: 'src/webhooks/order-states.ts', test: ['test/webhooks/order-states.test.ts'] };
+const LOOKS = ['test/webhooks/order-looks.test.ts'];
+const PROOFS = ['test/webhooks/order-proofs.test.ts'];
+const SENDING = { file: 'src/webhooks/order-sending.ts', test: PROOFS };
 const RECORDER = { file: 'src/audit/recorder.ts', test: SUBJECTS };
 
 /** What makes an accepted webhook take effect exactly once, for those who may send it, on what they may name. */
@@ -183,73 +186,111 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...QUEUE,
     name: 'webhook: an order waits for its next try',
-    find: 'lte(revocationOrders.next_at, nowMs),',
-    replace: '',
+    find: "        and next_at <= ${nowMs} and ${isIn('state', states)}\n      order by",
+    replace: "        and ${isIn('state', states)}\n      order by",
   },
   {
     ...QUEUE,
     name: 'webhook: while PipeOps says wait, nothing is due',
-    find: 'not(isToldToWait(nowMs)),',
+    find: ' and not ${isToldToWait(nowMs)}',
     replace: '',
   },
   {
     ...QUEUE,
     name: 'webhook: an order is done only if its row in the trail says so',
-    find: '.where(and(eq(revocationOrders.id, id), guard));',
-    replace: '.where(eq(revocationOrders.id, id));',
+    find: 'revocation_orders.state = become.was and ${guard}',
+    replace: 'revocation_orders.state = become.was',
   },
   {
-    ...JUDGEMENT,
+    ...STATES,
     name: 'webhook: PipeOps’ quota ends a run',
-    find: 'errorCode, endsRun: true }',
-    replace: 'errorCode, endsRun: false }',
+    find: "  'upstream_unreachable',\n  'upstream_rate_limited',\n];",
+    replace: "  'upstream_unreachable',\n];",
   },
   {
     name: 'webhook: a run that is over sends nothing more',
     file: 'src/webhooks/driver.ts',
-    find: "isOver = verdict.kind === 'later' && verdict.endsRun;",
-    replace: '',
+    find: 'const move = await sender.send(order);\n      if (move.endsRun) run.end();',
+    replace: 'const move = await sender.send(order);',
     test: DRIVER,
   },
   {
-    name: 'webhook: a confirmation has a time and pauses of its own',
-    file: 'src/webhooks/driver.ts',
-    find: 'unconfirmed.push(asConfirmed(order, runtime.now()));',
-    replace: 'unconfirmed.push(order);',
-    test: DRIVER,
-  },
-  {
-    name: 'webhook: a second revoke ends the lists from before it',
-    file: 'src/webhooks/confirmation.ts',
-    find: '...open.slice(0, 1).map(',
-    replace: '...open.slice(0, 0).map(',
-    test: DRIVER,
-  },
-  {
-    ...JUDGEMENT,
+    ...STATES,
     name: 'webhook: pauses grow',
     find: 'ORDERS_BACKOFF_FIRST_MS * 2 ** Math.max(0, tries - 1)',
     replace: 'ORDERS_BACKOFF_FIRST_MS',
   },
   {
-    ...JUDGEMENT,
+    ...STATES,
     name: 'webhook: an order is given up after ORDERS_GIVE_UP_MS',
-    find: "if (nowMs - order.begun_at >= ORDERS_GIVE_UP_MS) return { kind: 'given_up', errorCode };",
-    replace: '',
+    find: 'if (nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS)',
+    replace: 'if (false)',
+  },
+  {
+    ...STATES,
+    name: 'webhook: a look that disagrees later reopens its order',
+    find: 'if (look.begunAtMs - (order.acknowledged_at ?? 0) < CONTRADICTION_AFTER_MS) return agreed(order, look);',
+    replace: 'return agreed(order, look);',
+  },
+  {
+    ...STATES,
+    name: 'webhook: a look confirms nothing while an update is under way beside the order',
+    find: 'return afterUpdate(order, look) ?? agreed(confirmed, look);',
+    replace: 'return agreed(confirmed, look);',
   },
   {
     name: 'webhook: absence from a list that is not complete proves nothing',
-    file: 'src/webhooks/confirmation.ts',
-    find: 'if (there !== undefined || listed.value.data.complete) return true;',
-    replace: 'return true;',
-    test: DRIVER,
+    file: 'src/webhooks/order-sight.ts',
+    find: "isProofOfAbsence(list) && !isNoProof ? 'absent' : 'silent'",
+    replace: "'absent'",
+    test: ['test/webhooks/order-states.test.ts'],
   },
   {
-    name: 'webhook: a token that is still listed is not gone',
-    file: 'src/webhooks/confirmation.ts',
-    find: 'if (there !== undefined && !there.isRevoked) {',
-    replace: 'if (false) {',
-    test: DRIVER,
+    ...SENDING,
+    name: 'webhook: 404 proves nothing while the workspace is not answered',
+    find: "    if (look.kind !== 'listed') return unlisted(order, look);\n    const sight = sightOfListed(order, look);\n    const status",
+    replace:
+      "    if (look.kind !== 'listed') return endOf(order, 'already_gone', 404, begunAtMs, atMs());\n    const sight = sightOfListed(order, look);\n    const status",
+  },
+  {
+    ...SENDING,
+    name: 'webhook: a suspension whose own answer contradicts it is none',
+    find: 'if (data.isActive === true)',
+    replace: 'if (false)',
+  },
+  {
+    ...SENDING,
+    name: 'webhook: only a proven end spares the call',
+    find: "if (order.ended_by === 'absent')",
+    replace: "if (order.ended_by !== 'acknowledged' && order.known === 1)",
+  },
+  {
+    name: 'webhook: a reopened order gives its token back its life',
+    file: 'src/webhooks/order-writing.ts',
+    find: '    reviveTokens(database, ids, nowMs),\n',
+    replace: '',
+    test: LOOKS,
+  },
+  {
+    name: 'webhook: a contradiction is told once a token and day',
+    file: 'src/webhooks/order-writing.ts',
+    find: 'and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})',
+    replace: 'and false)',
+    test: LOOKS,
+  },
+  {
+    name: 'cron: a job is done by one run at a time',
+    file: 'src/job-leases.ts',
+    find: 'return changed.ok && changed.value[0].length > 0;',
+    replace: 'return true;',
+    test: ['test/cron.test.ts'],
+  },
+  {
+    name: 'cron: a job keeps to its share of D1 queries',
+    file: 'src/budget.ts',
+    find: 'trace.d1Queries - queriesBefore + d1Queries <= share.d1Queries && ',
+    replace: '',
+    test: ['test/cron.test.ts'],
   },
   {
     name: 'webhook: reconciliation leaves the rows of orders alone',
@@ -268,15 +309,15 @@ export const webhookDefences: readonly Defence[] = [
   {
     name: 'webhook: what a driver holds is not sent by a retry',
     file: 'src/webhooks/retry.ts',
-    find: 'or(isNull(revocationOrders.claim), lte(revocationOrders.next_at, nowMs)),',
-    replace: '',
+    find: "isIn('state', SENT), isFree(nowMs), guard",
+    replace: "isIn('state', SENT), guard",
     test: RETRY,
   },
   {
     name: 'webhook: what was given up is retried once',
     file: 'src/webhooks/retry.ts',
-    find: "build.update(orders).set({ state: 'retried' }).where(isGivenUp),",
-    replace: '',
+    find: '.set({ state: ORDER_STATE.retried, next_at: null, contradicted_at: null })',
+    replace: '.set({ next_at: null })',
     test: RETRY,
   },
   {

@@ -1,0 +1,34 @@
+import type { Budget } from '../budget.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Lists } from './lists.ts';
+
+/** One run of the driver, as its steps share it. */
+export interface Run {
+  readonly lists: Lists;
+  /** Of that delivery alone; null: of all. */
+  readonly deliveryId: string | null;
+  /** Whether a step may begin that sends so many statements to D1: PipeOps takes calls, and the share is not used up. */
+  goesOn(d1Queries: number): boolean;
+  /** PipeOps would answer everything alike, so nothing more is asked of it. */
+  end(): void;
+}
+
+export function createRun(
+  lists: Lists,
+  deliveryId: string | null,
+  budget: Budget,
+  quota: Pick<Quota, 'permit'>,
+  runtime: Pick<Runtime, 'now'>,
+): Run {
+  let isOver = false;
+  return {
+    lists,
+    deliveryId,
+    goesOn: (d1Queries) =>
+      !isOver && quota.permit('revocation', null, runtime.now()) === null && budget.permits(d1Queries),
+    end: () => {
+      isOver = true;
+    },
+  };
+}
