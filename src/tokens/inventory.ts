@@ -92,10 +92,6 @@ export const markRevoked = (
 export const isEndUnproven = (name: string): SQL =>
   sql.raw(`(${name}.ended_by is null or ${name}.ended_by not in ('acknowledged', 'absent'))`);
 
-/** Whether the end of a token is proven, so that nothing is to be asked of PipeOps any more. */
-export const isProvenEnded = ({ ended_by: endedBy }: Pick<TokenRow, 'ended_by'>): boolean =>
-  endedBy === 'acknowledged' || endedBy === 'absent';
-
 /** A version before this one wrote the id of the webhook delivery there. */
 const REASONS_LIST = sql`case when json_valid(${tokens.suspended_by}) then ${tokens.suspended_by} else json_array('offboarding') end`;
 

@@ -8,7 +8,8 @@ import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { isProvenEnded, markRevoked } from './inventory.ts';
+import { isProvenEnd } from '../inventory/looks.ts';
+import { markRevoked } from './inventory.ts';
 import { runMutation, type Allowed, type LeftOpen } from './mutation.ts';
 import { findInWorkspace } from './reach.ts';
 import type { TokenRequest } from './types.ts';
@@ -51,7 +52,7 @@ export async function revokeToken(
         token: found.value?.token ?? null,
       });
       if (!decision.allowed) return err(decision.failure);
-      return ok({ grant: decision.grant, isEnded: known !== undefined && isProvenEnded(known) });
+      return ok({ grant: decision.grant, isEnded: known !== undefined && isProvenEnd(known) });
     },
     perform: async ({ isEnded }, call) =>
       isEnded ? ok({ status: null, data: 'already_gone' }) : await pipeops.revoke(ref, call),

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
-import { TOKENS } from '../support/harness.ts';
+import { interruptedBefore } from '../idempotency/harness.ts';
+import { createHarness, TOKENS } from '../support/harness.ts';
 import { expectSettledTrail } from '../support/invariants.ts';
 import {
   CREATE,
@@ -198,6 +199,18 @@ describe('a create whose answer was lost', () => {
     age(-182);
     return { harness, age, id, name };
   };
+
+  it.each([3, 4, 5, 6])(
+    'is ordered once, though another isolate lists it before batch %i of this one',
+    async (batch) => {
+      const { harness } = await turnsUpLate();
+      const db = interruptedBefore(batch, async () => await harness.send('GET', TOKENS));
+      const other = await createHarness({ like: harness, db, runtime: { now: () => harness.runtime.now() } });
+      await other.send('GET', TOKENS);
+      expect(await ordersOf(harness)).toHaveLength(1);
+      expect(await revokeRows(harness)).toHaveLength(1);
+    },
+  );
 
   it('is ordered once, however many isolates list it', async () => {
     const { harness } = await turnsUpLate();

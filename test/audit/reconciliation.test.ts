@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { RECONCILE_BATCH_ROWS } from '../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { expectSettledTrail } from '../support/invariants.ts';
-import { CREATE, faultOnce, lastSentBody, outcomeOf, settleAll, withClock } from './reconciling.ts';
+import { CREATE, cronTwice, faultOnce, lastSentBody, outcomeOf, settleAll, withClock } from './reconciling.ts';
 
 // The minute cron: every attempt whose outcome nobody heard of is settled by asking PipeOps.
 
@@ -32,7 +32,8 @@ it('a marker moves nothing in another workspace than that of its create', async 
   await harness.send('POST', TOKENS, CREATE);
   const { name } = await lastSentBody(harness);
   age(121);
-  await harness.cron();
+  await cronTwice({ harness, age });
+  expect(await outcomeOf(harness)).toMatchObject({ status: 'failure', error_code: 'not_applied' });
   const elsewhere = await createHarness({ issuer: harness.issuer });
   const copied = await elsewhere.control.insertToken({ workspace_uuid: elsewhere.workspace, name });
   expect((await elsewhere.send('GET', TOKENS)).status).toBe(200);

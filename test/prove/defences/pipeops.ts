@@ -173,7 +173,7 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: a part of a list is shown as a part',
     file: 'src/tokens/list.ts',
-    find: 'isPartial: !list.complete',
+    find: 'isPartial: !snapshot.list.complete',
     replace: 'isPartial: false',
     test: ['test/tokens/partial-lists.test.ts'],
   },

@@ -225,8 +225,8 @@ export const recordDefences: readonly Defence[] = [
     ...RECONCILER,
     name: 'sweep: what is ordered already is not ordered again',
     file: 'src/audit/undelivered.ts',
-    find: "and not ${hasOrder(sql`o.state = 'open'`)}",
-    replace: '',
+    find: 'sql`not ${isOrdered}`',
+    replace: 'sql`true`',
   },
   {
     ...REJECTIONS,
