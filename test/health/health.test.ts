@@ -80,6 +80,10 @@ describe('orders of webhooks', () => {
   let nowMs: number;
   beforeEach(async () => {
     await clearOrders();
+    // What other tests left open would be settled by these crons, and ordered.
+    await env.DB.prepare(
+      `update audit_events set status = 'failure', settled_at = 1, outcome = '{}' where status = 'attempted'`,
+    ).run();
     nowMs = Date.now();
     harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
   });
@@ -263,6 +267,8 @@ describe('GET /api/v1/whoami', () => {
 });
 
 describe('GET /api/v1/status', () => {
+  beforeEach(clearOrders);
+
   const status = async (options: HarnessOptions = {}) => {
     const harness = await createHarness(options);
     return { harness, answer: await harness.send('GET', '/api/v1/status') };

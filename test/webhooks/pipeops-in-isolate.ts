@@ -73,8 +73,8 @@ export async function createPipeOpsInIsolate() {
   return {
     harness,
     /** Lies from now on, and tells the truth after `seconds`. */
-    lie: (told: Lies, seconds = Infinity): void => {
-      lies = told;
+    lie: (another: Lies, seconds = Infinity): void => {
+      lies = another;
       liesUntilMs = harness.runtime.now() + seconds * 1000;
     },
     tokens,
