@@ -201,8 +201,11 @@ export const ORDERS_REQUEST_RUN_MS = 10_000;
 export const ORDERS_LEASE_MS = 60_000;
 /** Orders of one delivery that are made by one batch: the rest is made by the driver. */
 export const ORDERS_MAKE_BATCH_ROWS = 500;
-/** When an order is looked at after it was acknowledged: at once, after a minute, an hour and a day. */
-export const CONFIRM_PAUSES_MS = [0, 60_000, 60 * 60_000, 24 * 60 * 60_000] as const;
+/**
+ * When an order is looked at after it was acknowledged: at once, after a minute, an hour, an hour and a half, and a day. A PipeOps
+ * that was wrong for an hour, the look of that hour included, is found out by the next one.
+ */
+export const CONFIRM_PAUSES_MS = [0, 60_000, 60 * 60_000, 90 * 60_000, 24 * 60 * 60_000] as const;
 /** A look that confirms an order is begun so long after an update of its token was settled that was under way beside it. */
 export const CONFIRM_AFTER_UPDATE_MS = 30_000;
 /** Orders that one run sends: PipeOps' limit of a minute. */

@@ -37,7 +37,7 @@ const contradictions = async () =>
   (await pipeops.harness.rows()).filter(({ error_code }) => error_code === 'revocation_contradicted');
 
 describe('the rounds of looks', () => {
-  it('are four, each of one list for all orders of a workspace, and no more', async () => {
+  it('are five, each of one list for all orders of a workspace, and no more', async () => {
     await offboard();
     const received = pipeops.receivedAnew();
     expect(received.map(({ method }) => method)).toEqual(['DELETE', 'DELETE', 'GET']);
@@ -48,6 +48,8 @@ describe('the rounds of looks', () => {
       [15, 1],
       [3_000, 0],
       [600, 1],
+      [1_500, 0],
+      [300, 1],
       [80_000, 0],
       [3_600, 1],
       [100_000, 0],
@@ -55,7 +57,7 @@ describe('the rounds of looks', () => {
       await pipeops.cronAfter(seconds);
       expect([seconds, lists(pipeops.receivedAnew())]).toEqual([seconds, asked]);
     }
-    expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', confirm_round: 4, next_at: null })));
+    expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', confirm_round: 5, next_at: null })));
   });
 
   it('go on where one look in between could not be had', async () => {

@@ -277,15 +277,16 @@ describe('an end', () => {
 });
 
 describe('a look at what PipeOps has acknowledged', () => {
-  const [, minuteMs, hourMs, dayMs] = CONFIRM_PAUSES_MS;
+  const [, minuteMs, hourMs, laterMs, dayMs] = CONFIRM_PAUSES_MS;
 
   it.each([
     ['at once', 0, 1, minuteMs],
     ['a little late', minuteMs - 1, 1, minuteMs],
     ['after a minute', minuteMs, 2, hourMs],
-    ['after an hour', hourMs, 3, dayMs],
-    ['after an outage', hourMs + 5, 3, dayMs],
-    ['after a day', dayMs, 4, null],
+    ['after an hour', hourMs, 3, laterMs],
+    ['after an outage', hourMs + 5, 3, laterMs],
+    ['after an hour and a half', laterMs, 4, dayMs],
+    ['after a day', dayMs, 5, null],
   ])('%s that agrees confirms it, and the next round is due', (_case, agoMs, confirm_round, pause) => {
     const order = acknowledged(agoMs, { tries: 3, contradicted_at: 5 });
     for (const sight of ['revoked', 'expired', 'absent'] as const) {
