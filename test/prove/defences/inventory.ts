@@ -147,7 +147,7 @@ export const inventoryDefences: readonly Defence[] = [
     file: 'src/tokens/update.ts',
     test: DRIFT,
     name: 'rename: only a marker that a row of ours holds is sent again',
-    find: 'await heldMarkerOf(database, context, workspaceUuid, foundMarker)',
-    replace: 'foundMarker',
+    find: 'await heldMarkerOf(database, context, workspaceUuid, found.value.marker)',
+    replace: 'found.value.marker',
   },
 ];

@@ -1,6 +1,6 @@
 import type { Defence } from '../defence.ts';
 
-const FAULTS = ['test/faults/operations.test.ts'];
+const FAULTS = ['test/faults/creates.test.ts', 'test/faults/changes.test.ts', 'test/faults/webhooks.test.ts'];
 const RECONCILIATION = [
   'test/audit/reconciliation.test.ts',
   'test/audit/reconciliation-creates.test.ts',

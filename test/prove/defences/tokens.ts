@@ -3,7 +3,10 @@ import type { Defence } from '../defence.ts';
 const CREATE_REQUESTS = ['test/tokens/create-requests.test.ts'];
 const TEXT = { file: 'src/tokens/text.ts', test: CREATE_REQUESTS };
 const BODY = { file: 'src/http/body.ts', test: ['test/http/body.test.ts'] };
-const MUTATION = { file: 'src/tokens/mutation.ts', test: ['test/faults/operations.test.ts'] };
+const MUTATION = {
+  file: 'src/tokens/mutation.ts',
+  test: ['test/faults/creates.test.ts', 'test/faults/changes.test.ts'],
+};
 const REACH = { file: 'src/tokens/reach.ts', test: ['test/tokens/reach.test.ts'] };
 
 /** What stands between a request and PipeOps, and between PipeOps' answer and the caller. */
@@ -230,12 +233,6 @@ export const tokenDefences: readonly Defence[] = [
     name: 'reach: absence from half a list proves nothing',
     find: 'if (isProofOfAbsence(listed.value.data)) return ok(null);',
     replace: 'return ok(null);',
-  },
-  {
-    ...REACH,
-    name: 'reach: only a marker that a create of ours holds is sent again',
-    find: 'return holders.ok && holders.value[0].length === 0 ? null : marker;',
-    replace: 'return holders.ok ? marker : marker;',
   },
   {
     name: 'create: what contradicts its grant is not handed out',

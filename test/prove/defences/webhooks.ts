@@ -391,7 +391,7 @@ export const webhookDefences: readonly Defence[] = [
   {
     name: 'webhook: a leaver whose label nobody knew is found by its JWT',
     file: 'src/tokens/mutation.ts',
-    find: 'addLateOwner(database, subject.actor, startedAtMs);',
+    find: 'addLateOwner(dependencies.database, actor, startedAtMs);',
     replace: '[];',
     test: LABELS,
   },
