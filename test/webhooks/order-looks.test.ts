@@ -134,6 +134,19 @@ it('a confirmed order whose token a later round shows alive is ordered again', a
   expect([...pipeops.tokens.values()].every(({ isRevoked }) => isRevoked)).toBe(true);
 });
 
+it('a token that lists omit is asked for by itself, and ordered again where it is alive', async () => {
+  pipeops.lie({ ignores: ALL, omits: ALL });
+  await offboard();
+  expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'acknowledged' })));
+  await pipeops.cronAfter(61);
+  expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'open', contradicted_at: expect.any(Number) })));
+  expect(await pipeops.harness.inventory()).toMatchObject(IDS.map(() => ({ revoked_at: null, ended_by: null })));
+  pipeops.lie({ omits: ALL });
+  await pipeops.cronAfter(60);
+  expect([...pipeops.tokens.values()].every(({ isRevoked }) => isRevoked)).toBe(true);
+  expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', result: 'revoked' })));
+});
+
 describe('a suspension', () => {
   it('that PipeOps acknowledged and did not make is ordered again', async () => {
     pipeops.lie({ ignores: ALL });

@@ -19,6 +19,8 @@ export interface Lies {
   readonly ignores?: (id: string) => boolean;
   /** No look shows it. */
   readonly hides?: (id: string) => boolean;
+  /** Lists count it, and do not show it. */
+  readonly omits?: (id: string) => boolean;
   /** Looks show it as revoked. */
   readonly buries?: (id: string) => boolean;
   /** Looks show it as alive. */
@@ -36,7 +38,7 @@ export async function createPipeOpsInIsolate() {
   let liesUntilMs = Infinity;
   const lie = (name: keyof Lies, id: string): boolean =>
     harness.runtime.now() < liesUntilMs && lies[name]?.(id) === true;
-  const told = (id: string, { isRevoked, isActive }: HeldToken) => ({
+  const tell = (id: string, { isRevoked, isActive }: HeldToken) => ({
     id,
     name: id,
     scopes: ['api:read'],
@@ -52,12 +54,13 @@ export async function createPipeOpsInIsolate() {
     const id = last === 'service-account-tokens' ? null : last;
     received.push({ method, id });
     if (id === null) {
-      const shown = [...tokens].filter(([one]) => !lie('hides', one)).map(([one, token]) => told(one, token));
-      return ok({ tokens: shown, total: shown.length });
+      const counted = [...tokens].filter(([one]) => !lie('hides', one));
+      const shown = counted.filter(([one]) => !lie('omits', one)).map(([one, token]) => tell(one, token));
+      return ok({ tokens: shown, total: counted.length });
     }
     const token = tokens.get(id);
     if (token === undefined || (token.isRevoked && !lie('ignores', id))) return notFound();
-    if (method === 'GET') return lie('hides', id) ? notFound() : ok({ token: told(id, token) });
+    if (method === 'GET') return lie('hides', id) ? notFound() : ok({ token: tell(id, token) });
     if (method === 'DELETE') {
       if (!lie('ignores', id)) token.isRevoked = true;
       return ok(null);
@@ -66,7 +69,7 @@ export async function createPipeOpsInIsolate() {
     const body: unknown = JSON.parse(typeof init.body === 'string' ? init.body : '{}');
     const isActive = typeof body === 'object' && body !== null && 'is_active' in body && body.is_active === true;
     if (!lie('ignores', id)) token.isActive = isActive;
-    return await Promise.resolve(ok({ token: { ...told(id, token), is_active: isActive } }));
+    return await Promise.resolve(ok({ token: { ...tell(id, token), is_active: isActive } }));
   };
 
   const harness: WebhookHarness = await createWebhookHarness({ runtime: { fetch: answer } });
