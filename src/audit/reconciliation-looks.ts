@@ -13,6 +13,7 @@ import { markersIn, selectHeldMarkers } from '../inventory/markers.ts';
 import { callWithin } from '../pipeops/call.ts';
 import type { Call, PipeOps, TokenList } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
+import { keepListState } from '../snapshot/list-state.ts';
 import type { Runtime } from '../runtime.ts';
 import type { CreateLook, TokenSight } from './judgement.ts';
 import type { ClaimedAttempt } from './review-queue.ts';
@@ -75,6 +76,7 @@ async function askList(
   const queries = [
     selectLookRows(database, workspaceUuid, ids),
     selectHeldMarkers(database, workspaceUuid, markers),
+    keepListState(database, workspaceUuid, { state: list.state, atMs: begunAtMs }),
   ] as const;
   const read = await database.batch(context, queries);
   const look = { list, begunAtMs };

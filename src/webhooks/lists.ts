@@ -4,6 +4,7 @@ import { judgeList, recordFindings, selectLookRows } from '../inventory/looks.ts
 import { callWithin } from '../pipeops/call.ts';
 import type { Call, TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
+import { keepListState } from '../snapshot/list-state.ts';
 import type { DriverDependencies } from './dependencies.ts';
 
 /** A list of a workspace that this run has asked for. */
@@ -87,7 +88,10 @@ async function takeIn(
   begunAtMs: number,
 ): Promise<WorkspaceLook> {
   const shown = new Map(list.tokens.map((token) => [token.id, token]));
-  const read = await database.batch(context, [selectLookRows(database, workspaceUuid, [...shown.keys()])]);
+  const read = await database.batch(context, [
+    selectLookRows(database, workspaceUuid, [...shown.keys()]),
+    keepListState(database, workspaceUuid, { state: list.state, atMs: begunAtMs }),
+  ] as const);
   if (!read.ok) return { kind: 'unread' };
   const look = { list, begunAtMs };
   const findings = judgeList(read.value[0], look);

@@ -11,6 +11,10 @@ const roles = {
   },
 };
 
+/** What is due after one minute and after two proofs shows in these. */
+const EACH_MINUTE_COUNT = 5;
+const STEP_MINUTES = 5;
+
 export type Scene = Awaited<ReturnType<typeof createScene>>;
 
 /** The whole Worker, with webhooks, before a PipeOps that lies when it is told to; one clock for both. */
@@ -31,11 +35,13 @@ export async function createScene(options: HarnessOptions = {}) {
     pipeops,
     now,
     elapse,
-    /** So many minutes with their crons. */
+    /** So many minutes with their crons: each of the first ones, then one in five, which is what happens every minute. */
     minutes: async (count: number): Promise<void> => {
-      for (let minute = 0; minute < count; minute += 1) {
-        elapse(60);
+      for (let minute = 0; minute < count;) {
+        const step = minute < EACH_MINUTE_COUNT ? 1 : Math.min(STEP_MINUTES, count - minute);
+        elapse(step * 60);
         await harness.cron();
+        minute += step;
       }
     },
     /** A JWT that is good whatever the clock of the test says. */
