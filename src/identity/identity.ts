@@ -4,6 +4,7 @@ import type { TokenRejection } from '../failures.ts';
 import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
 import { byteLength } from '../text/caps.ts';
 import { replaceControls } from '../text/control-characters.ts';
+import { containsInvisible } from '../text/invisible-characters.ts';
 import { containsSecret, redact } from '../text/redaction.ts';
 import { err, ok, type Result } from '../result.ts';
 import { readClaim } from './claims.ts';
@@ -41,6 +42,8 @@ function readSubject(claim: unknown): Result<string, TokenRejection> {
   const acceptable =
     subject.isWellFormed() &&
     !CONTROL_CHARACTERS.test(subject) &&
+    // In the trail it would look like another.
+    !containsInvisible(subject) &&
     byteLength(subject) <= ACTOR_SUBJECT_MAX_BYTES &&
     // It will be stored, and redacting would change it.
     !containsSecret(subject);

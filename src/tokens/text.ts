@@ -1,15 +1,13 @@
 import * as z from 'zod';
 import { byteLength } from '../text/caps.ts';
+import { containsHiddenText, containsInvisible } from '../text/invisible-characters.ts';
 import { containsSecret } from '../text/redaction.ts';
 import { TOKEN_DESCRIPTION_MAX_BYTES, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import { containsMarkerShape } from '../audit/marker.ts';
 
-/**
- * Control characters, line and paragraph separators, and the marks that reorder text (Unicode's Bidi_Control): in the
- * trail they could make one name look like another.
- */
-const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
-const CONTROL_BUT_NEWLINE_AND_TAB = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+/** Control characters, and line and paragraph separators: in the trail they could make one name look like two. */
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+const CONTROL_BUT_NEWLINE_AND_TAB = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}]/u;
 
 /** Text that is passed on and stored: nothing shaped like a secret, and nothing that could pass for a marker. */
 export const safeText = () =>
@@ -30,10 +28,13 @@ const wellFormedText = (maxBytes: number) =>
 export const tokenName = wellFormedText(TOKEN_NAME_MAX_BYTES)
   .refine((name) => name !== '', 'Give the token a name.')
   .refine((name) => name === name.trim(), 'Leave out the spaces at the beginning and the end.')
-  .refine((name) => !CONTROL.test(name), 'Leave out control characters, line breaks and direction marks.');
+  .refine(
+    (name) => !CONTROL.test(name) && !containsInvisible(name),
+    'Leave out control characters, line breaks, direction marks and what nobody sees, such as zero-width spaces.',
+  );
 
-/** A description; it may be empty. */
+/** A description; it may be empty. It may hold the joiners and emoji styles that writing needs. */
 export const tokenDescription = wellFormedText(TOKEN_DESCRIPTION_MAX_BYTES).refine(
-  (text) => !CONTROL_BUT_NEWLINE_AND_TAB.test(text),
-  'Leave out control characters other than newline (U+000A) and tab, and direction marks.',
+  (text) => !CONTROL_BUT_NEWLINE_AND_TAB.test(text) && !containsHiddenText(text),
+  'Leave out control characters other than newline (U+000A) and tab, direction marks and what nobody sees, such as zero-width spaces.',
 );

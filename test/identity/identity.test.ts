@@ -50,6 +50,13 @@ describe('the subject', () => {
     ['has a line separator', 'alice\u2028bob', { refused: 'claim_malformed' }],
     ['has a C1 control', 'alice\u0085', { refused: 'claim_malformed' }],
     ['has a lone surrogate', 'alice\ud800', { refused: 'claim_malformed' }],
+    ['has a zero-width space', 'ali\u200bce', { refused: 'claim_malformed' }],
+    ['has a zero-width joiner', 'ali\u200dce', { refused: 'claim_malformed' }],
+    ['has a mark that reorders it', 'ali\u202ece', { refused: 'claim_malformed' }],
+    ['has a soft hyphen', 'ali\u00adce', { refused: 'claim_malformed' }],
+    ['has a variation selector', 'alice\ufe0f', { refused: 'claim_malformed' }],
+    ['is nothing but a filler', '\u3164', { refused: 'claim_malformed' }],
+    ['is a secret that is hidden', 'sat_\u{e0001}0123456789abcdef', { refused: 'claim_malformed' }],
     ['is shaped like a secret', 'sat_0123456789abcdef', { refused: 'claim_malformed' }],
   ])('%s', (_name, claim, expected) => {
     expect(escaped(subjectOf(claim))).toBe(escaped(expected));

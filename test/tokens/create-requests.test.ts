@@ -57,11 +57,65 @@ describe('the three forms of a create body', () => {
     ['scopes beside a preset', { preset: 'mcp' }, { scopes: ['api:read'], preset: 'mcp' }],
     ['no scopes beside a preset', { preset: 'mcp', scopes: [] }, { scopes: null, preset: 'mcp' }],
     ['a description of lines', { description: 'one\n\ttwo' }, { description: 'one\n\ttwo' }],
+    ['a description with joined emoji', { description: '❤️‍🔥 👩‍👩‍👧' }, { description: '❤️‍🔥 👩‍👩‍👧' }],
+    ['a description in Persian', { description: 'می\u200Cخواهم' }, { description: 'می\u200Cخواهم' }],
     ['an empty expiry', { expires_at: '', expires_in: '' }, { expiresAt: null }],
   ])('accepts %s', (_case, fields, expected) => {
     expect(accepted(create({ ...LEAST, ...fields }))).toMatchObject(expected);
   });
 });
+
+/** Control characters, separators, and characters of every kind that nobody sees. */
+const UNSEEN = [
+  '\u0000',
+  '\n',
+  '\t',
+  '\u001B',
+  '\u007F',
+  '\u0085',
+  '\u2028',
+  '\u2029',
+  // Marks that reorder text.
+  '\u202E',
+  '\u2066',
+  '\u200E',
+  '\u200F',
+  '\u061C',
+  // Of no width: a space, joiners, a word joiner, a byte order mark, a soft hyphen, invisible operators.
+  '\u200B',
+  '\u200C',
+  '\u200D',
+  '\u2060',
+  '\uFEFF',
+  '\u00AD',
+  '\u2061',
+  '\u2064',
+  '\u034F',
+  '\u180E',
+  // Fillers of Hangul and Khmer, and the empty Braille cell.
+  '\u115F',
+  '\u1160',
+  '\u3164',
+  '\uFFA0',
+  '\u17B4',
+  '\u17B5',
+  '\u2800',
+  // Variation selectors, of Mongolian and supplementary ones too.
+  '\uFE00',
+  '\uFE0F',
+  '\u180B',
+  '\u{E0100}',
+  '\u{E01EF}',
+  // Tags, deprecated and reserved format characters, annotation anchors, musical beams.
+  '\u{E0001}',
+  '\u{E0041}',
+  '\u{E0FFF}',
+  '\u206A',
+  '\uFFF0',
+  '\uFFF9',
+  '\u{1D173}',
+  '\u{1BCA0}',
+];
 
 describe('names', () => {
   it.each([
@@ -71,6 +125,8 @@ describe('names', () => {
     ['beyond ASCII', 'Prüfung 🔑'],
     ['with the public prefix of a secret', 'replaces sat_xxxxxxx'],
     ['one character short of a marker', `shop${MARKER_SHAPED.slice(0, -1)}`],
+    ['in a script of its own', 'магазин 店舗 가게 दुकान'],
+    ['with an accent of its own', 'Cafe\u0301'],
   ])('%s: accepted as it is', (_case, name) => {
     expect(accepted(create({ ...LEAST, name })).name).toBe(name);
   });
@@ -85,13 +141,13 @@ describe('names', () => {
     ['too long in bytes alone', 'é'.repeat(49), 'Use at most 96 bytes of UTF-8.'],
     ['led by a space', ' shop', 'Leave out the spaces at the beginning and the end.'],
     ['ended by a no-break space', 'shop\u00A0', 'Leave out the spaces at the beginning and the end.'],
-    ...['\u0000', '\n', '\t', '\u001B', '\u007F', '\u0085', '\u2028', '\u2029', '\u202E', '\u2066', '\u200F'].map(
-      (control): [string, string, string] => [
-        `with U+${control.charCodeAt(0).toString(16)}`,
-        `sh${control}op`,
-        'Leave out control characters, line breaks and direction marks.',
-      ],
-    ),
+    ...UNSEEN.map((unseen): [string, string, string] => [
+      `with U+${unseen.codePointAt(0)!.toString(16)}`,
+      `sh${unseen}op`,
+      'Leave out control characters, line breaks, direction marks and what nobody sees, such as zero-width spaces.',
+    ]),
+    ['that only looks like spaces', '\u3164', expect.stringContaining('what nobody sees')],
+    ['with a flag made of tags', '🏴\u{E0067}\u{E0062}\u{E007F}', expect.stringContaining('what nobody sees')],
     ['with a lone surrogate', 'shop\uD83D', 'Use well-formed Unicode, without lone surrogates.'],
     ['with a secret', `for ${SECRET}`, 'Leave out what looks like a token or a JWT: this text is stored.'],
     ['with a JWT', JWT, 'Leave out what looks like a token or a JWT: this text is stored.'],
@@ -108,6 +164,13 @@ describe('values that are not acceptable: 422', () => {
     ['a description with a carriage return', { description: 'a\r\nb' }, ['description']],
     ['a description with a direction mark', { description: 'a\u202Eb' }, ['description']],
     ['a description with a secret', { metadata: { description: SECRET } }, ['metadata.description']],
+    ['a description with a secret that is hidden', { description: SECRET.replace('_', '_\u200D') }, ['description']],
+    ['a description with a zero-width space', { description: 'a\u200Bb' }, ['description']],
+    ['a description with a byte order mark', { description: '\uFEFFa' }, ['description']],
+    ['a description with a filler', { description: 'a\u3164' }, ['description']],
+    ['a description with text in tags', { description: 'a\u{E0068}\u{E0069}' }, ['description']],
+    ['a description with text in variation selectors', { description: 'a\u{E0100}\u{E0101}' }, ['description']],
+    ['a description with text in joiners', { description: 'a\u200C\u200D\u200C' }, ['description']],
     ['a description like a marker', { description: MARKER_SHAPED }, ['description']],
     ['a description that is no text', { metadata: { description: {} } }, ['metadata.description']],
     ['two descriptions', { description: 'a', metadata: { description: 'b' } }, ['description', 'metadata.description']],

@@ -148,6 +148,12 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     ...SUBJECT,
+    name: 'identity: a subject holds nothing that nobody sees',
+    find: '!containsInvisible(subject) &&',
+    replace: 'true &&',
+  },
+  {
+    ...SUBJECT,
     name: 'identity: a subject holds no secret',
     find: '!containsSecret(subject);',
     replace: 'true;',

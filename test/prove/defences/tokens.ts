@@ -38,8 +38,20 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...TEXT,
     name: 'request: a name holds no control characters',
-    find: '(name) => !CONTROL.test(name),',
-    replace: '() => true,',
+    find: '!CONTROL.test(name) && !containsInvisible(name)',
+    replace: '!containsInvisible(name)',
+  },
+  {
+    ...TEXT,
+    name: 'request: a name holds nothing that nobody sees',
+    find: '!CONTROL.test(name) && !containsInvisible(name)',
+    replace: '!CONTROL.test(name)',
+  },
+  {
+    ...TEXT,
+    name: 'request: a description hides no text',
+    find: ' && !containsHiddenText(text)',
+    replace: '',
   },
   {
     name: 'request: a scope has the shape of one',
