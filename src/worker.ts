@@ -1,6 +1,7 @@
 import { createApp } from './app.ts';
 import { parseEnv } from './config/env.ts';
 import { runCron } from './cron.ts';
+import { withoutPadding } from './http/padded-headers.ts';
 import type { Runtime } from './runtime.ts';
 import { createServices } from './services.ts';
 import { toWireError } from './wire-errors.ts';
@@ -21,7 +22,7 @@ export function createWorker(env: unknown, runtime: Runtime): Worker {
   const services = createServices(config.value, runtime);
   const app = createApp(services);
   return {
-    fetch: async (request) => await app.fetch(request),
+    fetch: async (request) => await app.fetch(withoutPadding(request)),
     scheduled: async () => await runCron(services),
   };
 }

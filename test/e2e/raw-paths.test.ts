@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { importJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LOCAL_AUDIENCE, LOCAL_ISSUER, openIssuer } from '../../local/issuer.ts';
 import { createClient, TOKENS } from './client.ts';
 import { freePorts, startService, type Service } from './service.ts';
 
@@ -115,6 +117,73 @@ it.each([
   }
   expect(await heard()).toEqual([]);
   expect(await isAlive()).toBe(true);
+});
+
+describe('white space at the end of a header value is not part of it', () => {
+  const body = '{"name":"padded","scopes":["api:read"]}';
+  const ends = ['\t', ' ', ' \t \t', ' '.repeat(2_000)].map((end) => [JSON.stringify(end.slice(0, 8)), end] as const);
+
+  it.each(ends)('Authorization, %s', async (_name, end) => {
+    const authorization = `Authorization: Bearer ${service.adminJwt}${end}`;
+    expect(await exchange(request('GET', '/api/v1/whoami', [authorization]))).toEqual([200]);
+  });
+
+  it.each(ends)('every other header of a create, %s', async (_name, end) => {
+    const headers = [
+      `Authorization: Bearer ${service.adminJwt}`,
+      `Content-Type: application/json${end}`,
+      `Content-Encoding: identity${end}`,
+      `Idempotency-Key: "ended-by-${Buffer.from(end.slice(0, 8)).toString('hex')}"${end}`,
+      `Content-Length: ${body.length}`,
+    ];
+    expect(await exchange(request('POST', TOKENS, headers) + body)).toEqual([201]);
+    expect(
+      await exchange(
+        request(
+          'POST',
+          TOKENS,
+          headers.map((header) => header.trimEnd()),
+        ) + body,
+      ),
+    ).toEqual([201]);
+    expect(await heard()).toEqual([`POST ${TOKENS}`]);
+  });
+
+  it.each([
+    ['a tab behind the scheme', 'Bearer\tJWT'],
+    ['a tab and a space behind the scheme', 'Bearer \tJWT'],
+    ['a vertical tab', 'Bearer JWT\v'],
+    ['a form feed', 'Bearer JWT\f'],
+    ['a no-break space', 'Bearer JWT\xa0'],
+    ['a second word', 'Bearer JWT x'],
+  ])('but %s is refused', async (_name, value) => {
+    const authorization = `Authorization: ${value.replace('JWT', service.adminJwt)}`;
+    expect(await exchange(request('GET', '/api/v1/whoami', [authorization]))).toEqual([401]);
+  });
+});
+
+it.each([
+  [24 * 1024, 200],
+  [24 * 1024 + 1, 401],
+  [100 * 1024, 401],
+])('a JWT of %i bytes is answered %i', async (bytes, status) => {
+  const { privateJwk } = await openIssuer(stateDir);
+  const key = await importJWK(privateJwk, 'ES256');
+  const sign = async (pad: string, kidPad: string): Promise<string> =>
+    await new SignJWT({ role: 'admin', pad })
+      .setProtectedHeader({ alg: 'ES256', kid: privateJwk.kid, typ: 'JWT', pad: kidPad })
+      .setIssuer(LOCAL_ISSUER)
+      .setAudience(LOCAL_AUDIENCE)
+      .setSubject('with-many-groups')
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(key);
+  const bare = (await sign('', '')).length;
+  const near = Math.floor(((bytes - bare) * 3) / 4);
+  const pads = [-3, -2, -1, 0, 1, 2].flatMap((more) => ['', 'x', 'xx'].map((kidPad) => [near + more, kidPad] as const));
+  const jwts = await Promise.all(pads.map(async ([length, kidPad]) => await sign('x'.repeat(length), kidPad)));
+  const jwt = jwts.find(({ length }) => length === bytes)!;
+  expect(await exchange(request('GET', '/api/v1/whoami', [`Authorization: Bearer ${jwt}`]))).toEqual([status]);
 });
 
 describe('two headers of one name', () => {
