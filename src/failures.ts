@@ -19,7 +19,7 @@ export type RequestFailure =
   | { kind: 'route_not_found' }
   | { kind: 'method_not_allowed'; allowed: readonly string[] };
 
-/** The caller's JWT is not accepted. `reason` goes to the log and the trail, never to the caller. */
+/** The caller's JWT is not accepted. `reason` goes to the log and the trail; `adviceOn` says of which the caller hears. */
 export type AuthFailure =
   | { kind: 'credentials_missing' }
   | { kind: 'token_rejected'; reason: TokenRejection; issuer?: string }
@@ -53,6 +53,7 @@ export type TokenRejection =
   | 'wrong_header'
   | 'key_unknown'
   | 'signature_invalid'
+  | 'type_not_accepted'
   | 'audience_mismatch'
   | 'claim_missing'
   | 'claim_malformed'

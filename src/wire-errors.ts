@@ -1,5 +1,6 @@
 import type { Failure, FieldErrors } from './failures.ts';
 import { IDEMPOTENCY_KEY } from './idempotency/key-header.ts';
+import { adviceOn } from './identity/told-reasons.ts';
 import type { ErrorCode } from './vocabulary.ts';
 
 /** A failure as the caller sees it: generic, and saying what to do next. */
@@ -80,14 +81,7 @@ export function toWireError(failure: Failure): WireError {
         headers: { 'WWW-Authenticate': CHALLENGE },
       };
     case 'token_rejected':
-      return {
-        status: 401,
-        code: 'invalid_token',
-        message: 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
-        headers: {
-          'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="The JWT is not accepted"`,
-        },
-      };
+      return invalidToken(adviceOn(failure.reason));
     case 'issuer_unavailable':
       return {
         status: 503,
@@ -286,6 +280,17 @@ export function toWireError(failure: Failure): WireError {
         message: 'Something went wrong here. Tell the operators of this service the request id.',
       };
   }
+}
+
+/** @param advice what may be told of the JWT, in the characters of RFC 6750 §3; null: nothing. */
+function invalidToken(advice: string | null): WireError {
+  const description = advice ?? 'The JWT is not accepted';
+  return {
+    status: 401,
+    code: 'invalid_token',
+    message: advice ?? 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
+    headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="${description}"` },
+  };
 }
 
 /** The event of the first request with a key: that of this one stands beside it. */

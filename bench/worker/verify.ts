@@ -91,5 +91,7 @@ const policyOf = ({ alg, issuer, audience }: Signed): IssuerPolicy => ({
   label: 'email',
   actorType: 'user',
   maxAgeSeconds: 24 * 60 * 60,
+  clockToleranceSeconds: 30,
+  acceptTyp: ['application/jwt'],
   header: 'Authorization',
 });

@@ -12,7 +12,7 @@ export interface IssuerInput {
   readonly issuer: string;
   /** What the JWT's `aud` must name: something that stands for this service and no other. */
   readonly audience: string | readonly string[];
-  /** Default: all four. */
+  /** Default: RS, PS and ES with 256, 384 and 512, and EdDSA. */
   readonly algorithms?: readonly SignatureAlgorithm[];
   /** Where the issuer's keys are. Default: where its OIDC discovery document says. */
   readonly jwksUri?: string;
@@ -26,6 +26,13 @@ export interface IssuerInput {
   readonly actorType?: 'user' | 'service_account';
   /** How old a JWT may be by its `iat`. Default: `24h`. */
   readonly maxAge?: Duration;
+  /** By how many seconds the issuer's clock may differ: from 0 to 300. Default: 30. */
+  readonly clockToleranceSeconds?: number;
+  /**
+   * Which types (`typ`) of its JWTs are credentials; one without a type is. Default: `['JWT', 'at+jwt']`, so that a logout token
+   * or a security event of this issuer is none.
+   */
+  readonly acceptTyp?: readonly string[];
   /** The header that carries the JWT. Default: `Authorization`. */
   readonly header?: CredentialHeader;
 }

@@ -6,8 +6,14 @@ import {
   type IssuerKeys,
   type IssuerPolicy,
 } from '../identity/issuer-policy.ts';
+import { DEFAULT_TYPES, mediaTypeOf } from '../identity/jwt-type.ts';
 import { duration, trustedBaseUrl, trustedUrl } from './fields.ts';
-import { ACTOR_ISSUER_MAX_BYTES, JWT_MAX_AGE_DEFAULT_SECONDS } from './limits.ts';
+import {
+  ACTOR_ISSUER_MAX_BYTES,
+  CLOCK_TOLERANCE_DEFAULT_SECONDS,
+  CLOCK_TOLERANCE_MAX_SECONDS,
+  JWT_MAX_AGE_DEFAULT_SECONDS,
+} from './limits.ts';
 
 const PUBLIC_KEY_TYPES: readonly unknown[] = ['RSA', 'EC', 'OKP'];
 /** The private members of RFC 7518 §6 and RFC 8037: with one of them, the Worker could sign what it verifies. */
@@ -24,6 +30,19 @@ const audience = z.preprocess(
   (input) => (typeof input === 'string' ? [input] : input),
   z.array(z.string().min(1)).min(1, { error: 'is empty: it must name what the JWTs are for' }),
 );
+
+const toleranceError = { error: `is not a whole number of seconds from 0 to ${CLOCK_TOLERANCE_MAX_SECONDS}` };
+const clockTolerance = z
+  .custom<number>((input) => Number.isSafeInteger(input), toleranceError)
+  .refine((seconds) => seconds >= 0 && seconds <= CLOCK_TOLERANCE_MAX_SECONDS, toleranceError);
+
+/** A name of RFC 6838 §4.2, with its top-level type or without. */
+const jwtType = z
+  .string()
+  .regex(/^(?:[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}\/)?[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}$/, {
+    error: "is not a type of JWT, such as 'at+jwt'",
+  })
+  .transform(mediaTypeOf);
 
 const publicKeys = z
   .strictObject({ keys: z.array(z.custom<JWK>(isPublicKey, { error: 'is not a public RSA, EC or OKP key' })).min(1) })
@@ -46,6 +65,11 @@ export const issuerSchema = z
     label: z.string().min(1).nullable().default(null),
     actorType: z.enum(['user', 'service_account']).default('service_account'),
     maxAge: duration.default(JWT_MAX_AGE_DEFAULT_SECONDS),
+    clockToleranceSeconds: clockTolerance.default(CLOCK_TOLERANCE_DEFAULT_SECONDS),
+    acceptTyp: z
+      .array(jwtType)
+      .min(1, { error: 'is empty: no JWT that says its type would be accepted' })
+      .default(DEFAULT_TYPES.map(mediaTypeOf)),
     header: z.enum(CREDENTIAL_HEADERS).default('Authorization'),
   })
   .refine(({ jwks, jwksUri }) => jwks === undefined || jwksUri === undefined, {

@@ -289,14 +289,18 @@ export const REJECTIONS_PERIOD_SECONDS = 60;
 
 // ── Identity ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Cloudflare passes 128 KB of headers; no issuer here sends a JWT of more than 4 KB. */
-export const JWT_MAX_BYTES = 8 * 1024;
-/** Clocks of issuer and edge may differ by this much. */
-export const CLOCK_TOLERANCE_SECONDS = 5;
+/** A JWT with some hundreds of groups, as directories issue them. Cloudflare passes 128 KB of headers. */
+export const JWT_MAX_BYTES = 24 * 1024;
+/** Clocks of issuer and edge may differ by this much where an issuer says nothing else: real ones are seconds apart. */
+export const CLOCK_TOLERANCE_DEFAULT_SECONDS = 30;
+/** RFC 7519 §4.1.4: "usually no more than a few minutes", by which an expired JWT lives longer. */
+export const CLOCK_TOLERANCE_MAX_SECONDS = 5 * 60;
 /** Oldest `iat` accepted where an issuer sets no `maxAge`. */
 export const JWT_MAX_AGE_DEFAULT_SECONDS = 24 * 60 * 60;
-/** JWTs that an isolate remembers to have verified: 8 MB at their longest, and more callers than it has at once. */
+/** JWTs that an isolate remembers to have verified: more callers than it has at once. */
 export const VERIFIED_JWTS_MAX_COUNT = 1_000;
+/** All of them together: a thousand of 4 KB. Beside them stand their claims, which take as much again, of an isolate's 128 MB. */
+export const VERIFIED_JWTS_MAX_BYTES = 4 * 1024 * 1024;
 /** A label that an isolate has noted is not noted by its reads again for so long: other isolates may note another meanwhile. */
 export const LABEL_NOTE_MS = 10 * 60 * 1000;
 /** Callers whose labels an isolate remembers: as many as their JWTs. */

@@ -33,6 +33,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   label: "label: 'email'",
   actorType: "actorType: 'service_account'",
   maxAge: "maxAge: '1h'",
+  clockToleranceSeconds: 'clockToleranceSeconds: 30',
+  acceptTyp: "acceptTyp: ['JWT', 'at+jwt']",
   header: "header: 'Authorization'",
   roles: "roles: { ci: { permissions: ['tokens:read'], tokens: 'own', workspaces: ['*'] } }",
   permissions: "permissions: ['tokens:create', 'tokens:read', 'tokens:revoke']",
@@ -62,7 +64,7 @@ const policySchema = z.strictObject({
         context.addIssue({
           code: 'custom',
           path: [index],
-          message: 'is never reached: an entry before it has the same issuer, header, subject and audience',
+          message: 'is never reached: an entry before it accepts all that it would',
         });
       }
     });
@@ -86,12 +88,14 @@ export function parsePolicy(input: unknown): Result<Policy, readonly ConfigProbl
   return err([...problems, ...dangling]);
 }
 
-/** Entries of one issuer are told apart by audience, header or subject claim; the first that fits judges a JWT. */
+/** Entries of one issuer are told apart by header, subject claim, audience, algorithms or types; the first that fits judges a JWT. */
 function overshadows(earlier: IssuerPolicy, later: IssuerPolicy): boolean {
   return (
     earlier.issuer === later.issuer &&
     earlier.header === later.header &&
     earlier.subject === later.subject &&
-    later.audience.every((audience) => earlier.audience.includes(audience))
+    later.audience.every((audience) => earlier.audience.includes(audience)) &&
+    later.algorithms.every((algorithm) => earlier.algorithms.includes(algorithm)) &&
+    later.acceptTyp.every((type) => earlier.acceptTyp.includes(type))
   );
 }

@@ -2,7 +2,18 @@ import type { JSONWebKeySet } from 'jose';
 import type { Identity } from './types.ts';
 
 /** The signature algorithms that an issuer may use. None is symmetric: RFC 8725 §3.1 and §3.2. */
-export const SIGNATURE_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
+export const SIGNATURE_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 
 /** The request headers that a JWT is read from. */
@@ -19,7 +30,7 @@ export type IssuerKeys =
 /**
  * One entry of the operator's `issuers`, defaults filled in.
  *
- * An issuer with two kinds of caller is listed twice, with a different audience or `subject` claim: Cloudflare Access
+ * An issuer with two kinds of caller is listed twice, with a different audience, `subject` claim or type of JWT: Cloudflare Access
  * signs a user's JWT with `sub` and a service token's with an empty `sub` and a `common_name`. The first entry in file
  * order that fits a JWT judges it. Entries of one issuer should have the same `keys`, and subject claims whose values
  * cannot coincide, because tokens belong to issuer and subject together.
@@ -39,6 +50,10 @@ export interface IssuerPolicy {
   readonly actorType: Identity['actorType'];
   /** Oldest `iat` accepted. */
   readonly maxAgeSeconds: number;
+  /** By how much the issuer's clock may differ from ours. */
+  readonly clockToleranceSeconds: number;
+  /** The types of JWT that are credentials, as whole media types in lower case. */
+  readonly acceptTyp: readonly string[];
   /** The only header in which this issuer's JWTs are accepted. */
   readonly header: CredentialHeader;
 }

@@ -2,6 +2,7 @@ import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { CredentialHeader, IssuerPolicy, SignatureAlgorithm } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
 import { readClaim } from './claims.ts';
+import { isAcceptedType } from './jwt-type.ts';
 import { err, ok, type Result } from '../result.ts';
 
 /** What a JWT claims before its signature is checked. It serves to choose the policy to verify it under, no more. */
@@ -31,7 +32,7 @@ export const algorithmNames = (algorithms: readonly SignatureAlgorithm[]): strin
   algorithms.flatMap((algorithm) => (algorithm === 'EdDSA' ? ['EdDSA', 'Ed25519'] : [algorithm]));
 
 /**
- * The policy to verify a JWT under, of those that accept its issuer in this header: the first whose algorithms, audience
+ * The policy to verify a JWT under, of those that accept its issuer in this header: the first whose algorithms, types, audience
  * and subject claim fit what it claims. If none fits, the first of them, so that verification gives the reason.
  *
  * Errors: `issuer_unknown`, `wrong_header`.
@@ -52,6 +53,7 @@ function fits(policy: IssuerPolicy, { header, claims }: UnverifiedJwt): boolean 
   const subject = readClaim(claims, policy.subject);
   return (
     algorithmNames(policy.algorithms).includes(String(header['alg'])) &&
+    isAcceptedType(header['typ'], policy.acceptTyp) &&
     policy.audience.some((accepted) => audience.includes(accepted)) &&
     subject !== undefined &&
     subject !== null &&

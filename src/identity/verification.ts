@@ -1,17 +1,32 @@
-import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { decodeProtectedHeader, errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
-import { CLOCK_TOLERANCE_SECONDS } from '../config/limits.ts';
 import { err, ok, type Result } from '../result.ts';
+import { isAcceptedType } from './jwt-type.ts';
+import { isBehindSignature } from './told-reasons.ts';
 import { algorithmNames } from './unverified-jwt.ts';
 
 /**
- * Verifies signature, issuer, audience and times of a JWT; returns its claims.
+ * Verifies signature, type, issuer, audience and times of a JWT; returns its claims.
  *
  * `jku`, `jwk`, `x5u` and `x5c` in its header are never looked at: keys come from `keys` alone (RFC 8725 §3.10).
  * An error of `key_unknown` says that `keys` holds no one key for it: OIDC Core §10.1 wants a `kid` where there are several.
  */
 export async function verifyJwt(
+  token: string,
+  keys: JWTVerifyGetKey,
+  policy: IssuerPolicy,
+  nowMs: number,
+): Promise<Result<Readonly<Record<string, unknown>>, TokenRejection>> {
+  const claims = await verifySigned(token, keys, policy, nowMs);
+  // A JWT of another type than is wanted is told so first: a fresh one, or one for us, would be no better.
+  const isSigned = claims.ok || isBehindSignature(claims.error);
+  return isSigned && !isAcceptedType(decodeProtectedHeader(token).typ, policy.acceptTyp)
+    ? err('type_not_accepted')
+    : claims;
+}
+
+async function verifySigned(
   token: string,
   keys: JWTVerifyGetKey,
   policy: IssuerPolicy,
@@ -25,7 +40,7 @@ export async function verifyJwt(
       requiredClaims: ['exp'],
       // Makes `iat` mandatory and refuses one in the future.
       maxTokenAge: policy.maxAgeSeconds,
-      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      clockTolerance: policy.clockToleranceSeconds,
       currentDate: new Date(nowMs),
     });
     return hasOnlyRealTimes(payload) ? ok(payload) : err('claim_malformed');

@@ -1,5 +1,5 @@
 import type { LocalJWKSet } from 'jose';
-import { VERIFIED_JWTS_MAX_COUNT } from '../config/limits.ts';
+import { VERIFIED_JWTS_MAX_BYTES, VERIFIED_JWTS_MAX_COUNT } from '../config/limits.ts';
 import type { CredentialHeader, IssuerPolicy } from './issuer-policy.ts';
 import type { Identity } from './types.ts';
 
@@ -14,7 +14,7 @@ export interface VerifiedJwt {
 
 /**
  * The JWTs that this isolate has verified: an app sends the same one for minutes, and its signature does not change. Held
- * in memory alone, and only as many as an isolate can have callers.
+ * in memory alone, and no more of them than VERIFIED_JWTS_MAX_COUNT and VERIFIED_JWTS_MAX_BYTES allow.
  */
 export interface VerifiedJwts {
   /** Null: not verified yet, or so near to one of its times that it is verified again. */
@@ -24,15 +24,24 @@ export interface VerifiedJwts {
 
 export function createVerifiedJwts(): VerifiedJwts {
   const held = new Map<string, VerifiedJwt>();
+  /** Of all of them: a JWT is ASCII. */
+  let bytes = 0;
+  const drop = (token: string): void => {
+    if (held.delete(token)) bytes -= token.length;
+  };
   return {
     get: (token, nowMs) => {
       const verified = held.get(token);
       return verified !== undefined && isBetweenItsTimes(verified, nowMs) ? verified : null;
     },
     put: (token, verified) => {
+      drop(token);
       held.set(token, verified);
-      const [oldest] = held.keys();
-      if (held.size > VERIFIED_JWTS_MAX_COUNT && oldest !== undefined) held.delete(oldest);
+      bytes += token.length;
+      for (const oldest of held.keys()) {
+        if (held.size <= VERIFIED_JWTS_MAX_COUNT && bytes <= VERIFIED_JWTS_MAX_BYTES) break;
+        drop(oldest);
+      }
     },
   };
 }

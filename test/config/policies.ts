@@ -15,6 +15,8 @@ export const FULL = {
       label: 'email',
       actorType: 'user',
       maxAge: '15m',
+      clockToleranceSeconds: 5,
+      acceptTyp: ['JWT', 'application/Okta-Internal-AT+jwt'],
       header: 'Cf-Access-Jwt-Assertion',
     },
   ],

@@ -27,6 +27,8 @@ test('every key is read', () => {
           label: 'email',
           actorType: 'user',
           maxAgeSeconds: 15 * 60,
+          clockToleranceSeconds: 5,
+          acceptTyp: ['application/jwt', 'application/okta-internal-at+jwt'],
           header: 'Cf-Access-Jwt-Assertion',
         },
       ],
@@ -73,12 +75,14 @@ test('what is left out is the least', () => {
     issuers: [
       {
         audience: ['countersign'],
-        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+        algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
         keys: { kind: 'discovery' },
         subject: 'sub',
         label: null,
         actorType: 'service_account',
         maxAgeSeconds: 24 * 60 * 60,
+        clockToleranceSeconds: 30,
+        acceptTyp: ['application/jwt', 'application/at+jwt'],
         header: 'Authorization',
       },
     ],
@@ -99,6 +103,14 @@ describe('accepted', () => {
     ['seconds', policyWith({ role: { maxTtl: '90s' } })],
     ['hours', policyWith({ role: { maxTtl: '12h' } })],
     ['an issuer listed twice for two kinds of caller', twice({ subject: 'common_name' })],
+    ['an issuer listed twice for two types of JWT', twice({ acceptTyp: ['JWT', 'entity+jwt'] })],
+    ['an issuer listed twice for two algorithms', withFirst({ algorithms: ['RS256'] }, twice({}))],
+    ['no tolerance', policyWith({ issuer: { clockToleranceSeconds: 0 } })],
+    ['the most tolerance', policyWith({ issuer: { clockToleranceSeconds: 300 } })],
+    [
+      'every algorithm with a longer hash',
+      policyWith({ issuer: { algorithms: ['RS384', 'PS512', 'ES384', 'ES512'] } }),
+    ],
     ['an issuer listed twice for two audiences', twice({ audience: ['countersign', 'another'] })],
     ['a GitHub owner', policyForGitHub({ repository_owner: 'acme', ref: 'refs/heads/*' })],
     ['a GitHub repository by its number', policyForGitHub({ repository_id: 74 })],
@@ -151,6 +163,25 @@ describe('refused', () => {
     ],
     ['a symmetric key', { issuer: { jwks: { keys: [{ kty: 'oct', k: 'aw' }] } } }, 'issuers[0].jwks.keys[0]', /public/],
     ['a key that is no object', { issuer: { jwks: { keys: ['key'] } } }, 'issuers[0].jwks.keys[0]', /public/],
+    ['another HMAC algorithm', { issuer: { algorithms: ['HS512'] } }, 'issuers[0].algorithms[0]', /HMAC/],
+    ...[-1, 301, 0.5, '30', NaN, Infinity, null].map(
+      (seconds): [string, Parameters<typeof policyWith>[0], string, RegExp] => [
+        `a tolerance of ${String(seconds)}`,
+        { issuer: { clockToleranceSeconds: seconds } },
+        'issuers[0].clockToleranceSeconds',
+        /whole number of seconds from 0 to 300/,
+      ],
+    ),
+    ['no type at all', { issuer: { acceptTyp: [] } }, 'issuers[0].acceptTyp', /empty/],
+    ['a type as text', { issuer: { acceptTyp: 'JWT' } }, 'issuers[0].acceptTyp', /array/],
+    ...['', '*', 'at jwt', 'a/b/c', '/jwt', 'application/', 'jwt; v=1', 'jwt\n'].map(
+      (typ): [string, Parameters<typeof policyWith>[0], string, RegExp] => [
+        `the type ${JSON.stringify(typ)}`,
+        { issuer: { acceptTyp: [typ] } },
+        'issuers[0].acceptTyp[0]',
+        /type of JWT/,
+      ],
+    ),
     ['an empty subject claim', { issuer: { subject: '' } }, 'issuers[0].subject', /empty/],
     ['an actor that no JWT can be', { issuer: { actorType: 'system' } }, 'issuers[0].actorType', /none of user/],
     ['another header', { issuer: { header: 'X-Jwt' } }, 'issuers[0].header', /none of Authorization/],
@@ -315,6 +346,12 @@ describe('advice', () => {
 function twice(changes: object): unknown {
   const { issuers, ...rest } = policyWith({});
   return { ...rest, issuers: [...issuers, { ...issuers[0], ...changes }] };
+}
+
+/** The policy with its first issuer changed. */
+function withFirst(changes: object, policy: unknown): unknown {
+  const { issuers, ...rest } = policy as ReturnType<typeof policyWith>;
+  return { ...rest, issuers: issuers.map((issuer, index) => (index === 0 ? { ...issuer, ...changes } : issuer)) };
 }
 
 function policyForGitHub(claims: object, issuer = GITHUB_ISSUER): unknown {

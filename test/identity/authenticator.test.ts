@@ -73,6 +73,19 @@ describe('an issuer that is listed twice', () => {
     expect(await byAlgorithm.authenticate(requestWith(token))).toMatchObject({ value: { subject: 'ci.access' } });
   });
 
+  it('may tell its callers apart by the type of their JWTs', async () => {
+    const byType = authenticatorFor([
+      access.policy({ acceptTyp: ['application/jwt'] }),
+      access.policy({ acceptTyp: ['application/at+jwt'], actorType: 'service_account' }),
+    ]);
+    const ofType = async (typ: string | undefined) =>
+      await byType.authenticate(requestWith(await access.sign({}, { ...at, header: { typ } })));
+    expect(await ofType('JWT')).toMatchObject({ value: { actorType: 'user' } });
+    expect(await ofType('at+jwt')).toMatchObject({ value: { actorType: 'service_account' } });
+    expect(await ofType(undefined)).toMatchObject({ value: { actorType: 'user' } });
+    expect(await ofType('logout+jwt')).toMatchObject({ ok: false, error: { reason: 'type_not_accepted' } });
+  });
+
   it('gives the reason of the first entry where none fits', async () => {
     expect(await rejectionOf(authenticator, await access.sign({ sub: '' }, at))).toBe('subject_empty');
     expect(await rejectionOf(authenticator, await access.sign({ aud: 'someone' }, at))).toBe('audience_mismatch');

@@ -1,5 +1,6 @@
 import { errors, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
+import { SIGNATURE_ALGORITHMS } from '../../src/identity/issuer-policy.ts';
 import { readKeySet } from '../../src/identity/key-set.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 
@@ -7,6 +8,8 @@ const { publicJwk: ec } = await createTestIssuer({ alg: 'ES256', kid: 'ec' });
 const { publicJwk: rsa } = await createTestIssuer({ alg: 'RS256', kid: 'rsa' });
 const { publicJwk: ed } = await createTestIssuer({ alg: 'EdDSA', kid: 'ed' });
 const { alg: _rsaAlg, ...rsaForAnyAlg } = rsa;
+const { publicJwk: p384 } = await createTestIssuer({ alg: 'ES384', kid: 'p384' });
+const { publicJwk: p521 } = await createTestIssuer({ alg: 'ES512', kid: 'p521' });
 
 const kidsOf = async (keys: unknown[]) => {
   const set = await readKeySet({ keys });
@@ -14,7 +17,7 @@ const kidsOf = async (keys: unknown[]) => {
 };
 
 const privateEc = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
-const p384 = await exportJWK((await generateKeyPair('ES384', { extractable: true })).publicKey);
+const x25519 = await exportJWK((await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true })).publicKey);
 
 const shortRsa = await generateShortRsa();
 
@@ -23,11 +26,13 @@ describe('the keys of a set', () => {
     ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0' }],
     ['a symmetric key that pretends to be RSA', { ...rsa, k: 'c2VjcmV0' }],
     ['a key published with its private half', { ...privateEc, kid: 'private' }],
-    ['a curve that none of our algorithms uses', p384],
+    ['a curve that none of our algorithms uses', x25519],
+    ['a curve that only looks like one of ours', { ...ec, crv: 'secp256k1', alg: 'ES256K' }],
+    ['a key of one curve for the algorithm of another', { ...ec, alg: 'ES384' }],
     ['an RSA key of 1024 bits', shortRsa],
     ['a key for encryption', { ...ec, use: 'enc' }],
     ['a key for another operation', { ...ec, key_ops: ['encrypt'] }],
-    ['a key for an algorithm that is not ours', { ...rsa, alg: 'RS512' }],
+    ['a key for an algorithm that is not ours', { ...rsa, alg: 'RSA-OAEP-256' }],
     ['a key whose point is not on its curve', { ...ec, x: ec.y, y: ec.x }],
     ['a key without its members', { kty: 'EC', crv: 'P-256' }],
     ['a key that is no object', 'key'],
@@ -50,6 +55,18 @@ describe('the keys of a set', () => {
     await expect(set?.keys({ alg: 'ES256', kid: 'rsa' })).rejects.toThrow(errors.JWKSNoMatchingKey);
   });
 
+  it.each([
+    ['rsa', ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']],
+    ['ec', ['ES256']],
+    ['p384', ['ES384']],
+    ['p521', ['ES512']],
+    ['ed', ['EdDSA']],
+  ])('%s serve %o and no others', async (kid, served) => {
+    const set = await readKeySet({ keys: [rsaForAnyAlg, ec, p384, p521, ed] });
+    const answers = await Promise.allSettled(SIGNATURE_ALGORITHMS.map(async (alg) => await set?.keys({ alg, kid })));
+    expect(SIGNATURE_ALGORITHMS.filter((_alg, index) => answers[index]?.status === 'fulfilled')).toEqual(served);
+  });
+
   it.each(['EdDSA', 'Ed25519', undefined])('serve both names of Ed25519, published as %s', async (alg) => {
     const set = await readKeySet({ keys: [{ ...ed, alg }] });
     await expect(set?.keys({ alg: 'EdDSA', kid: 'ed' })).resolves.toBeDefined();
@@ -63,13 +80,14 @@ describe('the keys of a set', () => {
   });
 
   it('are imported when the set is read, and never again', async () => {
-    const set = await readKeySet({ keys: [rsaForAnyAlg, ec, ed] });
+    const set = await readKeySet({ keys: [rsaForAnyAlg, ec, p384, p521, ed] });
     const importKey = vi.spyOn(crypto.subtle, 'importKey');
     await Promise.all(
       [
-        { alg: 'RS256', kid: 'rsa' },
-        { alg: 'PS256', kid: 'rsa' },
+        ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => ({ alg, kid: 'rsa' })),
         { alg: 'ES256', kid: 'ec' },
+        { alg: 'ES384', kid: 'p384' },
+        { alg: 'ES512', kid: 'p521' },
         { alg: 'EdDSA', kid: 'ed' },
       ].map(async (header) => await set?.keys(header)),
     );

@@ -1,6 +1,6 @@
 import { base64url, createLocalJWKSet, errors } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { CLOCK_TOLERANCE_SECONDS } from '../../src/config/limits.ts';
+import { CLOCK_TOLERANCE_DEFAULT_SECONDS } from '../../src/config/limits.ts';
 import { SIGNATURE_ALGORITHMS } from '../../src/identity/issuer-policy.ts';
 import { verifyJwt } from '../../src/identity/verification.ts';
 import { createTestIssuer } from '../support/issuer.ts';
@@ -33,6 +33,22 @@ describe('each algorithm', () => {
     const signer = await createTestIssuer({ alg: 'EdDSA' });
     const token = await signer.sign({}, { nowMs: NOW_MS, header: { alg: 'Ed25519' } });
     expect(await rejectionOf(authenticatorFor([signer.policy()]), token)).toEqual(accepted);
+  });
+
+  it.each([
+    ['RS256', 'RS384'],
+    ['RS512', 'PS512'],
+    ['PS256', 'PS384'],
+    ['ES256', 'ES384'],
+    ['ES384', 'ES512'],
+  ] as const)('a signature by %s is none by %s', async (alg, other) => {
+    const signer = await createTestIssuer({ alg });
+    const { alg: _alg, ...keyForAny } = signer.publicJwk;
+    const policy = signer.policy({ algorithms: [alg, other], keys: { kind: 'inline', jwks: { keys: [keyForAny] } } });
+    const token = await signer.sign({}, { nowMs: NOW_MS, header: { alg: other } });
+    // A curve is for one algorithm, an RSA key for all of its kind.
+    const reason = alg.startsWith('ES') ? 'key_unknown' : 'signature_invalid';
+    expect(await rejectionOf(authenticatorFor([policy]), token)).toBe(reason);
   });
 
   it('one that the policy does not list is refused, even with a fitting key', async () => {
@@ -196,7 +212,7 @@ describe('issuer and audience', () => {
 });
 
 describe('times', () => {
-  const tolerance = CLOCK_TOLERANCE_SECONDS;
+  const tolerance = CLOCK_TOLERANCE_DEFAULT_SECONDS;
   it.each([
     ['exp is missing', { exp: undefined }, 'claim_missing'],
     ['exp is text', { exp: String(NOW_SECONDS + 300) }, 'claim_malformed'],
@@ -234,6 +250,61 @@ describe('times', () => {
       const text = JSON.stringify({ ...good, [name]: 'HUGE' }).replace('"HUGE"', huge);
       expect(await outcomeOf(await issuer.signText('{"alg":"ES256","kid":"key-1"}', text))).toBeTypeOf('string');
     }
+  });
+});
+
+describe('the tolerance of an issuer', () => {
+  it.each([
+    [0, { exp: NOW_SECONDS + 1 }, accepted],
+    [0, { exp: NOW_SECONDS }, 'expired'],
+    [0, { nbf: NOW_SECONDS + 1 }, 'not_yet_valid'],
+    [0, { iat: NOW_SECONDS + 1 }, 'issued_in_future'],
+    [0, { iat: NOW_SECONDS - HOUR - 1 }, 'too_old'],
+    [300, { exp: NOW_SECONDS - 299 }, accepted],
+    [300, { exp: NOW_SECONDS - 300 }, 'expired'],
+    [300, { nbf: NOW_SECONDS + 300 }, accepted],
+    [300, { iat: NOW_SECONDS + 300 }, accepted],
+    [300, { iat: NOW_SECONDS + 301 }, 'issued_in_future'],
+    [300, { iat: NOW_SECONDS - HOUR - 300 }, accepted],
+    [300, { iat: NOW_SECONDS - HOUR - 301 }, 'too_old'],
+  ])('of %i s, of a JWT with %o', async (clockToleranceSeconds, claims, outcome) => {
+    const policy = issuer.policy({ clockToleranceSeconds, maxAgeSeconds: HOUR });
+    expect(await rejectionOf(authenticatorFor([policy]), await sign(claims))).toEqual(outcome);
+  });
+});
+
+describe('the type', () => {
+  const only = (...acceptTyp: string[]) => authenticatorFor([issuer.policy({ acceptTyp })]);
+
+  it.each<[string, unknown, unknown]>([
+    ['application/at+jwt', 'at+jwt', accepted],
+    ['application/at+jwt', 'application/at+jwt', accepted],
+    ['application/at+jwt', 'APPLICATION/AT+JWT', accepted],
+    ['application/at+jwt', undefined, accepted],
+    ['application/at+jwt', 'JWT', 'type_not_accepted'],
+    ['application/at+jwt', 'at-jwt', 'type_not_accepted'],
+    ['application/at+jwt', 'application/application/at+jwt', 'type_not_accepted'],
+    ['application/okta-internal-at+jwt', 'application/okta-internal-at+jwt', accepted],
+    ['application/okta-internal-at+jwt', 'at+jwt', 'type_not_accepted'],
+    // A Kelvin sign is no K, though it is one in lower case.
+    ['application/k+jwt', '\u{212A}+jwt', 'type_not_accepted'],
+  ])('%s is wanted, and it is %o', async (wanted, typ, outcome) => {
+    expect(await rejectionOf(only(wanted), await sign({}, { typ }))).toEqual(outcome);
+  });
+
+  it.each([
+    ['expired', { exp: NOW_SECONDS - HOUR }],
+    ['for somebody else', { aud: 'client-1' }],
+    ['without an expiry', { exp: undefined }],
+    ['without a subject', { sub: undefined }],
+  ])('is what is wrong with a logout token that is also %s', async (_name, claims) => {
+    expect(await outcomeOf(await sign(claims, { typ: 'logout+jwt' }))).toBe('type_not_accepted');
+  });
+
+  it('of a JWT that its issuer did not sign is nothing to tell of', async () => {
+    const impostor = await createTestIssuer();
+    const token = await impostor.sign({}, { nowMs: NOW_MS, header: { typ: 'logout+jwt' } });
+    expect(await outcomeOf(token)).toBe('signature_invalid');
   });
 });
 

@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { JWKS_MAX_AGE_MS, VERIFIED_JWTS_MAX_COUNT } from '../../src/config/limits.ts';
+import {
+  JWKS_MAX_AGE_MS,
+  JWT_MAX_BYTES,
+  VERIFIED_JWTS_MAX_BYTES,
+  VERIFIED_JWTS_MAX_COUNT,
+} from '../../src/config/limits.ts';
 import { createVerifiedJwts, type VerifiedJwt } from '../../src/identity/verified.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { authenticatorFor, createHarness, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';
@@ -46,9 +51,9 @@ it('a JWT that differs in one character is verified by itself', async () => {
 describe('is verified again, and judged by it, once', () => {
   it.each([
     ['it has expired, but for the tolerance', {}, 300, ACCEPTED],
-    ['it has expired', {}, 305, 'expired'],
+    ['it has expired', {}, 330, 'expired'],
     ['it is too old, but for the tolerance', { exp: NOW_SECONDS + 9_000 }, 3_600, ACCEPTED],
-    ['it is too old', { exp: NOW_SECONDS + 9_000 }, 3_606, 'too_old'],
+    ['it is too old', { exp: NOW_SECONDS + 9_000 }, 3_631, 'too_old'],
   ])('%s', async (_name, claims, seconds, verdict) => {
     const { harness, authenticator, token, verify } = await loggedIn(claims);
     harness.advance(seconds * 1000);
@@ -108,6 +113,42 @@ describe('what is held of them', () => {
     const verified = createVerifiedJwts();
     verified.put('jwt', held(claims));
     expect(verified.get('jwt', NOW_MS) !== null).toBe(counts);
+  });
+
+  const jwtOf = (bytes: number, name: number | string) => `${name}`.padEnd(bytes, '.');
+  const fitting = Math.floor(VERIFIED_JWTS_MAX_BYTES / JWT_MAX_BYTES);
+  const isHeld = (verified: ReturnType<typeof createVerifiedJwts>, jwt: string) => verified.get(jwt, NOW_MS) !== null;
+
+  it('is no more than so many bytes; the oldest goes first', () => {
+    const verified = createVerifiedJwts();
+    const large = Array.from({ length: fitting * 3 }, (_, index) => jwtOf(JWT_MAX_BYTES, index));
+    for (const jwt of large) verified.put(jwt, held(good));
+    expect(large.filter((jwt) => isHeld(verified, jwt))).toEqual(large.slice(-fitting));
+  });
+
+  it('makes room for a large one by as many small ones as it takes', () => {
+    const verified = createVerifiedJwts();
+    const count = VERIFIED_JWTS_MAX_COUNT;
+    const small = Array.from({ length: count }, (_, index) => jwtOf(VERIFIED_JWTS_MAX_BYTES / count - 1, index));
+    for (const jwt of small) verified.put(jwt, held(good));
+    expect(small.every((jwt) => isHeld(verified, jwt))).toBe(true);
+    const large = jwtOf(JWT_MAX_BYTES, 'large');
+    verified.put(large, held(good));
+    expect(isHeld(verified, large)).toBe(true);
+    const dropped = Math.ceil((JWT_MAX_BYTES - count) / small[0]!.length);
+    expect(small.filter((jwt) => !isHeld(verified, jwt))).toEqual(small.slice(0, dropped));
+  });
+
+  it('counts one that is verified again once, and as the youngest', () => {
+    const verified = createVerifiedJwts();
+    const [first_ = '', second_ = '', ...others] = Array.from({ length: fitting + 1 }, (_, index) =>
+      jwtOf(JWT_MAX_BYTES, index),
+    );
+    for (const jwt of [first_, second_, ...others.slice(1)]) verified.put(jwt, held(good));
+    for (let times = 0; times < 10; times += 1) verified.put(first_, held(good));
+    expect(isHeld(verified, second_)).toBe(true);
+    verified.put(others[0] ?? '', held(good));
+    expect([isHeld(verified, first_), isHeld(verified, second_)]).toEqual([true, false]);
   });
 
   it('is no more than an isolate has callers; the oldest goes first', () => {

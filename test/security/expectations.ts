@@ -11,13 +11,28 @@ import type { Answer, Harness } from '../support/harness.ts';
 const CHALLENGE = 'Bearer realm="countersign"';
 const CHALLENGE_OF: Readonly<Partial<Record<ErrorCode, string>>> = {
   unauthenticated: CHALLENGE,
-  invalid_token: `${CHALLENGE}, error="invalid_token", error_description="The JWT is not accepted"`,
   invalid_signature: 'Webhook-Signature realm="countersign"',
+};
+
+/** What a caller is told of a JWT that its issuer signed, or that is too large to be looked at. Of any other: nothing. */
+const TOLD: Readonly<Partial<Record<TokenRejection, RegExp>>> = {
+  too_large: /^The JWT has more than 24 KiB\. Have its issuer put less into it/,
+  type_not_accepted: /^The JWT is of a type \(typ\) that is no credential here.* Send an access token/,
+  audience_mismatch: /^The JWT is for another audience \(aud\)\. Ask its issuer for one/,
+  expired: /^The JWT has expired \(exp\)\. Get a fresh one/,
+  too_old: /^The JWT was issued too long ago \(iat\).* Get a fresh one/,
+  not_yet_valid: /^The JWT is not valid yet\. Try again shortly/,
+  issued_in_future: /^The JWT is not valid yet\. Try again shortly/,
+  claim_missing: /^The JWT lacks a claim.* Have its issuer give it iat, exp, aud and a subject\./,
+  claim_malformed: /^The JWT lacks a claim.* Have its issuer give it iat, exp, aud and a subject\./,
+  subject_empty: /^The JWT lacks a claim.* Have its issuer give it iat, exp, aud and a subject\./,
 };
 
 export interface Refusal {
   readonly status: number;
   readonly code: ErrorCode;
+  /** Why a JWT is not accepted. */
+  readonly reason?: TokenRejection;
   /** The one row that the trail has of it. Null: it is only logged. */
   readonly row: Partial<AuditEventRow> | null;
   /** The fields that `errors` names, and no others. */
@@ -51,7 +66,8 @@ export async function expectRefused(harness: Harness, send: () => Promise<Answer
 }
 
 /** The whole answer of a refusal: status, code, envelope, headers, row. */
-export async function expectRefusal(answer: Answer, { status, code, row, fields }: Refusal): Promise<void> {
+export async function expectRefusal(answer: Answer, refusal: Refusal): Promise<void> {
+  const { status, code, row, fields, reason } = refusal;
   expect({ status: answer.status, code: answer.body?.code }).toEqual({ status, code });
   const { event_id: eventId, errors, ...envelope } = answer.body;
   expect(envelope).toEqual({
@@ -65,13 +81,32 @@ export async function expectRefusal(answer: Answer, { status, code, row, fields 
   // Well-formed, since the test runner cannot report a lone surrogate.
   const named = Object.keys(errors ?? {}).map((field) => field.toWellFormed());
   expect(named.toSorted()).toEqual([...(fields ?? [])].toSorted());
-  expect(answer.headers.get('WWW-Authenticate')).toBe(CHALLENGE_OF[code] ?? null);
+  if (reason === undefined) expect(answer.headers.get('WWW-Authenticate')).toBe(CHALLENGE_OF[code] ?? null);
+  else expectTold(answer, TOLD[reason]);
   expect(answer.headers.get('Access-Control-Allow-Origin')).toBeNull();
 
   const rows = await rowsOf(answer);
   expect(rows).toEqual(row === null ? [] : [expect.objectContaining({ status: 'failure', error_code: code, ...row })]);
   // A rejected login is recorded in the background, if at all: its answer cannot name the row.
   if (row !== null && row.action !== 'auth.reject') expect(rows[0]?.id).toBe(eventId);
+}
+
+/** That the challenge and the message say why a JWT is not accepted, if the caller may hear of it, and what to do. */
+function expectTold(answer: Answer, told: RegExp | undefined): void {
+  const challenge = answer.headers.get('WWW-Authenticate') ?? '';
+  const [, description = ''] =
+    /^Bearer realm="countersign", error="invalid_token", error_description="(.*)"$/.exec(challenge) ?? [];
+  if (told === undefined) {
+    expect([description, answer.body.message]).toEqual([
+      'The JWT is not accepted',
+      'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
+    ]);
+    return;
+  }
+  expect(description).toMatch(told);
+  // RFC 6750 §3.
+  expect(description).toMatch(/^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+  expect(answer.body.message).toBe(description);
 }
 
 /** The row of somebody unknown: nothing that the JWT says but an issuer that is configured. */
@@ -94,6 +129,7 @@ export const UNAUTHENTICATED: Refusal = { status: 401, code: 'unauthenticated', 
 export const invalidToken = (reason: TokenRejection, issuer: string | null): Refusal => ({
   status: 401,
   code: 'invalid_token',
+  reason,
   row: rowOfStranger(reason, issuer),
 });
 

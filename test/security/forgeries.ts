@@ -93,7 +93,7 @@ export const FORGERIES: readonly Forgery[] = [
     make: (issuer) => issuer.signText(JSON.stringify({ alg: issuer.alg, kid: issuer.kid }), '{"sub":'),
   },
   {
-    name: 'of more than 8 KiB',
+    name: 'of more than 24 KiB',
     reason: 'too_large',
     namesIssuer: false,
     make: (issuer) => ofBytes(issuer, JWT_MAX_BYTES + 1),
@@ -139,6 +139,12 @@ export const FORGERIES: readonly Forgery[] = [
     reason: 'issuer_unknown',
     namesIssuer: false,
     make: signed(() => ({ iss: 'https://evil.example' })),
+  },
+  {
+    name: 'that ends a session',
+    reason: 'type_not_accepted',
+    namesIssuer: true,
+    make: signed(() => ({}), { typ: 'logout+jwt' }),
   },
   {
     name: 'for another audience',

@@ -25,10 +25,17 @@ export interface TestIssuer {
   policy(overrides?: Partial<IssuerPolicy>): IssuerPolicy;
 }
 
+/** RFC 7518 §3.3 to §3.5; the hash of RSA belongs to its key. */
 const SIGNING_PARAMETERS = {
   RS256: { name: 'RSASSA-PKCS1-v1_5' },
+  RS384: { name: 'RSASSA-PKCS1-v1_5' },
+  RS512: { name: 'RSASSA-PKCS1-v1_5' },
   PS256: { name: 'RSA-PSS', saltLength: 32 },
+  PS384: { name: 'RSA-PSS', saltLength: 48 },
+  PS512: { name: 'RSA-PSS', saltLength: 64 },
   ES256: { name: 'ECDSA', hash: 'SHA-256' },
+  ES384: { name: 'ECDSA', hash: 'SHA-384' },
+  ES512: { name: 'ECDSA', hash: 'SHA-512' },
   EdDSA: { name: 'Ed25519' },
 } as const satisfies Record<SignatureAlgorithm, SubtleCryptoSignAlgorithm>;
 
@@ -64,6 +71,8 @@ export async function createTestIssuer(
     label: null,
     actorType: 'user',
     maxAgeSeconds: 24 * 60 * 60,
+    clockToleranceSeconds: 30,
+    acceptTyp: ['application/jwt', 'application/at+jwt'],
     header: 'Authorization',
     ...overrides,
   });

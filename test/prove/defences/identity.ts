@@ -40,8 +40,8 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     ...VERIFICATION,
-    name: 'identity: clocks may differ by seconds, not by minutes',
-    find: 'clockTolerance: CLOCK_TOLERANCE_SECONDS,',
+    name: 'identity: clocks may differ by as much as the issuer is granted',
+    find: 'clockTolerance: policy.clockToleranceSeconds,',
     replace: 'clockTolerance: 300,',
   },
   {
@@ -49,6 +49,32 @@ export const identityDefences: readonly Defence[] = [
     name: 'identity: a time is one that a clock can show',
     find: "hasOnlyRealTimes(payload) ? ok(payload) : err('claim_malformed')",
     replace: 'ok(payload)',
+  },
+  {
+    ...VERIFICATION,
+    name: 'identity: a JWT of another type is no credential',
+    find: "    ? err('type_not_accepted')\n",
+    replace: '    ? claims\n',
+  },
+  {
+    ...VERIFICATION,
+    name: 'identity: of a JWT that is not signed its type is not told',
+    find: 'return isSigned && !isAcceptedType(',
+    replace: 'return (isSigned || true) && !isAcceptedType(',
+  },
+  {
+    name: 'identity: only what is found behind a good signature is told',
+    file: 'src/identity/told-reasons.ts',
+    find: 'return isBehindSignature(reason) ? ADVICE[reason] : null;',
+    replace: "return ADVICE[isBehindSignature(reason) ? reason : 'expired'];",
+    test: ['test/identity/told-reasons.test.ts'],
+  },
+  {
+    name: 'identity: remembered JWTs are bounded in bytes',
+    file: 'src/identity/verified.ts',
+    find: ' && bytes <= VERIFIED_JWTS_MAX_BYTES',
+    replace: '',
+    test: ['test/identity/verified.test.ts'],
   },
   {
     ...VERIFICATION,
@@ -74,8 +100,8 @@ export const identityDefences: readonly Defence[] = [
   {
     name: 'identity: symmetric algorithms are no choice',
     file: 'src/identity/issuer-policy.ts',
-    find: "['RS256', 'PS256', 'ES256', 'EdDSA'] as const",
-    replace: "['RS256', 'PS256', 'ES256', 'EdDSA', 'HS256'] as const",
+    find: "  'EdDSA',\n] as const;",
+    replace: "  'EdDSA',\n  'HS256',\n] as const;",
     test: ['test/config/policy-schema.test.ts'],
   },
   {
