@@ -41,7 +41,7 @@ export interface IssuerInput {
 export interface RoleInput {
   /**
    * A token that no role lets a caller read is 404 to it, so `tokens:update` and `tokens:revoke` need `tokens:read`
-   * beside them. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
+   * beside them; a caller's own token is revoked without. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
    */
   readonly permissions: readonly Permission[];
   /** Only the tokens that the caller created through this service, or all of the workspace. Default: `own`. */

@@ -3,11 +3,11 @@ import { err, ok, type Result } from '../result.ts';
 import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, resultObstacle } from './ceiling.ts';
 import { furthest } from './denial.ts';
-import { auditObstacle, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
+import { auditObstacle, mayRevokeOwn, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
 import { liftableReasons } from './suspension.ts';
 import type { Caller, Decision, DecisionContext, Grant, KnownToken, PolicyRequest, Role } from './types.ts';
 
-export { hasPermission, maySee, visibleTokens } from './reach.ts';
+export { hasPermission, maySee, maySeeTokensOfOthers, visibleTokens } from './reach.ts';
 
 const NOTHING_GRANTED = { scopes: null, expiresAtMs: null, lifts: [] } as const;
 
@@ -33,7 +33,8 @@ type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
  * Decides whether a caller may do what it asks. One role must allow the whole of the request; the grants of two never
  * combine. Where several allow it, the first in file order decides.
  *
- * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read;
+ * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read (a revoke of the
+ * caller's own needs no such role);
  * `forbidden`, with the reason of the role that came closest.
  */
 export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
@@ -57,7 +58,8 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
   if (!('token' in request)) return ok(request);
   const { token, workspaceUuid } = request;
   if (token?.workspaceUuid !== workspaceUuid) return err({ kind: 'token_not_found', reason: 'unknown' });
-  return maySee(caller, token) ? ok({ ...request, token }) : err({ kind: 'token_not_found', reason: 'not_readable' });
+  const isInSight = maySee(caller, token) || (request.operation === 'revoke' && mayRevokeOwn(caller, token));
+  return isInSight ? ok({ ...request, token }) : err({ kind: 'token_not_found', reason: 'not_readable' });
 }
 
 function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): Verdict {

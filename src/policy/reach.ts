@@ -21,9 +21,13 @@ export function workspaceObstacle(role: Role, permission: Permission, workspaceU
  * any token reaches it.
  */
 export function tokenObstacle(role: Role, permission: Permission, caller: Caller, token: KnownToken): Obstacle {
-  const isOwner = token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject;
-  const ownership = role.tokens === 'any' || isOwner ? null : 'ownership';
+  const ownership = role.tokens === 'any' || isOwner(caller, token) ? null : 'ownership';
   return workspaceObstacle(role, permission, token.workspaceUuid) ?? ownership;
+}
+
+/** An owner is issuer and subject together. */
+function isOwner(caller: Caller, token: KnownToken): boolean {
+  return token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject;
 }
 
 /** The trail tells of every workspace and every owner, so only a role over all of them may read it. */
@@ -59,6 +63,23 @@ export function hasPermission(caller: Caller, permission: Permission): boolean {
 /** Whether some single role of the caller shows it this token. */
 export function maySee(caller: Caller, token: KnownToken): boolean {
   return caller.roles.some((role) => tokenObstacle(role, 'tokens:read', caller, token) === null);
+}
+
+/**
+ * Whether some single role of the caller lets it revoke a token of its own, be it that none shows it. That it exists is no news
+ * to whoever created it. Of anybody else's token it says no, whatever the role reaches.
+ */
+export function mayRevokeOwn(caller: Caller, token: KnownToken): boolean {
+  return (
+    isOwner(caller, token) && caller.roles.some((role) => tokenObstacle(role, 'tokens:revoke', caller, token) === null)
+  );
+}
+
+/** Whether some single role of the caller shows it tokens of others in a workspace. */
+export function maySeeTokensOfOthers(caller: Caller, workspaceUuid: string): boolean {
+  return caller.roles.some(
+    (role) => role.tokens === 'any' && workspaceObstacle(role, 'tokens:read', workspaceUuid) === null,
+  );
 }
 
 /** The union of what each single role shows of a workspace's tokens, in the order given. */

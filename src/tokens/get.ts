@@ -1,12 +1,12 @@
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
+import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { knownToken } from './inventory.ts';
-import { reachesTokensOfOthers } from './reach.ts';
 import { watchDrift } from './drift.ts';
 import { named, type ShownToken } from './present.ts';
 import { runRead, type Found } from './read.ts';
@@ -28,7 +28,7 @@ export async function getToken(
     const decision = decide(caller, { operation: 'get', workspaceUuid, token });
     return decision.allowed ? null : decision.failure;
   };
-  const isReachable = reachesTokensOfOthers(caller, workspaceUuid);
+  const isReachable = maySeeTokensOfOthers(caller, workspaceUuid);
   let known: TokenRow | undefined;
 
   const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {

@@ -2,6 +2,7 @@ import { markerOf } from '../audit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
+import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
 import { ok, type Result } from '../result.ts';
@@ -17,7 +18,7 @@ export interface Found {
  * Finds out whether an id belongs to a workspace, without trusting PipeOps to keep workspaces apart: an id is acted on
  * only if the inventory, or PipeOps' own list of that workspace, holds it there.
  *
- * Null: it does not, as far as this caller may know. For a caller who reaches nothing but its own tokens the inventory
+ * Null: it does not, as far as this caller may know. For a caller who is shown nothing but its own tokens the inventory
  * is all, so an id that is somebody else's costs no call and looks like one that never was.
  *
  * Fails with the upstream's failure where the question cannot be answered: that is never a 404.
@@ -30,7 +31,7 @@ export async function findInWorkspace(
   call: Call,
 ): Promise<Result<Found | null, UpstreamFailure>> {
   if (inventoryRow !== undefined) return ok({ token: knownToken(inventoryRow), marker: inventoryRow.marker });
-  if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);
+  if (!maySeeTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);
 
   return await findUpstream(pipeops, ref, await pipeops.list(ref.workspaceUuid, call), call);
 }
@@ -60,9 +61,3 @@ export async function findUpstream(
   if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found(got.value.data.name) : null);
   return got.error.kind === 'upstream_not_found' ? ok(null) : got;
 }
-
-/** Whether some role of the caller is about more than its own tokens there. */
-export const reachesTokensOfOthers = (caller: Caller, workspaceUuid: string): boolean =>
-  caller.roles.some(
-    (role) => role.tokens === 'any' && (role.workspaces.includes('*') || role.workspaces.includes(workspaceUuid)),
-  );

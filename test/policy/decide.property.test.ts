@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decide, maySee } from '../../src/policy/decide.ts';
-import type { Decision, KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
+import type { Caller, Decision, KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
 import { PERMISSIONS, SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_SECONDS, NOW_MS, SHOP, callerWith } from './builders.ts';
 
@@ -54,6 +54,8 @@ const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
 const judged = (roles: readonly Role[], request: PolicyRequest): Decision =>
   decide(callerWith(...roles), request, CONTEXT);
 const kindOf = (decision: Decision): string => (decision.allowed ? 'allowed' : decision.failure.kind);
+const isOwn = (caller: Caller, { owner: owned }: KnownToken): boolean =>
+  owned?.issuer === caller.issuer && owned.subject === caller.subject;
 const RUNS = { numRuns: 3_000 };
 
 test('what is granted is what the role named grants alone, given sight of the token', () => {
@@ -109,13 +111,31 @@ test('a token out of sight gets one answer, whatever is asked of it and whoever 
       knownToken,
       fc.constantFrom('get' as const, 'revoke' as const),
       (caller, hidden, operation) => {
-        fc.pre(!maySee(caller, hidden));
+        fc.pre(!maySee(caller, hidden) && !(operation === 'revoke' && isOwn(caller, hidden)));
         const known = decide(caller, { operation, workspaceUuid: hidden.workspaceUuid, token: hidden }, CONTEXT);
         const unknown = decide(caller, { operation, workspaceUuid: hidden.workspaceUuid, token: null }, CONTEXT);
         expect(kindOf(known)).toBe(kindOf(unknown));
         expect(['no_role', 'forbidden', 'token_not_found']).toContain(kindOf(known));
       },
     ),
+    RUNS,
+  );
+});
+
+test('an own token is revoked by whichever single role revokes it, be it that none shows it', () => {
+  const own = knownToken.map((one): KnownToken => {
+    const { issuer, subject } = callerWith();
+    return { ...one, owner: { issuer, subject } };
+  });
+  fc.assert(
+    fc.property(callers, own, (caller, mine) => {
+      const request = { operation: 'revoke', workspaceUuid: mine.workspaceUuid, token: mine } as const;
+      const reading = caller.roles.map((role) => ({
+        ...role,
+        permissions: [...role.permissions, 'tokens:read' as const],
+      }));
+      expect(decide(caller, request, CONTEXT).allowed).toBe(judged(reading, request).allowed);
+    }),
     RUNS,
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DenialReason } from '../../src/failures.ts';
-import { decide, maySee, visibleTokens } from '../../src/policy/decide.ts';
+import { decide, maySee, maySeeTokensOfOthers, visibleTokens } from '../../src/policy/decide.ts';
 import type { KnownToken, PolicyRequest, ResultingToken, Role } from '../../src/policy/types.ts';
 import { SUSPENSION_REASONS, type SuspensionReason } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, TOKENS, callerWith, role } from './builders.ts';
@@ -85,9 +85,63 @@ describe.each(OPERATIONS.slice(1))('$operation of a token that may be read', ({ 
     const changer = role({ name: 'changer', permissions: [permission], tokens: 'any' });
     expect(decide(callerWith(reader, changer), on(operation, TOKENS.anothers), CONTEXT)).toEqual(allowedBy('changer'));
   });
-  test('is not found by a role that may change but not read', () => {
-    const blind = role({ permissions: [permission] });
-    expect(decide(callerWith(blind), on(operation, TOKENS.mine), CONTEXT)).toEqual(notFound('not_readable'));
+  test.each<[string, Partial<Role>, KnownToken]>([
+    ['another’s, under own', {}, TOKENS.anothers],
+    ['another’s, under any', { tokens: 'any' }, TOKENS.anothers],
+    ['that of the same subject at another issuer, under any', { tokens: 'any' }, TOKENS.namesakes],
+    ['nobody’s, under any', { tokens: 'any' }, TOKENS.nobodys],
+    ['its own, in a workspace it has no role for', { workspaces: [BANK] }, TOKENS.mine],
+  ])('is not found by a role that may change but not read: %s', (_, changes, token) => {
+    const blind = callerWith(role({ permissions: [permission], ...changes }));
+    expect(decide(blind, on(operation, token), CONTEXT)).toEqual(notFound('not_readable'));
+  });
+});
+
+describe('its own token, by a role that may not read it,', () => {
+  const creator = role({ name: 'creator', permissions: ['tokens:create'], workspaces: ['*'] });
+  const revoker = role({ name: 'revoker', permissions: ['tokens:create', 'tokens:revoke'] });
+
+  test.each<[string, readonly Role[]]>([
+    ['over own tokens', [revoker]],
+    ['over own tokens everywhere', [{ ...revoker, workspaces: ['*'] }]],
+    ['over any token', [{ ...revoker, tokens: 'any' }]],
+    ['beside another role', [creator, revoker]],
+  ])('is revoked: %s', (_, roles) => {
+    expect(decide(callerWith(...roles), on('revoke', TOKENS.mine), CONTEXT)).toEqual(allowedBy('revoker'));
+  });
+  test('is not found where no single role revokes it', () => {
+    const elsewhere = { ...revoker, workspaces: [BANK] };
+    expect(decide(callerWith(creator, elsewhere), on('revoke', TOKENS.mine), CONTEXT)).toEqual(
+      notFound('not_readable'),
+    );
+  });
+  test('is not found in another workspace than its own', () => {
+    expect(decide(callerWith(revoker), on('revoke', TOKENS.mineInBank), CONTEXT)).toEqual(notFound('unknown'));
+  });
+  test('is not found by an update', () => {
+    const updater = role({ permissions: ['tokens:update', 'tokens:revoke'] });
+    expect(decide(callerWith(updater), on('update', TOKENS.mine), CONTEXT)).toEqual(notFound('not_readable'));
+  });
+  test('stays unseen', () => {
+    expect(maySee(callerWith(revoker), TOKENS.mine)).toBe(false);
+    expect(visibleTokens(callerWith(revoker), SHOP, [TOKENS.mine])).toEqual([]);
+  });
+});
+
+describe('tokens of others', () => {
+  const anyReader = role({ tokens: 'any', permissions: ['tokens:read'] });
+
+  test.each<[string, readonly Role[], boolean]>([
+    ['to a role that reads any token there', [anyReader], true],
+    ['to one of two roles', [role({ workspaces: [BANK] }), anyReader], true],
+    ['to a role that reads any token everywhere', [{ ...anyReader, workspaces: ['*'] }], true],
+    ['not to a role that reads its own', [role()], false],
+    ['not to a role that reads any token elsewhere', [{ ...anyReader, workspaces: [BANK] }], false],
+    ['not to a role that revokes any token and reads none', [{ ...anyReader, permissions: ['tokens:revoke'] }], false],
+    ['not to two roles that only together read any', [role(), { ...anyReader, permissions: ['tokens:revoke'] }], false],
+    ['not to nobody', [], false],
+  ])('are shown %s', (_, roles, shown) => {
+    expect(maySeeTokensOfOthers(callerWith(...roles), SHOP)).toBe(shown);
   });
 });
 

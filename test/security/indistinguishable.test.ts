@@ -36,6 +36,8 @@ beforeAll(async () => {
     'own-too': { ...own, permissions: ['tokens:read'] },
     'any-elsewhere': { ...anyToken, workspaces: [ELSEWHERE] },
     any: anyToken,
+    'revokes-own': { ...own, permissions: ['tokens:create', 'tokens:revoke'] },
+    'revokes-any': { ...anyToken, permissions: ['tokens:create', 'tokens:revoke'] },
   };
   const issuers = [issuer, otherIssuer].map(({ issuer: name, jwks }) => ({
     issuer: name,
@@ -76,6 +78,13 @@ const OPERATIONS = [
 ] as const;
 type Operation = (typeof OPERATIONS)[number];
 
+const REVOKE = OPERATIONS.filter(({ name }) => name === 'revoke');
+/** Those who may revoke and not read: of anybody else's token they hear nothing, even where they may revoke any. */
+const BLIND: readonly (readonly [string, readonly string[], readonly Operation[]])[] = [
+  ['a role that revokes its own and reads nothing', ['revokes-own'], REVOKE],
+  ['a role that revokes any token and reads nothing', ['revokes-any'], REVOKE],
+  ['a role over its own, and one that revokes any token', ['own', 'revokes-any'], OPERATIONS],
+];
 const CALLERS: readonly (readonly [string, readonly string[]])[] = [
   ['one role over its own', ['own']],
   ['two roles over its own', ['own', 'own-too']],
@@ -107,22 +116,25 @@ function bytesOf(answer: Answer, id: string): string {
     .replaceAll(id, '<id>');
 }
 
-describe.each(CALLERS)('to a caller with %s', (_name, roles) => {
-  describe.each(OPERATIONS)('$name', (operation) => {
-    it.each(EXISTING)('of a token %s is as of an id that never was', async (what) => {
-      const theirs = await observe(operation, roles, idOf(what));
-      const unknown = await observe(operation, roles, crypto.randomUUID());
+describe.each([...CALLERS.map(([name, roles]) => [name, roles, OPERATIONS] as const), ...BLIND])(
+  'to a caller with %s',
+  (_name, roles, operations) => {
+    describe.each(operations)('$name', (operation) => {
+      it.each(EXISTING)('of a token %s is as of an id that never was', async (what) => {
+        const theirs = await observe(operation, roles, idOf(what));
+        const unknown = await observe(operation, roles, crypto.randomUUID());
 
-      expect(theirs.bytes).toBe(unknown.bytes);
-      expect(theirs.bytes).not.toContain('<id>');
-      expect(theirs.statements).toEqual(unknown.statements);
-      expect(theirs.statements).not.toEqual([]);
-      for (const { answer } of [theirs, unknown]) {
-        await expectRefusal(answer, { status: 404, code: 'not_found', row: { actor_subject: 'me' } });
-      }
+        expect(theirs.bytes).toBe(unknown.bytes);
+        expect(theirs.bytes).not.toContain('<id>');
+        expect(theirs.statements).toEqual(unknown.statements);
+        expect(theirs.statements).not.toEqual([]);
+        for (const { answer } of [theirs, unknown]) {
+          await expectRefusal(answer, { status: 404, code: 'not_found', row: { actor_subject: 'me' } });
+        }
+      });
     });
-  });
-});
+  },
+);
 
 describe('the trail', () => {
   it.each(OPERATIONS)('tells what the caller was not told: $name', async (operation) => {
@@ -136,6 +148,29 @@ describe('the trail', () => {
     expect(await reasonFor(crypto.randomUUID())).toBe('unknown');
   });
 });
+
+it.each(['revokes-own', 'revokes-any'])(
+  'in the role %s, an owner revokes its token, and is not shown it',
+  async (role) => {
+    const jwt = await harness.jwtFor(role, { sub: 'blind' });
+    const body = { name: 'of-the-blind', scopes: ['api:read'] };
+    const created = await harness.send('POST', TOKENS, { jwt, body });
+    const path = `${TOKENS}/${created.body.data.id}`;
+
+    expect((await harness.send('GET', path, { jwt })).body.code).toBe('forbidden');
+    const another = await harness.jwtFor(role, { sub: 'another' });
+    expect((await harness.send('DELETE', path, { jwt: another })).status).toBe(404);
+    const revoked = await harness.send('DELETE', path, { jwt });
+    expect([revoked.status, revoked.body.data]).toEqual([
+      200,
+      { id: created.body.data.id, uuid: created.body.data.id },
+    ]);
+    expect(await rowsOf(revoked)).toMatchObject([{ status: 'success', actor_subject: 'blind' }]);
+    expect(await harness.upstreamTokens()).toContainEqual(
+      expect.objectContaining({ id: created.body.data.id, is_revoked: true }),
+    );
+  },
+);
 
 it('a list shows such a caller its own tokens and counts no others', async () => {
   const jwt = await harness.jwtFor('own', { sub: 'nobody-yet' });

@@ -26,7 +26,7 @@ export const policyDefences: readonly Defence[] = [
   {
     ...REACH,
     name: "policy: 'own' means the caller's own tokens",
-    find: "role.tokens === 'any' || isOwner ? null : 'ownership';",
+    find: "role.tokens === 'any' || isOwner(caller, token) ? null : 'ownership';",
     replace: 'null;',
   },
   {
@@ -69,8 +69,26 @@ export const policyDefences: readonly Defence[] = [
   {
     ...DECIDE,
     name: 'policy: a token out of sight is one that does not exist',
-    find: 'return maySee(caller, token) ? ok',
-    replace: 'return token !== null ? ok',
+    find: 'const isInSight = maySee(caller, token) ||',
+    replace: 'const isInSight = token !== null ||',
+  },
+  {
+    ...DECIDE,
+    name: 'policy: only a revoke needs no sight of an own token',
+    find: "(request.operation === 'revoke' && mayRevokeOwn(caller, token))",
+    replace: 'mayRevokeOwn(caller, token)',
+  },
+  {
+    ...REACH,
+    name: 'policy: what may be revoked unseen is an own token',
+    find: 'isOwner(caller, token) && caller',
+    replace: 'caller',
+  },
+  {
+    ...REACH,
+    name: 'policy: tokens of others are shown by a role that reads',
+    find: "role.tokens === 'any' && workspaceObstacle(role, 'tokens:read', workspaceUuid) === null",
+    replace: "role.tokens === 'any' && workspaceUuid !== ''",
   },
   {
     ...DECIDE,

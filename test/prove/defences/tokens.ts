@@ -225,14 +225,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: an id that is in no inventory is none of ours',
-    find: 'if (!reachesTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);',
+    find: 'if (!maySeeTokensOfOthers(caller, ref.workspaceUuid)) return ok(null);',
     replace: '',
-  },
-  {
-    ...REACH,
-    name: 'reach: a role over any token ends at its workspaces',
-    find: "role.tokens === 'any' && (role.workspaces.includes('*') || role.workspaces.includes(workspaceUuid))",
-    replace: "role.tokens === 'any'",
   },
   {
     ...REACH,
