@@ -48,7 +48,10 @@ export interface RoleInput {
   readonly tokens?: 'own' | 'any';
   /** UUIDs, or `['*']` for all. */
   readonly workspaces: readonly string[];
-  /** The most a token minted under this role may hold, or `['*']` for no ceiling. Default: nothing. */
+  /**
+   * The most a token minted under this role may hold, or `['*']` for no ceiling. Default: nothing. A scope is exact: words of
+   * small letters, digits, `_`, `.` and `-`, joined by colons.
+   */
   readonly scopes?: readonly string[];
   /** The longest life of a token; one asked for without expiry gets this one. Default: no limit, none added. */
   readonly maxTtl?: Duration;
@@ -71,7 +74,10 @@ export interface PolicyInput<RoleName extends string = string> {
   /** Their order counts where several roles allow a create: the first decides. */
   readonly roles: Readonly<Record<RoleName, RoleInput>>;
   readonly bindings: readonly BindingInput<NoInfer<RoleName>>[];
-  /** The scopes that a PipeOps preset stands for. A preset that is not here is refused. */
+  /**
+   * The scopes that a PipeOps preset stands for, sixteen at the most. A preset that is not here is refused. Its name has up to 40
+   * small letters, digits, `.`, `_` and `-`.
+   */
   readonly presets?: Readonly<Record<string, readonly string[]>>;
   /**
    * Who may revoke by webhook, each at `/webhooks/{name}`: leak scanners, HR systems, incident tools. What a source is not

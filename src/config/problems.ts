@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { redact } from '../text/redaction.ts';
 
 /** One thing that is wrong with the configuration. It names keys, never the value of a secret. */
 export interface ConfigProblem {
@@ -31,7 +32,7 @@ export function problemsOf(
 
 /** Words for the complaints that a schema does not word itself. None repeats the input, which may be a secret. */
 export function wording(issue: z.core.$ZodRawIssue): string {
-  if (issue.code === 'unrecognized_keys') return `has unknown keys: ${issue.keys.join(', ')}`;
+  if (issue.code === 'unrecognized_keys') return `has unknown keys: ${issue.keys.map(redact).join(', ')}`;
   if (issue.input === undefined) return 'is missing';
   if (issue.code === 'invalid_type') return `is not of type ${issue.expected}`;
   if (issue.code === 'invalid_value') return `is none of ${issue.values.map(String).join(', ')}`;
@@ -39,10 +40,10 @@ export function wording(issue: z.core.$ZodRawIssue): string {
   return issue.code === 'too_big' ? 'is too long' : 'is not valid';
 }
 
-/** `roles.ci.maxTtl`, `bindings[0].role`. */
+/** `roles.ci.maxTtl`, `bindings[0].role`. A name that the operator chose may be a secret in the wrong place. */
 export function keyOf(path: Path): string {
   return path
-    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`))
+    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${redact(String(part))}`))
     .join('');
 }
 

@@ -2,26 +2,37 @@ import * as z from 'zod';
 import type { Role } from '../policy/types.ts';
 import { PERMISSIONS } from '../vocabulary.ts';
 import { aloneIfAny, dictionary, duration, isAloneIfAny, workspaceList } from './fields.ts';
-import { SCOPE_MAX_CHARS } from './limits.ts';
+import { eachOnce, grantName, presetFault, scopeFault, type NameFault } from './grant-names.ts';
+import { PRESET_MAX_CHARS, SCOPES_MAX_COUNT, SCOPE_MAX_CHARS } from './limits.ts';
 
 /** Starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles counts. */
 const roleName = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, { error: 'is not a name: a letter, then up to 63 letters, digits, _ or -' });
 
-/** Scopes are compared as whole strings, so a `*` inside one would look like a pattern and be none. */
-const scope = z
-  .string()
-  .regex(/^[!-)+-~]+$/, { error: 'is not a scope: visible ASCII without spaces or *' })
-  .max(SCOPE_MAX_CHARS);
+const SCOPE_WORDING: Readonly<Record<NameFault, string>> = {
+  secret: 'is not a scope: it looks like a token or a JWT',
+  marker: 'is not a scope: it looks like what this service adds to names',
+  wildcard: "is not a scope: a scope is exact, never a pattern; '*' alone, in a role, sets no ceiling",
+  form: 'is not a scope: small letters, digits, _ . and -, in words joined by colons, with a letter first',
+  too_long: `is not a scope: it has more than ${SCOPE_MAX_CHARS} characters`,
+};
+const PRESET_FORM = `is not a preset: up to ${PRESET_MAX_CHARS} small letters, digits, . _ or -, with a letter or digit first`;
+const PRESET_WORDING: Readonly<Record<NameFault, string>> = {
+  secret: 'is not a preset: it looks like a token or a JWT',
+  marker: 'is not a preset: it looks like what this service adds to names',
+  wildcard: PRESET_FORM,
+  form: PRESET_FORM,
+  too_long: PRESET_FORM,
+};
 
-const presetName = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, { error: 'is not a preset: up to 40 letters, digits, . _ or -' });
+const scope = grantName(scopeFault, SCOPE_WORDING);
+const presetName = grantName(presetFault, PRESET_WORDING);
 
 const ceiling = z
-  .array(z.union([z.literal('*'), scope], { error: "is neither a scope nor '*'; a scope is exact, never a pattern" }))
+  .array(grantName((text) => (text === '*' ? null : scopeFault(text)), SCOPE_WORDING))
   .refine(isAloneIfAny, aloneIfAny)
+  .transform(eachOnce)
   .default([]);
 
 const roleSchema = z
@@ -50,5 +61,12 @@ export const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>
   })),
 );
 
-/** `presets`: the scopes that each stands for. */
-export const presetsSchema = dictionary(presetName, z.array(scope).min(1));
+/** `presets`: the scopes that each stands for, no more than a request may name. */
+export const presetsSchema = dictionary(
+  presetName,
+  z
+    .array(scope)
+    .min(1)
+    .max(SCOPES_MAX_COUNT, { error: `has more than ${SCOPES_MAX_COUNT} scopes, which is all that a request may name` })
+    .transform(eachOnce),
+);

@@ -9,18 +9,15 @@ import { containsMarkerShape } from '../audit/marker.ts';
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 const CONTROL_BUT_NEWLINE_AND_TAB = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}]/u;
 
+export const LIKE_A_SECRET = 'Leave out what looks like a token or a JWT: this text is stored.';
+export const LIKE_A_MARKER = 'Leave out "-csgn-" with 16 letters or digits after it: this service adds it.';
+
 /** Text that is passed on and stored: nothing shaped like a secret, and nothing that could pass for a marker. */
-export const safeText = () =>
+const wellFormedText = (maxBytes: number) =>
   z
     .string('Use text.')
-    .refine((text) => !containsSecret(text), 'Leave out what looks like a token or a JWT: this text is stored.')
-    .refine(
-      (text) => !containsMarkerShape(text),
-      'Leave out "-csgn-" with 16 letters or digits after it: this service adds it.',
-    );
-
-const wellFormedText = (maxBytes: number) =>
-  safeText()
+    .refine((text) => !containsSecret(text), LIKE_A_SECRET)
+    .refine((text) => !containsMarkerShape(text), LIKE_A_MARKER)
     .refine((text) => text.isWellFormed(), 'Use well-formed Unicode, without lone surrogates.')
     .refine((text) => byteLength(text) <= maxBytes, `Use at most ${maxBytes} bytes of UTF-8.`);
 

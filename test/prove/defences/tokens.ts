@@ -55,10 +55,24 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     name: 'request: a scope has the shape of one',
-    file: 'src/tokens/scopes.ts',
-    find: '(text) => SCOPE.test(text),',
-    replace: '() => true,',
-    test: CREATE_REQUESTS,
+    file: 'src/config/grant-names.ts',
+    find: "if (!form.test(text)) return 'form';",
+    replace: '',
+    test: ['test/config/grant-names.test.ts'],
+  },
+  {
+    name: 'request: a scope is no pattern',
+    file: 'src/config/grant-names.ts',
+    find: "if (text.includes('*')) return 'wildcard';",
+    replace: "if (text.includes('*')) return null;",
+    test: ['test/config/grant-names.test.ts'],
+  },
+  {
+    name: 'request: a scope and a preset hold no secret',
+    file: 'src/config/grant-names.ts',
+    find: "if (containsSecret(text)) return 'secret';",
+    replace: '',
+    test: ['test/config/grant-names.test.ts'],
   },
   {
     name: 'request: scopes are counted',
