@@ -1,9 +1,10 @@
-import { RECONCILE_GIVE_UP_SECONDS, OUTCOME_DETAIL_MAX_BYTES } from '../config/limits.ts';
+import { CREATED_SLACK_MS, OUTCOME_DETAIL_MAX_BYTES, RECONCILE_GIVE_UP_SECONDS } from '../config/limits.ts';
 import type { AuditEventRow } from '../db/schema.ts';
 import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
 import { judgeAbsence } from '../inventory/absence.ts';
 import type { ErrorCode, TokenEnd } from '../vocabulary.ts';
 import { byteLength } from '../text/caps.ts';
+import { msOrNull } from '../times.ts';
 import type { EventOutcome } from './events.ts';
 import { markerOf, stripMarker } from './marker.ts';
 import { parseStored } from './stored-json.ts';
@@ -85,7 +86,8 @@ export function judgeCreate(row: OpenAttempt, look: CreateLook, nowMs: number): 
   }
   const namesAreReturned =
     list.tokens.length === 0 || list.tokens.some(({ name }) => heldMarkers.has(markerOf(name) ?? ''));
-  if (isNoProof || !namesAreReturned) return giveUp(row, nowMs, candidates(row, list));
+  const isDoubtful = isNoProof || !namesAreReturned || list.tokens.some((token) => mayBeCut(row, token));
+  if (isDoubtful) return giveUp(row, nowMs, candidates(row, list));
   const finding = judgeAbsence({ settledAtMs: row.occurred_at, unseenAtMs: row.unseen_at }, begunAtMs);
   if (finding === 'gone') return { verdict: 'settle', outcome: settledAs('not_applied') };
   return finding === 'unseen' ? { verdict: 'unseen', begunAtMs } : WAIT;
@@ -175,9 +177,21 @@ export function giveUp(row: AuditEventRow, nowMs: number, candidateIds: readonly
   return { verdict: 'settle', outcome: settledAs('outcome_unknown', detail) };
 }
 
-/** Tokens of the same name, as many as the row has room for: for a person to look at. */
+/**
+ * Whether a listed token may be that of the create, its name cut by PipeOps and the marker with it: then the list proves nothing.
+ * A token that PipeOps says is older than the attempt is another.
+ */
+function mayBeCut(row: AuditEventRow, { name, isRevoked, createdAt }: UpstreamToken): boolean {
+  const sent = `${row.token_name ?? ''}${row.marker ?? ''}`;
+  const isOlder = createdAt !== null && (msOrNull(createdAt) ?? Infinity) < row.occurred_at - CREATED_SLACK_MS;
+  return !isRevoked && !isOlder && name !== '' && name.length < sent.length && sent.startsWith(name);
+}
+
+/** Tokens of the same name, or of what PipeOps may have left of it, as many as the row has room for: for a person to look at. */
 function candidates(row: AuditEventRow, list: Pick<TokenList, 'tokens'>): readonly string[] {
-  const alike = list.tokens.filter((token) => !token.isRevoked && stripMarker(token.name) === row.token_name);
+  const alike = list.tokens.filter(
+    (token) => (!token.isRevoked && stripMarker(token.name) === row.token_name) || mayBeCut(row, token),
+  );
   const room =
     OUTCOME_DETAIL_MAX_BYTES - byteLength(JSON.stringify(settledAs('outcome_unknown', { candidates: [] }).detail));
   const ids: string[] = [];

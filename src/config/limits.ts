@@ -30,6 +30,8 @@ export const RECONCILE_LEASE_MS = 60_000;
 export const ABSENCE_GAP_MS = 60_000;
 /** The first of them is begun this long after the token's create was settled: until then a list may be older than the token. */
 export const ABSENCE_AFTER_SETTLED_MS = 60_000;
+/** PipeOps' clock may be behind ours by less than this: a token that it says is older than an attempt was made by another. */
+export const CREATED_SLACK_MS = 60_000;
 /** An alive token contradicts an acknowledged revoke this long after it: until then PipeOps may lag. */
 export const CONTRADICTION_AFTER_MS = 60_000;
 /** A list that lacks at least so many of the tokens that should be there, and more than half of them, proves nothing. */

@@ -107,6 +107,30 @@ describe('an open create', () => {
     expect(judgeCreate(row(attempt), look(ABSENT, looked), NOW)).toEqual(expected);
   });
 
+  it.each([
+    ['waits where a listed token may be its own, the name cut and the marker with it', { name: 'deploy-cs' }, 'wait'],
+    ['waits where nothing but a part of the name may be left', { name: 'dep' }, 'wait'],
+    [
+      'takes a token that PipeOps says is older for another',
+      { name: 'deploy', createdAt: '2020-01-01T00:00:00.000Z' },
+      'settle',
+    ],
+    ['takes a revoked token for another', { name: 'deploy', isRevoked: true }, 'settle'],
+    ['takes a longer name for another', { name: `deploy${OURS}x` }, 'settle'],
+  ])('%s', (_case, values, verdict) => {
+    const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'cut', ...values })]);
+    expect(judgeCreate(row({ unseen_at: UNSEEN }), look(listed), NOW).verdict).toBe(verdict);
+  });
+
+  it('names the token that may be its own, once it is given up', () => {
+    const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'cut', name: 'deploy-cs' })]);
+    const old = row({ unseen_at: UNSEEN, occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 });
+    expect(judgeCreate(old, look(listed), NOW)).toMatchObject({
+      verdict: 'settle',
+      outcome: { errorCode: 'outcome_unknown', detail: { candidates: ['cut'] } },
+    });
+  });
+
   it('names the token it found', () => {
     const judgement = judgeCreate(row(), look(list([token({ id: 'tok-9', name: `deploy${OURS}` })])), NOW);
     expect(judgement).toMatchObject({ verdict: 'revoke', tokenId: 'tok-9', outcome: { tokenId: 'tok-9' } });
