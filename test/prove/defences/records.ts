@@ -144,14 +144,20 @@ export const recordDefences: readonly Defence[] = [
   {
     ...JUDGEMENT,
     name: 'reconciliation: a list that is not complete proves no absence',
-    find: 'if (isNoProof || !namesAreReturned)',
-    replace: 'if (!namesAreReturned)',
+    find: 'isNoProof || !namesAreReturned ||',
+    replace: '!namesAreReturned ||',
   },
   {
     ...JUDGEMENT,
     name: 'reconciliation: a list without any marker proves no absence',
-    find: 'if (isNoProof || !namesAreReturned)',
-    replace: 'if (isNoProof)',
+    find: 'isNoProof || !namesAreReturned ||',
+    replace: 'isNoProof ||',
+  },
+  {
+    ...JUDGEMENT,
+    name: 'reconciliation: a token whose name may be cut keeps its create open',
+    find: ' || list.tokens.some((token) => mayBeCut(row, token))',
+    replace: '',
   },
   {
     ...JUDGEMENT,
