@@ -1,0 +1,192 @@
+import { sql } from 'drizzle-orm';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import {
+  ERROR_CODES,
+  ORDER_CAUSES,
+  ORDER_RESULTS,
+  ORDER_STATES,
+  OWNER_FINDINGS,
+  REVOCATION_MODES,
+} from '../vocabulary.ts';
+
+// What webhooks and revocation keep: deliveries, leavers and orders. As in `schema.ts`, property names are the column names, and times are
+// milliseconds since the epoch.
+
+/** Who was offboarded: an owner, or everybody of a label, or an owner because of its label. */
+export const subjectBlocks = sqliteTable(
+  'subject_blocks',
+  {
+    seq: integer().primaryKey(),
+    issuer: text(),
+    subject: text(),
+    /** In the form in which labels are compared. */
+    label: text(),
+    delivery_id: text().notNull(),
+    created_at: integer().notNull(),
+  },
+  (table) => [
+    index('subject_blocks_subject').on(table.issuer, table.subject),
+    index('subject_blocks_label').on(table.label),
+  ],
+);
+
+/** Who carried which label, and when it became theirs last. Written when a caller's label differs from its last one. */
+export const subjectLabels = sqliteTable(
+  'subject_labels',
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    /** SHA-256 of the label in the form in which labels are compared: a label may have any length. */
+    label_digest: text().notNull(),
+    first_seen_at: integer().notNull(),
+    /** When this became the subject's label last. The greatest of a subject's rows names the label that it carries. */
+    last_seen_at: integer().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.issuer, table.subject, table.label_digest] }),
+    index('subject_labels_label').on(table.label_digest),
+  ],
+);
+
+/** Every webhook whose signature was good, whether or not it led to anything. */
+export const webhookDeliveries = sqliteTable(
+  'webhook_deliveries',
+  {
+    /** In the order of their acceptance. */
+    seq: integer().primaryKey(),
+    id: text().notNull(),
+    source: text().notNull(),
+    /** One of the closed list, or what is kept of an unknown name. */
+    event: text().notNull(),
+    /** The id that its sender gave it; null: the protocol has none. */
+    sender_id: text(),
+    /** A digest of that id, or of the body: what tells a second delivery from another. */
+    dedupe_key: text().notNull(),
+    /** A digest of what it orders, or of its body: what tells a repetition from another delivery under a used id. */
+    content_digest: text(),
+    /** 1: its id was that of another delivery. */
+    id_reused: integer().notNull().default(0),
+    /** Its row in the trail. */
+    event_id: text().notNull(),
+    received_at: integer().notNull(),
+    /** Why it led to nothing; null: it was carried out. */
+    ignored: text(),
+    /** The error code with which it was refused, and the path of the field at fault; null: it was not refused. */
+    refused: text({ enum: ERROR_CODES }),
+    refused_field: text(),
+    /** How many of its items could not be acted on, by reason: a JSON object; null: none. */
+    rejected_items: text(),
+    mode: text({ enum: REVOCATION_MODES }),
+    subject_issuer: text(),
+    subject: text(),
+    subject_label: text(),
+    /** 1: former holders of the label are meant too. */
+    former: integer().notNull().default(0),
+    /** 1: orders of it are still to be made, ORDERS_MAKE_BATCH_ROWS at a time. */
+    orders_left: integer().notNull().default(0),
+  },
+  (table) => [
+    uniqueIndex('webhook_deliveries_id').on(table.id),
+    index('webhook_deliveries_dedupe').on(table.source, table.dedupe_key),
+    // Nearly always empty.
+    index('webhook_deliveries_left')
+      .on(table.seq)
+      .where(sql`${table.orders_left} = 1`),
+    index('webhook_deliveries_refused')
+      .on(table.received_at)
+      .where(sql`${table.refused} is not null`),
+  ],
+);
+
+/** Each token that a delivery named: whether it is one of ours, and where it was seen. */
+export const webhookItems = sqliteTable(
+  'webhook_items',
+  {
+    seq: integer().primaryKey(),
+    delivery_id: text().notNull(),
+    /** Counted from 0, as the sender listed them. */
+    position: integer().notNull(),
+    /** `matched`, `unmatched`, `out_of_scope`. */
+    found: text().notNull(),
+    location: text(),
+    workspace_uuid: text(),
+    token_id: text(),
+    /** Of an unmatched leak: ids of tokens whose prefix fits, as a JSON list. */
+    candidates: text(),
+  },
+  (table) => [index('webhook_items_delivery').on(table.delivery_id)],
+);
+
+/** The owners whom a delivery about a subject found, as they were when it was accepted. */
+export const webhookOwners = sqliteTable(
+  'webhook_owners',
+  {
+    delivery_id: text().notNull(),
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    /** `owner`: it is meant. `also_carried`: a former holder of the label, which is not touched. */
+    found: text({ enum: OWNER_FINDINGS }).notNull(),
+    /** Its tokens whose end is not seen. */
+    tokens: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.delivery_id, table.issuer, table.subject] })],
+);
+
+/**
+ * A durable wish that a token be revoked or suspended, and how far that is: see `src/webhooks/order-states.ts`. Its id is that
+ * of its row in the trail.
+ */
+export const revocationOrders = sqliteTable(
+  'revocation_orders',
+  {
+    id: text().primaryKey(),
+    cause: text({ enum: ORDER_CAUSES }).notNull(),
+    /** Null where no webhook caused it. */
+    delivery_id: text(),
+    workspace_uuid: text().notNull(),
+    token_id: text().notNull(),
+    mode: text({ enum: REVOCATION_MODES }).notNull(),
+    /** Lower goes first: see ORDER_RANKS. */
+    rank: integer().notNull(),
+    state: text({ enum: ORDER_STATES }).notNull(),
+    result: text({ enum: ORDER_RESULTS }),
+    error_code: text({ enum: ERROR_CODES }),
+    tries: integer().notNull().default(0),
+    /** Until then nobody drives it: the lease of a run, or the pause before the next step; null: no step is left. */
+    next_at: integer(),
+    /** Which run holds it. */
+    claim: text(),
+    created_at: integer().notNull(),
+    /** Its first try since it was opened; it is given up ORDERS_GIVE_UP_MS later. Null: none yet. */
+    begun_at: integer(),
+    /** When PipeOps said 2xx, or its token's end was known. */
+    acknowledged_at: integer(),
+    /** When a later look agreed last. */
+    confirmed_at: integer(),
+    /** Which of CONFIRM_PAUSES_MS is due next. */
+    confirm_round: integer().notNull().default(0),
+    /** Of a token that the inventory lacks: as `tokens.unseen_at`. */
+    unseen_at: integer(),
+    /** Since when a look contradicts it; null once a look agrees. */
+    contradicted_at: integer(),
+  },
+  (table) => [
+    index('revocation_orders_delivery').on(table.delivery_id, table.workspace_uuid, table.token_id),
+    index('revocation_orders_token').on(table.workspace_uuid, table.token_id),
+    // The cron and /readyz read no more than what has a step left, is not over, failed, or is contradicted.
+    index('revocation_orders_due')
+      .on(table.rank, table.next_at)
+      .where(sql`${table.next_at} is not null`),
+    index('revocation_orders_state')
+      .on(table.state, table.created_at)
+      .where(sql`${table.state} in ('open', 'acknowledged', 'failed')`),
+    index('revocation_orders_contradicted')
+      .on(table.contradicted_at)
+      .where(sql`${table.contradicted_at} is not null`),
+  ],
+);
+
+export type DeliveryRow = typeof webhookDeliveries.$inferSelect;
+export type ItemRow = typeof webhookItems.$inferSelect;
+export type OwnerRow = typeof webhookOwners.$inferSelect;
+export type OrderRow = typeof revocationOrders.$inferSelect;
