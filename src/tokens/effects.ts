@@ -130,6 +130,13 @@ export function isElsewhere(workspaceUuid: string, workspaceId: string | null): 
   return own !== null && other !== null && own !== other;
 }
 
+/** Whether PipeOps names this very workspace. Where neither this nor `isElsewhere` holds, nobody knows. */
+export function isWithin(workspaceUuid: string, workspaceId: string | null): boolean {
+  if (workspaceId === null) return false;
+  const own = plainUuid(workspaceUuid);
+  return workspaceId === workspaceUuid || (own !== null && own === plainUuid(workspaceId));
+}
+
 const UUID = /^[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i;
 
 const plainUuid = (text: string): string | null => (UUID.test(text) ? text.replaceAll('-', '').toLowerCase() : null);

@@ -1,12 +1,13 @@
 import { chanceOf } from '../chance.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { judgeAbsence } from '../inventory/absence.ts';
-import { recordAbsence } from '../inventory/looks.ts';
+import { recordAbsence, recordPresence } from '../inventory/looks.ts';
 import type { RequestContext } from '../request-context.ts';
+import { isElsewhere, isWithin } from '../tokens/effects.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Lists, WorkspaceLook } from './lists.ts';
 import type { ClaimedOrder } from './order-queue.ts';
-import { sightIn, type Sight } from './order-sight.ts';
+import { sightIn, sightOf, type Sight } from './order-sight.ts';
 import {
   afterAbsence,
   afterAcknowledgement,
@@ -77,7 +78,13 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
     const begunAtMs = runtime.now();
     const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
     const got = await pipeops.get(ref, lists.call(order.id));
-    if (got.ok) return got.value.data.workspaceId === ref.workspaceUuid ? null : absenceOf(order, null, begunAtMs);
+    if (got.ok) {
+      const { workspaceId } = got.value.data;
+      if (isWithin(ref.workspaceUuid, workspaceId)) return null;
+      if (isElsewhere(ref.workspaceUuid, workspaceId)) return absenceOf(order, null, begunAtMs);
+      // It is somewhere, and nothing says where: that is neither a reason to send the order nor a proof of absence.
+      return afterFailure(order, { kind: 'upstream_invalid_response', status: got.value.status }, moment());
+    }
     if (got.error.kind !== 'upstream_not_found') return afterFailure(order, got.error, moment());
     return absenceOf(order, got.error.status, begunAtMs);
   };
@@ -93,10 +100,26 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
       return endOf(order, sight === 'expired' ? 'expired' : 'already_gone', status, look.begunAtMs, atMs());
     }
     const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
+    if (sight === 'silent') {
+      const shown = await judgeAlone(order, failure);
+      if (shown !== null) return shown;
+    }
     const finding = await recordAbsence(dependencies, context, ref, begunAtMs);
     if (finding === 'unknown') return absenceOf(order, status, begunAtMs);
     if (finding === 'gone') return endOf(order, 'already_gone', status, begunAtMs, atMs());
     return afterAbsence(order, finding, { result: 'already_gone', unseenAtMs: null }, status, atMs());
+  };
+
+  /** Where the list does not speak of the token, a GET may contradict the 404. Null: it agrees. */
+  const judgeAlone = async (order: ClaimedOrder, failure: UpstreamFailure): Promise<Move | null> => {
+    const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
+    const begunAtMs = runtime.now();
+    const got = await pipeops.get(ref, lists.call(order.id));
+    if (!got.ok) return got.error.kind === 'upstream_not_found' ? null : afterFailure(order, got.error, moment());
+    await recordPresence(dependencies, context, ref, got.value.data, begunAtMs);
+    const sight = sightOf(order.mode, got.value.data);
+    if (sight !== 'revoked' && sight !== 'expired') return afterDenial(order, failure, moment());
+    return endOf(order, sight === 'expired' ? 'expired' : 'already_gone', got.value.status, begunAtMs, atMs());
   };
 
   /** A proof of absence of a token that the inventory lacks: the order keeps since when it is missed. */
