@@ -30,7 +30,7 @@ export interface Withheld {
  * The compensating revoke: a token whose secret is not handed out must not live. The row of its create, which covers the call, is
  * settled as a failure; where it says success by then, since only the answers of its settling were lost, it stays. Beside it
  * stands a row by `system` of the revoke itself, with an order that has it looked at; where PipeOps does not acknowledge the
- * revoke, the order is open and goes on with it. 404 is no success: a token that is seconds old may not be found yet.
+ * revoke, an open order goes on with it in each workspace where the token may be. 404 is no success: a token that is seconds old may not be found yet.
  *
  * All of that is one batch, which is repeated while D1 does not say. If it takes none of it, reconciliation finds the token by
  * the marker of its create, whose row is open.
@@ -51,23 +51,33 @@ export async function withhold(
   const { tokenId } = refs[0];
   const failure = settledColumns(nowMs, tokenId, { status: 'failure', upstreamStatus, errorCode, detail });
   const created = isOver(eventId);
-  const order = { id: runtime.newId(), cause: 'system', mode: 'revoke', nowMs, ...ref } as const;
+  const order = { cause: 'system', mode: 'revoke', nowMs } as const;
   const undone = { undelivered_create: eventId };
   const queries: readonly Query[] = [
     settleEvent(database, eventId, failure),
     ...(revoked.ok
       ? [
-          ...recordRevoked(dependencies, context, order, revoked.value.status, undone, eventId),
+          ...recordRevoked(
+            dependencies,
+            context,
+            { id: runtime.newId(), ...order, ...ref },
+            revoked.value.status,
+            undone,
+            eventId,
+          ),
           ...(keyed === null ? [] : [freeKey(database, keyed, eventId, created)]),
         ]
       : [
-          ...orderAnew(
-            database,
-            context,
-            SYSTEM_ACTOR,
-            { ...order, state: 'open' },
-            undone,
-            isLeftAlive(eventId, failure),
+          // It may be in any of them: what is not found in one yet may be there all the same.
+          ...refs.flatMap((other) =>
+            orderAnew(
+              database,
+              context,
+              SYSTEM_ACTOR,
+              { id: runtime.newId(), ...order, ...other, state: 'open' },
+              undone,
+              isLeftAlive(eventId, failure),
+            ),
           ),
           // Its secret must not be handed out again. The key is free once the token is revoked.
           ...(keyed === null ? [] : [keepAnswer(database, keyed, eventId, null, created)]),
