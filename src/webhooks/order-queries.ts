@@ -137,10 +137,16 @@ const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) =>
   confirm_round: 0,
 });
 
-/** The tokens, as `t`, of the owners whom a delivery means, unless their end is proven or they have an order of it. */
+/**
+ * The tokens, as `t`, of the owners whom a delivery means, unless their end is proven or they have an order of it. What an owner
+ * has minted who was let in again is none of it.
+ */
 const unorderedTokens = (deliveryId: string): SQL => sql`
   from webhook_owners as o cross join tokens as t on t.owner_issuer = o.issuer and t.owner_subject = o.subject
-  where o.delivery_id = ${deliveryId} and o.found = 'owner' and ${isEndUnproven('t')} and ${isUnordered(deliveryId, 't')}`;
+  where o.delivery_id = ${deliveryId} and o.found = 'owner' and ${isEndUnproven('t')} and ${isUnordered(deliveryId, 't')}
+    and (exists (select 1 from subject_blocks as b where b.issuer = o.issuer and b.subject = o.subject)
+      or not exists (select 1 from audit_events as made where made.id = t.create_event_id and made.seq >
+        (select e.seq from webhook_deliveries as d join audit_events as e on e.id = d.event_id where d.id = ${deliveryId})))`;
 
 const isUnordered = (deliveryId: string, token: 't' | 'target'): SQL => sql`not exists (
   select 1 from revocation_orders as r where r.delivery_id = ${deliveryId}
