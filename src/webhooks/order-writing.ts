@@ -77,6 +77,7 @@ export async function recordMoves(
     ...settleRows(database, context, moved, nowMs),
     ...(moved.length > 0 ? [moveOrders(database, moved, isHeldBy(claim))] : []),
     ...(ending.length > 0 ? [endTokens(database, ending, nowMs, sql`true`)] : []),
+    ...recordLateOnes(database, context, moved, nowMs),
     ...(reopened.length > 0 ? contradict(database, context, reopened, nowMs) : []),
     ...workspacesOf(moved.filter(mayChangeTokens)).map((workspaceUuid) => raiseGeneration(database, workspaceUuid)),
     ...quota.news(database, nowMs),
@@ -153,6 +154,55 @@ function announceAll(database: Database, context: RequestContext, settled: Retur
       where e.status = 'attempted' and e.occurred_at <= ${nowMs - AUDIT_ANNOUNCE_AFTER_MS}`,
   );
 }
+
+/**
+ * An order may be acknowledged after its row in the trail was settled as a failure: it was given up, or its token was not found,
+ * and a look has shown it since. Then a row of its own says that it was done, once.
+ */
+function recordLateOnes(
+  database: Database,
+  context: RequestContext,
+  moved: readonly MovedOrder[],
+  nowMs: number,
+): readonly Query[] {
+  const ids = moved.filter(isDoneLate).map(({ order }) => order.id);
+  if (ids.length === 0) return [];
+  const subject = {
+    action: 'service_account_token.revoke',
+    actor: SYSTEM_ACTOR,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const row = finalRow(
+    '',
+    nowMs,
+    { requestId: context.requestId, ip: null, userAgent: null },
+    subject,
+    successOutcome(null),
+  );
+  const insert = insertEventsFrom(
+    database,
+    row,
+    {
+      id: newUuid,
+      action: sql`e.action`,
+      workspace_uuid: sql`o.workspace_uuid`,
+      token_id: sql`o.token_id`,
+      detail: sql`json_object('order_id', o.id)`,
+    },
+    sql`from revocation_orders as o join audit_events as e on e.id = o.id
+      where o.id in ${listed(ids)} and ${isIn('o.state', ['acknowledged'])} and e.status = 'failure'
+        and not exists (select 1 from audit_events as done indexed by audit_events_token_id
+          where done.token_id = o.token_id and +done.workspace_uuid = o.workspace_uuid and done.status = 'success'
+            and done.detail ->> 'order_id' = o.id)`,
+  );
+  return [insert];
+}
+
+const isDoneLate = ({ order, move: { outcome, columns } }: MovedOrder): boolean =>
+  order.attempted === 0 && outcome !== null && columns.state === 'acknowledged' && columns.result !== 'already_gone';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
