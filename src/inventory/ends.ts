@@ -38,12 +38,20 @@ const unproven = (begunAtMs: number): SQL =>
 const isOf = (workspaceUuid: string, ids: readonly string[]): SQL =>
   sql`workspace_uuid = ${workspaceUuid} and token_id in ${idsOf(ids)}`;
 
-/** A look that is older than the absence does not refute it. */
+/**
+ * Whether a look that shows a token refutes its absence: an older one does not. An absence that is later than the look by more
+ * than a look may last was noted by a clock that has been put back.
+ */
+export const refutes = (begunAtMs: number, unseenAtMs: number): boolean =>
+  unseenAtMs <= begunAtMs || unseenAtMs > begunAtMs + ABSENCE_GAP_MS;
+
 const markSeen = ({ database: { build }, workspaceUuid, begunAtMs }: Recording, ids: readonly string[]) =>
   build
     .update(tokens)
     .set({ unseen_at: null })
-    .where(sql`${isOf(workspaceUuid, ids)} and unseen_at <= ${begunAtMs}`);
+    .where(
+      sql`${isOf(workspaceUuid, ids)} and (unseen_at <= ${begunAtMs} or unseen_at > ${begunAtMs + ABSENCE_GAP_MS})`,
+    );
 
 const markUnseen = ({ database: { build }, workspaceUuid, begunAtMs }: Recording, ids: readonly string[]) =>
   build

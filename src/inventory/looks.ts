@@ -13,7 +13,7 @@ import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import { judgeAbsence, type AbsenceFinding } from './absence.ts';
 import { appearanceQueries } from './appearance.ts';
-import { endQueries } from './ends.ts';
+import { endQueries, refutes } from './ends.ts';
 import { reappearanceQueries } from './reappearance.ts';
 
 // What a look at PipeOps says about the inventory. Drift, reconciliation and the driver of orders judge their lists here, and
@@ -95,7 +95,7 @@ export function judgeList(rows: readonly TokenRow[], look: Look, knownMarkers?: 
 
   const isOurs = (token: UpstreamToken): boolean => knownMarkers?.has(markerOf(token.name) ?? '') === true;
   return {
-    seen: there.filter((row) => row.unseen_at !== null && row.unseen_at <= begunAtMs).map((row) => row.token_id),
+    seen: there.filter((row) => row.unseen_at !== null && refutes(begunAtMs, row.unseen_at)).map((row) => row.token_id),
     unseen: isNoProof ? [] : missedAnew.map(({ row }) => row.token_id),
     gone: isNoProof ? [] : gone.map(({ row }) => row),
     ended: there.filter((row) => tokenOf(row)?.isRevoked === true && row.ended_by === null),
