@@ -36,7 +36,7 @@ export const inventoryDefences: readonly Defence[] = [
   {
     ...JUDGED,
     name: 'looks: an older list shows nothing that a newer one missed',
-    find: 'row.unseen_at !== null && row.unseen_at <= begunAtMs)',
+    find: 'row.unseen_at !== null && refutes(begunAtMs, row.unseen_at))',
     replace: 'row.unseen_at !== null)',
   },
   {
@@ -61,8 +61,8 @@ export const inventoryDefences: readonly Defence[] = [
   {
     ...ENDS,
     name: 'looks: an older list does not refute an absence',
-    find: 'and unseen_at <= ${begunAtMs}`',
-    replace: 'and ${begunAtMs} > 0`',
+    find: ' and (unseen_at <= ${begunAtMs} or unseen_at > ${begunAtMs + ABSENCE_GAP_MS})`',
+    replace: ' and ${begunAtMs} > 0`',
   },
   {
     ...ENDS,
