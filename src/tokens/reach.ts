@@ -5,8 +5,7 @@ import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
 import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
-import { err, ok, type Result } from '../result.ts';
-import { isElsewhere, isWithin } from './effects.ts';
+import { ok, type Result } from '../result.ts';
 import { knownToken } from './inventory.ts';
 
 /** A token that is in the workspace, and what of its upstream name is a marker, or looks like one. */
@@ -59,11 +58,6 @@ export async function findUpstream(
   if (isProofOfAbsence(listed.value.data)) return ok(null);
 
   const got = await pipeops.get(ref, call);
-  if (got.ok) {
-    const { name, workspaceId } = got.value.data;
-    if (isWithin(ref.workspaceUuid, workspaceId)) return ok(found(name));
-    if (isElsewhere(ref.workspaceUuid, workspaceId)) return ok(null);
-    return err({ kind: 'upstream_invalid_response', status: got.value.status });
-  }
+  if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found(got.value.data.name) : null);
   return got.error.kind === 'upstream_not_found' ? ok(null) : got;
 }

@@ -245,8 +245,8 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: PipeOps is not trusted to keep workspaces apart',
-    find: 'if (isWithin(ref.workspaceUuid, workspaceId)) return ok(found(name));',
-    replace: 'if (isWithin(ref.workspaceUuid, workspaceId) || workspaceId !== null) return ok(found(name));',
+    find: 'got.value.data.workspaceId === ref.workspaceUuid ? found(',
+    replace: 'got.value.data.id === ref.tokenId ? found(',
   },
   {
     ...REACH,
