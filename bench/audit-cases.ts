@@ -5,6 +5,8 @@ import { BUSY } from './audit-trail.ts';
 export const PAGE_ROWS = 50;
 /** Rows beside those of the page that a page may read. */
 const SPARE_ROWS = 10;
+/** Rows beside those that a page may read to find where its times begin and end: spans, at any size of the trail. */
+const SEARCH_ROWS = 400;
 /** What a page may read where no index answers all of its filters. */
 const SCAN_MAX_ROWS = 5_000;
 
@@ -14,7 +16,7 @@ export interface Case {
   /** @param times early and late in the trail */
   readonly filter: (times: Times) => EventFilter;
   readonly order: Order;
-  /** Rows that a page may read, beside those of the minutes that bounds on time are off by. */
+  /** Rows that a page may read. */
   readonly maxRows: number;
   /** Whether its latency may not depend on the size of the trail. */
   readonly isTimed: boolean;
@@ -67,7 +69,7 @@ export const CASES: readonly Case[] = [
       name: `${name}, from/to, ${order}`,
       filter: ({ earlyMs, lateMs }) => ({ ...NO_FILTER, ...filter, fromMs: earlyMs, toMs: lateMs }),
       order,
-      maxRows: actions * PAGE_ROWS + SPARE_ROWS,
+      maxRows: actions * PAGE_ROWS + SPARE_ROWS + SEARCH_ROWS,
       isTimed: true,
       isFound: true,
     })),

@@ -1,5 +1,3 @@
-import { AUDIT_DISORDER_MS } from '../src/config/limits.ts';
-import type { EventFilter } from '../src/audit/event-filter.ts';
 import type { PageCommand, SqlCommand } from './audit-commands.ts';
 import { CASES, PAGE_ROWS, type Case, type Times } from './audit-cases.ts';
 import { layTrail, type RunSql, type Sizes } from './audit-trail.ts';
@@ -109,7 +107,7 @@ async function measure(trails: readonly Trail[], oneCase: Case, page: 'first' | 
     const { rowsRead, events } = await trail.readPage({ ...read, times: 1 });
     if (events === 0 && oneCase.isFound) throw new Error(`${oneCase.name} finds nothing at ${trail.name}`);
     rows.push(rowsRead);
-    isOver ||= rowsRead > oneCase.maxRows + (await slackRows(trail, read.filter));
+    isOver ||= rowsRead > oneCase.maxRows;
   }
   const [smallest, largest] = [samples[0]?.milliseconds ?? [], samples.at(-1)?.milliseconds ?? []];
   return {
@@ -118,17 +116,6 @@ async function measure(trails: readonly Trail[], oneCase: Case, page: 'first' | 
     ratio: median(largest.map((milliseconds, round) => milliseconds / (smallest[round] ?? Number.NaN))),
     isOver,
   };
-}
-
-/** The rows of the minutes that bounds on time are off by. */
-async function slackRows({ run }: Trail, { fromMs, toMs }: EventFilter): Promise<number> {
-  const sql = 'select count(*) as n from audit_events where occurred_at between ? and ?';
-  const count = async (beginMs: number, endMs: number): Promise<number> =>
-    Number((await run(sql, beginMs, endMs)).rows[0]?.['n']);
-  return (
-    (fromMs === null ? 0 : await count(fromMs - AUDIT_DISORDER_MS, fromMs)) +
-    (toMs === null ? 0 : await count(toMs, toMs + AUDIT_DISORDER_MS))
-  );
 }
 
 function printSizes(trails: readonly Trail[]): void {

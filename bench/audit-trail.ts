@@ -27,26 +27,23 @@ export type RunSql = (
   ...params: readonly unknown[]
 ) => Promise<{ readonly bytes: number; readonly rows: readonly Readonly<Record<string, unknown>>[] }>;
 
-/** The statements of the migrations, by what they create. */
-export function migrations(): {
-  readonly tables: readonly string[];
-  readonly indexes: readonly string[];
-  readonly triggers: readonly string[];
-} {
+/** The statements of the migrations, in their order. */
+export function migrations(): readonly string[] {
   const folder = new URL('../drizzle/', import.meta.url);
   const files = readdirSync(folder).filter((name) => name.endsWith('.sql'));
-  const all = files.toSorted().flatMap((name) => unstable_splitSqlQuery(readFileSync(new URL(name, folder), 'utf8')));
-  const isIndex = (sql: string): boolean => /\bcreate (unique )?index\b/i.test(sql);
-  const isTrigger = (sql: string): boolean => /\bcreate trigger\b/i.test(sql);
-  return {
-    tables: all.filter((sql) => !isIndex(sql) && !isTrigger(sql)),
-    indexes: all.filter(isIndex),
-    triggers: all.filter(isTrigger),
-  };
+  return files.toSorted().flatMap((name) => unstable_splitSqlQuery(readFileSync(new URL(name, folder), 'utf8')));
 }
 
-/** The name of the index that a statement creates. */
-export const indexName = (sql: string): string => /index\s+`(\w+)`/i.exec(sql)?.[1] ?? sql;
+/** The indexes or triggers of the trail, as the migrations left them. */
+export async function trailObjects(
+  run: RunSql,
+  type: 'index' | 'trigger',
+): Promise<readonly { readonly name: string; readonly sql: string }[]> {
+  const { rows } = await run(
+    `select name, sql from sqlite_master where tbl_name = 'audit_events' and type = '${type}' and sql is not null`,
+  );
+  return rows.map(({ name, sql }) => ({ name: String(name), sql: String(sql) }));
+}
 
 /** What the trail takes of the disk. */
 export interface Sizes {
@@ -55,23 +52,29 @@ export interface Sizes {
   readonly indexBytes: ReadonlyMap<string, number>;
 }
 
-/** Lays down the schema and a trail of so many rows. Indexes and triggers come last: that is many times as fast. */
+/** The trigger that stays while rows are laid: spans are made with their last row, or never. */
+const SPANS_TRIGGER = 'audit_events_time_spans';
+
+/** Lays down the schema and a trail of so many rows. Indexes and guards come last: that is many times as fast. */
 export async function layTrail(run: RunSql, rows: number): Promise<Sizes> {
-  const { tables, indexes, triggers } = migrations();
   let bytes = 0;
   const grow = async (sql: string, ...params: unknown[]): Promise<number> => {
     const before = bytes;
     bytes = (await run(sql, ...params)).bytes;
     return bytes - before;
   };
-  for (const sql of tables) await grow(sql);
+  for (const sql of migrations()) await grow(sql);
+  const indexes = await trailObjects(run, 'index');
+  const guards = (await trailObjects(run, 'trigger')).filter(({ name }) => name !== SPANS_TRIGGER);
+  for (const { name } of indexes) await grow(`drop index ${name}`);
+  for (const { name } of guards) await grow(`drop trigger ${name}`);
   let tableBytes = 0;
   for (let first = 1; first <= rows; first += ROWS_PER_INSERT) {
     tableBytes += await grow(GENERATE, first, Math.min(first + ROWS_PER_INSERT - 1, rows));
   }
   const indexBytes = new Map<string, number>();
-  for (const sql of indexes) indexBytes.set(indexName(sql), await grow(sql));
-  for (const sql of triggers) await grow(sql);
+  for (const { name, sql } of indexes) indexBytes.set(name, await grow(sql));
+  for (const { sql } of guards) await grow(sql);
   return { tableBytes, indexBytes };
 }
 

@@ -1,6 +1,6 @@
 import { startSimulator } from '../test/pipeops-simulator/server.ts';
 import type { SqlCommand } from './audit-commands.ts';
-import { indexName, migrations } from './audit-trail.ts';
+import { migrations, trailObjects, type RunSql } from './audit-trail.ts';
 import { callerHeaders, makeCallers, serviceVariables } from './callers.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -16,19 +16,20 @@ const BARS: Readonly<Record<string, number>> = { create: 24, 'get, first of a mi
  */
 export async function benchAuditWrites(): Promise<boolean> {
   await using service = await startService();
-  const { tables, indexes, triggers } = migrations();
-  for (const sql of [...tables, ...indexes, ...triggers]) await service.run(sql);
+  for (const sql of migrations()) await service.run(sql);
+  // Which event ends a span is chance: one row for fourteen events is left out of the figures.
+  await service.run('drop trigger audit_events_time_spans');
 
   // The first of an isolate writes down what PipeOps says of its limits, which the next ones do not.
   await service.operate();
   const all = await service.operate();
   const costs = new Map<string, ReadonlyMap<string, number>>();
-  for (const sql of indexes.filter((index) => index.includes('audit_events'))) {
-    await service.run(`drop index ${indexName(sql)}`);
+  for (const { name, sql } of await trailObjects(service.run, 'index')) {
+    await service.run(`drop index ${name}`);
     const without = await service.operate();
     await service.run(sql);
     costs.set(
-      indexName(sql).replace('audit_events_', ''),
+      name.replace('audit_events_', ''),
       new Map([...all].map(([operation, rows]) => [operation, rows - (without.get(operation) ?? Number.NaN)])),
     );
   }
@@ -60,10 +61,12 @@ async function startService() {
   };
   const worker = await startWorker('bench/worker/audit.ts', variables, ['DB']);
 
-  const run = async (sql: string): Promise<void> => {
+  const run: RunSql = async (sql) => {
     const command: SqlCommand = { database: 'DB', sql, params: [] };
     const response = await fetch(`${worker.url}bench/sql`, { method: 'POST', body: JSON.stringify(command) });
     if (!response.ok) throw new Error(`D1 refused ${sql}: ${await response.text()}`);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the Worker of this benchmark answers nothing else
+    return (await response.json()) as Awaited<ReturnType<RunSql>>;
   };
 
   const request = async (method: string, path: string, body?: object): Promise<{ id: string; rows: number }> => {

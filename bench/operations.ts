@@ -12,8 +12,7 @@ export async function operate(): Promise<ReadonlyMap<string, Cost>> {
   const variables = serviceVariables(upstream, callers);
   await using worker = await startWorker('bench/worker/costs.ts', variables, ['DB']);
   const url = worker.url.replace(/\/$/, '');
-  const { tables, indexes, triggers } = migrations();
-  const statements = JSON.stringify([...tables, ...indexes, ...triggers]);
+  const statements = JSON.stringify(migrations());
   await answered(await fetch(`${url}/bench/migrate`, { method: 'POST', body: statements }));
 
   const costs = new Map<string, Cost>();

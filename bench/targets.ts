@@ -66,8 +66,7 @@ async function startOurs(upstream: Upstream, callers: Callers, running: AsyncDis
     callers,
     running,
   );
-  const { tables, indexes, triggers } = migrations();
-  const body = JSON.stringify([...tables, ...indexes, ...triggers]);
+  const body = JSON.stringify(migrations());
   await expectOk(await fetch(`${target.origin}/bench/migrate`, { method: 'POST', body }));
   // Its log lines are dropped unread. miniflare would parse each in the process that the load comes from.
   target.workerd?.stdout?.unpipe().resume();

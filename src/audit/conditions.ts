@@ -17,7 +17,17 @@ export interface Branch {
 /** How a filter is looked up: by the branches, none of which shares a row, and by what is then left to check. */
 export interface Plan {
   readonly branches: readonly [Branch, ...Branch[]];
+  /** A common table expression that the branches refer to, if they do. */
+  readonly expressions: readonly SQL[];
   readonly rest: readonly SQL[];
+}
+
+/** A filter that has an index. */
+interface Lookup {
+  readonly branches: readonly [Branch, ...Branch[]];
+  readonly expressions: readonly SQL[];
+  /** All of it as one condition on a row. */
+  readonly condition: SQL;
 }
 
 const { actor_issuer, actor_label, actor_subject } = auditEvents;
@@ -25,21 +35,24 @@ const { actor_issuer, actor_label, actor_subject } = auditEvents;
 /** The one filter that picks the fewest rows is looked up, and the others are checked on what it gives. */
 export function planOf(filter: EventFilter): Plan {
   const [first, ...others] = indexed(filter);
-  const rest = [...others.map(anyOf), ...unindexed(filter)];
-  return { branches: first ?? [{ index: null, where: undefined }], rest };
+  return {
+    branches: first?.branches ?? [{ index: null, where: undefined }],
+    expressions: first?.expressions ?? [],
+    rest: [...others.map(({ condition }) => condition), ...unindexed(filter), ...timesOf(filter)],
+  };
 }
 
 /** Rows that match a filter now, or will once they are settled: settling gives a status, and a create its token. */
 export const mayComeToMatch = (filter: EventFilter): SQL | undefined =>
   and(
-    ...indexed({ ...filter, tokenId: null }).map(anyOf),
+    ...indexed({ ...filter, tokenId: null }).map(({ condition }) => condition),
     ...unindexed({ ...filter, status: null }),
     ...timesOf(filter),
     filter.tokenId === null ? undefined : sql`coalesce(${auditEvents.token_id}, ${filter.tokenId}) = ${filter.tokenId}`,
   );
 
-/** The time itself, since bounds on `seq` are only near it. */
-export const timesOf = ({ fromMs, toMs }: EventFilter): SQL[] => [
+/** Times have no index: what spans leave of the trail is checked. */
+const timesOf = ({ fromMs, toMs }: EventFilter): SQL[] => [
   ...(fromMs === null ? [] : [gte(auditEvents.occurred_at, fromMs)]),
   ...(toMs === null ? [] : [lt(auditEvents.occurred_at, toMs)]),
 ];
@@ -51,27 +64,36 @@ export const notOwnQueries = ({ issuer, subject }: Pick<Identity, 'issuer' | 'su
   );
 
 /** The filters that have an index, in the order of how few rows each is likely to pick. */
-function indexed(filter: EventFilter): [Branch, ...Branch[]][] {
+function indexed(filter: EventFilter): Lookup[] {
   const { requestId, tokenId, actor, workspaceUuid, actions } = filter;
-  const found: [Branch, ...Branch[]][] = [];
-  if (requestId !== null) {
-    found.push([{ index: 'audit_events_request_id', where: eq(auditEvents.request_id, requestId) }]);
-  }
-  if (tokenId !== null) found.push([{ index: 'audit_events_token_id', where: eq(auditEvents.token_id, tokenId) }]);
-  if (actor !== null) found.push(byActor(actor));
-  if (workspaceUuid !== null) {
-    found.push([{ index: 'audit_events_workspace_uuid', where: eq(auditEvents.workspace_uuid, workspaceUuid) }]);
-  }
+  const found: Lookup[] = [];
+  const add = (index: string, where: SQL): void => void found.push(lookup([{ index, where }]));
+  if (requestId !== null) add('audit_events_request_id', eq(auditEvents.request_id, requestId));
+  if (tokenId !== null) add('audit_events_token_id', eq(auditEvents.token_id, tokenId));
+  if (actor !== null) found.push(lookup(byActor(actor)));
+  if (workspaceUuid !== null) add('audit_events_workspace_uuid', eq(auditEvents.workspace_uuid, workspaceUuid));
   // All of the closed list is every row, and the table gives those by itself.
-  const [action, ...more] = actions.length < AUDIT_ACTIONS.length ? actions.map(byAction) : [];
-  if (action !== undefined) found.push([action, ...more]);
+  if (actions.length < AUDIT_ACTIONS.length) found.push(...byActions(actions));
   return found;
 }
 
-const byAction = (action: string): Branch => ({
-  index: 'audit_events_action',
-  where: eq(auditEvents.action, action),
+const lookup = (branches: readonly [Branch, ...Branch[]]): Lookup => ({
+  branches,
+  expressions: [],
+  condition: or(...branches.map(({ where }) => where)) ?? sql`true`,
 });
+
+/** One branch for each action. The list is one value however long it is, since D1 takes a hundred. */
+function byActions(actions: readonly string[]): Lookup[] {
+  const list = JSON.stringify(actions);
+  const [first, ...more] = actions.map((_action, index): Branch => {
+    const action = sql`(select list ->> ${sql.raw(String(index))} from listed_actions)`;
+    return { index: 'audit_events_action', where: sql`${auditEvents.action} = ${action}` };
+  });
+  if (first === undefined) return [];
+  const condition = sql`${auditEvents.action} in (select value from json_each(${list}))`;
+  return [{ branches: [first, ...more], expressions: [sql`listed_actions(list) as (select ${list})`], condition }];
+}
 
 /** A subject may itself contain `|`, so text with one is looked up whole as well. */
 function byActor(actor: string): [Branch, ...Branch[]] {
@@ -103,9 +125,6 @@ function unindexed({ status, actorType, ip }: EventFilter): SQL[] {
     ...(ip === null ? [] : [eq(auditEvents.ip, ip)]),
   ];
 }
-
-/** Branches as one condition on a row. */
-const anyOf = (branches: readonly Branch[]): SQL => or(...branches.map(({ where }) => where)) ?? sql`true`;
 
 /** Issuers are stored cut. */
 const storedIssuer = (issuer: string): string => cutToBytes(issuer, ACTOR_ISSUER_MAX_BYTES);

@@ -45,7 +45,8 @@ export async function queryTrail(
   // A follower would otherwise be shown its own asking, and ask again, and so on.
   const isFollowing = position.order === 'asc' && position.seq !== null;
   const hidesOwn = isFollowing && !filter.actions.includes('audit.query');
-  const page = selectEvents(database, filter, position, limitRows, hidesOwn ? notOwnQueries(caller) : undefined);
+  const excluding = hidesOwn ? notOwnQueries(caller) : undefined;
+  const page = selectEvents(database, filter, position, limitRows, { excluding });
   const ends = selectEnds(database, filter, position.seq ?? 0, nowMs);
   const subject = describeQuery(caller, query);
   const recorded =

@@ -2,7 +2,7 @@ import { and, asc, desc, sql, type SQL } from 'drizzle-orm';
 import { AUDIT_SCAN_MAX_ROWS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
-import { planOf, timesOf, type Branch } from './conditions.ts';
+import { planOf, type Branch } from './conditions.ts';
 import type { EventFilter, Position } from './event-filter.ts';
 import { seqBounds } from './time-bounds.ts';
 
@@ -21,37 +21,47 @@ export interface Scan {
   readonly reachedSeq: number | null;
 }
 
+/** How a page is read, beside its filter and its position. */
+export interface PageOptions {
+  /** Rows that are not to be shown, whatever the filter. */
+  readonly excluding?: SQL | undefined;
+  /** Rows that a page looks at where no index answers its filter alone; AUDIT_SCAN_MAX_ROWS unless given. */
+  readonly scanMaxRows?: number;
+}
+
 /**
  * The query for a page of the trail, in the order of `seq`. It reads `limitRows` rows and a few more where a filter has
  * an index, at any size of the trail; where one has none, or several are combined, it looks at no more than
- * AUDIT_SCAN_MAX_ROWS rows. `readScan` makes sense of its rows.
- *
- * @param excluding rows that are not to be shown, whatever the filter.
+ * `scanMaxRows` rows. `readScan` makes sense of its rows.
  */
 export function selectEvents(
   { build }: Database,
   filter: EventFilter,
   position: Position,
   limitRows: number,
-  excluding?: SQL,
+  { excluding, scanMaxRows = AUDIT_SCAN_MAX_ROWS }: PageOptions = {},
 ): Query<ScannedRow[]> {
-  const { branches, rest } = planOf(filter);
-  const { expressions, conditions } = seqBounds(filter, position);
+  const { branches, expressions, rest } = planOf(filter);
+  const bounds = seqBounds(filter, position);
   const checks = excluding === undefined ? rest : [...rest, excluding];
-  const rows = merge(branches.map((branch) => select(branch, and(branch.where, ...conditions, ...timesOf(filter)))));
+  const rows = merge(branches.map((branch) => select(branch, and(branch.where, ...bounds.conditions))));
   const order = position.order === 'asc' ? asc(sql`seq`) : desc(sql`seq`);
   // One more than asked for tells whether there is more.
   const enough = limitRows + 1;
   const page =
     checks.length === 0
       ? sql`select *, 0 as is_end from (${rows} order by ${order} limit ${enough})`
-      : sql`${matching(rows, checks, order, enough)} union all ${endOfScan(rows, order)} limit ${enough}`;
+      : sql`${matching(rows, checks, order, enough, scanMaxRows)}
+        union all ${endOfScan(rows, order, scanMaxRows)} limit ${enough}`;
   const query = build
     .select({ all: sql`*` })
-    .from(expressions === undefined ? sql`(${page})` : sql`(${expressions} ${page})`);
+    .from(sql`(${withExpressions([...expressions, ...bounds.expressions])}${page})`);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Drizzle cannot know the columns of `*`: they are these
   return query as unknown as Query<ScannedRow[]>;
 }
+
+const withExpressions = (expressions: readonly SQL[]): SQL =>
+  expressions.length === 0 ? sql`` : sql`with recursive ${sql.join([...expressions], sql`, `)} `;
 
 /** What the rows of `selectEvents` mean. */
 export function readScan(rows: readonly ScannedRow[], limitRows: number): Scan {
@@ -78,12 +88,12 @@ function merge(terms: readonly SQL[]): SQL {
   );
 }
 
-/** Of the first AUDIT_SCAN_MAX_ROWS rows, those that pass the checks. */
-const matching = (rows: SQL, checks: readonly SQL[], order: SQL, enough: number): SQL =>
+/** Of the first rows that may be looked at, those that pass the checks. */
+const matching = (rows: SQL, checks: readonly SQL[], order: SQL, enough: number, scanMaxRows: number): SQL =>
   sql`select *, 0 as is_end from (
-    select * from (select * from (${rows}) order by ${order} limit ${AUDIT_SCAN_MAX_ROWS}) as ${auditEvents}
+    select * from (select * from (${rows}) order by ${order} limit ${scanMaxRows}) as ${auditEvents}
     where ${and(...checks)} order by ${order} limit ${enough})`;
 
 /** The last of those rows, if there are so many. It is looked for only while the page is not full. */
-const endOfScan = (rows: SQL, order: SQL): SQL =>
-  sql`select *, 1 from (select * from (${rows}) order by ${order} limit 1 offset ${AUDIT_SCAN_MAX_ROWS - 1})`;
+const endOfScan = (rows: SQL, order: SQL, scanMaxRows: number): SQL =>
+  sql`select *, 1 from (select * from (${rows}) order by ${order} limit 1 offset ${scanMaxRows - 1})`;

@@ -1,92 +1,95 @@
-import { sql, type SQL } from 'drizzle-orm';
-import { AUDIT_DISORDER_MS, AUDIT_TIME_STEP_MS, AUDIT_TIME_STEP_ROWS } from '../config/limits.ts';
-import { auditEvents } from '../db/schema.ts';
-import type { EventFilter, Position } from './event-filter.ts';
+import { and, sql, type SQL } from 'drizzle-orm';
+import { AUDIT_SPAN_SIZES, AUDIT_SPANS_MAX_COUNT } from '../config/limits.ts';
+import { auditEvents, auditTimeSpans } from '../db/schema.ts';
+import type { EventFilter, Order, Position } from './event-filter.ts';
 
 /** Conditions on `seq`, and the common table expressions that they refer to. */
 export interface SeqBounds {
-  readonly expressions: SQL | undefined;
+  readonly expressions: readonly SQL[];
   readonly conditions: readonly SQL[];
 }
 
+const [LEAF_SIZE, NEXT_SIZE] = AUDIT_SPAN_SIZES;
+/** Spans that make one of the next size. */
+const FANOUT = NEXT_SIZE / LEAF_SIZE;
+const SIZES = sql.raw(`'${JSON.stringify(AUDIT_SPAN_SIZES)}'`);
+const LEAF = sql.raw(String(LEAF_SIZE));
+const SPANS = sql.raw(String(FANOUT));
+
 /**
- * The part of the trail that a page may come from: behind its position, and near the times that are asked for.
+ * The part of the trail that a page may come from: behind its position and, where times are asked for, from the first span of
+ * events that may hold one of them to the last.
  *
- * There is no index on time. `seq` is dense and nearly in the order of time, so the place of a time is searched for in
- * the primary key itself: a handful of rows at any size of the trail.
+ * Clocks jump, so the order of times is not that of `seq`, and no index on time gives rows in the order of `seq`. The spans of
+ * `drizzle/0005_time_spans.sql` say which stretches of the trail cannot hold a time, whatever their order: what lies outside
+ * these bounds does not match. What lies within them may not match either, and is looked at. A few dozen spans are read for
+ * each end, at any size of the trail.
  */
-export function seqBounds({ fromMs, toMs }: Pick<EventFilter, 'fromMs' | 'toMs'>, { order, seq }: Position): SeqBounds {
+export function seqBounds(filter: Pick<EventFilter, 'fromMs' | 'toMs'>, { order, seq }: Position): SeqBounds {
   const after = order === 'asc' ? seq : null;
   const before = order === 'desc' ? seq : null;
-  if (fromMs === null && toMs === null) {
+  if (filter.fromMs === null && filter.toMs === null) {
     return {
-      expressions: undefined,
+      expressions: [],
       conditions: [
         ...(after === null ? [] : [sql`${auditEvents.seq} > ${after}`]),
         ...(before === null ? [] : [sql`${auditEvents.seq} < ${before}`]),
       ],
     };
   }
-  const edges = [...(fromMs === null ? [] : [fromEdge(fromMs)]), ...(toMs === null ? [] : [toEdge(toMs)])];
   return {
-    expressions: search(edges, after, before),
+    expressions: [
+      askedFor(filter, after ?? 0, before ?? Number.MAX_SAFE_INTEGER),
+      // What spans cover. The rest, shorter than a span, is looked at event by event.
+      sql`covered(seq) as materialized (select coalesce((select last_seq from ${auditTimeSpans}
+        where size = ${LEAF} order by last_seq desc limit 1), 0))`,
+      search('forwards', 'asc'),
+      search('backwards', 'desc'),
+      sql`bounds(after, before) as materialized (select
+        (select coalesce(min(first_seq) filter (where size = ${LEAF}), max(first_seq)) - 1 from forwards),
+        (select coalesce(max(last_seq) filter (where size = ${LEAF}), min(last_seq)) + 1 from backwards))`,
+    ],
     conditions: [
-      sql`${auditEvents.seq} > (select after from bounds)`,
-      ...(toMs === null && before === null ? [] : [sql`${auditEvents.seq} < (select before from bounds)`]),
+      sql`${auditEvents.seq} > (select max(bounds.after, asked.after) from bounds cross join asked)`,
+      sql`${auditEvents.seq} < (select min(bounds.before, asked.before) from bounds cross join asked)`,
     ],
   };
 }
 
-interface Edge {
-  readonly name: 'from' | 'to';
-  /** A row before this time has only rows before `from` in front of it; one that is not, only rows after `to` behind. */
-  readonly targetMs: number;
-  /** Between these the search is near enough. */
-  readonly nearMs: readonly [number, number];
-}
-
-const fromEdge = (fromMs: number): Edge => {
-  const targetMs = fromMs - AUDIT_DISORDER_MS;
-  return { name: 'from', targetMs, nearMs: [targetMs - AUDIT_TIME_STEP_MS, targetMs] };
-};
-
-const toEdge = (toMs: number): Edge => {
-  const targetMs = toMs + AUDIT_DISORDER_MS;
-  return { name: 'to', targetMs, nearMs: [targetMs, targetMs + AUDIT_TIME_STEP_MS] };
+/** What is asked for, by name: each value is bound once, however often the search needs it. */
+const askedFor = ({ fromMs, toMs }: Pick<EventFilter, 'fromMs' | 'toMs'>, after: number, before: number): SQL => {
+  const integer = (value: number): SQL => sql`cast(${value} as integer)`;
+  const [from, to] = [fromMs ?? Number.MIN_SAFE_INTEGER, toMs ?? Number.MAX_SAFE_INTEGER];
+  return sql`asked(from_at, to_at, after, before) as materialized
+    (select ${integer(from)}, ${integer(to)}, ${integer(after)}, ${integer(before)})`;
 };
 
 /**
- * Narrows `low` and `high` to a target's place: `low` is always a row before it, `high` one that is not. It looks
- * where the times of both suggest the place to be, and every other time in the middle, so that no distribution of times makes it slow.
+ * The first spans that may hold what is asked for: each of the larger ones is followed by what it is made of, since the queue
+ * of this recursion is sorted. The first of the smallest size among them is where a page begins; if there is none, what lies
+ * before the last of them is excluded all the same. SQLite takes one lower bound for a lookup, so each has a single one.
  */
-function search(edges: readonly Edge[], after: number | null, before: number | null): SQL {
-  const begin = edges.map(
-    ({ name, targetMs, nearMs: [nearest, farthest] }) =>
-      sql`select ${name}, ${targetMs}, ${nearest}, ${farthest}, first_seq, first_at, last_seq + 1, last_at, 0 from ends`,
+function search(name: 'forwards' | 'backwards', order: Order): SQL {
+  const self = sql.raw(name);
+  const found = sql`select span.last_seq - span.size + 1, span.last_seq, span.size`;
+  const mayHold = sql`span.latest_at >= from_at and span.earliest_at < to_at and span.last_seq - span.size + 1 < asked.before`;
+  // The end of the spans of a size whose next larger span is full too, and is looked at instead.
+  const within = sql`covered.seq / (${SPANS} * sizes.value) * ${SPANS} * sizes.value`;
+  const isAskedFor = and(
+    sql`seq > max(covered.seq, asked.after) and seq < asked.before`,
+    sql`occurred_at >= from_at and occurred_at < to_at`,
   );
-  const isBefore = sql`probe.occurred_at < target`;
-  const share = sql`((near_begin + near_end) / 2.0 - low_at) / max(high_at - low_at, 1)`;
-  const guess = sql`iif(step % 2 = 1, (high - low) / 2, cast((high - low) * ${share} as integer))`;
-  const firstSeq = sql`cast(${after ?? 0} as integer)`;
-  return sql`with recursive ends(first_seq, first_at, last_seq, last_at) as (
-      select ${firstSeq}, (select occurred_at from ${auditEvents} where seq = max(${firstSeq}, 1)), seq, occurred_at
-      from ${auditEvents} where seq < ${before ?? Number.MAX_SAFE_INTEGER} order by seq desc limit 1
-    ),
-    search(edge, target, near_begin, near_end, low, low_at, high, high_at, step) as (
-      ${sql.join(begin, sql` union all `)}
+  return sql`${self}(first_seq, last_seq, size) as (
+      select covered.seq + 1, ${Number.MAX_SAFE_INTEGER - 1}, ${LEAF} from covered cross join asked
+      where exists (select 1 from ${auditEvents} where ${isAskedFor})
       union all
-      select edge, target, near_begin, near_end,
-        iif(${isBefore}, probe.seq, low), iif(${isBefore}, probe.occurred_at, low_at),
-        iif(${isBefore}, high, probe.seq), iif(${isBefore}, high_at, probe.occurred_at), step + 1
-      from search cross join ${auditEvents} as probe
-      on probe.seq = max(low + 1, min(high - 1, low + ${guess}))
-      where high - low > ${AUDIT_TIME_STEP_ROWS}
-        and iif(edge = 'from', low_at < near_begin, high_at > near_end)
-    ),
-    bounds(after, before) as materialized (
-      select max(${after ?? 0}, coalesce(max(low) filter (where edge = 'from'), 0)),
-        min(${before ?? Number.MAX_SAFE_INTEGER},
-          coalesce(min(high) filter (where edge = 'to'), ${Number.MAX_SAFE_INTEGER}))
-      from search
+      ${found} from covered cross join asked cross join json_each(${SIZES}) as sizes cross join ${auditTimeSpans} as span
+      on span.size = sizes.value and span.last_seq > max(asked.after, ${within}) where ${mayHold}
+      union all
+      ${found} from ${self} as whole cross join asked cross join ${auditTimeSpans} as span
+      on span.size = whole.size / ${SPANS} and span.last_seq > max(asked.after, whole.first_seq - 1)
+        and span.last_seq <= whole.last_seq
+      where ${mayHold}
+      order by ${order === 'asc' ? sql`1 asc` : sql`2 desc`}, 3 desc limit ${AUDIT_SPANS_MAX_COUNT}
     )`;
 }

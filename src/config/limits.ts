@@ -270,14 +270,19 @@ export const AUDIT_EXPORT_PAGE_ROWS = 500;
 /** Workers allow 1,000 queries a request. More than the 200 pages of a full export are read where a filter has no index. */
 export const AUDIT_EXPORT_MAX_PAGES = 900;
 /** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
-export const AUDIT_SCAN_MAX_ROWS = 2_400;
+export const AUDIT_SCAN_MAX_ROWS = 2_300;
+/** The same for a page of an export: AUDIT_EXPORT_MAX_PAGES of them see more of a trail than D1's 10 GB hold. */
+export const AUDIT_EXPORT_SCAN_MAX_ROWS = 16_000;
 /** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/audit/progress.ts`. */
 export const AUDIT_REREAD_MAX_ROWS = 200;
-/** Rows get their time before D1 orders them: two that are further apart than this stand in the order of their times. */
-export const AUDIT_DISORDER_MS = 60_000;
-/** How near to a time its place in the trail is sought: nearer would read more than it spares. */
-export const AUDIT_TIME_STEP_MS = 10_000;
-export const AUDIT_TIME_STEP_ROWS = 8;
+/**
+ * Events in the spans whose earliest and latest times are kept, as `drizzle/0005_time_spans.sql` writes them: each is eight of the
+ * one before it. The smallest is what a page may read in vain at either end of its times; all of them together are one written
+ * row for fourteen events. Eight of the largest would be more events than D1's 10 GB hold.
+ */
+export const AUDIT_SPAN_SIZES = [16, 128, 1_024, 8_192, 65_536, 524_288, 4_194_304, 33_554_432] as const;
+/** Spans that a search for times looks into: one of each size, and some more that turn out not to hold one. */
+export const AUDIT_SPANS_MAX_COUNT = 12;
 /** A read of a minute's last moment is counted at the latest this much after it: D1_TIMEOUT_MS, and clocks that differ. */
 export const AUDIT_COUNTING_SLACK_MS = 5_000;
 /** Of the actor that a query of the trail asks for, in the row of that query: the rest of the row needs its room. */

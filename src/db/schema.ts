@@ -78,6 +78,23 @@ export const auditEvents = sqliteTable(
   ],
 );
 
+/**
+ * The earliest and the latest time of `size` consecutive events of the trail, of which `last_seq` is the last: a search for
+ * times skips the spans that cannot hold one, however the clocks behind the events ran. Written by a trigger when a span is
+ * full, and never changed (`drizzle/0005_time_spans.sql`, which also makes the table WITHOUT ROWID). Sizes are
+ * AUDIT_SPAN_SIZES.
+ */
+export const auditTimeSpans = sqliteTable(
+  'audit_time_spans',
+  {
+    size: integer().notNull(),
+    last_seq: integer().notNull(),
+    earliest_at: integer().notNull(),
+    latest_at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.size, table.last_seq] })],
+);
+
 /** The inventory: which tokens exist, and who owns them. PipeOps has no owner. */
 export const tokens = sqliteTable(
   'tokens',

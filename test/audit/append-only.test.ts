@@ -239,6 +239,7 @@ describe('the schema after the last migration', () => {
       ['audit_events_delete_guard', 'BEFORE DELETE'],
       ['audit_events_dense_guard', 'AFTER INSERT'],
       ['audit_events_insert_guard', 'BEFORE INSERT'],
+      ['audit_events_time_spans', 'AFTER INSERT'],
       ['audit_events_update_guard', 'BEFORE UPDATE'],
     ]);
   });

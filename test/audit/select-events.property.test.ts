@@ -2,7 +2,6 @@ import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NO_FILTER, type EventFilter, type Order } from '../../src/audit/event-filter.ts';
-import { AUDIT_DISORDER_MS } from '../../src/config/limits.ts';
 import { readScan, selectEvents } from '../../src/audit/select-events.ts';
 import { newTrace } from '../../src/request-context.ts';
 import { createDatabase } from '../../src/db/database.ts';
@@ -13,6 +12,7 @@ import { insertRows, OPEN } from './trail.ts';
 
 const database = createDatabase(env.DB, workerRuntime);
 const BEGIN_MS = Date.UTC(2026, 0, 1);
+const HOUR_MS = 3_600_000;
 const ROWS = 400;
 
 const oneOf = <T>(...values: readonly T[]) => fc.constantFrom(...values);
@@ -20,12 +20,12 @@ const oneOf = <T>(...values: readonly T[]) => fc.constantFrom(...values);
 const NAMES = ['a', 'b', 'x|a', 'y|x|a'] as const;
 
 const row = fc.record({
-  // Nearly in order, with jumps: as long as work pauses.
-  stepMs: fc.oneof(
-    { weight: 30, arbitrary: fc.nat({ max: 1_500 }) },
-    { weight: 1, arbitrary: oneOf(90_000, 3_600_000) },
-  ),
-  earlyMs: fc.oneof(fc.constant(0), fc.nat({ max: AUDIT_DISORDER_MS - 1 })),
+  // With pauses, as long as nobody works.
+  stepMs: fc.oneof({ weight: 30, arbitrary: fc.nat({ max: 1_500 }) }, { weight: 1, arbitrary: oneOf(90_000, HOUR_MS) }),
+  // On its way to the database.
+  earlyMs: fc.oneof(fc.constant(0), fc.nat({ max: 60_000 })),
+  // What the clock is set to from here on, against the true time.
+  clockMs: fc.oneof({ weight: 60, arbitrary: fc.constant(null) }, oneOf(0, 0, 0, 2 * HOUR_MS, 30 * HOUR_MS, -HOUR_MS)),
   status: oneOf(...AUDIT_STATUSES),
   action: oneOf(...AUDIT_ACTIONS),
   actor_type: oneOf(...ACTOR_TYPES),
@@ -42,9 +42,11 @@ let trail: AuditEventRow[] = [];
 let lastMs = 0;
 beforeAll(async () => {
   let atMs = BEGIN_MS;
-  const rows = fc.sample(row, { numRuns: ROWS, seed: 4 }).map(({ stepMs, earlyMs, status, ...columns }) => {
+  let offMs = 0;
+  const rows = fc.sample(row, { numRuns: ROWS, seed: 4 }).map(({ stepMs, earlyMs, clockMs, status, ...columns }) => {
     atMs += stepMs;
-    return { ...columns, ...(status === 'attempted' ? OPEN : { status }), occurred_at: atMs - earlyMs };
+    offMs = clockMs ?? offMs;
+    return { ...columns, ...(status === 'attempted' ? OPEN : { status }), occurred_at: atMs + offMs - earlyMs };
   });
   lastMs = atMs;
   for (let first = 0; first < rows.length; first += 50) await insertRows(rows.slice(first, first + 50));
@@ -66,8 +68,8 @@ const matches = (event: AuditEventRow, filter: EventFilter): boolean =>
     [event.actor_subject, event.actor_label, `${event.actor_issuer}|${event.actor_subject}`].includes(filter.actor));
 
 const nullable = <T>(values: fc.Arbitrary<T>) => fc.option(values, { freq: 2, nil: null });
-/** In the trail, before it and after it. */
-const time = fc.nat().map((share) => BEGIN_MS - 200_000 + (share % (lastMs - BEGIN_MS + 400_000)));
+/** In the trail, before it and after it, by wrong clocks too. */
+const time = fc.nat().map((share) => BEGIN_MS - 2 * HOUR_MS + (share % (lastMs - BEGIN_MS + 40 * HOUR_MS)));
 const filters: fc.Arbitrary<EventFilter> = fc.record({
   actions: fc.oneof(
     fc.constant([]),

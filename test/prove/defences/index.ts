@@ -6,6 +6,7 @@ import { identityDefences } from './identity.ts';
 import { inventoryDefences } from './inventory.ts';
 import { keyDefences } from './keys.ts';
 import { pipeopsDefences } from './pipeops.ts';
+import { queryDefences } from './queries.ts';
 import { quotaDefences } from './quota.ts';
 import { policyDefences } from './policy.ts';
 import { recordDefences } from './records.ts';
@@ -25,6 +26,7 @@ export const defences: readonly Defence[] = [
   ...recordDefences,
   ...inventoryDefences,
   ...exportDefences,
+  ...queryDefences,
   ...triggerDefences,
   ...webhookDefences,
   ...pipeopsDefences,

@@ -1,0 +1,77 @@
+import type { Defence } from '../defence.ts';
+
+const TIMES = { file: 'src/audit/time-bounds.ts', test: ['test/audit/time-bounds.test.ts'] };
+const SPANS = { file: 'drizzle/0005_time_spans.sql', test: ['test/audit/time-spans.test.ts'] };
+
+/** What makes a query of the trail find every event, at a bounded cost. */
+export const queryDefences: readonly Defence[] = [
+  {
+    ...TIMES,
+    name: 'times: what no span covers is looked at',
+    find: 'where exists (select 1 from ${auditEvents} where ${isAskedFor})',
+    replace: 'where false and exists (select 1 from ${auditEvents} where ${isAskedFor})',
+  },
+  {
+    ...TIMES,
+    name: 'times: spans are looked into in the order of the page',
+    find: "order by ${order === 'asc' ? sql`1 asc` : sql`2 desc`}, 3 desc",
+    replace: 'order by 1 asc, 3 desc',
+  },
+  {
+    ...TIMES,
+    name: 'times: where no smallest span is found, nothing behind the last is excluded',
+    find: 'max(first_seq)) - 1 from forwards)',
+    replace: '9007199254740991) - 1 from forwards)',
+  },
+  {
+    file: 'src/audit/conditions.ts',
+    test: ['test/audit/time-bounds.test.ts'],
+    name: 'times: what spans leave is checked',
+    find: 'rest: [...others.map(({ condition }) => condition), ...unindexed(filter), ...timesOf(filter)],',
+    replace: 'rest: [...others.map(({ condition }) => condition), ...unindexed(filter)],',
+  },
+  {
+    file: 'src/audit/conditions.ts',
+    test: ['test/audit/statement-limits.test.ts'],
+    name: 'actions: a list is one parameter',
+    find: 'const action = sql`(select list ->> ${sql.raw(String(index))} from listed_actions)`;',
+    replace: "const action = sql`(select ${actions[index]} || ${''} || ${''} || ${''})`;",
+  },
+  {
+    ...SPANS,
+    name: 'spans: there is one of each',
+    find: "SELECT RAISE(ABORT, 'audit_time_spans: the span is there')",
+    replace: 'SELECT 1',
+  },
+  {
+    ...SPANS,
+    name: 'spans: none is made but with its last event',
+    find: "SELECT RAISE(ABORT, 'audit_time_spans: a span is made with its last event')",
+    replace: 'SELECT 1',
+  },
+  {
+    ...SPANS,
+    name: 'spans: none has a size that is not known',
+    find: "SELECT RAISE(ABORT, 'audit_time_spans: a span has one of the known sizes')",
+    replace: 'SELECT 1',
+  },
+  {
+    ...SPANS,
+    name: 'spans: none changes',
+    find: "SELECT RAISE(ABORT, 'audit_time_spans: a span does not change');",
+    replace: 'SELECT 1;',
+  },
+  {
+    ...SPANS,
+    name: 'spans: none is deleted',
+    find: "SELECT RAISE(ABORT, 'audit_time_spans: nothing is deleted');",
+    replace: 'SELECT 1;',
+  },
+  {
+    file: 'drizzle/0005_time_spans.sql',
+    test: ['test/audit/time-bounds.test.ts'],
+    name: 'spans: none is made behind a gap',
+    find: 'AND (NEW.seq = 16 OR EXISTS (SELECT 1 FROM audit_time_spans WHERE size = 16 AND last_seq = NEW.seq - 16))',
+    replace: '',
+  },
+];
