@@ -52,13 +52,18 @@ const LARGEST = {
 } as const;
 const position = { cursor: encodeCursor(999_999_999_999_999) };
 
-async function ask(path: string, parameters: Readonly<Record<string, string>>) {
+/** What is wrong with the answer to a query, or with the statements that it was answered by. */
+async function problemsOf(path: string, parameters: Readonly<Record<string, string>>): Promise<string[]> {
   statements.length = 0;
   const answer = await harness.send('GET', `${path}?${new URLSearchParams(parameters).toString()}`);
-  expect(answer.status, answer.text).toBe(200);
-  expect(statements.length).toBeGreaterThan(2);
-  expect(Math.max(...statements.map((statement) => statement.parameters))).toBeLessThanOrEqual(PARAMETERS_MAX);
-  expect(Math.max(...statements.map(({ sql }) => sql.length))).toBeLessThanOrEqual(STATEMENT_MAX_BYTES);
+  const tooLarge = statements.filter(
+    (statement) => statement.parameters > PARAMETERS_MAX || statement.sql.length > STATEMENT_MAX_BYTES,
+  );
+  return [
+    ...(answer.status === 200 ? [] : [`${answer.status} ${answer.text}`]),
+    ...(statements.length > 2 ? [] : ['no statements were seen']),
+    ...tooLarge.map((statement) => `${statement.parameters} parameters, ${statement.sql.length} bytes`),
+  ];
 }
 
 describe('with every filter as large as it may be', () => {
@@ -68,12 +73,12 @@ describe('with every filter as large as it may be', () => {
     const given = Object.entries(LARGEST).filter(([name]) => !without.some((earlier) => earlier === name));
     const filters = Object.fromEntries(given);
     for (const order of ['asc', 'desc']) {
-      await ask(EVENTS, { ...filters, ...position, order, limit: '200' });
-      await ask(EVENTS, { ...filters, ...position, order, latest: 'true' });
-      await ask(EVENTS, { ...filters, order });
+      expect(await problemsOf(EVENTS, { ...filters, ...position, order, limit: '200' })).toEqual([]);
+      expect(await problemsOf(EVENTS, { ...filters, ...position, order, latest: 'true' })).toEqual([]);
+      expect(await problemsOf(EVENTS, { ...filters, order })).toEqual([]);
     }
-    await ask(EXPORT, { ...filters, ...position, format: 'csv' });
-    await ask(EXPORT, { ...filters, latest: 'true' });
+    expect(await problemsOf(EXPORT, { ...filters, ...position, format: 'csv' })).toEqual([]);
+    expect(await problemsOf(EXPORT, { ...filters, latest: 'true' })).toEqual([]);
   });
 });
 
@@ -82,13 +87,15 @@ describe('any number of actions', () => {
   it.each(AUDIT_ACTIONS.map((_action, index) => index + 1))('%i of them, with times and a status', async (count) => {
     const action = AUDIT_ACTIONS.slice(0, count).join(',');
     for (const order of ['asc', 'desc']) {
-      await ask(EVENTS, { action, status, from, to, order });
-      await ask(EVENTS, { action, order });
+      expect(await problemsOf(EVENTS, { action, status, from, to, order })).toEqual([]);
+      expect(await problemsOf(EVENTS, { action, order })).toEqual([]);
     }
   });
 
   it('each many times', async () => {
-    await ask(EVENTS, { action: Array.from({ length: 300 }, () => ALL_BUT_ONE).join(','), from, to });
+    expect(
+      await problemsOf(EVENTS, { action: Array.from({ length: 300 }, () => ALL_BUT_ONE).join(','), from, to }),
+    ).toEqual([]);
   });
 });
 
