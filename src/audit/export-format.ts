@@ -7,7 +7,7 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 type Event = ReturnType<typeof presentEvent>;
 
-/** The end of an export. One without it was cut. */
+/** The last line of an export that has one: without it, it was cut. */
 export interface ExportTrailer {
   /** Whether the end of the trail was reached, or of that part of it that no longer changes. */
   readonly complete: boolean;
@@ -22,7 +22,8 @@ export interface ExportEncoding {
   readonly contentType: string;
   readonly head: string;
   event(event: Event): string;
-  trailer(trailer: ExportTrailer): string;
+  /** Null where the format has no room for a last line: RFC 4180 knows records alone. */
+  readonly trailer: ((trailer: ExportTrailer) => string) | null;
 }
 
 const COLUMNS: Readonly<Record<string, (event: Event) => CsvValue>> = {
@@ -46,7 +47,7 @@ const COLUMNS: Readonly<Record<string, (event: Event) => CsvValue>> = {
   user_agent: (event) => event.user_agent,
   upstream_status: (event) => event.upstream_status,
   error_code: (event) => event.error_code,
-  detail: ({ detail }) => JSON.stringify(detail),
+  detail: ({ detail }) => ({ json: detail }),
 };
 
 const jsonLine = (value: unknown): string => `${escapeControls(JSON.stringify(value))}\n`;
@@ -57,7 +58,6 @@ export const EXPORT_ENCODINGS: Readonly<Record<ExportFormat, ExportEncoding>> = 
     contentType: 'text/csv; charset=utf-8',
     head: csvLine(Object.keys(COLUMNS)),
     event: (event) => csvLine(Object.values(COLUMNS).map((valueOf) => valueOf(event))),
-    // No line of an event begins with `#`: its first cell is a number.
-    trailer: (trailer) => `# ${JSON.stringify(trailer)}\r\n`,
+    trailer: null,
   },
 };

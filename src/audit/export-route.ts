@@ -18,12 +18,23 @@ export function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
     const begun = await exportTrail(trail, c.get('context'), c.get('caller'), query.value);
     if (!begun.ok) return failure(c, begun.error);
     const { format } = query.value;
+    const { body, known } = begun.value;
     const takenAt = new Date(trail.runtime.now()).toISOString().replace(/[-:]|\.\d+/g, '');
-    return c.body(begun.value, 200, {
+    return c.body(body, 200, {
       'Content-Type': EXPORT_ENCODINGS[format].contentType,
       'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
-      'Cache-Control': 'no-store',
+      // Nothing on the way may pack it anew: that would take away its length.
+      'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
+      ...(known !== null && { 'Content-Length': String(known.bytes) }),
+      ...(typeof known?.next === 'string' && { Link: nextLink(c.req.url, known.next) }),
     });
   });
   app.all(EXPORT, methodNotAllowed('GET'));
+}
+
+/** Where an export goes on (RFC 8288): what was asked for, from another place on. */
+export function nextLink(url: string, cursor: string): string {
+  const next = new URLSearchParams(new URL(url).searchParams);
+  next.set('cursor', cursor);
+  return `<${EXPORT}?${next.toString()}>; rel="next"`;
 }

@@ -1,6 +1,7 @@
 import type { DatabaseFailure } from '../db/database.ts';
 import type { AuditEventRow } from '../db/schema.ts';
-import type { Result } from '../result.ts';
+import { ok, type Result } from '../result.ts';
+import { byteLength } from '../text/caps.ts';
 import { encodeCursor } from './cursor.ts';
 import type { ExportEncoding, ExportTrailer } from './export-format.ts';
 import { presentEvent } from './wire.ts';
@@ -24,12 +25,58 @@ export interface ExportSource {
   readonly onEnd: (end: ExportEnd, count: number) => void;
 }
 
+/** An export that may leave. */
+export interface OpenedExport {
+  readonly body: ReadableStream<Uint8Array>;
+  /** What is known of it before its first byte; null where its last line says so. */
+  readonly known: { readonly bytes: number; readonly next: string | null } | null;
+}
+
+/**
+ * Opens an export. One in a format that has no last line is read twice, so that its length and where to go on are known before
+ * its first byte: a runtime or a proxy may end a broken answer as if it were over, but not one that said how long it is.
+ */
+export async function openExport(source: ExportSource): Promise<Result<OpenedExport, DatabaseFailure>> {
+  if (source.encoding.trailer !== null) return ok({ body: exportStream(source), known: null });
+  const known = await measureExport(source);
+  if (!known.ok) {
+    source.onEnd('failed', 0);
+    return known;
+  }
+  const body = exportStream(source).pipeThrough(new FixedLengthStream(known.value.bytes));
+  return ok({ body, known: known.value });
+}
+
+/** Reads an export to its end, and keeps none of it. */
+async function measureExport({ first, readPage, encoding, limits }: ExportSource) {
+  let page = first;
+  let count = page.events.length;
+  let bytes = byteLength(encoding.head + textOf(page, encoding));
+  for (let pages = 1; endOf(page, count, pages, limits) === null; pages += 1) {
+    // One after the other: a page begins where the one before it ends.
+    const read = await readPage(page.nextSeq, Math.min(limits.pageRows, limits.rows - count));
+    if (!read.ok) return read;
+    page = read.value;
+    count += page.events.length;
+    bytes += byteLength(textOf(page, encoding));
+  }
+  return ok({ bytes, next: page.hasMore ? encodeCursor(page.nextSeq) : null });
+}
+
+const textOf = ({ events }: ExportPage, encoding: ExportEncoding): string =>
+  events.map((row) => encoding.event(presentEvent(row))).join('');
+
+/** How an answer ends with this page, counted from 1; null: it does not. */
+const endOf = (page: ExportPage, count: number, pages: number, limits: ExportSource['limits']) => {
+  if (!page.hasMore) return 'complete';
+  return count < limits.rows && pages < limits.pages ? null : 'limit';
+};
+
 /**
  * An export, a page at a time: the next one is read when the one before it is taken, so what it holds in memory does
  * not depend on how much there is to send, nor on how slowly it is taken.
  *
- * It ends with its trailer. If D1 fails on the way it ends with an error and has none: what was cut off must not look
- * whole, also where whatever stands between ends a broken answer as if it were over.
+ * It ends with its trailer, if its format has one. If D1 fails on the way it ends with an error and has none.
  */
 export function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
   const { encoding, limits, readPage } = source;
@@ -47,14 +94,15 @@ export function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
   /** What the page adds to the answer; the trailer too if it is the last one. */
   const take = (): { text: string; last: 'complete' | 'limit' | null } => {
     count += page.events.length;
-    const events = page.events.map((row) => encoding.event(presentEvent(row))).join('');
-    if (page.hasMore && count < limits.rows && pages < limits.pages) return { text: events, last: null };
+    const last = endOf(page, count, pages, limits);
+    const events = textOf(page, encoding);
+    if (last === null || encoding.trailer === null) return { text: events, last };
     const trailer: ExportTrailer = {
-      complete: !page.hasMore,
+      complete: last === 'complete',
       count,
-      next: page.hasMore ? encodeCursor(page.nextSeq) : null,
+      next: last === 'complete' ? null : encodeCursor(page.nextSeq),
     };
-    return { text: events + encoding.trailer(trailer), last: page.hasMore ? 'limit' : 'complete' };
+    return { text: events + encoding.trailer(trailer), last };
   };
 
   /** True once something was sent: a page may be empty and still not be the last. */

@@ -3,12 +3,12 @@ import type { RowsOf } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
-import { ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../result.ts';
 import { actorOf } from './actor.ts';
 import type { EventSubject } from './events.ts';
 import { EXPORT_ENCODINGS } from './export-format.ts';
 import type { AuditExport } from './export-params.ts';
-import { exportStream, type ExportEnd, type ExportPage } from './export-stream.ts';
+import { openExport, type ExportEnd, type ExportPage, type OpenedExport } from './export-stream.ts';
 import { successOutcome } from './outcomes.ts';
 import { progressOf, selectEnds, type Ends } from './progress.ts';
 import { filterDetail } from './query-detail.ts';
@@ -20,14 +20,15 @@ const LIMITS = { rows: AUDIT_EXPORT_MAX_ROWS, pageRows: AUDIT_EXPORT_PAGE_ROWS, 
 /**
  * Begins an export of the trail, in the order of `seq`, up to where the trail ended when it was asked for. Its first page,
  * that end, and the row of the export come from one batch, so no byte leaves that is not in the trail: `audit_unavailable`
- * if D1 does not take it. The other pages are read while the answer is being sent.
+ * if D1 does not take it. The other pages are read while the answer is being sent; those of a format that has no last line also
+ * before.
  */
 export async function exportTrail(
   { database, recorder, runtime }: Trail,
   context: RequestContext,
   caller: Caller,
   query: AuditExport,
-): Promise<Result<ReadableStream<Uint8Array>, Failure>> {
+): Promise<Result<OpenedExport, Failure>> {
   const { filter, latest } = query;
   const nowMs = runtime.now();
   const beginSeq = query.afterSeq ?? 0;
@@ -56,19 +57,18 @@ export async function exportTrail(
       d1_trips: context.trace.d1Trips,
     });
 
-  return ok(
-    exportStream({
-      first: pageOf(firstRows, beginSeq, LIMITS.pageRows),
-      readPage: async (afterSeq, limitRows) => {
-        const page = select(afterSeq, limitRows);
-        const read = await database.batch(context, [page]);
-        return read.ok ? ok(pageOf(read.value[0], afterSeq, limitRows)) : read;
-      },
-      encoding: EXPORT_ENCODINGS[query.format],
-      limits: LIMITS,
-      onEnd,
-    }),
-  );
+  const opened = await openExport({
+    first: pageOf(firstRows, beginSeq, LIMITS.pageRows),
+    readPage: async (afterSeq, limitRows) => {
+      const page = select(afterSeq, limitRows);
+      const read = await database.batch(context, [page]);
+      return read.ok ? ok(pageOf(read.value[0], afterSeq, limitRows)) : read;
+    },
+    encoding: EXPORT_ENCODINGS[query.format],
+    limits: LIMITS,
+    onEnd,
+  });
+  return opened.ok ? opened : err({ kind: 'audit_unavailable' });
 }
 
 const EMPTY: Ends = { newest_seq: null, open_seq: null };

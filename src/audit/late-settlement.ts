@@ -8,6 +8,13 @@ import { insertEventWhere } from './insert-where.ts';
 import { successOutcome } from './outcomes.ts';
 
 /**
+ * Whether followers of the trail may have passed an open row of this time: they do not wait for one that is old, or from so far
+ * in the future that the clock behind it ran ahead.
+ */
+export const isPassed = (occurredAtMs: number, nowMs: number): boolean =>
+  Math.abs(nowMs - occurredAtMs) >= AUDIT_ANNOUNCE_AFTER_MS;
+
+/**
  * Announces a row that was settled after followers of the trail may have passed it: a new row names it, where `guard`
  * holds. Nothing to announce: no query.
  */
@@ -20,7 +27,7 @@ export function announceLate(
   guard: SQL,
 ) {
   const { eventId, nowMs } = announcement;
-  if (nowMs - row.occurred_at < AUDIT_ANNOUNCE_AFTER_MS) return [];
+  if (!isPassed(row.occurred_at, nowMs)) return [];
   const subject = {
     action: 'audit.settled',
     actor: SYSTEM_ACTOR,

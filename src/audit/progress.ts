@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from 'drizzle-orm';
+import { and, eq, gt, lt, sql } from 'drizzle-orm';
 import { AUDIT_COUNTING_SLACK_MS, AUDIT_REREAD_MAX_ROWS, AUDIT_UNFINISHED_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
@@ -16,13 +16,15 @@ export interface Ends {
 
 /**
  * The query for the end of the trail and for its first open attempt behind `afterSeq` that is younger than
- * AUDIT_UNFINISHED_MS and is, or may yet be, among the rows asked for.
+ * AUDIT_UNFINISHED_MS and is, or may yet be, among the rows asked for. One from further in the future is of a clock that ran
+ * ahead: it would hide what is behind it until that time has come.
  */
 export function selectEnds({ build }: Database, filter: EventFilter, afterSeq: number, nowMs: number) {
   // The index that holds only open attempts, whatever else could be looked up: there are hardly any.
   const open = sql`select min(${auditEvents.seq}) from ${auditEvents} indexed by audit_events_open where ${and(
     eq(auditEvents.status, sql`'attempted'`),
     gt(auditEvents.occurred_at, nowMs - AUDIT_UNFINISHED_MS),
+    lt(auditEvents.occurred_at, nowMs + AUDIT_UNFINISHED_MS),
     gt(auditEvents.seq, afterSeq),
     mayComeToMatch(filter),
   )}`;
@@ -68,8 +70,9 @@ export function progressOf({ events, reachedSeq }: Scan, ends: Ends, afterSeq: n
   };
 }
 
-/** A read is counted while its minute lasts, by the clock of whoever counts it. */
+/** A read is counted while its minute lasts, by the clock of whoever counts it; one of a clock that ran ahead is not waited for. */
 function canStillGrow({ read_key, occurred_at }: AuditEventRow, nowMs: number): boolean {
   const endOfMinute = (Math.floor(occurred_at / MINUTE_MS) + 1) * MINUTE_MS;
-  return read_key !== null && nowMs < endOfMinute + AUDIT_COUNTING_SLACK_MS;
+  const isOfNow = occurred_at < nowMs + AUDIT_UNFINISHED_MS && nowMs < endOfMinute + AUDIT_COUNTING_SLACK_MS;
+  return read_key !== null && isOfNow;
 }

@@ -45,8 +45,7 @@ export async function queryTrail(
   // A follower would otherwise be shown its own asking, and ask again, and so on.
   const isFollowing = position.order === 'asc' && position.seq !== null;
   const hidesOwn = isFollowing && !filter.actions.includes('audit.query');
-  const excluding = hidesOwn ? notOwnQueries(caller) : undefined;
-  const page = selectEvents(database, filter, position, limitRows, { excluding });
+  const page = selectEvents(database, filter, position, limitRows, hidesOwn ? notOwnQueries(caller) : undefined);
   const ends = selectEnds(database, filter, position.seq ?? 0, nowMs);
   const subject = describeQuery(caller, query);
   const recorded =

@@ -21,25 +21,19 @@ export interface Scan {
   readonly reachedSeq: number | null;
 }
 
-/** How a page is read, beside its filter and its position. */
-export interface PageOptions {
-  /** Rows that are not to be shown, whatever the filter. */
-  readonly excluding?: SQL | undefined;
-  /** Rows that a page looks at where no index answers its filter alone; AUDIT_SCAN_MAX_ROWS unless given. */
-  readonly scanMaxRows?: number;
-}
-
 /**
  * The query for a page of the trail, in the order of `seq`. It reads `limitRows` rows and a few more where a filter has
  * an index, at any size of the trail; where one has none, or several are combined, it looks at no more than
- * `scanMaxRows` rows. `readScan` makes sense of its rows.
+ * AUDIT_SCAN_MAX_ROWS rows. `readScan` makes sense of its rows.
+ *
+ * @param excluding rows that are not to be shown, whatever the filter.
  */
 export function selectEvents(
   { build }: Database,
   filter: EventFilter,
   position: Position,
   limitRows: number,
-  { excluding, scanMaxRows = AUDIT_SCAN_MAX_ROWS }: PageOptions = {},
+  excluding?: SQL,
 ): Query<ScannedRow[]> {
   const { branches, expressions, rest } = planOf(filter);
   const bounds = seqBounds(filter, position);
@@ -51,8 +45,7 @@ export function selectEvents(
   const page =
     checks.length === 0
       ? sql`select *, 0 as is_end from (${rows} order by ${order} limit ${enough})`
-      : sql`${matching(rows, checks, order, enough, scanMaxRows)}
-        union all ${endOfScan(rows, order, scanMaxRows)} limit ${enough}`;
+      : sql`${matching(rows, checks, order, enough)} union all ${endOfScan(rows, order)} limit ${enough}`;
   const query = build
     .select({ all: sql`*` })
     .from(sql`(${withExpressions([...expressions, ...bounds.expressions])}${page})`);
@@ -88,12 +81,12 @@ function merge(terms: readonly SQL[]): SQL {
   );
 }
 
-/** Of the first rows that may be looked at, those that pass the checks. */
-const matching = (rows: SQL, checks: readonly SQL[], order: SQL, enough: number, scanMaxRows: number): SQL =>
+/** Of the first AUDIT_SCAN_MAX_ROWS rows, those that pass the checks. */
+const matching = (rows: SQL, checks: readonly SQL[], order: SQL, enough: number): SQL =>
   sql`select *, 0 as is_end from (
-    select * from (select * from (${rows}) order by ${order} limit ${scanMaxRows}) as ${auditEvents}
+    select * from (select * from (${rows}) order by ${order} limit ${AUDIT_SCAN_MAX_ROWS}) as ${auditEvents}
     where ${and(...checks)} order by ${order} limit ${enough})`;
 
 /** The last of those rows, if there are so many. It is looked for only while the page is not full. */
-const endOfScan = (rows: SQL, order: SQL, scanMaxRows: number): SQL =>
-  sql`select *, 1 from (select * from (${rows}) order by ${order} limit 1 offset ${scanMaxRows - 1})`;
+const endOfScan = (rows: SQL, order: SQL): SQL =>
+  sql`select *, 1 from (select * from (${rows}) order by ${order} limit 1 offset ${AUDIT_SCAN_MAX_ROWS - 1})`;

@@ -267,12 +267,13 @@ export const AUDIT_PAGE_MAX_ROWS = 200;
 export const AUDIT_EXPORT_MAX_ROWS = 100_000;
 /** A page of an export: two of them are held in memory, at 2 KB a row at the most. */
 export const AUDIT_EXPORT_PAGE_ROWS = 500;
-/** Workers allow 1,000 queries a request. More than the 200 pages of a full export are read where a filter has no index. */
-export const AUDIT_EXPORT_MAX_PAGES = 900;
+/**
+ * Workers allow 1,000 queries a request, and an export in CSV is read twice. More than the 200 pages of a full export are read where
+ * a filter has no index.
+ */
+export const AUDIT_EXPORT_MAX_PAGES = 450;
 /** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
 export const AUDIT_SCAN_MAX_ROWS = 2_300;
-/** The same for a page of an export: AUDIT_EXPORT_MAX_PAGES of them see more of a trail than D1's 10 GB hold. */
-export const AUDIT_EXPORT_SCAN_MAX_ROWS = 16_000;
 /** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/audit/progress.ts`. */
 export const AUDIT_REREAD_MAX_ROWS = 200;
 /**

@@ -38,8 +38,8 @@ export const requestContext = (runtime: Runtime) =>
     const { trace } = context;
     // On the answer that is there: `c.header` would make another for each of them, with the body as a stream.
     const { headers } = c.res;
-    // Every answer here is about one caller and one moment.
-    headers.set('Cache-Control', 'no-store');
+    // Every answer here is about one caller and one moment. A route may forbid more than storing.
+    if (!headers.get('Cache-Control')?.startsWith('no-store, ')) headers.set('Cache-Control', 'no-store');
     headers.set('X-Request-Id', context.requestId);
     if (trace.eventId !== null) headers.set('X-Audit-Event-Id', trace.eventId);
     const identity = c.get('identity') as AppEnv['Variables']['identity'] | undefined;

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { finalRow, settledColumns, SYSTEM_ACTOR } from '../audit/events.ts';
 import { insertEventsFrom } from '../audit/insert-where.ts';
-import { announceLate } from '../audit/late-settlement.ts';
+import { announceLate, isPassed } from '../audit/late-settlement.ts';
 import { successOutcome } from '../audit/outcomes.ts';
 import { AUDIT_ANNOUNCE_AFTER_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
@@ -113,7 +113,7 @@ function settleRows(
   const names = ['id', 'status', 'upstream_status', 'error_code', 'outcome'];
   const settled = sql`(select ${sql.raw(names.map((name) => `value ->> '${name}' as ${name}`).join(', '))}
     from json_each(${JSON.stringify(rows)})) as s`;
-  const isLate = rows.some(({ created_at: atMs }) => nowMs - atMs >= AUDIT_ANNOUNCE_AFTER_MS);
+  const isLate = rows.some(({ created_at: atMs }) => isPassed(atMs, nowMs));
   return [
     ...(isLate ? [announceAll(database, context, settled, nowMs)] : []),
     database.build
@@ -151,7 +151,7 @@ function announceAll(database: Database, context: RequestContext, settled: Retur
       detail: sql`json_object('event_id', e.id, 'action', e.action, 'status', s.status, 'error_code', s.error_code)`,
     },
     sql`from ${settled} join audit_events as e on e.id = s.id
-      where e.status = 'attempted' and e.occurred_at <= ${nowMs - AUDIT_ANNOUNCE_AFTER_MS}`,
+      where e.status = 'attempted' and abs(e.occurred_at - ${nowMs}) >= ${AUDIT_ANNOUNCE_AFTER_MS}`,
   );
 }
 

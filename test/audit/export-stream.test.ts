@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeCursor } from '../../src/audit/cursor.ts';
 import { EXPORT_ENCODINGS, type ExportFormat } from '../../src/audit/export-format.ts';
-import { exportStream, type ExportPage } from '../../src/audit/export-stream.ts';
+import { openExport, type ExportPage } from '../../src/audit/export-stream.ts';
 import { err, ok } from '../../src/result.ts';
 import { auditRow } from './audit-row.ts';
 
@@ -20,16 +20,23 @@ interface Scripted {
 }
 
 /** An export of a trail of so many rows. */
-function exported({ rows, format = 'ndjson', limitRows = 1000, limitPages = 1000, failsAt, empty = [] }: Scripted) {
+async function exported({
+  rows,
+  format = 'ndjson',
+  limitRows = 1000,
+  limitPages = 1000,
+  failsAt,
+  empty = [],
+}: Scripted) {
   const reads: { readonly afterSeq: number; readonly limitRows: number }[] = [];
   const ends: [string, number][] = [];
   const pageAfter = (afterSeq: number, limit: number): ExportPage => {
     const nextSeq = Math.min(rows, afterSeq + limit);
     const seqs = Array.from({ length: nextSeq - afterSeq }, (_item, index) => afterSeq + 1 + index);
-    const events = empty.includes(reads.length + 1) ? [] : seqs.map((seq) => auditRow({ seq }));
+    const events = empty.includes(afterSeq / PAGE_ROWS + 1) ? [] : seqs.map((seq) => auditRow({ seq }));
     return { events, nextSeq, hasMore: nextSeq < rows };
   };
-  const stream = exportStream({
+  const opened = await openExport({
     first: pageAfter(0, Math.min(PAGE_ROWS, limitRows)),
     readPage: async (afterSeq, limit) => {
       reads.push({ afterSeq, limitRows: limit });
@@ -39,7 +46,21 @@ function exported({ rows, format = 'ndjson', limitRows = 1000, limitPages = 1000
     limits: { rows: limitRows, pageRows: PAGE_ROWS, pages: limitPages },
     onEnd: (end, count) => ends.push([end, count]),
   });
-  return { stream, reads, ends };
+  return { opened, reads, ends, ...(opened.ok ? { stream: opened.value.body, known: opened.value.known } : NOTHING) };
+}
+
+const NOTHING = { stream: new ReadableStream<Uint8Array>(), known: null };
+
+/** What arrives of an export, and whether it broke. */
+async function received(stream: ReadableStream<Uint8Array>): Promise<{ text: string; broke: boolean }> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+    return { text, broke: false };
+  } catch {
+    return { text, broke: true };
+  }
 }
 
 const linesOf = async (stream: ReadableStream<Uint8Array>): Promise<unknown[]> =>
@@ -69,7 +90,7 @@ describe('the end of an export says what it is', () => {
       { complete: false, count: 30, next: encodeCursor(30) },
     ],
   ])('%s', async (_name, scripted, trailer) => {
-    const { stream, reads, ends } = exported(scripted);
+    const { stream, reads, ends } = await exported(scripted);
     expect(await linesOf(stream)).toEqual([...upTo(trailer.count), trailer]);
     // The first page was there.
     expect(reads).toHaveLength(Math.max(0, Math.ceil(trailer.count / PAGE_ROWS) - 1));
@@ -79,7 +100,7 @@ describe('the end of an export says what it is', () => {
 
 describe('an export that is cut has no end', () => {
   it.each([2, 3])('when D1 fails at page %i', async (failsAt) => {
-    const { stream, ends } = exported({ rows: 35, failsAt });
+    const { stream, ends } = await exported({ rows: 35, failsAt });
     const reader = stream.getReader();
     const got: string[] = [];
     const readToEnd = async (): Promise<void> => {
@@ -96,7 +117,7 @@ describe('an export that is cut has no end', () => {
 
 describe('an export is read no faster than it is taken', () => {
   it('is one page ahead of its reader and no more', async () => {
-    const { stream, reads } = exported({ rows: 1000, limitRows: 1000 });
+    const { stream, reads } = await exported({ rows: 1000, limitRows: 1000 });
     const reader = stream.getReader();
     for (let taken = 1; taken <= 20; taken += 1) {
       await reader.read();
@@ -108,7 +129,7 @@ describe('an export is read no faster than it is taken', () => {
   });
 
   it('stops reading when its reader goes away', async () => {
-    const { stream, reads, ends } = exported({ rows: 1000, limitRows: 1000 });
+    const { stream, reads, ends } = await exported({ rows: 1000, limitRows: 1000 });
     const reader = stream.getReader();
     await reader.read();
     await reader.cancel();
@@ -118,20 +139,72 @@ describe('an export is read no faster than it is taken', () => {
   });
 
   it('goes on over pages on which nothing matched', async () => {
-    const { stream } = exported({ rows: 50, empty: [1, 2, 4] });
+    const { stream } = await exported({ rows: 50, empty: [1, 2, 4] });
     const lines = await linesOf(stream);
     expect(lines).toHaveLength(21);
     expect(lines.at(-1)).toEqual({ complete: true, count: 20, next: null });
   });
 });
 
-it('CSV begins with its columns and ends with its trailer as a comment', async () => {
-  const lines = (await new Response(exported({ rows: 2, format: 'csv' }).stream).text()).split('\r\n');
-  expect(lines).toEqual([
-    'seq,id,occurred_at,settled_at,action,status,count,last_at,actor_type,actor_issuer,actor_subject,actor_label,workspace_uuid,token_id,token_name,request_id,ip,user_agent,upstream_status,error_code,detail',
-    expect.stringMatching(/^1,/),
-    expect.stringMatching(/^2,/),
-    '# {"complete":true,"count":2,"next":null}',
-    '',
-  ]);
+describe('an export in CSV', () => {
+  const lines = (text: string) => text.split('\r\n').slice(0, -1);
+
+  it.each<[string, Scripted, number, string | null]>([
+    ['an empty trail', { rows: 0 }, 0, null],
+    ['one page', { rows: 7 }, 7, null],
+    ['pages that fit exactly', { rows: 20 }, 20, null],
+    ['a last page that is not full', { rows: 25 }, 25, null],
+    ['as many rows as an answer has', { rows: 30, limitRows: 30 }, 30, null],
+    ['one more', { rows: 31, limitRows: 30 }, 30, encodeCursor(30)],
+    ['as many pages as an answer reads', { rows: 99, limitPages: 3 }, 30, encodeCursor(30)],
+    ['pages on which nothing matched', { rows: 50, empty: [1, 2, 4] }, 20, null],
+    ['nothing in as many pages as an answer reads', { rows: 99, limitPages: 2, empty: [1, 2] }, 0, encodeCursor(20)],
+  ])('is records alone, and its length and what follows are known before: %s', async (_name, scripted, count, next) => {
+    const { stream, known, ends } = await exported({ ...scripted, format: 'csv' });
+    const { text, broke } = await received(stream);
+    expect(broke).toBe(false);
+    const [titles, ...records] = lines(text);
+    expect(titles).toBe(
+      'seq,id,occurred_at,settled_at,action,status,count,last_at,actor_type,actor_issuer,actor_subject,actor_label,workspace_uuid,token_id,token_name,request_id,ip,user_agent,upstream_status,error_code,detail',
+    );
+    expect(records).toHaveLength(count);
+    expect(records.every((record) => /^\d+,/.test(record))).toBe(true);
+    expect(known).toEqual({ bytes: new TextEncoder().encode(text).length, next });
+    expect(ends).toEqual([[next === null ? 'complete' : 'limit', count]]);
+  });
+
+  it('does not begin where D1 fails before its length is known', async () => {
+    const { opened, ends } = await exported({ rows: 35, format: 'csv', failsAt: 3 });
+    expect(opened).toEqual(err('unanswered'));
+    expect(ends).toEqual([['failed', 0]]);
+  });
+
+  it.each([5, 6])('breaks, short of its length, where D1 fails later: read %i', async (failsAt) => {
+    // Four pages for its length, and the first is not read again.
+    const { stream, known, ends } = await exported({ rows: 35, format: 'csv', failsAt });
+    const { text, broke } = await received(stream);
+    expect(broke).toBe(true);
+    expect(new TextEncoder().encode(text).length).toBeLessThan(known?.bytes ?? 0);
+    expect(ends).toEqual([['failed', (failsAt - 4) * PAGE_ROWS]]);
+  });
+
+  it.each([
+    ['longer', 'settled since'],
+    ['shorter', ''],
+  ])('breaks where what is read again is %s', async (_how, token) => {
+    let reads = 0;
+    const page = (from: number, name: string): ExportPage => ({
+      events: [auditRow({ seq: from, token_name: name }), auditRow({ seq: from + 1 })],
+      nextSeq: from + 1,
+      hasMore: from < 5,
+    });
+    const opened = await openExport({
+      first: page(1, 'then'),
+      readPage: async (afterSeq) => await Promise.resolve(ok(page(afterSeq + 1, (reads += 1) > 2 ? token : 'then'))),
+      encoding: EXPORT_ENCODINGS.csv,
+      limits: { rows: 100, pageRows: 2, pages: 100 },
+      onEnd: () => {},
+    });
+    expect(await received(opened.ok ? opened.value.body : NOTHING.stream)).toMatchObject({ broke: true });
+  });
 });

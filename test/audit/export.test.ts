@@ -1,5 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { encodeCursor } from '../../src/audit/cursor.ts';
+import { nextLink } from '../../src/audit/export-route.ts';
 import { AUDIT_EXPORT_PAGE_ROWS } from '../../src/config/limits.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { failingBatches } from '../support/failing-batches.ts';
@@ -86,7 +88,7 @@ describe('an export', () => {
     expect(headers.get('Content-Disposition')).toMatch(
       new RegExp(`^attachment; filename="countersign-audit-\\d{8}T\\d{6}Z\\.${extension}"$`),
     );
-    expect(headers.get('Cache-Control')).toBe('no-store');
+    expect(headers.get('Cache-Control')).toBe(extension === 'csv' ? 'no-store, no-transform' : 'no-store');
   });
 
   it('shows events as the query does', async () => {
@@ -110,8 +112,58 @@ describe('an export', () => {
     const { events } = parse(await exportOf(`?${filter}`));
     const lines = (await exportOf(`?format=csv&${filter}`)).text.trimEnd().split('\r\n');
     expect(lines.shift()).toMatch(/^seq,id,/);
-    expect(lines.pop()).toBe(`# {"complete":true,"count":${events.length},"next":null}`);
     expect(lines.map((line) => line.split(',').slice(0, 2))).toEqual(events.map(({ seq, id }) => [String(seq), id]));
+  });
+});
+
+describe('CSV', () => {
+  it('is records alone, all of as many cells, and says how long it is', async () => {
+    const answer = await exportOf('?format=csv&action=service_account_token.revoke');
+    expect(answer.headers.get('Content-Length')).toBe(String(new TextEncoder().encode(answer.text).length));
+    expect(answer.headers.get('Link')).toBeNull();
+    expect(answer.text).toMatch(/\r\n$/);
+    expect(answer.text).not.toContain('#');
+  });
+
+  it('names where it goes on, for what was asked for', async () => {
+    const asked = `${EXPORT}?format=csv&cursor=c2VxOjE&actor=a%7Cb%3E%3B%2C%22%C3%A9&from=2000-01-01T00:00:00%2B01:00`;
+    const link = nextLink(`https://countersign.example${asked}`, encodeCursor(7));
+    const target = /^<([!#-;=?-~]+)>; rel="next"$/.exec(link)?.[1] ?? '';
+    const next = new URL(target, 'https://countersign.example/elsewhere');
+    expect(next.pathname).toBe(EXPORT);
+    expect(Object.fromEntries(next.searchParams)).toEqual({
+      format: 'csv',
+      cursor: encodeCursor(7),
+      actor: 'a|b>;,"é',
+      from: '2000-01-01T00:00:00+01:00',
+    });
+    expect((await exportOf(next.search)).status).toBe(200);
+  });
+
+  it('does not begin where D1 fails before its length is known: 503, and no event', async () => {
+    const { db } = failingBatches((batch) => batch === 2);
+    const broken = await createHarness({ like: harness, db });
+    const answer = await exportOf('?format=csv', broken);
+    expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
+    expect(answer.text).not.toContain('tok-');
+  });
+
+  it('breaks where D1 fails later, short of the length that it said', async () => {
+    // Three pages for its length, the first of them with the row of the export.
+    const { db } = failingBatches((batch) => batch === 5);
+    const broken = await createHarness({ like: harness, db });
+    const request = new Request(`https://countersign.example${EXPORT}?format=csv&action=service_account_token.*`, {
+      headers: { Authorization: `Bearer ${await broken.jwtFor('admin')}` },
+    });
+    const response = await broken.worker.fetch(request);
+    const reader = response.body!.getReader();
+    let bytes = 0;
+    const readToEnd = async (): Promise<void> => {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) bytes += part.value.length;
+    };
+    await expect(readToEnd()).rejects.toThrow('The trail could not be read to its end.');
+    expect(bytes).toBeLessThan(Number(response.headers.get('Content-Length')));
+    expect(broken.lines.findLast(({ event }) => event === 'export')).toMatchObject({ level: 'error', end: 'failed' });
   });
 });
 

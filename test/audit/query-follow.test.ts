@@ -69,6 +69,18 @@ describe('an ascending page ends before a row that can still change', () => {
     expect(tokensOf(await follow(begin))).toEqual(['old', 'after']);
   });
 
+  it.each([
+    ['an open attempt', OPEN],
+    ['a counted read', { read_key: 'ahead' }],
+  ])('not before %s of a clock that ran ahead, which is put right', async (_name, columns) => {
+    const day = 24 * 60 * MINUTE_MS;
+    await insertRows([settled('before', 1), { ...settled('ahead', -day), ...columns }, settled('after')]);
+    expect(tokensOf(await follow(begin))).toEqual(['before', 'ahead', 'after']);
+    const parameters = `format=ndjson&workspace_uuid=${harness.workspace}&cursor=${begin}`;
+    const exported = await harness.send('GET', `/api/v1/audit/export?${parameters}`, { jwt: await jwtOf('alice') });
+    expect(exported.text.trimEnd().split('\n').at(-1)).toBe('{"complete":true,"count":3,"next":null}');
+  });
+
   it('not before one that its filter leaves out for good', async () => {
     await insertRows([{ ...settled('open'), ...OPEN, action: 'service_account_token.update' }, settled('after')]);
     expect(tokensOf(await follow(begin, '&action=service_account_token.get'))).toEqual(['after']);
