@@ -1,62 +1,81 @@
 import * as z from 'zod';
+import { EXPORT_ENCODINGS } from '../src/audit/export-format.ts';
 import type { AuditClient } from './audit-client.ts';
 import { AuditError } from './audit-error.ts';
+import { WireEvent } from './audit-event.ts';
 
 const WRITE_CHARS = 64 * 1024;
 
 const Trailer = z.strictObject({ complete: z.boolean(), count: z.int(), next: z.string().nullable() });
 
+type Format = 'ndjson' | 'csv';
+
 /**
- * Exports all that matches, answer after answer, as one file with one trailer.
+ * Exports all that matches, answer after answer, as one file. The service is asked for NDJSON whatever the file is to be: that
+ * alone says on its last line that it is whole, and CSV has no room for such a line.
  *
  * @param write takes text; settles when there is room for more.
  * @returns how many events were written.
- * @throws AuditError if an answer breaks off or does not hold what its trailer says: what was written then has no trailer.
+ * @throws AuditError if an answer breaks off or does not hold what its last line says: what was written then is not whole.
  */
 export async function exportAll(
   client: AuditClient,
   parameters: Readonly<Record<string, string>>,
-  format: 'ndjson' | 'csv',
+  format: Format,
   write: (text: string) => Promise<void>,
 ): Promise<number> {
-  const lineEnd = format === 'csv' ? '\r\n' : '\n';
   const out = buffered(write);
+  const encode = format === 'csv' ? (line: string) => csvOf(line, client.url) : (line: string) => `${line}\n`;
+  if (format === 'csv') await out.add(EXPORT_ENCODINGS.csv.head);
   let count = 0;
   let cursor: string | null = null;
-  for (let isFirst = true; ; isFirst = false) {
-    const body = await client.export({ ...parameters, format, ...(cursor !== null && { cursor }) });
-    let last: string | null = null;
-    let events = 0;
-    try {
-      for await (const line of linesOf(body)) {
-        // Only what is not the last line is an event.
-        const isHead = format === 'csv' && events === 0 && last?.startsWith('seq,') === true;
-        if (last !== null && (isFirst || !isHead)) await out.add(last + lineEnd);
-        if (last !== null && !isHead) events += 1;
-        last = line;
-      }
-    } catch (error) {
-      if (!(error instanceof BrokenOff)) throw error;
-      last = null;
-    }
+  for (;;) {
+    const body = await client.export({ ...parameters, format: 'ndjson', ...(cursor !== null && { cursor }) });
+    const { events, trailer } = await copyPart(body, async (line) => await out.add(encode(line)));
     count += events;
-    const trailer = trailerOf(last, format);
     // A cursor that stands still would never end.
     const isWhole = trailer?.count === events && (trailer.complete || ![null, cursor].includes(trailer.next));
     if (trailer === null || !isWhole) {
       await out.flush();
       throw new AuditError(
-        `The export was cut off after ${count} events. What was written has no closing line and is not whole: run this again.`,
+        `The export was cut off after ${count} events. What was written is not whole: run this again.`,
       );
     }
     if (trailer.complete) {
-      const closing = JSON.stringify({ complete: true, count, next: null });
-      await out.add((format === 'csv' ? '# ' : '') + closing + lineEnd);
+      if (format === 'ndjson') await out.add(`${JSON.stringify({ complete: true, count, next: null })}\n`);
       await out.flush();
       return count;
     }
     cursor = trailer.next;
   }
+}
+
+/** Copies the events of one answer. Only what is not its last line is one; an answer that broke off has no trailer. */
+async function copyPart(body: ReadableStream<Uint8Array>, copy: (line: string) => Promise<void>) {
+  let last: string | null = null;
+  let events = 0;
+  try {
+    for await (const line of linesOf(body)) {
+      if (last !== null) {
+        await copy(last);
+        events += 1;
+      }
+      last = line;
+    }
+  } catch (error) {
+    if (!(error instanceof BrokenOff)) throw error;
+    last = null;
+  }
+  return { events, trailer: last === null ? null : (Trailer.safeParse(jsonOf(last)).data ?? null) };
+}
+
+/** A line of NDJSON as a line of CSV. */
+function csvOf(line: string, url: string): string {
+  const event = WireEvent.safeParse(jsonOf(line));
+  if (event.success) return EXPORT_ENCODINGS.csv.event(event.data);
+  throw new AuditError(
+    `${url} does not answer as Countersign does: an event lacks what a line of CSV shows. Try --export ndjson.`,
+  );
 }
 
 /** Fewer and larger writes. */
@@ -93,10 +112,9 @@ async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string
   if (rest !== '') throw new BrokenOff();
 }
 
-function trailerOf(line: string | null, format: 'ndjson' | 'csv'): z.infer<typeof Trailer> | null {
-  if (line === null || (format === 'csv' && !line.startsWith('# '))) return null;
+function jsonOf(line: string): unknown {
   try {
-    return Trailer.parse(JSON.parse(format === 'csv' ? line.slice(2) : line));
+    return JSON.parse(line) as unknown;
   } catch {
     return null;
   }

@@ -41,5 +41,7 @@ export function parseAuditExport(query: URLSearchParams): Result<AuditExport, Re
 
 const cursor: ParseParameter<number> = (text) => {
   const seq = decodeCursor(text);
-  return seq === null ? err('Use "next" of the last line of an earlier export as it was given.') : ok(seq);
+  return seq === null
+    ? err('Use "next" of the last line of an earlier export, or the cursor of its "Link", as it was given.')
+    : ok(seq);
 };

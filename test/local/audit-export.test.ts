@@ -23,9 +23,27 @@ async function run(format: Format, replies: readonly Reply[]) {
 const trailer = (count: number, next: string | null = null) => JSON.stringify({ complete: next === null, count, next });
 const ndjson = (seqs: readonly number[], end = '') =>
   seqs.map((seq) => `${JSON.stringify(event(seq))}\n`).join('') + end;
-const HEAD = 'seq,id,status\r\n';
-const csv = (seqs: readonly number[], end = '') =>
-  HEAD + seqs.map((seq) => `${seq},event-${seq},ok\r\n`).join('') + end;
+/** An event as the service gives it, whole. */
+const whole = (seq: number, fields: object = {}) => ({
+  ...event(seq),
+  settled_at: null,
+  last_at: '2026-11-24T03:34:09.301Z',
+  actor: { type: 'user', issuer: null, subject: 'alice', label: '=cmd()' },
+  workspace_uuid: null,
+  token_name: 'a;=1',
+  request_id: null,
+  ip: null,
+  user_agent: null,
+  upstream_status: 200,
+  detail: { scopes: ['api:read'] },
+  ...fields,
+});
+const ndjsonOf = (events: readonly object[], end: string) =>
+  events.map((one) => `${JSON.stringify(one)}\n`).join('') + end;
+const HEAD =
+  'seq,id,occurred_at,settled_at,action,status,count,last_at,actor_type,actor_issuer,actor_subject,actor_label,workspace_uuid,token_id,token_name,request_id,ip,user_agent,upstream_status,error_code,detail\r\n';
+const csvLine = (seq: number) =>
+  `${seq},event-${seq},2026-11-24T03:34:09.301Z,,service_account_token.revoke,success,1,2026-11-24T03:34:09.301Z,user,,alice,"'=cmd()",,tok-${seq},"a;'=1",,,,200,,"{""scopes"":[""api:read""]}"\r\n`;
 
 describe('an export from the terminal', () => {
   it('goes on until it is complete and is one file with one end', async () => {
@@ -43,19 +61,32 @@ describe('an export from the terminal', () => {
     ]);
   });
 
-  it('has one line of titles in CSV', async () => {
-    const { result, written } = await run('csv', [
-      textOf(csv([1], `# ${trailer(1, 'c1')}\r\n`), 'text/csv'),
-      textOf(csv([2], `# ${trailer(1)}\r\n`), 'text/csv'),
+  it('is records and one line of titles in CSV, made of what says that it is whole', async () => {
+    const { result, written, asked } = await run('csv', [
+      textOf(ndjsonOf([whole(1)], `${trailer(1, 'c1')}\n`)),
+      textOf(ndjsonOf([whole(2)], `${trailer(1)}\n`)),
     ]);
-    expect([result, written]).toEqual([2, csv([1, 2], `# ${trailer(2)}\r\n`)]);
+    expect([result, written]).toEqual([2, HEAD + csvLine(1) + csvLine(2)]);
+    expect(asked.map(({ query }) => query)).toEqual([
+      { status: 'success', format: 'ndjson' },
+      { status: 'success', format: 'ndjson', cursor: 'c1' },
+    ]);
   });
 
   it('may be empty', async () => {
-    expect(await run('csv', [textOf(csv([], `# ${trailer(0)}\r\n`), 'text/csv')])).toMatchObject({
-      result: 0,
-      written: csv([], `# ${trailer(0)}\r\n`),
-    });
+    const nothing = textOf(`${trailer(0)}\n`);
+    expect(await run('csv', [nothing])).toMatchObject({ result: 0, written: HEAD });
+    expect(await run('ndjson', [nothing])).toMatchObject({ result: 0, written: `${trailer(0)}\n` });
+  });
+
+  it.each([
+    ['no JSON', 'nonsense'],
+    ['an event without its columns', JSON.stringify(event(1))],
+    ['columns of another type', JSON.stringify(whole(1, { count: '1' }))],
+    ['a text', '"text"'],
+  ])('is no line of CSV if it is %s', async (_what, line) => {
+    const { result } = await run('csv', [textOf(`${line}\n${trailer(1)}\n`)]);
+    expect(String(result)).toMatch(/^AuditError: http:.* does not answer as Countersign does/);
   });
 });
 
@@ -72,8 +103,16 @@ describe('an export that is cut is never taken for a whole one', () => {
     ['nothing comes', 'ndjson', [textOf('')], 0],
     ['a later part breaks', 'ndjson', [textOf(ndjson([1], `${trailer(1, 'c')}\n`)), cutAfter(ndjson([2, 3]))], 2],
     ['it stands still', 'ndjson', [textOf(ndjson([], `${trailer(0, 'c')}\n`))], 0],
-    ['CSV ends without a closing line', 'csv', [textOf(csv([1, 2]), 'text/csv')], 1],
-    ['CSV ends in text that looks like one', 'csv', [textOf(csv([1], `2,${trailer(1)}\r\n`), 'text/csv')], 1],
+    ['the connection breaks, to CSV', 'csv', [cutAfter(ndjsonOf([whole(1), whole(2), whole(3)], ''))], 2],
+    ['it breaks within an event, to CSV', 'csv', [cutAfter(ndjsonOf([whole(1), whole(2)], '{"id":"ev'))], 1],
+    ['it ends without a closing line, to CSV', 'csv', [textOf(ndjsonOf([whole(1), whole(2)], ''))], 1],
+    ['its closing line counts others, to CSV', 'csv', [textOf(ndjsonOf([whole(1)], `${trailer(2)}\n`))], 1],
+    [
+      'a later part breaks, to CSV',
+      'csv',
+      [textOf(ndjsonOf([whole(1)], `${trailer(1, 'c')}\n`)), cutAfter(ndjsonOf([whole(2), whole(3)], ''))],
+      2,
+    ],
   ])('%s', async (_name, format, replies, atMost) => {
     const { result, written } = await run(format, replies);
     expect(String(result)).toMatch(/^AuditError: The export was cut off after \d+ events\. .* run this again\.$/);

@@ -82,6 +82,14 @@ describe('npm run audit', () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(/^The export was cut off after \d events\. .*\n$/);
     expect(existsSync(file)).toBe(false);
+    // What there is of it says by its name that it is not whole.
+    expect(existsSync(`${file}.part`)).toBe(true);
+  });
+
+  it.each(['ndjson', 'csv'])('fails where an export to a pipe is cut: %s', async (format) => {
+    const server = await startTrailServer([cutAfter('')]);
+    const { status, stderr } = await audit(['--url', server.url, '--export', format]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^The export was cut off after 0 events\. .*\n$/)]);
   });
 });
 
