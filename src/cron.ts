@@ -1,6 +1,7 @@
 import { createBudget, type Budget } from './budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
 import { changeJob } from './job-leases.ts';
+import { forgetCalls } from './pipeops/call-buckets.ts';
 import { newTrace, type RequestContext } from './request-context.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
@@ -53,7 +54,7 @@ export async function runCron(services: Services): Promise<void> {
 
 type Job = (context: RequestContext, budget: Budget) => Promise<JobReport>;
 
-function jobsOf({ orders, reconciler, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
+function jobsOf({ database, runtime, orders, reconciler, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
   return {
     // A leak first: PipeOps answers only so many calls a minute.
     orders: async (context, budget) => {
@@ -66,6 +67,7 @@ function jobsOf({ orders, reconciler, keyExpiry }: Services): Readonly<Record<Cr
     },
     sweeps: async (context) => {
       const { erased } = await keyExpiry.run(context);
+      await database.batch(context, [forgetCalls(database, runtime.now())]);
       return { erased_keys: erased };
     },
   };

@@ -13,6 +13,7 @@ import { createAuthenticator } from './identity/authenticator.ts';
 import type { Identity } from './identity/types.ts';
 import { createKeySource } from './identity/key-source.ts';
 import { createJwksStore } from './identity/jwks-store.ts';
+import { createCallGate } from './pipeops/call-gate.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
@@ -54,8 +55,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   const fingerprints = createFingerprints(config.fingerprintKeys);
   const database = createDatabase(config.db, runtime);
-  const quota = createQuota();
-  const pipeops = createPipeOps({ apiUrl, credentials, quota, runtime });
+  const quota = createQuota(config.pipeops.callLimits);
+  const gate = createCallGate(database, quota, runtime);
+  const pipeops = createPipeOps({ apiUrl, credentials, quota, gate, runtime });
   const labels = createLabelMemory();
   const recorder = createRecorder({ database, runtime, labels });
   const memory = createSnapshotMemory();

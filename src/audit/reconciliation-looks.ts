@@ -10,6 +10,7 @@ import {
   type Findings,
 } from '../inventory/looks.ts';
 import { markersIn, selectHeldMarkers } from '../inventory/markers.ts';
+import type { Allowance } from '../pipeops/allowance.ts';
 import { callWithin } from '../pipeops/call.ts';
 import type { Call, PipeOps, TokenList } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -22,6 +23,8 @@ interface Dependencies {
   readonly database: Database;
   readonly pipeops: Pick<PipeOps, 'list' | 'get'>;
   readonly runtime: Runtime;
+  /** Of the calls of the run. */
+  readonly allowance: Allowance;
 }
 
 /** A list that a run asked for, and what it says about the inventory. */
@@ -42,6 +45,8 @@ export interface RunLooks {
 /** What comes again by itself: an attempt is looked into until it is settled. */
 export const LATER_AGAIN = { once: true } as const satisfies Pick<Call, 'once'>;
 
+const LOOK = { ...LATER_AGAIN, purpose: 'reconciliation' } as const;
+
 export function createRunLooks(dependencies: Dependencies, context: RequestContext): RunLooks {
   const asked = new Map<string, WorkspaceLook | null>();
   const listOf = async (row: ClaimedAttempt): Promise<WorkspaceLook | null> => {
@@ -61,13 +66,13 @@ export function createRunLooks(dependencies: Dependencies, context: RequestConte
 }
 
 async function askList(
-  { database, pipeops, runtime }: Dependencies,
+  { database, pipeops, runtime, allowance }: Dependencies,
   context: RequestContext,
   workspaceUuid: string,
   eventId: string,
 ): Promise<WorkspaceLook | null> {
   const begunAtMs = runtime.now();
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, LATER_AGAIN);
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { ...LOOK, allowance });
   const listed = await pipeops.list(workspaceUuid, call);
   if (!listed.ok) return null;
   const list = listed.value.data;
@@ -97,14 +102,15 @@ const NONE = { tokens: [], complete: false };
  * well, and then it is one proof of absence.
  */
 async function lookAtToken(
-  { database, pipeops, runtime }: Dependencies,
+  { database, pipeops, runtime, allowance }: Dependencies,
   context: RequestContext,
   row: ClaimedAttempt,
   listOf: RunLooks['listOf'],
 ): Promise<TokenSight> {
   const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: row.token_id ?? '' };
   const begunAtMs = runtime.now();
-  const got = await pipeops.get(ref, callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, LATER_AGAIN));
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, { ...LOOK, allowance });
+  const got = await pipeops.get(ref, call);
   if (got.ok) {
     const token = got.value.data;
     if (row.is_missed === 1) await recordPresence({ database, runtime }, context, ref, token, begunAtMs);

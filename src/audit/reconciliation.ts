@@ -1,6 +1,6 @@
-import type { SQL } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import type { Budget } from '../budget.ts';
-import { RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../config/limits.ts';
+import { QUOTA_RUN_BLOCK_CALLS as BLOCK, RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { askAlone } from '../inventory/ask-alone.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
@@ -21,7 +21,7 @@ import {
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './reconciliation-looks.ts';
 import type { Recorder } from './recorder.ts';
-import { claimDueAttempts, releaseAttempts, type ClaimedAttempt } from './review-queue.ts';
+import { claimDueAttempts, countClaimed, releaseAttempts, type ClaimedAttempt } from './review-queue.ts';
 import { carryOut } from './settlement.ts';
 import { revokeUndelivered } from './undelivered.ts';
 
@@ -71,19 +71,27 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
   const { database, runtime, quota, reconcileAfterSeconds } = dependencies;
   const startedAtMs = runtime.now();
   // What is left of PipeOps' limits is not for looking into what is over.
-  const mustWait = (): boolean => quota.permit('other', null, runtime.now()) !== null;
+  const mustWait = (): boolean => quota.permit('reconciliation', null, runtime.now()) !== null;
   if (mustWait()) return { due: 0, settled: 0 };
   const oldEnoughMs = startedAtMs - reconcileAfterSeconds * 1000;
   const claim = runtime.newId();
   const limits = selectLimits(database, startedAtMs, null);
+  const reservation = quota.reserve(
+    database,
+    'reconciliation',
+    sql`min(${BLOCK}, ${countClaimed(claim)})`,
+    startedAtMs,
+  );
   const queries = [...claimDueAttempts(database, oldEnoughMs, startedAtMs, claim), limits] as const;
-  const claimed = await database.batch(context, queries);
+  const claimed = await database.batch(context, [...queries, ...reservation.queries] as const);
   if (!claimed.ok) return { due: 0, settled: 0 };
 
   const due = claimed.value[1];
   quota.learn(claimed.value[2], runtime.now());
+  const allowance = quota.allowance(BLOCK);
+  allowance.add(reservation.grant(claimed.value[3], Math.min(BLOCK, due.length)));
   let settled = 0;
-  const looks = createRunLooks(dependencies, context);
+  const looks = createRunLooks({ ...dependencies, allowance }, context);
   const left = [...due];
   const isOver = (): boolean =>
     mustWait() || !budget.permits(RECONCILE_STEP_MAX_QUERIES) || runtime.now() - startedAtMs > RECONCILE_RUN_MS;
@@ -102,8 +110,9 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
   for (const [workspaceUuid, { list, begunAtMs, findings }] of looks.answered()) {
     if (isOver()) break;
     await revokeUndelivered(dependencies, context, workspaceUuid, list.tokens, begunAtMs);
-    if (!isOver()) await askAlone(dependencies, context, workspaceUuid, findings.askAlone);
+    if (!isOver()) await askAlone(dependencies, context, workspaceUuid, findings.askAlone, 'reconciliation');
   }
+  allowance.end();
   await endRun(dependencies, context, claim, left);
   return { due: due.length, settled };
 }

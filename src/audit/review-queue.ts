@@ -58,6 +58,10 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
   ] as const;
 }
 
+/** How many attempts a claim holds, once it was made. */
+export const countClaimed = (claim: string): SQL =>
+  sql`(select count(*) from ${attemptReviews} where ${attemptReviews.claim} = ${claim})`;
+
 /** An attempt that this run has claimed. */
 export type ClaimedAttempt = RowsOf<ReturnType<typeof claimDueAttempts>[1]>[number];
 

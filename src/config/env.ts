@@ -6,6 +6,10 @@ import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
 import { idempotencySecret } from './idempotency-secret.ts';
 import {
+  QUOTA_CALLS_MAX,
+  QUOTA_CALLS_MIN,
+  QUOTA_HOUR_CALLS,
+  QUOTA_MINUTE_CALLS,
   RECONCILE_AFTER_DEFAULT_SECONDS,
   RECONCILE_AFTER_MIN_SECONDS,
   RECONCILE_GIVE_UP_SECONDS,
@@ -27,6 +31,8 @@ export interface Config {
     /** In the order in which they are tried: one or two. */
     readonly credentials: readonly string[];
     readonly defaultWorkspaceUuid: string | null;
+    /** How many calls PipeOps answers in a minute and an hour, where its headers do not say. */
+    readonly callLimits: { readonly minute: number; readonly hour: number };
   };
   readonly reconcileAfterSeconds: number;
   /** How old a list may be that reads are answered from; 0: none is. */
@@ -57,6 +63,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   PIPEOPS_ADMIN_TOKEN: 'the session JWT of a PipeOps administrator: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN`',
   PIPEOPS_ADMIN_TOKEN_NEXT: 'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`; or leave it out',
   PIPEOPS_WORKSPACE_UUID: 'PIPEOPS_WORKSPACE_UUID = "5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e"; or leave it out',
+  PIPEOPS_CALLS_PER_MINUTE: `PIPEOPS_CALLS_PER_MINUTE = "${QUOTA_MINUTE_CALLS}"; or leave it out`,
+  PIPEOPS_CALLS_PER_HOUR: `PIPEOPS_CALLS_PER_HOUR = "${QUOTA_HOUR_CALLS}"; or leave it out`,
   RECONCILE_AFTER_SECONDS: `RECONCILE_AFTER_SECONDS = "${RECONCILE_AFTER_DEFAULT_SECONDS}"; or leave it out`,
   SNAPSHOT_MAX_AGE_SECONDS: `SNAPSHOT_MAX_AGE_SECONDS = "${SNAPSHOT_MAX_AGE_DEFAULT_SECONDS}"; 0 switches it off; or leave it out`,
   CALLER_LIMIT: '[[ratelimits]] with name = "CALLER_LIMIT" in wrangler.toml',
@@ -97,6 +105,15 @@ const reconcileAfter = z
     error: `is above ${RECONCILE_GIVE_UP_SECONDS}, when an attempt is given up`,
   });
 
+const calls = z
+  .string()
+  .regex(/^\d{1,9}$/, { error: 'is not a whole number of calls' })
+  .transform(Number)
+  .refine((count) => count >= QUOTA_CALLS_MIN, {
+    error: `is below ${QUOTA_CALLS_MIN}: nothing would be left to keep for revocation`,
+  })
+  .refine((count) => count <= QUOTA_CALLS_MAX, { error: `is above ${QUOTA_CALLS_MAX}` });
+
 const snapshotMaxAge = z
   .string()
   .regex(/^\d{1,9}$/, { error: 'is not a whole number of seconds' })
@@ -115,6 +132,8 @@ const envSchema = z
     PIPEOPS_ADMIN_TOKEN: adminCredential,
     PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
     PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
+    PIPEOPS_CALLS_PER_MINUTE: calls.default(QUOTA_MINUTE_CALLS),
+    PIPEOPS_CALLS_PER_HOUR: calls.default(QUOTA_HOUR_CALLS),
     RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
     SNAPSHOT_MAX_AGE_SECONDS: snapshotMaxAge.default(SNAPSHOT_MAX_AGE_DEFAULT_SECONDS),
     FINGERPRINT_KEYS: fingerprintKeys,
@@ -128,6 +147,7 @@ const envSchema = z
         apiUrl: withoutTrailingSlash(env.PIPEOPS_API_URL),
         credentials: next === undefined || next === current ? [current] : [current, next],
         defaultWorkspaceUuid: env.PIPEOPS_WORKSPACE_UUID,
+        callLimits: { minute: env.PIPEOPS_CALLS_PER_MINUTE, hour: env.PIPEOPS_CALLS_PER_HOUR },
       },
       reconcileAfterSeconds: env.RECONCILE_AFTER_SECONDS,
       snapshotMaxAgeSeconds: env.SNAPSHOT_MAX_AGE_SECONDS,

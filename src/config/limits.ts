@@ -109,12 +109,28 @@ export const LIST_PAGES_MAX_COUNT = 20;
 export const STATUS_WORKSPACES_MAX_COUNT = 10;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
-/** PipeOps' published limits, per credential. */
+/** PipeOps' published limits, per credential: the defaults of PIPEOPS_CALLS_PER_MINUTE and PIPEOPS_CALLS_PER_HOUR. */
 export const QUOTA_MINUTE_CALLS = 100;
 export const QUOTA_HOUR_CALLS = 1_000;
-/** Of each, what is kept for revocation: ten leaks found within a minute, a hundred within an hour, need not wait. */
-export const QUOTA_MINUTE_RESERVE_CALLS = 10;
-export const QUOTA_HOUR_RESERVE_CALLS = 100;
+/** Below this a share of a window rounds to nothing; above it no company calls an API by hand-made limits. */
+export const QUOTA_CALLS_MIN = 10;
+export const QUOTA_CALLS_MAX = 1_000_000;
+/**
+ * The share of a window that calls of each purpose leave to those after it. Of the defaults, ten leaks a minute and a hundred an
+ * hour need not wait; half of that reserve is open to reconciliation, and reads leave as much again, or more, to changes.
+ */
+export const QUOTA_KEPT_SHARES = {
+  minute: { read: 0.3, change: 0.1, reconciliation: 0.05, revocation: 0 },
+  hour: { read: 0.2, change: 0.1, reconciliation: 0.05, revocation: 0 },
+} as const;
+/** A window is counted in so many buckets, and one more: no window, wherever it begins, holds more calls than its limit. */
+export const QUOTA_BUCKETS_COUNT = 12;
+/** Calls that a run of orders, or of reconciliation, reserves at once: what it does not send is given back when it ends. */
+export const QUOTA_RUN_BLOCK_CALLS = 10;
+/** A limit that PipeOps' headers tell is believed for a day, and then the setting again. */
+export const QUOTA_TOLD_LIMIT_MS = 24 * 60 * 60 * 1000;
+/** While PipeOps says wait for longer than this, waiting revocations try one call this often. */
+export const REVOCATION_TRY_MS = 60_000;
 /** A 403 of one workspace is believed this long: one call a minute finds out that it is over. */
 export const FORBIDDEN_WORKSPACE_MS = 60_000;
 /** Further tries of a read: a hiccup is over in a second, and three tries of 100 calls a minute are enough for it. */

@@ -146,15 +146,27 @@ export const tokens = sqliteTable(
 /** What PipeOps said about how much it takes, for every isolate to know. */
 export const upstreamLimits = sqliteTable('upstream_limits', {
   /**
-   * `all`: nothing is to be sent at all. `minute`, `hour`: so many calls are left of that window. A workspace's UUID: PipeOps
-   * does not let us act there.
+   * `all`: nothing is to be sent at all. `try`: a revocation has tried all the same. `minute`, `hour`: so many calls are left of that
+   * window. `minute_limit`, `hour_limit`: so many it has. A workspace's UUID: PipeOps does not let us act there.
    */
   scope: text().primaryKey(),
   /** Until when this holds. */
   until: integer().notNull(),
-  /** Calls left, of a window. */
+  /** Calls: left of a window, or that it has. */
   remaining: integer(),
 });
+
+/** The calls to PipeOps that were reserved, by the twelfth of a window in which they were. The cron erases what is over. */
+export const upstreamCalls = sqliteTable(
+  'upstream_calls',
+  {
+    span: text({ enum: ['minute', 'hour'] }).notNull(),
+    /** Twelfths of that window since the epoch. */
+    bucket: integer().notNull(),
+    calls: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.span, table.bucket] })],
+);
 
 /** Open attempts that reconciliation has looked into: how often, and when next. Settling removes the row. */
 export const attemptReviews = sqliteTable('attempt_reviews', {

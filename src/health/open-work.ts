@@ -1,6 +1,7 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
+import { selectCalls, type CallBucket } from '../pipeops/call-buckets.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Trace } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
@@ -29,6 +30,8 @@ export interface OpenWork {
   readonly refusedDeliveries: number;
   /** What isolates told each other of PipeOps' limits. */
   readonly limits: readonly LimitRow[];
+  /** The calls to PipeOps that are reserved. */
+  readonly calls: readonly CallBucket[];
   /** Whether whoever asks was offboarded. */
   readonly isBlocked: boolean;
   readonly lists: readonly ListStateRow[];
@@ -71,6 +74,7 @@ export async function readOpenWork(
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
     selectLimits(database, runtime.now(), null),
+    selectCalls(database, runtime.now()),
     selectListStates(database),
     build
       .select({ refused: count().as('refused') })
@@ -84,7 +88,7 @@ export async function readOpenWork(
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], states, [contradicted], missing, [block], limits, lists, [deliveries]] = read.value;
+  const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, [deliveries]] = read.value;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
   const oldest = states.flatMap((row) => (isOneOf(row.state, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
@@ -99,6 +103,7 @@ export async function readOpenWork(
     },
     refusedDeliveries: deliveries?.refused ?? 0,
     limits,
+    calls,
     lists,
     isBlocked: block?.blocked === 1,
   });

@@ -11,7 +11,8 @@ import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import type { Window } from '../pipeops/quota-windows.ts';
+import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
+import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import type { Runtime } from '../runtime.ts';
 import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
@@ -79,7 +80,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { caller, context } = c.var;
     const read = await readOpenWork(health, context, caller);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
-    const { attempts, orders, refusedDeliveries, limits, lists, isBlocked } = read.value;
+    const { attempts, orders, refusedDeliveries, limits, calls, lists, isBlocked } = read.value;
     if (isBlocked) return await refuseBlocked(c, recorder);
     const nowMs = runtime.now();
     quota.learn(limits, nowMs);
@@ -95,7 +96,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),
-      quota: presentQuota(quota, nowMs),
+      quota: presentQuota(quota, calls, nowMs),
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),
       d1_nearly_full: nearlyFull(database),
@@ -106,12 +107,16 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
   app.all('/api/v1/status', methodNotAllowed('GET'));
 }
 
-/** Null: PipeOps has not told, or not since the last window ended. */
-function presentQuota(quota: Quota, nowMs: number) {
-  const { waitUntilMs, minute, hour } = quota.standing(nowMs);
-  const window = (told: Window | null) =>
-    told === null ? null : { remaining: told.remaining, resets_at: rfc3339OrNull(told.untilMs) };
-  return { wait_until: rfc3339OrNull(waitUntilMs), minute: window(minute), hour: window(hour) };
+/** `remaining` and `resets_at` are null where PipeOps has not told, or not since the last window ended. */
+function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number) {
+  const { waitUntilMs, minute, hour, limits } = quota.standing(nowMs);
+  const window = (name: WindowName, told: Window | null) => ({
+    limit: limits[name],
+    reserved: usedCalls(calls, name),
+    remaining: told?.remaining ?? null,
+    resets_at: rfc3339OrNull(told?.untilMs ?? null),
+  });
+  return { wait_until: rfc3339OrNull(waitUntilMs), minute: window('minute', minute), hour: window('hour', hour) };
 }
 
 /** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */

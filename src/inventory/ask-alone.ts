@@ -1,5 +1,6 @@
 import { ABSENCE_ASK_ALONE_MAX_TOKENS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import { callWithin } from '../pipeops/call.ts';
+import type { Purpose } from '../pipeops/quota-windows.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
@@ -24,11 +25,12 @@ export async function askAlone(
   context: RequestContext,
   workspaceUuid: string,
   ids: readonly string[],
+  purpose: Purpose,
 ): Promise<void> {
   const asked = ids.slice(0, ABSENCE_ASK_ALONE_MAX_TOKENS);
   if (asked.length === 0) return;
   const cause = context.trace.eventId ?? context.requestId;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { once: true });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { purpose, once: true });
   for (const tokenId of asked) {
     const ref = { workspaceUuid, tokenId };
     const begunAtMs = runtime.now();

@@ -8,5 +8,5 @@ export const callWithin = (
   runtime: Pick<Runtime, 'timeout'>,
   { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
   eventId: string,
-  options: Pick<Call, 'purpose' | 'once'> = {},
+  options: Pick<Call, 'purpose' | 'once' | 'allowance'> = {},
 ): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });

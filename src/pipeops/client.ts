@@ -3,6 +3,7 @@ import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { discardBody, readJson } from './body.ts';
 import { createBody, purposeOf, updateBody } from './commands.ts';
+import type { CallGate } from './call-gate.ts';
 import { exchange, type UpstreamRequest } from './exchange.ts';
 import type { Quota } from './quota.ts';
 import { failureOf, isCredentialRefusal } from './refusals.ts';
@@ -18,7 +19,9 @@ export interface PipeOpsOptions {
   /** The admin credential and, during a rotation, the next one. */
   readonly credentials: readonly string[];
   /** What is known of PipeOps' limits; every answer adds to it. */
-  readonly quota: Quota;
+  readonly quota: Pick<Quota, 'begin' | 'note'>;
+  /** What each request passes before it is sent. */
+  readonly gate: CallGate;
   readonly runtime: Pick<Runtime, 'fetch' | 'now' | 'sleep' | 'randomBytes'>;
 }
 
@@ -34,12 +37,12 @@ const CREDENTIAL = /^[\x21-\x7e]+$/;
 /**
  * The client of PipeOps' token API. A refused credential gives way to the next: a request refused for its credential had no
  * effect. Beyond that a request is repeated where `retryPauseMs` says so, within the one deadline of its call; a create never
- * is, since PipeOps has no idempotency key. While the quota permits no call, none is made.
+ * is, since PipeOps has no idempotency key. Each request, a page or a repetition too, passes the gate by itself.
  *
  * Throws on a URL or credential that cannot be used, and its methods on an id that is not of an id's shape: those are
  * checked before.
  */
-export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOptions): PipeOps => {
+export const createPipeOps = ({ apiUrl, credentials, quota, gate, runtime }: PipeOpsOptions): PipeOps => {
   const urls = tokenUrls(apiUrl);
   if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
     throw new TypeError('No PipeOps credential that a header can carry.');
@@ -61,7 +64,10 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
 
   const send = async (request: UpstreamRequest, call: Call): Promise<Result<Response, UpstreamFailure>> => {
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
+    const purpose = call.purpose ?? request.purpose;
     for (const credential of order) {
+      const refused = await gate.pass(purpose, request.workspaceUuid, call);
+      if (refused !== null) return err(refused);
       const answered = await counted(request, credential, call);
       if (!answered.ok) return answered;
       const response = answered.value;
@@ -79,8 +85,6 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
 
   /** `read` gets the JSON of a 2xx, or undefined for a 204, and gives null where that is no valid answer. */
   const tryOnce = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
-    const refused = quota.permit(call.purpose ?? request.purpose, request.workspaceUuid, runtime.now());
-    if (refused !== null) return err(refused);
     const answered = await send(request, call);
     if (!answered.ok) return answered;
     const response = answered.value;
@@ -103,7 +107,7 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
       const request = {
         ...collection(command.workspaceUuid),
         method: 'POST',
-        purpose: 'other',
+        purpose: 'change',
         body: createBody(command),
       } as const;
       const answered = ofWorkspace(await perform(request, call, (body) => readMinted(body, command.name)));
@@ -116,13 +120,13 @@ export const createPipeOps = ({ apiUrl, credentials, quota, runtime }: PipeOpsOp
       ofWorkspace(
         await gatherPages(async (page) => {
           const url = urls.collection(workspaceUuid, page);
-          const request = { url, workspaceUuid, method: 'GET', purpose: 'other' } as const;
+          const request = { url, workspaceUuid, method: 'GET', purpose: 'read' } as const;
           return await perform(request, call, (body) => readPage(body, workspaceUuid));
         }),
       ),
 
     get: async (ref, call) =>
-      await perform({ ...one(ref), method: 'GET', purpose: 'other' }, call, (body) => readToken(body, ref.tokenId)),
+      await perform({ ...one(ref), method: 'GET', purpose: 'read' }, call, (body) => readToken(body, ref.tokenId)),
 
     update: async (ref, command, call) =>
       await perform(

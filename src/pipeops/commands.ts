@@ -1,4 +1,4 @@
-import type { Purpose } from './quota.ts';
+import type { Purpose } from './quota-windows.ts';
 import type { CreateCommand, UpdateCommand } from './types.ts';
 
 /**
@@ -29,4 +29,4 @@ export const updateBody = (command: UpdateCommand): Readonly<Record<string, unkn
 
 /** An update that only suspends takes access away, as a revoke does. */
 export const purposeOf = (command: UpdateCommand): Purpose =>
-  command.isActive === false && Object.keys(command).length === 1 ? 'revocation' : 'other';
+  command.isActive === false && Object.keys(command).length === 1 ? 'revocation' : 'change';

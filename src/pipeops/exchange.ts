@@ -3,7 +3,7 @@ import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
 import { discardBody } from './body.ts';
 import { untilAborted } from '../deadline.ts';
-import type { Purpose } from './quota.ts';
+import type { Purpose } from './quota-windows.ts';
 import type { Call } from './types.ts';
 
 export interface UpstreamRequest {

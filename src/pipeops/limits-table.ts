@@ -1,4 +1,5 @@
 import { eq, gt, inArray, lte, sql, and, type SQL } from 'drizzle-orm';
+import { REVOCATION_TRY_MS } from '../config/limits.ts';
 import { compiled } from '../db/compiled.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { upstreamLimits } from '../db/schema.ts';
@@ -8,7 +9,9 @@ import { WINDOWS, WINDOW_NAMES, type Window, type WindowName } from './quota-win
 
 /** The scopes that are not workspaces. */
 export const ALL = 'all';
-const SCOPES: readonly string[] = [ALL, ...WINDOW_NAMES];
+export const TRY = 'try';
+export const limitScope = (name: WindowName): `${WindowName}_limit` => `${name}_limit`;
+const SCOPES: readonly string[] = [ALL, TRY, ...WINDOW_NAMES, ...WINDOW_NAMES.map(limitScope)];
 
 /** A workspace's id is opaque, and one that is called `all` must not stop everything. */
 export const isScope = (workspaceUuid: string): boolean => SCOPES.includes(workspaceUuid);
@@ -17,7 +20,7 @@ export const isScope = (workspaceUuid: string): boolean => SCOPES.includes(works
 export type LimitRow = RowsOf<ReturnType<typeof selectLimits>>[number];
 
 /**
- * What holds at `nowMs` for everybody and, if one is named, for a workspace: four rows at the most, by their primary key. To
+ * What holds at `nowMs` for everybody and, if one is named, for a workspace: seven rows at the most, by their primary key. To
  * be sent in a batch that goes out anyway, and given to `Quota.learn`.
  */
 export const selectLimits = (database: Database, nowMs: number, workspaceUuid: string | null) =>
@@ -65,14 +68,41 @@ export const tellWindow = (
     });
 };
 
-/** PipeOps lets us act in a workspace after all. */
-export const tellAllowed = ({ build }: Database, workspaceUuid: string): Query =>
-  build.delete(upstreamLimits).where(eq(upstreamLimits.scope, workspaceUuid));
+/** How many calls a window has, by PipeOps' headers. */
+export const tellLimit = ({ build }: Database, name: WindowName, calls: number, untilMs: number): Query =>
+  build
+    .insert(upstreamLimits)
+    .values({ scope: limitScope(name), until: untilMs, remaining: calls })
+    .onConflictDoUpdate({ target: upstreamLimits.scope, set: { until: untilMs, remaining: calls } });
+
+/**
+ * Takes the one call that a revocation tries while PipeOps says wait: a row says that nobody else has since `nowMs`. One that is
+ * kept longer than `untilMs` was taken by a clock that was ahead, and counts for nothing.
+ */
+export const takeTry = ({ build }: Database, nowMs: number, untilMs: number) =>
+  build
+    .insert(upstreamLimits)
+    .values({ scope: TRY, until: untilMs })
+    .onConflictDoUpdate({
+      target: upstreamLimits.scope,
+      set: { until: untilMs },
+      setWhere: sql`${upstreamLimits.until} <= ${nowMs} or ${upstreamLimits.until} > ${untilMs}`,
+    })
+    .returning({ scope: upstreamLimits.scope });
+
+/** It holds no more: PipeOps lets us act in a workspace after all, or takes calls again. */
+export const tellNoMore = ({ build }: Database, scope: string): Query =>
+  build.delete(upstreamLimits).where(eq(upstreamLimits.scope, scope));
 
 /** What holds no more: it is of no consequence, and goes when something else is told. */
 export const forgetExpired = ({ build }: Database, nowMs: number): Query =>
   build.delete(upstreamLimits).where(lte(upstreamLimits.until, nowMs));
 
-/** Whether PipeOps wants nothing of us at all. */
-export const isToldToWait = (nowMs: number): SQL =>
-  sql`exists (select 1 from ${upstreamLimits} where ${upstreamLimits.scope} = ${ALL} and ${upstreamLimits.until} > ${nowMs})`;
+/** Whether PipeOps wants nothing of us at all, and no revocation may try all the same: `Quota.mayTry`, in SQL. */
+export const mustWait = (nowMs: number): SQL => {
+  const { scope, until } = upstreamLimits;
+  const isTried = sql`exists (select 1 from ${upstreamLimits} where ${scope} = ${TRY}
+    and ${until} > ${nowMs} and ${until} <= ${nowMs + REVOCATION_TRY_MS})`;
+  return sql`exists (select 1 from ${upstreamLimits} where ${scope} = ${ALL} and ${until} > ${nowMs}
+    and (${until} <= ${nowMs + REVOCATION_TRY_MS} or ${isTried}))`;
+};

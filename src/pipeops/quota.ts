@@ -1,26 +1,55 @@
 import {
   FORBIDDEN_WORKSPACE_MS,
+  QUOTA_TOLD_LIMIT_MS,
   RETRY_AFTER_MAX_SECONDS,
+  REVOCATION_TRY_MS,
   UPSTREAM_TIMEOUT_MS,
   UPSTREAM_WAIT_DEFAULT_MS,
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { ALL, forgetExpired, isScope, tellAllowed, tellUntil, tellWindow, type LimitRow } from './limits-table.ts';
+import { createAllowance, type Allowance, type Grant } from './allowance.ts';
 import {
+  addCalls,
+  bucketsAt,
+  freeAtMs,
+  giveBackCalls,
+  grantedCalls,
+  reserveCalls,
+  selectCalls,
+  type AskedCalls,
+  type Buckets,
+  type CallBucket,
+} from './call-buckets.ts';
+import {
+  ALL,
+  forgetExpired,
+  isScope,
+  limitScope,
+  takeTry,
+  tellLimit,
+  tellNoMore,
+  tellUntil,
+  tellWindow,
+  TRY,
+  type LimitRow,
+} from './limits-table.ts';
+import {
+  DEFAULT_CALL_LIMITS,
   isWindowNews,
+  keptCalls,
   mergeWindow,
   readWindow,
+  mostCalls,
   WINDOW_NAMES,
-  WINDOWS,
+  type CallLimits,
+  type Purpose,
   type Window,
   type WindowName,
 } from './quota-windows.ts';
+import type { Runtime } from '../runtime.ts';
 import { isCredentialRefusal } from './refusals.ts';
 import { retryAfterSeconds } from './retry-after.ts';
-
-/** What a call is for. The last calls of a window are kept for `revocation`: of tokens that must not live on. */
-export type Purpose = 'revocation' | 'other';
 
 /** How we stand with PipeOps' limits, as far as this isolate knows. Times are milliseconds since the epoch. */
 export interface Standing {
@@ -29,18 +58,42 @@ export interface Standing {
   /** Null: PipeOps has not told of this window. */
   readonly minute: Window | null;
   readonly hour: Window | null;
+  /** Calls of each window, by PipeOps' headers or by the settings. */
+  readonly limits: CallLimits;
+}
+
+/** Calls that a batch reserves. */
+export interface Reservation {
+  /** To be sent in this order, in one batch; the rows of the first say what was granted. */
+  readonly queries: readonly [ReturnType<typeof selectCalls>, Query];
+  /** @param calls how many were asked for, where that was not a number. */
+  grant(buckets: readonly CallBucket[], calls?: number): Grant;
 }
 
 /**
- * What this isolate knows of PipeOps' limits, which count the calls of all isolates: from PipeOps' own answers, and from
- * what other isolates left in D1.
+ * What this isolate knows of PipeOps' limits, which count the calls of all isolates: from the calls that all of them have reserved
+ * in D1, from PipeOps' own answers, and from what other isolates left of those.
  *
  * The limits are those of one credential. During a rotation there are two, each with limits of its own upstream; here what is
  * told of one counts for both, which at worst keeps us waiting for the end of a window.
  */
 export interface Quota {
-  /** Why a call must not be sent now; null: go ahead. */
+  /** Why, by what PipeOps has said, a call must not be sent now; null: go ahead, once it is reserved. */
   permit(purpose: Purpose, workspaceUuid: string | null, nowMs: number): UpstreamFailure | null;
+  /** Whether a revocation may try one call though PipeOps says wait: if it says so for long, and nobody has for a minute. */
+  mayTry(nowMs: number): boolean;
+  /** It is on its way: unless PipeOps answers 429, it takes calls again. */
+  trying(): void;
+  /** Takes that call from all other isolates; a row says that it was taken. */
+  takeTry(database: Database, nowMs: number): readonly [ReturnType<typeof takeTry>];
+  /** Reserves calls: as many as are left of those asked for. */
+  reserve(database: Database, purpose: Purpose, calls: AskedCalls, nowMs: number): Reservation;
+  /** For the calls of one piece of work; what is left of them goes back with the next news. */
+  allowance(block?: number): Allowance;
+  /** For calls that must not wait for D1: each is counted with the next news. */
+  credit(runtime: Pick<Runtime, 'now'>): Allowance;
+  /** A call is sent that D1 could not be asked for: it is counted with the next news. */
+  owe(nowMs: number): void;
   /**
    * A call is under way; PipeOps has counted it before it answers. The result says that it has ended; of a request that was
    * killed it is never called, so a call counts no longer than UPSTREAM_TIMEOUT_MS.
@@ -58,6 +111,14 @@ export interface Quota {
   standing(nowMs: number): Standing;
 }
 
+/** How many calls a window has, by PipeOps' headers. */
+interface ToldLimit {
+  readonly calls: number;
+  readonly untilMs: number;
+  /** Whether D1 has it. */
+  readonly isTold: boolean;
+}
+
 /** Of a workspace in which PipeOps answered 403. */
 interface Forbidden {
   readonly untilMs: number;
@@ -65,9 +126,26 @@ interface Forbidden {
   readonly isTold: boolean;
 }
 
-export function createQuota(): Quota {
+const refusalUntil = (untilMs: number, nowMs: number): UpstreamFailure => ({
+  kind: 'upstream_rate_limited',
+  status: 429,
+  retryAfterSeconds: Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
+});
+
+/** @param settings how much PipeOps takes where it does not say. */
+export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
   let waitUntilMs = 0;
   let toldWaitMs = 0;
+  /** A revocation is not tried all the same before then. */
+  let tryAtMs = 0;
+  /** One is on its way that was. */
+  let isTrying = false;
+  /** It has shown that PipeOps takes calls again, and D1 says wait. */
+  let isWaitOver = false;
+  /** What PipeOps' headers say that a window has, and until when that is believed. */
+  const limits: Record<WindowName, ToldLimit | null> = { minute: null, hour: null };
+  /** Reservations that nobody needs any more, as calls to take off; and calls that were sent without one, to add. */
+  let changes: readonly { readonly at: Buckets; readonly calls: number }[] = [];
   /** When each began. */
   const underWay = new Map<symbol, number>();
   const windows: Record<WindowName, Window | null> = { minute: null, hour: null };
@@ -85,14 +163,30 @@ export function createQuota(): Quota {
     return window !== null && window.untilMs > nowMs ? window : null;
   };
 
+  const limitOf = (name: WindowName, nowMs: number): number => {
+    const heard = limits[name];
+    return heard !== null && heard.untilMs > nowMs ? heard.calls : settings[name];
+  };
+
+  const most = (purpose: Purpose, nowMs: number): CallLimits => ({
+    minute: mostCalls('minute', purpose, limitOf('minute', nowMs)),
+    hour: mostCalls('hour', purpose, limitOf('hour', nowMs)),
+  });
+
+  const owe = (nowMs: number): void => {
+    changes = [...changes, { at: bucketsAt(nowMs), calls: 1 }];
+  };
+
   /** Until when a call has to wait; `nowMs` or earlier: it need not. */
   const waitEndMs = (purpose: Purpose, nowMs: number): number => {
     const inFlight = countUnderWay(nowMs);
     const ends = WINDOW_NAMES.map((name) => {
       const window = live(name, nowMs);
       // What is under way is not in the number that PipeOps told last.
-      const isKept = window !== null && window.remaining - inFlight <= WINDOWS[name].reserveCalls;
-      return purpose === 'other' && isKept ? window.untilMs : 0;
+      const kept = keptCalls(name, purpose, limitOf(name, nowMs));
+      // What PipeOps told may be of a window that is over: a revocation finds out.
+      const isKept = window !== null && purpose !== 'revocation' && window.remaining - inFlight <= kept;
+      return isKept ? window.untilMs : 0;
     });
     return Math.max(waitUntilMs, ...ends);
   };
@@ -111,10 +205,39 @@ export function createQuota(): Quota {
     forbidden.delete(workspaceUuid);
   };
 
+  /** PipeOps answers a call that was tried while it said wait. */
+  const noteTry = (status: number): void => {
+    if (!isTrying) return;
+    isTrying = false;
+    if (status === 429) return;
+    waitUntilMs = 0;
+    isWaitOver = toldWaitMs > 0;
+    toldWaitMs = 0;
+  };
+
+  const noteLimit = (name: WindowName, calls: number | null, nowMs: number): void => {
+    const known = limits[name];
+    // News once in half a day, or when it changes.
+    const isAsSet = calls === settings[name] && (known === null || known.untilMs <= nowMs);
+    const isKnown = known !== null && known.calls === calls && known.untilMs - nowMs > QUOTA_TOLD_LIMIT_MS / 2;
+    if (calls === null || isAsSet || isKnown) return;
+    limits[name] = { calls, untilMs: nowMs + QUOTA_TOLD_LIMIT_MS, isTold: false };
+  };
+
+  const learnLimit = (name: WindowName, calls: number | null, untilMs: number, nowMs: number): void => {
+    const known = limits[name];
+    if (calls === null || untilMs > nowMs + QUOTA_TOLD_LIMIT_MS || (known !== null && known.untilMs >= untilMs)) return;
+    limits[name] = { calls, untilMs, isTold: true };
+  };
+
   const learnRow = ({ scope, until, remaining }: LimitRow, nowMs: number): void => {
+    const limited = WINDOW_NAMES.find((name) => limitScope(name) === scope);
+    if (limited !== undefined) return learnLimit(limited, remaining, until, nowMs);
     if (scope === ALL) {
       waitUntilMs = Math.max(waitUntilMs, Math.min(until, nowMs + RETRY_AFTER_MAX_SECONDS * 1000));
       toldWaitMs = Math.max(toldWaitMs, until);
+    } else if (scope === TRY) {
+      tryAtMs = Math.max(tryAtMs, Math.min(until, nowMs + REVOCATION_TRY_MS));
     } else if (scope === 'minute' || scope === 'hour') {
       if (remaining === null) return;
       const heard = { remaining, untilMs: until };
@@ -129,16 +252,55 @@ export function createQuota(): Quota {
     permit: (purpose, workspaceUuid, nowMs) => {
       const endMs = waitEndMs(purpose, nowMs);
       if (endMs > nowMs) {
-        return {
-          kind: 'upstream_rate_limited',
-          status: 429,
-          retryAfterSeconds: Math.ceil((endMs - nowMs) / 1000),
-        };
+        return refusalUntil(endMs, nowMs);
       }
       // A 403 may have been about a create alone: what has to be taken away is tried all the same.
       const isForbidden = (forbidden.get(workspaceUuid ?? '')?.untilMs ?? 0) > nowMs;
-      return isForbidden && purpose === 'other' ? { kind: 'upstream_forbidden', status: 403 } : null;
+      return isForbidden && purpose !== 'revocation' ? { kind: 'upstream_forbidden', status: 403 } : null;
     },
+
+    mayTry: (nowMs) => waitUntilMs - nowMs > REVOCATION_TRY_MS && tryAtMs <= nowMs,
+
+    takeTry: (database, nowMs) => {
+      tryAtMs = nowMs + REVOCATION_TRY_MS;
+      return [takeTry(database, nowMs, tryAtMs)];
+    },
+
+    trying: () => {
+      isTrying = true;
+    },
+
+    reserve: (database, purpose, calls, nowMs) => {
+      const limit = most(purpose, nowMs);
+      const at = bucketsAt(nowMs);
+      return {
+        queries: [selectCalls(database, nowMs), reserveCalls(database, calls, limit, nowMs)],
+        grant: (buckets, asked = typeof calls === 'number' ? calls : 0) => {
+          const granted = grantedCalls(buckets, limit, asked);
+          const own = WINDOW_NAMES.map((span) => ({ span, bucket: at[span], calls: granted }));
+          const freeMs = freeAtMs([...buckets, ...own], limit, 1, nowMs);
+          return { calls: granted, at, refusal: granted === asked ? null : refusalUntil(freeMs, nowMs) };
+        },
+      };
+    },
+
+    allowance: (block = 1) =>
+      createAllowance(block, (at, calls) => {
+        changes = [...changes, { at, calls: -calls }];
+      }),
+
+    owe,
+
+    credit: (runtime) => ({
+      block: 0,
+      add: () => {},
+      take: () => {
+        owe(runtime.now());
+        return true;
+      },
+      refusal: () => null,
+      end: () => {},
+    }),
 
     begin: (nowMs) => {
       const call = Symbol('call');
@@ -149,14 +311,17 @@ export function createQuota(): Quota {
     note: ({ status, headers }, workspaceUuid, nowMs) => {
       // A credential that is not taken has limits of its own, if any.
       if (isCredentialRefusal(status)) return;
-      const heard = readWindow(headers, nowMs);
+      noteTry(status);
+      const heard = readWindow(headers, settings, nowMs);
       if (heard !== null) {
+        noteLimit(heard.name, heard.limit, nowMs);
         windows[heard.name] = mergeWindow(heard.name, windows[heard.name], heard.window, nowMs);
       }
       if (status === 429) {
         const seconds = retryAfterSeconds(headers.get('Retry-After'), nowMs);
         const pauseMs = seconds === null ? UPSTREAM_WAIT_DEFAULT_MS : seconds * 1000;
         waitUntilMs = Math.max(waitUntilMs, nowMs + pauseMs);
+        tryAtMs = Math.max(tryAtMs, nowMs + REVOCATION_TRY_MS);
       } else if (status === 403) noteForbidden(workspaceUuid, nowMs);
       else if (status >= 200 && status < 300) noteAllowed(workspaceUuid);
     },
@@ -167,13 +332,21 @@ export function createQuota(): Quota {
 
     news: (database, nowMs) => {
       const queries: Query[] = [];
+      if (isWaitOver) queries.push(tellNoMore(database, ALL));
+      isWaitOver = false;
       if (waitUntilMs > Math.max(toldWaitMs, nowMs)) {
         queries.push(tellUntil(database, ALL, waitUntilMs));
+        if (waitUntilMs - nowMs > REVOCATION_TRY_MS) queries.push(tellUntil(database, TRY, tryAtMs));
         toldWaitMs = waitUntilMs;
       }
       for (const name of WINDOW_NAMES) {
+        const limit = limits[name];
+        if (limit !== null && !limit.isTold) {
+          queries.push(tellLimit(database, name, limit.calls, limit.untilMs));
+          limits[name] = { ...limit, isTold: true };
+        }
         const window = live(name, nowMs);
-        if (window === null || !isWindowNews(name, told[name], window)) continue;
+        if (window === null || !isWindowNews(name, told[name], window, limitOf(name, nowMs))) continue;
         queries.push(tellWindow(database, name, window, nowMs));
         told[name] = window;
       }
@@ -182,15 +355,20 @@ export function createQuota(): Quota {
         queries.push(tellUntil(database, workspaceUuid, untilMs));
         forbidden.set(workspaceUuid, { untilMs, isTold: true });
       }
-      for (const workspaceUuid of allowed) queries.push(tellAllowed(database, workspaceUuid));
+      for (const workspaceUuid of allowed) queries.push(tellNoMore(database, workspaceUuid));
       allowed.clear();
-      return queries.length === 0 ? [] : [forgetExpired(database, nowMs), ...queries];
+      const counted = changes.map(({ at, calls }) =>
+        calls > 0 ? addCalls(database, at, calls) : giveBackCalls(database, at, -calls),
+      );
+      changes = [];
+      return [...counted, ...(queries.length === 0 ? [] : [forgetExpired(database, nowMs), ...queries])];
     },
 
     standing: (nowMs) => ({
       waitUntilMs: waitUntilMs > nowMs ? waitUntilMs : null,
       minute: live('minute', nowMs),
       hour: live('hour', nowMs),
+      limits: { minute: limitOf('minute', nowMs), hour: limitOf('hour', nowMs) },
     }),
   };
 }

@@ -2,7 +2,8 @@ import type { Result } from '../result.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../request-context.ts';
 import type { ListState } from '../vocabulary.ts';
-import type { Purpose } from './quota.ts';
+import type { Allowance } from './allowance.ts';
+import type { Purpose } from './quota-windows.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
 export interface UpstreamToken {
@@ -76,12 +77,14 @@ export interface Call {
   readonly traceparent: string | null;
   /** Aborts when the operation's budget for PipeOps is spent. */
   readonly signal: AbortSignal;
-  /** Default: that of the request itself; a revoke, and an update that suspends and does nothing else, are revocation. */
+  /** Default: that of the request itself: a list or get is a read; a revoke, and an update that suspends and does nothing else, are revocation. */
   readonly purpose?: Purpose;
   /** Whoever sends this sends it again later, after pauses of its own: it is not retried at once. */
   readonly once?: boolean;
+  /** Calls that are reserved for it already; without it each is reserved by itself. */
+  readonly allowance?: Allowance;
   /** Where requests and the time they take are counted, for the log line. */
-  readonly trace: Pick<Trace, 'upstreamCalls' | 'upstreamMs'>;
+  readonly trace: Trace;
 }
 
 export interface Answered<T> {

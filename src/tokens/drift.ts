@@ -17,5 +17,5 @@ export async function watchDrift(
   const look = { list, begunAtMs };
   const findings = judgeList([...inventory.values()], look);
   await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
-  await askAlone({ database, runtime, pipeops }, context, workspaceUuid, findings.askAlone);
+  await askAlone({ database, runtime, pipeops }, context, workspaceUuid, findings.askAlone, 'read');
 }

@@ -8,15 +8,12 @@ import { repeatBatch } from '../audit/repeating.ts';
 import { REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { AuditFailure, Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
-import { claimKey } from '../idempotency/claims.ts';
+import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
-import type { Holder } from '../idempotency/replay.ts';
 import { undoOvertaken } from '../inventory/overtaken.ts';
 import { callWithin } from '../pipeops/call.ts';
-import { selectLimits } from '../pipeops/limits-table.ts';
 import { isOutcomeUnknown } from '../pipeops/outcome.ts';
-import type { Purpose } from '../pipeops/quota.ts';
+import type { Purpose } from '../pipeops/quota-windows.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -24,9 +21,9 @@ import { err, ok, type Result } from '../result.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import { addLateOwner } from '../subjects/late-owners.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { selectToken } from './inventory.ts';
 import { settleRefusal, type KeyedAttempt } from './refusal.ts';
 import { answerAgain } from './replay.ts';
+import { begin } from './trip-one.ts';
 import { withhold, type MintedRefs, type Withheld } from './withholding.ts';
 
 /** What a decision that allows something brings: the grant, and what else the operation goes on with. */
@@ -50,8 +47,10 @@ export interface Minted {
 /** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
 export interface Mutation<T, A extends Allowed, R = never> {
   readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
-  /** Of all calls that it makes, a look-up included; default: that of each by itself. */
+  /** Of the calls that it makes; default: `change`. */
   readonly purpose?: Purpose;
+  /** How many of them are reserved with trip 1; default: one. Each beyond that costs a trip of its own. */
+  readonly calls?: number;
   /** Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there. */
   decide(known: TokenRow | undefined, call: Call): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
   /** Fails with `upstream_disobeyed` where PipeOps changed something else than it was asked to change. */
@@ -114,17 +113,30 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   const { once } = mutation;
 
   const startedAtMs = runtime.now();
-  const begun = await begin(dependencies, context, { ...mutation.subject, actor }, once?.request ?? null);
+  const purpose = mutation.purpose ?? 'change';
+  const allowance = dependencies.quota.allowance();
+  const beginning = {
+    subject: { ...mutation.subject, actor },
+    keyed: once?.request ?? null,
+    purpose,
+    calls: mutation.calls ?? 1,
+    allowance,
+  };
+  const begun = await begin(dependencies, context, beginning);
   if (!begun.ok) return begun;
   const { attempt, known, holder } = begun.value;
   if (begun.value.blocked) {
+    allowance.end();
     const late = addLateOwner(dependencies.database, actor, startedAtMs);
     return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
   }
-  const options = mutation.purpose === undefined ? {} : { purpose: mutation.purpose };
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId, options);
+  const deadline = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId);
+  const call = { ...deadline, purpose, allowance } as const;
 
-  const decision = await mutation.decide(known, call);
+  // Whoever deletes ids that it makes up must not use up what is kept for revocation: looking them up may use half of it.
+  const lookUp = purpose === 'revocation' ? ({ ...deadline, purpose: 'reconciliation' } as const) : call;
+  const decision = await mutation.decide(known, lookUp);
+  if (!decision.ok || (once && holder !== null)) allowance.end();
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;
 
@@ -136,6 +148,7 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
 
   const run = { dependencies, context, mutation, actor, attempt, startedAtMs };
   const performed = await mutation.perform(allowed, call);
+  allowance.end();
   if (!performed.ok) return await settleFailure(run, allowed, performed.error);
   const minted = mutation.minted?.(performed.value.data);
   return minted === undefined
@@ -305,39 +318,4 @@ async function settleMinted<T, A extends Allowed, R>(
   if (settlement.kind === 'own') return ok(data);
   if (settlement.kind !== 'blocked') return await refuse(undelivered, { kind: 'audit_unavailable' });
   return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
-}
-
-/** What trip 1 found. `holder`: another create that holds the key of this one. */
-interface Beginning {
-  readonly attempt: KeyedAttempt;
-  readonly blocked: boolean;
-  readonly known: TokenRow | undefined;
-  readonly holder: Holder | null;
-}
-
-/** Trip 1: the attempt, with the token that it is about or with the claim of its key, and what others know of the quota. */
-async function begin(
-  { recorder, database, runtime, quota }: TokenDependencies,
-  context: RequestContext,
-  subject: EventSubject & { readonly workspaceUuid: string },
-  keyed: KeyedRequest | null,
-): Promise<Result<Beginning, AuditFailure>> {
-  const { workspaceUuid, tokenId } = subject;
-  const limits = selectLimits(database, runtime.now(), workspaceUuid);
-  if (keyed === null) {
-    const reads = [limits, ...(tokenId === null ? [] : [selectToken(database, { workspaceUuid, tokenId })])] as const;
-    const begun = await recorder.attempt(context, subject, reads);
-    if (!begun.ok) return begun;
-    const { attempt, rows, blocked } = begun.value;
-    quota.learn(rows[0], runtime.now());
-    return ok({ attempt: { ...attempt, keyed }, blocked, known: rows[1]?.[0], holder: null });
-  }
-  const eventId = runtime.newId();
-  const claim = claimKey(database, keyed, eventId, runtime.now());
-  const begun = await recorder.attempt(context, subject, [...claim, limits] as const, eventId);
-  if (!begun.ok) return begun;
-  const { attempt, rows, blocked } = begun.value;
-  quota.learn(rows[3], runtime.now());
-  const holder = rows[2].find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
-  return ok({ attempt: { ...attempt, keyed }, blocked, known: undefined, holder });
 }

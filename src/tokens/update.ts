@@ -64,6 +64,8 @@ export async function updateToken(
       detail: await recordedChanges(changes),
     },
     purpose: purposeOf(changes),
+    // What it results in is judged on what PipeOps has: a GET beside the PATCH.
+    calls: changes.scopes !== undefined || changes.isActive === true ? 2 : 1,
     decide: async (known, call) => await decideUpdate(dependencies, context, caller, request, known, call),
     perform: async ({ command, current, marker }, call): Promise<Result<Performed<ShownToken>, UpstreamFailure>> => {
       const isUntold = current !== null && Object.keys(command).length === 0;

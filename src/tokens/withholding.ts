@@ -44,7 +44,9 @@ export async function withhold(
 ): Promise<void> {
   const { database, pipeops, quota, runtime, snapshots } = dependencies;
   const { eventId, keyed } = attempt;
-  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, eventId);
+  // D1 may be what failed: the token does not live on until D1 has counted the call.
+  const allowance = quota.credit(runtime);
+  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, eventId, { allowance });
   const { ref, revoked } = await revokeWhereItIs(pipeops, refs, call);
   const upstreamStatus = revoked.ok ? revoked.value.status : null;
   const nowMs = runtime.now();

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { createBudget, type Budget } from '../budget.ts';
 import {
   ORDER_LOOK_MAX_QUERIES,
@@ -7,8 +8,12 @@ import {
   ORDERS_REQUEST_RUN_MS,
   ORDERS_REQUEST_SHARE,
   ORDERS_RUN_MS,
+  QUOTA_RUN_BLOCK_CALLS,
 } from '../config/limits.ts';
+import type { Allowance } from '../pipeops/allowance.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
+import type { Database } from '../db/database.ts';
+import type { Quota, Reservation } from '../pipeops/quota.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { lookAt } from './confirmation.ts';
@@ -18,6 +23,7 @@ import { logNotDriven } from './not-driven.ts';
 import {
   ALL_RANKS,
   claimDueOrders,
+  countClaimed,
   EXPIRED_RANKS,
   releaseOrders,
   selectWork,
@@ -76,7 +82,8 @@ async function drive(
   budget: Budget,
 ): Promise<Driven> {
   const { quota, runtime } = dependencies;
-  const lists = createLists(dependencies, context);
+  const allowance = quota.allowance(QUOTA_RUN_BLOCK_CALLS);
+  const lists = createLists(dependencies, context, allowance);
   const run = createRun(lists, deliveryId, budget, quota, runtime);
   const sender = createSender(dependencies, context, lists);
   const startedAtMs = runtime.now();
@@ -84,13 +91,16 @@ async function drive(
   // A look is kept room for: what was sent is looked at in the same run.
   const maySend = (): boolean =>
     runtime.now() - startedAtMs <= sendMs && run.goesOn(ORDER_SEND_MAX_QUERIES + ORDER_LOOK_MAX_QUERIES);
-  const driving: Driving = { dependencies, context, run, sender, maySend };
+  const driving: Driving = { dependencies, context, run, sender, maySend, allowance };
 
   // A leak first: PipeOps answers only so many calls a minute.
   const { urgent, work } = await driveUrgent(driving);
   if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);
   if (work.looks === 1 || urgent.ended > 0) await driveLooks(driving);
   const expired = work.expired === 1 || work.unmade === 1 ? await driveExpired(driving) : NOTHING;
+  allowance.end();
+  const news = quota.news(dependencies.database, runtime.now());
+  if (news.length > 0) await dependencies.database.batch(context, news);
   return { due: urgent.due + expired.due, ended: urgent.ended + expired.ended };
 }
 
@@ -104,6 +114,7 @@ interface Driving {
   readonly run: Run;
   readonly sender: Sender;
   readonly maySend: () => boolean;
+  readonly allowance: Allowance;
 }
 
 /** A claim, and the orders that it holds. */
@@ -123,15 +134,24 @@ function claimTerms(
   return { claim: runtime.newId(), states, ranks, deliveryId: run.deliveryId, limitRows, nowMs: runtime.now() };
 }
 
-async function claimOrders({ dependencies, context }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
+async function claimOrders({ dependencies, context, allowance }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
   if (terms === null) return { claim: '', orders: [] };
   const { database, runtime, quota } = dependencies;
+  const reservation = reserveBlock(database, quota, terms);
   const queries = [...claimDueOrders(database, terms), selectLimits(database, terms.nowMs, null)] as const;
-  const claimed = await database.batch(context, queries);
+  const claimed = await database.batch(context, [...queries, ...reservation.queries] as const);
   if (!claimed.ok) return { claim: terms.claim, orders: [] };
-  quota.learn(claimed.value[2], runtime.now());
-  return { claim: terms.claim, orders: claimed.value[1] };
+  const [, orders, limits, buckets] = claimed.value;
+  quota.learn(limits, runtime.now());
+  allowance.add(reservation.grant(buckets, blockCalls(orders.length)));
+  return { claim: terms.claim, orders };
 }
+
+/** The first calls of a claim: one for each of its orders, up to a block. */
+const blockCalls = (orders: number): number => Math.min(QUOTA_RUN_BLOCK_CALLS, orders);
+
+const reserveBlock = (database: Database, quota: Quota, terms: ClaimTerms): Reservation =>
+  quota.reserve(database, 'revocation', sql`min(${QUOTA_RUN_BLOCK_CALLS}, ${countClaimed(terms)})`, terms.nowMs);
 
 /** What nobody got round to is due at once: for the next run, or as soon as PipeOps has waited enough. */
 async function release(
@@ -152,11 +172,14 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
   const terms = claimTerms(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
   if (terms === null) return { urgent: NOTHING, work: NO_WORK };
   const { claim, nowMs, deliveryId } = terms;
+  const reservation = reserveBlock(database, quota, terms);
   const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
-  const claimed = await database.batch(driving.context, [...claimDueOrders(database, terms), ...reads] as const);
+  const queries = [...claimDueOrders(database, terms), ...reads, ...reservation.queries] as const;
+  const claimed = await database.batch(driving.context, queries);
   if (!claimed.ok) return { urgent: NOTHING, work: NO_WORK };
-  const [, orders, limits, [work]] = claimed.value;
+  const [, orders, limits, [work], buckets] = claimed.value;
   quota.learn(limits, runtime.now());
+  driving.allowance.add(reservation.grant(buckets, blockCalls(orders.length)));
   const { ended, left } = await sendAll(driving, claim, orders);
   await release(driving, claim, left);
   return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };

@@ -2,6 +2,7 @@ import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { judgeList, recordFindings, selectLookRows } from '../inventory/looks.ts';
 import { callWithin } from '../pipeops/call.ts';
+import type { Allowance } from '../pipeops/allowance.ts';
 import type { Call, TokenList, UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { keepListState } from '../snapshot/list-state.ts';
@@ -38,13 +39,15 @@ export interface Lists {
 /**
  * The lists of one run. Each is compared with the inventory as soon as it is there: what it shows of other tokens than those
  * of the orders is written down with it.
+ *
+ * @param allowance of the calls of the run.
  */
-export function createLists(dependencies: DriverDependencies, context: RequestContext): Lists {
+export function createLists(dependencies: DriverDependencies, context: RequestContext, allowance: Allowance): Lists {
   const { pipeops, runtime } = dependencies;
   const known = new Map<string, { readonly look: WorkspaceLook; readonly begunAtMs: number; isOutdated: boolean }>();
   // All of it serves a revocation, and an order that fails is due again after a pause of its own.
   const call = (eventId: string): Call =>
-    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true });
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true, allowance });
 
   const ask = async (workspaceUuid: string, eventId: string): Promise<WorkspaceLook> => {
     const begunAtMs = runtime.now();

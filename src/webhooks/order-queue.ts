@@ -3,7 +3,7 @@ import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
-import { isToldToWait } from '../pipeops/limits-table.ts';
+import { mustWait } from '../pipeops/limits-table.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { isIn, isReopening, LOOKED_AT, ORDER_STATE, SENT, type Move, type OrderColumns } from './order-states.ts';
 
@@ -37,7 +37,7 @@ const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
 /**
  * Claims orders that are due, by rank and then those that have waited longest, and reads them, in one batch of two queries. A
  * claimed order is due again when its lease ends: so no two drivers hold one order at once, and one that died is taken over.
- * While PipeOps says wait, nothing is due.
+ * While PipeOps says wait, nothing is due, but for the call a minute that is tried all the same.
  */
 export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
   const { claim, states, ranks, deliveryId, limitRows, nowMs } = terms;
@@ -61,7 +61,7 @@ export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
         tries: sql`${orders.tries} + 1`,
         begun_at: sql`coalesce(${orders.begun_at}, ${nowMs})`,
       })
-      .where(sql`${orders.id} in ${due} and not ${isToldToWait(nowMs)}`),
+      .where(sql`${orders.id} in ${due} and not ${mustWait(nowMs)}`),
     build
       .select({
         id: orders.id,
@@ -96,13 +96,19 @@ export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
       })
       .from(orders)
       .leftJoin(tokens, tokenIs)
-      // By the index: what is claimed now is due when this lease ends, and not before.
-      .where(
-        sql`${orders.rank} in (${sql.raw(ranks.join(', '))}) and ${orders.next_at} = ${leaseMs} and ${orders.claim} = ${claim}`,
-      )
+      .where(isClaimed(terms))
       .orderBy(orders.rank, orders.created_at, orders.id),
   ] as const;
 }
+
+/** By the index: what is claimed now is due when this lease ends, and not before. */
+const isClaimed = ({ ranks, nowMs, claim }: ClaimTerms): SQL =>
+  sql`${revocationOrders.rank} in (${sql.raw(ranks.join(', '))}) and ${revocationOrders.next_at} = ${nowMs + ORDERS_LEASE_MS}
+    and ${revocationOrders.claim} = ${claim}`;
+
+/** How many orders a claim holds, once it was made. */
+export const countClaimed = (terms: ClaimTerms): SQL =>
+  sql`(select count(*) from ${revocationOrders} where ${isClaimed(terms)})`;
 
 /** Whether there is anything to look at, to hold against a list, or to make: 1 or 0 each. Nearly always all of it is 0. */
 export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {

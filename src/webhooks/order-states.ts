@@ -9,6 +9,7 @@ import {
   ORDERS_BACKOFF_FIRST_MS,
   ORDERS_BACKOFF_MAX_MS,
   ORDERS_GIVE_UP_MS,
+  REVOCATION_TRY_MS,
   UPSTREAM_WAIT_DEFAULT_MS,
 } from '../config/limits.ts';
 import type { OrderRow } from '../db/schema.ts';
@@ -119,9 +120,10 @@ export function afterFailure(
 ): Move {
   const endsRun = ENDING.includes(failure.kind);
   if (nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS) return { ...givenUp(order, errorCode), endsRun };
+  // While PipeOps says wait for longer, one revocation a minute is tried all the same: it may be this one.
   const waitMs =
     failure.kind === 'upstream_rate_limited'
-      ? (failure.retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000) * 1000
+      ? Math.min((failure.retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000) * 1000, REVOCATION_TRY_MS)
       : pauseMs(order.tries, chance);
   return { ...waiting(order, nowMs + waitMs, errorCode), endsRun };
 }

@@ -18,17 +18,19 @@ export function createRun(
   lists: Lists,
   deliveryId: string | null,
   budget: Budget,
-  quota: Pick<Quota, 'permit'>,
+  quota: Pick<Quota, 'permit' | 'mayTry'>,
   runtime: Pick<Runtime, 'now'>,
 ): Run {
   let isOver = false;
   return {
     lists,
     deliveryId,
-    goesOn: (d1Queries) =>
-      !isOver && quota.permit('revocation', null, runtime.now()) === null && budget.permits(d1Queries),
+    goesOn: (d1Queries) => !isOver && mayCall(quota, runtime.now()) && budget.permits(d1Queries),
     end: () => {
       isOver = true;
     },
   };
 }
+
+const mayCall = (quota: Pick<Quota, 'permit' | 'mayTry'>, nowMs: number): boolean =>
+  quota.permit('revocation', null, nowMs) === null || quota.mayTry(nowMs);

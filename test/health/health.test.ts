@@ -283,7 +283,11 @@ describe('GET /api/v1/status', () => {
       orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
       webhooks: { refused_24h: expect.any(Number) },
       lists: expect.any(Object),
-      quota: { wait_until: null, minute: null, hour: null },
+      quota: {
+        wait_until: null,
+        minute: { limit: 100, reserved: expect.any(Number), remaining: null, resets_at: null },
+        hour: { limit: 1_000, reserved: expect.any(Number), remaining: null, resets_at: null },
+      },
       fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
       d1_bytes: expect.any(Number),

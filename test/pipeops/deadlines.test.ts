@@ -19,6 +19,14 @@ const hearing = (): { answer: Answer; heard: () => boolean } => {
   return { answer, heard: () => heard };
 };
 
+/** The deadline comes as soon as the request was sent. */
+const onceSent =
+  (deadline: AbortController, answer: Answer): Answer =>
+  (init) => {
+    queueMicrotask(() => deadline.abort());
+    return answer(init);
+  };
+
 /** A body that begins and never ends; `cancelled` tells whether it was let go. */
 const stalledBody = (onPull: () => void = () => {}): { body: ReadableStream<Uint8Array>; cancelled: () => boolean } => {
   let cancelled = false;
@@ -41,20 +49,16 @@ const stalledBody = (onPull: () => void = () => {}): { body: ReadableStream<Uint
 describe.each(operations)('%s: the deadline', (name, run) => {
   it('ends the wait for an answer, even where fetch does not hear the signal', async () => {
     const deadline = new AbortController();
-    const { pipeops, sent } = scripted([neverSettling]);
-    const answered = run(pipeops, callWith(deadline.signal));
-    deadline.abort();
-    expect(await answered).toEqual(timeout);
+    const { pipeops, sent } = scripted([onceSent(deadline, neverSettling)]);
+    expect(await run(pipeops, callWith(deadline.signal))).toEqual(timeout);
     expect(sent).toHaveLength(1);
   });
 
   it('is passed on to fetch, whose own abort means the same', async () => {
     const deadline = new AbortController();
     const { answer, heard } = hearing();
-    const { pipeops } = scripted([answer]);
-    const answered = run(pipeops, callWith(deadline.signal));
-    deadline.abort();
-    expect(await answered).toEqual(timeout);
+    const { pipeops } = scripted([onceSent(deadline, answer)]);
+    expect(await run(pipeops, callWith(deadline.signal))).toEqual(timeout);
     expect(heard()).toBe(true);
   });
 
@@ -107,10 +111,8 @@ describe('a body that nobody reads is let go', () => {
     const deadline = new AbortController();
     const late = Promise.withResolvers<Response>();
     const { body, cancelled } = stalledBody();
-    const { pipeops } = scripted([async () => await late.promise]);
-    const answered = pipeops.get(REF, callWith(deadline.signal));
-    deadline.abort();
-    expect(await answered).toEqual(timeout);
+    const { pipeops } = scripted([onceSent(deadline, async () => await late.promise)]);
+    expect(await pipeops.get(REF, callWith(deadline.signal))).toEqual(timeout);
     late.resolve(new Response(body));
     await expect.poll(cancelled).toBe(true);
   });

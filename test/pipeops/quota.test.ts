@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { FORBIDDEN_WORKSPACE_MS, UPSTREAM_TIMEOUT_MS, UPSTREAM_WAIT_DEFAULT_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { selectLimits, type LimitRow } from '../../src/pipeops/limits-table.ts';
-import { createQuota, type Purpose, type Quota } from '../../src/pipeops/quota.ts';
+import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
+import type { Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/request-context.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
+import { createCallGate } from '../../src/pipeops/call-gate.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 
 // What PipeOps' answers, and other isolates, tell of its limits; and what may be sent then.
@@ -30,7 +32,7 @@ const MINUTE_END = NOW_MS / 1000 + 60;
 const HOUR_END = NOW_MS / 1000 + 3_600;
 const limited = (retryAfterSeconds: number) => ({ kind: 'upstream_rate_limited', status: 429, retryAfterSeconds });
 const permits = (quota: Quota, nowMs = NOW_MS) =>
-  (['other', 'revocation'] as const).map((purpose: Purpose) => quota.permit(purpose, WS, nowMs));
+  (['change', 'revocation'] as const).map((purpose: Purpose) => quota.permit(purpose, WS, nowMs));
 
 describe('a 429', () => {
   it.each([
@@ -69,24 +71,24 @@ describe('the last calls of a window', () => {
     const quota = noted(200, headers(100, 13, MINUTE_END));
     quota.begin(NOW_MS);
     quota.begin(NOW_MS);
-    expect(quota.permit('other', WS, NOW_MS)).toBeNull();
+    expect(quota.permit('change', WS, NOW_MS)).toBeNull();
     const end = quota.begin(NOW_MS);
-    expect(quota.permit('other', WS, NOW_MS)).toEqual(limited(60));
+    expect(quota.permit('change', WS, NOW_MS)).toEqual(limited(60));
     end();
-    expect(quota.permit('other', WS, NOW_MS)).toBeNull();
+    expect(quota.permit('change', WS, NOW_MS)).toBeNull();
   });
 
   it('are counted less no call that was killed with its request, once its time is over', () => {
     const quota = noted(200, headers(100, 11, MINUTE_END));
     quota.begin(NOW_MS);
-    expect(quota.permit('other', WS, NOW_MS + UPSTREAM_TIMEOUT_MS)).not.toBeNull();
-    expect(quota.permit('other', WS, NOW_MS + UPSTREAM_TIMEOUT_MS + 1)).toBeNull();
+    expect(quota.permit('change', WS, NOW_MS + UPSTREAM_TIMEOUT_MS)).not.toBeNull();
+    expect(quota.permit('change', WS, NOW_MS + UPSTREAM_TIMEOUT_MS + 1)).toBeNull();
   });
 
   it('of both make us wait for the later end', () => {
     const quota = noted(200, headers(100, 3, MINUTE_END));
     noted(200, headers(1_000, 3, HOUR_END), NOW_MS, quota);
-    expect(quota.permit('other', WS, NOW_MS)).toEqual(limited(3_600));
+    expect(quota.permit('change', WS, NOW_MS)).toEqual(limited(3_600));
   });
 });
 
@@ -110,7 +112,7 @@ describe('the headers', () => {
     ['a negative number', headers(100, -5, null)],
     ['a window that is over', headers(100, 1, MINUTE_END - 61)],
   ])('%s tell of no window', (_case, all) => {
-    expect(noted(200, all).standing(NOW_MS)).toEqual({ waitUntilMs: null, minute: null, hour: null });
+    expect(noted(200, all).standing(NOW_MS)).toMatchObject({ waitUntilMs: null, minute: null, hour: null });
   });
 
   it.each([401, 419])('of a credential that is refused with %i are not ours', (status) => {
@@ -142,24 +144,24 @@ describe('a 403', () => {
   it('is remembered of its workspace alone, for a minute, and holds back no revocation', () => {
     const quota = noted(403);
     expect(permits(quota)).toEqual([{ kind: 'upstream_forbidden', status: 403 }, null]);
-    expect(quota.permit('other', 'ws-2', NOW_MS)).toBeNull();
-    expect(quota.permit('other', null, NOW_MS)).toBeNull();
-    expect(quota.permit('other', WS, NOW_MS + FORBIDDEN_WORKSPACE_MS)).toBeNull();
+    expect(quota.permit('change', 'ws-2', NOW_MS)).toBeNull();
+    expect(quota.permit('change', null, NOW_MS)).toBeNull();
+    expect(quota.permit('change', WS, NOW_MS + FORBIDDEN_WORKSPACE_MS)).toBeNull();
   });
 
   it('is forgotten with the next success there', () => {
     const quota = noted(403);
     quota.note(answer(200), 'ws-2', NOW_MS);
-    expect(quota.permit('other', WS, NOW_MS)).not.toBeNull();
+    expect(quota.permit('change', WS, NOW_MS)).not.toBeNull();
     quota.note(answer(204), WS, NOW_MS);
-    expect(quota.permit('other', WS, NOW_MS)).toBeNull();
+    expect(quota.permit('change', WS, NOW_MS)).toBeNull();
   });
 
   it.each(['all', 'minute', 'hour'])('of a workspace that is called %s stops nobody', async (name) => {
     const quota = createQuota();
     quota.note(answer(403), name, NOW_MS);
     expect(quota.news(database, NOW_MS)).toEqual([]);
-    expect(quota.permit('other', name, NOW_MS)).toBeNull();
+    expect(quota.permit('change', name, NOW_MS)).toBeNull();
   });
 });
 
@@ -295,14 +297,15 @@ describe('the client', () => {
       return (await answers[calls - 1]?.()) ?? new Response(null, { status: 404 });
     };
     const runtime = { ...RUNTIME, fetch };
-    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota, runtime });
+    const gate = createCallGate(database, quota, runtime);
+    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota, gate, runtime });
     return { pipeops, calls: () => calls };
   };
   const done = () => Response.json({ success: true, data: { uuid: 'tok-1', name: 'deploy' } });
 
   it('makes no request that is not permitted, and does not count it', async () => {
     const { pipeops, calls } = clientOf(noted(429, { 'Retry-After': '7' }));
-    const trace = { upstreamCalls: 0, upstreamMs: 0 };
+    const trace = newTrace();
     const call = callWith(new AbortController().signal, { trace });
     expect(await pipeops.revoke(REF, call)).toEqual({ ok: false, error: limited(7) });
     expect(await pipeops.create(CREATE, call)).toEqual({ ok: false, error: limited(7) });

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { newTrace } from '../../src/request-context.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,
+  OPEN_GATE,
   callWith,
   CREATE,
   json,
@@ -92,7 +94,7 @@ describe('every request', () => {
 
   it('is counted, and carries no trace where there is none', async () => {
     const { pipeops, sent } = scripted([json(401, {}), json(404, {})], ['admin-jwt', 'next-jwt']);
-    const trace = { upstreamCalls: 0, upstreamMs: 0 };
+    const trace = newTrace();
     await pipeops.get(REF, callWith(new AbortController().signal, { trace }));
     expect(trace.upstreamCalls).toBe(2);
     expect(sent[0]?.headers.has('traceparent')).toBe(false);
@@ -110,8 +112,8 @@ it.each([[[]], [['']], [['two words']], [['line\nbreak']], [['good', '']]])(
   'credentials %j are refused when the client is made',
   (credentials) => {
     const runtime = { ...RUNTIME, fetch: async () => new Response() };
-    expect(() => createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), runtime })).toThrow(
-      'No PipeOps credential',
-    );
+    expect(() =>
+      createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), gate: OPEN_GATE, runtime }),
+    ).toThrow('No PipeOps credential');
   },
 );

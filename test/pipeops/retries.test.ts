@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { retryPauseMs } from '../../src/pipeops/retries.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { newTrace } from '../../src/request-context.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,
+  OPEN_GATE,
   callWith,
   CREATE,
   json,
@@ -102,7 +104,13 @@ describe.each(operations)('%s', (name, run) => {
         await new Promise(() => {});
       },
     };
-    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota: createQuota(), runtime });
+    const pipeops = createPipeOps({
+      apiUrl: API_URL,
+      credentials: ['admin-jwt'],
+      quota: createQuota(),
+      gate: OPEN_GATE,
+      runtime,
+    });
     expect(await run(pipeops, callWith(deadline.signal))).toEqual(UNREACHABLE);
     expect(calls).toBe(1);
   });
@@ -150,7 +158,7 @@ describe('a second try', () => {
   });
 
   it('is counted, and never made of a create', async () => {
-    const trace = { upstreamCalls: 0, upstreamMs: 0 };
+    const trace = newTrace();
     const read = scripted([lost, found]);
     await read.pipeops.get(REF, callWith(new AbortController().signal, { trace }));
     expect(trace.upstreamCalls).toBe(2);

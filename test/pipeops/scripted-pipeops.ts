@@ -1,5 +1,7 @@
 import { createPipeOps } from '../../src/pipeops/client.ts';
-import { createQuota } from '../../src/pipeops/quota.ts';
+import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
+import type { CallGate } from '../../src/pipeops/call-gate.ts';
+import { newTrace } from '../../src/request-context.ts';
 import type { Call, PipeOps } from '../../src/pipeops/types.ts';
 
 export interface SentRequest {
@@ -28,9 +30,17 @@ export const MINTED = { id: 'tok-1', name: 'deploy', token: 'sat_Zk3nP0qLmW8xYb7
 export const callWith = (signal: AbortSignal, rest: Partial<Call> = {}): Call => ({
   eventId: 'event-1',
   traceparent: null,
-  trace: { upstreamCalls: 0, upstreamMs: 0 },
+  trace: newTrace(),
   signal,
   ...rest,
+});
+
+/** Every call has been reserved. */
+export const OPEN_GATE: CallGate = { pass: async () => null };
+
+/** The same, as long as PipeOps has not said wait. */
+const gateOf = (quota: Quota): CallGate => ({
+  pass: async (purpose, workspaceUuid) => quota.permit(purpose, workspaceUuid, NOW_MS),
 });
 
 /** A call whose deadline never comes. */
@@ -55,7 +65,8 @@ export const scripted = (
     return await answer(init);
   };
   const runtime = { ...RUNTIME, fetch };
-  return { pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), runtime }), sent };
+  const quota = createQuota();
+  return { pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota, gate: gateOf(quota), runtime }), sent };
 };
 
 export const json =

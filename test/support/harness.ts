@@ -70,9 +70,9 @@ export async function createHarness(options: HarnessOptions = {}) {
   noteSecret(credential);
   // Another company: what PipeOps told the last one is not about its credential.
   if (options.like === undefined)
-    await env.DB.prepare('delete from upstream_limits')
-      .run()
-      .catch(() => null);
+    await env.DB.batch(
+      ['upstream_limits', 'upstream_calls'].map((table) => env.DB.prepare(`delete from ${table}`)),
+    ).catch(() => null);
 
   const lines: Readonly<Record<string, unknown>>[] = [];
   const inBackground: Promise<unknown>[] = [];

@@ -124,7 +124,8 @@ describe('renaming a token that the inventory lacks', () => {
     const harness = await createHarness();
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: `x${MARKER}` });
     expect(await rename(harness, id)).toBe('renamed');
-    expect(harness.lines.at(-1)).toMatchObject({ d1_trips: 3 });
+    // What PipeOps is asked of an id that the inventory lacks is reserved call by call.
+    expect(harness.lines.at(-1)).toMatchObject({ d1_trips: 5 });
   });
 
   it('keeps the marker of a create of this workspace whose row is open', async () => {
@@ -147,7 +148,7 @@ describe('renaming a token that the inventory lacks', () => {
   it('keeps it where D1 does not say whose it is', async () => {
     const prepared = await createHarness();
     const { id } = await prepared.control.insertToken({ workspace_uuid: prepared.workspace, name: `x${MARKER}` });
-    const { db } = failingBatches((batch) => batch === 2);
+    const { db } = failingBatches((batch) => batch === 3);
     expect(await rename(await createHarness({ like: prepared, db }), id)).toBe(`renamed${MARKER}`);
   });
 });

@@ -7,6 +7,7 @@ import {
   ORDERS_BACKOFF_FIRST_MS,
   ORDERS_BACKOFF_MAX_MS,
   ORDERS_GIVE_UP_MS,
+  REVOCATION_TRY_MS,
   UPSTREAM_WAIT_DEFAULT_MS,
 } from '../../src/config/limits.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
@@ -137,11 +138,15 @@ describe('a try that failed', () => {
 
   it.each([
     [30, NOW + 30_000],
+    [3_000, NOW + REVOCATION_TRY_MS],
     [null, NOW + UPSTREAM_WAIT_DEFAULT_MS],
-  ])('for the quota waits as long as PipeOps says, %s s, with everything else', (retryAfterSeconds, next_at) => {
-    const failure = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds } as const;
-    expect(afterFailure(open, failure, moment)).toMatchObject({ columns: { next_at }, endsRun: true });
-  });
+  ])(
+    'for the quota waits as long as PipeOps says, %s s, or for its turn to try all the same',
+    (retryAfterSeconds, next_at) => {
+      const failure = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds } as const;
+      expect(afterFailure(open, failure, moment)).toMatchObject({ columns: { next_at }, endsRun: true });
+    },
+  );
 
   it('is the last one three days after the first, whatever it was, and its row says why', () => {
     const failure = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 1 } as const;

@@ -2,6 +2,8 @@ import type { Defence } from '../defence.ts';
 
 const QUOTA = { file: 'src/pipeops/quota.ts', test: ['test/pipeops/quota.test.ts'] };
 const TABLE = { file: 'src/pipeops/limits-table.ts', test: ['test/pipeops/quota.test.ts'] };
+const BUCKETS = { file: 'src/pipeops/call-buckets.ts', test: ['test/pipeops/call-buckets.test.ts'] };
+const RESERVE = ['test/tokens/reserve.test.ts'];
 const RETRIES = { file: 'src/pipeops/retries.ts', test: ['test/pipeops/retries.test.ts'] };
 const TRIES = { file: 'src/pipeops/tries.ts', test: ['test/pipeops/retries.test.ts'] };
 const ISOLATES = ['test/tokens/quota.test.ts'];
@@ -11,14 +13,14 @@ export const quotaDefences: readonly Defence[] = [
   {
     ...QUOTA,
     name: 'quota: the last calls are kept for revocation',
-    find: "return purpose === 'other' && isKept ? window.untilMs : 0;",
+    find: 'return isKept ? window.untilMs : 0;',
     replace: 'return isKept ? 0 : 0;',
   },
   {
     ...QUOTA,
     name: 'quota: revocation may use the last calls',
-    find: "return purpose === 'other' && isKept ? window.untilMs : 0;",
-    replace: 'return isKept ? window.untilMs : 0;',
+    find: "window !== null && purpose !== 'revocation' && ",
+    replace: 'window !== null && ',
   },
   {
     ...QUOTA,
@@ -29,7 +31,7 @@ export const quotaDefences: readonly Defence[] = [
   {
     ...QUOTA,
     name: 'quota: a 403 holds back no revocation',
-    find: "return isForbidden && purpose === 'other' ?",
+    find: "return isForbidden && purpose !== 'revocation' ?",
     replace: 'return isForbidden ?',
   },
   {
@@ -46,10 +48,76 @@ export const quotaDefences: readonly Defence[] = [
   },
   {
     name: 'quota: a mutation hears what other isolates were told',
-    file: 'src/tokens/mutation.ts',
+    file: 'src/tokens/trip-one.ts',
     find: 'quota.learn(rows[0], runtime.now());',
     replace: '',
     test: ISOLATES,
+  },
+  {
+    ...BUCKETS,
+    name: 'quota: no more is reserved than a minute has',
+    find: 'min(${calls}, ${ofMinute}, ${ofHour})',
+    replace: 'min(${calls}, ${ofHour})',
+  },
+  {
+    ...BUCKETS,
+    name: 'quota: no more is reserved than an hour has',
+    find: 'min(${calls}, ${ofMinute}, ${ofHour})',
+    replace: 'min(${calls}, ${ofMinute})',
+  },
+  {
+    ...BUCKETS,
+    name: 'quota: what has left the window counts no more',
+    find: '(bucket + QUOTA_BUCKETS_COUNT + 1) * WINDOWS[name].bucketMs',
+    replace: 'bucket * WINDOWS[name].bucketMs',
+  },
+  {
+    ...BUCKETS,
+    name: 'quota: what a far clock has noted does not count',
+    find: ' and ${at} + ${LENGTH})`',
+    replace: ' and ${at} * 2)`',
+  },
+  {
+    name: 'quota: each request passes the gate',
+    file: 'src/pipeops/client.ts',
+    find: 'if (refused !== null) return err(refused);',
+    replace: '',
+    test: ISOLATES,
+  },
+  {
+    name: 'quota: a call beyond those that were reserved is reserved by itself',
+    file: 'src/pipeops/call-gate.ts',
+    find: 'return call.allowance?.refusal() ?? (await reserve(purpose, call));',
+    replace: 'return null;',
+    test: RESERVE,
+  },
+  {
+    name: 'quota: what was not sent is given back',
+    file: 'src/pipeops/allowance.ts',
+    find: 'for (const { at, calls } of left) giveBack(at, calls);',
+    replace: '',
+    test: BUCKETS.test,
+  },
+  {
+    ...TABLE,
+    name: 'quota: one isolate alone tries while PipeOps says wait',
+    find: 'setWhere: sql`${upstreamLimits.until} <= ${nowMs} or ${upstreamLimits.until} > ${untilMs}`,',
+    replace: '',
+    test: RESERVE,
+  },
+  {
+    name: 'quota: a revocation that is taken ends the wait',
+    file: 'src/pipeops/quota.ts',
+    find: 'noteTry(status);',
+    replace: '',
+    test: RESERVE,
+  },
+  {
+    name: 'quota: looking up ids that a caller makes up does not use up what is kept for revocation',
+    file: 'src/tokens/mutation.ts',
+    find: "const lookUp = purpose === 'revocation' ? ({ ...deadline, purpose: 'reconciliation' } as const) : call;",
+    replace: 'const lookUp = call;',
+    test: RESERVE,
   },
   {
     name: 'quota: a refusal is told to other isolates',

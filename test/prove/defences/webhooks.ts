@@ -192,7 +192,7 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...QUEUE,
     name: 'webhook: while PipeOps says wait, nothing is due',
-    find: ' and not ${isToldToWait(nowMs)}',
+    find: ' and not ${mustWait(nowMs)}',
     replace: '',
   },
   {

@@ -1,0 +1,56 @@
+import type { Database } from '../db/database.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Quota } from './quota.ts';
+import type { Purpose } from './quota-windows.ts';
+import type { Call } from './types.ts';
+
+/** Lets a request go to PipeOps once its call is reserved. */
+export interface CallGate {
+  /** Null: go ahead, now. Else why it must not be sent. */
+  pass(purpose: Purpose, workspaceUuid: string, call: Call): Promise<UpstreamFailure | null>;
+}
+
+/**
+ * The gate that every request passes, each try and each page by itself: what PipeOps is known to say, then the calls that its
+ * work has reserved and then, in a trip to D1 of its own, one that nobody else has.
+ *
+ * Where D1 does not answer, the call is sent and counted as soon as D1 answers again: a token that must not live on is not kept
+ * alive by our own counting, and nothing that needs D1 gets much further without it.
+ */
+export function createCallGate(database: Database, quota: Quota, runtime: Pick<Runtime, 'now'>): CallGate {
+  const reserve = async (purpose: Purpose, call: Call): Promise<UpstreamFailure | null> => {
+    const nowMs = runtime.now();
+    const block = call.allowance?.block ?? 1;
+    const reservation = quota.reserve(database, purpose, block, nowMs);
+    const reserved = await database.batch(call, reservation.queries);
+    if (!reserved.ok) {
+      quota.owe(nowMs);
+      return null;
+    }
+    const grant = reservation.grant(reserved.value[0]);
+    if (call.allowance === undefined) return grant.calls > 0 ? null : grant.refusal;
+    call.allowance.add(grant);
+    return call.allowance.take() ? null : grant.refusal;
+  };
+
+  /** While PipeOps says wait for long, one revocation a minute finds out whether it still does. */
+  const tryAllTheSame = async (call: Call, refusal: UpstreamFailure): Promise<UpstreamFailure | null> => {
+    const nowMs = runtime.now();
+    if (!quota.mayTry(nowMs)) return refusal;
+    const tried = await database.batch(call, quota.takeTry(database, nowMs));
+    if (!tried.ok || tried.value[0].length === 0) return refusal;
+    quota.trying();
+    if (call.allowance?.take() !== true) quota.owe(nowMs);
+    return null;
+  };
+
+  return {
+    pass: async (purpose, workspaceUuid, call) => {
+      const refusal = quota.permit(purpose, workspaceUuid, runtime.now());
+      if (refusal !== null) return purpose === 'revocation' ? await tryAllTheSame(call, refusal) : refusal;
+      if (call.allowance?.take() === true) return null;
+      return call.allowance?.refusal() ?? (await reserve(purpose, call));
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { EventSubject } from '../audit/events.ts';
+import type { TokenRow } from '../db/schema.ts';
+import type { AuditFailure } from '../failures.ts';
+import { claimKey } from '../idempotency/claims.ts';
+import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import type { Holder } from '../idempotency/replay.ts';
+import type { Allowance } from '../pipeops/allowance.ts';
+import { selectLimits } from '../pipeops/limits-table.ts';
+import type { Purpose } from '../pipeops/quota-windows.ts';
+import type { RequestContext } from '../request-context.ts';
+import { ok, type Result } from '../result.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import { selectToken } from './inventory.ts';
+import type { KeyedAttempt } from './refusal.ts';
+
+/** What trip 1 found. `holder`: another create that holds the key of this one. */
+export interface Beginning {
+  readonly attempt: KeyedAttempt;
+  readonly blocked: boolean;
+  readonly known: TokenRow | undefined;
+  readonly holder: Holder | null;
+}
+
+/** What trip 1 needs to know of a mutation. */
+export interface BeginningTerms {
+  readonly subject: EventSubject & { readonly workspaceUuid: string };
+  readonly keyed: KeyedRequest | null;
+  readonly purpose: Purpose;
+  /** How many calls are reserved. */
+  readonly calls: number;
+  readonly allowance: Allowance;
+}
+
+/**
+ * Trip 1: the attempt, with the token that it is about or with the claim of its key, what others know of the quota, and the calls
+ * that it makes, which are reserved.
+ */
+export async function begin(
+  { recorder, database, runtime, quota }: TokenDependencies,
+  context: RequestContext,
+  { subject, keyed, purpose, calls, allowance }: BeginningTerms,
+): Promise<Result<Beginning, AuditFailure>> {
+  const { workspaceUuid, tokenId } = subject;
+  const nowMs = runtime.now();
+  const limits = selectLimits(database, nowMs, workspaceUuid);
+  // Whoever makes ids up reserves nothing by it: what PipeOps is asked of those is reserved when it is asked.
+  const asked = tokenId === null ? calls : { calls, ifKnown: { workspaceUuid, tokenId } };
+  const reservation = quota.reserve(database, purpose, asked, nowMs);
+  if (keyed === null) {
+    const token = tokenId === null ? [] : [selectToken(database, { workspaceUuid, tokenId })];
+    const reads = [limits, ...reservation.queries, ...token] as const;
+    const begun = await recorder.attempt(context, subject, reads);
+    if (!begun.ok) return begun;
+    const { attempt, rows, blocked } = begun.value;
+    quota.learn(rows[0], runtime.now());
+    const known = rows[3]?.[0];
+    allowance.add(reservation.grant(rows[1], tokenId === null || known !== undefined ? calls : 0));
+    return ok({ attempt: { ...attempt, keyed }, blocked, known, holder: null });
+  }
+  const eventId = runtime.newId();
+  const claim = claimKey(database, keyed, eventId, runtime.now());
+  const begun = await recorder.attempt(context, subject, [...claim, limits, ...reservation.queries] as const, eventId);
+  if (!begun.ok) return begun;
+  const { attempt, rows, blocked } = begun.value;
+  quota.learn(rows[3], runtime.now());
+  allowance.add(reservation.grant(rows[4]));
+  const holder = rows[2].find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
+  return ok({ attempt: { ...attempt, keyed }, blocked, known: undefined, holder });
+}
