@@ -20,6 +20,9 @@ import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
+import { createCallerCalls } from './snapshot/caller-calls.ts';
+import { createPace } from './snapshot/pace.ts';
+import { createKnownSnapshots } from './snapshot/snapshot.ts';
 import { createSnapshotMemory } from './snapshot/memory.ts';
 import { createOwedGenerations } from './snapshot/owed.ts';
 import { createReadGroup } from './snapshot/read-group.ts';
@@ -62,6 +65,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const recorder = createRecorder({ database, runtime, labels });
   const memory = createSnapshotMemory();
   const owed = createOwedGenerations(database, memory);
+  const known = createKnownSnapshots();
+  const pace = createPace(config.snapshotMaxAgeSeconds * 1000, quota);
   const reconciler = createReconciler({
     database,
     recorder,
@@ -115,10 +120,12 @@ export function createServices(config: Config, runtime: Runtime): Services {
       idempotency: createIdempotency(config.idempotencySecret),
       snapshots: {
         memory,
-        reads: createReadGroup(database, runtime, quota, labels, owed),
+        known,
+        reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
         source: createListSource(pipeops, runtime),
         owed,
-        maxAgeMs: config.snapshotMaxAgeSeconds * 1000,
+        pace,
+        callsOf: createCallerCalls(),
       },
       runtime,
     },

@@ -110,7 +110,8 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
   for (const [workspaceUuid, { list, begunAtMs, findings }] of looks.answered()) {
     if (isOver()) break;
     await revokeUndelivered(dependencies, context, workspaceUuid, list.tokens, begunAtMs);
-    if (!isOver()) await askAlone(dependencies, context, workspaceUuid, findings.askAlone, 'reconciliation');
+    if (!isOver())
+      await askAlone(dependencies, context, workspaceUuid, findings.askAlone, { purpose: 'reconciliation' });
   }
   allowance.end();
   await endRun(dependencies, context, claim, left);

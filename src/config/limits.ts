@@ -144,14 +144,27 @@ export const RETRY_PAUSE_MS = 100;
 
 // ── Snapshots ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Four lists a minute at the most for a workspace that everybody looks at, of the 100 calls that all of them share. */
+/** Four lists a minute at the most for a workspace that everybody looks at, where the hour has calls for it. */
 export const SNAPSHOT_MAX_AGE_DEFAULT_SECONDS = 15;
 /** Beyond this a list is no news of PipeOps any more, whatever saves calls. */
 export const SNAPSHOT_MAX_AGE_MAX_SECONDS = 300;
 /** What `Cache-Control: no-cache` accepts: ten callers who ask for the truth at once need not ask ten times. */
 export const SNAPSHOT_NO_CACHE_AGE_MS = 2_000;
-/** How old a list may be that stands in while PipeOps is down or wants nothing of us. */
-export const SNAPSHOT_STALE_MAX_MS = 5 * 60 * 1000;
+/**
+ * How old a list may be at all: one that nothing has changed since is better than none while PipeOps is down or our calls are used
+ * up, and PipeOps' longest window is over by then.
+ */
+export const SNAPSHOT_STALE_MAX_MS = 60 * 60 * 1000;
+/** A workspace is in use for so long after its list was asked for. */
+export const WORKSPACE_IN_USE_MS = 60 * 60 * 1000;
+/** Workspaces in use that are counted: lists of more are paced to SNAPSHOT_STALE_MAX_MS by PipeOps' default limits anyway. */
+export const WORKSPACES_IN_USE_MAX_COUNT = 1_000;
+/** After a refusal of our own quota an isolate asks for no list for so long: its buckets of a minute are as long. */
+export const SNAPSHOT_REFUSED_MS = 5_000;
+/** PipeOps calls that one caller's reads may cause in a minute and isolate, pages and retries included: a tenth of the limit of all. */
+export const READ_CALLS_PER_MINUTE = 10;
+/** Callers whose calls are counted: more than can have made one in a minute. */
+export const READ_CALLERS_MAX_COUNT = 1_000;
 /** D1 takes values of 2 MB. A workspace with a longer list is held in memory alone. */
 export const SNAPSHOT_STORE_MAX_BYTES = 1_500_000;
 /** An isolate that asks PipeOps is waited for this long: its deadline, and the time to write down what it got. */
@@ -161,8 +174,17 @@ export const SNAPSHOT_POLL_MS = 150;
 export const SNAPSHOT_POLLS_MAX_COUNT = 12;
 /** Lists asked for by one read because tokens kept changing; the last one is served, since it was begun after the read was. */
 export const SNAPSHOT_LISTS_MAX_COUNT = 3;
-/** Workspaces held in memory: of ten thousand tokens each they would take a third of an isolate's 128 MB. */
-export const SNAPSHOT_WORKSPACES_MAX_COUNT = 16;
+/**
+ * Tokens of all lists that an isolate holds. One takes some 1.5 KB, with its text and what is sent of it: a third of an isolate's
+ * 128 MB.
+ */
+export const SNAPSHOT_TOKENS_MAX_COUNT = 30_000;
+/** What a list weighs beside its tokens, in tokens: thousands of empty workspaces are bounded too. */
+export const SNAPSHOT_LIST_WEIGHT_TOKENS = 5;
+/** Tokens of one list: a longer one is shown in part. Its ids, of 128 characters at most, are one bound value: D1 takes 2 MB. */
+export const LIST_TOKENS_MAX_COUNT = 10_000;
+/** Workspaces whose lists one group of reads may bring, leave or look up: of the longest in D1, some 20 MB of answer. */
+export const READ_GROUP_LISTS_MAX_COUNT = 4;
 /** Reads whose rows go to D1 together: the statement stays far below D1's limits. */
 export const READ_GROUP_MAX_COUNT = 100;
 /**

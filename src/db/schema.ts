@@ -136,6 +136,14 @@ export const tokens = sqliteTable(
     index('tokens_fingerprint')
       .on(table.fingerprint)
       .where(sql`${table.fingerprint} is not null`),
+    // A list is judged with what it shows, and with what should be there: tokens that are over, thousands in a workspace, are never
+    // read for it. Those that have not expired come first.
+    index('tokens_without_end')
+      .on(table.workspace_uuid, table.expires_at)
+      .where(sql`${table.ended_by} is null`),
+    index('tokens_listed_end')
+      .on(table.workspace_uuid)
+      .where(sql`${table.ended_by} = 'listed'`),
     // Which keys live tokens still need: `/readyz` walks over the ids, not over the tokens.
     index('tokens_fingerprint_key')
       .on(table.fingerprint_key_id, table.expires_at)
@@ -195,18 +203,32 @@ export const jwksCache = sqliteTable('jwks_cache', {
 });
 
 /** A workspace's generation, and who reads its list at the moment. */
-export const workspaces = sqliteTable('workspaces', {
-  workspace_uuid: text().primaryKey(),
-  /** Raised when its tokens may have changed. */
-  generation: integer().notNull(),
-  /** The generation for which an isolate is asking PipeOps, and until when others wait for it. */
-  lease_generation: integer(),
-  lease_until: integer().notNull(),
-  /** What its last list was good for; null: none was asked for. */
-  list_state: text({ enum: LIST_STATES }),
-  /** Since when that is so. */
-  list_state_at: integer(),
-});
+export const workspaces = sqliteTable(
+  'workspaces',
+  {
+    workspace_uuid: text().primaryKey(),
+    /** Raised when its tokens may have changed. */
+    generation: integer().notNull(),
+    /** The generation for which an isolate is asking PipeOps, and until when others wait for it; -1: a change waits to be listed. */
+    lease_generation: integer(),
+    lease_until: integer().notNull(),
+    /** Which batch took it. */
+    lease_holder: text(),
+    /** 1: it was taken because tokens have changed since the last one, not because the list is old. */
+    lease_changed: integer(),
+    /** When a list was last asked for: that of a workspace in use was within the hour. */
+    listed_at: integer(),
+    /** What its last list was good for; null: none was asked for. */
+    list_state: text({ enum: LIST_STATES }),
+    /** Since when that is so. */
+    list_state_at: integer(),
+  },
+  (table) => [
+    index('workspaces_listed_at')
+      .on(table.listed_at, table.list_state)
+      .where(sql`${table.listed_at} is not null`),
+  ],
+);
 
 /** The last list of each workspace, for isolates that do not hold it. */
 export const snapshots = sqliteTable('snapshots', {

@@ -1,7 +1,6 @@
 import { ABSENCE_ASK_ALONE_MAX_TOKENS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import { callWithin } from '../pipeops/call.ts';
-import type { Purpose } from '../pipeops/quota-windows.ts';
-import type { PipeOps } from '../pipeops/types.ts';
+import type { Call, PipeOps } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Database } from '../db/database.ts';
@@ -19,18 +18,19 @@ interface Dependencies {
  * it: the next list begins anew.
  *
  * @param ids in the order in which they matter.
+ * @param whose what the calls are for, and whose they are if a caller's read causes them.
  */
 export async function askAlone(
   { database, runtime, pipeops }: Dependencies,
   context: RequestContext,
   workspaceUuid: string,
   ids: readonly string[],
-  purpose: Purpose,
+  whose: Pick<Call, 'purpose' | 'calls'>,
 ): Promise<void> {
   const asked = ids.slice(0, ABSENCE_ASK_ALONE_MAX_TOKENS);
   if (asked.length === 0) return;
   const cause = context.trace.eventId ?? context.requestId;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { purpose, once: true });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { ...whose, once: true });
   for (const tokenId of asked) {
     const ref = { workspaceUuid, tokenId };
     const begunAtMs = runtime.now();

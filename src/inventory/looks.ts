@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import { markerOf } from '../audit/marker.ts';
 import {
   ABSENCE_MASS_MIN_TOKENS,
@@ -57,7 +57,9 @@ export const isProvenEnd = ({ ended_by }: Pick<TokenRow, 'ended_by'>): boolean =
 export const isAlive = ({ isRevoked, isExpired }: UpstreamToken): boolean => !isRevoked && !isExpired;
 
 /**
- * The rows that a list must be judged with: those whose end is not proven, and those that it shows.
+ * The rows that a list must be judged with: those whose end is not proven, and those that it shows. Of the first not all where a
+ * workspace has thousands that have expired: those that should be there come first, so that a list that lacks most of them is known
+ * by it.
  *
  * @param listedIds the ids of the list.
  */
@@ -66,9 +68,24 @@ export const selectLookRows = ({ build }: Database, workspaceUuid: string, liste
     .select()
     .from(tokens)
     .where(
-      sql`${tokens.workspace_uuid} = ${workspaceUuid} and (${tokens.ended_by} is null or ${tokens.ended_by} = 'listed'
-        or ${tokens.token_id} in (select value from json_each(${JSON.stringify(listedIds)})))`,
+      sql`${tokens.workspace_uuid} = ${workspaceUuid} and ${tokens.token_id} in (
+        ${idsWithoutEnd(workspaceUuid, sql`expires_at is null`, listedIds.length)}
+        union all ${idsWithoutEnd(workspaceUuid, sql`expires_at is not null order by expires_at desc`, listedIds.length)}
+        union all select token_id from (select token_id from ${tokens} as l
+          where l.workspace_uuid = ${workspaceUuid} and l.ended_by = 'listed' limit ${mostMissing(listedIds.length)})
+        union all select value from json_each(${JSON.stringify(listedIds)}))`,
     );
+
+/** Ids of tokens without an end, as many as can matter. */
+const idsWithoutEnd = (workspaceUuid: string, condition: SQL, listed: number): SQL =>
+  sql`select token_id from (select token_id from ${tokens} as w
+    where w.workspace_uuid = ${workspaceUuid} and w.ended_by is null and ${condition} limit ${mostMissing(listed)})`;
+
+/**
+ * Where a list lacks more tokens than it shows it proves nothing, and so no more need be read to know that. Beyond it the next list
+ * goes on, since those that have been missed twice are over.
+ */
+const mostMissing = (listed: number): number => 2 * listed + DRIFT_SILENT_BATCH_TOKENS;
 
 /**
  * Compares a list with the inventory. Two rows of one workspace never influence each other, but for a list that lacks so many

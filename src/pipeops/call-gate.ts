@@ -12,8 +12,8 @@ export interface CallGate {
 }
 
 /**
- * The gate that every request passes, each try and each page by itself: what PipeOps is known to say, then the calls that its
- * work has reserved and then, in a trip to D1 of its own, one that nobody else has.
+ * The gate that every request passes, each try and each page by itself: what PipeOps is known to say, then the calls that the
+ * caller of a read may cause, the calls that its work has reserved and then, in a trip to D1 of its own, one that nobody else has.
  *
  * Where D1 does not answer, the call is sent and counted as soon as D1 answers again: a token that must not live on is not kept
  * alive by our own counting, and nothing that needs D1 gets much further without it.
@@ -47,10 +47,17 @@ export function createCallGate(database: Database, quota: Quota, runtime: Pick<R
 
   return {
     pass: async (purpose, workspaceUuid, call) => {
-      const refusal = quota.permit(purpose, workspaceUuid, runtime.now());
+      const nowMs = runtime.now();
+      const refusal = quota.permit(purpose, workspaceUuid, nowMs);
       if (refusal !== null) return purpose === 'revocation' ? await tryAllTheSame(call, refusal) : refusal;
+      const giveBack = call.calls?.take(nowMs) ?? null;
+      if (call.calls !== undefined && giveBack === null) {
+        return { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: call.calls.waitSeconds(nowMs) };
+      }
       if (call.allowance?.take() === true) return null;
-      return call.allowance?.refusal() ?? (await reserve(purpose, call));
+      const unreserved = call.allowance?.refusal() ?? (await reserve(purpose, call));
+      if (unreserved !== null) giveBack?.();
+      return unreserved;
     },
   };
 }

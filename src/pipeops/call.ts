@@ -8,5 +8,5 @@ export const callWithin = (
   runtime: Pick<Runtime, 'timeout'>,
   { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
   eventId: string,
-  options: Pick<Call, 'purpose' | 'once' | 'allowance'> = {},
+  options: Pick<Call, 'purpose' | 'once' | 'allowance' | 'calls'> = {},
 ): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });

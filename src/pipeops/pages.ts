@@ -1,4 +1,4 @@
-import { LIST_PAGES_MAX_COUNT } from '../config/limits.ts';
+import { LIST_PAGES_MAX_COUNT, LIST_TOKENS_MAX_COUNT } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { ok } from '../result.ts';
 import type { TokenList, TokenListState, Upstream, UpstreamToken } from './types.ts';
@@ -24,6 +24,9 @@ interface Gathered {
  * where there is none, the list is unproven. A later page that fails in any other way leaves the list partial: what is known of
  * it can be shown, and is never taken for all.
  *
+ * A list ends with LIST_TOKENS_MAX_COUNT tokens: a longer one is partial, whoever made it so long, and fits into the memory of an
+ * isolate.
+ *
  * @param ask for the first page without a query. Fails as it does for that one.
  */
 export async function gatherPages(ask: (page?: PageQuery) => Upstream<ListPage>): Upstream<TokenList> {
@@ -33,6 +36,7 @@ export async function gatherPages(ask: (page?: PageQuery) => Upstream<ListPage>)
   const limit = data.items > 0 ? data.items : null;
   let gathered = add({ tokens: new Map(), total: null, unreadable: 0, pages: 0 }, data);
   let state = stateAfter(gathered, data, data.tokens.length);
+  if (gathered.tokens.size > LIST_TOKENS_MAX_COUNT) return ok({ status, data: listOf(gathered, 'partial') });
   while (state === null) {
     if (gathered.pages >= LIST_PAGES_MAX_COUNT) return ok({ status, data: listOf(gathered, 'partial') });
     // One after the other: each says whether there is another.
@@ -44,6 +48,7 @@ export async function gatherPages(ask: (page?: PageQuery) => Upstream<ListPage>)
     const before = gathered.tokens.size;
     gathered = add(gathered, next.value.data);
     state = stateAfter(gathered, next.value.data, gathered.tokens.size - before);
+    if (gathered.tokens.size > LIST_TOKENS_MAX_COUNT) state = 'partial';
   }
   return ok({ status, data: listOf(gathered, state) });
 }
@@ -79,7 +84,7 @@ function stateWithoutPages({ total, unreadable }: Gathered, failure: UpstreamFai
 }
 
 const listOf = ({ tokens, total, pages }: Gathered, state: TokenListState): TokenList => ({
-  tokens: [...tokens.values()],
+  tokens: [...tokens.values()].slice(0, LIST_TOKENS_MAX_COUNT),
   total: Math.max(total ?? 0, tokens.size),
   complete: state === 'complete',
   state,

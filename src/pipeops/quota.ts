@@ -86,6 +86,8 @@ export interface Quota {
   trying(): void;
   /** Takes that call from all other isolates; a row says that it was taken. */
   takeTry(database: Database, nowMs: number): readonly [ReturnType<typeof takeTry>];
+  /** How many calls of each window a purpose may use, as far as this isolate knows its limits. */
+  most(purpose: Purpose, nowMs: number): CallLimits;
   /** Reserves calls: as many as are left of those asked for. */
   reserve(database: Database, purpose: Purpose, calls: AskedCalls, nowMs: number): Reservation;
   /** For the calls of one piece of work; what is left of them goes back with the next news. */
@@ -269,6 +271,8 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     trying: () => {
       isTrying = true;
     },
+
+    most,
 
     reserve: (database, purpose, calls, nowMs) => {
       const limit = most(purpose, nowMs);

@@ -1,6 +1,7 @@
 import type { Result } from '../result.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../request-context.ts';
+import type { CallerCalls } from '../snapshot/caller-calls.ts';
 import type { ListState } from '../vocabulary.ts';
 import type { Allowance } from './allowance.ts';
 import type { Purpose } from './quota-windows.ts';
@@ -83,6 +84,8 @@ export interface Call {
   readonly once?: boolean;
   /** Calls that are reserved for it already; without it each is reserved by itself. */
   readonly allowance?: Allowance;
+  /** Of a read: the calls of its caller, each of which is one of them. */
+  readonly calls?: CallerCalls;
   /** Where requests and the time they take are counted, for the log line. */
   readonly trace: Trace;
 }

@@ -10,12 +10,33 @@ export interface DatedList {
   readonly begunAtMs: number;
 }
 
-/** The same with what our inventory says of each token, as of that generation. */
+/** What a read needs to know of a token that our inventory has. */
+export type InventoryRow = Pick<TokenRow, 'token_id' | 'owner_issuer' | 'owner_subject' | 'marker' | 'suspended_by'>;
+
+/** What our inventory says of the tokens of a list: of no others, since a workspace may have had any number of them. */
+export type Inventory = ReadonlyMap<string, InventoryRow>;
+
+/** A list with its inventory. */
 export interface Snapshot extends DatedList {
-  readonly inventory: ReadonlyMap<string, TokenRow>;
+  readonly inventory: Inventory;
 }
 
-export const withInventory = (dated: DatedList, rows: readonly TokenRow[]): Snapshot => ({
+export const withInventory = (dated: DatedList, rows: readonly InventoryRow[]): Snapshot => ({
   ...dated,
   inventory: new Map(rows.map((row) => [row.token_id, row])),
 });
+
+/** The snapshots of lists whose inventory is known as of their generation: each list has one, for as long as it is held. */
+export interface KnownSnapshots {
+  /** Null: its inventory has to be read. */
+  of(list: DatedList): Snapshot | null;
+  keep(list: DatedList, snapshot: Snapshot): void;
+}
+
+export function createKnownSnapshots(): KnownSnapshots {
+  const known = new WeakMap<DatedList, Snapshot>();
+  return {
+    of: (list) => known.get(list) ?? null,
+    keep: (list, snapshot) => void known.set(list, snapshot),
+  };
+}

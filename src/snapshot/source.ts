@@ -1,10 +1,9 @@
-import { SNAPSHOT_POLLS_MAX_COUNT, SNAPSHOT_POLL_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import { waitFor } from '../deadline.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Call, PipeOps } from '../pipeops/types.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { Runtime } from '../runtime.ts';
-import type { TripAnswer } from './read-group.ts';
 import type { DatedList } from './snapshot.ts';
 
 /** A list that was asked for now. */
@@ -14,20 +13,15 @@ export interface Fetched {
   readonly isShared: boolean;
 }
 
+/** Asks PipeOps for lists, once for all reads of this isolate that want one of the same generation. */
 export interface ListSource {
   /**
-   * Asks PipeOps for a list of the generation that D1 just named, once for all reads of this isolate that want it. Null:
-   * another isolate is asking at this moment, so D1 is worth another look after SNAPSHOT_POLL_MS.
-   *
-   * @param polls how often this read has looked again already.
+   * The list that another read of this isolate is asking for, if that call is of this very generation, since an earlier one may
+   * lack what has changed since, and was begun at `minBegunMs` or later. Null: there is none.
    */
-  fetch(
-    workspaceUuid: string,
-    answer: Pick<TripAnswer, 'generation' | 'leased'>,
-    minBegunMs: number,
-    polls: number,
-    call: Call,
-  ): Promise<Result<Fetched, UpstreamFailure> | null>;
+  join(workspaceUuid: string, generation: number, minBegunMs: number): Promise<Result<Fetched, UpstreamFailure>> | null;
+  /** @param generation the one that D1 just named. */
+  ask(workspaceUuid: string, generation: number, call: Call): Promise<Result<Fetched, UpstreamFailure>>;
 }
 
 interface UnderWay {
@@ -37,44 +31,39 @@ interface UnderWay {
 
 export function createListSource(
   pipeops: Pick<PipeOps, 'list'>,
-  runtime: Pick<Runtime, 'now' | 'after' | 'sleep' | 'background'>,
+  runtime: Pick<Runtime, 'now' | 'after' | 'background'>,
 ): ListSource {
   const underWay = new Map<string, UnderWay>();
-
-  const ask = (name: string, workspaceUuid: string, generation: number, call: Call): UnderWay => {
-    const begunAtMs = runtime.now();
-    const answer = (async (): Promise<Result<DatedList, UpstreamFailure>> => {
-      try {
-        const listed = await pipeops.list(workspaceUuid, call);
-        return listed.ok ? ok({ list: listed.value.data, generation, begunAtMs }) : listed;
-      } finally {
-        if (underWay.get(name)?.begunAtMs === begunAtMs) underWay.delete(name);
-      }
-    })();
-    // Others wait for it too, so it must not end with the request that began it.
-    runtime.background(answer);
-    const begun = { begunAtMs, answer };
-    underWay.set(name, begun);
-    return begun;
-  };
+  const nameOf = (workspaceUuid: string, generation: number): string => `${workspaceUuid} ${generation}`;
 
   return {
-    fetch: async (workspaceUuid, { generation, leased }, minBegunMs, polls, call) => {
-      // Only a call of its own generation is joined: an earlier one may lack what has changed since.
-      const name = `${workspaceUuid} ${generation}`;
-      const joined = underWay.get(name);
+    join: (workspaceUuid, generation, minBegunMs) => {
+      const joined = underWay.get(nameOf(workspaceUuid, generation));
       // One that is older than its deadline died with the request that began it.
       const isAlive = joined !== undefined && runtime.now() - joined.begunAtMs <= UPSTREAM_TIMEOUT_MS;
-      if (isAlive && joined.begunAtMs >= minBegunMs) {
+      if (!isAlive || joined.begunAtMs < minBegunMs) return null;
+      return (async () => {
         const outcome = await waitFor(runtime, UPSTREAM_TIMEOUT_MS, joined.answer);
         if (!outcome.ok) return err({ kind: 'upstream_timeout' });
         return outcome.value.ok ? ok({ dated: outcome.value.value, isShared: true }) : outcome.value;
-      }
-      if (!leased && polls < SNAPSHOT_POLLS_MAX_COUNT) {
-        await runtime.sleep(SNAPSHOT_POLL_MS);
-        return null;
-      }
-      const listed = await ask(name, workspaceUuid, generation, call).answer;
+      })();
+    },
+
+    ask: async (workspaceUuid, generation, call) => {
+      const name = nameOf(workspaceUuid, generation);
+      const begunAtMs = runtime.now();
+      const answer = (async (): Promise<Result<DatedList, UpstreamFailure>> => {
+        try {
+          const listed = await pipeops.list(workspaceUuid, call);
+          return listed.ok ? ok({ list: listed.value.data, generation, begunAtMs }) : listed;
+        } finally {
+          if (underWay.get(name)?.begunAtMs === begunAtMs) underWay.delete(name);
+        }
+      })();
+      // Others wait for it too, so it must not end with the request that began it.
+      runtime.background(answer);
+      underWay.set(name, { begunAtMs, answer });
+      const listed = await answer;
       return listed.ok ? ok({ dated: listed.value, isShared: false }) : listed;
     },
   };

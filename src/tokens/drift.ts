@@ -1,21 +1,24 @@
 import { askAlone } from '../inventory/ask-alone.ts';
 import { judgeList, recordFindings } from '../inventory/looks.ts';
+import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { TokenDependencies } from './dependencies.ts';
+import type { Asked } from './read.ts';
 
 /**
  * Holds a list that a read asked for against the inventory as it was read beside it, and writes down where they differ. Where
- * they do not, it costs nothing. Nobody waits for it.
+ * they do not, it costs nothing. Nobody waits for it. What it asks of PipeOps is counted among the calls of the caller.
  */
 export async function watchDrift(
-  { database, runtime, pipeops }: Pick<TokenDependencies, 'database' | 'runtime' | 'pipeops'>,
+  { database, runtime, pipeops, snapshots }: Pick<TokenDependencies, 'database' | 'runtime' | 'pipeops' | 'snapshots'>,
   context: RequestContext,
+  caller: Caller,
   workspaceUuid: string,
-  { list, begunAtMs, inventory }: Snapshot,
+  { snapshot: { list, begunAtMs }, rows }: Asked,
 ): Promise<void> {
   const look = { list, begunAtMs };
-  const findings = judgeList([...inventory.values()], look);
+  const findings = judgeList(rows, look);
   await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
-  await askAlone({ database, runtime, pipeops }, context, workspaceUuid, findings.askAlone, 'read');
+  const whose = { purpose: 'read', calls: snapshots.callsOf(caller) } as const;
+  await askAlone({ database, runtime, pipeops }, context, workspaceUuid, findings.askAlone, whose);
 }

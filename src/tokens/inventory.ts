@@ -27,10 +27,6 @@ const SELECT_TOKEN = compiled(({ build }) =>
     ),
 );
 
-/** All rows of a workspace, for lists. */
-export const selectWorkspace = ({ build }: Database, workspaceUuid: string) =>
-  build.select().from(tokens).where(eq(tokens.workspace_uuid, workspaceUuid));
-
 /**
  * Enters a token that was minted here, once, where `guard` holds. A list that fell into its create may have shown it without
  * its marker, so that it was adopted without an owner: then its create takes it over.
@@ -136,7 +132,9 @@ export const isSuspendedBeyond = (ref: TokenRef, reasons: readonly SuspensionRea
       and r.value not in (select value from json_each(${JSON.stringify(reasons)})))`;
 
 /** What a decision needs to know of an inventory row. */
-export const knownToken = (row: TokenRow): KnownToken => ({
+export const knownToken = (
+  row: Pick<TokenRow, 'token_id' | 'workspace_uuid' | 'owner_issuer' | 'owner_subject' | 'suspended_by'>,
+): KnownToken => ({
   tokenId: row.token_id,
   workspaceUuid: row.workspace_uuid,
   owner:

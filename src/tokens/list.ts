@@ -3,7 +3,7 @@ import type { UpstreamToken } from '../pipeops/types.ts';
 import { visibleTokens } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
-import { ok, type Result } from '../result.ts';
+import type { Result } from '../result.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { watchDrift } from './drift.ts';
@@ -28,19 +28,21 @@ export async function listTokens(
       tokenName: null,
       detail: {},
     },
+    isReachable: true,
     refuse: () => {
       const decision = decide(caller, { operation: 'list', workspaceUuid });
       return decision.allowed ? null : decision.failure;
     },
     refuseKnowing: () => null,
     isKnown: () => false,
-    judge: (snapshot) => ok(visible(caller, workspaceUuid, snapshot)),
+    judge: () => ({ kind: 'shown', show: (snapshot) => visible(caller, workspaceUuid, snapshot) }),
     askBeside: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
   });
   if (read.ok && read.value.asked !== null) {
     const { asked } = read.value;
-    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(asked), asked.begunAtMs));
-    runtime.background(watchDrift(dependencies, context, workspaceUuid, asked));
+    const { snapshot } = asked;
+    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(snapshot), snapshot.begunAtMs));
+    runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, asked));
   }
   return read;
 }
@@ -52,7 +54,9 @@ const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
 function visible(caller: Caller, workspaceUuid: string, snapshot: Snapshot): Listing {
   const known = (tokenId: string): KnownToken => {
     const row = snapshot.inventory.get(tokenId);
-    return row === undefined ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] } : knownToken(row);
+    return row === undefined
+      ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] }
+      : knownToken({ ...row, workspace_uuid: workspaceUuid });
   };
   const tokens = namedTokens(snapshot);
   const candidates = tokens.map((token) => ({ ...known(token.id), token }));

@@ -148,6 +148,8 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
 
   const run = { dependencies, context, mutation, actor, attempt, startedAtMs };
   const performed = await mutation.perform(allowed, call);
+  // What this isolate holds is not current any more: it need not ask D1 to be told so.
+  dependencies.snapshots.memory.drop(mutation.subject.workspaceUuid);
   allowance.end();
   if (!performed.ok) return await settleFailure(run, allowed, performed.error);
   const minted = mutation.minted?.(performed.value.data);

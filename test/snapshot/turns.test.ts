@@ -5,7 +5,9 @@ import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/request-context.ts';
 import { createLabelMemory } from '../../src/subjects/label-upkeep.ts';
+import { createPace } from '../../src/snapshot/pace.ts';
 import { createReadGroup } from '../../src/snapshot/read-group.ts';
+import { createKnownSnapshots } from '../../src/snapshot/snapshot.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 // Which request sends the trips of reads that came while a batch was under way.
@@ -46,9 +48,22 @@ function setUp() {
       });
     },
   };
-  const group = createReadGroup(createDatabase(db, runtime), runtime, createQuota(), createLabelMemory());
+  const database = createDatabase(db, runtime);
+  const quota = createQuota();
+  const group = createReadGroup({
+    database,
+    runtime,
+    quota,
+    labels: createLabelMemory(),
+    owed: { of: () => ({ queries: [], paid: () => {} }) },
+    pace: createPace(15_000, quota),
+    known: createKnownSnapshots(),
+  });
   const read = async (workspaceUuid: string) =>
-    await group.send({ workspaceUuid, held: null, minBegunMs: null, isShared: true, record: null }, newTrace());
+    await group.send(
+      { workspaceUuid, held: null, wanted: null, tokenId: null, inventoryOf: null, isLook: false, record: null },
+      newTrace(),
+    );
   const advance = (ms: number) => {
     nowMs += ms;
   };

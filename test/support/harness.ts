@@ -68,10 +68,14 @@ export async function createHarness(options: HarnessOptions = {}) {
   const credential: string = options.like?.credential ?? adminCredential();
   const issuer: TestIssuer = options.issuer ?? options.like?.issuer ?? (await createTestIssuer({ issuer: ISSUER }));
   noteSecret(credential);
-  // Another company: what PipeOps told the last one is not about its credential.
+  // Another company: what PipeOps told the last one is not about its credential, and the workspaces of that are not in use.
   if (options.like === undefined)
     await env.DB.batch(
-      ['upstream_limits', 'upstream_calls'].map((table) => env.DB.prepare(`delete from ${table}`)),
+      [
+        'delete from upstream_limits',
+        'delete from upstream_calls',
+        'update workspaces set listed_at = null where listed_at is not null',
+      ].map((statement) => env.DB.prepare(statement)),
     ).catch(() => null);
 
   const lines: Readonly<Record<string, unknown>>[] = [];

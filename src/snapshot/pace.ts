@@ -1,0 +1,83 @@
+import {
+  QUOTA_BUCKETS_COUNT,
+  SNAPSHOT_NO_CACHE_AGE_MS,
+  SNAPSHOT_REFUSED_MS,
+  SNAPSHOT_STALE_MAX_MS,
+} from '../config/limits.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import { WINDOWS } from '../pipeops/quota-windows.ts';
+
+/** Which lists a read accepts. Times are milliseconds. */
+export interface Freshness {
+  /** One that was begun since then, whatever the hour has; since the epoch. */
+  readonly minBegunMs: number;
+  /** And for each workspace in use one that is so much older: what the hour has. 0: none is. */
+  readonly eachMs: number;
+  /** How long a list is good for. */
+  readonly maxAgeMs: number;
+  /** Snapshots are switched off: every read asks PipeOps, and for itself. */
+  readonly isOff: boolean;
+  readonly isNoCache: boolean;
+}
+
+/**
+ * How often lists are asked for. Reads get what the hour has for them, evenly over the workspaces in use: so a list may be the older
+ * the more of them there are. An hour of calls is counted in thirteen buckets, so the calls of an hour last 65 minutes.
+ */
+export interface Pace {
+  /** What D1 says of how many workspaces are in use. */
+  learn(workspacesInUse: number): void;
+  workspacesInUse(): number;
+  /** @param isNoCache the caller wants a list that was begun just now. */
+  freshness(isNoCache: boolean, nowMs: number): Freshness;
+  /** Our own quota has none left for reads: until that time, at most for SNAPSHOT_REFUSED_MS, nothing is asked for. */
+  refuse(retryAfterSeconds: number, nowMs: number): void;
+  /** For how many seconds more; 0: ask. */
+  refusedSeconds(nowMs: number): number;
+}
+
+/** @param leastMs how old a list may be that reads are answered from, at least; 0: none is. */
+export function createPace(leastMs: number, quota: Pick<Quota, 'most'>): Pace {
+  let inUse = 0;
+  let refusedUntilMs = 0;
+  let retryAtMs = 0;
+  return {
+    learn: (workspacesInUse) => {
+      inUse = workspacesInUse;
+    },
+    workspacesInUse: () => inUse,
+    freshness: (isNoCache, nowMs) => {
+      if (leastMs === 0) return { minBegunMs: NEVER, eachMs: 0, maxAgeMs: 0, isOff: true, isNoCache };
+      if (isNoCache) {
+        const maxAgeMs = Math.min(SNAPSHOT_NO_CACHE_AGE_MS, leastMs);
+        return { minBegunMs: nowMs - maxAgeMs, eachMs: 0, maxAgeMs, isOff: false, isNoCache };
+      }
+      const eachMs = msOfEachWorkspace(quota.most('read', nowMs).hour);
+      const minBegunMs = nowMs - leastMs;
+      const maxAgeMs = nowMs - pacedSinceMs({ minBegunMs, eachMs }, inUse, nowMs);
+      return { minBegunMs, eachMs, maxAgeMs, isOff: false, isNoCache };
+    },
+    refuse: (retryAfterSeconds, nowMs) => {
+      retryAtMs = nowMs + retryAfterSeconds * 1000;
+      refusedUntilMs = Math.min(retryAtMs, nowMs + SNAPSHOT_REFUSED_MS);
+    },
+    refusedSeconds: (nowMs) => (refusedUntilMs > nowMs ? Math.ceil((retryAtMs - nowMs) / 1000) : 0),
+  };
+}
+
+/** No list was begun then. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** By how much a list may be older for each workspace in use, in whole milliseconds. */
+export const msOfEachWorkspace = (readCallsPerHour: number): number =>
+  Math.ceil(((QUOTA_BUCKETS_COUNT + 1) * WINDOWS.hour.bucketMs) / readCallsPerHour);
+
+/** Since when a list must have been begun while so many workspaces are in use: as `PACED_SINCE` says it in SQL. */
+export const pacedSinceMs = (
+  { minBegunMs, eachMs }: Pick<Freshness, 'minBegunMs' | 'eachMs'>,
+  workspacesInUse: number,
+  nowMs: number,
+): number => Math.min(minBegunMs, Math.max(nowMs - workspacesInUse * eachMs, nowMs - SNAPSHOT_STALE_MAX_MS));
+
+/** Since when a list must have been begun that answers where nothing else can. */
+export const standInSinceMs = (nowMs: number): number => nowMs - SNAPSHOT_STALE_MAX_MS;

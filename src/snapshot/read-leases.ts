@@ -1,0 +1,100 @@
+import type { Database, Query, RowsOf } from '../db/database.ts';
+import type { Grant } from '../pipeops/allowance.ts';
+import type { CallBucket } from '../pipeops/call-buckets.ts';
+import type { Quota, Reservation } from '../pipeops/quota.ts';
+import { askedWorkspace } from './questions.ts';
+import { READ_QUERIES, leasesTaken, unsharedAsks, type AskedWorkspace } from './read-queries.ts';
+import type { Lease, ReadTrip } from './read-trip.ts';
+
+/** The rows that a batch gave for a query of it. */
+export type Results = <Q extends Query>(query: Q) => RowsOf<Q>;
+
+interface Dependencies {
+  readonly database: Database;
+  readonly quota: Pick<Quota, 'learn' | 'reserve' | 'allowance'>;
+}
+
+/** What is needed to ask PipeOps for lists: the leases, and the calls that they take. */
+export function askingQueries(
+  { database, quota }: Dependencies,
+  asked: readonly AskedWorkspace[],
+  values: { readonly nowMs: number; readonly leaseHolder: string } & Readonly<Record<string, unknown>>,
+) {
+  const { nowMs, leaseHolder } = values;
+  const workspaces = asked.filter(({ ask, shared }) => ask && shared).map(({ workspace }) => workspace);
+  const taken = READ_QUERIES.takeLeases(database, values);
+  const limits = READ_QUERIES.selectLimits(database, values);
+  const taking = (changed: 0 | 1) => leasesTaken(workspaces, leaseHolder, changed);
+  // A list that shows a change is a part of it. Reads have left calls to it.
+  const reserved = {
+    old: quota.reserve(database, 'read', taking(0), nowMs),
+    changed: quota.reserve(database, 'change', taking(1), nowMs),
+  };
+  return {
+    queries: [taken, ...reserved.old.queries, ...reserved.changed.queries, limits],
+    leases: (rowsOf: Results): ReadonlyMap<string, Lease> => {
+      quota.learn(rowsOf(limits), nowMs);
+      const rows = rowsOf(taken);
+      return new Map(
+        [reserved.old, reserved.changed].flatMap((reservation, changed) => {
+          const holders = rows.filter((row) => row.changed === changed);
+          const granted = grantsOf(reservation, rowsOf(reservation.queries[0]), holders.length);
+          return holders.map(
+            ({ workspace_uuid }, index) =>
+              [workspace_uuid, leaseOf(quota, leaseHolder, changed, granted[index])] as const,
+          );
+        }),
+      );
+    },
+  };
+}
+
+/** The same where lists are not shared: a call for each, as far as there are any, and no lease. Null: none asks. */
+export function unsharedQueries({ database, quota }: Dependencies, asked: readonly AskedWorkspace[], nowMs: number) {
+  const questions = asked.filter(({ ask, shared }) => ask && !shared).map((question) => JSON.stringify(question));
+  if (questions.length === 0) return null;
+  const reservation = quota.reserve(database, 'read', unsharedAsks(JSON.stringify(asked)), nowMs);
+  return {
+    queries: reservation.queries,
+    leases: (
+      rowsOf: Results,
+      answersTo: ReadonlyMap<string, { readonly authorised: number }>,
+    ): ReadonlyMap<string, Lease> => {
+      const authorised = questions.filter((question) => answersTo.get(question)?.authorised === 1);
+      const granted = grantsOf(reservation, rowsOf(reservation.queries[0]), authorised.length);
+      return new Map(authorised.map((question, index) => [question, leaseOf(quota, null, 0, granted[index])]));
+    },
+  };
+}
+
+/** Null: a trip got none. */
+export const leaseFor = (
+  trip: ReadTrip,
+  leases: ReadonlyMap<string, Lease>,
+  allowances: ReadonlyMap<string, Lease>,
+): Lease | null => {
+  if (trip.wanted?.mayAsk !== true) return null;
+  const own = trip.wanted.isShared
+    ? leases.get(trip.workspaceUuid)
+    : allowances.get(JSON.stringify(askedWorkspace(trip)));
+  return own ?? null;
+};
+
+function leaseOf(
+  quota: Pick<Quota, 'allowance'>,
+  holder: string | null,
+  changed: number,
+  grant: Grant | undefined,
+): Lease {
+  const allowance = quota.allowance();
+  if (grant !== undefined) allowance.add(grant);
+  return { holder, isChanged: changed === 1, allowance, refusal: grant?.refusal ?? null };
+}
+
+/** One call each: those that come first get what was granted. */
+function grantsOf(reservation: Reservation, buckets: readonly CallBucket[], count: number): readonly Grant[] {
+  const all = reservation.grant(buckets, count);
+  return Array.from({ length: count }, (_, index) =>
+    index < all.calls ? { ...all, calls: 1, refusal: null } : { ...all, calls: 0 },
+  );
+}
