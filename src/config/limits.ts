@@ -181,8 +181,11 @@ export const SNAPSHOT_LISTS_MAX_COUNT = 3;
 export const SNAPSHOT_TOKENS_MAX_COUNT = 30_000;
 /** What a list weighs beside its tokens, in tokens: thousands of empty workspaces are bounded too. */
 export const SNAPSHOT_LIST_WEIGHT_TOKENS = 5;
-/** Tokens of one list: a longer one is shown in part. Its ids, of 128 characters at most, are one bound value: D1 takes 2 MB. */
-export const LIST_TOKENS_MAX_COUNT = 10_000;
+/**
+ * Tokens of one list, all pages together: what one answer of UPSTREAM_BODY_MAX_BYTES holds. A longer one is known in part, and one
+ * that is longer than SNAPSHOT_TOKENS_MAX_COUNT is not held.
+ */
+export const LIST_TOKENS_MAX_COUNT = 40_000;
 /** Workspaces whose lists one group of reads may bring, leave or look up: of the longest in D1, some 20 MB of answer. */
 export const READ_GROUP_LISTS_MAX_COUNT = 4;
 /** Reads whose rows go to D1 together: the statement stays far below D1's limits. */

@@ -47,8 +47,8 @@ export async function getToken(
   const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {
     subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
     isReachable,
-    // Nothing in a workspace that no role reads is anybody's business: nobody looks for it.
-    refuse: () => (decide(caller, { operation: 'list', workspaceUuid }).allowed ? null : NOT_THERE),
+    mayList: decide(caller, { operation: 'list', workspaceUuid }).allowed,
+    refuse: () => null,
     refuseKnowing: (row) => (row === undefined && isReachable ? null : refusal(row, false)),
     isKnown: (row) => row !== undefined,
     judge: (list, inventory, token): Judged<ShownToken> => {

@@ -29,6 +29,7 @@ export async function listTokens(
       detail: {},
     },
     isReachable: true,
+    mayList: true,
     refuse: () => {
       const decision = decide(caller, { operation: 'list', workspaceUuid });
       return decision.allowed ? null : decision.failure;

@@ -75,7 +75,7 @@ export async function begin<T>(reading: Reading<T>): Promise<Next<T>> {
   const refused = read.refuse();
   if (refused !== null) return decided(onNothing(refused));
   reading.failure = whyNotToAsk(reading);
-  if (wanted.isOff && reading.failure === null) return ASK;
+  if (!read.mayList || (wanted.isOff && reading.failure === null)) return ASK;
   const sinceMs = reading.failure === null ? startedAtMs - wanted.maxAgeMs : standInSinceMs(startedAtMs);
   const list = dependencies.snapshots.memory.get(read.subject.workspaceUuid, sinceMs);
   return list === null ? ASK : await decideOn(reading, { list, from: 'memory', isShared: false });

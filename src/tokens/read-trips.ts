@@ -36,6 +36,7 @@ export function tripOf<T>(reading: Reading<T>, { step, after }: Next<T>): ReadTr
 function wantedBy<T>(reading: Reading<T>, step: Step<T>): WantedList | null {
   const { wanted, failure, startedAtMs } = reading;
   const isAsking = step.kind === 'ask';
+  if (!reading.read.mayList) return null;
   if (!isAsking && !(step.kind === 'decided' && step.verdict.isOnList && step.verdict.generation !== null)) return null;
   const isShared = !wanted.isOff;
   // Where PipeOps is not asked, any list does that is not too old for everything.

@@ -31,8 +31,10 @@ export type Judged<T> =
 /** A read, as far as it differs from the other one. */
 export interface Read<T> {
   readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
-  /** Whether the caller has anything to do with the list, whatever it holds: else the inventory's row decides. */
+  /** Whether a role of the caller shows it tokens of others there: else it has no list before the inventory shows that this is its own. */
   readonly isReachable: boolean;
+  /** Whether a role of the caller reads in the workspace at all: else no list is looked at, taken or asked for. */
+  readonly mayList: boolean;
   /** What is refused whatever PipeOps holds; null: that depends. */
   refuse(): Failure | null;
   /** What the inventory's row alone refuses, before PipeOps is asked for anything; null: that depends. */

@@ -22,8 +22,14 @@ export async function createCompany(options: HarnessOptions = {}) {
   };
 }
 
+/** By the clock of the isolate. */
+export async function jwtNow(isolate: Harness, role = 'admin', claims: Record<string, unknown> = {}): Promise<string> {
+  const iat = Math.floor(isolate.runtime.now() / 1000);
+  return await isolate.jwtFor(role, { iat, exp: iat + 300, ...claims });
+}
+
 export const list = async (isolate: Harness, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
-  await isolate.send('GET', TOKENS, { headers });
+  await isolate.send('GET', TOKENS, { headers, jwt: await jwtNow(isolate) });
 
 export const namesIn = (answer: Answer): string[] =>
   (answer.body.data.tokens as { name: string }[]).map(({ name }) => name).toSorted();
