@@ -248,7 +248,7 @@ async function judgeBeside<T>(
 }
 
 async function decideOn<T>(reading: Reading<T>, held: Held): Promise<Next<T>> {
-  const { read, wanted, dependencies, token } = reading;
+  const { read, wanted, dependencies, token, startedAtMs } = reading;
   const { list, from, isShared } = held;
   const known = dependencies.snapshots.known.of(list);
   const judged = read.judge(list.list, known?.inventory ?? null, token);
@@ -256,7 +256,9 @@ async function decideOn<T>(reading: Reading<T>, held: Held): Promise<Next<T>> {
   if (judged.kind === 'beside') return decided(await judgeBeside(reading));
   const onList = { status: from === 'pipeops' ? 200 : null, generation: list.generation, isOnList: true };
   if (judged.kind === 'refused') return decided({ ...onNothing<T>(judged.failure), ...onList });
-  const cache = cacheOf(held, wanted, dependencies.runtime.now());
+  // D1 may have told of the pace since the read began.
+  const { pace } = dependencies.snapshots;
+  const cache = cacheOf(held, pace.freshness(wanted.isNoCache, startedAtMs), dependencies.runtime.now());
   return decided({
     ...onList,
     failure: null,

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { READ_GROUP_LISTS_MAX_COUNT } from '../../src/config/limits.ts';
+import type { ListBehaviour } from '../pipeops-simulator/faults-wire.ts';
 import { measuredD1 } from '../support/measured-d1.ts';
 import { TOKENS, type Harness } from '../support/harness.ts';
 import { createCompany, jwtNow, list, namesIn, readsAt } from './isolates.ts';
@@ -183,10 +184,10 @@ describe('nothing is taken, written or asked', () => {
 });
 
 describe('the same is done for an id that never was and a token of another', () => {
-  const beside = { page_size: 1, pages: 'ignored' } as const;
-  it.each([
-    ['where no list is held', async () => {}],
-    ['where a whole list is held', async () => void (await list(isolate))],
+  const beside: ListBehaviour = { page_size: 1, pages: 'ignored' };
+  it.each<readonly [string, () => Promise<unknown>]>([
+    ['where no list is held', async () => await Promise.resolve()],
+    ['where a whole list is held', async () => await list(isolate)],
     [
       'where a part of a list is held',
       async () => {
@@ -201,7 +202,7 @@ describe('the same is done for an id that never was and a token of another', () 
         await (await company.another()).mint('later');
       },
     ],
-  ] as const)('%s', async (_case, prepare) => {
+  ])('%s', async (_case, prepare) => {
     const ids = await Promise.all(['a', 'b'].map(async (name) => (await isolate.mint(name)).id));
     await prepare();
     const costs = [];
