@@ -21,9 +21,10 @@ export interface ExpectedLists {
   allows(shown: string, overAtBegin: number): boolean;
 }
 
-export function createExpectedLists(): ExpectedLists {
-  const live = new Map<string, string>();
-  const after: string[] = [''];
+/** @param seeded names of what is there from the beginning, by their ids. */
+export function createExpectedLists(seeded: ReadonlyMap<string, string>): ExpectedLists {
+  const live = new Map(seeded);
+  const after: string[] = [textOf([...live.values()])];
   let open: Change | null = null;
 
   return {

@@ -2,8 +2,8 @@ import type { Runtime } from '../../src/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { NO_LIMITS } from './no-limits.ts';
+import { ageMaxSeconds } from '../hour-report.ts';
 import type { App, HourReport, PlayCommand, PrepareCommand } from '../hour-report.ts';
-import { LIST_WORKSPACE } from '../names.ts';
 import afternoon from './afternoon.ts';
 import type { Clock } from './clock.ts';
 import { countedD1, type D1Counts } from './counted-d1.ts';
@@ -13,11 +13,8 @@ import { createVirtualPipeOps, type VirtualPipeOps } from './virtual-pipeops.ts'
 // The service, everybody who calls it and the PipeOps behind it, all in one isolate and by one clock, which these commands
 // move. Beside it (b), by the same clock.
 
-interface Env extends Readonly<Record<string, unknown>> {
-  /** The database of each. */
-  readonly ours: D1Database;
-  readonly afternoon: D1Database;
-}
+/** The database of each is a binding of its name. */
+type Env = Readonly<Record<string, unknown>>;
 
 interface Play {
   readonly clock: Clock;
@@ -28,8 +25,9 @@ interface Play {
   readonly settle: () => Promise<void>;
 }
 
-/** What was used before the hour began is forgotten by PipeOps' shorter window. */
-const SEEDED_BEFORE_MS = 61_000;
+/** Tokens of each workspace in the beginning. */
+const SEEDED_TOKENS = 20;
+const SEEDED_NAMES = Array.from({ length: SEEDED_TOKENS }, (_item, index) => `deploy-${index}`);
 const CRON_SECONDS = 60;
 
 const plays = new Map<App, Play>();
@@ -54,18 +52,26 @@ export default {
 
 async function prepare(command: PrepareCommand, env: Env): Promise<void> {
   const { app, statements } = command;
-  const clock = { beganMs: Date.now() + SEEDED_BEFORE_MS, ms: Date.now() };
+  const now = Date.now();
+  const clock = { beganMs: now, ms: now };
   const counts = { trips: 0, statements: 0, rowsRead: 0, rowsWritten: 0 };
-  const pipeops = createVirtualPipeOps(clock, LIST_WORKSPACE);
-  const database = countedD1(env[app], counts);
-  await env[app].batch(statements.map((sql) => env[app].prepare(sql)));
-  const handlers = app === 'ours' ? startOurs(env, database, clock, pipeops) : startAfternoon(env, database, pipeops);
-  const traffic = createTraffic({ ...command, ...handlers, clock });
-  await traffic.seed();
+  const pipeops = createVirtualPipeOps(clock);
+  const d1 = d1Of(env, app);
+  const database = countedD1(d1, counts);
+  await d1.batch(statements.map((sql) => d1.prepare(sql)));
+  const handlers =
+    app === 'afternoon' ? startAfternoon(env, database, pipeops) : startOurs(env, database, clock, pipeops);
+  const seeded = (workspaceUuid: string) => pipeops.seed(workspaceUuid, SEEDED_NAMES);
+  const ageMaxMs = 1000 * ageMaxSeconds(command.workspaces.length);
+  const traffic = createTraffic({ ...command, ...handlers, clock, seeded, ageMaxMs });
   await handlers.settle();
   Object.assign(counts, { trips: 0 });
-  Object.assign(pipeops.counts, { calls: 0, refused: 0 });
   plays.set(app, { clock, traffic, pipeops, counts, ...handlers });
+}
+
+function d1Of(env: Env, app: App): D1Database {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- bench/hour.ts declares them
+  return env[app] as D1Database;
 }
 
 function startOurs(env: Env, database: D1Database, clock: Clock, pipeops: VirtualPipeOps) {

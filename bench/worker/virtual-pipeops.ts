@@ -13,6 +13,8 @@ interface Token {
 /** A PipeOps in this isolate, with its true limits by the clock of the run. */
 export interface VirtualPipeOps {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Tokens that are there from the beginning, by their names. */
+  readonly seed: (workspaceUuid: string, names: readonly string[]) => ReadonlyMap<string, string>;
   /** Calls that arrived, and those of them that were refused. */
   readonly counts: { calls: number; refused: number };
 }
@@ -21,12 +23,18 @@ export interface VirtualPipeOps {
  * Each list tells when it was taken, in the `last_used_at` of its tokens: so the age of what a caller reads is known without
  * asking the service.
  */
-export function createVirtualPipeOps(clock: Clock, workspaceUuid: string): VirtualPipeOps {
+export function createVirtualPipeOps(clock: Clock): VirtualPipeOps {
   const quota = createQuota();
-  const tokens = new Map<string, Token>();
+  const workspaces = new Map<string, Map<string, Token>>();
   const counts = { calls: 0, refused: 0 };
 
-  const shown = ({ id, name, scopes }: Token) => ({
+  const tokensOf = (workspaceUuid: string): Map<string, Token> => {
+    const tokens = workspaces.get(workspaceUuid) ?? new Map<string, Token>();
+    workspaces.set(workspaceUuid, tokens);
+    return tokens;
+  };
+
+  const shown = (workspaceUuid: string, { id, name, scopes }: Token) => ({
     id,
     uuid: id,
     name,
@@ -43,15 +51,16 @@ export function createVirtualPipeOps(clock: Clock, workspaceUuid: string): Virtu
   });
 
   /** Done at once; what is answered may be overtaken. */
-  const serve = (method: string, id: string, body: Partial<Token>): Response => {
+  const serve = (workspaceUuid: string, method: string, id: string, body: Partial<Token>): Response => {
+    const tokens = tokensOf(workspaceUuid);
     if (method === 'POST') {
       const token = { id: crypto.randomUUID(), name: body.name ?? '', scopes: body.scopes ?? [] };
       tokens.set(token.id, token);
-      const secret = `sat_${crypto.randomUUID().replaceAll('-', '')}`;
-      return Response.json({ success: true, message: '', data: { ...shown(token), token: secret } }, { status: 201 });
+      const data = { ...shown(workspaceUuid, token), token: `sat_${crypto.randomUUID().replaceAll('-', '')}` };
+      return Response.json({ success: true, message: '', data }, { status: 201 });
     }
     if (id === '') {
-      const all = [...tokens.values()].map(shown);
+      const all = [...tokens.values()].map((token) => shown(workspaceUuid, token));
       return Response.json({ success: true, message: '', data: { tokens: all, total: all.length } });
     }
     const token = tokens.get(id);
@@ -62,11 +71,16 @@ export function createVirtualPipeOps(clock: Clock, workspaceUuid: string): Virtu
     }
     const renamed = { ...token, ...(body.name !== undefined && { name: body.name }) };
     tokens.set(id, renamed);
-    return Response.json({ success: true, message: '', data: { token: shown(renamed) } });
+    return Response.json({ success: true, message: '', data: { token: shown(workspaceUuid, renamed) } });
   };
 
   return {
     counts,
+    seed: (workspaceUuid, names) => {
+      const made = names.map((name) => ({ id: crypto.randomUUID(), name, scopes: ['api:read'] }));
+      for (const token of made) tokensOf(workspaceUuid).set(token.id, token);
+      return new Map(made.map(({ id, name }) => [id, name]));
+    },
     fetch: async (url, init) => {
       counts.calls += 1;
       const text = init.body === undefined || init.body === null ? '{}' : await new Response(init.body).text();
@@ -76,9 +90,10 @@ export function createVirtualPipeOps(clock: Clock, workspaceUuid: string): Virtu
         const body = { success: false, status: 'error', message: 'Too many requests' };
         return Response.json(body, { status: 429, headers: quotaHeaders(verdict) });
       }
-      const id = /\/service-account-tokens\/([^/]+)$/.exec(new URL(url).pathname)?.[1] ?? '';
+      const { pathname, searchParams } = new URL(url);
+      const id = /\/service-account-tokens\/([^/]+)$/.exec(pathname)?.[1] ?? '';
       const fields: Partial<Token> = JSON.parse(text === '' ? '{}' : text);
-      const answer = serve(init.method ?? 'GET', id, fields);
+      const answer = serve(searchParams.get('workspace_uuid') ?? '', init.method ?? 'GET', id, fields);
       for (const [name, value] of Object.entries(quotaHeaders(verdict))) answer.headers.set(name, value);
       await scheduler.wait(1 + (counts.calls % ANSWER_MAX_MS));
       return answer;

@@ -74,20 +74,30 @@ export async function begin<T>(reading: Reading<T>): Promise<Next<T>> {
   const { dependencies, read, wanted, startedAtMs } = reading;
   const refused = read.refuse();
   if (refused !== null) return decided(onNothing(refused));
-  reading.failure = whyNotToAsk(reading);
+  const refusedToAll = whyNotAtAll(reading);
+  reading.failure = refusedToAll ?? whyNotNow(reading);
   if (!read.mayList || (wanted.isOff && reading.failure === null)) return ASK;
   const sinceMs = reading.failure === null ? startedAtMs - wanted.maxAgeMs : standInSinceMs(startedAtMs);
   const list = dependencies.snapshots.memory.get(read.subject.workspaceUuid, sinceMs);
-  return list === null ? ASK : await decideOn(reading, { list, from: 'memory', isShared: false });
+  if (list !== null) return await decideOn(reading, { list, from: 'memory', isShared: false });
+  // Whether it waits to be asked for because of a change D1 knows.
+  reading.failure = refusedToAll;
+  return ASK;
 }
 
-/** What keeps this read from causing a call, as far as this isolate knows. */
-function whyNotToAsk<T>({ dependencies, calls, read, startedAtMs }: Reading<T>): Failure | null {
-  const { quota, snapshots } = dependencies;
+/** What keeps this read from causing a call, even for a list that shows a change, as far as this isolate knows. */
+function whyNotAtAll<T>({ dependencies, calls, read, startedAtMs }: Reading<T>): Failure | null {
   const callerSeconds = calls.waitSeconds(startedAtMs);
   if (callerSeconds > 0) return { kind: 'rate_limited', retryAfterSeconds: callerSeconds };
-  const refusedSeconds = snapshots.pace.refusedSeconds(startedAtMs);
-  if (refusedSeconds > 0) return { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: refusedSeconds };
+  const refused = dependencies.quota.permit('change', read.subject.workspaceUuid, startedAtMs);
+  return refused?.kind === 'upstream_rate_limited' ? refused : null;
+}
+
+/** What keeps it from asking for a list that is only older than it might be. */
+function whyNotNow<T>({ dependencies, read, startedAtMs }: Reading<T>): Failure | null {
+  const { quota, snapshots } = dependencies;
+  const seconds = snapshots.pace.refusedSeconds(startedAtMs);
+  if (seconds > 0) return { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: seconds };
   const refused = quota.permit('read', read.subject.workspaceUuid, startedAtMs);
   return refused?.kind === 'upstream_rate_limited' ? refused : null;
 }
@@ -107,7 +117,10 @@ export async function goOn<T>(reading: Reading<T>, step: Step<T>, said: TripAnsw
     dependencies.snapshots.memory.put(workspaceUuid, said.stored.list);
     return await decideOn(reading, { list: said.stored.list, from: 'd1', isShared: false });
   }
-  if (step.kind !== 'ask') return ASK;
+  if (step.kind !== 'ask') {
+    reading.failure = whyNotAtAll(reading);
+    return ASK;
+  }
   const refused = read.refuseKnowing(said.token);
   if (refused !== null) {
     said.lease?.allowance.end();
