@@ -160,14 +160,14 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     ...PAGES,
     name: 'pipeops: a list of very many pages ends, and is not whole',
-    find: "listOf(gathered, 'partial')",
-    replace: "listOf(gathered, 'complete')",
+    find: "if (gathered.pages >= LIST_PAGES_MAX_COUNT) return ok({ status, data: listOf(gathered, 'partial') });",
+    replace: "if (gathered.pages >= LIST_PAGES_MAX_COUNT) return ok({ status, data: listOf(gathered, 'complete') });",
   },
   {
     name: 'pipeops: a list of several pages does not say that an id is not there',
     file: 'src/tokens/get.ts',
-    find: 'const saysAbsent = isProofOfAbsence(list);',
-    replace: 'const saysAbsent = list.complete || isProofOfAbsence(list);',
+    find: 'const isProof = isProofOfAbsence(list);',
+    replace: 'const isProof = list.complete || isProofOfAbsence(list);',
     test: ['test/tokens/partial-lists.test.ts'],
   },
   {

@@ -87,8 +87,8 @@ export const quotaDefences: readonly Defence[] = [
   {
     name: 'quota: a call beyond those that were reserved is reserved by itself',
     file: 'src/pipeops/call-gate.ts',
-    find: 'return call.allowance?.refusal() ?? (await reserve(purpose, call));',
-    replace: 'return null;',
+    find: 'const unreserved = call.allowance?.refusal() ?? (await reserve(purpose, call));',
+    replace: 'const unreserved = null;',
     test: RESERVE,
   },
   {
