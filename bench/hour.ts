@@ -100,7 +100,7 @@ function barsOf(workspaces: number, report: HourReport): readonly Bar[] {
     atMost(named('calls that PipeOps refused'), report.pipeops429s, 0),
     atMost(named('seconds until each was read'), report.allReadSeconds ?? Number.NaN, FIRST_READS_MAX_SECONDS),
     atMost(named('reads after that not answered 200'), sum(report.failedReads), 0),
-    atMost(named('reads older than promised'), report.staleReads, 0),
+    atMost(named('reads older than the pace that do not say so'), report.staleReads, 0),
     atMost(named('reads without a change that was over'), report.blindReads, 0),
     atLeast(named('changes made'), report.mutations - sum(report.failedMutations), MUTATIONS),
   ];
@@ -129,7 +129,7 @@ const rowOf = (report: HourReport) => ({
   'average age, s': round2(report.averageReadMs / 1000),
   'oldest read, s': round2(report.oldestReadMs / 1000),
   'marked stale': report.markedReads,
-  'reads too old': report.staleReads,
+  'too old, unmarked': report.staleReads,
   'reads without a change': report.blindReads,
   changes: report.mutations - sum(report.failedMutations),
   'D1 trips': report.d1Trips,

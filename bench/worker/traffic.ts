@@ -5,6 +5,8 @@ import { createExpectedLists, type Change, type ExpectedLists } from './expected
 import { createListReader } from './list-reader.ts';
 
 const ORIGIN = 'https://countersign.example';
+/** A list that says that it is stale may be so old. */
+const STALE_MAX_MS = 3_600_000;
 /** Creates outnumber revokes. */
 const KINDS = ['create', 'rename', 'create', 'revoke'] as const;
 
@@ -85,8 +87,10 @@ export function createTraffic(options: TrafficOptions): Traffic {
     answered += 1;
     sumReadMs += ageMs;
     oldestReadMs = Math.max(oldestReadMs, ageMs);
-    if (response.headers.get('Cache-Status')?.includes('stale') === true) markedReads += 1;
-    if (ageMs > options.ageMaxMs || Number(response.headers.get('Age')) * 1000 > options.ageMaxMs) staleReads += 1;
+    const isMarked = response.headers.get('Cache-Status')?.includes('stale') === true;
+    const isOld = ageMs > options.ageMaxMs || Number(response.headers.get('Age')) * 1000 > options.ageMaxMs;
+    if (isMarked) markedReads += 1;
+    if (isOld && (!isMarked || ageMs > STALE_MAX_MS)) staleReads += 1;
     if (!expected.allows(shown, overAtBegin)) blindReads += 1;
   };
 

@@ -14,6 +14,7 @@ const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
 const roles = {
   own: { permissions: ['tokens:create', 'tokens:read'], tokens: 'own', workspaces: ['*'], scopes: ['*'] },
   elsewhere: { permissions: ['tokens:read'], tokens: 'any', workspaces: [ELSEWHERE] },
+  creator: { permissions: ['tokens:create'], tokens: 'own', workspaces: ['*'], scopes: ['*'] },
 };
 
 const measured = measuredD1();
@@ -136,6 +137,16 @@ describe('nothing is taken, written or asked', () => {
     expect((await get(reader, id, role)).status).toBe(404);
     expect(await leaseOf()).toEqual(before);
     expect(await readsAt(isolate)).toEqual([]);
+  });
+
+  it('for its own token, where a role of the caller creates and none reads', async () => {
+    const jwt = await jwtNow(isolate, 'creator', { sub: 'maker', role: ['creator', 'elsewhere'] });
+    const { id } = await isolate.mint('its own', jwt);
+    const before = await leaseOf();
+    expect((await isolate.send('GET', `${TOKENS}/${id}`, { jwt })).status).toBe(404);
+    expect(await leaseOf()).toEqual(before);
+    expect(await readsAt(isolate)).toEqual([]);
+    expect((await isolate.rows()).at(-1)).toMatchObject({ outcome: '{"reason":"not_readable"}', token_id: id });
   });
 
   it('for a list of a workspace that no role of the caller reads', async () => {

@@ -157,6 +157,16 @@ describe('a mutation is seen by the very next read of anyone', () => {
     expect(minted).toBe(3);
   });
 
+  it.each(mutations)('%s, and what another isolate left before it keeps nobody waiting', async (_name, mutate) => {
+    const { id } = await isolate.mint('one');
+    await list(isolate);
+    await mutate(isolate, id);
+    const pauses: number[] = [];
+    const other = await company.another({ runtime: { sleep: async (ms) => void pauses.push(ms) } });
+    expect((await list(other)).status).toBe(200);
+    expect(pauses).toEqual([]);
+  });
+
   it('and by a refusal nothing is lost: the list is still good', async () => {
     const { id } = await isolate.mint('one');
     await list(isolate);
