@@ -34,7 +34,6 @@ export interface HourReport {
   readonly waits: number;
   /** When the last workspace was read for the first time; null: one of them never was. */
   readonly allReadSeconds: number | null;
-  readonly callersWith429: number;
   /** Reads older than they may be, by the list itself or by the header `Age`, and that do not say so. */
   readonly staleReads: number;
   /** Reads that say that they are older than the hour's calls ask. */

@@ -50,7 +50,6 @@ export function createTraffic(options: TrafficOptions): Traffic {
   const reader = createListReader();
   const failedReads: Record<string, number> = {};
   const failedMutations: Record<string, number> = {};
-  const refusedCallers = new Set<string>();
   let second = 0;
   let made = 0;
   let turn = 0;
@@ -77,7 +76,6 @@ export function createTraffic(options: TrafficOptions): Traffic {
         waits += 1;
         return;
       }
-      if (response.status === 429) refusedCallers.add(jwt);
       count(failedReads, response.status);
       return;
     }
@@ -108,7 +106,6 @@ export function createTraffic(options: TrafficOptions): Traffic {
     }
     expected.withdraw();
     count(failedMutations, response.status);
-    if (response.status === 429) refusedCallers.add(jwt);
   };
 
   const changeUntil = async (limit: number, moves: boolean): Promise<void> => {
@@ -154,7 +151,6 @@ export function createTraffic(options: TrafficOptions): Traffic {
         (last, { readSecond }) => (last === null || readSecond === null ? null : Math.max(last, readSecond)),
         0,
       ),
-      callersWith429: refusedCallers.size,
       staleReads,
       markedReads,
       oldestReadMs,
