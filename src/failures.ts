@@ -3,6 +3,17 @@ import type { Permission } from './vocabulary.ts';
 /** Problems per field of a request: the key is the field or parameter as the caller wrote it. */
 export type FieldErrors = Readonly<Record<string, readonly string[]>>;
 
+/** A limit of ours that is reached: nothing is left of it for this caller until `untilMs`. */
+export interface RateWindow {
+  /** `caller`: requests of one caller. `pipeops`: calls to PipeOps, of which the last are kept for what cannot wait. */
+  readonly policy: 'caller' | 'pipeops';
+  /** Requests or calls within `windowSeconds`. */
+  readonly limit: number;
+  readonly windowSeconds: number;
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number;
+}
+
 /** The request cannot be understood or must not be passed on. */
 export type RequestFailure =
   | { kind: 'invalid_json' }
@@ -12,7 +23,7 @@ export type RequestFailure =
   | { kind: 'too_many_tokens'; maxCount: number }
   /** A webhook under the id of another delivery that ordered something else: 409. */
   | { kind: 'id_reused' }
-  /** Unknown or contradictory fields and parameters, bad ids: 400. */
+  /** Unknown or contradictory fields and parameters, bad ids: 400. The problem that the caller is told first stands first. */
   | { kind: 'invalid_request'; errors: FieldErrors }
   /** Fields that are known and whose values are not acceptable: 422. */
   | { kind: 'validation_failed'; errors: FieldErrors }
@@ -26,7 +37,7 @@ export type AuthFailure =
   /** The issuer's keys cannot be had, or may not be read again yet: our failure, not the caller's. */
   | { kind: 'issuer_unavailable'; issuer: string; retryAfterSeconds: number }
   | { kind: 'cross_site' }
-  | { kind: 'rate_limited'; retryAfterSeconds: number };
+  | { kind: 'rate_limited'; retryAfterSeconds: number; window: RateWindow };
 
 /** A webhook that its source did not sign as it must. `reason` goes to the log and the trail, never to the sender. */
 export type SignatureFailure =
@@ -106,7 +117,8 @@ export type UpstreamFailure =
   /** 401 or 419 with every credential that we hold. */
   | { kind: 'upstream_credential_rejected'; status: number }
   | { kind: 'upstream_forbidden'; status: number }
-  | { kind: 'upstream_rate_limited'; status: number; retryAfterSeconds: number | null }
+  /** `window`: PipeOps was not asked, since what is left of its limit is kept for what cannot wait. Absent: it said so itself. */
+  | { kind: 'upstream_rate_limited'; status: number; retryAfterSeconds: number | null; window?: RateWindow }
   | { kind: 'upstream_not_found'; status: number }
   /** Any other 4xx. `fields` are those of ours that PipeOps complained about; its words are not passed on. */
   | { kind: 'upstream_rejected'; status: number; fields: readonly string[] }

@@ -1,7 +1,9 @@
+import { UPSTREAM_WAIT_DEFAULT_MS } from './config/limits.ts';
 import type { Failure, FieldErrors } from './failures.ts';
 import { IDEMPOTENCY_KEY } from './idempotency/key-header.ts';
 import { adviceOn } from './identity/told-reasons.ts';
 import type { ErrorCode } from './vocabulary.ts';
+import { firstProblem, rateHeaders } from './wire-messages.ts';
 
 /** A failure as the caller sees it: generic, and saying what to do next. */
 export interface WireError {
@@ -28,7 +30,7 @@ export function toWireError(failure: Failure): WireError {
       return {
         status: 400,
         code: 'invalid_request',
-        message: 'The request is not understood. See "errors" for each field or parameter.',
+        message: firstProblem(failure.errors, 'The request is not understood.'),
         errors: failure.errors,
       };
     case 'unsupported_media_type':
@@ -60,7 +62,7 @@ export function toWireError(failure: Failure): WireError {
       return {
         status: 422,
         code: 'validation_failed',
-        message: 'Some fields are not acceptable. See "errors" for each of them.',
+        message: firstProblem(failure.errors, 'The request is not acceptable.'),
         errors: failure.errors,
       };
     case 'route_not_found':
@@ -131,7 +133,10 @@ export function toWireError(failure: Failure): WireError {
         status: 429,
         code: 'rate_limited',
         message: 'Too many requests of this caller. Try again after "Retry-After".',
-        headers: { 'Retry-After': String(failure.retryAfterSeconds) },
+        headers: {
+          'Retry-After': String(failure.retryAfterSeconds),
+          ...rateHeaders(failure.window, failure.retryAfterSeconds),
+        },
       };
     case 'forbidden':
       return {
@@ -216,22 +221,9 @@ export function toWireError(failure: Failure): WireError {
         message: 'PipeOps does not let this service act in this workspace. Tell its operators.',
       };
     case 'upstream_rate_limited':
-      return {
-        status: 503,
-        code: 'upstream_rate_limited',
-        message: 'PipeOps asks this service to wait. Try again after "Retry-After".',
-        headers: { 'Retry-After': String(failure.retryAfterSeconds ?? 60) },
-      };
+      return upstreamRateLimited(failure);
     case 'upstream_rejected':
-      return {
-        status: 422,
-        code: 'upstream_rejected',
-        message:
-          'PipeOps does not accept this request. Check the fields in "errors", if any, against its documentation.',
-        ...(failure.fields.length > 0 && {
-          errors: Object.fromEntries(failure.fields.map((field) => [field, ['PipeOps does not accept this value.']])),
-        }),
-      };
+      return upstreamRejected(failure.fields);
     case 'upstream_disobeyed':
       return {
         status: 502,
@@ -290,6 +282,36 @@ function invalidToken(advice: string | null): WireError {
     code: 'invalid_token',
     message: advice ?? 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
     headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="${description}"` },
+  };
+}
+
+/** 429, as PipeOps itself would say it: its clients know that one by its type. */
+function upstreamRateLimited({
+  retryAfterSeconds,
+  window,
+}: Extract<Failure, { kind: 'upstream_rate_limited' }>): WireError {
+  const waitSeconds = retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000;
+  return {
+    status: 429,
+    code: 'upstream_rate_limited',
+    message:
+      window === undefined
+        ? 'PipeOps asks this service to wait. Try again after "Retry-After".'
+        : 'What is left of the calls that PipeOps allows is kept for revocation. Try again after "Retry-After".',
+    headers: {
+      'Retry-After': String(waitSeconds),
+      ...(window !== undefined && rateHeaders(window, waitSeconds)),
+    },
+  };
+}
+
+function upstreamRejected(fields: readonly string[]): WireError {
+  const errors = Object.fromEntries(fields.map((field) => [field, ['PipeOps does not accept this value.']]));
+  return {
+    status: 422,
+    code: 'upstream_rejected',
+    message: firstProblem(errors, 'PipeOps does not accept this request. Check it against its documentation.'),
+    ...(fields.length > 0 && { errors }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
 import { waitFor } from '../deadline.ts';
 import type { Runtime } from '../runtime.ts';
+import { ratePolicy } from '../wire-messages.ts';
 import type { AppEnv } from './app-env.ts';
 import { failure } from './envelope.ts';
 
@@ -18,16 +19,22 @@ export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
     const key = JSON.stringify([issuer, subject]);
     const ask = async () => await limiter.limit({ key });
     const asked = await waitFor(runtime, RATE_LIMIT_TIMEOUT_MS, ask());
-    if (asked.ok && !asked.value.success)
-      return withPolicy(failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS }));
+    if (asked.ok && !asked.value.success) {
+      // When the window ends is not known either: at the latest a whole one from now.
+      const window = { ...CALLER_LIMIT, untilMs: runtime.now() + CALLER_LIMIT_PERIOD_SECONDS * 1000 };
+      return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS, window });
+    }
     if (!asked.ok)
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });
     await next();
-    return void withPolicy(c.res);
+    // Added to what a 429 may say of PipeOps' limits.
+    c.res.headers.append('RateLimit-Policy', ratePolicy(CALLER_LIMIT));
+    return undefined;
   });
 
-/** The IETF's RateLimit fields; `remaining` is not known: the binding says yes or no and no more. */
-function withPolicy(answer: Response): Response {
-  answer.headers.set('RateLimit-Policy', `"caller";q=${CALLER_LIMIT_REQUESTS};w=${CALLER_LIMIT_PERIOD_SECONDS}`);
-  return answer;
-}
+/** The binding says yes or no and no more, so that what remains is not known before it is nothing. */
+const CALLER_LIMIT = {
+  policy: 'caller',
+  limit: CALLER_LIMIT_REQUESTS,
+  windowSeconds: CALLER_LIMIT_PERIOD_SECONDS,
+} as const;

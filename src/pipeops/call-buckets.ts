@@ -115,20 +115,28 @@ const FORGET = compiled(({ build }) =>
 );
 
 /**
- * When so many calls can be reserved again where no window may hold more than `most`, if nothing else is; milliseconds since
- * the epoch. Buckets leave one after the other.
+ * When so many calls can be reserved again where no window may hold more than `most`, if nothing else is, in milliseconds since
+ * the epoch; and which window is the last to have room. Buckets leave one after the other.
  */
-export function freeAtMs(buckets: readonly CallBucket[], most: CallLimits, calls: number, nowMs: number): number {
-  const ends = WINDOW_NAMES.map((name) => {
-    let over = usedCalls(buckets, name) + calls - most[name];
-    let endMs = nowMs;
-    const counted = buckets.filter(({ span }) => span === name).toSorted((a, b) => a.bucket - b.bucket);
-    for (const { bucket, calls: held } of counted) {
-      if (over <= 0) break;
-      over -= held;
-      endMs = (bucket + QUOTA_BUCKETS_COUNT + 1) * WINDOWS[name].bucketMs;
-    }
-    return endMs;
-  });
-  return Math.max(...ends);
+export function whenFree(
+  buckets: readonly CallBucket[],
+  most: CallLimits,
+  calls: number,
+  nowMs: number,
+): { readonly name: WindowName; readonly atMs: number } {
+  const minuteMs = windowFreeMs(buckets, 'minute', most.minute - calls, nowMs);
+  const hourMs = windowFreeMs(buckets, 'hour', most.hour - calls, nowMs);
+  return hourMs > minuteMs ? { name: 'hour', atMs: hourMs } : { name: 'minute', atMs: minuteMs };
+}
+
+/** When a window holds no more than `most` calls. */
+function windowFreeMs(buckets: readonly CallBucket[], name: WindowName, most: number, nowMs: number): number {
+  let over = usedCalls(buckets, name) - most;
+  let endMs = nowMs;
+  for (const { bucket, calls } of buckets.filter(({ span }) => span === name).toSorted((a, b) => a.bucket - b.bucket)) {
+    if (over <= 0) break;
+    over -= calls;
+    endMs = (bucket + QUOTA_BUCKETS_COUNT + 1) * WINDOWS[name].bucketMs;
+  }
+  return endMs;
 }

@@ -12,11 +12,11 @@ import { createAllowance, type Allowance, type Grant } from './allowance.ts';
 import {
   addCalls,
   bucketsAt,
-  freeAtMs,
   giveBackCalls,
   grantedCalls,
   reserveCalls,
   selectCalls,
+  whenFree,
   type AskedCalls,
   type Buckets,
   type CallBucket,
@@ -42,6 +42,7 @@ import {
   readWindow,
   mostCalls,
   WINDOW_NAMES,
+  WINDOWS,
   type CallLimits,
   type Purpose,
   type Window,
@@ -128,7 +129,7 @@ interface Forbidden {
   readonly isTold: boolean;
 }
 
-const refusalUntil = (untilMs: number, nowMs: number): UpstreamFailure => ({
+const refusalUntil = (untilMs: number, nowMs: number): Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> => ({
   kind: 'upstream_rate_limited',
   status: 429,
   retryAfterSeconds: Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
@@ -193,6 +194,17 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     return Math.max(waitUntilMs, ...ends);
   };
 
+  /** A limit that has no call left until then: what a caller is told of it. */
+  const fullUntil = (name: WindowName, untilMs: number, nowMs: number): UpstreamFailure => ({
+    ...refusalUntil(untilMs, nowMs),
+    window: {
+      policy: 'pipeops',
+      limit: limitOf(name, nowMs),
+      windowSeconds: WINDOWS[name].lengthMs / 1000,
+      untilMs,
+    },
+  });
+
   const noteForbidden = (workspaceUuid: string, nowMs: number): void => {
     for (const [other, { untilMs }] of forbidden) if (untilMs <= nowMs) forbidden.delete(other);
     if (isScope(workspaceUuid)) return;
@@ -254,7 +266,8 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     permit: (purpose, workspaceUuid, nowMs) => {
       const endMs = waitEndMs(purpose, nowMs);
       if (endMs > nowMs) {
-        return refusalUntil(endMs, nowMs);
+        const name = windows.hour?.untilMs === endMs ? 'hour' : 'minute';
+        return endMs > waitUntilMs ? fullUntil(name, endMs, nowMs) : refusalUntil(endMs, nowMs);
       }
       // A 403 may have been about a create alone: what has to be taken away is tried all the same.
       const isForbidden = (forbidden.get(workspaceUuid ?? '')?.untilMs ?? 0) > nowMs;
@@ -282,8 +295,8 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
         grant: (buckets, asked = typeof calls === 'number' ? calls : 0) => {
           const granted = grantedCalls(buckets, limit, asked);
           const own = WINDOW_NAMES.map((span) => ({ span, bucket: at[span], calls: granted }));
-          const freeMs = freeAtMs([...buckets, ...own], limit, 1, nowMs);
-          return { calls: granted, at, refusal: granted === asked ? null : refusalUntil(freeMs, nowMs) };
+          const { name, atMs } = whenFree([...buckets, ...own], limit, 1, nowMs);
+          return { calls: granted, at, refusal: granted === asked ? null : fullUntil(name, atMs, nowMs) };
         },
       };
     },

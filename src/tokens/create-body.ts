@@ -71,7 +71,7 @@ function readGrant(
   const scopes = readScopes(fields, problems) ?? [];
   const unreadable = ['scopes', 'permissions', 'preset'].some((field) => problems.has(field));
   if (scopes.length === 0 && fields.preset === undefined && !unreadable) {
-    problems.unacceptable('scopes', 'Name at least one scope, or a preset.');
+    problems.unacceptable('scopes', 'Name at least one scope or a preset.');
   }
   return scopes.length === 0 ? null : scopes;
 }

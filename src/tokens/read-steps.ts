@@ -1,4 +1,9 @@
-import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLLS_MAX_COUNT, SNAPSHOT_POLL_MS } from '../config/limits.ts';
+import {
+  READ_CALLS_PER_MINUTE,
+  SNAPSHOT_LISTS_MAX_COUNT,
+  SNAPSHOT_POLLS_MAX_COUNT,
+  SNAPSHOT_POLL_MS,
+} from '../config/limits.ts';
 import type { Failure, UpstreamFailure } from '../failures.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
@@ -88,7 +93,11 @@ export async function begin<T>(reading: Reading<T>): Promise<Next<T>> {
 /** What keeps this read from causing a call, even for a list that shows a change, as far as this isolate knows. */
 function whyNotAtAll<T>({ dependencies, calls, read, startedAtMs }: Reading<T>): Failure | null {
   const callerSeconds = calls.waitSeconds(startedAtMs);
-  if (callerSeconds > 0) return { kind: 'rate_limited', retryAfterSeconds: callerSeconds };
+  if (callerSeconds > 0) {
+    const untilMs = startedAtMs + callerSeconds * 1000;
+    const window = { policy: 'caller', limit: READ_CALLS_PER_MINUTE, windowSeconds: 60, untilMs } as const;
+    return { kind: 'rate_limited', retryAfterSeconds: callerSeconds, window };
+  }
   const refused = dependencies.quota.permit('change', read.subject.workspaceUuid, startedAtMs);
   return refused?.kind === 'upstream_rate_limited' ? refused : null;
 }

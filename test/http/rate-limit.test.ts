@@ -22,6 +22,13 @@ it('a caller that asks too often is told to wait, and another is not', async () 
   }
   expect([answer.status, answer.body.code]).toEqual([429, 'rate_limited']);
   expect(answer.headers.get('Retry-After')).toBe('10');
+  expect(answer.headers.get('RateLimit-Policy')).toBe('"caller";q=100;w=10');
+  expect(answer.headers.get('RateLimit')).toBe('"caller";r=0;t=10');
+  expect(answer.headers.get('X-RateLimit-Limit')).toBe('100');
+  expect(answer.headers.get('X-RateLimit-Remaining')).toBe('0');
+  // Seconds since the epoch.
+  expect(Number(answer.headers.get('X-RateLimit-Reset'))).toBeGreaterThan(Date.now() / 1000);
+  expect(Number(answer.headers.get('X-RateLimit-Reset'))).toBeLessThanOrEqual(Date.now() / 1000 + 11);
   const patient = await harness.jwtFor('admin', { sub: 'patient' });
   expect((await harness.send('GET', WHOAMI, { jwt: patient })).status).toBe(200);
 });

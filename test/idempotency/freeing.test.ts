@@ -25,7 +25,7 @@ describe('a create that left nothing upstream frees its key', () => {
   it.each([
     ['PipeOps does not accept it', { status: 422 }, 422, 'upstream_rejected'],
     ['PipeOps does not let us', { status: 403 }, 502, 'upstream_forbidden'],
-    ['PipeOps says wait', { status: 429 }, 503, 'upstream_rate_limited'],
+    ['PipeOps says wait', { status: 429 }, 429, 'upstream_rate_limited'],
     ['PipeOps refuses our credential', { status: 401 }, 502, 'upstream_credential_rejected'],
   ])('%s', async (_case, fault, status, code) => {
     const harness = await createIdempotencyHarness();

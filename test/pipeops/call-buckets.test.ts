@@ -4,11 +4,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import {
   forgetCalls,
-  freeAtMs,
   grantedCalls,
   reserveCalls,
   selectCalls,
   usedCalls,
+  whenFree,
   type CallBucket,
 } from '../../src/pipeops/call-buckets.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
@@ -136,7 +136,7 @@ describe('when calls are free again', () => {
     ['when the hour has room, where that is later', [bucket('minute', 20, 100), bucket('hour', 600, 1_000)], 1, 3_300],
     ['when the last has left, at the latest', [bucket('minute', 0, 100)], 1_000, 65],
   ] as const)('%s', (_name, buckets, calls, afterSeconds) => {
-    expect(freeAtMs(buckets, ALL, calls, NOW_MS)).toBe(seconds(afterSeconds));
+    expect(whenFree(buckets, ALL, calls, NOW_MS).atMs).toBe(seconds(afterSeconds));
   });
 });
 

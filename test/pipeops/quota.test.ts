@@ -30,7 +30,8 @@ const noted = (status: number, all: Record<string, string> = {}, nowMs = NOW_MS,
 };
 const MINUTE_END = NOW_MS / 1000 + 60;
 const HOUR_END = NOW_MS / 1000 + 3_600;
-const limited = (retryAfterSeconds: number) => ({ kind: 'upstream_rate_limited', status: 429, retryAfterSeconds });
+const limited = (retryAfterSeconds: number): unknown =>
+  expect.objectContaining({ kind: 'upstream_rate_limited', status: 429, retryAfterSeconds });
 const permits = (quota: Quota, nowMs = NOW_MS) =>
   (['change', 'revocation'] as const).map((purpose: Purpose) => quota.permit(purpose, WS, nowMs));
 

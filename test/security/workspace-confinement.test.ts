@@ -124,7 +124,7 @@ describe.each(TOKEN_ROUTES.map((route) => [nameOf(route), route] as const))('%s'
       ['answers HTML', { html: true }, [502, 'upstream_invalid_response'], 200],
       ['redirects', { redirect: 'https://evil.example/' }, [502, 'upstream_invalid_response'], 302],
       ['answers half a JSON', { truncate_body: true }, [502, 'upstream_invalid_response'], 200],
-      ['asks to wait', { status: 429 }, [503, 'upstream_rate_limited'], 429],
+      ['asks to wait', { status: 429 }, [429, 'upstream_rate_limited'], 429],
       ['refuses our credential', { status: 401 }, [502, 'upstream_credential_rejected'], 401],
       ['ended our session', { status: 419 }, [502, 'upstream_credential_rejected'], 419],
       ['lets us not in', { status: 403 }, [502, 'upstream_forbidden'], 403],

@@ -206,7 +206,7 @@ describe('values that are not acceptable: 422', () => {
 
   it('tells of the missing scopes what would do', () => {
     expect(refused(create({ name: 'shop-ci' }), 'validation_failed')).toEqual({
-      scopes: ['Name at least one scope, or a preset.'],
+      scopes: ['Name at least one scope or a preset.'],
     });
   });
 });

@@ -179,7 +179,7 @@ describe('what a create’s answer leaves out', () => {
   it.each([
     ['is not found in time', notFound, 502, 'upstream_invalid_response'],
     ['is not told, since PipeOps fails', () => Response.json({}, { status: 503 }), 502, 'upstream_error'],
-    ['is not told, since PipeOps says wait', () => Response.json({}, { status: 429 }), 503, 'upstream_rate_limited'],
+    ['is not told, since PipeOps says wait', () => Response.json({}, { status: 429 }), 429, 'upstream_rate_limited'],
     ['cannot be read', () => Response.json({ success: true, data: {} }), 502, 'upstream_invalid_response'],
   ])('and %s keeps its secret from everybody', async (_case, get, status, code) => {
     const { harness } = await rig(['scopes'], get, { sleep: async () => {} });

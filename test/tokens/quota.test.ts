@@ -9,7 +9,7 @@ const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
 const create = async (h: Harness, query = ''): Promise<Answer> => await h.send('POST', `${TOKENS}${query}`, CREATE);
 const revoke = async (h: Harness, id: string): Promise<Answer> => await h.send('DELETE', `${TOKENS}/${id}`);
 const result = ({ status, body }: Answer) => [status, body.code];
-const LIMITED = [503, 'upstream_rate_limited'];
+const LIMITED = [429, 'upstream_rate_limited'];
 const sent = async (h: Harness): Promise<number> => (await h.control.requests({ credential: h.credential })).length;
 /** Of what callers did. */
 const lastRow = async (h: Harness) => (await h.rows()).findLast(({ actor_type }) => actor_type !== 'system');

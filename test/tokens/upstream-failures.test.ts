@@ -74,8 +74,8 @@ const cases: readonly Case[] = [
   {
     name: '429',
     fault: { status: 429, headers: { 'Retry-After': '17' } },
-    create: [503, 'upstream_rate_limited', 'failure'],
-    list: [503, 'upstream_rate_limited'],
+    create: [429, 'upstream_rate_limited', 'failure'],
+    list: [429, 'upstream_rate_limited'],
   },
   {
     name: '422',

@@ -77,4 +77,11 @@ export const httpDefences: readonly Defence[] = [
     replace: 'const key = JSON.stringify([issuer])',
     test: ['test/http/rate-limit.test.ts'],
   },
+  {
+    name: 'http: what makes a request a 400 is told first',
+    file: 'src/http/problems.ts',
+    find: 'const all = () => [...misunderstood, ...unacceptable];',
+    replace: 'const all = () => [...unacceptable, ...misunderstood];',
+    test: ['test/http/first-problem.test.ts'],
+  },
 ];
