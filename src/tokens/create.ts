@@ -86,7 +86,7 @@ export async function createToken(
       const whole = await readLeftOut(dependencies, granted, answered.value.data, call);
       const token = whole.ok ? whole.value : answered.value.data;
       const fingerprint = await fingerprints.of(await sha256Hex(token.secret));
-      const answer = presentMinted(token);
+      const answer = presentMinted(token, description, runtime.now());
       const sealed = keyed === null ? null : await keyed.seal(JSON.stringify(answer));
       const refusal = whole.ok ? refusalOf(granted, token, status) : unread(whole.error);
       return ok({ status, data: { ...token, fingerprint, answer, sealed, refusal } });

@@ -2,6 +2,7 @@ import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
 import { markerOf, stripMarker } from '../audit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { successBody, type SuccessBody } from '../http/envelope.ts';
+import { msOrNull } from '../times.ts';
 
 /** A token as it is shown to callers. */
 export interface ShownToken extends UpstreamToken {
@@ -19,10 +20,16 @@ export function named(token: UpstreamToken, known: Pick<TokenRow, 'marker'> | un
 }
 
 /**
- * A token as PipeOps' own clients read it (Go SDK v0.18.5, CLI): `uuid` on list, get and update, `id` besides on
+ * A token as PipeOps' own clients read it (Go SDK v0.18.7, CLI): `uuid` on list, get and update, `id` besides on
  * create; `permissions` in the SDK, `scopes` in the CLI. Null times and texts mean none to both.
+ *
+ * The SDK reads `is_active` alone to tell whether a token can be used, and PipeOps sets it apart from the other flags: a token that
+ * is revoked may be active to it. So it is told only of a token that is neither revoked, expired nor suspended.
+ *
+ * @param nowMs milliseconds since the epoch: a list may be older than the end of a token in it.
  */
-export function presentToken(token: ShownToken) {
+export function presentToken(token: ShownToken, nowMs: number) {
+  const isExpired = token.isExpired || endMsOf(token) <= nowMs;
   return {
     id: token.id,
     uuid: token.id,
@@ -33,9 +40,9 @@ export function presentToken(token: ShownToken) {
     token_prefix: token.tokenPrefix,
     workspace_id: token.workspaceId,
     is_revoked: token.isRevoked,
-    is_expired: token.isExpired,
-    // PipeOps may leave it out. The SDK would read that as false, which means suspended, so it is told as the CLI infers it.
-    is_active: token.isActive ?? (!token.isRevoked && !token.isExpired),
+    is_expired: isExpired,
+    // PipeOps may leave it out. The SDK would read that as false, which means suspended.
+    is_active: token.isActive !== false && !token.isRevoked && !isExpired,
     expires_at: token.expiresAt,
     created_at: token.createdAt,
     updated_at: token.updatedAt,
@@ -43,14 +50,21 @@ export function presentToken(token: ShownToken) {
   };
 }
 
-/** The answer to a create, the only one with the secret: flat, with `token` a string. */
-export function presentMinted(token: MintedToken) {
-  return { ...presentToken(token), token: token.secret };
+/** When a token ends by itself, in milliseconds since the epoch. */
+const endMsOf = ({ expiresAt }: ShownToken): number => msOrNull(expiresAt) ?? Infinity;
+
+/**
+ * The answer to a create, the only one with the secret: flat, with `token` a string.
+ *
+ * @param asked the description that was asked for: PipeOps' answer to a create has none.
+ */
+export function presentMinted(token: MintedToken, asked: string | null, nowMs: number) {
+  return { ...presentToken(token, nowMs), description: token.description ?? asked, token: token.secret };
 }
 
 /** The data of the answer to a list. */
-export function presentList(tokens: readonly ShownToken[]) {
-  return { tokens: tokens.map(presentToken), total: tokens.length };
+export function presentList(tokens: readonly ShownToken[], nowMs: number) {
+  return { tokens: tokens.map((token) => presentToken(token, nowMs)), total: tokens.length };
 }
 
 /** The tokens of a workspace that a caller sees. */
@@ -60,15 +74,29 @@ export interface Listing {
   readonly isPartial: boolean;
 }
 
-/** The answer to a list, made once for each list that is held: everybody who sees all of it gets the same bytes. */
-export function listBody({ tokens, isPartial }: Listing): SuccessBody {
-  const bodies = isPartial ? PARTIAL_BODIES : WHOLE_BODIES;
-  const known = bodies.get(tokens);
-  if (known !== undefined) return known;
-  const body = successBody('Service account tokens.', presentList(tokens), isPartial ? { partial: true } : {});
-  bodies.set(tokens, body);
-  return body;
+/** The bytes of a list, and from when on they are not true any more, since one of its tokens has expired. */
+interface ListBody {
+  readonly bytes: SuccessBody;
+  readonly untilMs: number;
 }
 
-const WHOLE_BODIES = new WeakMap<readonly ShownToken[], SuccessBody>();
-const PARTIAL_BODIES = new WeakMap<readonly ShownToken[], SuccessBody>();
+/**
+ * The answer to a list, made once for each list that is held and again when a token of it expires: everybody who sees all of it gets
+ * the same bytes.
+ */
+export function listBody({ tokens, isPartial }: Listing, nowMs: number): SuccessBody {
+  const bodies = isPartial ? PARTIAL_BODIES : WHOLE_BODIES;
+  const known = bodies.get(tokens);
+  if (known !== undefined && nowMs < known.untilMs) return known.bytes;
+  const data = presentList(tokens, nowMs);
+  const bytes = successBody('Service account tokens.', data, isPartial ? { partial: true } : {});
+  bodies.set(tokens, { bytes, untilMs: nextEndMs(tokens, nowMs) });
+  return bytes;
+}
+
+/** When the first token of a list ends that has not ended yet. */
+const nextEndMs = (tokens: readonly ShownToken[], nowMs: number): number =>
+  tokens.map(endMsOf).reduce((next, endMs) => (endMs > nowMs && endMs < next ? endMs : next), Infinity);
+
+const WHOLE_BODIES = new WeakMap<readonly ShownToken[], ListBody>();
+const PARTIAL_BODIES = new WeakMap<readonly ShownToken[], ListBody>();

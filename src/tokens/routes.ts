@@ -51,7 +51,7 @@ export function registerTokenRoutes(
     const wanted = { ...request.value, isNoCache: isNoCache(c) };
     const listed = await listTokens(tokens, c.get('context'), c.get('caller'), wanted);
     if (!listed.ok) return failure(c, listed.error);
-    return saysWhereFrom(successOf(c, listBody(listed.value.data)), listed.value.cache);
+    return saysWhereFrom(successOf(c, listBody(listed.value.data, runtime.now())), listed.value.cache);
   });
 
   app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {
@@ -60,7 +60,7 @@ export function registerTokenRoutes(
     const wanted = { ...request.value, isNoCache: isNoCache(c) };
     const token = await getToken(tokens, c.get('context'), c.get('caller'), wanted);
     if (!token.ok) return failure(c, token.error);
-    const answer = success(c, 'Service account token.', { token: presentToken(token.value.data) });
+    const answer = success(c, 'Service account token.', { token: presentToken(token.value.data, runtime.now()) });
     return saysWhereFrom(answer, token.value.cache);
   });
 
@@ -72,7 +72,7 @@ export function registerTokenRoutes(
     if (!request.ok) return failure(c, request.error);
     const token = await updateToken(tokens, c.get('context'), c.get('caller'), request.value);
     if (!token.ok) return failure(c, token.error);
-    return success(c, 'Service account token updated.', { token: presentToken(token.value) });
+    return success(c, 'Service account token updated.', { token: presentToken(token.value, runtime.now()) });
   });
 
   app.delete(TOKEN, authorise(recorder, 'tokens:revoke', 'service_account_token.revoke'), async (c) => {

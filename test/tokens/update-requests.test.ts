@@ -54,6 +54,6 @@ describe('requests that are not understood: 400', () => {
 
   it('names a bad id together with the rest', () => {
     const errors = refused(update({ name: '' }, { id: '..', query: 'workspace_uuid=%2F' }), 'invalid_request');
-    expect(Object.keys(errors)).toEqual(['id', 'name', 'workspace_uuid']);
+    expect(Object.keys(errors)).toEqual(['id', 'workspace_uuid', 'name']);
   });
 });
