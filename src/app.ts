@@ -9,8 +9,12 @@ import { unexpected } from './http/unexpected.ts';
 import { requestContext } from './http/request-context.ts';
 import type { Services } from './services.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
+import { registerWorkspaceRoute, WORKSPACE } from './workspaces/routes.ts';
 import { registerDeliveryRoutes } from './webhooks/delivery-routes.ts';
 import { registerIntake } from './webhooks/intake.ts';
+
+/** What is for callers alone. PipeOps' list of workspaces stands outside its `/api`. */
+const PROTECTED_PATHS = ['/api/*', WORKSPACE];
 
 /** The service over HTTP: middleware in order, then routes. */
 export function createApp(services: Services): Hono<AppEnv> {
@@ -23,11 +27,14 @@ export function createApp(services: Services): Hono<AppEnv> {
   registerProbes(app, services.health);
   registerIntake(app, services.webhooks, services.orders);
 
-  app.use('/api/*', authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
+  for (const path of PROTECTED_PATHS) {
+    app.use(path, authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
+  }
   registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
   registerAuditRoutes(app, services.trail);
   registerDeliveryRoutes(app, services.webhooks, services.orders);
   registerStatusRoutes(app, services.health);
+  registerWorkspaceRoute(app, services.workspaces);
 
   return app;
 }

@@ -1,5 +1,6 @@
 import { createReconciler, type Reconciler } from './audit/reconciliation.ts';
 import type { Trail } from './audit/query.ts';
+import type { Policy } from './config/policy-schema.ts';
 import { createRecorder } from './audit/recorder.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import { createRejections } from './audit/rejections.ts';
@@ -34,6 +35,7 @@ import { markRevoked } from './tokens/inventory.ts';
 import type { WebhookDependencies } from './webhooks/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './webhooks/driver.ts';
 import { configureSources } from './webhooks/sources.ts';
+import type { WorkspaceDependencies } from './workspaces/routes.ts';
 
 /** The service, wired: what routes and the cron may use. */
 export interface Services {
@@ -48,6 +50,7 @@ export interface Services {
   readonly orders: OrderDriver;
   readonly keyExpiry: KeyExpiry;
   readonly health: HealthDependencies;
+  readonly workspaces: WorkspaceDependencies;
   readonly defaultWorkspaceUuid: string | null;
 }
 
@@ -142,9 +145,14 @@ export function createServices(config: Config, runtime: Runtime): Services {
       credentials,
       fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id),
     },
+    workspaces: { database, recorder, defaultWorkspaceUuid, namedInPolicy: workspacesOf(policy) },
     defaultWorkspaceUuid,
   };
 }
+
+/** The workspaces that a policy names, for a role or a source of webhooks. */
+const workspacesOf = ({ roles, webhooks }: Policy): readonly string[] =>
+  [...roles, ...webhooks].flatMap(({ workspaces }) => workspaces).filter((workspaceUuid) => workspaceUuid !== '*');
 
 /** Whoever sends a JWT that is remembered is the same object each time, and the bindings do not change. */
 function rememberingRoles(find: (identity: Identity) => readonly Role[]): (identity: Identity) => readonly Role[] {

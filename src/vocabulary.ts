@@ -14,6 +14,7 @@ export const AUDIT_ACTIONS = [
   'audit.settled',
   'auth.reject',
   'status.read',
+  'workspace.list',
   'webhook.receive',
   'webhook.query',
   'webhook.retry',

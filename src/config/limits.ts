@@ -107,6 +107,8 @@ export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 export const LIST_PAGES_MAX_COUNT = 20;
 /** Workspaces that `/status` names for each state of a list: those that are in it longest. */
 export const STATUS_WORKSPACES_MAX_COUNT = 10;
+/** Workspaces in use that `GET /workspace` looks through: PipeOps' CLI makes a person choose from all of them. */
+export const WORKSPACES_SHOWN_MAX_COUNT = 200;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential: the defaults of PIPEOPS_CALLS_PER_MINUTE and PIPEOPS_CALLS_PER_HOUR. */

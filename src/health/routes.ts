@@ -1,6 +1,4 @@
-import type { Context, Hono } from 'hono';
-import { actorOf } from '../audit/actor.ts';
-import { failureOutcome } from '../audit/outcomes.ts';
+import type { Hono } from 'hono';
 import { credentialExpiryMs } from '../config/admin-credential.ts';
 import { rfc3339OrNull } from '../times.ts';
 import type { Recorder } from '../audit/recorder.ts';
@@ -10,6 +8,7 @@ import { authorise } from '../http/authorise.ts';
 import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
+import { refuseBlocked } from '../http/refuse-blocked.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
@@ -81,7 +80,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const read = await readOpenWork(health, context, caller);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
     const { attempts, orders, refusedDeliveries, limits, calls, lists, isBlocked } = read.value;
-    if (isBlocked) return await refuseBlocked(c, recorder);
+    if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
     const nowMs = runtime.now();
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
@@ -117,19 +116,4 @@ function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number)
     resets_at: rfc3339OrNull(told?.untilMs ?? null),
   });
   return { wait_until: rfc3339OrNull(waitUntilMs), minute: window('minute', minute), hour: window('hour', hour) };
-}
-
-/** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */
-async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder): Promise<Response> {
-  const denial = { kind: 'subject_blocked' } as const;
-  const subject = {
-    action: 'status.read',
-    actor: actorOf(c.get('caller')),
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {},
-  } as const;
-  const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
-  return failure(c, recorded.ok ? denial : recorded.error);
 }

@@ -23,7 +23,7 @@ export const authorise = (recorder: Recorder, permission: Permission, action: Au
     const subject = {
       action,
       actor: actorOf(caller),
-      workspaceUuid: idOrNull(c.req.query('workspace_uuid')),
+      workspaceUuid: idOrNull(c.req.query('workspace_uuid') ?? c.req.query('workspace')),
       tokenId: idOrNull(c.req.param('id')),
       tokenName: null,
       detail: {},

@@ -17,6 +17,7 @@ const createFields = z
   .object({
     name: tokenName,
     workspace_uuid: z.string('Use text.'),
+    workspace: z.string('Use text.'),
     description: tokenDescription,
     metadata: z.custom<Readonly<Record<string, unknown>>>(isFields, 'Use an object with "description".'),
     scopes: scopeList,
@@ -45,7 +46,7 @@ export function parseCreate(input: {
 
   const { name, preset = null } = fields;
   if (name === undefined && !problems.has('name')) problems.unacceptable('name', 'Give the token a name.');
-  const workspaceUuid = readWorkspace(query, fields.workspace_uuid, defaultWorkspaceUuid, problems);
+  const workspaceUuid = readWorkspace(query, fields, defaultWorkspaceUuid, problems);
   const description = readDescription(fields.description, metadata.description, problems);
   const scopes = readGrant(fields, problems);
   const expiresAt = readExpiry(fields, nowMs, problems);

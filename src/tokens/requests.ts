@@ -16,7 +16,7 @@ export function parseTokenRequest(input: {
 }): Result<TokenRequest, RequestFailure> {
   const problems = createProblems();
   const tokenId = readTokenId(input.id, problems);
-  const workspaceUuid = readWorkspace(input.query, undefined, input.defaultWorkspaceUuid, problems);
+  const workspaceUuid = readWorkspace(input.query, {}, input.defaultWorkspaceUuid, problems);
   if (problems.any() || workspaceUuid === null || tokenId === null) return err(problems.failure());
   return ok({ workspaceUuid, tokenId });
 }
@@ -27,7 +27,7 @@ export function parseWorkspaceRequest(input: {
   readonly defaultWorkspaceUuid: string | null;
 }): Result<Pick<WorkspaceRequest, 'workspaceUuid'>, RequestFailure> {
   const problems = createProblems();
-  const workspaceUuid = readWorkspace(input.query, undefined, input.defaultWorkspaceUuid, problems);
+  const workspaceUuid = readWorkspace(input.query, {}, input.defaultWorkspaceUuid, problems);
   if (problems.any() || workspaceUuid === null) return err(problems.failure());
   return ok({ workspaceUuid });
 }

@@ -14,6 +14,7 @@ import { listBody, presentToken } from './present.ts';
 import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { updateToken } from './update.ts';
+import { workspacesOf } from './workspace.ts';
 
 const TOKENS = '/api/v1/service-account-tokens';
 const TOKEN = `${TOKENS}/:id`;
@@ -36,7 +37,7 @@ export function registerTokenRoutes(
     if (!request.ok) return failure(c, request.error);
     const caller = c.get('caller');
     // As it was sent: what defaults make of it may differ from one moment to the next.
-    const sent = [queryOf(c).getAll('workspace_uuid'), body.value];
+    const sent = [workspacesOf(queryOf(c)), body.value];
     const owner = { ...caller, workspaceUuid: request.value.workspaceUuid };
     const keyed = key.value === null ? null : await idempotency.keyed(owner, key.value, sent);
     const created = await createToken(tokens, c.get('context'), caller, request.value, keyed);

@@ -17,6 +17,7 @@ const changedScopes = scopeList.refine(
 const updateFields = z
   .object({
     workspace_uuid: z.string('Use text.'),
+    workspace: z.string('Use text.'),
     name: tokenName,
     description: tokenDescription,
     scopes: changedScopes,
@@ -41,7 +42,7 @@ export function parseUpdate(input: {
   const problems = createProblems();
   const tokenId = readTokenId(id, problems);
   const fields = readFields(body, updateFields, problems);
-  const workspaceUuid = readWorkspace(query, fields.workspace_uuid, defaultWorkspaceUuid, problems);
+  const workspaceUuid = readWorkspace(query, fields, defaultWorkspaceUuid, problems);
 
   const { name, description, is_active: isActive } = fields;
   const scopes = readScopes(fields, problems);

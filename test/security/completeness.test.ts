@@ -45,14 +45,17 @@ describe('the list of routes', () => {
     expect(others).toEqual([]);
   });
 
-  it('has every protected route under the one path that authentication covers, after it', () => {
-    const authentication = routes.findIndex(
-      ({ path, handler }) => path === '/api/*' && handler.name === 'authenticateMiddleware',
-    );
-    expect(authentication).toBeGreaterThanOrEqual(0);
+  it.each(['authenticateMiddleware', 'rateLimitMiddleware'])('has every protected route behind %s', (name) => {
     for (const { method, pattern } of PROTECTED_ROUTES) {
+      const covering = pattern.startsWith('/api/') ? '/api/*' : pattern;
+      const middleware = routes.findIndex(({ path, handler }) => path === covering && handler.name === name);
       const position = routes.findIndex((route) => route.method === method && route.path === pattern);
-      expect([pattern.startsWith('/api/'), position > authentication]).toEqual([true, true]);
+      expect([middleware >= 0, position > middleware], pattern).toEqual([true, true]);
     }
+  });
+
+  it('has no other route behind authentication', () => {
+    const covered = routes.filter(({ handler }) => handler.name === 'authenticateMiddleware').map(({ path }) => path);
+    expect(covered).toEqual(['/api/*', '/workspace']);
   });
 });

@@ -152,6 +152,15 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     path: () => '/api/v1/whoami',
     success: { status: 200, recorded: false },
   },
+  {
+    method: 'GET',
+    pattern: '/workspace',
+    permission: null,
+    action: null,
+    target: 'caller',
+    path: () => '/workspace',
+    success: { status: 200, recorded: false },
+  },
 ];
 
 /**

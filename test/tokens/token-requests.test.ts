@@ -12,6 +12,8 @@ describe('the workspace', () => {
     ['in the query', `workspace_uuid=${WORKSPACE}`, null],
     ['in the query, before the default', `workspace_uuid=${WORKSPACE}`, OTHER_WORKSPACE],
     ['twice the same in the query', `workspace_uuid=${WORKSPACE}&workspace_uuid=${WORKSPACE}`, null],
+    ['under its other name', `workspace=${WORKSPACE}`, null],
+    ['under both names', `workspace=${WORKSPACE}&workspace_uuid=${WORKSPACE}`, OTHER_WORKSPACE],
     ['by default', '', WORKSPACE],
   ])('%s', (_case, query, defaultWorkspaceUuid) => {
     expect(accepted(list(query, defaultWorkspaceUuid))).toEqual({ workspaceUuid: WORKSPACE });
@@ -49,7 +51,7 @@ describe('the workspace', () => {
   it('of query and body differing: 400', () => {
     const place = { query: `workspace_uuid=${OTHER_WORKSPACE}` };
     const errors = refused(create({ ...LEAST, workspace_uuid: WORKSPACE }, place), 'invalid_request');
-    expect(errors).toEqual({ workspace_uuid: ['Give one workspace. The query and the body name different ones.'] });
+    expect(errors).toEqual({ workspace_uuid: ['Give one workspace: this request names several.'] });
   });
 
   it('missing tells all three ways to give it', () => {
@@ -64,7 +66,7 @@ describe('the workspace', () => {
 
 describe('query parameters that are not known: 400', () => {
   it.each([
-    ['another name for the workspace', `workspace=${WORKSPACE}`, ['workspace']],
+    ['a name that is nearly the workspace’s', `workspace_id=${WORKSPACE}`, ['workspace_id']],
     ['paging', 'page=2&limit=5', ['page', 'limit']],
     ['a JWT', 'access_token=x', ['access_token']],
     ['an inherited name', '__proto__=1&constructor=2', ['__proto__', 'constructor']],

@@ -78,6 +78,27 @@ export const httpDefences: readonly Defence[] = [
     test: ['test/http/rate-limit.test.ts'],
   },
   {
+    name: 'http: a list of workspaces is for callers alone',
+    file: 'src/app.ts',
+    find: "const PROTECTED_PATHS = ['/api/*', WORKSPACE];",
+    replace: "const PROTECTED_PATHS = ['/api/*', `${WORKSPACE}s`];",
+    test: ['test/security/completeness.test.ts'],
+  },
+  {
+    name: 'http: a leaver is shown no workspace',
+    file: 'src/workspaces/routes.ts',
+    find: 'if (block?.blocked === 1)',
+    replace: 'if (block?.blocked === 2)',
+    test: ['test/workspaces/workspaces.test.ts'],
+  },
+  {
+    name: 'http: a caller is shown workspaces in use only by a role for all of them',
+    file: 'src/policy/workspaces.ts',
+    find: "workspaces.includes('*') ? [...first, ...all] : workspaces",
+    replace: "workspaces.includes('*') ? [...first, ...all] : [...workspaces, ...all]",
+    test: ['test/policy/workspaces.test.ts'],
+  },
+  {
     name: 'http: what makes a request a 400 is told first',
     file: 'src/http/problems.ts',
     find: 'const all = () => [...misunderstood, ...unacceptable];',

@@ -105,14 +105,14 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'request: unknown parameters are refused',
     file: 'src/tokens/workspace.ts',
-    find: "refuseUnknown('parameter', [...unknown], [PARAMETER], problems);",
+    find: "refuseUnknown('parameter', [...unknown], NAMES, problems);",
     replace: '',
     test: ['test/tokens/token-requests.test.ts'],
   },
   {
     name: 'request: two workspaces are a contradiction',
     file: 'src/tokens/workspace.ts',
-    find: 'if (named.size > 1) {',
+    find: 'if (new Set(named.map(([, value]) => value)).size > 1) {',
     replace: 'if (named.size > 9) {',
     test: CREATE_REQUESTS,
   },
