@@ -40,6 +40,8 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
       },
       auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] },
     },
+    // As PipeOps' SDK names it: `"preset": "sdk"` is what `ci` may have.
+    presets: { sdk: ['api:read'] },
     bindings: LOCAL_ROLES.map((role) => ({ issuer: LOCAL_ISSUER, claims: { role }, role })),
     webhooks: {
       scanner: {

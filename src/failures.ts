@@ -1,3 +1,4 @@
+import type { Shortfall } from './policy/shortfall.ts';
 import type { Permission } from './vocabulary.ts';
 
 /** Problems per field of a request: the key is the field or parameter as the caller wrote it. */
@@ -79,7 +80,8 @@ export type PolicyFailure =
   | { kind: 'no_role' }
   /** Offboarded by a webhook, and not reinstated. */
   | { kind: 'subject_blocked' }
-  | { kind: 'forbidden'; reason: DenialReason; permission: Permission }
+  /** `shortfall` is what the caller is told of it; absent or null: the permission alone. */
+  | { kind: 'forbidden'; reason: DenialReason; permission: Permission; shortfall?: Shortfall | null }
   /** Shown as the same 404 as an unknown id. */
   | { kind: 'token_not_found'; reason: 'unknown' | 'not_readable' };
 

@@ -144,6 +144,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       runtime,
       credentials,
       fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id),
+      presets: policy.presets,
     },
     workspaces: { database, recorder, defaultWorkspaceUuid, namedInPolicy: workspacesOf(policy) },
     defaultWorkspaceUuid,

@@ -2,6 +2,7 @@ import { UPSTREAM_WAIT_DEFAULT_MS } from './config/limits.ts';
 import type { Failure, FieldErrors } from './failures.ts';
 import { IDEMPOTENCY_KEY } from './idempotency/key-header.ts';
 import { adviceOn } from './identity/told-reasons.ts';
+import { describeShortfall } from './policy/shortfall.ts';
 import type { ErrorCode } from './vocabulary.ts';
 import { firstProblem, rateHeaders } from './wire-messages.ts';
 
@@ -142,7 +143,7 @@ export function toWireError(failure: Failure): WireError {
       return {
         status: 403,
         code: 'forbidden',
-        message: `None of your roles allows the whole of this request (${failure.permission}). GET /api/v1/whoami shows what they allow.`,
+        message: `None of your roles ${whatIsMissing(failure)}. GET /api/v1/whoami shows what they allow.`,
       };
     case 'token_not_found':
     case 'upstream_not_found':
@@ -283,6 +284,13 @@ function invalidToken(advice: string | null): WireError {
     message: advice ?? 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
     headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="${description}"` },
   };
+}
+
+/** That no role has a permission follows from the roles alone, as a shortfall does: the true reason of anything else is not told. */
+function whatIsMissing({ reason, permission, shortfall }: Extract<Failure, { kind: 'forbidden' }>): string {
+  if (reason === 'permission') return `has the permission ${permission}`;
+  const why = shortfall ? `: ${describeShortfall(shortfall)}` : ` (${permission})`;
+  return `allows the whole of this request${why}`;
 }
 
 /** 429, as PipeOps itself would say it: its clients know that one by its type. */

@@ -80,6 +80,9 @@ export const EXPIRY_TOLERANCE_SECONDS = 60;
 /** Ten years: no service account token has a reason to outlive it, and it keeps dates far from overflow. */
 export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 
+/** Scopes, workspaces or presets of a role that a refusal names: `whoami` has all of them. */
+export const SHORTFALL_NAMES_MAX_COUNT = 8;
+
 /** Ten a second on average, in bursts of a page load; PipeOps allows 100 a minute for everybody together. */
 export const CALLER_LIMIT_REQUESTS = 100;
 export const CALLER_LIMIT_PERIOD_SECONDS = 10;

@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import type { Policy } from '../config/policy-schema.ts';
 import { credentialExpiryMs } from '../config/admin-credential.ts';
 import { rfc3339OrNull } from '../times.ts';
 import type { Recorder } from '../audit/recorder.ts';
@@ -12,6 +13,7 @@ import { refuseBlocked } from '../http/refuse-blocked.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
+import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../runtime.ts';
 import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
@@ -26,6 +28,8 @@ export interface HealthDependencies {
   readonly credentials: readonly string[];
   /** Of the keys that fingerprints of secrets are made with. */
   readonly fingerprintKeyIds: readonly string[];
+  /** The scopes that each preset of the policy stands for. */
+  readonly presets: Policy['presets'];
 }
 
 /** For load balancers and alerts: nothing about any caller, no protection, no call to PipeOps. */
@@ -55,7 +59,7 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
 
 /** What a caller may do, for itself; and how the service is, for those who may read the trail. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const { database, recorder, credentials, quota, runtime } = health;
+  const { database, recorder, credentials, presets, quota, runtime } = health;
 
   app.get('/api/v1/whoami', noParameters, (c) => {
     const { issuer, subject, label, actorType, roles } = c.get('caller');
@@ -71,6 +75,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
         workspaces,
         scopes,
         max_ttl_seconds: maxTtlSeconds,
+        presets: usablePresets({ scopes }, presets),
       })),
     });
   });

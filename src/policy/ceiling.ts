@@ -20,7 +20,7 @@ export function mintedUnder(
   role: Role,
   request: CreateRequest,
   context: DecisionContext,
-): Result<Minted, DenialReason> {
+): Result<Minted, Extract<DenialReason, 'preset_unknown' | 'scopes' | 'lifetime'>> {
   const fromPreset = presetScopes(request.preset, context);
   if (fromPreset === undefined) return err('preset_unknown');
   const scopes = [...new Set([...(request.scopes ?? []), ...fromPreset])];
@@ -47,9 +47,17 @@ export function resultObstacle(
 }
 
 /** Scopes are compared as whole strings: none implies another. */
-function withinCeiling(role: Role, scopes: readonly string[]): boolean {
+export function withinCeiling(role: Pick<Role, 'scopes'>, scopes: readonly string[]): boolean {
   if (role.scopes.includes('*')) return true;
   return scopes.length > 0 && scopes.every((scope) => role.scopes.includes(scope));
+}
+
+/** The presets that a role can use, with the scopes that each stands for. */
+export function usablePresets(
+  role: Pick<Role, 'scopes'>,
+  presets: DecisionContext['presets'],
+): DecisionContext['presets'] {
+  return Object.fromEntries(Object.entries(presets).filter(([, scopes]) => withinCeiling(role, scopes)));
 }
 
 /** Undefined: nobody configured what this preset stands for. */

@@ -4,6 +4,7 @@ import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, resultObstacle } from './ceiling.ts';
 import { furthest } from './denial.ts';
 import { auditObstacle, mayRevokeOwn, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
+import { shortfallOf } from './shortfall.ts';
 import { liftableReasons } from './suspension.ts';
 import type { Caller, Decision, DecisionContext, Grant, KnownToken, PolicyRequest, Role } from './types.ts';
 
@@ -35,7 +36,7 @@ type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
  *
  * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read (a revoke of the
  * caller's own needs no such role);
- * `forbidden`, with the reason of the role that came closest.
+ * `forbidden`, with the reason of the role that came closest, for the trail, and with what the caller is told.
  */
 export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
   const permission = PERMISSION_FOR[request.operation];
@@ -50,7 +51,8 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
     if (verdict.ok) return { allowed: true, grant: { role: role.name, ...verdict.value } };
     reasons.push(verdict.error);
   }
-  return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission } };
+  const shortfall = shortfallOf(caller, permission, request, context);
+  return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission, shortfall } };
 }
 
 /** A token out of the caller's sight is the same to it as one that does not exist. */

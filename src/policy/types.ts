@@ -69,6 +69,8 @@ export type PolicyRequest =
       readonly token: KnownToken | null;
       /** Null where the update only renames or suspends: that needs no more than a token within reach. */
       readonly resulting: ResultingToken | null;
+      /** The scopes that the update names; null or absent: none. */
+      readonly namedScopes?: readonly string[] | null;
       /** Whether it makes a suspended token active. */
       readonly resumes: boolean;
     }

@@ -132,7 +132,14 @@ async function decideUpdate(
   const token = found.value?.token ?? null;
   const resumes = changes.isActive === true;
   const judged = (resulting: ResultingToken | null): Result<Grant, PolicyFailure> => {
-    const decision = decide(caller, { operation: 'update', workspaceUuid, token, resulting, resumes });
+    const decision = decide(caller, {
+      operation: 'update',
+      workspaceUuid,
+      token,
+      resulting,
+      namedScopes: changes.scopes ?? null,
+      resumes,
+    });
     return decision.allowed ? ok(decision.grant) : err(decision.failure);
   };
 

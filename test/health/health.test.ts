@@ -260,9 +260,35 @@ describe('GET /api/v1/whoami', () => {
           workspaces: ['*'],
           scopes: ['*'],
           max_ttl_seconds: null,
+          presets: {},
         },
       ],
     });
+  });
+
+  it('shows with each role the presets that it can use, and no other', async () => {
+    const presets = { sdk: ['api:read'], mcp: ['api:read', 'api:write'], platform: ['api:full'] };
+    const roles = {
+      least: { permissions: ['tokens:create'], workspaces: ['*'], scopes: ['api:read'] },
+      broad: { permissions: ['tokens:create'], workspaces: ['*'], scopes: ['*'] },
+      none: { permissions: ['tokens:read'], workspaces: ['*'] },
+    };
+    const harness = await createHarness({ roles, policy: { presets } });
+    const jwt = await harness.jwtFor('x', { role: ['least', 'broad', 'none'] });
+    const answer = await harness.send('GET', '/api/v1/whoami', { jwt });
+    expect(answer.body.data.roles.map((role: { presets: object }) => role.presets)).toEqual([
+      { sdk: ['api:read'] },
+      presets,
+      {},
+    ]);
+    const least = await harness.jwtFor('least');
+    for (const [preset, status] of [
+      ['sdk', 201],
+      ['mcp', 403],
+    ] as const) {
+      const body = { name: 'by-preset', preset };
+      expect((await harness.send('POST', TOKENS, { jwt: least, body })).status).toBe(status);
+    }
   });
 });
 

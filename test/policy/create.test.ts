@@ -79,7 +79,10 @@ describe('one role refuses', () => {
     ['an expiry that is no number', oneHour, { expiresAtMs: Number.NaN }, 'lifetime'],
   ])('%s', (_, roleChanges, request, reason) => {
     const decision = decide(callerWith(role(roleChanges)), create(request), CONTEXT);
-    expect(decision).toEqual({ allowed: false, failure: { kind: 'forbidden', reason, permission: 'tokens:create' } });
+    expect(decision).toMatchObject({
+      allowed: false,
+      failure: { kind: 'forbidden', reason, permission: 'tokens:create' },
+    });
   });
 });
 
@@ -136,7 +139,7 @@ describe('of several roles', () => {
     ],
   ])('grants never combine: %s', (_, roles, request, reason) => {
     const denied = { allowed: false, failure: { kind: 'forbidden', reason, permission: 'tokens:create' } };
-    expect(decideFor(roles, request)).toEqual(denied);
-    expect(decideFor(roles.toReversed(), request)).toEqual(denied);
+    expect(decideFor(roles, request)).toMatchObject(denied);
+    expect(decideFor(roles.toReversed(), request)).toMatchObject(denied);
   });
 });

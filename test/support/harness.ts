@@ -29,6 +29,8 @@ export interface HarnessOptions {
   readonly roles?: Readonly<Record<string, object>>;
   readonly env?: Readonly<Record<string, unknown>>;
   readonly issuer?: TestIssuer;
+  /** What else stands in the policy. */
+  readonly policy?: Readonly<Record<string, unknown>>;
   /** Sources of webhooks, as `policy.ts` names them. */
   readonly webhooks?: Readonly<Record<string, object>>;
   /** Share a workspace and admin credential with another harness: the same company, another isolate. */
@@ -98,6 +100,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     roles: allRoles,
     bindings: Object.keys(allRoles).map((role) => ({ issuer: issuer.issuer, claims: { role }, role })),
     ...(options.webhooks !== undefined && { webhooks: options.webhooks }),
+    ...options.policy,
   };
   const worker = createWorker(
     {

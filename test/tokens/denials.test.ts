@@ -33,6 +33,63 @@ describe('a refused create', () => {
   });
 });
 
+describe('a refusal names its reason, where that follows from the role alone', () => {
+  const message = (why: string) =>
+    `None of your roles allows the whole of this request: ${why}. GET /api/v1/whoami shows what they allow.`;
+  let harness: Harness;
+  let inReach: string;
+  beforeAll(async () => {
+    harness = await createHarness({ roles, policy: { presets: { sdk: ['api:read'] } } });
+    inReach = (await harness.mint('in-reach')).id;
+  });
+
+  it.each([
+    ['a scope', BEYOND, 'scopes', 'role "narrow" allows at most api:read'],
+    [
+      'a lifetime',
+      { name: 'x', scopes: ['api:read'], expires_in: '2d' },
+      'lifetime',
+      'role "narrow" allows at most 1 hour',
+    ],
+    ['a preset', { name: 'x', preset: 'mcp' }, 'preset_unknown', 'role "narrow" knows the presets sdk'],
+  ])('%s', async (_case, body, reason, why) => {
+    const answer = await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('narrow'), body });
+    expect([answer.status, answer.body.message]).toEqual([403, message(why)]);
+    expect((await harness.rows()).at(-1)).toMatchObject({
+      id: answer.body.event_id,
+      outcome: JSON.stringify({ reason }),
+    });
+  });
+
+  it('scopes of an update', async () => {
+    const jwt = await harness.jwtFor('narrow');
+    const answer = await harness.send('PATCH', `${TOKENS}/${inReach}`, { jwt, body: { scopes: ['api:write'] } });
+    expect([answer.status, answer.body.message]).toEqual([403, message('role "narrow" allows at most api:read')]);
+  });
+
+  it('a permission', async () => {
+    const answer = await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('reader'), body: BEYOND });
+    expect([answer.status, answer.body.message]).toEqual([
+      403,
+      'None of your roles has the permission tokens:create. GET /api/v1/whoami shows what they allow.',
+    ]);
+  });
+
+  it('but not what a token is, of which a resume depends', async () => {
+    const { id } = await harness.control.insertToken({
+      workspace_uuid: harness.workspace,
+      name: 'by hand',
+      scopes: ['api:write'],
+    });
+    const jwt = await harness.jwtFor('narrow');
+    const answer = await harness.send('PATCH', `${TOKENS}/${id}`, { jwt, body: { is_active: true } });
+    expect([answer.status, answer.body.message]).toEqual([
+      403,
+      'None of your roles allows the whole of this request (tokens:update). GET /api/v1/whoami shows what they allow.',
+    ]);
+  });
+});
+
 describe('an update is judged on the token that it results in', () => {
   let harness: Harness;
   let broad: string;

@@ -12,6 +12,21 @@ const POLICY_FILE = ['test/config/policy-schema.test.ts'];
 /** What keeps a caller within one role, and a role within what the operator wrote. */
 export const policyDefences: readonly Defence[] = [
   {
+    name: 'policy: a refusal tells of an update what it names, and not what its token is',
+    file: 'src/policy/shortfall.ts',
+    find: "const named = 'namedScopes' in request ? (request.namedScopes ?? null) : null;",
+    replace: "const named = 'resulting' in request ? (request.resulting?.scopes ?? null) : null;",
+    test: ['test/policy/shortfall.test.ts'],
+  },
+  {
+    name: 'policy: a refusal tells nothing of the workspaces of a delivery',
+    file: 'src/policy/shortfall.ts',
+    find: "if (role === undefined || !('workspaceUuid' in request)) return null;",
+    replace: `if (role === undefined) return null;
+  if (!('workspaceUuid' in request)) return { of: 'workspace', role: role.name, workspaces: role.workspaces };`,
+    test: ['test/policy/shortfall.test.ts'],
+  },
+  {
     ...REACH,
     name: 'policy: a role holds the permissions that it lists',
     find: "return role.permissions.includes(permission) ? null : 'permission';",

@@ -113,7 +113,7 @@ export const tokenDefences: readonly Defence[] = [
     name: 'request: two workspaces are a contradiction',
     file: 'src/tokens/workspace.ts',
     find: 'if (new Set(named.map(([, value]) => value)).size > 1) {',
-    replace: 'if (named.size > 9) {',
+    replace: 'if (named.length > 9) {',
     test: CREATE_REQUESTS,
   },
   {

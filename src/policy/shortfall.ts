@@ -1,0 +1,93 @@
+import { SHORTFALL_NAMES_MAX_COUNT } from '../config/limits.ts';
+import type { Permission } from '../vocabulary.ts';
+import { mintedUnder, usablePresets, withinCeiling } from './ceiling.ts';
+import { workspaceObstacle } from './reach.ts';
+import type { Caller, DecisionContext, PolicyRequest, Role } from './types.ts';
+
+/**
+ * What a caller is told of why its roles do not allow a request: by how much the first role, in file order, that has the permission
+ * falls short of it.
+ *
+ * It follows from that role and from what was asked for, and from nothing else, so it tells nothing that `whoami` does not: no
+ * token, its owner or its state has a part in it.
+ */
+export type Shortfall =
+  | { readonly of: 'workspace'; readonly role: string; readonly workspaces: readonly string[] }
+  /** `presets`: the names of those that the role can use. */
+  | { readonly of: 'preset'; readonly role: string; readonly presets: readonly string[] }
+  | { readonly of: 'scopes'; readonly role: string; readonly scopes: readonly string[] }
+  | { readonly of: 'lifetime'; readonly role: string; readonly maxTtlSeconds: number };
+
+/** Null: no role has the permission, or the first that has it does not fall short by itself. Of what else does nothing is told. */
+export function shortfallOf(
+  { roles }: Pick<Caller, 'roles'>,
+  permission: Permission,
+  request: PolicyRequest,
+  context: DecisionContext,
+): Shortfall | null {
+  const role = roles.find(({ permissions }) => permissions.includes(permission));
+  // Without a workspace in the request it is about a delivery, whose workspaces the caller need not know, or about the trail.
+  if (role === undefined || !('workspaceUuid' in request)) return null;
+  const { name, workspaces, scopes } = role;
+  if (workspaceObstacle(role, permission, request.workspaceUuid) !== null) {
+    return { of: 'workspace', role: name, workspaces };
+  }
+  if (request.operation === 'create') return shortfallOfCreate(role, request, context);
+  const named = 'namedScopes' in request ? (request.namedScopes ?? null) : null;
+  return named === null || withinCeiling(role, named) ? null : { of: 'scopes', role: name, scopes };
+}
+
+function shortfallOfCreate(
+  role: Role,
+  request: Extract<PolicyRequest, { operation: 'create' }>,
+  context: DecisionContext,
+): Shortfall | null {
+  const { name, scopes, maxTtlSeconds } = role;
+  const minted = mintedUnder(role, request, context);
+  if (minted.ok) return null;
+  switch (minted.error) {
+    case 'preset_unknown':
+      return { of: 'preset', role: name, presets: Object.keys(usablePresets(role, context.presets)) };
+    case 'scopes':
+      return { of: 'scopes', role: name, scopes };
+    case 'lifetime':
+      return { of: 'lifetime', role: name, maxTtlSeconds: Number(maxTtlSeconds) };
+  }
+}
+
+/** A shortfall in words, such as `role "ci" allows at most api:read`. */
+export function describeShortfall(shortfall: Shortfall): string {
+  const role = `role "${shortfall.role}"`;
+  switch (shortfall.of) {
+    case 'workspace':
+      return `${role} is for ${listText(shortfall.workspaces)} alone`;
+    case 'preset':
+      return `${role} knows ${shortfall.presets.length === 0 ? 'no preset' : `the presets ${listText(shortfall.presets)}`}`;
+    case 'scopes':
+      return `${role} allows ${shortfall.scopes.length === 0 ? 'no scope' : `at most ${listText(shortfall.scopes)}`}`;
+    case 'lifetime':
+      return `${role} allows at most ${durationText(shortfall.maxTtlSeconds)}`;
+  }
+}
+
+/** The first of a list that a policy may make as long as it likes. */
+function listText(names: readonly string[]): string {
+  const more = names.length - SHORTFALL_NAMES_MAX_COUNT;
+  const shown = names.slice(0, SHORTFALL_NAMES_MAX_COUNT).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+const UNITS = [
+  { name: 'second', seconds: 1 },
+  { name: 'minute', seconds: 60 },
+  { name: 'hour', seconds: 60 * 60 },
+  { name: 'day', seconds: 24 * 60 * 60 },
+] as const;
+
+/** In the largest unit that gives a whole number. */
+function durationText(seconds: number): string {
+  const fitting = UNITS.filter((unit) => seconds % unit.seconds === 0);
+  const { name, seconds: length } = fitting.reduce((_smaller, unit) => unit);
+  const count = seconds / length;
+  return `${count} ${name}${count === 1 ? '' : 's'}`;
+}
