@@ -251,7 +251,7 @@ export function toWireError(failure: Failure): WireError {
         status: 504,
         code: 'outcome_unknown',
         message:
-          'PipeOps was asked, and what became of it is not known yet. It is settled within minutes: look up the event id in the trail before you repeat this.',
+          'PipeOps was asked, and what became of it is not known yet. GET /api/v1/audit/events/{event_id} tells it within minutes: ask there before you repeat this. A create with an "Idempotency-Key" can be repeated with the same key.',
       };
     case 'not_ready':
       return {

@@ -5,7 +5,8 @@ import type { Identity } from '../identity/types.ts';
 import { cutToBytes } from '../text/caps.ts';
 import { redact } from '../text/redaction.ts';
 import { AUDIT_ACTIONS } from '../vocabulary.ts';
-import type { EventFilter } from './event-filter.ts';
+import type { EventFilter, Owner } from './event-filter.ts';
+import { isOfIssuer, isOfSubject } from './own-events.ts';
 
 /** One way into the trail: the rows that an index gives in the order of `seq`. */
 export interface Branch {
@@ -34,6 +35,7 @@ const { actor_issuer, actor_label, actor_subject } = auditEvents;
 
 /** The one filter that picks the fewest rows is looked up, and the others are checked on what it gives. */
 export function planOf(filter: EventFilter): Plan {
+  if (filter.own !== null) return planOfOwn(filter, filter.own);
   const [first, ...others] = indexed(filter);
   return {
     branches: first?.branches ?? [{ index: null, where: undefined }],
@@ -42,10 +44,28 @@ export function planOf(filter: EventFilter): Plan {
   };
 }
 
+/**
+ * A caller's own events are looked up as such, whatever else is asked for. By any other filter, such as a token's id, what is read and
+ * where it ends would depend on events of others.
+ */
+function planOfOwn(filter: EventFilter, own: Owner): Plan {
+  return {
+    branches: [{ index: 'audit_events_actor_subject', where: isOfSubject(own) }],
+    expressions: [],
+    rest: [
+      isOfIssuer(own),
+      ...indexed(filter).map(({ condition }) => condition),
+      ...unindexed(filter),
+      ...timesOf(filter),
+    ],
+  };
+}
+
 /** Rows that match a filter now, or will once they are settled: settling gives a status, and a create its token. */
 export const mayComeToMatch = (filter: EventFilter): SQL | undefined =>
   and(
     ...indexed({ ...filter, tokenId: null }).map(({ condition }) => condition),
+    ...(filter.own === null ? [] : [isOfSubject(filter.own), isOfIssuer(filter.own)]),
     ...unindexed({ ...filter, status: null }),
     ...timesOf(filter),
     filter.tokenId === null ? undefined : sql`coalesce(${auditEvents.token_id}, ${filter.tokenId}) = ${filter.tokenId}`,

@@ -7,7 +7,10 @@ import { actorOf } from './actor.ts';
 import { selectEvent } from './event-queries.ts';
 import { failureOutcome, successOutcome } from './outcomes.ts';
 import type { Trail } from './query.ts';
-import { presentEvent } from './wire.ts';
+import { presentOwnEvent, selectOwnEvent } from './own-events.ts';
+import type { EventSubject } from './events.ts';
+import { presentEvent, type ShownEvent } from './wire.ts';
+import type { AuditEventRow } from '../db/schema.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -29,18 +32,11 @@ export async function readEvent(
   context: RequestContext,
   caller: Caller,
   eventId: string,
-): Promise<Result<ReturnType<typeof presentEvent>, Failure>> {
+): Promise<Result<ShownEvent, Failure>> {
   const read = await database.batch(context, [selectEvent(database, eventId)]);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [event] = read.value[0];
-  const subject = {
-    action: 'audit.query',
-    actor: actorOf(caller),
-    workspaceUuid: event?.workspace_uuid ?? null,
-    tokenId: event?.token_id ?? null,
-    tokenName: null,
-    detail: { event_id: eventId },
-  } as const;
+  const subject = describeReading(caller, eventId, event);
   if (event === undefined) {
     const failure = { kind: 'audit_event_not_found' } as const;
     const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
@@ -49,3 +45,36 @@ export async function readEvent(
   const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
   return recorded.ok ? ok(presentEvent(event)) : recorded;
 }
+
+/**
+ * Reads one event for whoever caused it and may read no other; null: it is not that caller's, or there is none. Nothing is recorded
+ * then, since its caller records the denial: the same statements for both. `audit_unavailable`, or `subject_blocked`.
+ */
+export async function readOwnEvent(
+  { database, recorder }: Trail,
+  context: RequestContext,
+  caller: Caller,
+  eventId: string,
+): Promise<Result<ShownEvent | null, Failure>> {
+  const read = await database.batch(context, [selectOwnEvent(database, eventId, caller)]);
+  if (!read.ok) return err({ kind: 'audit_unavailable' });
+  const [event] = read.value[0];
+  if (event === undefined) return ok(null);
+  const recorded = await recorder.recordRead(
+    context,
+    describeReading(caller, eventId, event),
+    successOutcome(null),
+    [],
+  );
+  return recorded.ok ? ok(presentOwnEvent(event)) : recorded;
+}
+
+/** What the reading of an event is in the trail: whoever asks about its token finds also who has read about it. */
+const describeReading = (caller: Caller, eventId: string, event: AuditEventRow | undefined): EventSubject => ({
+  action: 'audit.query',
+  actor: actorOf(caller),
+  workspaceUuid: event?.workspace_uuid ?? null,
+  tokenId: event?.token_id ?? null,
+  tokenName: null,
+  detail: { event_id: eventId },
+});

@@ -3,7 +3,7 @@ import { createProblems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 import { err, ok, type Result } from '../result.ts';
 import { decodeCursor } from './cursor.ts';
-import type { EventFilter } from './event-filter.ts';
+import type { EventFilter, Owner } from './event-filter.ts';
 import { EXPORT_FORMATS, type ExportFormat } from './export-format.ts';
 import { FILTER_PARAMETERS, readFilter } from './filter-params.ts';
 import { oneOf, readParameter, type ParseParameter } from './parameters.ts';
@@ -26,13 +26,13 @@ const KNOWN = ['format', ...FILTER_PARAMETERS, 'cursor', 'latest'];
  * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
  * is `validation_failed`.
  */
-export function parseAuditExport(query: URLSearchParams): Result<AuditExport, RequestFailure> {
+export function parseAuditExport(query: URLSearchParams, caller: Owner): Result<AuditExport, RequestFailure> {
   const problems = createProblems();
   const unknown = [...new Set(query.keys())].filter((name) => !KNOWN.includes(name));
   refuseUnknown('parameter', unknown, KNOWN, problems);
   const parsed: AuditExport = {
     format: readParameter<ExportFormat>(query, 'format', oneOf(EXPORT_FORMATS), 'ndjson', problems),
-    filter: readFilter(query, problems),
+    filter: readFilter(query, caller, problems),
     afterSeq: readParameter<number | null>(query, 'cursor', cursor, null, problems),
     latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
   };

@@ -13,7 +13,7 @@ const EXPORT = '/api/v1/audit/export';
 /** The trail as a file, for those whose role has `audit:read`. */
 export function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
   app.get(EXPORT, authorise(trail.recorder, 'audit:read', 'audit.export'), async (c) => {
-    const query = parseAuditExport(new URL(c.req.url).searchParams);
+    const query = parseAuditExport(new URL(c.req.url).searchParams, c.get('caller'));
     if (!query.ok) return failure(c, query.error);
     const begun = await exportTrail(trail, c.get('context'), c.get('caller'), query.value);
     if (!begun.ok) return failure(c, begun.error);

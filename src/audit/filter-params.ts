@@ -6,7 +6,7 @@ import { byteLength } from '../text/caps.ts';
 import { containsSecret } from '../text/redaction.ts';
 import { parseTimeMs } from '../times.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES, type AuditAction } from '../vocabulary.ts';
-import type { EventFilter } from './event-filter.ts';
+import { ME, type EventFilter, type Owner } from './event-filter.ts';
 import { matching, oneOf, readParameter, type ParseParameter } from './parameters.ts';
 
 /** The parameters that `readFilter` reads. */
@@ -33,8 +33,10 @@ const ACTOR_MAX_BYTES = ACTOR_ISSUER_MAX_BYTES + 1 + ACTOR_SUBJECT_MAX_BYTES;
  *
  * Reports what is malformed or given twice as misunderstood, and what looks like a secret as unacceptable: the query is
  * itself in the trail, with its filter.
+ *
+ * @param caller who `actor=me` means.
  */
-export function readFilter(query: URLSearchParams, problems: Problems): EventFilter {
+export function readFilter(query: URLSearchParams, caller: Owner, problems: Problems): EventFilter {
   for (const name of STORED) {
     if (query.getAll(name).some(containsSecret)) {
       problems.unacceptable(name, 'Leave out what looks like a token or a JWT: what is asked for is stored.');
@@ -42,10 +44,12 @@ export function readFilter(query: URLSearchParams, problems: Problems): EventFil
   }
   const read = <T>(name: (typeof FILTER_PARAMETERS)[number], parse: ParseParameter<T>): T | null =>
     problems.has(name) ? null : readParameter<T | null>(query, name, parse, null, problems);
+  const named = read('actor', actor);
   const filter: EventFilter = {
     actions: read('action', actions) ?? [],
     status: read('status', oneOf(AUDIT_STATUSES)),
-    actor: read('actor', actor),
+    actor: named === ME ? null : named,
+    own: named === ME ? { issuer: caller.issuer, subject: caller.subject } : null,
     actorType: read('actor_type', oneOf(ACTOR_TYPES)),
     tokenId: read('token_id', matching(isTokenId, 'Use the id of a token.')),
     workspaceUuid: read('workspace_uuid', matching(isWorkspaceUuid, 'Use the UUID of a workspace.')),
@@ -83,7 +87,7 @@ const actor: ParseParameter<string> = (text) =>
   text !== '' && byteLength(text) <= ACTOR_MAX_BYTES && !/\p{Cc}/u.test(text)
     ? ok(text)
     : err(
-        `Use an issuer and a subject with "|" between them, or a subject, or a label: at most ${ACTOR_MAX_BYTES} bytes.`,
+        `Use an issuer and a subject with "|" between them, or a subject, or a label, or "${ME}": at most ${ACTOR_MAX_BYTES} bytes.`,
       );
 
 const time: ParseParameter<number> = (text) => {

@@ -1,7 +1,7 @@
 import { AUDIT_ACTOR_DETAIL_MAX_BYTES } from '../config/limits.ts';
 import { cutToBytes } from '../text/caps.ts';
 import { rfc3339OrNull } from '../times.ts';
-import type { EventFilter, Position } from './event-filter.ts';
+import { ME, type EventFilter, type Position } from './event-filter.ts';
 
 /**
  * What a filter leaves in the row of the read that used it. The token and the workspace stand in columns of their own,
@@ -11,13 +11,16 @@ export const filterDetail = (filter: EventFilter): Readonly<Record<string, unkno
   given({
     action: filter.actions.length > 0 ? filter.actions : null,
     status: filter.status,
-    actor: filter.actor === null ? null : cutToBytes(filter.actor, AUDIT_ACTOR_DETAIL_MAX_BYTES),
+    actor: filter.own === null ? actorDetail(filter.actor) : ME,
     actor_type: filter.actorType,
     request_id: filter.requestId,
     ip: filter.ip,
     from: rfc3339OrNull(filter.fromMs),
     to: rfc3339OrNull(filter.toMs),
   });
+
+const actorDetail = (actor: string | null): string | null =>
+  actor === null ? null : cutToBytes(actor, AUDIT_ACTOR_DETAIL_MAX_BYTES);
 
 /** What a position leaves there. */
 export const positionDetail = ({ order, seq }: Position): Readonly<Record<string, unknown>> =>

@@ -3,7 +3,7 @@ import type { RequestFailure } from '../failures.ts';
 import { createProblems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 import { err, ok, type Result } from '../result.ts';
-import { ORDERS, type EventFilter, type Order, type Position } from './event-filter.ts';
+import { ORDERS, type EventFilter, type Order, type Owner, type Position } from './event-filter.ts';
 import { FILTER_PARAMETERS, readFilter } from './filter-params.ts';
 import { cursor, limitUpTo, oneOf, readParameter } from './parameters.ts';
 
@@ -24,11 +24,11 @@ const KNOWN = [...FILTER_PARAMETERS, 'order', 'limit', 'cursor', 'latest'];
  * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
  * is `validation_failed`.
  */
-export function parseAuditQuery(query: URLSearchParams): Result<AuditQuery, RequestFailure> {
+export function parseAuditQuery(query: URLSearchParams, caller: Owner): Result<AuditQuery, RequestFailure> {
   const problems = createProblems();
   const unknown = [...new Set(query.keys())].filter((name) => !KNOWN.includes(name));
   refuseUnknown('parameter', unknown, KNOWN, problems);
-  const filter = readFilter(query, problems);
+  const filter = readFilter(query, caller, problems);
   const order = readParameter<Order>(query, 'order', oneOf(ORDERS), 'desc', problems);
   const seq = readParameter<number | null>(query, 'cursor', cursor, null, problems);
   const parsed: AuditQuery = {

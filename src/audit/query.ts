@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import type { AuditEventRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -14,7 +15,7 @@ import { filterDetail, positionDetail } from './query-detail.ts';
 import type { AuditQuery } from './query-params.ts';
 import type { Recorder } from './recorder.ts';
 import { readScan, selectEvents } from './select-events.ts';
-import { presentEvent } from './wire.ts';
+import { presentEvent, type ShownEvent } from './wire.ts';
 
 export interface Trail {
   readonly database: Database;
@@ -23,7 +24,7 @@ export interface Trail {
 }
 
 export interface AuditPage {
-  readonly events: readonly ReturnType<typeof presentEvent>[];
+  readonly events: readonly ShownEvent[];
   /** Never null in ascending order: there a follower asks again from where it is. */
   readonly nextCursor: string | null;
   /** Whether the next page can be had at once. */
@@ -33,12 +34,15 @@ export interface AuditPage {
 /**
  * Reads a page of the trail. Reading the trail is itself in the trail: the rows and the row of this query come from one
  * batch, so neither is had without the other. `audit_unavailable` if D1 does not take it.
+ *
+ * @param present what this caller sees of an event.
  */
 export async function queryTrail(
   { database, recorder, runtime }: Trail,
   context: RequestContext,
   caller: Caller,
   query: AuditQuery,
+  present: (row: AuditEventRow) => ShownEvent = presentEvent,
 ): Promise<Result<AuditPage, Failure>> {
   const { filter, position, limitRows, latest } = query;
   const nowMs = runtime.now();
@@ -58,10 +62,10 @@ export async function queryTrail(
   const end = recorded.value.rows[1]?.[0];
   if (end === undefined) {
     const nextCursor = scan.reachedSeq === null ? null : encodeCursor(scan.reachedSeq);
-    return ok({ events: scan.events.map(presentEvent), nextCursor, hasMore: nextCursor !== null });
+    return ok({ events: scan.events.map(present), nextCursor, hasMore: nextCursor !== null });
   }
   const { events, nextSeq, hasMore } = progressOf(scan, end, position.seq ?? 0, latest ? null : nowMs);
-  return ok({ events: events.map(presentEvent), nextCursor: encodeCursor(nextSeq), hasMore });
+  return ok({ events: events.map(present), nextCursor: encodeCursor(nextSeq), hasMore });
 }
 
 /** What the query of the trail is in the trail. */

@@ -1,7 +1,9 @@
 import type { AuditEventRow } from '../db/schema.ts';
 import { parseStored } from './stored-json.ts';
 
-/** A row of the trail as callers see it. Times are RFC 3339 with milliseconds. */
+export type ShownEvent = ReturnType<typeof presentEvent>;
+
+/** A row of the trail as its readers see it. Times are RFC 3339 with milliseconds. */
 export function presentEvent(row: AuditEventRow) {
   return {
     id: row.id,

@@ -1,3 +1,4 @@
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { actorOf } from '../audit/actor.ts';
 import { failureOutcome } from '../audit/outcomes.ts';
@@ -19,18 +20,33 @@ export const authorise = (recorder: Recorder, permission: Permission, action: Au
   createMiddleware<AppEnv>(async function authoriseMiddleware(c, next) {
     const caller = c.get('caller');
     if (hasPermission(caller, permission)) return await next();
-    const denial = { kind: 'forbidden', reason: 'permission', permission } as const;
-    const subject = {
-      action,
-      actor: actorOf(caller),
-      workspaceUuid: idOrNull(c.req.query('workspace_uuid') ?? c.req.query('workspace')),
-      tokenId: idOrNull(c.req.param('id')),
-      tokenName: null,
-      detail: {},
-    };
-    const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
-    return failure(c, recorded.ok ? denial : recorded.error);
+    return await deny(c, recorder, permission, action);
   });
+
+/**
+ * Answers whoever lacks a permission, once that is in the trail.
+ *
+ * @param detail what was asked for, checked.
+ */
+export async function deny(
+  c: Context<AppEnv>,
+  recorder: Recorder,
+  permission: Permission,
+  action: AuditAction,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<Response> {
+  const denial = { kind: 'forbidden', reason: 'permission', permission } as const;
+  const subject = {
+    action,
+    actor: actorOf(c.get('caller')),
+    workspaceUuid: idOrNull(c.req.query('workspace_uuid') ?? c.req.query('workspace')),
+    tokenId: idOrNull(c.req.param('id')),
+    tokenName: null,
+    detail,
+  };
+  const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
+  return failure(c, recorded.ok ? denial : recorded.error);
+}
 
 /** Nothing of a denied request was validated yet, so only what can be an id is kept. */
 const idOrNull = (text: string | undefined): string | null =>

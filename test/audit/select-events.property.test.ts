@@ -64,6 +64,7 @@ const matches = (event: AuditEventRow, filter: EventFilter): boolean =>
   (filter.ip ?? event.ip) === event.ip &&
   (filter.fromMs ?? event.occurred_at) <= event.occurred_at &&
   event.occurred_at < (filter.toMs ?? Infinity) &&
+  (filter.own === null || (event.actor_issuer === filter.own.issuer && event.actor_subject === filter.own.subject)) &&
   (filter.actor === null ||
     [event.actor_subject, event.actor_label, `${event.actor_issuer}|${event.actor_subject}`].includes(filter.actor));
 
@@ -78,6 +79,7 @@ const filters: fc.Arbitrary<EventFilter> = fc.record({
   ),
   status: nullable(oneOf(...AUDIT_STATUSES)),
   actor: nullable(oneOf(...NAMES, 'x|b', 'nobody')),
+  own: nullable(fc.record({ issuer: oneOf('x', 'y'), subject: oneOf(...NAMES, 'nobody') })),
   actorType: nullable(oneOf(...ACTOR_TYPES)),
   tokenId: nullable(oneOf('t1', 't2', 'none')),
   workspaceUuid: nullable(oneOf('w1', 'w2')),
@@ -88,7 +90,7 @@ const filters: fc.Arbitrary<EventFilter> = fc.record({
 });
 /** Few filters at once find something; all at once hardly ever do. */
 const fewFilters = fc
-  .tuple(filters, fc.subarray(['actions', 'status', 'actor', 'tokenId', 'fromMs', 'toMs', 'ip'] as const))
+  .tuple(filters, fc.subarray(['actions', 'status', 'actor', 'own', 'tokenId', 'fromMs', 'toMs', 'ip'] as const))
   .map(([filter, kept]) => ({ ...NO_FILTER, ...Object.fromEntries(kept.map((name) => [name, filter[name]])) }));
 /** The pages of a filter, from a position to the end. */
 async function readPages(filter: EventFilter, order: Order, from: number | null, limitRows: number) {

@@ -1,10 +1,47 @@
 import type { Defence } from '../defence.ts';
 
+const OWN = ['test/audit/own-events.test.ts'];
+
 const TIMES = { file: 'src/audit/time-bounds.ts', test: ['test/audit/time-bounds.test.ts'] };
 const SPANS = { file: 'drizzle/0005_time_spans.sql', test: ['test/audit/time-spans.test.ts'] };
 
 /** What makes a query of the trail find every event, at a bounded cost. */
 export const queryDefences: readonly Defence[] = [
+  {
+    name: 'own events: an event is shown to whoever caused it, and to nobody else of that subject',
+    file: 'src/audit/own-events.ts',
+    find: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner), isOfIssuer(owner)));',
+    replace: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner)));',
+    test: OWN,
+  },
+  {
+    name: 'own events: the true reason of a refusal is not shown',
+    file: 'src/audit/own-events.ts',
+    find: '.filter(([name]) => SHOWN_OUTCOME.includes(name))',
+    replace: '',
+    test: OWN,
+  },
+  {
+    name: 'own events: they are looked up as such, whatever else is asked for',
+    file: 'src/audit/conditions.ts',
+    find: 'if (filter.own !== null) return planOfOwn(filter, filter.own);',
+    replace: 'if (filter.own !== null && indexed(filter).length === 0) return planOfOwn(filter, filter.own);',
+    test: OWN,
+  },
+  {
+    name: 'own events: a query is of one’s own alone',
+    file: 'src/audit/routes.ts',
+    find: 'return actor === ME && more.length === 0;',
+    replace: 'return actor === ME;',
+    test: OWN,
+  },
+  {
+    name: 'own events: what is shown of one depends on the role',
+    file: 'src/audit/routes.ts',
+    find: 'const present = isReader(c) ? presentEvent : presentOwnEvent;',
+    replace: 'const present = isReader(c) ? presentEvent : presentEvent;',
+    test: OWN,
+  },
   {
     ...TIMES,
     name: 'times: what no span covers is looked at',
