@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SHORTFALL_NAMES_MAX_COUNT } from '../../src/config/limits.ts';
 import { decide } from '../../src/policy/decide.ts';
-import { describeShortfall, type Shortfall } from '../../src/policy/shortfall.ts';
+import { describeShortfall, shortfallOf, type Shortfall } from '../../src/policy/shortfall.ts';
 import type { KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
 import { toWireError } from '../../src/wire-errors.ts';
 import { BANK, callerWith, CONTEXT, create, HOUR_MS, HOUR_SECONDS, NOW_MS, role, SHOP, TOKENS } from './builders.ts';
@@ -139,6 +139,10 @@ it('nothing of the workspaces of a delivery, which its caller need not know', ()
   expect(told([role({ workspaces: ['*'] })], { operation: 'retry', workspaceUuids: [BANK] })).toBe(
     refused(' (tokens:revoke)'),
   );
+});
+
+it('a role that would mint what is asked for falls short of nothing', () => {
+  expect(shortfallOf(callerWith(role()), 'tokens:create', create(), CONTEXT)).toBeNull();
 });
 
 describe('in words', () => {

@@ -203,7 +203,7 @@ describe('an expiry', () => {
 });
 
 describe('what is not known', () => {
-  it.each(['workspace', 'owner', 'is_revoked', 'token', 'id', 'uuid', 'Name', 'idempotency_key', 'is_admin'])(
+  it.each(['workspace_id', 'owner', 'is_revoked', 'token', 'id', 'uuid', 'Name', 'idempotency_key', 'is_admin'])(
     'the field %s is refused',
     async (field) => {
       await expectBad(create({ ...GOOD, [field]: 'x' }), 'invalid_request', field);
@@ -235,7 +235,7 @@ describe('what is not known', () => {
     await expectBad(create({ ...GOOD, ...many }), 'invalid_request', 'body', ...named);
   });
 
-  it.each(['workspace', 'limit', 'Workspace_uuid', 'debug', 'dry_run'])(
+  it.each(['workspace_id', 'limit', 'Workspace_uuid', 'debug', 'dry_run'])(
     'the parameter %s is refused on every token route',
     async (name) => {
       const query = `?${name}=1`;
