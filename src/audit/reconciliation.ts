@@ -89,7 +89,7 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
   const due = claimed.value[1];
   quota.learn(claimed.value[2], runtime.now());
   const allowance = quota.allowance(BLOCK);
-  allowance.add(reservation.grant(claimed.value[3], Math.min(BLOCK, due.length)));
+  allowance.add(reservation.grant(claimed.value[3], { calls: Math.min(BLOCK, due.length) }));
   let settled = 0;
   const looks = createRunLooks({ ...dependencies, allowance }, context);
   const left = [...due];

@@ -52,26 +52,42 @@ export const usedCalls = (buckets: readonly CallBucket[], name: WindowName): num
 export const grantedCalls = (buckets: readonly CallBucket[], most: CallLimits, calls: number): number =>
   Math.max(0, Math.min(calls, ...WINDOW_NAMES.map((name) => most[name] - usedCalls(buckets, name))));
 
-/** How many calls are asked for: so many, those of a token if the inventory holds it, or what an expression gives. */
-export type AskedCalls = number | SQL | { readonly calls: number; readonly ifKnown: TokenRef };
+/** How many calls are asked for: so many, so many for a token, or what an expression gives. */
+export type AskedCalls = number | SQL | { readonly calls: number; readonly token: TokenRef };
 
 /**
  * Reserves as many calls as there are left of those that are asked for, at `nowMs`. To be sent in one batch after
  * `selectCalls`, by which `grantedCalls` tells how many that were.
+ *
+ * @param most of each window, with them.
+ * @param mostUnknown the same, for a token that the inventory lacks.
  */
-export function reserveCalls(database: Database, asked: AskedCalls, most: CallLimits, nowMs: number): Query {
+export function reserveCalls(
+  database: Database,
+  asked: AskedCalls,
+  most: CallLimits,
+  mostUnknown: CallLimits,
+  nowMs: number,
+): Query {
   const values = { ...bucketsAt(nowMs), mostOfMinute: most.minute, mostOfHour: most.hour };
   if (typeof asked === 'number') return RESERVE(database, { ...values, calls: asked });
-  if ('ifKnown' in asked) return RESERVE_IF_KNOWN(database, { ...values, calls: asked.calls, ...asked.ifKnown });
-  return reserve(asked)(database, values);
+  if (!('token' in asked)) return reserve(asked, PLAIN)(database, values);
+  const unknown = { unknownOfMinute: mostUnknown.minute, unknownOfHour: mostUnknown.hour };
+  return RESERVE_FOR_TOKEN(database, { ...values, ...unknown, calls: asked.calls, ...asked.token });
 }
 
-const reserve = (calls: SQL) =>
+interface Most {
+  readonly minute: SQL;
+  readonly hour: SQL;
+}
+const PLAIN: Most = { minute: sql`${sql.placeholder('mostOfMinute')}`, hour: sql`${sql.placeholder('mostOfHour')}` };
+
+const reserve = (calls: SQL, most: Most) =>
   compiled(({ build }) => {
-    const left = (name: WindowName, most: string): SQL =>
-      sql`${sql.placeholder(most)} - (select coalesce(sum(calls), 0) from ${upstreamCalls} where ${counting(name)})`;
-    const ofMinute = left('minute', 'mostOfMinute');
-    const ofHour = left('hour', 'mostOfHour');
+    const left = (name: WindowName): SQL =>
+      sql`${most[name]} - (select coalesce(sum(calls), 0) from ${upstreamCalls} where ${counting(name)})`;
+    const ofMinute = left('minute');
+    const ofHour = left('hour');
     const granted = sql`(select min(${calls}, ${ofMinute}, ${ofHour}) as calls) as granted`;
     const at = sql`(select 'minute' as span, ${sql.placeholder('minute')} as bucket
       union all select 'hour', ${sql.placeholder('hour')}) as at`;
@@ -84,11 +100,15 @@ const reserve = (calls: SQL) =>
       });
   });
 
-const RESERVE = reserve(sql`${sql.placeholder('calls')}`);
-const RESERVE_IF_KNOWN = reserve(
-  sql`(select ${sql.placeholder('calls')} * count(*) from tokens
-    where workspace_uuid = ${sql.placeholder('workspaceUuid')} and token_id = ${sql.placeholder('tokenId')})`,
-);
+const CALLS = sql`${sql.placeholder('calls')}`;
+const RESERVE = reserve(CALLS, PLAIN);
+
+const IS_KNOWN = sql`exists (select 1 from tokens
+  where workspace_uuid = ${sql.placeholder('workspaceUuid')} and token_id = ${sql.placeholder('tokenId')})`;
+const RESERVE_FOR_TOKEN = reserve(CALLS, {
+  minute: sql`iif(${IS_KNOWN}, ${PLAIN.minute}, ${sql.placeholder('unknownOfMinute')})`,
+  hour: sql`iif(${IS_KNOWN}, ${PLAIN.hour}, ${sql.placeholder('unknownOfHour')})`,
+});
 
 /** Counts calls that could not be reserved before they were sent. */
 export const addCalls = ({ build }: Database, at: Buckets, calls: number): Query =>

@@ -45,6 +45,12 @@ export const keptCalls = (name: WindowName, purpose: Purpose, limit: number): nu
 export const mostCalls = (name: WindowName, purpose: Purpose, limit: number): number =>
   limit - keptCalls(name, purpose, limit);
 
+/**
+ * What it is for to look up an id that the inventory lacks, for the sake of a change: whoever revokes ids that it makes up must not
+ * use up what is kept for revocation.
+ */
+export const lookUpPurpose = (purpose: Purpose): Purpose => (purpose === 'revocation' ? 'reconciliation' : purpose);
+
 /** Below this a reset is seconds from now, above the next it is milliseconds: between them, seconds since the epoch. */
 const RELATIVE_BELOW = 1e6;
 const MILLISECONDS_ABOVE = 1e11;

@@ -38,6 +38,7 @@ import {
   DEFAULT_CALL_LIMITS,
   isWindowNews,
   keptCalls,
+  lookUpPurpose,
   mergeWindow,
   readWindow,
   mostCalls,
@@ -67,8 +68,8 @@ export interface Standing {
 export interface Reservation {
   /** To be sent in this order, in one batch; the rows of the first say what was granted. */
   readonly queries: readonly [ReturnType<typeof selectCalls>, Query];
-  /** @param calls how many were asked for, where that was not a number. */
-  grant(buckets: readonly CallBucket[], calls?: number): Grant;
+  /** @param asked what is known by now: how many an expression asked for, or whether the inventory holds the token. */
+  grant(buckets: readonly CallBucket[], asked?: { readonly calls?: number; readonly isKnown?: boolean }): Grant;
 }
 
 /**
@@ -113,6 +114,12 @@ export interface Quota {
   news(database: Database, nowMs: number): readonly Query[];
   standing(nowMs: number): Standing;
 }
+
+/** Of what is not an expression. */
+const callsIn = (asked: AskedCalls): number => {
+  if (typeof asked === 'number') return asked;
+  return 'token' in asked ? asked.calls : 0;
+};
 
 /** How many calls a window has, by PipeOps' headers. */
 interface ToldLimit {
@@ -171,7 +178,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     return heard !== null && heard.untilMs > nowMs ? heard.calls : settings[name];
   };
 
-  const most = (purpose: Purpose, nowMs: number): CallLimits => ({
+  const mostOf = (purpose: Purpose, nowMs: number): CallLimits => ({
     minute: mostCalls('minute', purpose, limitOf('minute', nowMs)),
     hour: mostCalls('hour', purpose, limitOf('hour', nowMs)),
   });
@@ -285,18 +292,20 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       isTrying = true;
     },
 
-    most,
+    most: mostOf,
 
-    reserve: (database, purpose, calls, nowMs) => {
-      const limit = most(purpose, nowMs);
+    reserve: (database, purpose, asked, nowMs) => {
+      const most = mostOf(purpose, nowMs);
+      const mostUnknown = mostOf(lookUpPurpose(purpose), nowMs);
       const at = bucketsAt(nowMs);
       return {
-        queries: [selectCalls(database, nowMs), reserveCalls(database, calls, limit, nowMs)],
-        grant: (buckets, asked = typeof calls === 'number' ? calls : 0) => {
-          const granted = grantedCalls(buckets, limit, asked);
+        queries: [selectCalls(database, nowMs), reserveCalls(database, asked, most, mostUnknown, nowMs)],
+        grant: (buckets, { calls = callsIn(asked), isKnown = true } = {}) => {
+          const limit = isKnown ? most : mostUnknown;
+          const granted = grantedCalls(buckets, limit, calls);
           const own = WINDOW_NAMES.map((span) => ({ span, bucket: at[span], calls: granted }));
           const { name, atMs } = whenFree([...buckets, ...own], limit, 1, nowMs);
-          return { calls: granted, at, refusal: granted === asked ? null : fullUntil(name, atMs, nowMs) };
+          return { calls: granted, at, refusal: granted === calls ? null : fullUntil(name, atMs, nowMs) };
         },
       };
     },

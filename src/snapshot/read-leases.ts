@@ -93,7 +93,7 @@ function leaseOf(
 
 /** One call each: those that come first get what was granted. */
 function grantsOf(reservation: Reservation, buckets: readonly CallBucket[], count: number): readonly Grant[] {
-  const all = reservation.grant(buckets, count);
+  const all = reservation.grant(buckets, { calls: count });
   return Array.from({ length: count }, (_, index) =>
     index < all.calls ? { ...all, calls: 1, refusal: null } : { ...all, calls: 0 },
   );

@@ -13,7 +13,7 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import { undoOvertaken } from '../inventory/overtaken.ts';
 import { callWithin } from '../pipeops/call.ts';
 import { isOutcomeUnknown } from '../pipeops/outcome.ts';
-import type { Purpose } from '../pipeops/quota-windows.ts';
+import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
@@ -130,12 +130,9 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     const late = addLateOwner(dependencies.database, actor, startedAtMs);
     return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
   }
-  const deadline = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId);
-  const call = { ...deadline, purpose, allowance } as const;
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId, { purpose, allowance });
 
-  // Whoever deletes ids that it makes up must not use up what is kept for revocation: looking them up may use half of it.
-  const lookUp = purpose === 'revocation' ? ({ ...deadline, purpose: 'reconciliation' } as const) : call;
-  const decision = await mutation.decide(known, lookUp);
+  const decision = await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) });
   if (!decision.ok || (once && holder !== null)) allowance.end();
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;

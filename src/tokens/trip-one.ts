@@ -43,8 +43,7 @@ export async function begin(
   const { workspaceUuid, tokenId } = subject;
   const nowMs = runtime.now();
   const limits = selectLimits(database, nowMs, workspaceUuid);
-  // Whoever makes ids up reserves nothing by it: what PipeOps is asked of those is reserved when it is asked.
-  const asked = tokenId === null ? calls : { calls, ifKnown: { workspaceUuid, tokenId } };
+  const asked = tokenId === null ? calls : { calls, token: { workspaceUuid, tokenId } };
   const reservation = quota.reserve(database, purpose, asked, nowMs);
   if (keyed === null) {
     const token = tokenId === null ? [] : [selectToken(database, { workspaceUuid, tokenId })];
@@ -54,7 +53,7 @@ export async function begin(
     const { attempt, rows, blocked } = begun.value;
     quota.learn(rows[0], runtime.now());
     const known = rows[3]?.[0];
-    allowance.add(reservation.grant(rows[1], tokenId === null || known !== undefined ? calls : 0));
+    allowance.add(reservation.grant(rows[1], { isKnown: tokenId === null || known !== undefined }));
     return ok({ attempt: { ...attempt, keyed }, blocked, known, holder: null });
   }
   const eventId = runtime.newId();

@@ -143,7 +143,7 @@ async function claimOrders({ dependencies, context, allowance }: Driving, terms:
   if (!claimed.ok) return { claim: terms.claim, orders: [] };
   const [, orders, limits, buckets] = claimed.value;
   quota.learn(limits, runtime.now());
-  allowance.add(reservation.grant(buckets, blockCalls(orders.length)));
+  allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   return { claim: terms.claim, orders };
 }
 
@@ -179,7 +179,7 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
   if (!claimed.ok) return { urgent: NOTHING, work: NO_WORK };
   const [, orders, limits, [work], buckets] = claimed.value;
   quota.learn(limits, runtime.now());
-  driving.allowance.add(reservation.grant(buckets, blockCalls(orders.length)));
+  driving.allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   const { ended, left } = await sendAll(driving, claim, orders);
   await release(driving, claim, left);
   return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };

@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 const ALL: CallLimits = DEFAULT_CALL_LIMITS;
 const reserve = async (calls: number, nowMs: number, most: CallLimits = ALL): Promise<number> => {
-  const queries = [selectCalls(database, nowMs), reserveCalls(database, calls, most, nowMs)] as const;
+  const queries = [selectCalls(database, nowMs), reserveCalls(database, calls, most, most, nowMs)] as const;
   const reserved = await database.batch(context, queries);
   if (!reserved.ok) throw new Error(reserved.error);
   return grantedCalls(reserved.value[0], most, calls);
@@ -83,7 +83,7 @@ describe('a reservation', () => {
   it('costs two written rows at the most, and reads the rows that count alone', async () => {
     for (let second = 0; second < 4_000; second += 5) await reserve(1, seconds(second), { minute: 1e6, hour: 1e6 });
     const nowMs = seconds(4_000);
-    const { sql, params } = reserveCalls(database, 1, ALL, nowMs).toSQL();
+    const { sql, params } = reserveCalls(database, 1, ALL, ALL, nowMs).toSQL();
     const { meta } = await env.DB.prepare(sql)
       .bind(...params)
       .run();

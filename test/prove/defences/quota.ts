@@ -114,9 +114,9 @@ export const quotaDefences: readonly Defence[] = [
   },
   {
     name: 'quota: looking up ids that a caller makes up does not use up what is kept for revocation',
-    file: 'src/tokens/mutation.ts',
-    find: "const lookUp = purpose === 'revocation' ? ({ ...deadline, purpose: 'reconciliation' } as const) : call;",
-    replace: 'const lookUp = call;',
+    file: 'src/pipeops/quota-windows.ts',
+    find: "(purpose === 'revocation' ? 'reconciliation' : purpose)",
+    replace: 'purpose',
     test: RESERVE,
   },
   {
