@@ -102,8 +102,8 @@ export type IdempotencyFailure = {
 
 /** D1 did not take, or did not confirm, what had to be recorded. */
 export type AuditFailure = { kind: 'audit_unavailable' };
-/** Of a caller's read. */
-export type ReadFailure = AuditFailure | { kind: 'subject_blocked' };
+/** Of what a caller does that has its row at once: it was offboarded, or has used up its rows of this minute. */
+export type RecordFailure = AuditFailure | { kind: 'subject_blocked' } | Extract<AuthFailure, { kind: 'rate_limited' }>;
 export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
 
 /** What PipeOps answered, as far as it can be known. `status` is its HTTP status. */

@@ -21,6 +21,7 @@ import { rolesFor } from './policy/bindings.ts';
 import { decide } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
+import { createBoundedReads } from './snapshot/bounded-reads.ts';
 import { createCallerCalls } from './snapshot/caller-calls.ts';
 import { createPace } from './snapshot/pace.ts';
 import { createKnownSnapshots } from './snapshot/snapshot.ts';
@@ -124,7 +125,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       snapshots: {
         memory,
         known,
-        reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
+        reads: createBoundedReads(createReadGroup({ database, runtime, quota, labels, owed, pace, known })),
         source: createListSource(pipeops, runtime),
         owed,
         pace,

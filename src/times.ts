@@ -18,3 +18,7 @@ export const rfc3339OrNull = (ms: number | null): string | null => (ms === null 
 
 /** Milliseconds since the epoch of a time that was checked where it came in. */
 export const msOrNull = (time: string | null): number | null => (time === null ? null : Date.parse(time));
+
+/** When the minute of the clock begins that a moment is in: counted rows have one for each. */
+export const minuteBeginMs = (ms: number): number => Math.floor(ms / MINUTE_MS) * MINUTE_MS;
+export const MINUTE_MS = 60_000;

@@ -148,3 +148,6 @@ export const ERROR_CODES = [
   'event_unknown',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Those that say that a caller may not do what it asked for, or that there is nothing: of them a minute records a few in full. */
+export const DENIAL_CODES = ['forbidden', 'not_found', 'subject_blocked'] as const satisfies readonly ErrorCode[];

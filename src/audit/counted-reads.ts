@@ -3,10 +3,11 @@ import { READ_KEYS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { sha256Hex } from '../text/digest.ts';
+import { minuteBeginMs } from '../times.ts';
 import type { NewAuditRow } from './events.ts';
+import type { CountedRow } from './further.ts';
 import { insertEventWhere } from './insert-where.ts';
 
-const MINUTE_MS = 60_000;
 /** 128 bits: two reads that differ never share a key, and the index stays small. */
 const READ_KEY_CHARS = 32;
 
@@ -22,7 +23,7 @@ export async function readKey(row: NewAuditRow): Promise<string> {
 export function readIdentity(row: NewAuditRow): string {
   const { actor_type, actor_issuer, actor_subject, actor_label, action, workspace_uuid, token_id, detail, ip } = row;
   const outcome = [row.status, row.error_code, row.upstream_status, row.outcome];
-  const minute = Math.floor(row.occurred_at / MINUTE_MS);
+  const minute = minuteBeginMs(row.occurred_at);
   const parts = [
     actor_type,
     actor_issuer,
@@ -47,7 +48,9 @@ export function createReadKeys(): (row: NewAuditRow) => Promise<string> {
   let known = new Map<string, string>();
   let minute = 0;
   return async (row) => {
-    const rowMinute = Math.floor(row.occurred_at / MINUTE_MS);
+    // A row that counts whatever is beyond the limits has its key.
+    if (row.read_key !== null) return row.read_key;
+    const rowMinute = minuteBeginMs(row.occurred_at);
     if (rowMinute !== minute || known.size >= READ_KEYS_MAX_COUNT) known = new Map();
     minute = rowMinute;
     const identity = readIdentity(row);
@@ -58,10 +61,12 @@ export function createReadKeys(): (row: NewAuditRow) => Promise<string> {
 }
 
 /**
- * The two queries that record a counted read where `condition` holds, in one batch and in this order. The first gives the
- * row it added to.
+ * The two queries that record a counted read where `condition` holds, in one batch and in this order. Each gives the row that it
+ * added to or inserted.
+ *
+ * @param room under which a row that is not there yet is inserted.
  */
-export function countRead(database: Database, row: NewAuditRow & { readonly read_key: string }, condition: SQL) {
+export function countRead(database: Database, row: CountedRow, condition: SQL, room: SQL = sql`true`) {
   const { build } = database;
   // Says that the key is not null, without which its partial index is not used.
   const sameRead = and(eq(auditEvents.read_key, row.read_key), isNotNull(auditEvents.read_key));
@@ -80,6 +85,6 @@ export function countRead(database: Database, row: NewAuditRow & { readonly read
       })
       .where(and(sameRead, condition))
       .returning({ id: auditEvents.id }),
-    insertEventWhere(database, row, sql`${unseen} and ${condition}`),
+    insertEventWhere(database, row, sql`${unseen} and ${condition} and ${room}`).returning({ id: auditEvents.id }),
   ] as const;
 }

@@ -1,13 +1,26 @@
-import { and, eq, getTableColumns, not, sql, type Placeholder, type SQL } from 'drizzle-orm';
+import { and, eq, getTableColumns, not, sql, type SQL } from 'drizzle-orm';
 import { compiled } from '../db/compiled.ts';
 import type { Database } from '../db/database.ts';
+import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents } from '../db/schema.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
+import { callerMinuteOf, isDenialInFull, isWithinIdleRows, type CallerMinute } from './caller-rows.ts';
 import type { Actor, NewAuditRow, SettledColumns } from './events.ts';
 
 // What every mutation writes and reads of its row.
 
-export const insertEvent = (database: Database, row: NewAuditRow) => INSERT(database, row);
+/**
+ * Inserts the row of an attempt, and gives its id, where its caller has room for it in this minute: `undecided`, as for a denial
+ * in full; `allowed`, as for whatever policy does not refuse.
+ */
+export const insertAttempt = (database: Database, row: NewAuditRow, room: AttemptRoom) =>
+  INSERT_ATTEMPT[room](database, { ...row, begin_ms: callerMinuteOf(row).beginMs });
+
+export type AttemptRoom = 'undecided' | 'allowed';
+
+/** Whether an event is in the trail, as a condition of the batch that it stands in. */
+export const isRecorded = (eventId: string): SQL =>
+  sql`exists (select 1 from audit_events as a where a.id = ${eventId})`;
 
 /** What a settlement must not pass: that an actor was offboarded by now, or what some other condition says. */
 export type Unless = { readonly blocked: Actor } | { readonly holds: SQL };
@@ -57,7 +70,24 @@ export const selectEvent = (database: Database, eventId: string) => SELECT(datab
 const isThisEvent = eq(auditEvents.id, sql.placeholder('eventId'));
 const isThisAttempt = and(isThisEvent, eq(auditEvents.status, 'attempted'));
 
-const INSERT = compiled(({ build }) => build.insert(auditEvents).values(rowPlaceholders()));
+const THIS_MINUTE: CallerMinute = {
+  issuer: sql.placeholder('actor_issuer'),
+  subject: sql.placeholder('actor_subject'),
+  beginMs: sql.placeholder('begin_ms'),
+};
+
+const insertWhere = (condition: SQL) =>
+  compiled(({ build }) =>
+    build
+      .insert(auditEvents)
+      .select(sql`select ${selectedRow(auditEvents, rowPlaceholders())} where ${condition}`)
+      .returning({ id: auditEvents.id }),
+  );
+
+const INSERT_ATTEMPT = {
+  undecided: insertWhere(isDenialInFull(THIS_MINUTE)),
+  allowed: insertWhere(isWithinIdleRows(THIS_MINUTE)),
+} as const satisfies Record<AttemptRoom, unknown>;
 
 const SETTLE = compiled(({ build }) => build.update(auditEvents).set(settledPlaceholders()).where(isThisAttempt));
 
@@ -73,9 +103,7 @@ const SELECT = compiled(({ build }) => build.select().from(auditEvents).where(is
 /** D1 gives `seq`. */
 function rowPlaceholders() {
   const names = Object.keys(getTableColumns(auditEvents)).filter((name) => name !== 'seq');
-  const placeholders = names.map((name) => [name, sql.placeholder(name)]);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one for each column but `seq`
-  return Object.fromEntries(placeholders) as Record<keyof NewAuditRow, Placeholder>;
+  return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)]));
 }
 
 const settledPlaceholders = () => {

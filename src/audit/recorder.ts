@@ -1,26 +1,16 @@
-import { and, eq, exists, not, sql, type SQL } from 'drizzle-orm';
-import type { Database, Query, RowsOf } from '../db/database.ts';
+import { and, eq, exists, sql, type SQL } from 'drizzle-orm';
+import type { Query } from '../db/database.ts';
 import { auditEvents, type AuditEventRow } from '../db/schema.ts';
-import type { AuditFailure, ReadFailure } from '../failures.ts';
+import type { AuditFailure, RecordFailure } from '../failures.ts';
 import type { RequestContext, Trace } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
 import { err, ok, type Result } from '../result.ts';
-import { isBlocked, selectBlocked } from '../subjects/blocks.ts';
-import { addLateOwner } from '../subjects/late-owners.ts';
-import { labelNote, noteLabels, type LabelMemory, type LabelNote } from '../subjects/label-upkeep.ts';
-import { countRead, readKey } from './counted-reads.ts';
-import {
-  attemptedRow,
-  finalRow,
-  settledColumns,
-  type EventOutcome,
-  type EventSubject,
-  type SettledColumns,
-} from './events.ts';
-import { insertEvent, selectEvent, settleEvent, type Unless } from './event-queries.ts';
-import { insertEventWhere } from './insert-where.ts';
-import { failureOutcome } from './outcomes.ts';
+import { selectBlocked } from '../subjects/blocks.ts';
+import { labelNote } from '../subjects/label-upkeep.ts';
+import { attemptedRow, settledColumns, type EventOutcome, type EventSubject, type SettledColumns } from './events.ts';
+import { insertAttempt, isRecorded, selectEvent, settleEvent, type AttemptRoom, type Unless } from './event-queries.ts';
+import { recordCounted, recordFinal } from './final-records.ts';
 import { repeatBatch } from './repeating.ts';
+import { noting, remember, rowsOf, type RecorderDependencies, type RowsOfEach } from './row-batch.ts';
 
 /** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
 export interface Attempt {
@@ -38,9 +28,10 @@ export type Settlement =
   | { kind: 'blocked' }
   | { kind: 'unknown' };
 
-/** An attempt that is committed, what was read beside it, and whether its actor was offboarded. */
+/** What trip 1 came to: the attempt, what was read beside it, and whether its actor was offboarded. */
 export interface Begun<Q extends readonly Query[]> {
-  readonly attempt: Attempt;
+  /** Null: nothing was written, since the caller has no room for another row in this minute. */
+  readonly attempt: Attempt | null;
   readonly rows: RowsOfEach<Q>;
   readonly blocked: boolean;
 }
@@ -55,14 +46,19 @@ export interface Recorder {
    * Fails with `audit_unavailable`, and then nothing may be sent upstream. The row may have been committed all the
    * same; reconciliation settles it.
    *
-   * @param reads what goes with the row, in order and before it: writes too, where they stand or fall with it.
-   * @param eventId made up before, where one of them names it.
+   * A caller that was denied CALLER_DENIALS_MAX_ROWS times in this minute gets no row before it is decided that it may: then
+   * `attempt` is null, and the reads are there to decide on. Likewise one that has used up CALLER_IDLE_MAX_ROWS.
+   *
+   * @param reads what goes with the row, in order and after it. What writes takes effect only where its `guard` holds: where the
+   *   row is there.
+   * @param options.room `allowed`: policy has said yes; default: it has not been asked.
+   * @param options.eventId made up before, where one of the reads names it.
    */
   attempt<const Q extends readonly Query[]>(
     context: RequestContext,
     subject: EventSubject,
-    reads: Q,
-    eventId?: string,
+    reads: (guard: SQL) => Q,
+    options?: { readonly room?: AttemptRoom; readonly eventId?: string },
   ): Promise<Result<Begun<Q>, AuditFailure>>;
   /**
    * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
@@ -81,15 +77,18 @@ export interface Recorder {
   readBack(context: { trace: Trace }, attempt: Attempt): Promise<Settlement>;
   /**
    * Commits a row that is final from the start, in one batch with the queries `alongside`, and with those `following`, which
-   * take effect only with it.
+   * take effect only with it. Of a caller's denials a minute has CALLER_DENIALS_MAX_ROWS such rows; those beyond are counted in
+   * one for each action and code, whose id is `eventId` of the result.
    *
    * Fails with `audit_unavailable`, and then the answer that it records must not leave; and, unless it is a failure that is
-   * recorded, with `subject_blocked` where the actor was offboarded: then that is in the trail instead.
+   * recorded, with `subject_blocked` where the actor was offboarded: then that is in the trail instead. With `rate_limited` where
+   * it is no denial and the caller has used up its rows of this minute: then nothing is.
    */
   readonly record: RecordFinal;
   /**
    * The same for a read that may be one of many: those of one caller that are alike within a minute are one row, whose
-   * count grows, so that a dashboard cannot fill the database. `eventId` of the result is that row's.
+   * count grows, so that a dashboard cannot fill the database. `eventId` of the result is that row's. Of a caller's reads that
+   * differ a minute has CALLER_READS_MAX_ROWS rows; those beyond are counted in one for each action.
    */
   readonly recordRead: RecordFinal;
 }
@@ -100,26 +99,24 @@ type RecordFinal = <const Q extends readonly Query[]>(
   outcome: EventOutcome,
   alongside: Q,
   options?: RecordOptions,
-) => Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>>;
+) => Promise<Result<Recorded<Q>, RecordFailure>>;
 
-interface RecordOptions {
+/** What a row that is committed is found by, and what was read beside it. */
+export interface Recorded<Q extends readonly Query[]> {
+  readonly eventId: string;
+  readonly rows: RowsOfEach<Q>;
+}
+
+export interface RecordOptions {
   /** Made up before, where something else names it too. */
   readonly eventId?: string;
   readonly following?: Following;
 }
 
-type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
-
-interface Dependencies {
-  readonly database: Database;
-  readonly runtime: Runtime;
-  readonly labels: LabelMemory;
-}
-
-export function createRecorder(dependencies: Dependencies): Recorder {
+export function createRecorder(dependencies: RecorderDependencies): Recorder {
   return {
-    attempt: async (context, subject, reads, eventId) =>
-      await recordAttempt(dependencies, context, subject, reads, eventId),
+    attempt: async (context, subject, reads, options = {}) =>
+      await recordAttempt(dependencies, context, subject, reads, options),
     settle: async (context, attempt, outcome, following = () => [], unless) =>
       await settle(dependencies, context, attempt, outcome, following, unless),
     readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
@@ -131,38 +128,39 @@ export function createRecorder(dependencies: Dependencies): Recorder {
 }
 
 async function recordAttempt<const Q extends readonly Query[]>(
-  { database, runtime, labels }: Dependencies,
+  { database, runtime, labels }: RecorderDependencies,
   context: RequestContext,
   subject: EventSubject,
-  reads: Q,
-  eventId: string = runtime.newId(),
+  reads: (guard: SQL) => Q,
+  { room = 'undecided', eventId = runtime.newId() }: { readonly room?: AttemptRoom; readonly eventId?: string },
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const nowMs = runtime.now();
   const row = attemptedRow(eventId, nowMs, context, subject);
-  const insert = insertEvent(database, row);
+  const insert = insertAttempt(database, row, room);
+  const beside = reads(isRecorded(eventId));
   // Whoever changes something is known by the label it carries at this moment, whatever is remembered here.
   const note = labelNote(subject.actor);
   const notes = note === null ? [] : [note];
   const queries = [
     selectBlocked(database, subject.actor),
-    ...reads,
     insert,
+    ...beside,
     ...noting(database, notes, nowMs),
   ] as const;
   const committed = await database.batch(context, queries);
   remember(labels, notes, committed.ok, nowMs);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
-  context.trace.eventId = eventId;
-  const [[block], ...results] = committed.value;
+  const [[block], [inserted], ...results] = committed.value;
+  if (inserted !== undefined) context.trace.eventId = eventId;
   return ok({
-    attempt: { eventId, tokenId: subject.tokenId },
-    rows: rowsOf(reads, results),
+    attempt: inserted === undefined ? null : { eventId, tokenId: subject.tokenId },
+    rows: rowsOf(beside, results),
     blocked: block?.blocked === 1,
   });
 }
 
 async function settle(
-  { database, runtime }: Dependencies,
+  { database, runtime }: RecorderDependencies,
   context: { trace: Trace },
   attempt: Attempt,
   outcome: EventOutcome,
@@ -192,95 +190,15 @@ async function settle(
   return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
 }
 
-async function readBack({ database }: Dependencies, context: { trace: Trace }, attempt: Attempt): Promise<Settlement> {
+async function readBack(
+  { database }: RecorderDependencies,
+  context: { trace: Trace },
+  attempt: Attempt,
+): Promise<Settlement> {
   const read = await database.batch(context, [selectEvent(database, attempt.eventId)]);
   const row = read.ok ? read.value[0][0] : undefined;
   return row === undefined ? { kind: 'unknown' } : { kind: 'other', row };
 }
-
-async function recordFinal<const Q extends readonly Query[]>(
-  dependencies: Dependencies,
-  context: RequestContext,
-  subject: EventSubject,
-  outcome: EventOutcome,
-  alongside: Q,
-  { eventId = dependencies.runtime.newId(), following = () => [] }: RecordOptions,
-): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
-  const { database, runtime, labels } = dependencies;
-  const nowMs = runtime.now();
-  const row = finalRow(eventId, nowMs, context, subject, outcome);
-  // A stranger is nobody who carries a label here, though its JWT is good.
-  const notes = subject.action === 'auth.reject' ? [] : labels.due([subject.actor], nowMs);
-  // Whoever is refused anyway is told why.
-  const unblocked = outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));
-  const isRecorded = exists(
-    database.build
-      .select({ one: sql`1` })
-      .from(auditEvents)
-      .where(eq(auditEvents.id, eventId)),
-  );
-  const insert = insertEventWhere(database, row, unblocked).returning({ id: auditEvents.id });
-  const late = outcome.errorCode === 'subject_blocked' ? addLateOwner(database, subject.actor, nowMs) : [];
-  const queries = [...alongside, insert, ...following(isRecorded), ...noting(database, notes, nowMs), ...late] as const;
-  const committed = await database.batch(context, queries);
-  remember(labels, notes, committed.ok, nowMs);
-  if (!committed.ok) return err({ kind: 'audit_unavailable' });
-  const results: readonly unknown[] = committed.value;
-  const [inserted] = rowsOf([insert] as const, results.slice(alongside.length));
-  if (inserted.length === 0) return await recordBlocked(dependencies, context, subject);
-  context.trace.eventId = eventId;
-  return ok({ eventId, rows: rowsOf(alongside, results) });
-}
-
-async function recordCounted<const Q extends readonly Query[]>(
-  dependencies: Dependencies,
-  context: RequestContext,
-  subject: EventSubject,
-  outcome: EventOutcome,
-  alongside: Q,
-  { eventId = dependencies.runtime.newId() }: RecordOptions,
-): Promise<Result<{ eventId: string; rows: RowsOfEach<Q> }, ReadFailure>> {
-  const { database, runtime, labels } = dependencies;
-  const nowMs = runtime.now();
-  const row = finalRow(eventId, nowMs, context, subject, outcome);
-  const notes = labels.due([subject.actor], nowMs);
-  const keyed = { ...row, read_key: await readKey(row) };
-  const [count, insert] = countRead(database, keyed, not(isBlocked(database, subject.actor)));
-  const inserted = insert.returning({ id: auditEvents.id });
-  const queries = [count, ...alongside, inserted, ...noting(database, notes, nowMs)] as const;
-  const committed = await database.batch(context, queries);
-  remember(labels, notes, committed.ok, nowMs);
-  if (!committed.ok) return err({ kind: 'audit_unavailable' });
-  const [counted, ...results] = committed.value;
-  const [written] = [...counted, ...rowsOf([inserted] as const, results.slice(alongside.length))[0]];
-  if (written === undefined) return await recordBlocked(dependencies, context, subject);
-  context.trace.eventId = written.id;
-  return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
-}
-
-/** Nothing was recorded, since its actor was offboarded: that is what is recorded now, before the actor hears of it. */
-async function recordBlocked(
-  dependencies: Dependencies,
-  context: RequestContext,
-  subject: EventSubject,
-): Promise<Result<never, ReadFailure>> {
-  const failure = { kind: 'subject_blocked' } as const;
-  const recorded = await recordFinal(dependencies, context, subject, failureOutcome(failure), [], {});
-  return recorded.ok ? err(failure) : recorded;
-}
-
-const noting = (database: Database, notes: readonly LabelNote[], nowMs: number): readonly Query[] =>
-  notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)];
-
-function remember(labels: LabelMemory, notes: readonly LabelNote[], isCommitted: boolean, nowMs: number): void {
-  if (isCommitted) labels.noted(notes, nowMs);
-  else labels.forget(notes);
-}
-
-/** The reads' part of a batch that they began. */
-const rowsOf = <Q extends readonly Query[]>(reads: Q, results: readonly unknown[]): RowsOfEach<Q> =>
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
-  results.slice(0, reads.length) as unknown as RowsOfEach<Q>;
 
 /** The row carries this outcome, down to the millisecond of its settling: no other settlement looks the same. */
 const carries = (columns: SettledColumns): SQL | undefined =>

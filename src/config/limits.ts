@@ -232,6 +232,8 @@ export const WEBHOOK_LOCATION_MAX_BYTES = 512;
 export const WEBHOOK_EVENT_NAME_MAX_BYTES = 64;
 /** Deliveries of a source that are signed, refused and kept within a minute of the clock; those beyond are counted in one row. */
 export const WEBHOOK_REFUSED_MAX_ROWS = 10;
+/** The same of those that lead to nothing, since their event is not allowed or not known. */
+export const WEBHOOK_IGNORED_MAX_ROWS = 10;
 /** Owners that the receipt of one delivery names in a list: a page of 200 receipts stays within 2 MB. */
 export const WEBHOOK_OWNERS_MAX_COUNT = 100;
 /** Tokens whose prefix fits an unmatched leak: a person looks at them, and eleven characters fit hardly two. */
@@ -334,6 +336,23 @@ export const AUDIT_SPANS_MAX_COUNT = 12;
 export const AUDIT_COUNTING_SLACK_MS = 5_000;
 /** Of the actor that a query of the trail asks for, in the row of that query: the rest of the row needs its room. */
 export const AUDIT_ACTOR_DETAIL_MAX_BYTES = 160;
+
+/** Denials of a caller that a minute of the clock records in full: enough to see what it tries. Those beyond are counted by code. */
+export const CALLER_DENIALS_MAX_ROWS = 10;
+/**
+ * Rows of a caller within a minute of the clock that cost PipeOps nothing: denials in full, repeats of an idempotency key, exports.
+ * Attempts under way count too, since they may become one: more of them than the calls that PipeOps takes in a minute.
+ */
+export const CALLER_IDLE_MAX_ROWS = 120;
+/** Reads of a caller within a minute of the clock that differ: a dashboard of sixty tokens. Those beyond are counted by action. */
+export const CALLER_READS_MAX_ROWS = 60;
+/**
+ * Rows that a caller adds to the trail within a minute of the clock, whatever it does: the two above, 100 for calls that PipeOps
+ * answers, and at the most 70 that count what is beyond, one for each action and outcome. Nothing asks this; a test measures it.
+ */
+export const CALLER_ROWS_MAX_COUNT = CALLER_IDLE_MAX_ROWS + CALLER_READS_MAX_ROWS + QUOTA_MINUTE_CALLS + 70;
+/** Events among which those of this minute are looked for: 32,768 are more than D1 takes in one, and their spans are 256. */
+export const CALLER_ROWS_AMONG_EVENTS = 32_768;
 
 /** A row a minute shows that an address is rejected; more would let it fill the database. */
 export const REJECTIONS_PER_ADDRESS_ROWS = 1;

@@ -1,6 +1,7 @@
 import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
+import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
 import type { KeyedRequest } from './keyed-request.ts';
 
@@ -19,8 +20,10 @@ const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
 /**
  * Claims a key for a create, if nobody holds it, and reads who does: three queries, the last of which gives one row. What the
  * trail and the inventory say of the holder comes with it.
+ *
+ * @param guard under which it is claimed.
  */
-export function claimKey({ build }: Database, request: KeyedRequest, eventId: string, nowMs: number) {
+export function claimKey({ build }: Database, request: KeyedRequest, eventId: string, nowMs: number, guard: SQL) {
   const isKey = eq(idempotencyKeys.key_hash, request.keyHash);
   const claim = {
     key_hash: request.keyHash,
@@ -30,13 +33,16 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
   };
   return [
     build.delete(idempotencyKeys).where(and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))),
-    build.insert(idempotencyKeys).values(claim).onConflictDoNothing(),
+    build
+      .insert(idempotencyKeys)
+      .select(sql`select ${selectedRow(idempotencyKeys, claim)} where ${guard}`)
+      .onConflictDoNothing(),
     build
       .select({
         event_id: idempotencyKeys.event_id,
         request_fingerprint: idempotencyKeys.request_fingerprint,
         sealed: idempotencyKeys.sealed,
-        /** Null only where the holder is this very create, whose row is committed after this. */
+        /** Null: the trail lacks the holder, which cannot be. */
         status: auditEvents.status,
         token_id: auditEvents.token_id,
         token_expires_at: sql<number | null>`${tokens.expires_at}`.as('token_expires_at'),

@@ -1,5 +1,7 @@
 import { getTableColumns, gt, sql, type SQL } from 'drizzle-orm';
+import { isDenialInFull, isReadInFull } from '../audit/caller-rows.ts';
 import type { NewAuditRow } from '../audit/events.ts';
+import { FURTHER_PREFIX } from '../audit/further.ts';
 import {
   READ_GROUP_LISTS_MAX_COUNT,
   SNAPSHOT_STALE_MAX_MS,
@@ -11,6 +13,7 @@ import type { Database } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, snapshots, tokens, upstreamLimits, workspaces } from '../db/schema.ts';
 import type { InventoryRow } from './snapshot.ts';
+import { MINUTE_MS } from '../times.ts';
 
 /** Alike reads of one caller and generation, as they are written down together. */
 export interface WrittenRead {
@@ -123,6 +126,21 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
     .map((name) => [name, sql.raw(`e.value ->> '$.row.${name}'`)]),
 );
 
+/** The entries that have no row yet, and how many of the same caller and kind this statement inserts before each. */
+const NEW_ENTRIES = sql`(select e.value, row_number() over (
+    partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
+  from ${ENTRIES} where ${IS_WRITTEN} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
+    where a.read_key = e.value ->> 'key' and a.read_key is not null))) as e`;
+
+const CALLER_MINUTE = {
+  issuer: sql.raw(`e.value ->> 'issuer'`),
+  subject: sql.raw(`e.value ->> 'subject'`),
+  beginMs: sql.raw(`(e.value ->> '$.row.occurred_at' / ${MINUTE_MS} * ${MINUTE_MS})`),
+};
+const BEFORE = sql.raw('e.before');
+const HAS_ROOM = sql`case when e.value ->> 'key' is null then ${isDenialInFull(CALLER_MINUTE, BEFORE)}
+  else e.value ->> 'key' like ${sql.raw(`'${FURTHER_PREFIX}%'`)} or ${isReadInFull(CALLER_MINUTE, BEFORE)} end`;
+
 /**
  * The statements of a group of reads, built once and filled in for each: with `entries`, WrittenRead as JSON, `asked`,
  * AskedWorkspace as JSON, and `tokens`, AskedToken as JSON; times in milliseconds since the epoch.
@@ -144,15 +162,11 @@ export const READ_QUERIES = {
       }),
   ),
 
-  /** The reads that have a row of their own, or the first of their minute. */
+  /** The reads that have a row of their own, or the first of their minute: as many of each caller as have room in it. */
   insertNew: compiled(({ build }) =>
     build
       .insert(auditEvents)
-      .select(
-        sql`select ${selectedRow(auditEvents, ROW_COLUMNS)} from ${ENTRIES}
-            where ${IS_WRITTEN} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
-              where a.read_key = e.value ->> 'key' and a.read_key is not null))`,
-      )
+      .select(sql`select ${selectedRow(auditEvents, ROW_COLUMNS)} from ${NEW_ENTRIES} where ${HAS_ROOM}`)
       .returning({ id: sql<string>`id`.as('id') }),
   ),
 

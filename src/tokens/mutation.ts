@@ -2,6 +2,7 @@ import type { SQL } from 'drizzle-orm';
 import { actorOf } from '../audit/actor.ts';
 import { isOpen } from '../audit/event-queries.ts';
 import type { Actor, EventOutcome, EventSubject } from '../audit/events.ts';
+import { outOfRows } from '../audit/final-records.ts';
 import { failureOutcome } from '../audit/outcomes.ts';
 import type { Attempt, Following } from '../audit/recorder.ts';
 import { repeatBatch } from '../audit/repeating.ts';
@@ -21,7 +22,7 @@ import { err, ok, type Result } from '../result.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import { addLateOwner } from '../subjects/late-owners.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { settleRefusal, type KeyedAttempt } from './refusal.ts';
+import { recordRefusal, settleRefusal, type KeyedAttempt } from './refusal.ts';
 import { answerAgain } from './replay.ts';
 import { begin } from './trip-one.ts';
 import { withhold, type MintedRefs, type Withheld } from './withholding.ts';
@@ -115,25 +116,34 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   const startedAtMs = runtime.now();
   const purpose = mutation.purpose ?? 'change';
   const allowance = dependencies.quota.allowance();
-  const beginning = {
+  const terms = {
     subject: { ...mutation.subject, actor },
     keyed: once?.request ?? null,
+    eventId: runtime.newId(),
     purpose,
     calls: mutation.calls ?? 1,
     allowance,
   };
-  const begun = await begin(dependencies, context, beginning);
+  const begun = await begin(dependencies, context, terms, 'undecided');
   if (!begun.ok) return begun;
-  const { attempt, known, holder } = begun.value;
-  if (begun.value.blocked) {
-    allowance.end();
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, terms.eventId, { purpose, allowance });
+  const decision: Awaited<ReturnType<typeof mutation.decide>> = begun.value.blocked
+    ? err({ kind: 'subject_blocked' })
+    : await mutation.decide(begun.value.known, { ...call, purpose: lookUpPurpose(purpose) });
+
+  const isDecidedFirst = begun.value.attempt === null;
+  if (!decision.ok || isDecidedFirst) allowance.end();
+  if (isDecidedFirst && !decision.ok) return await recordRefusal(dependencies, context, terms, decision.error);
+  // Whoever was denied often in this minute pays a trip more for what it may do.
+  const beginning = isDecidedFirst ? await begin(dependencies, context, terms, 'allowed') : begun;
+  if (!beginning.ok) return beginning;
+  const { attempt, blocked, holder } = beginning.value;
+  if (attempt === null || blocked || (once && holder !== null)) allowance.end();
+  if (attempt === null) return err(outOfRows(runtime.now()));
+  if (blocked) {
     const late = addLateOwner(dependencies.database, actor, startedAtMs);
     return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
   }
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, attempt.eventId, { purpose, allowance });
-
-  const decision = await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) });
-  if (!decision.ok || (once && holder !== null)) allowance.end();
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;
 

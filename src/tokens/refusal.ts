@@ -4,8 +4,10 @@ import type { Query } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
 import { freeKey } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import { err, type Result } from '../result.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { TokenDependencies } from './dependencies.ts';
+import type { BeginningTerms } from './trip-one.ts';
 
 /** An attempt, and the idempotency key that its request came with; null: none. */
 export interface KeyedAttempt extends Attempt {
@@ -30,4 +32,19 @@ export async function settleRefusal(
     ...quota.news(database, runtime.now()),
   ]);
   return { ok: false, error: settlement.kind === 'own' ? failure : { kind: 'audit_unavailable' } };
+}
+
+/**
+ * The refusal of a request that has no row yet, since its caller was denied too often in this minute. It is recorded before the
+ * caller hears it, like any other, and holds no key.
+ */
+export async function recordRefusal(
+  { recorder, database, quota, runtime }: Pick<TokenDependencies, 'recorder' | 'database' | 'quota' | 'runtime'>,
+  context: RequestContext,
+  { subject, eventId }: BeginningTerms,
+  failure: Failure,
+): Promise<Result<never, Failure>> {
+  const news = quota.news(database, runtime.now());
+  const recorded = await recorder.record(context, subject, failureOutcome(failure), news, { eventId });
+  return recorded.ok ? err(failure) : recorded;
 }

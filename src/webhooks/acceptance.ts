@@ -1,4 +1,8 @@
 import { and, desc, eq, gt, inArray, isNull, or, sql, type SQL } from 'drizzle-orm';
+import { callerMinuteOf, isIgnoredInFull } from '../audit/caller-rows.ts';
+import { countRead } from '../audit/counted-reads.ts';
+import { furtherRow } from '../audit/further.ts';
+import { rowsOf } from '../audit/row-batch.ts';
 import { WEBHOOK_SAME_BODY_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { webhookDeliveries, webhookItems, type DeliveryRow, type OwnerRow } from '../db/schema.ts';
@@ -9,12 +13,20 @@ import type { Accepted } from './accepted.ts';
 import { carryOut } from './carry-out.ts';
 import { contentDigests, type ContentDigests } from './content-digest.ts';
 import { selectOwners } from './delivery-queries.ts';
-import { describeDelivery, insertDelivery, isDelivery, recordDelivery, type NewDelivery } from './delivery-row.ts';
+import {
+  deliveryEvent,
+  describeDelivery,
+  insertDelivery,
+  isDelivery,
+  recordDelivery,
+  type NewDelivery,
+} from './delivery-row.ts';
 import type { WebhookDependencies } from './dependencies.ts';
 
 /** The delivery as it was accepted: this one, or the one that it repeats. */
 export interface Receipt {
-  readonly delivery: DeliveryRow;
+  /** Null: it leads to nothing and is only counted, since its source has sent enough of the kind in this minute. */
+  readonly delivery: DeliveryRow | null;
   readonly isRepeated: boolean;
   /** Positions of the named tokens that are ours, within the source's scope. */
   readonly matched: ReadonlySet<number>;
@@ -25,7 +37,8 @@ export interface Receipt {
 /**
  * Accepts a delivery in one D1 batch: the delivery, its row in the trail, what was found of the tokens that it names, and
  * an order with a row of its own for each that is to go. One that repeats another changes nothing, however many of them
- * come at once: D1 takes one batch after the other.
+ * come at once: D1 takes one batch after the other. Of those of one source that lead to nothing a minute keeps
+ * WEBHOOK_IGNORED_MAX_ROWS; the others are counted in one row of the trail for each reason.
  *
  * Fails with `audit_unavailable`: then the sender must send it again. If D1 took it all the same, that is a repetition. Fails
  * with `id_reused` where a delivery of its id was accepted that ordered something else; a leak is accepted even so.
@@ -43,12 +56,16 @@ export async function acceptDelivery(
   const isLeak = 'leaks' in order;
   const before = earlierOnes(row, digests, isLeak);
   const isThisOne = isDelivery(database, row.id);
+  const isNew = sql`not ${isThere(before.same)}`;
+  const counting = 'ignored' in order ? await countIgnored(database, context, row, isNew) : null;
   const queries: readonly Query[] = [
-    isLeak || digests === null
-      ? insertDelivery(database, row, sql`not ${isThere(before.same)}`, isLeak ? isThere(before.sameId) : undefined)
-      : insertDelivery(database, row, sql`not ${isThere(before.sameId)}`),
+    'ignored' in order
+      ? insertDelivery(database, row, sql`${isNew} and ${isIgnoredInFull(minuteOf(row))}`)
+      : isLeak
+        ? insertDelivery(database, row, isNew, isThere(before.sameId))
+        : insertDelivery(database, row, sql`not ${isThere(before.sameId)}`),
     recordDelivery(database, context, row, isThisOne),
-    ...(await carryOut(dependencies, context, accepted, row, isThisOne)),
+    ...(counting ?? (await carryOut(dependencies, context, accepted, row, isThisOne))),
   ];
   // What was inserted is read after it.
   const committed = await database.batch(context, [...queries, ...readBack(database, before.same)] as const);
@@ -56,6 +73,10 @@ export async function acceptDelivery(
   const answers = committed.value.slice(queries.length);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
   const [[delivery], positions, owners] = answers as unknown as [DeliveryRow[], { position: number }[], OwnerRow[]];
+  if (delivery === undefined && counting !== null) {
+    context.trace.eventId = rowsOf(counting, committed.value.slice(RECORDING)).flat()[0]?.id ?? null;
+    return ok({ delivery: null, isRepeated: false, matched: new Set(), owners: [] });
+  }
   if (delivery === undefined) return err({ kind: 'id_reused' });
   context.trace.eventId = delivery.event_id;
   return ok({
@@ -64,6 +85,18 @@ export async function acceptDelivery(
     matched: new Set(positions.map(({ position }) => position)),
     owners,
   });
+}
+
+/** The queries of every delivery, before those of what it orders or counts. */
+const RECORDING = 2;
+
+const minuteOf = ({ source, received_at }: NewDelivery) =>
+  callerMinuteOf({ actor_issuer: null, actor_subject: source, occurred_at: received_at });
+
+/** One row for all of a minute, whoever brought them. */
+async function countIgnored(database: Database, { requestId }: RequestContext, row: NewDelivery, condition: SQL) {
+  const nobody = { requestId, ip: null, userAgent: null };
+  return countRead(database, await furtherRow(deliveryEvent(nobody, row)), condition);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { eq, exists, sql, type SQL } from 'drizzle-orm';
 import * as z from 'zod';
-import { finalRow, type EventOutcome, type EventSubject } from '../audit/events.ts';
+import { finalRow, type EventOutcome, type EventSubject, type NewAuditRow } from '../audit/events.ts';
 import { insertEventWhere } from '../audit/insert-where.ts';
 import { successOutcome } from '../audit/outcomes.ts';
 import { ACTOR_LABEL_MAX_BYTES, WEBHOOK_EVENT_NAME_MAX_BYTES, WEBHOOK_SENDER_ID_MAX_BYTES } from '../config/limits.ts';
@@ -98,8 +98,14 @@ export const isDelivery = ({ build }: Database, id: string): SQL =>
       .where(eq(webhookDeliveries.id, id)),
   );
 
-/** The row in the trail that says a delivery came in, where it is this one that counts. */
-export function recordDelivery(database: Database, context: RequestContext, row: NewDelivery, isThisOne: SQL) {
+/** Writes the row in the trail that says a delivery came in, where it is this one that counts. */
+export const recordDelivery = (database: Database, context: RequestContext, row: NewDelivery, isThisOne: SQL) =>
+  insertEventWhere(database, deliveryEvent(context, row), isThisOne);
+
+export function deliveryEvent(
+  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
+  row: NewDelivery,
+): NewAuditRow {
   const subject: EventSubject = {
     action: 'webhook.receive',
     actor: sourceActor(row.source),
@@ -116,7 +122,7 @@ export function recordDelivery(database: Database, context: RequestContext, row:
   };
   const errorCode = row.refused ?? (row.ignored === null ? null : ignoredCode(row.ignored));
   const outcome = errorCode === null ? successOutcome(null) : refusedOutcome(errorCode);
-  return insertEventWhere(database, finalRow(row.event_id, row.received_at, context, subject, outcome), isThisOne);
+  return finalRow(row.event_id, row.received_at, context, subject, outcome);
 }
 
 /** What a delivery left in the trail that led to nothing. */

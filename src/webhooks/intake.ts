@@ -52,7 +52,8 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
       return failure(c, error.kind === 'id_reused' ? await refused(context, signed, error) : error);
     }
     const { delivery, isRepeated } = accepted.value;
-    if (!isRepeated && !('ignored' in order.value)) runtime.background(driver.run(context, delivery.id));
+    if (delivery !== null && !isRepeated && !('ignored' in order.value))
+      runtime.background(driver.run(context, delivery.id));
     return await answer(c, message, order.value, accepted.value);
   });
   app.all(INTAKE, methodNotAllowed('POST'));
@@ -72,6 +73,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
     order: Accepted['order'],
     { delivery, matched, owners }: Receipt,
   ): Promise<Response> {
+    if (delivery === null) return success(c, 'Counted. Too many of its kind came in this minute to keep each.', {});
     const feedback = 'ignored' in order ? null : await message.feedback(order, matched);
     if (feedback !== null) return c.json(feedback);
     const receipt = presentReceipt(delivery, owners, webhooks);

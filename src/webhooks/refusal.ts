@@ -2,18 +2,16 @@ import { sql } from 'drizzle-orm';
 import { countRead, readKey } from '../audit/counted-reads.ts';
 import { finalRow } from '../audit/events.ts';
 import { WEBHOOK_REFUSED_MAX_ROWS } from '../config/limits.ts';
-import { auditEvents, webhookDeliveries } from '../db/schema.ts';
+import { webhookDeliveries } from '../db/schema.ts';
 import type { AuditFailure, RequestFailure } from '../failures.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
+import { minuteBeginMs } from '../times.ts';
 import { toWireError } from '../wire-errors.ts';
 import type { Signed } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import { describeSigned, insertDelivery, isDelivery, recordDelivery, refusedOutcome } from './delivery-row.ts';
 import type { WebhookDependencies } from './dependencies.ts';
-
-/** Counted rows have one for each minute of the clock. */
-const MINUTE_MS = 60_000;
 
 /**
  * Records a delivery that is rightly signed and is refused: among the deliveries, with a row in the trail, in one D1 batch. Of one
@@ -36,7 +34,7 @@ export async function refuseDelivery(
   const nowMs = runtime.now();
   const received = { id: runtime.newId(), eventId: runtime.newId(), nowMs };
   const row = { ...(await describeSigned(signed, received)), refused: code, refused_field: field };
-  const minuteMs = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS;
+  const minuteMs = minuteBeginMs(nowMs);
   // The plus keeps SQLite from the index that begins with the source and holds every delivery of it.
   const isWithinLimit = sql`(select count(*) from ${webhookDeliveries} where ${webhookDeliveries.refused} is not null
     and ${webhookDeliveries.received_at} >= ${minuteMs} and +${webhookDeliveries.source} = ${source}) < ${WEBHOOK_REFUSED_MAX_ROWS}`;
@@ -57,7 +55,7 @@ export async function refuseDelivery(
     insertDelivery(database, row, isWithinLimit),
     recordDelivery(database, context, row, isThisOne),
     add,
-    insert.returning({ id: auditEvents.id }),
+    insert,
   ] as const);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const [, , added, inserted] = committed.value;

@@ -35,6 +35,7 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
   const { permission, action, target } = route;
 
   describe.each([nameOf(route)])('%s', () => {
+    const SOMEONE: string = expect.stringMatching(/^someone-/);
     let harness: Harness;
     let tokenId: string;
     let aboutId: string | undefined;
@@ -54,15 +55,16 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
         jwt,
         ...(route.body !== undefined && { body: route.body }),
       });
+    // Somebody else each time: of what one caller is denied in a minute only the first is recorded in full.
     const sendAs = async (role: string | readonly string[], query = '', id = tokenId): Promise<Answer> =>
-      await send(await harness.jwtFor('someone', { role }), query, id);
+      await send(await harness.jwtFor('someone', { role, sub: `someone-${crypto.randomUUID()}` }), query, id);
 
     /** The row of somebody who is known and denied, about what the request named. */
     const denied = (reason: DenialReason | 'unknown' | 'not_readable', id = tokenId): Partial<AuditEventRow> => ({
       action: action!,
       actor_type: 'user',
       actor_issuer: ISSUER,
-      actor_subject: 'someone-1',
+      actor_subject: SOMEONE,
       token_id: target === 'token' ? id : null,
       upstream_status: null,
       outcome: JSON.stringify({ reason }),
@@ -109,7 +111,7 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
           action: 'auth.reject',
           actor_type: 'user',
           actor_issuer: ISSUER,
-          actor_subject: 'someone-1',
+          actor_subject: SOMEONE,
           outcome: '{}',
         },
       });
@@ -180,7 +182,7 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
       const { id } = await harness.mint('to-be-used');
       const answer = await sendAs('allowed', '', id);
       expect(answer.status).toBe(route.success.status);
-      const row = expect.objectContaining({ action, status: 'success', actor_subject: 'someone-1' });
+      const row = expect.objectContaining({ action, status: 'success', actor_subject: SOMEONE });
       expect(await rowsOf(answer)).toEqual(route.success.recorded ? [row] : []);
     });
   });

@@ -1,7 +1,8 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../src/vocabulary.ts';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
+import { noteSecret } from '../support/secrets.ts';
 import { expectRefusal, rowsOf, withoutUpstream } from './expectations.ts';
 import { createRecordingD1 } from './statements.ts';
 
@@ -14,8 +15,20 @@ const TOKEN_PERMISSIONS = PERMISSIONS.filter((permission) => permission.startsWi
 const own = { permissions: TOKEN_PERMISSIONS, tokens: 'own', workspaces: ['*'], scopes: ['*'] };
 const anyToken = { ...own, tokens: 'any' };
 
+let minutes = 0;
+const nowMs = (): number => Date.now() + minutes * 60_000;
+// Of what one caller is denied in a minute only the first is recorded in full.
+beforeEach(() => {
+  minutes += 1;
+});
+
 const recording = createRecordingD1();
 const issuer = await createTestIssuer({ issuer: ISSUER });
+const jwtFor = async (role: string, claims: Record<string, unknown> = {}): Promise<string> => {
+  const jwt = await issuer.sign({ sub: `${role}-1`, role, ...claims }, { nowMs: nowMs() });
+  noteSecret(jwt);
+  return jwt;
+};
 const otherIssuer = await createTestIssuer({ issuer: OTHER_ISSUER });
 let harness: Harness;
 /** Ids that exist and are not the caller's, by what they are. */
@@ -48,7 +61,7 @@ beforeAll(async () => {
     Object.keys(roles).map((role) => ({ issuer: entry.issuer, claims: { role }, role })),
   );
   const POLICY = JSON.stringify({ issuers, roles, bindings });
-  harness = await createHarness({ issuer, db: recording.db, env: { POLICY } });
+  harness = await createHarness({ issuer, db: recording.db, env: { POLICY }, runtime: { now: nowMs } });
 
   const mint = async (jwt: string, workspace = harness.workspace): Promise<string> => {
     const body = { name: 'of-somebody', scopes: ['api:read'] };
@@ -57,8 +70,8 @@ beforeAll(async () => {
     return String(answer.body.data.id);
   };
   const claims = { sub: 'me', aud: 'countersign', role: 'own' };
-  const mine = await harness.jwtFor('own', claims);
-  const another = await harness.jwtFor('own', { sub: 'another' });
+  const mine = await jwtFor('own', claims);
+  const another = await jwtFor('own', { sub: 'another' });
   existing.set('of another subject', await mint(another));
   existing.set('of the same subject of another issuer', await mint(await otherIssuer.sign(claims)));
   const revoked = await mint(another);
@@ -93,7 +106,7 @@ const CALLERS: readonly (readonly [string, readonly string[]])[] = [
 
 /** Sends an operation; gives the answer, and all that a caller could tell two of them apart by. */
 async function observe(operation: Operation, roles: readonly string[], id: string) {
-  const jwt = await harness.jwtFor('own', { sub: 'me', role: roles });
+  const jwt = await jwtFor('own', { sub: 'me', role: roles });
   recording.statements.length = 0;
   const answer = await withoutUpstream(
     harness,
@@ -152,13 +165,13 @@ describe('the trail', () => {
 it.each(['revokes-own', 'revokes-any'])(
   'in the role %s, an owner revokes its token, and is not shown it',
   async (role) => {
-    const jwt = await harness.jwtFor(role, { sub: 'blind' });
+    const jwt = await jwtFor(role, { sub: 'blind' });
     const body = { name: 'of-the-blind', scopes: ['api:read'] };
     const created = await harness.send('POST', TOKENS, { jwt, body });
     const path = `${TOKENS}/${created.body.data.id}`;
 
     expect((await harness.send('GET', path, { jwt })).body.code).toBe('forbidden');
-    const another = await harness.jwtFor(role, { sub: 'another' });
+    const another = await jwtFor(role, { sub: 'another' });
     expect((await harness.send('DELETE', path, { jwt: another })).status).toBe(404);
     const revoked = await harness.send('DELETE', path, { jwt });
     expect([revoked.status, revoked.body.data]).toEqual([
@@ -173,17 +186,17 @@ it.each(['revokes-own', 'revokes-any'])(
 );
 
 it('a list shows such a caller its own tokens and counts no others', async () => {
-  const jwt = await harness.jwtFor('own', { sub: 'nobody-yet' });
+  const jwt = await jwtFor('own', { sub: 'nobody-yet' });
   const answer = await harness.send('GET', TOKENS, { jwt });
   expect([answer.status, answer.body.data]).toEqual([200, { tokens: [], total: 0 }]);
 });
 
 it('the owner itself, of the right issuer, reaches its token', async () => {
-  const jwt = await otherIssuer.sign({ sub: 'me', aud: 'countersign', role: 'own' });
+  const jwt = await otherIssuer.sign({ sub: 'me', aud: 'countersign', role: 'own' }, { nowMs: nowMs() });
   const path = `${TOKENS}/${idOf('of the same subject of another issuer')}`;
   expect((await harness.send('GET', path, { jwt })).status).toBe(200);
   const role = ['own', 'any-elsewhere'];
-  const another = await harness.jwtFor('own', { sub: 'another', role });
+  const another = await jwtFor('own', { sub: 'another', role });
   expect((await harness.send('GET', path, { jwt: another })).status).toBe(404);
   const elsewhere = `${TOKENS}/${idOf('of the caller, in another workspace')}?workspace_uuid=${ELSEWHERE}`;
   expect((await harness.send('GET', elsewhere, { jwt: another })).status).toBe(200);

@@ -446,6 +446,48 @@ describe('deliveries of one source that are refused within a minute', () => {
   });
 });
 
+describe('deliveries of one source that lead to nothing within a minute', () => {
+  const keptOf = async (): Promise<number> =>
+    (await env.DB.prepare(
+      "select count(*) as kept from webhook_deliveries where source = 'scanner' and ignored is not null",
+    ).first<number>('kept')) ?? 0;
+
+  it.each(['one after the other', 'at once'])('%s: ten are kept, and those beyond counted by reason', async (how) => {
+    await env.DB.prepare('delete from webhook_deliveries').run();
+    const nowMs = (Math.floor(Date.now() / 60_000) + (how === 'at once' ? 30 : 31)) * 60_000;
+    harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
+    const send = async (index: number) =>
+      await deliver({
+        body: payload(index % 2 === 0 ? `token.frozen-${index}` : 'subject.offboarded', {
+          label: `${index}@example.com`,
+        }),
+        headers: { 'CF-Connecting-IP': `198.18.1.${index}` },
+      });
+    const answers = [];
+    if (how === 'at once')
+      answers.push(...(await Promise.all(Array.from({ length: 30 }, async (_, i) => await send(i)))));
+    else for (let sent = 0; sent < 30; sent += 1) answers.push(await send(sent));
+
+    for (const { status, body } of answers) expect([status, body.success]).toEqual([200, true]);
+    expect(await keptOf()).toBe(10);
+    const ids = [...new Set(answers.map(({ headers }) => headers.get('X-Audit-Event-Id')))];
+    const { results } = await env.DB.prepare(
+      'select error_code, count, ip from audit_events where id in (select value from json_each(?))',
+    )
+      .bind(JSON.stringify(ids))
+      .all<AuditEventRow>();
+    const further = results.filter(({ count }) => count > 1);
+    expect(results).toHaveLength(10 + further.length);
+    expect(new Set(further.map(({ error_code, ip }) => `${error_code} ${ip}`))).toEqual(
+      new Set(['event_unknown null', 'event_not_allowed null']),
+    );
+    expect(further.reduce((sum, { count }) => sum + count, 0)).toBe(20);
+    // They keep no other from being carried out.
+    expect((await deliver()).status).toBe(202);
+    expect((await deliver({ body: payload('token.revoke', {}) })).status).toBe(400);
+  });
+});
+
 it.each(['WEBHOOK_SCANNER', 'WEBHOOK_SCANNER_NEXT'] as const)('%s: either secret of a source signs', async (name) => {
   const answer = await deliver({ secret: harness.secrets[name] });
   expect([answer.status, answer.headers.get('WWW-Authenticate')]).toEqual([202, null]);

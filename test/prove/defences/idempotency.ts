@@ -44,7 +44,7 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     name: 'idempotency: one create holds a key',
     file: 'src/idempotency/claims.ts',
-    find: '.values(claim).onConflictDoNothing()',
+    find: '.onConflictDoNothing()',
     replace: '.values(claim).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
   },

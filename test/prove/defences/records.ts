@@ -11,6 +11,10 @@ const JUDGEMENT = { file: 'src/audit/judgement.ts', test: ['test/audit/judgement
 const RECONCILER = { file: 'src/audit/reconciliation.ts', test: RECONCILIATION };
 const REJECTIONS = { file: 'src/audit/rejections.ts', test: ['test/audit/rejections.test.ts'] };
 
+const OFTEN = { test: ['test/audit/denied-often.test.ts'] };
+
+const LIMITS = { test: ['test/audit/caller-limits.test.ts'] };
+
 const COUNTED = { file: 'src/audit/counted-reads.ts', test: ['test/audit/counted-reads.test.ts'] };
 
 /** What makes the trail true: no effect without a record, no secret without a settled one. */
@@ -18,16 +22,18 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: without an attempted row nothing is sent to PipeOps',
-    find: '    insert,\n    ...noting(database, notes, nowMs),\n  ] as const;\n  const committed = await database.batch(context, queries);',
+    find: '    ...beside,\n    ...noting(database, notes, nowMs),\n  ] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      '    insert,\n  ] as const;\n  const committed = { value: [[]], ...(await database.batch(context, queries)), ok: true as const };',
+      '    ...beside,\n  ] as const;\n  const committed = { value: [[], [{ id: eventId }], ...beside.map(() => [])], ...(await database.batch(context, queries)), ok: true as const };',
   },
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    find: 'const queries = [count, ...alongside, inserted, ...noting(database, notes, nowMs)] as const;\n  const committed = await database.batch(context, queries);',
+    file: 'src/audit/final-records.ts',
+    find: 'const queries = [count, ...alongside, insert, ...noting(database, notes, nowMs)] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      'const queries = [count, ...alongside, inserted] as const;\n  const committed = { value: [[{ id: eventId }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
+      'const queries = [count, ...alongside, insert] as const;\n  const committed = { value: [[{ id: row.id }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
+    test: ['test/faults/reads.test.ts'],
   },
   {
     ...RECORDER,
@@ -54,10 +60,95 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    find: '...noting(database, notes, nowMs), ...late] as const;\n  const committed = await database.batch(context, queries);',
+    file: 'src/audit/final-records.ts',
+    find: '    ...late,\n  ] as const;\n  const committed = await database.batch(context, queries);',
     replace:
-      '] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
+      '    ...late,\n  ] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
     test: ['test/tokens/denials.test.ts'],
+  },
+  {
+    ...OFTEN,
+    name: 'denials: an attempt past ten of them is decided before it has a row',
+    file: 'src/audit/event-queries.ts',
+    find: 'undecided: insertWhere(isDenialInFull(THIS_MINUTE)),',
+    replace: 'undecided: insertWhere(isWithinIdleRows(THIS_MINUTE)),',
+  },
+  {
+    ...OFTEN,
+    name: 'denials: those beyond ten are counted',
+    file: 'src/audit/final-records.ts',
+    find: 'return isDenial(row) ? isDenialInFull(callerMinuteOf(row)) : isWithinIdleRows(callerMinuteOf(row));',
+    replace: 'return isWithinIdleRows(callerMinuteOf(row));',
+  },
+  {
+    ...OFTEN,
+    name: 'denials: what is under way may become one',
+    file: 'src/audit/caller-rows.ts',
+    find: 'const OPEN_OR_DENIED = countOf(sql`${sql.raw(IS_OPEN)} or (${IS_DENIED})`);',
+    replace: 'const OPEN_OR_DENIED = countOf(sql`${IS_DENIED}`);',
+  },
+  {
+    ...OFTEN,
+    name: 'denials: of reads that come together each is counted before the next',
+    file: 'src/audit/caller-rows.ts',
+    find: '${OPEN_OR_DENIED} + ${before} <',
+    replace: '${OPEN_OR_DENIED} <',
+  },
+  {
+    ...OFTEN,
+    name: 'denials: a caller is known by issuer and subject',
+    file: 'src/audit/caller-rows.ts',
+    find: ' and m.actor_issuer is ${issuer}',
+    replace: ' and m.actor_issuer is coalesce(m.actor_issuer, ${issuer})',
+  },
+  {
+    ...OFTEN,
+    name: 'denials: the row that counts is one whatever the label',
+    file: 'src/audit/further.ts',
+    find: 'const parts = [actor_type, actor_issuer,',
+    replace: 'const parts = [row.actor_label, actor_type, actor_issuer,',
+  },
+  {
+    ...LIMITS,
+    name: 'rows: reads that differ are limited',
+    file: 'src/audit/final-records.ts',
+    find: 'isReadInFull(callerMinuteOf(row)));',
+    replace: 'sql`true`);',
+  },
+  {
+    ...LIMITS,
+    name: 'rows: reads of tokens that differ are limited too',
+    file: 'src/snapshot/read-queries.ts',
+    find: ' or ${isReadInFull(CALLER_MINUTE, BEFORE)} end`;',
+    replace: ' or true end`;',
+  },
+  {
+    ...LIMITS,
+    name: 'rows: what costs PipeOps nothing is limited',
+    file: 'src/audit/caller-rows.ts',
+    find: 'sql`(select ${OPEN_OR_IDLE} < ${IDLE_MAX} from ${minuteRows(minute)})`;',
+    replace: 'sql`true`;',
+  },
+  {
+    ...LIMITS,
+    name: 'rows: a read beyond the limit is counted',
+    file: 'src/snapshot/bounded-reads.ts',
+    find: 'return await reads.send({ ...trip, record: counted }, trace);',
+    replace: 'return { ok: true, value: { ...answer.value, blocked: false, eventId: counted.row.id } };',
+  },
+  {
+    name: 'rows: deliveries that lead to nothing are limited',
+    file: 'src/webhooks/acceptance.ts',
+    find: '${isNew} and ${isIgnoredInFull(minuteOf(row))}',
+    replace: '${isNew}',
+    test: ['test/webhooks/intake.test.ts'],
+  },
+  {
+    ...OFTEN,
+    name: 'denials: no key is claimed without a row',
+    file: 'src/idempotency/claims.ts',
+    find: 'where ${guard}`)',
+    replace: 'where ${guard} or true`)',
   },
   {
     ...RECORDER,

@@ -329,9 +329,9 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: whoever is blocked changes nothing',
-    file: 'src/tokens/mutation.ts',
-    find: 'if (begun.value.blocked) {',
-    replace: 'if (false) {',
+    file: 'src/audit/recorder.ts',
+    find: 'blocked: block?.blocked === 1,',
+    replace: 'blocked: false,',
     test: SUBJECTS,
   },
   {
@@ -344,12 +344,14 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'webhook: whoever is blocked reads nothing',
-    find: 'countRead(database, keyed, not(isBlocked(database, subject.actor)))',
-    replace: 'countRead(database, keyed, sql`true`)',
+    file: 'src/audit/final-records.ts',
+    find: 'countRead(database, row, not(isBlocked(database, subject.actor)), room)',
+    replace: 'countRead(database, row, sql`true`, room)',
   },
   {
     ...RECORDER,
     name: 'webhook: whoever is blocked exports nothing',
+    file: 'src/audit/final-records.ts',
     find: "outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));",
     replace: 'sql`true`;',
   },
