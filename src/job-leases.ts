@@ -4,7 +4,7 @@ import type { Database } from './db/database.ts';
 import { jobLeases } from './db/schema.ts';
 import type { RequestContext } from './request-context.ts';
 import type { Runtime } from './runtime.ts';
-import type { CronJob } from './vocabulary.ts';
+import type { CronJob, LeasedWork } from './vocabulary.ts';
 
 // Two runs of the cron may be under way at once, where one takes longer than the minute. A lease keeps each job to one of them.
 
@@ -24,7 +24,8 @@ export async function changeJob(
     if (leave.length > 0) await database.batch(context, leave);
     return false;
   }
-  const changed = await database.batch(context, [takeJob(database, next, holder, runtime.now()), ...leave]);
+  const taken = takeLease(database, next, holder, runtime.now(), leaseMs(next));
+  const changed = await database.batch(context, [taken, ...leave]);
   return changed.ok && changed.value[0].length > 0;
 }
 
@@ -32,11 +33,11 @@ export async function changeJob(
 const leaseMs = (job: CronJob): number => CRON_SHARES[job].ms + CRON_JOB_TAIL_MS;
 
 /**
- * Gives a row where the lease is taken. A lease that ends later than any that is taken now was taken by a clock that was ahead,
+ * Takes a lease, and gives a row where it is taken. A lease that ends later than any that is taken now was taken by a clock that was ahead,
  * and counts for nothing.
  */
-function takeJob({ build }: Database, job: CronJob, holder: string, nowMs: number) {
-  const until = nowMs + leaseMs(job);
+export function takeLease({ build }: Database, job: LeasedWork, holder: string, nowMs: number, lengthMs: number) {
+  const until = nowMs + lengthMs;
   return build
     .insert(jobLeases)
     .values({ job, holder, until })

@@ -35,7 +35,7 @@ import { createFingerprints } from './tokens/fingerprint.ts';
 import { markRevoked } from './tokens/inventory.ts';
 import type { WebhookDependencies } from './webhooks/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './webhooks/driver.ts';
-import { configureSources } from './webhooks/sources.ts';
+import { configureSources, namedWorkspaces } from './webhooks/sources.ts';
 import type { WorkspaceDependencies } from './workspaces/routes.ts';
 
 /** The service, wired: what routes and the cron may use. */
@@ -101,6 +101,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     decide: decideNow,
     runtime,
     issuers: new Set(policy.issuers.map(({ issuer }) => issuer)),
+    namedWorkspaces: namedWorkspaces(config),
     sources: configureSources(config, { runtime, store }),
   };
 

@@ -82,6 +82,10 @@ export type ListState = (typeof LIST_STATES)[number];
 export const CRON_JOBS = ['orders', 'attempts', 'sweeps'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
+/** What one run at a time does: the jobs of the cron, and asking about workspaces of which nothing is known here. */
+export const LEASED_WORK = [...CRON_JOBS, 'unknown_workspaces'] as const;
+export type LeasedWork = (typeof LEASED_WORK)[number];
+
 /**
  * Why an item of a leak report is not acted on, while the others are. `not_an_object`: it is neither an object nor a text.
  * `no_secret`: it names none. `unusable_secret`: what it names is no text, or no SHA-256. `beyond_limit`: there are too many before it.

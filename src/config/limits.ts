@@ -258,6 +258,14 @@ export const ORDERS_MAKE_BATCH_ROWS = 500;
 export const CONFIRM_PAUSES_MS = [0, 60_000, 60 * 60_000, 90 * 60_000, 24 * 60 * 60_000] as const;
 /** A look that confirms an order is begun so long after an update of its token was settled that was under way beside it. */
 export const CONFIRM_AFTER_UPDATE_MS = 30_000;
+/**
+ * Workspaces of which nothing is known here that are asked about within a minute, whoever names them, and from what is not kept for
+ * revocation: a tenth of an hour's calls, though a sender makes up a thousand.
+ */
+export const UNKNOWN_WORKSPACES_MAX_COUNT = 2;
+export const UNKNOWN_WORKSPACES_TURN_MS = 60_000;
+/** Ids that neither the inventory nor a list knows, and that a run asks for by themselves: each is a call, and may be made up. */
+export const UNKNOWN_IDS_MAX_COUNT = 10;
 /** Orders that one run sends: PipeOps' limit of a minute. */
 export const ORDERS_BATCH_ROWS = 100;
 /** Orders of one claim that a list speaks of, expired ones and those that are looked at: each costs rows of D1 and no call. */

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
-import { CRON_JOBS, LIST_STATES, TOKEN_ENDS } from '../vocabulary.ts';
+import { LEASED_WORK, LIST_STATES, TOKEN_ENDS } from '../vocabulary.ts';
 
 export * from './revocation-schema.ts';
 
@@ -188,9 +188,9 @@ export const attemptReviews = sqliteTable('attempt_reviews', {
   unseen_at: integer(),
 });
 
-/** Which run of the cron does which of its jobs, and until when nobody else does. */
+/** Which run does which of the work that one does at a time, and until when nobody else does. */
 export const jobLeases = sqliteTable('job_leases', {
-  job: text({ enum: CRON_JOBS }).primaryKey(),
+  job: text({ enum: LEASED_WORK }).primaryKey(),
   holder: text().notNull(),
   until: integer().notNull(),
 });

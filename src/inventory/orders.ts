@@ -12,8 +12,11 @@ import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 // Orders that other rooms than that of webhooks make, each with the batch that makes it necessary.
 
-/** In which order orders are driven: a leak before all else, and what has expired last. */
-export const ORDER_RANKS = { leak: 0, live: 1, expired: 2 } as const;
+/**
+ * In which order orders are driven: a leak before all else, and what has expired behind what lives. `unknown`: in a workspace of
+ * which nothing was known when the order came. It may be made up, so it is asked about last, and a few a minute.
+ */
+export const ORDER_RANKS = { leak: 0, live: 1, expired: 2, unknown: 3 } as const;
 
 /** A new order. Its id is that of its row in the trail. */
 export interface NewOrder extends TokenRef {

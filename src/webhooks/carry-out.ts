@@ -17,7 +17,7 @@ import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
 
 /** The queries that write down what a delivery orders, where it is this one that counts. */
 export async function carryOut(
-  { database, fingerprints, runtime }: WebhookDependencies,
+  { database, fingerprints, runtime, namedWorkspaces }: WebhookDependencies,
   context: RequestContext,
   { source, order }: Accepted,
   row: NewDelivery,
@@ -57,7 +57,7 @@ export async function carryOut(
     case 'token.revoke':
       return [
         ...insertItems(database, row.id, await soughtItems(order, fingerprints), source.workspaces, isThisOne),
-        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command'),
+        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command', namedWorkspaces),
         recordOrders(database, context, terms),
       ];
     case 'subject.offboarded':

@@ -7,7 +7,14 @@ import { logNotDriven } from './not-driven.ts';
 import type { ClaimedOrder, MovedOrder } from './order-queue.ts';
 import { sightOfListed } from './order-sending.ts';
 import { sightOf, type Sight } from './order-sight.ts';
-import { afterFailure, afterLook, afterSilence, afterWorkspaceMissing, type Move } from './order-states.ts';
+import {
+  afterFailure,
+  afterLook,
+  afterLookUp,
+  afterSilence,
+  afterWorkspaceMissing,
+  type Move,
+} from './order-states.ts';
 import { recordMoves } from './order-writing.ts';
 import type { Run } from './run.ts';
 
@@ -70,7 +77,7 @@ async function judgeGroup(
 }
 
 async function judgeOne(
-  { pipeops, runtime }: DriverDependencies,
+  { pipeops, quota, runtime }: DriverDependencies,
   lists: Lists,
   order: ClaimedOrder,
   look: WorkspaceLook,
@@ -94,9 +101,12 @@ async function judgeOne(
   const listed = sightOfListed(order, look);
   if (listed !== 'silent') return judge(listed, look.begunAtMs);
   const begunAtMs = runtime.now();
-  const got = await pipeops.get({ workspaceUuid: order.workspace_uuid, tokenId: order.token_id }, lists.call(order.id));
+  // An order of what nothing here knows has ended as not found, or waits for that.
+  const call = order.known === 0 && order.result === 'not_found' ? lists.lookUp(order.id) : lists.call(order.id);
+  if (call === null) return afterSilence(order, moment());
+  const got = await pipeops.get({ workspaceUuid: order.workspace_uuid, tokenId: order.token_id }, call);
   if (got.ok) return judge(sightOf(order.mode, got.value.data), begunAtMs);
   // The workspace's list was answered, so what PipeOps does not find is the token.
   if (got.error.kind === 'upstream_not_found') return judge('absent', begunAtMs);
-  return afterFailure(order, got.error, moment());
+  return afterLookUp(quota, order, got.error, moment());
 }

@@ -21,6 +21,8 @@ export interface WebhookDependencies {
   readonly runtime: Runtime;
   /** The issuers of the policy: whom else a delivery names is nobody who could log in. */
   readonly issuers: ReadonlySet<string>;
+  /** The workspaces that the configuration names: the default one, and those of roles and sources. */
+  readonly namedWorkspaces: readonly string[];
   /** By the last part of their paths. */
   readonly sources: ReadonlyMap<string, ConfiguredSource>;
 }

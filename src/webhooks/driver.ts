@@ -9,7 +9,9 @@ import {
   ORDERS_REQUEST_SHARE,
   ORDERS_RUN_MS,
   QUOTA_RUN_BLOCK_CALLS,
+  UNKNOWN_WORKSPACES_TURN_MS,
 } from '../config/limits.ts';
+import { takeLease } from '../job-leases.ts';
 import type { Allowance } from '../pipeops/allowance.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import type { Database } from '../db/database.ts';
@@ -21,12 +23,14 @@ import type { DriverDependencies } from './dependencies.ts';
 import { createLists } from './lists.ts';
 import { logNotDriven } from './not-driven.ts';
 import {
-  ALL_RANKS,
   claimDueOrders,
   countClaimed,
   EXPIRED_RANKS,
   releaseOrders,
   selectWork,
+  isInUnknownTurn,
+  KNOWN_RANKS,
+  UNKNOWN_RANKS,
   URGENT_RANKS,
   type ClaimedOrder,
   type ClaimTerms,
@@ -34,7 +38,7 @@ import {
 } from './order-queue.ts';
 import { makeOrdersLeft } from './order-making.ts';
 import { createSender, type Sender } from './order-sending.ts';
-import { isEnd, LOOKED_AT, SENT } from './order-states.ts';
+import { isEnd, isOneOf, LOOKED_AT, SENT, waitingTogether, type Move } from './order-states.ts';
 import { recordMove, recordMoves } from './order-writing.ts';
 import { createRun, type Run } from './run.ts';
 
@@ -98,14 +102,19 @@ async function drive(
   if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);
   if (work.looks === 1 || urgent.ended > 0) await driveLooks(driving);
   const expired = work.expired === 1 || work.unmade === 1 ? await driveExpired(driving) : NOTHING;
+  // What may be made up comes last, so that nothing waits for it.
+  const unknown = work.unknown === 1 ? await driveUnknown(driving) : NOTHING;
   allowance.end();
   const news = quota.news(dependencies.database, runtime.now());
   if (news.length > 0) await dependencies.database.batch(context, news);
-  return { due: urgent.due + expired.due, ended: urgent.ended + expired.ended };
+  return {
+    due: urgent.due + expired.due + unknown.due,
+    ended: urgent.ended + expired.ended + unknown.ended,
+  };
 }
 
 const NOTHING: Driven = { due: 0, ended: 0 };
-const NO_WORK = { unmade: 0, looks: 0, expired: 0 };
+const NO_WORK = { unmade: 0, looks: 0, expired: 0, unknown: 0 };
 type Work = typeof NO_WORK;
 
 interface Driving {
@@ -211,7 +220,7 @@ async function sendAll(
 /** What PipeOps has acknowledged, in this run or before, and whose round is due. */
 async function driveLooks(driving: Driving): Promise<void> {
   for (;;) {
-    const { claim, orders } = await claimOrders(driving, claimTerms(driving, LOOKED_AT, ALL_RANKS, ORDERS_BULK_ROWS));
+    const { claim, orders } = await claimOrders(driving, claimTerms(driving, LOOKED_AT, KNOWN_RANKS, ORDERS_BULK_ROWS));
     const left = await lookAt(driving.dependencies, driving.context, driving.run, claim, orders);
     await release(driving, claim, left);
     if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return;
@@ -263,3 +272,48 @@ async function holdAll(
   const isWritten = await recordMoves(dependencies, context, claim, moved);
   return { ended: isWritten ? moved.filter(({ order, move }) => isEnd(order, move)).length : 0, alive, left };
 }
+
+/**
+ * Orders in workspaces of which nothing was known here when they came: a few workspaces within a minute, of whichever deliveries.
+ * Those whose list cannot be had wait together; where it can, they go on as any other.
+ */
+async function driveUnknown(driving: Driving): Promise<Driven> {
+  const { dependencies, context, run, sender } = driving;
+  const { database } = dependencies;
+  const terms = claimTerms(driving, [...SENT, ...LOOKED_AT], UNKNOWN_RANKS, ORDERS_BULK_ROWS);
+  if (terms === null) return NOTHING;
+  const { claim, nowMs } = terms;
+  const turn = takeLease(database, 'unknown_workspaces', claim, nowMs, UNKNOWN_WORKSPACES_TURN_MS);
+  const hasTurn = sql`exists (select 1 from job_leases where holder = ${claim})`;
+  const among = sql`${hasTurn} and ${isInUnknownTurn(nowMs)}`;
+  const queries = [turn, ...claimDueOrders(database, { ...terms, deliveryId: null, among })] as const;
+  const claimed = await database.batch(context, queries);
+  if (!claimed.ok) return NOTHING;
+  const orders = claimed.value[2];
+  const left: ClaimedOrder[] = [];
+  let ended = 0;
+  for (const [workspaceUuid, group] of Map.groupBy(orders, ({ workspace_uuid }) => workspace_uuid)) {
+    if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) {
+      left.push(...group);
+      continue;
+    }
+    const sinceMs = Math.max(...group.map((order) => order.acknowledged_at ?? order.created_at));
+    const look = await run.lists.unknown(workspaceUuid, group[0]?.id ?? '', sinceMs);
+    const open = group.filter(({ state }) => isOneOf(state, SENT));
+    if (look.kind === 'listed') {
+      const sent = await sendAll(driving, claim, open);
+      ended += sent.ended;
+      left.push(...sent.left);
+    } else {
+      const moved = open.flatMap((order) => movedBy(order, sender.hold(order, look)));
+      await recordMoves(dependencies, context, claim, waitingTogether(moved));
+    }
+    const acknowledged = group.filter(({ state }) => isOneOf(state, LOOKED_AT));
+    left.push(...(await lookAt(dependencies, context, run, claim, acknowledged)));
+  }
+  await release(driving, claim, left);
+  return { due: orders.length, ended };
+}
+
+const movedBy = (order: ClaimedOrder, move: Move | null): readonly MovedOrder[] =>
+  move === null ? [] : [{ order, move }];

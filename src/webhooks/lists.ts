@@ -1,4 +1,4 @@
-import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { UNKNOWN_IDS_MAX_COUNT, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { judgeList, recordFindings, selectLookRows } from '../inventory/looks.ts';
 import { callWithin } from '../pipeops/call.ts';
@@ -28,10 +28,17 @@ export type WorkspaceLook =
 export interface Lists {
   /** With one deadline for all that it is used for. */
   readonly call: (eventId: string) => Call;
+  /**
+   * For a token that nothing here knows, and that may be made up: of what is not kept for revocation. Null: this run has asked for
+   * UNKNOWN_IDS_MAX_COUNT of them.
+   */
+  readonly lookUp: (eventId: string) => Call | null;
   /** A list that was begun at `sinceMs` or later, whatever was done since: of a workspace it is asked for once. */
   readonly any: (workspaceUuid: string, eventId: string, sinceMs: number) => Promise<WorkspaceLook>;
   /** The same, begun after the last `outdate`. */
   readonly since: (workspaceUuid: string, eventId: string, sinceMs: number) => Promise<WorkspaceLook>;
+  /** The same of a workspace of which nothing is known here: of what is not kept for revocation. */
+  readonly unknown: Lists['since'];
   /** Something was done in the workspace: what was listed before does not show it. */
   readonly outdate: (workspaceUuid: string) => void;
 }
@@ -48,27 +55,37 @@ export function createLists(dependencies: DriverDependencies, context: RequestCo
   // All of it serves a revocation, and an order that fails is due again after a pause of its own.
   const call = (eventId: string): Call =>
     callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true, allowance });
+  const doubtful = (eventId: string): Call =>
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'change', once: true });
+  let lookUps = 0;
 
-  const ask = async (workspaceUuid: string, eventId: string): Promise<WorkspaceLook> => {
+  const ask = async (workspaceUuid: string, called: Call): Promise<WorkspaceLook> => {
     const begunAtMs = runtime.now();
-    const listed = await pipeops.list(workspaceUuid, call(eventId));
+    const listed = await pipeops.list(workspaceUuid, called);
     const look = listed.ok
       ? await takeIn(dependencies, context, workspaceUuid, listed.value.data, begunAtMs)
       : failedLook(listed.error);
     known.set(workspaceUuid, { look, begunAtMs, isOutdated: false });
     return look;
   };
+  const fresh = (workspaceUuid: string, sinceMs: number): WorkspaceLook | null => {
+    const one = known.get(workspaceUuid);
+    return one !== undefined && !one.isOutdated && one.begunAtMs >= sinceMs ? one.look : null;
+  };
   return {
     call,
+    lookUp: (eventId) => {
+      lookUps += 1;
+      return lookUps > UNKNOWN_IDS_MAX_COUNT ? null : doubtful(eventId);
+    },
     any: async (workspaceUuid, eventId, sinceMs) => {
       const one = known.get(workspaceUuid);
-      return one !== undefined && one.begunAtMs >= sinceMs ? one.look : await ask(workspaceUuid, eventId);
+      return one !== undefined && one.begunAtMs >= sinceMs ? one.look : await ask(workspaceUuid, call(eventId));
     },
-    since: async (workspaceUuid, eventId, sinceMs) => {
-      const one = known.get(workspaceUuid);
-      const isFresh = one !== undefined && !one.isOutdated && one.begunAtMs >= sinceMs;
-      return isFresh ? one.look : await ask(workspaceUuid, eventId);
-    },
+    since: async (workspaceUuid, eventId, sinceMs) =>
+      fresh(workspaceUuid, sinceMs) ?? (await ask(workspaceUuid, call(eventId))),
+    unknown: async (workspaceUuid, eventId, sinceMs) =>
+      fresh(workspaceUuid, sinceMs) ?? (await ask(workspaceUuid, doubtful(eventId))),
     outdate: (workspaceUuid) => {
       const one = known.get(workspaceUuid);
       if (one !== undefined) one.isOutdated = true;

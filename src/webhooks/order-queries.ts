@@ -26,14 +26,21 @@ export type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mo
 /**
  * An order for each token that a delivery named and that is one of ours, whatever the inventory says of its end: one that is
  * gone is confirmed without a call.
+ *
+ * @param namedWorkspaces workspaces that the configuration names.
  */
-export const orderMatched = ({ build }: Database, terms: OrderTerms, cause: Extract<OrderCause, 'leak' | 'command'>) =>
+export const orderMatched = (
+  { build }: Database,
+  terms: OrderTerms,
+  cause: Extract<OrderCause, 'leak' | 'command'>,
+  namedWorkspaces: readonly string[],
+) =>
   build.insert(revocationOrders).select(
     sql`select ${selectedRow(revocationOrders, {
       ...orderRow(terms, cause),
       workspace_uuid: sql`target.workspace_uuid`,
       token_id: sql`target.token_id`,
-      rank: cause === 'leak' ? ORDER_RANKS.leak : ORDER_RANKS.live,
+      rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),
     })} from (select distinct ${webhookItems.workspace_uuid} as workspace_uuid, ${webhookItems.token_id} as token_id
       from ${webhookItems} where ${webhookItems.delivery_id} = ${terms.deliveryId} and ${webhookItems.found} = 'matched') as target
       where ${isUnordered(terms.deliveryId, 'target')}`,
@@ -123,6 +130,12 @@ export function recordOrders(
       and not exists (select 1 from audit_events as e where e.id = ${id})`,
   );
 }
+
+/** A workspace is known where the configuration names it, or the inventory holds a token of it. */
+const commandRank = (namedWorkspaces: readonly string[]): SQL => sql`iif(
+  target.workspace_uuid in (select value from json_each(${JSON.stringify(namedWorkspaces)}))
+    or exists (select 1 from tokens as t where t.workspace_uuid = target.workspace_uuid),
+  ${ORDER_RANKS.live}, ${ORDER_RANKS.unknown})`;
 
 /** What every order of a delivery begins with. */
 const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) => ({

@@ -1,5 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS } from '../config/limits.ts';
+import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, UNKNOWN_WORKSPACES_MAX_COUNT } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
@@ -21,11 +21,14 @@ export interface ClaimTerms {
   readonly deliveryId: string | null;
   readonly limitRows: number;
   readonly nowMs: number;
+  /** Which of these; default: all. */
+  readonly among?: SQL;
 }
 
 export const URGENT_RANKS = [ORDER_RANKS.leak, ORDER_RANKS.live] as const;
 export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
-export const ALL_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
+export const KNOWN_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
+export const UNKNOWN_RANKS = [ORDER_RANKS.unknown] as const;
 
 /** An update or a create of the order's token by a caller, which no order caused. The planner would take the index of the workspace. */
 const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
@@ -40,13 +43,13 @@ const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
  * While PipeOps says wait, nothing is due, but for the call a minute that is tried all the same.
  */
 export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
-  const { claim, states, ranks, deliveryId, limitRows, nowMs } = terms;
+  const { claim, states, ranks, deliveryId, limitRows, nowMs, among = sql`true` } = terms;
   const leaseMs = nowMs + ORDERS_LEASE_MS;
   // One query for each rank, so that the index gives the rows of each in order and no others are read.
   const dueOf = (rank: number): SQL => sql`
     select * from (select id, rank, next_at from revocation_orders
       where ${deliveryId === null ? sql`rank = ${rank}` : sql`delivery_id = ${deliveryId} and +rank = ${rank}`}
-        and next_at <= ${nowMs} and ${isIn('state', states)}
+        and next_at <= ${nowMs} and ${isIn('state', states)} and ${among}
       order by next_at limit ${limitRows})`;
   const due = sql`(select id from (${sql.join(ranks.map(dueOf), sql` union all `)})
     order by rank, next_at limit ${limitRows})`;
@@ -110,7 +113,23 @@ const isClaimed = ({ ranks, nowMs, claim }: ClaimTerms): SQL =>
 export const countClaimed = (terms: ClaimTerms): SQL =>
   sql`(select count(*) from ${revocationOrders} where ${isClaimed(terms)})`;
 
-/** Whether there is anything to look at, to hold against a list, or to make: 1 or 0 each. Nearly always all of it is 0. */
+/**
+ * The workspaces that an unknown turn asks about, UNKNOWN_WORKSPACES_MAX_COUNT at the most: one of each delivery before the second
+ * of any, and those that were tried least before others, so that a sender that makes up a thousand keeps no other waiting. An
+ * order that comes while others of its workspace wait, since PipeOps refused that, waits with them.
+ */
+export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
+  select workspace_uuid from (
+    select w.workspace_uuid, w.tries, w.since, row_number() over (partition by w.delivery_id order by w.tries, w.since, w.workspace_uuid) as turn
+    from (select d.workspace_uuid, max(d.delivery_id) as delivery_id, min(d.tries) as tries, min(d.next_at) as since
+      from revocation_orders as d where ${isIn('d.rank', UNKNOWN_RANKS)} and d.next_at <= ${nowMs}
+        and ${isIn('d.state', [...SENT, ...LOOKED_AT])} group by d.workspace_uuid) as w
+    where w.tries > 0 or not exists (select 1 from revocation_orders as other where other.workspace_uuid = w.workspace_uuid
+      and ${isIn('other.state', SENT)} and other.next_at > ${nowMs}
+      and other.error_code in ('workspace_unavailable', 'upstream_forbidden')))
+  order by turn, tries, since limit ${UNKNOWN_WORKSPACES_MAX_COUNT})`;
+
+/** Whether there is anything to look at, to hold against a list, to make, or to ask about: 1 or 0 each. Nearly always all of it is 0. */
 export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
   const isDue = (
     states: readonly OrderState[],
@@ -125,9 +144,11 @@ export const selectWork = ({ build }: Database, nowMs: number, deliveryId: strin
       looks: sql<number>`w.looks`.as('looks'),
       expired: sql<number>`w.expired`.as('expired'),
       unmade: sql<number>`w.unmade`.as('unmade'),
+      unknown: sql<number>`w.unknown`.as('unknown'),
     })
     .from(
-      sql`(select ${isDue(LOOKED_AT, ALL_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade) as w`,
+      sql`(select ${isDue(LOOKED_AT, KNOWN_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade,
+        ${isDue([...SENT, ...LOOKED_AT], UNKNOWN_RANKS)} as unknown) as w`,
     );
 };
 

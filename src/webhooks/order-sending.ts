@@ -14,6 +14,7 @@ import {
   afterDenial,
   afterEnd,
   afterFailure,
+  afterLookUp,
   afterSilence,
   afterUpdate,
   afterWorkspaceMissing,
@@ -30,7 +31,7 @@ export interface Sender {
 }
 
 export function createSender(dependencies: DriverDependencies, context: RequestContext, lists: Lists): Sender {
-  const { pipeops, runtime } = dependencies;
+  const { pipeops, quota, runtime } = dependencies;
   const moment = (): Moment => ({ nowMs: runtime.now(), chance: chanceOf(runtime.randomBytes(1)) });
   const atMs = (): Moment => ({ nowMs: runtime.now(), chance: 0 });
 
@@ -77,7 +78,9 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
     }
     const begunAtMs = runtime.now();
     const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
-    const got = await pipeops.get(ref, lists.call(order.id));
+    const call = lists.lookUp(order.id);
+    if (call === null) return afterSilence(order, moment());
+    const got = await pipeops.get(ref, call);
     if (got.ok) {
       const { workspaceId } = got.value.data;
       if (isWithin(ref.workspaceUuid, workspaceId)) return null;
@@ -85,7 +88,7 @@ export function createSender(dependencies: DriverDependencies, context: RequestC
       // It is somewhere, and nothing says where: that is neither a reason to send the order nor a proof of absence.
       return afterFailure(order, { kind: 'upstream_invalid_response', status: got.value.status }, moment());
     }
-    if (got.error.kind !== 'upstream_not_found') return afterFailure(order, got.error, moment());
+    if (got.error.kind !== 'upstream_not_found') return afterLookUp(quota, order, got.error, moment());
     return absenceOf(order, got.error.status, begunAtMs);
   };
 

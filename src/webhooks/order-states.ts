@@ -15,6 +15,7 @@ import {
 import type { OrderRow } from '../db/schema.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { AbsenceFinding } from '../inventory/absence.ts';
+import type { Quota } from '../pipeops/quota.ts';
 import type { ErrorCode, OrderResult, OrderState } from '../vocabulary.ts';
 import { toWireError } from '../wire-errors.ts';
 import type { Sight } from './order-sight.ts';
@@ -52,9 +53,9 @@ export const ORDER_STATE = {
   retried: 'retried',
 } as const satisfies Partial<Record<OrderState, OrderState>>;
 
-/** A condition on `state`, written out: D1 uses a partial index only where its condition stands in the query. */
-export const isIn = (column: SQL | string, states: readonly OrderState[]): SQL =>
-  sql`${typeof column === 'string' ? sql.raw(column) : column} in (${sql.raw(states.map((state) => `'${state}'`).join(', '))})`;
+/** A condition on `state` or `rank`, written out: D1 uses a partial index only where its condition stands in the query. */
+export const isIn = (column: SQL | string, states: readonly (OrderState | number)[]): SQL =>
+  sql`${typeof column === 'string' ? sql.raw(column) : column} in (${sql.raw(states.map((state) => (typeof state === 'number' ? state : `'${state}'`)).join(', '))})`;
 
 /** The part of an order that changes. */
 export type OrderColumns = Pick<
@@ -126,6 +127,32 @@ export function afterFailure(
       ? Math.min((failure.retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000) * 1000, REVOCATION_TRY_MS)
       : pauseMs(order.tries, chance);
   return { ...waiting(order, nowMs + waitMs, errorCode), endsRun };
+}
+
+/**
+ * A look-up of what may be made up has failed. Where that is since only what is kept for revocation is left, orders of what is
+ * known go on.
+ */
+export function afterLookUp(
+  quota: Pick<Quota, 'permit'>,
+  order: OrderSoFar,
+  failure: UpstreamFailure,
+  moment: Moment,
+): Move {
+  const move = afterFailure(order, failure, moment);
+  const goesOn = failure.kind === 'upstream_rate_limited' && quota.permit('revocation', null, moment.nowMs) === null;
+  return goesOn ? { ...move, endsRun: false } : move;
+}
+
+/** Orders of one workspace whose list could not be had wait together, as long as that which has waited longest. */
+export function waitingTogether<T extends { readonly move: Move }>(moved: readonly T[]): readonly T[] {
+  const nextAtMs = Math.max(...moved.map(({ move }) => move.columns.next_at ?? 0));
+  const tries = Math.max(...moved.map(({ move }) => move.columns.tries));
+  return moved.map((one) => {
+    const { columns } = one.move;
+    const together = { ...columns, next_at: nextAtMs, tries };
+    return columns.next_at === null ? one : { ...one, move: { ...one.move, columns: together } };
+  });
 }
 
 /** D1 did not say what the inventory knows: nothing is concluded, and the order is tried again. */

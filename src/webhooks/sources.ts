@@ -17,3 +17,10 @@ export function configureSources(
     ]),
   );
 }
+
+/** The workspaces that the configuration names, each by itself. */
+export const namedWorkspaces = ({ policy, pipeops }: Pick<Config, 'policy' | 'pipeops'>): readonly string[] => {
+  const named = [...policy.roles, ...policy.webhooks].flatMap(({ workspaces }) => workspaces);
+  const all = pipeops.defaultWorkspaceUuid === null ? named : [pipeops.defaultWorkspaceUuid, ...named];
+  return [...new Set(all)].filter((workspace) => workspace !== '*');
+};

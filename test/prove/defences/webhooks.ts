@@ -6,6 +6,7 @@ const LEAKS = ['test/webhooks/leaks.test.ts'];
 const RETRY = ['test/webhooks/retry.test.ts'];
 const DUPLICATES = ['test/webhooks/duplicates.test.ts'];
 const DRIVER = ['test/webhooks/driver.test.ts'];
+const MADE_UP = { test: ['test/webhooks/made-up.test.ts'] };
 const SUBJECTS = ['test/webhooks/subjects.test.ts'];
 const LABELS = ['test/webhooks/labels.test.ts'];
 const MAKING = ['test/webhooks/order-making.test.ts'];
@@ -186,8 +187,8 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...QUEUE,
     name: 'webhook: an order waits for its next try',
-    find: "        and next_at <= ${nowMs} and ${isIn('state', states)}\n      order by",
-    replace: "        and ${isIn('state', states)}\n      order by",
+    find: "        and next_at <= ${nowMs} and ${isIn('state', states)} and ${among}\n      order by",
+    replace: "        and ${isIn('state', states)} and ${among}\n      order by",
   },
   {
     ...QUEUE,
@@ -326,6 +327,62 @@ export const webhookDefences: readonly Defence[] = [
     find: '.set({ state: ORDER_STATE.retried, next_at: null, contradicted_at: null })',
     replace: '.set({ next_at: null })',
     test: RETRY,
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: an unknown workspace has its turn',
+    file: 'src/webhooks/order-queries.ts',
+    find: "rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),",
+    replace: "rank: cause === 'leak' ? ORDER_RANKS.leak : ORDER_RANKS.live,",
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: two unknown workspaces are asked about within a minute',
+    file: 'src/webhooks/driver.ts',
+    find: 'const among = sql`${hasTurn} and ${isInUnknownTurn(nowMs)}`;',
+    replace: 'const among = isInUnknownTurn(nowMs);',
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: each delivery has its turn',
+    file: 'src/webhooks/order-queue.ts',
+    find: 'order by turn, tries, since limit',
+    replace: 'order by since limit',
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: orders of one workspace wait together',
+    file: 'src/webhooks/driver.ts',
+    find: 'recordMoves(dependencies, context, claim, waitingTogether(moved))',
+    replace: 'recordMoves(dependencies, context, claim, moved)',
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: those that come later wait with them',
+    file: 'src/webhooks/order-queue.ts',
+    find: 'w.tries > 0 or not exists',
+    replace: 'true or not exists',
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: unknown ids are asked for a few a run',
+    file: 'src/webhooks/lists.ts',
+    find: 'return lookUps > UNKNOWN_IDS_MAX_COUNT ? null : doubtful(eventId);',
+    replace: 'return doubtful(eventId);',
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: nothing of the reserve is used',
+    file: 'src/webhooks/lists.ts',
+    find: "callFor('other')",
+    replace: "callFor('revocation')",
+  },
+  {
+    ...MADE_UP,
+    name: 'made up: what is known goes on where look-ups may not',
+    file: 'src/webhooks/order-states.ts',
+    find: 'return goesOn ? { ...move, endsRun: false } : move;',
+    replace: 'return move;',
   },
   {
     name: 'webhook: whoever is blocked changes nothing',
