@@ -21,6 +21,7 @@ import {
   afterLook,
   afterSilence,
   afterUpdate,
+  afterLookUp,
   afterWorkspaceMissing,
   isEnd,
   isReopening,
@@ -29,6 +30,7 @@ import {
   type LookContext,
   type Move,
   type OrderSoFar,
+  waitingTogether,
 } from '../../src/webhooks/order-states.ts';
 import { tokenList, upstreamToken } from '../support/upstream-token.ts';
 
@@ -173,6 +175,34 @@ describe('a try that failed', () => {
       columns: { state: 'failed' },
       outcome: { status: 'failure', errorCode: 'workspace_unavailable' },
     });
+  });
+
+  it.each<[string, UpstreamFailure, boolean, boolean]>([
+    ['what is kept is left', { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 }, true, false],
+    ['nothing is left', { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 }, false, true],
+    ['PipeOps does not answer', { kind: 'upstream_timeout' }, true, true],
+    ['PipeOps fails', { kind: 'upstream_error', status: 500 }, true, false],
+  ])('to look up what may be made up ends the run as it should where %s', (_case, failure, isPermitted, endsRun) => {
+    const refusal = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 } as const;
+    const quota = { permit: () => (isPermitted ? null : refusal) };
+    const move = afterLookUp(quota, open, failure, moment);
+    expect(move).toEqual({ ...afterFailure(open, failure, moment), endsRun });
+  });
+
+  it('for one workspace has its orders wait together, but for those that are over', () => {
+    const failure = { kind: 'upstream_forbidden', status: 404 } as const;
+    const moved = [
+      { name: 'new', order: { ...open, tries: 1 } },
+      { name: 'old', order: { ...open, tries: 7 } },
+      { name: 'over', order: { ...open, tries: 9, begun_at: NOW - ORDERS_GIVE_UP_MS } },
+    ].map(({ name, order }) => ({ name, move: afterWorkspaceMissing(order, failure, { ...moment, chance: 0 }) }));
+    const next_at = NOW + (ORDERS_BACKOFF_FIRST_MS * 2 ** 6) / 2;
+    expect(waitingTogether(moved)).toMatchObject([
+      { name: 'new', move: { columns: { state: 'open', next_at, tries: 9 } } },
+      { name: 'old', move: { columns: { state: 'open', next_at, tries: 9 } } },
+      { name: 'over', move: { columns: { state: 'failed', next_at: null, tries: 9 } } },
+    ]);
+    expect(waitingTogether([])).toEqual([]);
   });
 
   it('where a list shows the token is made again, and what was missed is seen', () => {
