@@ -132,10 +132,10 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     : await mutation.decide(begun.value.known, { ...call, purpose: lookUpPurpose(purpose) });
 
   const isDecidedFirst = begun.value.attempt === null;
-  if (!decision.ok || isDecidedFirst) allowance.end();
+  if (!decision.ok) allowance.end();
   if (isDecidedFirst && !decision.ok) return await recordRefusal(dependencies, context, terms, decision.error);
   // Whoever was denied often in this minute pays a trip more for what it may do.
-  const beginning = isDecidedFirst ? await begin(dependencies, context, terms, 'allowed') : begun;
+  const beginning = isDecidedFirst ? await begin(dependencies, context, { ...terms, calls: 0 }, 'allowed') : begun;
   if (!beginning.ok) return beginning;
   const { attempt, blocked, holder } = beginning.value;
   if (attempt === null || blocked || (once && holder !== null)) allowance.end();

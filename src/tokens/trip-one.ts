@@ -32,7 +32,7 @@ export interface BeginningTerms {
   /** Of its row. */
   readonly eventId: string;
   readonly purpose: Purpose;
-  /** How many calls are reserved. */
+  /** How many calls are reserved; 0: those of an earlier trip 1 are there. */
   readonly calls: number;
   readonly allowance: Allowance;
 }

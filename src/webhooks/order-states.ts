@@ -121,11 +121,7 @@ export function afterFailure(
 ): Move {
   const endsRun = ENDING.includes(failure.kind);
   if (nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS) return { ...givenUp(order, errorCode), endsRun };
-  // While PipeOps says wait for longer, one revocation a minute is tried all the same: it may be this one.
-  const waitMs =
-    failure.kind === 'upstream_rate_limited'
-      ? Math.min((failure.retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000) * 1000, REVOCATION_TRY_MS)
-      : pauseMs(order.tries, chance);
+  const waitMs = failure.kind === 'upstream_rate_limited' ? waitMsOf(failure) : pauseMs(order.tries, chance);
   return { ...waiting(order, nowMs + waitMs, errorCode), endsRun };
 }
 
@@ -153,6 +149,12 @@ export function waitingTogether<T extends { readonly move: Move }>(moved: readon
     const together = { ...columns, next_at: nextAtMs, tries };
     return columns.next_at === null ? one : { ...one, move: { ...one.move, columns: together } };
   });
+}
+
+/** While PipeOps itself says wait, one revocation a minute is tried all the same, and it may be this one. */
+function waitMsOf({ retryAfterSeconds, window }: Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }>): number {
+  const saidMs = (retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000) * 1000;
+  return window === undefined ? Math.min(saidMs, REVOCATION_TRY_MS) : saidMs;
 }
 
 /** D1 did not say what the inventory knows: nothing is concluded, and the order is tried again. */

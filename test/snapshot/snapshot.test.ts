@@ -234,7 +234,7 @@ describe('while PipeOps is down or wants nothing of us', () => {
       expect(namesIn(answer)).toEqual(['one']);
     }
     company.age(60 * 60);
-    expect((await list(isolate)).status).toBeGreaterThanOrEqual(500);
+    expect([429, 502, 503, 504]).toContain((await list(isolate)).status);
     expect(await lastRow()).toMatchObject({ status: 'failure' });
   });
 
