@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { readAnswer } from './http-answer.ts';
 import { percentile } from './statistics.ts';
 
@@ -13,6 +14,10 @@ export interface Load {
   readonly forMs?: number;
   /** nor after so many requests. */
   readonly count?: number;
+  /** How long a connection waits after an answer before it sends the next request. */
+  readonly pauseMs?: number;
+  /** Which answers are as they should be; default: those of 2xx. */
+  readonly accepts?: (status: number) => boolean;
 }
 
 export interface LoadFigures {
@@ -26,9 +31,17 @@ export interface LoadFigures {
  * A closed loop: each connection is kept, and sends its next request when it has the whole answer to the last. Made of
  * sockets and nothing else, since it shares the machine with what it measures.
  *
- * @throws on the first answer that is not a 2xx, with its text, and when a connection breaks.
+ * @throws on the first answer that is not accepted, with its text, and when a connection breaks.
  */
-export async function runLoad({ origin, requests, connections, forMs = Infinity, count = Infinity }: Load) {
+export async function runLoad({
+  origin,
+  requests,
+  connections,
+  forMs = Infinity,
+  count = Infinity,
+  pauseMs = 0,
+  accepts = (status) => status >= 200 && status <= 299,
+}: Load) {
   const { hostname, port } = new URL(origin);
   const sockets = await Promise.all(
     Array.from({ length: connections }, async () => await open(hostname, Number(port))),
@@ -41,7 +54,7 @@ export async function runLoad({ origin, requests, connections, forMs = Infinity,
     return requests[sent++ % requests.length];
   };
   try {
-    await Promise.all(sockets.map(async (socket) => await loop(socket, next, latenciesMs)));
+    await Promise.all(sockets.map(async (socket) => await loop(socket, { next, pauseMs, accepts }, latenciesMs)));
   } finally {
     for (const socket of sockets) socket.destroy();
   }
@@ -62,7 +75,11 @@ async function open(host: string, port: number): Promise<Socket> {
 }
 
 /** Sends what `next` gives, one after the other, until it gives nothing. */
-async function loop(socket: Socket, next: () => Buffer | undefined, latenciesMs: number[]): Promise<void> {
+async function loop(
+  socket: Socket,
+  { next, pauseMs, accepts }: Required<Pick<Load, 'pauseMs' | 'accepts'>> & { readonly next: () => Buffer | undefined },
+  latenciesMs: number[],
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let sentAt = 0;
   let received: Buffer | null = null;
@@ -81,10 +98,11 @@ async function loop(socket: Socket, next: () => Buffer | undefined, latenciesMs:
       const answer = readAnswer(received);
       if (answer === null) return;
       latenciesMs.push(performance.now() - sentAt);
-      if (answer.status < 200 || answer.status > 299) throw new Error(`answered: ${received.toString().slice(0, 800)}`);
+      if (!accepts(answer.status)) throw new Error(`answered: ${received.toString().slice(0, 800)}`);
       if (answer.end !== received.length) throw new Error('more than an answer');
       received = null;
-      send();
+      if (pauseMs > 0) void delay(pauseMs).then(send);
+      else send();
     } catch (error) {
       reject(error instanceof Error ? error : new Error(String(error)));
     }

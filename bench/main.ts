@@ -7,6 +7,7 @@ import { benchAuditWrites } from './audit-writes.ts';
 import { judged, printBars, type Bar } from './bars.ts';
 import { benchBundle } from './bundle.ts';
 import { benchCosts } from './costs.ts';
+import { benchGreedy } from './greedy.ts';
 import { benchHour } from './hour.ts';
 import { QUICK } from './quick.ts';
 import { benchThroughput } from './throughput.ts';
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   throughput: benchThroughput,
   costs: benchCosts,
   hour: benchHour,
+  greedy: benchGreedy,
   bundle: benchBundle,
   verification: async () => [judged('verifying a JWT: ratio to bare jose, and no calls', await benchVerification())],
   queries: async () => [judged('queries of the trail: rows read, and latency', await benchAuditQueries())],

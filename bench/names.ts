@@ -10,3 +10,5 @@ export const TOKENS_PATH = '/api/v1/service-account-tokens';
 /** Such as PipeOps understands as well: the same request goes to everything that is measured. */
 export const LIST_PATH = `${TOKENS_PATH}?workspace_uuid=${LIST_WORKSPACE}`;
 export const CREATE_PATH = `${TOKENS_PATH}?workspace_uuid=${CREATE_WORKSPACE}`;
+/** The subject of a caller who takes all that it can get. */
+export const GREEDY = 'app-0';
