@@ -9,6 +9,7 @@ import { benchBundle } from './bundle.ts';
 import { benchCosts } from './costs.ts';
 import { benchGreedy } from './greedy.ts';
 import { benchHour } from './hour.ts';
+import { benchLongLists } from './long-lists.ts';
 import { QUICK } from './quick.ts';
 import { benchThroughput } from './throughput.ts';
 import { benchVerification } from './verify.ts';
@@ -26,6 +27,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   verification: async () => [judged('verifying a JWT: ratio to bare jose, and no calls', await benchVerification())],
   queries: async () => [judged('queries of the trail: rows read, and latency', await benchAuditQueries())],
   writes: async () => [judged('rows that an operation writes', await benchAuditWrites())],
+  lists: async () => [judged('lists of 10,000 tokens: whole, and nobody else fails', await benchLongLists())],
   webhook: async () => [judged('webhook: each leaked token is revoked, once', await benchWebhook())],
   export: async () => [judged('memory of an export', await benchExport())],
 };
