@@ -28,6 +28,8 @@ export default definePolicy({
       workspaces: ['00000000-0000-0000-0000-000000000000'],
       scopes: ['api:read'],
       maxTtl: '30d',
+      // Live tokens that one repository may hold; without it 2,000.
+      maxTokens: 50,
     },
   },
 

@@ -55,6 +55,7 @@ export const serviceVariables = (
         tokens: 'any',
         workspaces: ['*'],
         scopes: ['*'],
+        maxTokens: 10_000,
       },
     },
     bindings: [{ issuer: ISSUER, claims: { role: 'admin' }, role: 'admin' }],

@@ -37,6 +37,7 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
         workspaces: [workspaceUuid ?? '*'],
         scopes: ['api:read'],
         maxTtl: '30d',
+        maxTokens: 1_000,
       },
       auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] },
     },

@@ -82,6 +82,8 @@ export type PolicyFailure =
   | { kind: 'subject_blocked' }
   /** `shortfall` is what the caller is told of it; absent or null: the permission alone. */
   | { kind: 'forbidden'; reason: DenialReason; permission: Permission; shortfall?: Shortfall | null }
+  /** A role allows the create, but its owner holds `limit` live tokens: as many as any such role lets it hold. */
+  | { kind: 'token_limit_reached'; limit: number }
   /** Shown as the same 404 as an unknown id. */
   | { kind: 'token_not_found'; reason: 'unknown' | 'not_readable' };
 

@@ -18,7 +18,7 @@ import { createCallGate } from './pipeops/call-gate.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
-import { decide } from './policy/decide.ts';
+import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './runtime.ts';
 import { createBoundedReads } from './snapshot/bounded-reads.ts';
@@ -88,8 +88,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
     background: (work) => runtime.background(work),
   });
 
-  const decideNow = (caller: Caller, request: PolicyRequest) =>
-    decide(caller, request, { nowMs: runtime.now(), presets: policy.presets });
+  const decisionContext = () => ({ nowMs: runtime.now(), presets: policy.presets });
+  const decideNow = (caller: Caller, request: PolicyRequest) => decide(caller, request, decisionContext());
   const rejections = createRejections({ recorder, rateLimits, runtime });
   const webhooks = {
     database,
@@ -121,6 +121,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       pipeops,
       quota,
       decide: decideNow,
+      tokenLimit: (caller, request) => tokenLimit(caller, request, decisionContext()),
       fingerprints,
       idempotency: createIdempotency(config.idempotencySecret),
       snapshots: {

@@ -111,6 +111,7 @@ export const ERROR_CODES = [
   'cross_site',
   'rate_limited',
   'subject_blocked',
+  'token_limit_reached',
   'invalid_signature',
   'too_many_tokens',
   'id_reused',
@@ -154,4 +155,9 @@ export const ERROR_CODES = [
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** Those that say that a caller may not do what it asked for, or that there is nothing: of them a minute records a few in full. */
-export const DENIAL_CODES = ['forbidden', 'not_found', 'subject_blocked'] as const satisfies readonly ErrorCode[];
+export const DENIAL_CODES = [
+  'forbidden',
+  'not_found',
+  'subject_blocked',
+  'token_limit_reached',
+] as const satisfies readonly ErrorCode[];

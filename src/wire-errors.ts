@@ -145,6 +145,12 @@ export function toWireError(failure: Failure): WireError {
         code: 'forbidden',
         message: `None of your roles ${whatIsMissing(failure)}. GET /api/v1/whoami shows what they allow.`,
       };
+    case 'token_limit_reached':
+      return {
+        status: 403,
+        code: 'token_limit_reached',
+        message: `You hold as many live tokens as your roles allow (${failure.limit}). Revoke one that nobody needs (DELETE /api/v1/service-account-tokens/{id}), or wait until one expires. GET /api/v1/whoami shows how many you hold.`,
+      };
     case 'token_not_found':
     case 'upstream_not_found':
       return {

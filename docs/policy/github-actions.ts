@@ -34,6 +34,8 @@ export default definePolicy({
       workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
       scopes: ['api:read'],
       maxTtl: '1h',
+      // Runs that forget to revoke cannot fill the workspace: an hour later their tokens no longer count.
+      maxTokens: 100,
     },
   },
   bindings: [

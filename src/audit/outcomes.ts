@@ -10,6 +10,7 @@ export function failureOutcome(failure: Failure): EventOutcome {
     errorCode: toWireError(failure).code,
     detail: {
       ...('reason' in failure && { reason: failure.reason }),
+      ...('limit' in failure && { max_tokens: failure.limit }),
       ...('detail' in failure && failure.detail),
       ...('heldBy' in failure && { idempotent_of: failure.heldBy }),
     },

@@ -55,6 +55,11 @@ export interface RoleInput {
   readonly scopes?: readonly string[];
   /** The longest life of a token; one asked for without expiry gets this one. Default: no limit, none added. */
   readonly maxTtl?: Duration;
+  /**
+   * How many live tokens one owner may hold, in all workspaces together, for this role to allow it another: from 1 to 10,000.
+   * A token is live until it is revoked or has expired, and its owner is issuer and subject together. Default: 2,000.
+   */
+  readonly maxTokens?: number;
 }
 
 /** Gives a role to the JWTs of an issuer that carry every claim listed. */

@@ -82,6 +82,14 @@ export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
 
 /** Scopes, workspaces or presets of a role that a refusal names: `whoami` has all of them. */
 export const SHORTFALL_NAMES_MAX_COUNT = 8;
+/**
+ * Live tokens that one owner may hold under a role that does not say; and that a role may allow: a list of them is some 4 MB, and
+ * is read within an isolate's memory. Longer ones fail (UPSTREAM_BODY_MAX_BYTES).
+ */
+export const MAX_TOKENS_DEFAULT_COUNT = 2_000;
+export const MAX_TOKENS_MAX_COUNT = 10_000;
+/** Above four fifths of its limit an owner's tokens are counted again this often: each is a row read of an index. */
+export const COUNT_TOKENS_AGAIN_AFTER_MS = 10 * 60 * 1000;
 
 /** Ten a second on average, in bursts of a page load; PipeOps allows 100 a minute for everybody together. */
 export const CALLER_LIMIT_REQUESTS = 100;
@@ -112,6 +120,8 @@ export const LIST_PAGES_MAX_COUNT = 20;
 export const STATUS_WORKSPACES_MAX_COUNT = 10;
 /** Workspaces in use that `GET /workspace` looks through: PipeOps' CLI makes a person choose from all of them. */
 export const WORKSPACES_SHOWN_MAX_COUNT = 200;
+/** Owners near their limit that `/status` names. Of each it reads what has expired since its tokens were counted. */
+export const STATUS_OWNERS_MAX_COUNT = 20;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential: the defaults of PIPEOPS_CALLS_PER_MINUTE and PIPEOPS_CALLS_PER_HOUR. */

@@ -1,3 +1,4 @@
+import { MAX_TOKENS_DEFAULT_COUNT } from './limits.ts';
 import type { Policy } from './policy-schema.ts';
 import type { ConfigProblem } from './problems.ts';
 
@@ -6,7 +7,7 @@ import type { ConfigProblem } from './problems.ts';
  * meant to do something.
  */
 export function policyAdvice({ roles, bindings }: Policy): readonly ConfigProblem[] {
-  return roles.flatMap(({ name, permissions, scopes }) => {
+  return roles.flatMap(({ name, permissions, scopes, maxTokens }) => {
     const problems: ConfigProblem[] = [];
     if (!bindings.some(({ role }) => role === name)) {
       problems.push({
@@ -20,6 +21,13 @@ export function policyAdvice({ roles, bindings }: Policy): readonly ConfigProble
         key: `roles.${name}.scopes`,
         problem: 'is empty: a role with tokens:create and no scopes can create nothing',
         example: "scopes: ['api:read']",
+      });
+    }
+    if (maxTokens !== MAX_TOKENS_DEFAULT_COUNT && !permissions.includes('tokens:create')) {
+      problems.push({
+        key: `roles.${name}.maxTokens`,
+        problem: 'limits nothing: it is about creates, and the role has no tokens:create',
+        example: "permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'], maxTokens: 200",
       });
     }
     return problems;

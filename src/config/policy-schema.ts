@@ -42,6 +42,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   workspaces: "workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'], or ['*'] for all",
   scopes: "scopes: ['api:read']",
   maxTtl: "maxTtl: '30d'",
+  maxTokens: 'maxTokens: 200',
   bindings: "bindings: [{ issuer: 'https://…', claims: { repository: 'acme/shop' }, role: 'ci' }]",
   claims: "claims: { repository: 'acme/shop', ref: 'refs/heads/release-*' }",
   role: "role: 'ci'",

@@ -3,7 +3,13 @@ import type { Role } from '../policy/types.ts';
 import { PERMISSIONS } from '../vocabulary.ts';
 import { aloneIfAny, dictionary, duration, isAloneIfAny, workspaceList } from './fields.ts';
 import { eachOnce, grantName, presetFault, scopeFault, type NameFault } from './grant-names.ts';
-import { PRESET_MAX_CHARS, SCOPES_MAX_COUNT, SCOPE_MAX_CHARS } from './limits.ts';
+import {
+  MAX_TOKENS_DEFAULT_COUNT,
+  MAX_TOKENS_MAX_COUNT,
+  PRESET_MAX_CHARS,
+  SCOPES_MAX_COUNT,
+  SCOPE_MAX_CHARS,
+} from './limits.ts';
 
 /** Starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles counts. */
 const roleName = z
@@ -35,6 +41,11 @@ const ceiling = z
   .transform(eachOnce)
   .default([]);
 
+const tokenCountError = { error: `is not a whole number from 1 to ${MAX_TOKENS_MAX_COUNT}` };
+const tokenCount = z
+  .custom<number>((input) => Number.isSafeInteger(input), tokenCountError)
+  .refine((count) => count >= 1 && count <= MAX_TOKENS_MAX_COUNT, tokenCountError);
+
 const roleSchema = z
   .strictObject({
     permissions: z.array(z.enum(PERMISSIONS)).min(1, { error: 'is empty: such a role grants nothing' }),
@@ -42,6 +53,7 @@ const roleSchema = z
     workspaces: workspaceList,
     scopes: ceiling,
     maxTtl: duration.optional(),
+    maxTokens: tokenCount.default(MAX_TOKENS_DEFAULT_COUNT),
   })
   .refine(
     (role) => !role.permissions.includes('audit:read') || (role.tokens === 'any' && role.workspaces.includes('*')),

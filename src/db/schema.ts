@@ -130,6 +130,10 @@ export const tokens = sqliteTable(
     index('tokens_owner')
       .on(table.owner_issuer, table.owner_subject)
       .where(sql`${table.owner_issuer} is not null`),
+    // Live tokens of an owner are counted without those that have ended, of which there may be any number.
+    index('tokens_owner_live')
+      .on(table.owner_issuer, table.owner_subject, table.expires_at)
+      .where(sql`${table.owner_issuer} is not null and ${table.revoked_at} is null`),
     index('tokens_owner_label')
       .on(table.owner_label)
       .where(sql`${table.owner_label} is not null`),
@@ -149,6 +153,43 @@ export const tokens = sqliteTable(
       .on(table.fingerprint_key_id, table.expires_at)
       .where(sql`${table.revoked_at} is null and ${table.fingerprint_key_id} is not null`),
   ],
+);
+
+/**
+ * How many live tokens an owner holds, in all workspaces together: those whose end is not known and that had not expired at
+ * `counted_at`. Triggers on `tokens` keep it (`drizzle/0008_token_counts.sql`, which also makes this table and the next WITHOUT ROWID),
+ * so no statement that enters, ends or revives tokens has to name it. An owner without a row never held one.
+ */
+export const tokenCounts = sqliteTable(
+  'token_counts',
+  {
+    owner_issuer: text().notNull(),
+    owner_subject: text().notNull(),
+    live: integer().notNull(),
+    /** Tokens that expire by then are not in `live`. */
+    counted_at: integer().notNull(),
+    /** The most that the owner's roles allowed when it last asked for a token; null: it has not since this is counted. */
+    max_tokens: integer(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.owner_issuer, table.owner_subject] }),
+    // `/status` reads only those above four fifths.
+    index('token_counts_near')
+      .on(table.live)
+      .where(sql`${table.live} * 5 > ${table.max_tokens} * 4`),
+  ],
+);
+
+/** Creates under way that may mint a token: each counts like a token of its owner until a trigger of the trail sees its row settled. */
+export const openCreates = sqliteTable(
+  'open_creates',
+  {
+    owner_issuer: text().notNull(),
+    owner_subject: text().notNull(),
+    /** The audit event of the create. */
+    event_id: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.owner_issuer, table.owner_subject, table.event_id] })],
 );
 
 /** What PipeOps said about how much it takes, for every isolate to know. */

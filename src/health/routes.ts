@@ -10,6 +10,7 @@ import { failure, success } from '../http/envelope.ts';
 import { methodNotAllowed } from '../http/method-not-allowed.ts';
 import { noParameters } from '../http/no-parameters.ts';
 import { refuseBlocked } from '../http/refuse-blocked.ts';
+import { selectNearLimit } from '../inventory/token-counts.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
@@ -17,6 +18,7 @@ import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../runtime.ts';
 import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
+import { presentNearLimit, readLiveTokens } from './token-limits.ts';
 import { createReadiness, nearlyFull } from './readiness.ts';
 
 export interface HealthDependencies {
@@ -61,14 +63,16 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
   const { database, recorder, credentials, presets, quota, runtime } = health;
 
-  app.get('/api/v1/whoami', noParameters, (c) => {
-    const { issuer, subject, label, actorType, roles } = c.get('caller');
+  app.get('/api/v1/whoami', noParameters, async (c) => {
+    const caller = c.get('caller');
+    const { issuer, subject, label, actorType, roles } = caller;
+    const liveTokens = await readLiveTokens(database, c.get('context'), caller, runtime.now());
     return success(c, 'You are known here.', {
       issuer,
       subject,
       label,
       actor_type: actorType,
-      roles: roles.map(({ name, permissions, tokens, workspaces, scopes, maxTtlSeconds }) => ({
+      roles: roles.map(({ name, permissions, tokens, workspaces, scopes, maxTtlSeconds, maxTokens }) => ({
         name,
         permissions,
         tokens,
@@ -76,7 +80,9 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
         scopes,
         max_ttl_seconds: maxTtlSeconds,
         presets: usablePresets({ scopes }, presets),
+        max_tokens: maxTokens,
       })),
+      live_tokens: liveTokens,
     });
   });
 
@@ -87,6 +93,8 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { attempts, orders, refusedDeliveries, limits, calls, lists, isBlocked } = read.value;
     if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
     const nowMs = runtime.now();
+    const nearLimit = await database.batch(context, [selectNearLimit(database, nowMs)]);
+    if (!nearLimit.ok) return failure(c, { kind: 'audit_unavailable' });
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
@@ -100,6 +108,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),
+      token_limits: presentNearLimit(nearLimit.value[0]),
       quota: presentQuota(quota, calls, nowMs),
       credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
       d1_bytes: database.sizeBytes(),

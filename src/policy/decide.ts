@@ -28,7 +28,8 @@ type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
 type SightedUpdateRequest = Extract<SightedTokenRequest, { operation: 'update' }>;
 type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
 /** What one role, alone, says to the whole of a request. */
-type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
+type Verdict = Result<Omit<Grant, 'role'>, DenialReason | 'token_limit'>;
+type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
 
 /**
  * Decides whether a caller may do what it asks. One role must allow the whole of the request; the grants of two never
@@ -36,7 +37,8 @@ type Verdict = Result<Omit<Grant, 'role'>, DenialReason>;
  *
  * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read (a revoke of the
  * caller's own needs no such role);
- * `forbidden`, with the reason of the role that came closest, for the trail, and with what the caller is told.
+ * `token_limit_reached` for a create that a role allows but for the tokens that the caller holds; `forbidden`, with the reason of
+ * the role that came closest, for the trail, and with what the caller is told.
  */
 export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
   const permission = PERMISSION_FOR[request.operation];
@@ -46,14 +48,32 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
   if (!sighted.ok) return { allowed: false, failure: sighted.error };
 
   const reasons: DenialReason[] = [];
+  const limits: number[] = [];
   for (const role of caller.roles) {
     const verdict = judge(role, caller, sighted.value, context);
     if (verdict.ok) return { allowed: true, grant: { role: role.name, ...verdict.value } };
-    reasons.push(verdict.error);
+    if (verdict.error === 'token_limit') limits.push(role.maxTokens);
+    else reasons.push(verdict.error);
+  }
+  if (limits.length > 0) {
+    return { allowed: false, failure: { kind: 'token_limit_reached', limit: Math.max(...limits) } };
   }
   const shortfall = shortfallOf(caller, permission, request, context);
   return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission, shortfall } };
 }
+
+/** The most live tokens under which any role allows a create that is otherwise as this one; null: none allows it at all. */
+export function tokenLimit(caller: Caller, request: CreateRequest, context: DecisionContext): number | null {
+  const allowing = caller.roles.filter((role) => judge(role, caller, { ...request, heldTokens: 0 }, context).ok);
+  return mostTokens(allowing);
+}
+
+/** The most live tokens under which any role of the caller allows some create; null: none allows any. */
+export const mostTokensOf = (caller: Pick<Caller, 'roles'>): number | null =>
+  mostTokens(caller.roles.filter(({ permissions }) => permissions.includes(PERMISSION_FOR.create)));
+
+const mostTokens = (roles: readonly Role[]): number | null =>
+  roles.length === 0 ? null : Math.max(...roles.map(({ maxTokens }) => maxTokens));
 
 /** A token out of the caller's sight is the same to it as one that does not exist. */
 function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest, PolicyFailure> {
@@ -73,7 +93,8 @@ function judge(role: Role, caller: Caller, request: SightedRequest, context: Dec
     const obstacle = workspaceObstacle(role, permission, request.workspaceUuid);
     if (obstacle !== null) return err(obstacle);
     const minted = mintedUnder(role, request, context);
-    return minted.ok ? ok({ ...NOTHING_GRANTED, ...minted.value }) : minted;
+    if (!minted.ok) return minted;
+    return request.heldTokens < role.maxTokens ? ok({ ...NOTHING_GRANTED, ...minted.value }) : err('token_limit');
   }
   const obstacle = tokenObstacle(role, permission, caller, request.token);
   if (obstacle !== null || request.operation !== 'update') return unless(obstacle);

@@ -12,6 +12,8 @@ export interface Role {
   /** The most a token minted under this role may hold; `['*']` sets no ceiling. */
   readonly scopes: readonly string[];
   readonly maxTtlSeconds: number | null;
+  /** How many live tokens an owner may hold, in all workspaces together, the one that it asks for included. */
+  readonly maxTokens: number;
 }
 
 /** Which identities have a role: those of `issuer` whose claims match every one listed. */
@@ -60,6 +62,8 @@ export type PolicyRequest =
       readonly scopes: readonly string[] | null;
       readonly preset: string | null;
       readonly expiresAtMs: number | null;
+      /** Live tokens that the caller holds without this one, in all workspaces; creates under way are among them. */
+      readonly heldTokens: number;
     }
   | { readonly operation: 'list'; readonly workspaceUuid: string }
   | { readonly operation: 'get'; readonly workspaceUuid: string; readonly token: KnownToken | null }

@@ -3,6 +3,7 @@ import type { Failure, UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { MintedToken, TokenRef } from '../pipeops/types.ts';
+import { mostTokensOf } from '../policy/decide.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -40,8 +41,17 @@ export async function createToken(
   request: CreateRequest,
   keyed: KeyedRequest | null,
 ): Promise<Result<CreateAnswer, Failure>> {
-  const { database, decide, fingerprints, pipeops, runtime } = dependencies;
+  const { database, decide, fingerprints, pipeops, runtime, tokenLimit } = dependencies;
   const { workspaceUuid, name, description, preset } = request;
+  const asked = {
+    operation: 'create',
+    workspaceUuid,
+    scopes: request.scopes,
+    preset,
+    expiresAtMs: msOrNull(request.expiresAt),
+    heldTokens: 0,
+  } as const;
+  const here = tokenLimit(caller, asked);
   const marker = newMarker((length) => runtime.randomBytes(length));
 
   const created = await runMutation(dependencies, context, caller, {
@@ -57,15 +67,10 @@ export async function createToken(
       },
       marker,
     },
-    decide: async () => {
-      const expiresAtMs = msOrNull(request.expiresAt);
-      const decision = decide(caller, {
-        operation: 'create',
-        workspaceUuid,
-        scopes: request.scopes,
-        preset,
-        expiresAtMs,
-      });
+    // What policy refuses anyway reserves nothing.
+    reserves: here === null ? null : { owner: caller, limit: { here, anywhere: mostTokensOf(caller) ?? here } },
+    decide: async (_known, _call, heldTokens) => {
+      const decision = decide(caller, { ...asked, heldTokens });
       return decision.allowed ? ok({ grant: decision.grant }) : err(decision.failure);
     },
     perform: async ({ grant }, call) => {

@@ -17,6 +17,8 @@ export interface TokenDependencies {
   readonly pipeops: PipeOps;
   readonly quota: Quota;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
+  /** The most live tokens under which any role of the caller allows a create; null: none allows it at all. */
+  readonly tokenLimit: (caller: Caller, request: Extract<PolicyRequest, { operation: 'create' }>) => number | null;
   readonly fingerprints: Fingerprints;
   readonly idempotency: Idempotency;
   readonly snapshots: Snapshots;

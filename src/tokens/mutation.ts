@@ -12,6 +12,7 @@ import type { TokenRow } from '../db/schema.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import { undoOvertaken } from '../inventory/overtaken.ts';
+import type { Reservation } from '../inventory/token-counts.ts';
 import { callWithin } from '../pipeops/call.ts';
 import { isOutcomeUnknown } from '../pipeops/outcome.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
@@ -24,7 +25,7 @@ import { addLateOwner } from '../subjects/late-owners.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { recordRefusal, settleRefusal, type KeyedAttempt } from './refusal.ts';
 import { answerAgain } from './replay.ts';
-import { begin } from './trip-one.ts';
+import { begin, type Beginning } from './trip-one.ts';
 import { withhold, type MintedRefs, type Withheld } from './withholding.ts';
 
 /** What a decision that allows something brings: the grant, and what else the operation goes on with. */
@@ -52,8 +53,18 @@ export interface Mutation<T, A extends Allowed, R = never> {
   readonly purpose?: Purpose;
   /** How many of them are reserved with trip 1; default: one. Each beyond that costs a trip of its own. */
   readonly calls?: number;
-  /** Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there. */
-  decide(known: TokenRow | undefined, call: Call): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
+  /** Of a create that policy may allow: the token that trip 1 reserves for its owner; null: none. */
+  readonly reserves?: Pick<Reservation, 'owner' | 'limit'> | null;
+  /**
+   * Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there.
+   *
+   * @param heldTokens how many tokens the caller holds beside one that is reserved; infinitely many where none is.
+   */
+  decide(
+    known: TokenRow | undefined,
+    call: Call,
+    heldTokens: number,
+  ): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
   /** Fails with `upstream_disobeyed` where PipeOps changed something else than it was asked to change. */
   perform(allowed: A, call: Call): Promise<Result<Performed<T>, UpstreamFailure>>;
   outcome(allowed: A, performed: Performed<T>): EventOutcome;
@@ -123,17 +134,21 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     purpose,
     calls: mutation.calls ?? 1,
     allowance,
+    reserves: mutation.reserves ?? null,
   };
   const begun = await begin(dependencies, context, terms, 'undecided');
   if (!begun.ok) return begun;
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, terms.eventId, { purpose, allowance });
-  const decision: Awaited<ReturnType<typeof mutation.decide>> = begun.value.blocked
-    ? err({ kind: 'subject_blocked' })
-    : await mutation.decide(begun.value.known, { ...call, purpose: lookUpPurpose(purpose) });
+  const decideOn = async ({ blocked, known, holder, heldTokens }: Beginning): ReturnType<typeof mutation.decide> => {
+    if (blocked) return err({ kind: 'subject_blocked' });
+    // A repeat mints nothing, so the token that its first request minted does not stand in its way.
+    return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, holder === null ? heldTokens : 0);
+  };
+  const first = await decideOn(begun.value);
 
   const isDecidedFirst = begun.value.attempt === null;
-  if (!decision.ok) allowance.end();
-  if (isDecidedFirst && !decision.ok) return await recordRefusal(dependencies, context, terms, decision.error);
+  if (!first.ok) allowance.end();
+  if (isDecidedFirst && !first.ok) return await recordRefusal(dependencies, context, terms, first.error);
   // Whoever was denied often in this minute pays a trip more for what it may do.
   const beginning = isDecidedFirst ? await begin(dependencies, context, { ...terms, calls: 0 }, 'allowed') : begun;
   if (!beginning.ok) return beginning;
@@ -144,6 +159,9 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     const late = addLateOwner(dependencies.database, actor, startedAtMs);
     return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
   }
+  // Another create may have taken the last token that the owner may hold.
+  const decision = isDecidedFirst && terms.reserves !== null ? await decideOn(beginning.value) : first;
+  if (!decision.ok) allowance.end();
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;
 

@@ -6,6 +6,7 @@ import type { AuditFailure } from '../failures.ts';
 import { claimKey } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { Holder } from '../idempotency/replay.ts';
+import { heldBeside, reserveToken, type Reservation } from '../inventory/token-counts.ts';
 import type { Allowance } from '../pipeops/allowance.ts';
 import { selectLimits } from '../pipeops/limits-table.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
@@ -23,6 +24,8 @@ export interface Beginning {
   readonly known: TokenRow | undefined;
   /** Another create that holds the key of this one. */
   readonly holder: Holder | null;
+  /** How many tokens the caller holds beside the one that is reserved; infinitely many where none could be. */
+  readonly heldTokens: number;
 }
 
 /** What trip 1 needs to know of a mutation. */
@@ -35,43 +38,61 @@ export interface BeginningTerms {
   /** How many calls are reserved; 0: those of an earlier trip 1 are there. */
   readonly calls: number;
   readonly allowance: Allowance;
+  /** Of a create that policy may allow. */
+  readonly reserves: Pick<Reservation, 'owner' | 'limit'> | null;
 }
 
 /**
- * Trip 1: the attempt, with the token that it is about or with the claim of its key, what others know of the quota, and the calls
- * that it makes, which are reserved. Whatever else it writes beside the row stands or falls with that.
+ * Trip 1: the attempt, with the token that it is about, or with the claim of its key and the token that it reserves, what others know
+ * of the quota, and the calls that it makes, which are reserved. Whatever else it writes beside the row stands or falls with that.
  *
  * @param room see `Recorder.attempt`.
  */
 export async function begin(
   { recorder, database, runtime, quota }: TokenDependencies,
   context: RequestContext,
-  { subject, keyed, eventId, purpose, calls, allowance }: BeginningTerms,
+  { subject, keyed, eventId, purpose, calls, allowance, reserves }: BeginningTerms,
   room: AttemptRoom,
 ): Promise<Result<Beginning, AuditFailure>> {
   const { workspaceUuid, tokenId } = subject;
   const nowMs = runtime.now();
-  const limits = selectLimits(database, nowMs, workspaceUuid);
   const asked = tokenId === null ? calls : { calls, token: { workspaceUuid, tokenId } };
   const reservation = quota.reserve(database, purpose, asked, nowMs);
-  if (keyed === null) {
-    const token = tokenId === null ? [] : [selectToken(database, { workspaceUuid, tokenId })];
-    const reads = [limits, ...reservation.queries, ...token] as const;
+  const known = [selectLimits(database, nowMs, workspaceUuid), ...reservation.queries] as const;
+  if (tokenId !== null) {
+    const reads = [...known, selectToken(database, { workspaceUuid, tokenId })] as const;
     const begun = await recorder.attempt(context, subject, () => reads, { room, eventId });
     if (!begun.ok) return begun;
     const { attempt, rows, blocked } = begun.value;
-    quota.learn(rows[0], runtime.now());
-    const known = rows[3]?.[0];
-    allowance.add(reservation.grant(rows[1], { isKnown: tokenId === null || known !== undefined }));
-    return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known, holder: null });
+    const [told, buckets, , [token]] = rows;
+    quota.learn(told, runtime.now());
+    allowance.add(reservation.grant(buckets, { isKnown: token !== undefined }));
+    return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: token, holder: null, heldTokens: Infinity });
+  }
+  const reserve = (guard: SQL): ReturnType<typeof reserveToken> =>
+    reserves === null
+      ? []
+      : reserveToken(database, { ...reserves, eventId, keyHash: keyed?.keyHash ?? null, guard, nowMs });
+  if (keyed === null) {
+    const writes = (guard: SQL) => [...known, ...reserve(guard)] as const;
+    const begun = await recorder.attempt(context, subject, writes, { room, eventId });
+    if (!begun.ok) return begun;
+    const { attempt, rows, blocked } = begun.value;
+    const [told, buckets, , ...held] = rows;
+    quota.learn(told, runtime.now());
+    allowance.add(reservation.grant(buckets));
+    const heldTokens = heldBeside(held, attempt !== null);
+    return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder: null, heldTokens });
   }
   const writes = (guard: SQL) =>
-    [...claimKey(database, keyed, eventId, nowMs, guard), limits, ...reservation.queries] as const;
+    [...known, ...claimKey(database, keyed, eventId, nowMs, guard), ...reserve(guard)] as const;
   const begun = await recorder.attempt(context, subject, writes, { room, eventId });
   if (!begun.ok) return begun;
   const { attempt, rows, blocked } = begun.value;
-  quota.learn(rows[3], runtime.now());
-  allowance.add(reservation.grant(rows[4]));
-  const holder = rows[2].find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
-  return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder });
+  const [told, buckets, , , , holders, ...held] = rows;
+  quota.learn(told, runtime.now());
+  allowance.add(reservation.grant(buckets));
+  const holder = holders.find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
+  const heldTokens = heldBeside(held, attempt !== null);
+  return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder, heldTokens });
 }

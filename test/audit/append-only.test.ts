@@ -236,6 +236,7 @@ describe('the schema after the last migration', () => {
       `select name, sql from sqlite_master where type = 'trigger' and tbl_name = 'audit_events' order by name`,
     ).all<{ name: string; sql: string }>();
     expect(results.map(({ name, sql }) => [name, /(BEFORE|AFTER) (INSERT|UPDATE|DELETE)/.exec(sql)?.[0]])).toEqual([
+      ['audit_events_create_settled', 'AFTER UPDATE'],
       ['audit_events_delete_guard', 'BEFORE DELETE'],
       ['audit_events_dense_guard', 'AFTER INSERT'],
       ['audit_events_insert_guard', 'BEFORE INSERT'],

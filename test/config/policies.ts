@@ -27,6 +27,7 @@ export const FULL = {
       workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
       scopes: ['api:read'],
       maxTtl: '30d',
+      maxTokens: 50,
     },
     auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'] },
   },

@@ -40,6 +40,7 @@ test('every key is read', () => {
           workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
           scopes: ['api:read'],
           maxTtlSeconds: 30 * 24 * 60 * 60,
+          maxTokens: 50,
         },
         {
           name: 'auditor',
@@ -48,6 +49,7 @@ test('every key is read', () => {
           workspaces: ['*'],
           scopes: [],
           maxTtlSeconds: null,
+          maxTokens: 2_000,
         },
       ],
       bindings: [
@@ -86,7 +88,7 @@ test('what is left out is the least', () => {
         header: 'Authorization',
       },
     ],
-    roles: [{ tokens: 'own', scopes: [], maxTtlSeconds: null }],
+    roles: [{ tokens: 'own', scopes: [], maxTtlSeconds: null, maxTokens: 2_000 }],
     presets: {},
   });
 });
@@ -102,6 +104,8 @@ describe('accepted', () => {
     ['no ceiling', policyWith({ role: { scopes: ['*'] } })],
     ['seconds', policyWith({ role: { maxTtl: '90s' } })],
     ['hours', policyWith({ role: { maxTtl: '12h' } })],
+    ['a single token', policyWith({ role: { maxTokens: 1 } })],
+    ['the most tokens', policyWith({ role: { maxTokens: 10_000 } })],
     ['an issuer listed twice for two kinds of caller', twice({ subject: 'common_name' })],
     ['an issuer listed twice for two types of JWT', twice({ acceptTyp: ['JWT', 'entity+jwt'] })],
     ['an issuer listed twice for two algorithms', withFirst({ algorithms: ['RS256'] }, twice({}))],
@@ -204,6 +208,12 @@ describe('refused', () => {
     ['a lifetime of nothing', { role: { maxTtl: '0d' } }, 'roles.ci.maxTtl', /duration/],
     ['a lifetime as a number', { role: { maxTtl: 30 } }, 'roles.ci.maxTtl', /string/],
     ['a lifetime of a hundred years', { role: { maxTtl: '36500d' } }, 'roles.ci.maxTtl', /3650 days/],
+    ['no token at all', { role: { maxTokens: 0 } }, 'roles.ci.maxTokens', /whole number from 1 to 10000/],
+    ['a list that nobody could read', { role: { maxTokens: 10_001 } }, 'roles.ci.maxTokens', /whole number from 1 to/],
+    ['half a token', { role: { maxTokens: 1.5 } }, 'roles.ci.maxTokens', /whole number/],
+    ['a number of tokens as text', { role: { maxTokens: '200' } }, 'roles.ci.maxTokens', /whole number/],
+    ['endlessly many tokens', { role: { maxTokens: Infinity } }, 'roles.ci.maxTokens', /whole number/],
+    ['no number of tokens', { role: { maxTokens: null } }, 'roles.ci.maxTokens', /whole number/],
     ['audit:read over own tokens', { role: { permissions: ['audit:read'] } }, 'roles.ci.permissions', /audit:read/],
     [
       'audit:read in one workspace',
@@ -340,6 +350,12 @@ describe('advice', () => {
   test('a role that may create and has no scopes', () => {
     const input = policyWith({ role: { permissions: ['tokens:create'] } });
     expect(adviceOn(input)).toEqual([expect.stringMatching(/^roles\.ci\.scopes is empty/)]);
+  });
+  test('a limit on tokens of a role that creates none', () => {
+    const limited = policyWith({ role: { maxTokens: 5 } });
+    expect(adviceOn(limited)).toEqual([expect.stringMatching(/^roles\.ci\.maxTokens limits nothing/)]);
+    const creating = { permissions: ['tokens:create'], scopes: ['api:read'], maxTokens: 5 };
+    expect(adviceOn(policyWith({ role: creating }))).toEqual([]);
   });
 });
 

@@ -261,8 +261,10 @@ describe('GET /api/v1/whoami', () => {
           scopes: ['*'],
           max_ttl_seconds: null,
           presets: {},
+          max_tokens: 2_000,
         },
       ],
+      live_tokens: { count: expect.any(Number), limit: 2_000 },
     });
   });
 
@@ -314,6 +316,7 @@ describe('GET /api/v1/status', () => {
         minute: { limit: 100, reserved: expect.any(Number), remaining: null, resets_at: null },
         hour: { limit: 1_000, reserved: expect.any(Number), remaining: null, resets_at: null },
       },
+      token_limits: { above_four_fifths: [], more: false },
       fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
       d1_bytes: expect.any(Number),

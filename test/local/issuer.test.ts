@@ -69,6 +69,7 @@ describe('the local policy', () => {
         workspaces: [uuid ?? '*'],
         scopes: ['api:read'],
         maxTtlSeconds: 30 * 24 * 60 * 60,
+        maxTokens: 1_000,
       });
       expect(policy.ok && policy.value.webhooks.map(({ name, kind, events }) => [name, kind, events])).toEqual([
         ['scanner', 'standard', ['token.leaked', 'token.revoke']],

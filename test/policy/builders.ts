@@ -15,6 +15,7 @@ export const role = (changes: Partial<Role> = {}): Role => ({
   workspaces: [SHOP],
   scopes: ['api:read'],
   maxTtlSeconds: null,
+  maxTokens: 100,
   ...changes,
 });
 
@@ -51,5 +52,6 @@ export const create = (
   scopes: ['api:read'],
   preset: null,
   expiresAtMs: null,
+  heldTokens: 0,
   ...changes,
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DenialReason } from '../../src/failures.ts';
-import { decide } from '../../src/policy/decide.ts';
+import { decide, mostTokensOf, tokenLimit } from '../../src/policy/decide.ts';
 import type { Grant, PolicyRequest, Role } from '../../src/policy/types.ts';
 import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, callerWith, create, role } from './builders.ts';
 
@@ -83,6 +83,53 @@ describe('one role refuses', () => {
       allowed: false,
       failure: { kind: 'forbidden', reason, permission: 'tokens:create' },
     });
+  });
+});
+
+describe('a caller that holds tokens', () => {
+  const three = role({ name: 'three', maxTokens: 3 });
+  const five = role({ name: 'five', maxTokens: 5 });
+  const held = (heldTokens: number, ...roles: readonly Role[]) =>
+    decide(callerWith(...roles), create({ heldTokens }), CONTEXT);
+  const limitReached = (limit: number) => ({ allowed: false, failure: { kind: 'token_limit_reached', limit } });
+
+  test.each<[string, number, readonly Role[], string]>([
+    ['one fewer than the limit', 2, [three], 'three'],
+    ['as many as the first role allows, and fewer than the next does', 3, [three, five], 'five'],
+    ['fewer than the first role allows', 2, [three, five], 'three'],
+    ['none', 0, [five, three], 'five'],
+  ])('may create another: %s', (_, count, roles, name) => {
+    expect(held(count, ...roles)).toMatchObject({ allowed: true, grant: { role: name } });
+  });
+
+  test.each<[string, number, readonly Role[], number]>([
+    ['as many as its role allows', 3, [three], 3],
+    ['more than its role allows', 7, [three], 3],
+    ['as many as the most that any role allows', 5, [five, three], 5],
+    ['infinitely many, since none is reserved', Infinity, [three, five], 5],
+    ['as many as one allows, while another role forbids the rest', 3, [three, role({ workspaces: [BANK] })], 3],
+    ['as many, while a role with more forbids the rest', 3, [role({ scopes: ['x'], maxTokens: 9 }), three], 3],
+  ])('is at its limit: %s', (_, count, roles, limit) => {
+    expect(held(count, ...roles)).toEqual(limitReached(limit));
+  });
+
+  test('hears of what else is forbidden, and nothing of the limit', () => {
+    const request = create({ heldTokens: 9, scopes: ['api:full'] });
+    expect(decide(callerWith(three), request, CONTEXT)).toMatchObject({
+      failure: { kind: 'forbidden', reason: 'scopes' },
+    });
+  });
+
+  test('reserves under the most that a role allows which allows the rest, whatever it holds', () => {
+    const reader = role({ permissions: ['tokens:read'], maxTokens: 8 });
+    const roles = [three, five, role({ workspaces: [BANK], maxTokens: 9 }), reader];
+    const limitOf = (request: PolicyRequest & { operation: 'create' }) =>
+      tokenLimit(callerWith(...roles), request, CONTEXT);
+    expect(limitOf(create({ heldTokens: 99 }))).toBe(5);
+    expect(limitOf(create({ workspaceUuid: BANK }))).toBe(9);
+    expect(limitOf(create({ scopes: ['api:full'] }))).toBeNull();
+    expect(mostTokensOf(callerWith(...roles))).toBe(9);
+    expect(mostTokensOf(callerWith(reader))).toBeNull();
   });
 });
 

@@ -17,6 +17,7 @@ const anyRole: fc.Arbitrary<Role> = fc.record({
   workspaces: fc.constantFrom(['*'], [SHOP], [BANK], [SHOP, BANK]),
   scopes: fc.oneof(fc.constant(['*']), scopes),
   maxTtlSeconds: fc.option(fc.integer({ min: 1, max: 2 * HOUR_SECONDS })),
+  maxTokens: fc.integer({ min: 1, max: 4 }),
 });
 const callers = fc.array(anyRole, { maxLength: 4 }).map((roles) => callerWith(...roles));
 
@@ -41,6 +42,7 @@ const creates = fc.record({
   scopes: fc.option(scopes),
   preset: fc.constantFrom(null, 'sandbox', 'platform', 'unknown', '__proto__'),
   expiresAtMs,
+  heldTokens: fc.integer({ min: 0, max: 4 }),
 });
 const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
   creates,

@@ -1,6 +1,7 @@
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, expect } from 'vitest';
+import { miscounted } from './counted-tokens.ts';
 import { findSecrets, noteText } from './secrets.ts';
 
 // Files share a workerd process, since starting one for each takes longer than all of their tests; not a database.
@@ -17,4 +18,9 @@ afterAll(async () => {
     noteText(`table ${name}`, JSON.stringify(results));
   }
   expect(findSecrets()).toEqual([]);
+});
+
+// And whatever it did to tokens: each owner's are counted.
+afterAll(async () => {
+  expect(await miscounted()).toEqual([]);
 });
