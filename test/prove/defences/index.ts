@@ -11,6 +11,7 @@ import { quotaDefences } from './quota.ts';
 import { policyDefences } from './policy.ts';
 import { recordDefences } from './records.ts';
 import { snapshotDefences } from './snapshot.ts';
+import { tokenCountDefences } from './token-counts.ts';
 import { tokenDefences } from './tokens.ts';
 import { triggerDefences } from './triggers.ts';
 import { webhookDefences } from './webhooks.ts';
@@ -21,6 +22,7 @@ export const defences: readonly Defence[] = [
   ...keyDefences,
   ...policyDefences,
   ...tokenDefences,
+  ...tokenCountDefences,
   ...idempotencyDefences,
   ...snapshotDefences,
   ...recordDefences,
