@@ -42,8 +42,8 @@ it('reads that are alike within a minute of the clock are one row', async () => 
 
 it('reads at once are counted, each of them', async () => {
   const { harness, jwt } = await withClock();
-  await Promise.all(Array.from({ length: 25 }, async () => await harness.send('GET', TOKENS, { jwt })));
-  expect(await counts(harness)).toEqual([['list', 25]]);
+  await Promise.all(Array.from({ length: 10 }, async () => await harness.send('GET', TOKENS, { jwt })));
+  expect(await counts(harness)).toEqual([['list', 10]]);
 });
 
 /** Reads two tokens that were made elsewhere, once each. */
