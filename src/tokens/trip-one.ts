@@ -8,7 +8,8 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { Holder } from '../idempotency/replay.ts';
 import { heldBeside, reserveToken, type Reservation } from '../inventory/token-counts.ts';
 import type { Allowance } from '../pipeops/allowance.ts';
-import { selectLimits } from '../pipeops/limits-table.ts';
+import type { CallBucket } from '../pipeops/call-buckets.ts';
+import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
 import type { RequestContext } from '../request-context.ts';
 import { ok, type Result } from '../result.ts';
@@ -59,14 +60,17 @@ export async function begin(
   const asked = tokenId === null ? calls : { calls, token: { workspaceUuid, tokenId } };
   const reservation = quota.reserve(database, purpose, asked, nowMs);
   const known = [selectLimits(database, nowMs, workspaceUuid), ...reservation.queries] as const;
+  const hear = (told: readonly LimitRow[], buckets: readonly CallBucket[], isKnown = true): void => {
+    quota.learn(told, runtime.now());
+    allowance.add(reservation.grant(buckets, { isKnown }));
+  };
   if (tokenId !== null) {
     const reads = [...known, selectToken(database, { workspaceUuid, tokenId })] as const;
     const begun = await recorder.attempt(context, subject, () => reads, { room, eventId });
     if (!begun.ok) return begun;
     const { attempt, rows, blocked } = begun.value;
     const [told, buckets, , [token]] = rows;
-    quota.learn(told, runtime.now());
-    allowance.add(reservation.grant(buckets, { isKnown: token !== undefined }));
+    hear(told, buckets, token !== undefined);
     return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: token, holder: null, heldTokens: Infinity });
   }
   const reserve = (guard: SQL): ReturnType<typeof reserveToken> =>
@@ -79,8 +83,7 @@ export async function begin(
     if (!begun.ok) return begun;
     const { attempt, rows, blocked } = begun.value;
     const [told, buckets, , ...held] = rows;
-    quota.learn(told, runtime.now());
-    allowance.add(reservation.grant(buckets));
+    hear(told, buckets);
     const heldTokens = heldBeside(held, attempt !== null);
     return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder: null, heldTokens });
   }
@@ -90,8 +93,7 @@ export async function begin(
   if (!begun.ok) return begun;
   const { attempt, rows, blocked } = begun.value;
   const [told, buckets, , , , holders, ...held] = rows;
-  quota.learn(told, runtime.now());
-  allowance.add(reservation.grant(buckets));
+  hear(told, buckets);
   const holder = holders.find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
   const heldTokens = heldBeside(held, attempt !== null);
   return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder, heldTokens });

@@ -49,7 +49,7 @@ export const quotaDefences: readonly Defence[] = [
   {
     name: 'quota: a mutation hears what other isolates were told',
     file: 'src/tokens/trip-one.ts',
-    find: 'quota.learn(rows[0], runtime.now());',
+    find: 'quota.learn(told, runtime.now());',
     replace: '',
     test: ISOLATES,
   },

@@ -3,7 +3,7 @@ import type { Defence } from '../defence.ts';
 const LIMIT = ['test/tokens/token-limit.test.ts'];
 const COUNTED = ['test/inventory/token-counts.test.ts'];
 const COSTS = ['test/tokens/token-limit-costs.test.ts'];
-const MIGRATION = 'drizzle/0006_token_counts.sql';
+const MIGRATION = 'drizzle/0008_token_counts.sql';
 const COUNTS = { file: 'src/inventory/token-counts.ts', test: [...COUNTED, ...LIMIT, ...COSTS] };
 const TRIGGERS = { file: MIGRATION, test: [...COUNTED, ...LIMIT] };
 
@@ -48,15 +48,15 @@ export const tokenCountDefences: readonly Defence[] = [
   {
     ...COUNTS,
     name: 'token limit: nothing is minted that is not reserved',
-    find: 'return row?.reserved === 1 ? row.held : Infinity;',
+    find: 'return row.reserved === 1 || !isWritten ? row.held : Infinity;',
     replace: 'return 0;',
   },
   {
     name: 'token limit: a repeat is answered at the limit',
     file: 'src/tokens/mutation.ts',
     test: LIMIT,
-    find: 'holder === null ? begun.value.heldTokens : 0',
-    replace: 'begun.value.heldTokens',
+    find: 'holder === null ? heldTokens : 0',
+    replace: 'heldTokens',
   },
   {
     name: 'token limit: a create that policy refuses reserves nothing',

@@ -374,8 +374,8 @@ export const webhookDefences: readonly Defence[] = [
     ...MADE_UP,
     name: 'made up: nothing of the reserve is used',
     file: 'src/webhooks/lists.ts',
-    find: "callFor('other')",
-    replace: "callFor('revocation')",
+    find: "{ purpose: 'change', once: true }",
+    replace: "{ purpose: 'revocation', once: true }",
   },
   {
     ...MADE_UP,
