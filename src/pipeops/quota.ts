@@ -1,6 +1,4 @@
 import {
-  FORBIDDEN_WORKSPACE_MS,
-  QUOTA_TOLD_LIMIT_MS,
   RETRY_AFTER_MAX_SECONDS,
   REVOCATION_TRY_MS,
   UPSTREAM_TIMEOUT_MS,
@@ -24,10 +22,8 @@ import {
 import {
   ALL,
   forgetExpired,
-  isScope,
   limitScope,
   takeTry,
-  tellLimit,
   tellNoMore,
   tellUntil,
   tellWindow,
@@ -41,7 +37,6 @@ import {
   lookUpPurpose,
   mergeWindow,
   readWindow,
-  mostCalls,
   WINDOW_NAMES,
   WINDOWS,
   type CallLimits,
@@ -50,6 +45,8 @@ import {
   type WindowName,
 } from './quota-windows.ts';
 import type { Runtime } from '../runtime.ts';
+import { createForbiddenWorkspaces } from './forbidden-workspaces.ts';
+import { createToldLimits } from './told-limits.ts';
 import { isCredentialRefusal } from './refusals.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 
@@ -121,21 +118,6 @@ const callsIn = (asked: AskedCalls): number => {
   return 'token' in asked ? asked.calls : 0;
 };
 
-/** How many calls a window has, by PipeOps' headers. */
-interface ToldLimit {
-  readonly calls: number;
-  readonly untilMs: number;
-  /** Whether D1 has it. */
-  readonly isTold: boolean;
-}
-
-/** Of a workspace in which PipeOps answered 403. */
-interface Forbidden {
-  readonly untilMs: number;
-  /** Whether D1 has it. */
-  readonly isTold: boolean;
-}
-
 const refusalUntil = (untilMs: number, nowMs: number): Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> => ({
   kind: 'upstream_rate_limited',
   status: 429,
@@ -152,16 +134,14 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
   let isTrying = false;
   /** It has shown that PipeOps takes calls again, and D1 says wait. */
   let isWaitOver = false;
-  /** What PipeOps' headers say that a window has, and until when that is believed. */
-  const limits: Record<WindowName, ToldLimit | null> = { minute: null, hour: null };
+  const limits = createToldLimits(settings);
+  const forbidden = createForbiddenWorkspaces();
   /** Reservations that nobody needs any more, as calls to take off; and calls that were sent without one, to add. */
   let changes: readonly { readonly at: Buckets; readonly calls: number }[] = [];
   /** When each began. */
   const underWay = new Map<symbol, number>();
   const windows: Record<WindowName, Window | null> = { minute: null, hour: null };
   const told: Record<WindowName, Window | null> = { minute: null, hour: null };
-  const forbidden = new Map<string, Forbidden>();
-  const allowed = new Set<string>();
 
   const countUnderWay = (nowMs: number): number => {
     for (const [call, begunAtMs] of underWay) if (nowMs - begunAtMs > UPSTREAM_TIMEOUT_MS) underWay.delete(call);
@@ -173,16 +153,6 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     return window !== null && window.untilMs > nowMs ? window : null;
   };
 
-  const limitOf = (name: WindowName, nowMs: number): number => {
-    const heard = limits[name];
-    return heard !== null && heard.untilMs > nowMs ? heard.calls : settings[name];
-  };
-
-  const mostOf = (purpose: Purpose, nowMs: number): CallLimits => ({
-    minute: mostCalls('minute', purpose, limitOf('minute', nowMs)),
-    hour: mostCalls('hour', purpose, limitOf('hour', nowMs)),
-  });
-
   const owe = (nowMs: number): void => {
     changes = [...changes, { at: bucketsAt(nowMs), calls: 1 }];
   };
@@ -193,7 +163,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     const ends = WINDOW_NAMES.map((name) => {
       const window = live(name, nowMs);
       // What is under way is not in the number that PipeOps told last.
-      const kept = keptCalls(name, purpose, limitOf(name, nowMs));
+      const kept = keptCalls(name, purpose, limits.of(name, nowMs));
       // What PipeOps told may be of a window that is over: a revocation finds out.
       const isKept = window !== null && purpose !== 'revocation' && window.remaining - inFlight <= kept;
       return isKept ? window.untilMs : 0;
@@ -206,25 +176,11 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     ...refusalUntil(untilMs, nowMs),
     window: {
       policy: 'pipeops',
-      limit: limitOf(name, nowMs),
+      limit: limits.of(name, nowMs),
       windowSeconds: WINDOWS[name].lengthMs / 1000,
       untilMs,
     },
   });
-
-  const noteForbidden = (workspaceUuid: string, nowMs: number): void => {
-    for (const [other, { untilMs }] of forbidden) if (untilMs <= nowMs) forbidden.delete(other);
-    if (isScope(workspaceUuid)) return;
-    const known = forbidden.get(workspaceUuid);
-    allowed.delete(workspaceUuid);
-    // What D1 knows already is not told again before it ends there.
-    forbidden.set(workspaceUuid, known ?? { untilMs: nowMs + FORBIDDEN_WORKSPACE_MS, isTold: false });
-  };
-
-  const noteAllowed = (workspaceUuid: string): void => {
-    if (forbidden.get(workspaceUuid)?.isTold === true) allowed.add(workspaceUuid);
-    forbidden.delete(workspaceUuid);
-  };
 
   /** PipeOps answers a call that was tried while it said wait. */
   const noteTry = (status: number): void => {
@@ -236,24 +192,9 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     toldWaitMs = 0;
   };
 
-  const noteLimit = (name: WindowName, calls: number | null, nowMs: number): void => {
-    const known = limits[name];
-    // News once in half a day, or when it changes.
-    const isAsSet = calls === settings[name] && (known === null || known.untilMs <= nowMs);
-    const isKnown = known !== null && known.calls === calls && known.untilMs - nowMs > QUOTA_TOLD_LIMIT_MS / 2;
-    if (calls === null || isAsSet || isKnown) return;
-    limits[name] = { calls, untilMs: nowMs + QUOTA_TOLD_LIMIT_MS, isTold: false };
-  };
-
-  const learnLimit = (name: WindowName, calls: number | null, untilMs: number, nowMs: number): void => {
-    const known = limits[name];
-    if (calls === null || untilMs > nowMs + QUOTA_TOLD_LIMIT_MS || (known !== null && known.untilMs >= untilMs)) return;
-    limits[name] = { calls, untilMs, isTold: true };
-  };
-
   const learnRow = ({ scope, until, remaining }: LimitRow, nowMs: number): void => {
     const limited = WINDOW_NAMES.find((name) => limitScope(name) === scope);
-    if (limited !== undefined) return learnLimit(limited, remaining, until, nowMs);
+    if (limited !== undefined) return limits.learn(limited, remaining, until, nowMs);
     if (scope === ALL) {
       waitUntilMs = Math.max(waitUntilMs, Math.min(until, nowMs + RETRY_AFTER_MAX_SECONDS * 1000));
       toldWaitMs = Math.max(toldWaitMs, until);
@@ -264,9 +205,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       const heard = { remaining, untilMs: until };
       windows[scope] = mergeWindow(scope, windows[scope], heard, nowMs);
       told[scope] = mergeWindow(scope, told[scope], heard, nowMs);
-    } else if (!allowed.has(scope)) {
-      forbidden.set(scope, { untilMs: Math.min(until, nowMs + FORBIDDEN_WORKSPACE_MS), isTold: true });
-    }
+    } else forbidden.learn(scope, until, nowMs);
   };
 
   return {
@@ -277,7 +216,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
         return endMs > waitUntilMs ? fullUntil(name, endMs, nowMs) : refusalUntil(endMs, nowMs);
       }
       // A 403 may have been about a create alone: what has to be taken away is tried all the same.
-      const isForbidden = (forbidden.get(workspaceUuid ?? '')?.untilMs ?? 0) > nowMs;
+      const isForbidden = workspaceUuid !== null && forbidden.has(workspaceUuid, nowMs);
       return isForbidden && purpose !== 'revocation' ? { kind: 'upstream_forbidden', status: 403 } : null;
     },
 
@@ -292,11 +231,11 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       isTrying = true;
     },
 
-    most: mostOf,
+    most: (purpose, nowMs) => limits.most(purpose, nowMs),
 
     reserve: (database, purpose, asked, nowMs) => {
-      const most = mostOf(purpose, nowMs);
-      const mostUnknown = mostOf(lookUpPurpose(purpose), nowMs);
+      const most = limits.most(purpose, nowMs);
+      const mostUnknown = limits.most(lookUpPurpose(purpose), nowMs);
       const at = bucketsAt(nowMs);
       return {
         queries: [selectCalls(database, nowMs), reserveCalls(database, asked, most, mostUnknown, nowMs)],
@@ -340,7 +279,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       noteTry(status);
       const heard = readWindow(headers, settings, nowMs);
       if (heard !== null) {
-        noteLimit(heard.name, heard.limit, nowMs);
+        limits.note(heard.name, heard.limit, nowMs);
         windows[heard.name] = mergeWindow(heard.name, windows[heard.name], heard.window, nowMs);
       }
       if (status === 429) {
@@ -348,8 +287,8 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
         const pauseMs = seconds === null ? UPSTREAM_WAIT_DEFAULT_MS : seconds * 1000;
         waitUntilMs = Math.max(waitUntilMs, nowMs + pauseMs);
         tryAtMs = Math.max(tryAtMs, nowMs + REVOCATION_TRY_MS);
-      } else if (status === 403) noteForbidden(workspaceUuid, nowMs);
-      else if (status >= 200 && status < 300) noteAllowed(workspaceUuid);
+      } else if (status === 403) forbidden.note(workspaceUuid, nowMs);
+      else if (status >= 200 && status < 300) forbidden.allow(workspaceUuid);
     },
 
     learn: (rows, nowMs) => {
@@ -366,23 +305,12 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
         toldWaitMs = waitUntilMs;
       }
       for (const name of WINDOW_NAMES) {
-        const limit = limits[name];
-        if (limit !== null && !limit.isTold) {
-          queries.push(tellLimit(database, name, limit.calls, limit.untilMs));
-          limits[name] = { ...limit, isTold: true };
-        }
         const window = live(name, nowMs);
-        if (window === null || !isWindowNews(name, told[name], window, limitOf(name, nowMs))) continue;
+        if (window === null || !isWindowNews(name, told[name], window, limits.of(name, nowMs))) continue;
         queries.push(tellWindow(database, name, window, nowMs));
         told[name] = window;
       }
-      for (const [workspaceUuid, { untilMs, isTold }] of forbidden) {
-        if (isTold || untilMs <= nowMs) continue;
-        queries.push(tellUntil(database, workspaceUuid, untilMs));
-        forbidden.set(workspaceUuid, { untilMs, isTold: true });
-      }
-      for (const workspaceUuid of allowed) queries.push(tellNoMore(database, workspaceUuid));
-      allowed.clear();
+      queries.push(...limits.news(database), ...forbidden.news(database, nowMs));
       const counted = changes.map(({ at, calls }) =>
         calls > 0 ? addCalls(database, at, calls) : giveBackCalls(database, at, -calls),
       );
@@ -394,7 +322,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       waitUntilMs: waitUntilMs > nowMs ? waitUntilMs : null,
       minute: live('minute', nowMs),
       hour: live('hour', nowMs),
-      limits: { minute: limitOf('minute', nowMs), hour: limitOf('hour', nowMs) },
+      limits: { minute: limits.of('minute', nowMs), hour: limits.of('hour', nowMs) },
     }),
   };
 }

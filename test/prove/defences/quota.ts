@@ -35,8 +35,9 @@ export const quotaDefences: readonly Defence[] = [
     replace: 'return isForbidden ?',
   },
   {
-    ...QUOTA,
     name: 'quota: a workspace by the name of a scope stops nobody',
+    file: 'src/pipeops/forbidden-workspaces.ts',
+    test: QUOTA.test,
     find: 'if (isScope(workspaceUuid)) return;',
     replace: '',
   },

@@ -180,7 +180,7 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...QUEUE,
     name: 'webhook: an order is sent by one driver at a time',
-    file: 'src/config/limits.ts',
+    file: 'src/config/webhook-limits.ts',
     find: 'export const ORDERS_LEASE_MS = 60_000;',
     replace: 'export const ORDERS_LEASE_MS = 0;',
   },
