@@ -141,6 +141,22 @@ describe('an unknown kid', () => {
     expect(reads()).toBe(2);
   });
 
+  it('that a newer set of the issuer lacks too is known not to be there', async () => {
+    const { harness, publish, reads } = setUp();
+    const keys = createKeySource(harness.dependencies);
+    await keys.find(policy, any);
+    let looks = 0;
+    const found = await keys.find(policy, async () => {
+      looks += 1;
+      if (looks > 1) return null;
+      publish(second);
+      harness.advance(JWKS_MAX_AGE_MS);
+      await keys.find(policy, any);
+      return null;
+    });
+    expect([found, looks, reads()]).toEqual([{ ok: true, value: null }, 2, 2]);
+  });
+
   it('of a request that saw older keys is looked for among the newer, without another read', async () => {
     const { harness, logIn, publish, reads } = setUp();
     const keys = createKeySource(harness.dependencies);
