@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../src/config/limits.ts';
+import { workspaceAsRead } from '../src/pipeops/ids.ts';
 import { StartupError } from './startup-error.ts';
 
 export const CHECKOUT = path.resolve(import.meta.dirname, '..');
@@ -72,7 +73,8 @@ export function stateDirOf(environment: Environment): string {
 function readUpstream(environment: Environment): UpstreamSettings {
   const apiUrl = environment['PIPEOPS_API_URL'] || null;
   const adminToken = environment['PIPEOPS_ADMIN_TOKEN'] || null;
-  const workspaceUuid = environment['PIPEOPS_WORKSPACE_UUID'] || null;
+  // In the spelling in which the Worker will ask for it; what is no id is refused there, with everything else of the configuration.
+  const workspaceUuid = workspaceAsRead(environment['PIPEOPS_WORKSPACE_UUID'] ?? '') || null;
   if (apiUrl !== null && adminToken !== null) return { kind: 'configured', apiUrl, adminToken, workspaceUuid };
   if (apiUrl !== null || adminToken !== null) {
     const [present, absent] =

@@ -1,9 +1,11 @@
 import { and, eq, gte, lt, not, or, sql, type SQL } from 'drizzle-orm';
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_LABEL_MAX_BYTES } from '../config/limits.ts';
 import { auditEvents } from '../db/schema.ts';
+import { digitsOfWorkspace, isRespelled } from '../db/workspace-spelling.ts';
 import type { Identity } from '../identity/types.ts';
 import { cutToBytes } from '../text/caps.ts';
 import { redact } from '../text/redaction.ts';
+import { uuidOf } from '../text/uuid.ts';
 import { AUDIT_ACTIONS } from '../vocabulary.ts';
 import type { EventFilter, Owner } from './event-filter.ts';
 import { isOfIssuer, isOfSubject } from './own-events.ts';
@@ -91,7 +93,7 @@ function indexed(filter: EventFilter): Lookup[] {
   if (requestId !== null) add('audit_events_request_id', eq(auditEvents.request_id, requestId));
   if (tokenId !== null) add('audit_events_token_id', eq(auditEvents.token_id, tokenId));
   if (actor !== null) found.push(lookup(byActor(actor)));
-  if (workspaceUuid !== null) add('audit_events_workspace_uuid', eq(auditEvents.workspace_uuid, workspaceUuid));
+  if (workspaceUuid !== null) found.push(byWorkspace(workspaceUuid));
   // All of the closed list is every row, and the table gives those by itself.
   if (actions.length < AUDIT_ACTIONS.length) found.push(...byActions(actions));
   return found;
@@ -102,6 +104,22 @@ const lookup = (branches: readonly [Branch, ...Branch[]]): Lookup => ({
   expressions: [],
   condition: or(...branches.map(({ where }) => where)) ?? sql`true`,
 });
+
+/**
+ * A workspace by its one spelling, and where it is a UUID by all others that the trail holds: rows stay as they were written, and an
+ * index of its own holds those, however many spellings they are in.
+ */
+function byWorkspace(workspaceUuid: string): Lookup {
+  const canonical: Branch = {
+    index: 'audit_events_workspace_uuid',
+    where: eq(auditEvents.workspace_uuid, workspaceUuid),
+  };
+  const uuid = uuidOf(workspaceUuid);
+  if (uuid === null) return lookup([canonical]);
+  const digits = uuid.replaceAll('-', '');
+  const respelled = sql`${isRespelled('workspace_uuid')} and ${digitsOfWorkspace('workspace_uuid')} = ${digits}`;
+  return lookup([canonical, { index: 'audit_events_respelled', where: respelled }]);
+}
 
 /** One branch for each action. The list is one value however long it is, since D1 takes a hundred. */
 function byActions(actions: readonly string[]): Lookup[] {

@@ -1,5 +1,6 @@
 import type { Failure, RequestFailure } from '../failures.ts';
 import { createProblems } from '../http/problems.ts';
+import { workspaceAsRead } from '../pipeops/ids.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { err, ok, type Result } from '../result.ts';
@@ -73,7 +74,7 @@ export async function readOwnEvent(
 const describeReading = (caller: Caller, eventId: string, event: AuditEventRow | undefined): EventSubject => ({
   action: 'audit.query',
   actor: actorOf(caller),
-  workspaceUuid: event?.workspace_uuid ?? null,
+  workspaceUuid: event === undefined || event.workspace_uuid === null ? null : workspaceAsRead(event.workspace_uuid),
   tokenId: event?.token_id ?? null,
   tokenName: null,
   detail: { event_id: eventId },

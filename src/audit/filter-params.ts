@@ -1,6 +1,6 @@
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
 import type { Problems } from '../http/problems.ts';
-import { isTokenId, isWorkspaceUuid } from '../pipeops/ids.ts';
+import { isTokenId, parseWorkspaceUuid, WORKSPACE_FORM } from '../pipeops/ids.ts';
 import { err, ok } from '../result.ts';
 import { byteLength } from '../text/caps.ts';
 import { containsSecret } from '../text/redaction.ts';
@@ -52,7 +52,7 @@ export function readFilter(query: URLSearchParams, caller: Owner, problems: Prob
     own: named === ME ? { issuer: caller.issuer, subject: caller.subject } : null,
     actorType: read('actor_type', oneOf(ACTOR_TYPES)),
     tokenId: read('token_id', matching(isTokenId, 'Use the id of a token.')),
-    workspaceUuid: read('workspace_uuid', matching(isWorkspaceUuid, 'Use the UUID of a workspace.')),
+    workspaceUuid: read('workspace_uuid', workspace),
     requestId: read('request_id', matching(isRequestId, 'Use a request id, as "X-Request-Id" of an answer gave it.')),
     ip: read('ip', matching(isAddress, 'Use one IP address, as an event shows it.')),
     fromMs: read('from', time),
@@ -89,6 +89,11 @@ const actor: ParseParameter<string> = (text) =>
     : err(
         `Use an issuer and a subject with "|" between them, or a subject, or a label, or "${ME}": at most ${ACTOR_MAX_BYTES} bytes.`,
       );
+
+const workspace: ParseParameter<string> = (text) => {
+  const workspaceUuid = parseWorkspaceUuid(text);
+  return workspaceUuid === null ? err(`Use the id of a workspace: ${WORKSPACE_FORM}.`) : ok(workspaceUuid);
+};
 
 const time: ParseParameter<number> = (text) => {
   const ms = parseTimeMs(text);

@@ -7,6 +7,7 @@ import {
 } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { attemptReviews, auditEvents } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 
 /**
  * Claims open attempts that are due, the oldest first, and reads them, in one batch of two queries. A claimed attempt is
@@ -47,6 +48,8 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
     build
       .select({
         ...getTableColumns(auditEvents),
+        /** As the inventory spells it, however the row does. */
+        workspace_uuid: sql<string | null>`${WORKSPACE}`.as('workspace_uuid'),
         unseen_at: attemptReviews.unseen_at,
         later_change: sql<'settled' | 'open' | null>`${LATER_CHANGE}`.as('later_change'),
         /** 1: the inventory takes its token for missed or ended, which a look that shows it refutes. */
@@ -65,17 +68,19 @@ export const countClaimed = (claim: string): SQL =>
 /** An attempt that this run has claimed. */
 export type ClaimedAttempt = RowsOf<ReturnType<typeof claimDueAttempts>[1]>[number];
 
+const WORKSPACE = canonicalWorkspace('audit_events.workspace_uuid');
+
 const laterChange = (condition: string): SQL =>
-  sql.raw(`exists (select 1 from audit_events as later
-    where later.token_id = audit_events.token_id and later.workspace_uuid = audit_events.workspace_uuid
+  sql`exists (select 1 from audit_events as later
+    where later.token_id = audit_events.token_id and ${canonicalWorkspace('later.workspace_uuid')} = ${WORKSPACE}
       and later.seq > audit_events.seq and later.action in ('service_account_token.update', 'service_account_token.revoke')
-      and ${condition})`);
+      and ${sql.raw(condition)})`;
 
 const LATER_CHANGE = sql`case when ${laterChange(`later.status = 'success'`)} then 'settled'
   when ${laterChange(`(later.status = 'attempted' or later.error_code = 'outcome_unknown')`)} then 'open' end`;
 
-const IS_MISSED = sql.raw(`exists (select 1 from tokens as t where t.workspace_uuid = audit_events.workspace_uuid
-  and t.token_id = audit_events.token_id and (t.unseen_at is not null or t.revoked_at is not null))`);
+const IS_MISSED = sql`exists (select 1 from tokens as t where t.workspace_uuid = ${WORKSPACE}
+  and t.token_id = audit_events.token_id and (t.unseen_at is not null or t.revoked_at is not null))`;
 
 /** Notes the first proof of absence of what a claimed attempt is about. The second is due as soon as it may count. */
 export const noteUnseen = ({ build }: Database, claim: string, eventId: string, begunAtMs: number) =>

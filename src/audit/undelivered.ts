@@ -2,6 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { COMPENSATION_TIMEOUT_MS, CONTRADICTION_AFTER_MS, UNDELIVERED_BATCH_TOKENS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { revocationOrders } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { acknowledgeOrder, contradictionRow, insertOrder, orderAnew, reopenOrders } from '../inventory/orders.ts';
 import { each } from '../inventory/recording.ts';
 import { callWithin } from '../pipeops/call.ts';
@@ -110,7 +111,7 @@ function selectUndelivered(
     .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
     .where(
       // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
-      sql`a.workspace_uuid = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = 'open'`)}
+      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = 'open'`)}
         and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
     )
     .limit(UNDELIVERED_BATCH_TOKENS);

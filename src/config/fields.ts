@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { isWorkspaceUuid } from '../pipeops/ids.ts';
+import { parseWorkspaceUuid, WORKSPACE_FORM } from '../pipeops/ids.ts';
+import { eachOnce } from './grant-names.ts';
 import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
 
 const SECONDS_PER_DAY = 24 * 60 * 60;
@@ -29,22 +30,29 @@ export const trustedUrl = z.string().superRefine((text, context) => {
 /** One that is added to, or compared: it has no query either. */
 export const trustedBaseUrl = trustedUrl.refine((text) => !text.includes('?'), { error: 'has a query' });
 
-export const workspaceUuid = z
-  .string()
-  .refine(isWorkspaceUuid, { error: 'is not the id of a workspace: letters, digits, and . _ ~ - after the first' });
+/** The id of a workspace, in the one spelling that it has everywhere else. */
+const workspaceId = (error: string) =>
+  z.string().transform((text, context) => {
+    const workspace = parseWorkspaceUuid(text);
+    if (workspace === null) context.addIssue({ code: 'custom', message: error });
+    return workspace ?? z.NEVER;
+  });
+
+export const workspaceUuid = workspaceId(`is not the id of a workspace: ${WORKSPACE_FORM}`);
 
 export const isAloneIfAny = (items: readonly string[]): boolean => items.length === 1 || !items.includes('*');
 export const aloneIfAny = { error: "has '*' beside others: it stands alone" };
 
-/** UUIDs of workspaces, or `['*']` for all. */
+/** UUIDs of workspaces, each once in whatever spellings, or `['*']` for all. */
 export const workspaceList = z
   .array(
-    z.string().refine((text) => text === '*' || isWorkspaceUuid(text), {
-      error: "is neither the UUID of a workspace nor '*'",
+    z.union([z.literal('*'), workspaceId('')], {
+      error: `is neither '*' nor the id of a workspace: ${WORKSPACE_FORM}`,
     }),
   )
   .min(1)
-  .refine(isAloneIfAny, aloneIfAny);
+  .refine(isAloneIfAny, aloneIfAny)
+  .transform(eachOnce);
 
 /** The name of a Worker secret: what `wrangler secret put` takes. */
 export const secretName = z

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { digitsOfWorkspace, isRespelled } from './workspace-spelling.ts';
 import { LEASED_WORK, LIST_STATES, TOKEN_ENDS } from '../vocabulary.ts';
 
 export * from './revocation-schema.ts';
@@ -58,6 +59,8 @@ export const auditEvents = sqliteTable(
     index('audit_events_workspace_uuid')
       .on(table.workspace_uuid)
       .where(sql`${table.workspace_uuid} is not null`),
+    // What was written before there was one spelling of a workspace. Nearly always empty.
+    index('audit_events_respelled').on(digitsOfWorkspace('workspace_uuid')).where(isRespelled('workspace_uuid')),
     index('audit_events_token_id')
       .on(table.token_id)
       .where(sql`${table.token_id} is not null`),

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { STATUS_WORKSPACES_MAX_COUNT } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { auditEvents, workspaces } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { rfc3339OrNull } from '../times.ts';
 import type { ListState } from '../vocabulary.ts';
 
@@ -9,6 +10,7 @@ import type { ListState } from '../vocabulary.ts';
 export type ListStateRow = RowsOf<ReturnType<typeof selectListStates>>[number];
 
 const STATE = sql.raw('s.state');
+const OF_ATTEMPT = canonicalWorkspace('audit_events.workspace_uuid');
 
 /** One row for each state that the last list of any workspace is in. It reads the workspaces, and the attempts that are open. */
 export function selectListStates({ build }: Pick<Database, 'build'>) {
@@ -16,9 +18,9 @@ export function selectListStates({ build }: Pick<Database, 'build'>) {
       ${workspaces.list_state_at} as since, coalesce(o.creates, 0) as creates,
       row_number() over (partition by ${workspaces.list_state} order by ${workspaces.list_state_at}) as place
     from ${workspaces} left join (
-      select ${auditEvents.workspace_uuid} as workspace_uuid, count(*) as creates from ${auditEvents}
+      select ${OF_ATTEMPT} as workspace_uuid, count(*) as creates from ${auditEvents}
       where ${auditEvents.status} = 'attempted' and ${auditEvents.action} = 'service_account_token.create'
-      group by ${auditEvents.workspace_uuid}
+      group by ${OF_ATTEMPT}
     ) as o on o.workspace_uuid = ${workspaces.workspace_uuid}
     where ${workspaces.list_state} is not null`;
   return build

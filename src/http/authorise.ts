@@ -3,8 +3,7 @@ import { createMiddleware } from 'hono/factory';
 import { actorOf } from '../audit/actor.ts';
 import { failureOutcome } from '../audit/outcomes.ts';
 import type { Recorder } from '../audit/recorder.ts';
-import { containsSecret } from '../text/redaction.ts';
-import { isTokenId } from '../pipeops/ids.ts';
+import { isTokenId, parseWorkspaceUuid } from '../pipeops/ids.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';
 import type { AppEnv } from './app-env.ts';
@@ -39,8 +38,9 @@ export async function deny(
   const subject = {
     action,
     actor: actorOf(c.get('caller')),
-    workspaceUuid: idOrNull(c.req.query('workspace_uuid') ?? c.req.query('workspace')),
-    tokenId: idOrNull(c.req.param('id')),
+    // Nothing of a denied request was validated yet, so only what can be an id is kept.
+    workspaceUuid: parseWorkspaceUuid(c.req.query('workspace_uuid') ?? c.req.query('workspace') ?? ''),
+    tokenId: tokenIdOrNull(c.req.param('id')),
     tokenName: null,
     detail,
   };
@@ -48,6 +48,5 @@ export async function deny(
   return failure(c, recorded.ok ? denial : recorded.error);
 }
 
-/** Nothing of a denied request was validated yet, so only what can be an id is kept. */
-const idOrNull = (text: string | undefined): string | null =>
-  text !== undefined && isTokenId(text) && !containsSecret(text) ? text : null;
+const tokenIdOrNull = (text: string | undefined): string | null =>
+  text !== undefined && isTokenId(text) ? text : null;

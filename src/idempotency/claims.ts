@@ -3,6 +3,7 @@ import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/lim
 import type { Database } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { KeyedRequest } from './keyed-request.ts';
 
 // Queries on the keys of creates. They are built here and sent by whoever has a batch to put them in.
@@ -13,7 +14,7 @@ import type { KeyedRequest } from './keyed-request.ts';
  */
 const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
   select 1 from ${auditEvents} as e join ${revocationOrders} as o
-    on o.workspace_uuid = e.workspace_uuid and o.token_id = e.token_id
+    on o.workspace_uuid = ${canonicalWorkspace('e.workspace_uuid')} and o.token_id = e.token_id
   where e.id = ${idempotencyKeys.event_id} and e.status <> 'attempted'
     and o.mode = 'revoke' and o.state in ('acknowledged', 'confirmed'))`;
 
@@ -24,7 +25,9 @@ const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
  * @param guard under which it is claimed.
  */
 export function claimKey({ build }: Database, request: KeyedRequest, eventId: string, nowMs: number, guard: SQL) {
-  const isKey = eq(idempotencyKeys.key_hash, request.keyHash);
+  const former = request.former === null ? [] : [request.former.keyHash];
+  const isKey = inArray(idempotencyKeys.key_hash, [request.keyHash, ...former]);
+  const held = sql`select 1 from ${idempotencyKeys} where ${isKey}`;
   const claim = {
     key_hash: request.keyHash,
     request_fingerprint: request.fingerprint,
@@ -35,10 +38,10 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
     build.delete(idempotencyKeys).where(and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))),
     build
       .insert(idempotencyKeys)
-      .select(sql`select ${selectedRow(idempotencyKeys, claim)} where ${guard}`)
-      .onConflictDoNothing(),
+      .select(sql`select ${selectedRow(idempotencyKeys, claim)} where not exists (${held}) and ${guard}`),
     build
       .select({
+        key_hash: idempotencyKeys.key_hash,
         event_id: idempotencyKeys.event_id,
         request_fingerprint: idempotencyKeys.request_fingerprint,
         sealed: idempotencyKeys.sealed,
@@ -53,7 +56,10 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
       .leftJoin(auditEvents, eq(auditEvents.id, idempotencyKeys.event_id))
       .leftJoin(
         tokens,
-        and(eq(tokens.workspace_uuid, auditEvents.workspace_uuid), eq(tokens.token_id, auditEvents.token_id)),
+        and(
+          eq(tokens.workspace_uuid, canonicalWorkspace('audit_events.workspace_uuid')),
+          eq(tokens.token_id, auditEvents.token_id),
+        ),
       )
       .where(isKey),
   ] as const;

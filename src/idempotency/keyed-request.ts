@@ -1,27 +1,40 @@
 import { base64url, compactDecrypt, CompactEncrypt } from 'jose';
 import { canonicalJson } from './canonical-json.ts';
 
-/** A create that came with an `Idempotency-Key`, and what it takes to answer it a second time. */
-export interface KeyedRequest {
+/** A create that came with an `Idempotency-Key`, as it is kept, and what it takes to answer it a second time. */
+export interface KeptRequest {
   /** What the key is found by. It tells neither the key nor whose it is. */
   readonly keyHash: string;
   /** Tells this request from another with the same key. */
   readonly fingerprint: string;
-  /** Seals its answer; null: that cannot be done. */
-  seal(answer: string): Promise<string | null>;
   /** Null: what was sealed is not this, or under other keys. */
   unseal(sealed: string): Promise<string | null>;
+}
+
+export interface KeyedRequest extends KeptRequest {
+  /** Seals its answer; null: that cannot be done. */
+  seal(answer: string): Promise<string | null>;
+  /** The same as an earlier version of this service may have kept it; null: no otherwise. No hash can be migrated. */
+  readonly former: KeptRequest | null;
+}
+
+interface Owner {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly workspaceUuid: string;
 }
 
 export interface Idempotency {
   /**
    * @param key the caller's, as `readIdempotencyKey` read it.
    * @param sent the request as it was sent, before any default: parameters and body.
+   * @param former what of this an earlier version of this service took otherwise; null: nothing.
    */
   keyed(
-    owner: { readonly issuer: string; readonly subject: string; readonly workspaceUuid: string },
+    owner: Owner,
     key: string,
     sent: unknown,
+    former?: { readonly workspaceUuid: string; readonly sent: unknown } | null,
   ): Promise<KeyedRequest>;
 }
 
@@ -48,38 +61,43 @@ export function createIdempotency(secret: Uint8Array): Idempotency {
     return { secret: root, hashing: await crypto.subtle.deriveKey(from, root, HMAC, false, ['sign']) };
   };
 
+  const kept = async ({ issuer, subject, workspaceUuid }: Owner, key: string, sent: unknown) => {
+    imported ??= importKeys();
+    const keys = await imported;
+    const hash = async (value: unknown): Promise<string> => {
+      const mac = await crypto.subtle.sign(HMAC, keys.hashing, encoder.encode(canonicalJson(value)));
+      return base64url.encode(new Uint8Array(mac));
+    };
+    const keyHash = await hash(['key', issuer, subject, ROUTE, workspaceUuid, key]);
+    const sealingKey = async (): Promise<CryptoKey> => {
+      const from = hkdf(key, `countersign idempotency: answer of ${keyHash}`);
+      const aes = { name: 'AES-GCM', length: 256 } as const;
+      return await crypto.subtle.deriveKey(from, keys.secret, aes, false, ['encrypt', 'decrypt']);
+    };
+    return { keyHash, fingerprint: await hash(['request', sent]), ...sealedUnder(sealingKey) };
+  };
+
   return {
-    keyed: async ({ issuer, subject, workspaceUuid }, key, sent) => {
-      imported ??= importKeys();
-      const keys = await imported;
-      const hash = async (value: unknown): Promise<string> => {
-        const mac = await crypto.subtle.sign(HMAC, keys.hashing, encoder.encode(canonicalJson(value)));
-        return base64url.encode(new Uint8Array(mac));
-      };
-      const keyHash = await hash(['key', issuer, subject, ROUTE, workspaceUuid, key]);
-      const sealingKey = async (): Promise<CryptoKey> => {
-        const from = hkdf(key, `countersign idempotency: answer of ${keyHash}`);
-        const aes = { name: 'AES-GCM', length: 256 } as const;
-        return await crypto.subtle.deriveKey(from, keys.secret, aes, false, ['encrypt', 'decrypt']);
-      };
-      return {
-        keyHash,
-        fingerprint: await hash(['request', sent]),
-        seal: async (answer) =>
-          await orNull(async () => {
-            const jwe = new CompactEncrypt(encoder.encode(answer)).setProtectedHeader(SEAL);
-            return await jwe.encrypt(await sealingKey());
-          }),
-        unseal: async (sealed) =>
-          await orNull(async () => {
-            const allowed = { keyManagementAlgorithms: [SEAL.alg], contentEncryptionAlgorithms: [SEAL.enc] };
-            const { plaintext } = await compactDecrypt(sealed, await sealingKey(), allowed);
-            return new TextDecoder().decode(plaintext);
-          }),
-      };
-    },
+    keyed: async (owner, key, sent, former = null) => ({
+      ...(await kept(owner, key, sent)),
+      former: former && (await kept({ ...owner, workspaceUuid: former.workspaceUuid }, key, former.sent)),
+    }),
   };
 }
+
+const sealedUnder = (sealingKey: () => Promise<CryptoKey>): Pick<KeyedRequest, 'seal' | 'unseal'> => ({
+  seal: async (answer) =>
+    await orNull(async () => {
+      const jwe = new CompactEncrypt(encoder.encode(answer)).setProtectedHeader(SEAL);
+      return await jwe.encrypt(await sealingKey());
+    }),
+  unseal: async (sealed) =>
+    await orNull(async () => {
+      const allowed = { keyManagementAlgorithms: [SEAL.alg], contentEncryptionAlgorithms: [SEAL.enc] };
+      const { plaintext } = await compactDecrypt(sealed, await sealingKey(), allowed);
+      return new TextDecoder().decode(plaintext);
+    }),
+});
 
 const hkdf = (salt: string, info: string) =>
   ({ name: 'HKDF', hash: 'SHA-256', salt: encoder.encode(salt), info: encoder.encode(info) }) as const;

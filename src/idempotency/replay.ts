@@ -3,7 +3,7 @@ import { parseJson } from '../json.ts';
 import { err, ok, type Result } from '../result.ts';
 import type { RowsOf } from '../db/database.ts';
 import type { claimKey } from './claims.ts';
-import type { KeyedRequest } from './keyed-request.ts';
+import type { KeyedRequest, KeptRequest } from './keyed-request.ts';
 
 /** The create that holds a key, as trip 1 of another found it. */
 export type Holder = RowsOf<ReturnType<typeof claimKey>[2]>[number];
@@ -21,12 +21,17 @@ export async function replayOf(
   nowMs: number,
 ): Promise<Result<unknown, IdempotencyFailure>> {
   const refused = (kind: IdempotencyFailure['kind']) => err({ kind, heldBy: holder.event_id });
-  if (holder.request_fingerprint !== request.fingerprint) return refused('idempotency_key_reused');
+  const kept = keptAs(request, holder);
+  if (holder.request_fingerprint !== kept.fingerprint) return refused('idempotency_key_reused');
   if (holder.status === 'attempted') return refused('idempotency_in_flight');
   if (holder.status === 'success' && !isLive(holder, nowMs)) return refused('idempotency_token_gone');
-  const answer = holder.status === 'success' && holder.sealed !== null ? await request.unseal(holder.sealed) : null;
+  const answer = holder.status === 'success' && holder.sealed !== null ? await kept.unseal(holder.sealed) : null;
   return answer === null ? refused('idempotency_no_replay') : ok(parseJson(answer));
 }
+
+/** The form of a request under which its key is held: this version's, or that of an earlier one. */
+const keptAs = (request: KeyedRequest, { key_hash: keyHash }: Holder): KeptRequest =>
+  request.former?.keyHash === keyHash ? request.former : request;
 
 /** As the inventory knows it. A token that is gone without this service is found by the next list. */
 const isLive = ({ token_expires_at: expiresAtMs, revoked_at, suspended_by }: Holder, nowMs: number): boolean =>

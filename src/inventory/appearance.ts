@@ -5,6 +5,7 @@ import { CONTRADICTION_AFTER_MS, TOKEN_NAME_MAX_BYTES } from '../config/limits.t
 import type { Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { tokens } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import { cutToBytes } from '../text/caps.ts';
 import { msOrNull } from '../times.ts';
@@ -70,7 +71,7 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
  * alone: a copy of the name is another token.
  */
 const isHeldMarker = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
-    where a.marker = e.value ->> 'marker' and a.workspace_uuid = ${workspaceUuid}
+    where a.marker = e.value ->> 'marker' and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid}
       and not (a.status = 'success' and a.token_id is not ${ITEM_ID}))`;
 
 /** Whether PipeOps has acknowledged a revoke of an item's token that was ordered. */

@@ -3,6 +3,7 @@ import { insertEventsFrom } from '../audit/insert-where.ts';
 import { ABSENCE_GAP_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { each, idsOf, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 /** Tokens that are missed, seen, gone or revoked, as many as one batch takes. */
@@ -92,6 +93,6 @@ function markEnds(
 
 /** A revoke of ours that is under way, or done, explains an end. What a look saw before is none. */
 const isExplained = (workspaceUuid: string): SQL =>
-  sql`exists (select 1 from audit_events as a where a.token_id = ${ITEM_ID} and a.workspace_uuid = ${workspaceUuid}
+  sql`exists (select 1 from audit_events as a where a.token_id = ${ITEM_ID} and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid}
       and a.action = 'service_account_token.revoke'
       and (a.status = 'attempted' or (a.status = 'success' and a.error_code is null)))`;

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { markerOf } from '../audit/marker.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import { idsOf } from './recording.ts';
@@ -15,7 +16,9 @@ export const selectHeldMarkers = ({ build }: Database, workspaceUuid: string, ma
   build
     .select({ marker: auditEvents.marker })
     .from(auditEvents)
-    .where(sql`${auditEvents.marker} in ${idsOf(markers)} and ${auditEvents.workspace_uuid} = ${workspaceUuid}`);
+    .where(
+      sql`${auditEvents.marker} in ${idsOf(markers)} and ${canonicalWorkspace('workspace_uuid')} = ${workspaceUuid}`,
+    );
 
 /**
  * The marker that a token's name ends with, if a row of ours holds it: what a rename must send again. It is asked for only where

@@ -5,6 +5,7 @@ import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
@@ -144,7 +145,7 @@ export function contradictionRows(
     seenRow(recording, 'service_account_token.revoke', outcome),
     { id: sql.raw(`e.value ->> 'contradiction'`), token_id: ITEM_ID },
     sql`from ${each(items)} where ${condition} and not exists (select 1 from audit_events as today
-          where today.token_id = ${ITEM_ID} and today.workspace_uuid = ${workspaceUuid}
+          where today.token_id = ${ITEM_ID} and ${canonicalWorkspace('today.workspace_uuid')} = ${workspaceUuid}
             and today.error_code = 'revocation_contradicted' and today.occurred_at >= ${dayBeginMs}
             and today.occurred_at < ${dayBeginMs + DAY_MS})`,
   );

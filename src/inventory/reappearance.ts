@@ -3,6 +3,7 @@ import { insertEventsFrom } from '../audit/insert-where.ts';
 import type { Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { revocationOrders, tokens, type TokenRow } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import { contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
 import { each, idsOf, ITEM_ID, orderRow, seenRow, type Recording } from './recording.ts';
@@ -82,7 +83,7 @@ const hasOrderIn =
 
 /** Whether a DELETE of an item's token was asked for, and not refused. What a look saw is nobody's wish. */
 const isAskedFor = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
-    where a.token_id = ${ITEM_ID} and a.workspace_uuid = ${workspaceUuid} and a.action = 'service_account_token.revoke'
+    where a.token_id = ${ITEM_ID} and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.action = 'service_account_token.revoke'
       and a.status = 'success' and a.error_code is null)`;
 
 /** Whether the owner of an item's token is blocked, by a delivery of that mode; one without a mode revokes. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { markerOf, stripMarker } from '../audit/marker.ts';
 import { redact } from '../text/redaction.ts';
-import { isTokenId } from './ids.ts';
+import { isTokenId, workspaceAsRead } from './ids.ts';
 import { parseTimeMs, rfc3339OrNull } from '../times.ts';
 import type { UpstreamToken } from './types.ts';
 
@@ -92,7 +92,7 @@ export const readTokenFields = (value: unknown): UpstreamToken | null => {
     // Where both are given and differ, the token is taken to hold all of them.
     scopes: [...new Set([...(token.scopes ?? []), ...(token.permissions ?? [])])].map(redact),
     tokenPrefix: token.token_prefix,
-    workspaceId: token.workspace_id,
+    workspaceId: token.workspace_id === null ? null : workspaceAsRead(token.workspace_id),
     isRevoked: token.is_revoked ?? false,
     isExpired: token.is_expired ?? false,
     isActive: token.is_active ?? null,

@@ -1,4 +1,4 @@
-import { isTokenId, isWorkspaceUuid } from './ids.ts';
+import { isTokenId, parseWorkspaceUuid } from './ids.ts';
 import type { TokenRef } from './types.ts';
 
 const TOKENS_PATH = '/api/v1/service-account-tokens';
@@ -34,7 +34,8 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
   const basePath = base.pathname.replace(/\/+$/, '');
 
   const build = (workspaceUuid: string, idPath: string, paging = ''): string => {
-    if (!isWorkspaceUuid(workspaceUuid)) throw new TypeError('Not a workspace UUID.');
+    // PipeOps hears one spelling, since it may hold another for another workspace.
+    if (parseWorkspaceUuid(workspaceUuid) !== workspaceUuid) throw new TypeError('Not a workspace UUID.');
     const path = `${basePath}${TOKENS_PATH}${idPath}`;
     // PipeOps' controller wants the workspace in the query of every route.
     const search = `?workspace_uuid=${workspaceUuid}${paging}`;

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { isSecret } from '../text/redaction.ts';
 import { isFields, type Fields } from './fields.ts';
+import { isElsewhere } from './ids.ts';
 import { readId, readTokenFields } from './token-schema.ts';
 import type { MintedToken, UpstreamToken } from './types.ts';
 
@@ -102,7 +103,7 @@ export const readPage = (body: unknown, workspaceUuid: string): ListPage | null 
   const readable = items
     .map(readTokenFields)
     .filter((token) => token !== null)
-    .filter((token) => !namesAnotherWorkspace(token, workspaceUuid));
+    .filter((token) => !isElsewhere(workspaceUuid, token.workspaceId));
   const total = totalOf(data);
   return {
     // By id, because one token sent twice must not stand in for another that was not sent.
@@ -113,12 +114,3 @@ export const readPage = (body: unknown, workspaceUuid: string): ListPage | null 
     total: total === 0 && items.length > 0 ? null : total,
   };
 };
-
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
-
-/** `workspace_id` is compared where both are UUIDs: elsewhere it may be another kind of id, which says nothing. */
-const namesAnotherWorkspace = ({ workspaceId }: UpstreamToken, workspaceUuid: string): boolean =>
-  workspaceId !== null &&
-  UUID.test(workspaceId) &&
-  UUID.test(workspaceUuid) &&
-  workspaceId.toLowerCase() !== workspaceUuid.toLowerCase();

@@ -1,7 +1,11 @@
 import { readClaim } from '../identity/claims.ts';
 import type { Identity } from '../identity/types.ts';
+import { uuidOf } from '../text/uuid.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Binding, Role } from './types.ts';
+
+/** Claims that name a workspace, such as `workspace_uuid` or `https://acme.test/workspace`: the last word of the name says so. */
+const WORKSPACE_CLAIM = /(?:^|[/:.])workspace(?:_uuid|_id)?$/;
 
 /** Claims that hold space-separated words (RFC 8693 §4.2; some issuers send `scp`, some of them as an array). */
 const SET_CLAIMS: readonly string[] = ['scope', 'scp'];
@@ -26,14 +30,22 @@ function matches(binding: Binding, identity: Identity): boolean {
 }
 
 /**
- * A claim matches by its own value or, if it is an array, by one member. `scope` and `scp` match if each word of the
+ * A claim matches by its own value or, if it is an array, by one member; the UUID of a workspace does in whatever spelling. `scope` and `scp` match if each word of the
  * pattern is matched by a word of the claim, whatever their order.
  */
 function matchesClaim(name: string, pattern: string, claim: unknown): boolean {
-  if (!SET_CLAIMS.includes(name)) return texts(claim).some((value) => matchesPattern(pattern, value));
+  if (!SET_CLAIMS.includes(name)) {
+    const isSame = WORKSPACE_CLAIM.test(name) ? namesSameWorkspace : matchesPattern;
+    return texts(claim).some((value) => isSame(pattern, value));
+  }
   const granted = texts(claim).flatMap(words);
   const wanted = words(pattern);
   return wanted.length > 0 && wanted.every((word) => granted.some((value) => matchesPattern(word, value)));
+}
+
+function namesSameWorkspace(pattern: string, value: string): boolean {
+  const uuid = uuidOf(pattern);
+  return matchesPattern(pattern, value) || (uuid !== null && uuid === uuidOf(value));
 }
 
 /**

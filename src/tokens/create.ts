@@ -2,6 +2,7 @@ import { successOutcome } from '../audit/outcomes.ts';
 import type { Failure, UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/claims.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import { isElsewhere } from '../pipeops/ids.ts';
 import type { MintedToken, TokenRef } from '../pipeops/types.ts';
 import { mostTokensOf } from '../policy/decide.ts';
 import type { Caller, Grant } from '../policy/types.ts';
@@ -16,7 +17,7 @@ import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../text/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../times.ts';
 import { toWireError } from '../wire-errors.ts';
-import { cameOfCreate, contradiction, isElsewhere, withCame, type Granted } from './effects.ts';
+import { cameOfCreate, contradiction, withCame, type Granted } from './effects.ts';
 import { readLeftOut } from './left-out.ts';
 import type { CreateRequest } from './types.ts';
 

@@ -1,4 +1,5 @@
 import { EXPIRY_TOLERANCE_SECONDS, OUTCOME_DETAIL_MAX_BYTES, SCOPE_MAX_CHARS } from '../config/limits.ts';
+import { isElsewhere } from '../pipeops/ids.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import { byteLength, cutToBytes } from '../text/caps.ts';
 import { msOrNull } from '../times.ts';
@@ -123,20 +124,3 @@ const outsideFirst = (granted: readonly string[] = [], came: readonly string[]):
 
 const isSameSet = (granted: readonly string[], came: readonly string[]): boolean =>
   outside(granted, came).length === 0 && outside(came, granted).length === 0;
-
-/** In whatever case and with or without hyphens. Where one of the two is no UUID, it is another kind of id, which says nothing. */
-export function isElsewhere(workspaceUuid: string, workspaceId: string | null): boolean {
-  const [own, other] = [plainUuid(workspaceUuid), workspaceId === null ? null : plainUuid(workspaceId)];
-  return own !== null && other !== null && own !== other;
-}
-
-/** Whether PipeOps names this very workspace. Where neither this nor `isElsewhere` holds, nobody knows. */
-export function isWithin(workspaceUuid: string, workspaceId: string | null): boolean {
-  if (workspaceId === null) return false;
-  const own = plainUuid(workspaceUuid);
-  return workspaceId === workspaceUuid || (own !== null && own === plainUuid(workspaceId));
-}
-
-const UUID = /^[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i;
-
-const plainUuid = (text: string): string | null => (UUID.test(text) ? text.replaceAll('-', '').toLowerCase() : null);

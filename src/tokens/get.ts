@@ -1,5 +1,6 @@
 import type { Failure } from '../failures.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
+import { isWithin } from '../pipeops/ids.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller } from '../policy/types.ts';
@@ -66,7 +67,7 @@ export async function getToken(
       const got = await pipeops.get(ref, call);
       if (!got.ok) return row === undefined && got.error.kind === 'upstream_not_found' ? err(NOT_THERE) : got;
       // An id that the inventory lacks is acted on only if the answer names the workspace.
-      const isHere = row !== undefined || got.value.data.workspaceId === workspaceUuid;
+      const isHere = row !== undefined || isWithin(workspaceUuid, got.value.data.workspaceId);
       if (!isHere) return err(NOT_THERE);
       const failure = row === undefined ? refusal(row, true) : null;
       return failure === null ? ok({ ...got.value, data: named(got.value.data, row) }) : err(failure);

@@ -1,6 +1,7 @@
 import { markerOf } from '../audit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { UpstreamFailure } from '../failures.ts';
+import { isWithin } from '../pipeops/ids.ts';
 import type { Call, PipeOps, TokenRef } from '../pipeops/types.ts';
 import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
@@ -58,6 +59,6 @@ export async function findUpstream(
   if (isProofOfAbsence(listed.value.data)) return ok(null);
 
   const got = await pipeops.get(ref, call);
-  if (got.ok) return ok(got.value.data.workspaceId === ref.workspaceUuid ? found(got.value.data.name) : null);
+  if (got.ok) return ok(isWithin(ref.workspaceUuid, got.value.data.workspaceId) ? found(got.value.data.name) : null);
   return got.error.kind === 'upstream_not_found' ? ok(null) : got;
 }

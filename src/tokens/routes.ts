@@ -14,7 +14,7 @@ import { listBody, presentToken } from './present.ts';
 import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { updateToken } from './update.ts';
-import { workspacesOf } from './workspace.ts';
+import { sentWithKey } from './workspace.ts';
 
 const TOKENS = '/api/v1/service-account-tokens';
 const TOKEN = `${TOKENS}/:id`;
@@ -37,9 +37,9 @@ export function registerTokenRoutes(
     if (!request.ok) return failure(c, request.error);
     const caller = c.get('caller');
     // As it was sent: what defaults make of it may differ from one moment to the next.
-    const sent = [workspacesOf(queryOf(c)), body.value];
+    const { sent, former } = sentWithKey(queryOf(c), body.value);
     const owner = { ...caller, workspaceUuid: request.value.workspaceUuid };
-    const keyed = key.value === null ? null : await idempotency.keyed(owner, key.value, sent);
+    const keyed = key.value === null ? null : await idempotency.keyed(owner, key.value, sent, former);
     const created = await createToken(tokens, c.get('context'), caller, request.value, keyed);
     if (!created.ok) return failure(c, created.error);
     if (created.value.isReplay) c.header('Idempotency-Replayed', 'true');

@@ -1,4 +1,4 @@
-import { isWorkspaceUuid } from '../pipeops/ids.ts';
+import { parseWorkspaceUuid, workspaceAsRead, WORKSPACE_FORM } from '../pipeops/ids.ts';
 import type { Problems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 
@@ -12,8 +12,26 @@ type InBody = { readonly [Name in (typeof NAMES)[number]]?: string | undefined }
 const namedIn = (query: URLSearchParams, inBody: InBody): readonly (readonly [name: string, value: string])[] =>
   NAMES.flatMap((name) => [...query.getAll(name), inBody[name] ?? []].flat().map((value) => [name, value] as const));
 
-/** The workspaces of a query as they were sent, whichever name each was given under. */
-export const workspacesOf = (query: URLSearchParams): readonly string[] => namedIn(query, {}).map(([, value]) => value);
+/**
+ * What tells a request from another under the same idempotency key: it as it was sent, before any default, with its workspace in the
+ * one spelling.
+ *
+ * `former`: what an earlier version of this service took, which knew a workspace by each of its spellings. Null: the same.
+ */
+export function sentWithKey(query: URLSearchParams, body: Readonly<Record<string, unknown>>) {
+  const sentIn = (spell: (text: string) => string) => [
+    namedIn(query, {}).map(([, value]) => spell(value)),
+    Object.fromEntries(
+      Object.entries(body).map(([name, value]) => [
+        name,
+        NAMES.some((known) => known === name) && typeof value === 'string' ? spell(value) : value,
+      ]),
+    ),
+  ];
+  const spelled = namedIn(query, body).find(([, value]) => workspaceAsRead(value) !== value)?.[1];
+  const former = spelled === undefined ? null : { workspaceUuid: spelled, sent: sentIn((text) => text) };
+  return { sent: sentIn(workspaceAsRead), former };
+}
 
 /**
  * The workspace that a request is about: from the query, the body, or the configured default, under either of PipeOps' names. Null: none that can be
@@ -33,20 +51,21 @@ export function readWorkspace(
 
   const named = namedIn(query, inBody);
   const [parameter] = named[0] ?? NAMES;
-  if (new Set(named.map(([, value]) => value)).size > 1) {
+  const read = named.map(([, value]) => parseWorkspaceUuid(value));
+  if (read.includes(null)) {
+    problems.misunderstood(parameter, `Use the id of a workspace: ${WORKSPACE_FORM}.`);
+    return null;
+  }
+  if (new Set(read).size > 1) {
     problems.misunderstood(parameter, 'Give one workspace: this request names several.');
     return null;
   }
-  const workspaceUuid = named[0]?.[1] ?? defaultWorkspaceUuid;
+  const workspaceUuid = read[0] ?? defaultWorkspaceUuid;
   if (workspaceUuid === null) {
     problems.misunderstood(
       parameter,
       'Name the workspace: in the query, in the body of a create or update, or by PIPEOPS_WORKSPACE_UUID in the configuration of this service.',
     );
-    return null;
-  }
-  if (!isWorkspaceUuid(workspaceUuid)) {
-    problems.misunderstood(parameter, 'Use the UUID of a workspace.');
     return null;
   }
   return workspaceUuid;

@@ -4,7 +4,7 @@ import { sha256Hex } from '../text/digest.ts';
 import type { Fingerprints } from '../tokens/fingerprint.ts';
 import type { Order, SubjectRef } from './adapter.ts';
 
-/** Digests of what a delivery orders: the one that is stored, and those that an earlier key would have given. */
+/** Digests of what a delivery orders: the one that is stored, and those that an earlier key, or version of this service, would have given. */
 export type ContentDigests = readonly [current: string, ...earlier: string[]];
 
 /**
@@ -14,6 +14,9 @@ export type ContentDigests = readonly [current: string, ...earlier: string[]];
  */
 export async function contentDigests(order: Order, fingerprints: Fingerprints): Promise<ContentDigests> {
   const hex = await sha256Hex(canonicalJson(contentOf(order)));
+  // Before there was one spelling of a workspace, a digest was of that which was sent.
+  if (order.event === 'token.revoke')
+    return [hex, await sha256Hex(canonicalJson(namedTokens(order, 'workspaceSpelled')))];
   if (order.event !== 'token.leaked') return [hex];
   const [current, ...earlier] = (await fingerprints.candidates(hex)).map(({ value }) => value);
   return [current ?? hex, ...earlier];
@@ -23,15 +26,21 @@ function contentOf(order: Order): unknown {
   switch (order.event) {
     case 'token.leaked':
       return order;
-    case 'token.revoke': {
-      // In whichever order, and however often.
-      const named = order.tokens.map(({ tokenId, workspaceUuid }) => `${tokenId} ${workspaceUuid ?? ''}`);
-      return { event: order.event, tokens: [...new Set(named)].toSorted() };
-    }
+    case 'token.revoke':
+      return namedTokens(order, 'workspaceUuid');
     case 'subject.offboarded':
     case 'subject.reinstated':
       return { ...order, subject: subjectOf(order.subject) };
   }
+}
+
+/** In whichever order, and however often. */
+function namedTokens(
+  { event, tokens }: Extract<Order, { event: 'token.revoke' }>,
+  workspace: 'workspaceUuid' | 'workspaceSpelled',
+): unknown {
+  const named = tokens.map((token) => `${token.tokenId} ${token[workspace] ?? ''}`);
+  return { event, tokens: [...new Set(named)].toSorted() };
 }
 
 const subjectOf = (subject: SubjectRef): SubjectRef =>

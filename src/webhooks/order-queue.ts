@@ -2,6 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, UNKNOWN_WORKSPACES_MAX_COUNT } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
 import { mustWait } from '../pipeops/limits-table.ts';
 import type { OrderState } from '../vocabulary.ts';
@@ -30,12 +31,12 @@ export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
 export const KNOWN_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
 export const UNKNOWN_RANKS = [ORDER_RANKS.unknown] as const;
 
-/** An update or a create of the order's token by a caller, which no order caused. The planner would take the index of the workspace. */
-const BESIDE = sql.raw(`audit_events as e indexed by audit_events_token_id
-  where e.token_id = revocation_orders.token_id and +e.workspace_uuid = revocation_orders.workspace_uuid
+/** An update or a create of the order's token by a caller, which no order caused. */
+const BESIDE = sql`audit_events as e indexed by audit_events_token_id
+  where e.token_id = revocation_orders.token_id and ${canonicalWorkspace('e.workspace_uuid')} = revocation_orders.workspace_uuid
     and e.action in ('service_account_token.update', 'service_account_token.create')
     and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
-    and not exists (select 1 from revocation_orders as other where other.id = e.id)`);
+    and not exists (select 1 from revocation_orders as other where other.id = e.id)`;
 
 /**
  * Claims orders that are due, by rank and then those that have waited longest, and reads them, in one batch of two queries. A

@@ -3,7 +3,7 @@ import type { UpstreamFailure } from '../failures.ts';
 import { judgeAbsence } from '../inventory/absence.ts';
 import { recordAbsence, recordPresence } from '../inventory/looks.ts';
 import type { RequestContext } from '../request-context.ts';
-import { isElsewhere, isWithin } from '../tokens/effects.ts';
+import { isElsewhere, isWithin } from '../pipeops/ids.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Lists, WorkspaceLook } from './lists.ts';
 import type { ClaimedOrder } from './order-queue.ts';

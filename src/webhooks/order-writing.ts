@@ -7,6 +7,7 @@ import { AUDIT_ANNOUNCE_AFTER_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { newUuid } from '../db/uuid.ts';
+import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { RequestContext } from '../request-context.ts';
 import { raiseGeneration } from '../snapshot/generation.ts';
 import type { DriverDependencies } from './dependencies.ts';
@@ -145,7 +146,7 @@ function announceAll(database: Database, context: RequestContext, settled: Retur
     finalRow('', nowMs, context, subject, successOutcome(null)),
     {
       id: newUuid,
-      workspace_uuid: sql`e.workspace_uuid`,
+      workspace_uuid: canonicalWorkspace('e.workspace_uuid'),
       token_id: sql`e.token_id`,
       token_name: sql`e.token_name`,
       detail: sql`json_object('event_id', e.id, 'action', e.action, 'status', s.status, 'error_code', s.error_code)`,
@@ -195,7 +196,7 @@ function recordLateOnes(
     sql`from revocation_orders as o join audit_events as e on e.id = o.id
       where o.id in ${listed(ids)} and ${isIn('o.state', ['acknowledged'])} and e.status = 'failure'
         and not exists (select 1 from audit_events as done indexed by audit_events_token_id
-          where done.token_id = o.token_id and +done.workspace_uuid = o.workspace_uuid and done.status = 'success'
+          where done.token_id = o.token_id and ${canonicalWorkspace('done.workspace_uuid')} = o.workspace_uuid and done.status = 'success'
             and done.detail ->> 'order_id' = o.id)`,
   );
   return [insert];
@@ -244,7 +245,7 @@ function contradict(
       },
       sql`from revocation_orders as o where o.id in ${listed(ids)} and ${isIn('o.state', SENT)} and o.contradicted_at is not null
         and not exists (select 1 from audit_events as e indexed by audit_events_token_id
-          where e.token_id = o.token_id and +e.workspace_uuid = o.workspace_uuid
+          where e.token_id = o.token_id and ${canonicalWorkspace('e.workspace_uuid')} = o.workspace_uuid
             and e.error_code = ${outcome.errorCode} and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})
         group by o.workspace_uuid, o.token_id`,
     ),

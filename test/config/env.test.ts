@@ -2,6 +2,7 @@ import { env as workerEnv } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseEnv } from '../../src/config/env.ts';
+import { spellingsOf } from '../support/spellings.ts';
 import { FULL, policyWith } from './policies.ts';
 
 const DB = { prepare: () => undefined, batch: () => undefined };
@@ -37,6 +38,16 @@ test('what is left out gets its default', () => {
     },
   });
 });
+
+test.each(Object.entries(spellingsOf('5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e')))(
+  'the default workspace is one value, %s',
+  (_name, PIPEOPS_WORKSPACE_UUID) => {
+    expect(parseEnv({ ...LEAST, PIPEOPS_WORKSPACE_UUID }, FULL)).toMatchObject({
+      ok: true,
+      value: { pipeops: { defaultWorkspaceUuid: '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e' } },
+    });
+  },
+);
 
 test('everything is read, and bindings of others are none of its business', () => {
   const parsed = parseEnv(
@@ -100,6 +111,7 @@ describe('refused', () => {
     ['a service token to come', 'PIPEOPS_ADMIN_TOKEN_NEXT', 'sat_secret', /service token/],
     ['an empty credential to come', 'PIPEOPS_ADMIN_TOKEN_NEXT', '', /empty/],
     ['a workspace that is no id', 'PIPEOPS_WORKSPACE_UUID', '../secret', /workspace/],
+    ['a workspace in brackets', 'PIPEOPS_WORKSPACE_UUID', '(secret)', /id of a workspace: a UUID, in any case/],
     ['a time that is no number', 'RECONCILE_AFTER_SECONDS', '1e3', /whole number/],
     ['a time in which a request may live', 'RECONCILE_AFTER_SECONDS', '44', /below 45/],
     ['a time after which attempts are given up', 'RECONCILE_AFTER_SECONDS', '86401', /above 86400/],

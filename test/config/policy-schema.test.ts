@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { definePolicy } from '../../src/config/define-policy.ts';
 import { policyAdvice } from '../../src/config/policy-advice.ts';
 import { parsePolicy } from '../../src/config/policy-schema.ts';
+import { spellingsOf } from '../support/spellings.ts';
 import { FULL, GITHUB_ISSUER, ISSUER, policyWith } from './policies.ts';
 
 const PUBLIC_JWK = { kty: 'EC', crv: 'P-256', x: 'eA', y: 'eQ', kid: '1' };
@@ -121,6 +122,26 @@ describe('accepted', () => {
   ])('%s', (_, input) => expect(problemsOf(input)).toEqual([]));
 });
 
+describe('a workspace is one, in whatever spelling', () => {
+  const UUID = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e';
+  const OTHER = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0f';
+
+  test.each<[string, readonly string[], readonly string[]]>([
+    ...Object.entries(spellingsOf(UUID)).map(([name, text]): [string, string[], string[]] => [name, [text], [UUID]]),
+    ['all of them, which are one', [UUID, ...Object.values(spellingsOf(UUID))], [UUID]],
+    ['two, of which one is there twice', [OTHER.toUpperCase(), UUID, OTHER], [OTHER, UUID]],
+    ['two that are no UUIDs and differ in case', ['Shop', 'shop'], ['Shop', 'shop']],
+    ['all', ['*'], ['*']],
+  ])('%s', (_name, workspaces, expected) => {
+    const source = { kind: 'standard', events: ['token.leaked'], workspaces, secrets: ['A'] };
+    const parsed = parsePolicy({ ...policyWith({ role: { workspaces } }), webhooks: { scanner: source } });
+    expect(parsed).toMatchObject({
+      ok: true,
+      value: { roles: [{ workspaces: expected }], webhooks: [{ workspaces: expected }] },
+    });
+  });
+});
+
 describe('refused', () => {
   test.each<[string, Parameters<typeof policyWith>[0], string, RegExp]>([
     ['an issuer over http', { issuer: { issuer: 'http://issuer.example' } }, 'issuers[0].issuer', /https/],
@@ -200,6 +221,24 @@ describe('refused', () => {
     ['a role without workspaces', { role: { workspaces: undefined } }, 'roles.ci.workspaces', /missing/],
     ['a role over no workspace', { role: { workspaces: [] } }, 'roles.ci.workspaces', /empty/],
     ['a pattern for workspaces', { role: { workspaces: ['5877*'] } }, 'roles.ci.workspaces[0]', /UUID/],
+    [
+      'a workspace that is no id',
+      { role: { workspaces: ['a/b'] } },
+      'roles.ci.workspaces[0]',
+      /nor the id of a workspace/,
+    ],
+    [
+      'a URN of no UUID',
+      { role: { workspaces: ['w', 'urn:uuid:w'] } },
+      'roles.ci.workspaces[1]',
+      /nor the id of a workspace/,
+    ],
+    [
+      'a workspace that is a number',
+      { role: { workspaces: [7] } },
+      'roles.ci.workspaces[0]',
+      /nor the id of a workspace/,
+    ],
     ['* beside a workspace', { role: { workspaces: ['*', 'w'] } }, 'roles.ci.workspaces', /alone/],
     ['a pattern for scopes', { role: { scopes: ['api:*'] } }, 'roles.ci.scopes[0]', /scope/],
     ['two scopes in one string', { role: { scopes: ['api:read api:write'] } }, 'roles.ci.scopes[0]', /scope/],

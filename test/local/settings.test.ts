@@ -31,6 +31,16 @@ describe('the settings of npm start', () => {
     });
   });
 
+  it.each(['5877A4AE-0000-4000-8000-000000000009', '5877a4ae000040008000000000000009'])(
+    'name a workspace as the Worker will ask for it: %s',
+    (PIPEOPS_WORKSPACE_UUID) => {
+      const workspaceUuid = '5877a4ae-0000-4000-8000-000000000009';
+      expect(readSettings({ PIPEOPS_WORKSPACE_UUID }).upstream).toMatchObject({ workspaceUuid });
+      const configured = { PIPEOPS_API_URL: 'https://api.example', PIPEOPS_ADMIN_TOKEN: 'jwt' };
+      expect(readSettings({ ...configured, PIPEOPS_WORKSPACE_UUID }).upstream).toMatchObject({ workspaceUuid });
+    },
+  );
+
   it('use a configured PipeOps, and then look at no port for a simulator', () => {
     const environment = { PIPEOPS_API_URL: 'https://api.example', PIPEOPS_ADMIN_TOKEN: 'jwt', PIPEOPS_PORT: '8787' };
     expect(readSettings(environment).upstream).toEqual({

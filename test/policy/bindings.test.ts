@@ -5,6 +5,7 @@ import type { Binding } from '../../src/policy/types.ts';
 import { role } from './builders.ts';
 
 const ISSUER = 'https://issuer.example';
+const UUID = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e';
 
 function identity(claims: Record<string, unknown>, issuer = ISSUER): Identity {
   return { issuer, subject: 's', label: null, actorType: 'user', claims };
@@ -34,12 +35,35 @@ describe('claims match', () => {
     ['a nested claim by its path', { '/kubernetes.io/namespace': 'shop' }, { 'kubernetes.io': { namespace: 'shop' } }],
     ['a name with dots and slashes, verbatim', { 'https://a.example/g': 'x' }, { 'https://a.example/g': ['x'] }],
     ['every claim listed', { a: '1', b: '2' }, { a: '1', b: '2', c: '3' }],
+    ['a workspace in capitals', { workspace_uuid: UUID }, { workspace_uuid: UUID.toUpperCase() }],
+    ['a workspace that the binding has in capitals', { workspace: UUID.toUpperCase() }, { workspace: UUID }],
+    ['a workspace without hyphens', { workspace_id: UUID }, { workspace_id: UUID.replaceAll('-', '') }],
+    [
+      'a workspace as a URN',
+      { 'https://acme.example/workspace': UUID },
+      { 'https://acme.example/workspace': `urn:uuid:${UUID}` },
+    ],
+    ['a nested workspace', { '/pipeops/workspace': UUID }, { pipeops: { workspace: UUID.toUpperCase() } }],
+    ['one of several workspaces', { workspace_uuid: UUID }, { workspace_uuid: ['w', UUID.toUpperCase()] }],
+    ['a workspace by a pattern, as ever', { workspace_uuid: '5877A4AE-*' }, { workspace_uuid: UUID.toUpperCase() }],
+    ['a workspace that is no UUID', { workspace: 'Shop' }, { workspace: 'Shop' }],
   ])('%s', (_, wanted, claims) => expect(matches(wanted, claims)).toBe(true));
 });
 
 describe('claims do not match', () => {
   test.each<[string, Binding['claims'], Record<string, unknown>]>([
     ['if one of several differs', { a: '1', b: '2' }, { a: '1', b: '3' }],
+    ['by another workspace', { workspace: UUID }, { workspace: UUID.replace('5877', '5878') }],
+    ['by a workspace in another case that is no UUID', { workspace: 'Shop' }, { workspace: 'shop' }],
+    ['by a UUID in capitals that names no workspace', { sub: UUID }, { sub: UUID.toUpperCase() }],
+    ['by one whose name only ends like a workspace', { myworkspace: UUID }, { myworkspace: UUID.toUpperCase() }],
+    ['by one whose name only begins so', { workspace_owner: UUID }, { workspace_owner: UUID.toUpperCase() }],
+    [
+      'by a workspace in capitals where a pattern is small',
+      { workspace: '5877a4ae-*' },
+      { workspace: UUID.toUpperCase() },
+    ],
+    ['by an empty workspace', { workspace: UUID }, { workspace: '' }],
     ['if one of several is absent', { a: '1', b: '2' }, { a: '1' }],
     ['if the binding lists none', {}, { a: '1' }],
     ['by a prefix', { repository: 'acme/shop' }, { repository: 'acme/shop2' }],

@@ -7,7 +7,7 @@ import {
 } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
 import { isObject } from '../../json.ts';
-import { isTokenId, isWorkspaceUuid } from '../../pipeops/ids.ts';
+import { isTokenId, parseWorkspaceUuid, WORKSPACE_FORM } from '../../pipeops/ids.ts';
 import { err, ok, type Result } from '../../result.ts';
 import { REVOCATION_MODES, type WebhookEvent } from '../../vocabulary.ts';
 import type { NamedToken, Order, SubjectRef } from '../adapter.ts';
@@ -20,11 +20,20 @@ const orderIn = (data: z.ZodType<Order>) => object({ data }).transform((payload)
 
 const namedTokenFields = {
   token_id: text().refine(isTokenId, 'Use the id of a token.'),
-  workspace_uuid: optional(text().refine(isWorkspaceUuid, 'Use the UUID of a workspace.')),
+  workspace_uuid: optional(
+    text().refine((id) => parseWorkspaceUuid(id) !== null, `Use the id of a workspace: ${WORKSPACE_FORM}.`),
+  ),
 };
-const named = (fields: { token_id: string; workspace_uuid: string | null }): NamedToken => ({
-  tokenId: fields.token_id,
-  workspaceUuid: fields.workspace_uuid,
+const named = ({
+  token_id: tokenId,
+  workspace_uuid: spelled,
+}: {
+  token_id: string;
+  workspace_uuid: string | null;
+}): NamedToken => ({
+  tokenId,
+  workspaceUuid: spelled === null ? null : parseWorkspaceUuid(spelled),
+  workspaceSpelled: spelled,
 });
 const revoke = (tokens: readonly NamedToken[]): Order => ({ event: 'token.revoke', tokens });
 const besideTokens = leftOut('Leave this out, or name the token in "tokens" as well.');

@@ -44,9 +44,17 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     name: 'idempotency: one create holds a key',
     file: 'src/idempotency/claims.ts',
-    find: '.onConflictDoNothing()',
-    replace: '.values(claim).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
+    find: 'where not exists (${held}) and ${guard}`)',
+    replace:
+      'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
+  },
+  {
+    name: 'idempotency: a key that an earlier version kept is held',
+    file: 'src/idempotency/claims.ts',
+    find: 'request.former === null ? [] : [request.former.keyHash]',
+    replace: '[] as readonly string[]',
+    test: ['test/idempotency/workspace-spelling.test.ts'],
   },
   {
     name: 'idempotency: an expired key is nobody’s',
@@ -79,7 +87,7 @@ export const idempotencyDefences: readonly Defence[] = [
   {
     ...REPLAY,
     name: 'idempotency: another request with the key is refused',
-    find: 'holder.request_fingerprint !== request.fingerprint',
+    find: 'holder.request_fingerprint !== kept.fingerprint',
     replace: 'false',
   },
   {

@@ -80,8 +80,8 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     ...URLS,
-    name: 'pipeops: only an id goes into a query',
-    find: "if (!isWorkspaceUuid(workspaceUuid)) throw new TypeError('Not a workspace UUID.');",
+    name: 'pipeops: only an id in its one spelling goes into a query',
+    find: "if (parseWorkspaceUuid(workspaceUuid) !== workspaceUuid) throw new TypeError('Not a workspace UUID.');",
     replace: '',
   },
   {

@@ -27,6 +27,19 @@ export const policyDefences: readonly Defence[] = [
     test: ['test/policy/shortfall.test.ts'],
   },
   {
+    name: 'policy: a workspace is one in whatever spelling',
+    file: 'src/config/fields.ts',
+    find: 'return workspace ?? z.NEVER;',
+    replace: 'return workspace === null ? z.NEVER : text;',
+    test: POLICY_FILE,
+  },
+  {
+    ...BINDINGS,
+    name: 'bindings: a claim of another name is not read as the UUID of a workspace',
+    find: 'const isSame = WORKSPACE_CLAIM.test(name) ? namesSameWorkspace : matchesPattern;',
+    replace: 'const isSame = WORKSPACE_CLAIM.test(name) ? namesSameWorkspace : namesSameWorkspace;',
+  },
+  {
     ...REACH,
     name: 'policy: a role holds the permissions that it lists',
     find: "return role.permissions.includes(permission) ? null : 'permission';",

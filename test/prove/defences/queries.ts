@@ -69,6 +69,20 @@ export const queryDefences: readonly Defence[] = [
   },
   {
     file: 'src/audit/conditions.ts',
+    test: ['test/audit/workspace-spelling.test.ts'],
+    name: 'workspaces: a filter finds what was written in other spellings',
+    find: "return lookup([canonical, { index: 'audit_events_respelled', where: respelled }]);",
+    replace: 'return lookup(respelled === undefined ? [canonical] : [canonical, { ...canonical, where: sql`false` }]);',
+  },
+  {
+    file: 'src/db/workspace-spelling.ts',
+    test: ['test/db/workspace-spelling.test.ts'],
+    name: 'workspaces: D1 spells what has other digits as it is',
+    find: "and ${digits} not glob '*[^0-9A-Fa-f]*'",
+    replace: '',
+  },
+  {
+    file: 'src/audit/conditions.ts',
     test: ['test/audit/statement-limits.test.ts'],
     name: 'actions: a list is one parameter',
     find: 'const action = sql`(select list ->> ${sql.raw(String(index))} from listed_actions)`;',

@@ -329,7 +329,7 @@ export const recordDefences: readonly Defence[] = [
     ...RECONCILER,
     name: 'sweep: a marker counts in its own workspace',
     file: 'src/audit/undelivered.ts',
-    find: 'sql`a.workspace_uuid = ${workspaceUuid} and',
+    find: "sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and",
     replace: 'sql`${workspaceUuid} is not null and',
   },
   {

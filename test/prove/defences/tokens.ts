@@ -112,16 +112,30 @@ export const tokenDefences: readonly Defence[] = [
   {
     name: 'request: two workspaces are a contradiction',
     file: 'src/tokens/workspace.ts',
-    find: 'if (new Set(named.map(([, value]) => value)).size > 1) {',
+    find: 'if (new Set(read).size > 1) {',
     replace: 'if (named.length > 9) {',
     test: CREATE_REQUESTS,
   },
   {
     name: 'request: a workspace has the shape of an id',
     file: 'src/tokens/workspace.ts',
-    find: 'if (!isWorkspaceUuid(workspaceUuid)) {',
-    replace: "if (workspaceUuid === '') {",
+    find: 'if (read.includes(null)) {',
+    replace: "if (named.some(([, value]) => value === '')) {",
     test: ['test/tokens/token-requests.test.ts'],
+  },
+  {
+    name: 'request: a workspace is one value in whatever spelling',
+    file: 'src/tokens/workspace.ts',
+    find: 'const read = named.map(([, value]) => parseWorkspaceUuid(value));',
+    replace: 'const read = named.map(([, value]) => (parseWorkspaceUuid(value) === null ? null : value));',
+    test: ['test/tokens/workspace-spelling.test.ts'],
+  },
+  {
+    name: 'request: a key is of a request with its workspace in whatever spelling',
+    file: 'src/tokens/workspace.ts',
+    find: 'return { sent: sentIn(workspaceAsRead), former };',
+    replace: 'return { sent: sentIn((text) => text), former };',
+    test: ['test/idempotency/workspace-spelling.test.ts'],
   },
   {
     name: 'request: a token id has the shape of an id',
@@ -245,7 +259,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...REACH,
     name: 'reach: PipeOps is not trusted to keep workspaces apart',
-    find: 'got.value.data.workspaceId === ref.workspaceUuid ? found(',
+    find: 'isWithin(ref.workspaceUuid, got.value.data.workspaceId) ? found(',
     replace: 'got.value.data.id === ref.tokenId ? found(',
   },
   {
