@@ -97,8 +97,8 @@ export interface NamedToken {
   readonly tokenId: string;
   /** Null: the inventory must know it. */
   readonly workspaceUuid: string | null;
-  /** The same as its sender spells it. */
-  readonly workspaceSpelled: string | null;
+  /** The same as its sender spells it; absent: so. */
+  readonly workspaceSpelled?: string;
 }
 
 /** Whom a delivery is about: an owner of tokens, or everybody with a label, which may be as long as a JWT. */

@@ -2,7 +2,7 @@ import { canonicalJson } from '../idempotency/canonical-json.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../text/digest.ts';
 import type { Fingerprints } from '../tokens/fingerprint.ts';
-import type { Order, SubjectRef } from './adapter.ts';
+import type { NamedToken, Order, SubjectRef } from './adapter.ts';
 
 /** Digests of what a delivery orders: the one that is stored, and those that an earlier key, or version of this service, would have given. */
 export type ContentDigests = readonly [current: string, ...earlier: string[]];
@@ -13,10 +13,12 @@ export type ContentDigests = readonly [current: string, ...earlier: string[]];
  * says the same.
  */
 export async function contentDigests(order: Order, fingerprints: Fingerprints): Promise<ContentDigests> {
-  const hex = await sha256Hex(canonicalJson(contentOf(order)));
-  // Before there was one spelling of a workspace, a digest was of that which was sent.
-  if (order.event === 'token.revoke')
-    return [hex, await sha256Hex(canonicalJson(namedTokens(order, 'workspaceSpelled')))];
+  const digestOf = async (content: unknown): Promise<string> => await sha256Hex(canonicalJson(content));
+  const hex = await digestOf(contentOf(order));
+  if (order.event === 'token.revoke' && order.tokens.some(({ workspaceSpelled }) => workspaceSpelled !== undefined)) {
+    // Before there was one spelling of a workspace, a digest was of that which was sent.
+    return [hex, await digestOf(namedTokens(order, (token) => token.workspaceSpelled ?? token.workspaceUuid))];
+  }
   if (order.event !== 'token.leaked') return [hex];
   const [current, ...earlier] = (await fingerprints.candidates(hex)).map(({ value }) => value);
   return [current ?? hex, ...earlier];
@@ -27,7 +29,7 @@ function contentOf(order: Order): unknown {
     case 'token.leaked':
       return order;
     case 'token.revoke':
-      return namedTokens(order, 'workspaceUuid');
+      return namedTokens(order, ({ workspaceUuid }) => workspaceUuid);
     case 'subject.offboarded':
     case 'subject.reinstated':
       return { ...order, subject: subjectOf(order.subject) };
@@ -37,9 +39,9 @@ function contentOf(order: Order): unknown {
 /** In whichever order, and however often. */
 function namedTokens(
   { event, tokens }: Extract<Order, { event: 'token.revoke' }>,
-  workspace: 'workspaceUuid' | 'workspaceSpelled',
+  workspaceOf: (token: NamedToken) => string | null,
 ): unknown {
-  const named = tokens.map((token) => `${token.tokenId} ${token[workspace] ?? ''}`);
+  const named = tokens.map((token) => `${token.tokenId} ${workspaceOf(token) ?? ''}`);
   return { event, tokens: [...new Set(named)].toSorted() };
 }
 

@@ -24,17 +24,14 @@ const namedTokenFields = {
     text().refine((id) => parseWorkspaceUuid(id) !== null, `Use the id of a workspace: ${WORKSPACE_FORM}.`),
   ),
 };
-const named = ({
-  token_id: tokenId,
-  workspace_uuid: spelled,
-}: {
-  token_id: string;
-  workspace_uuid: string | null;
-}): NamedToken => ({
-  tokenId,
-  workspaceUuid: spelled === null ? null : parseWorkspaceUuid(spelled),
-  workspaceSpelled: spelled,
-});
+const named = ({ token_id: tokenId, workspace_uuid: spelled }: { token_id: string; workspace_uuid: string | null }) => {
+  const workspaceUuid = spelled === null ? null : parseWorkspaceUuid(spelled);
+  return {
+    tokenId,
+    workspaceUuid,
+    ...(spelled !== null && spelled !== workspaceUuid && { workspaceSpelled: spelled }),
+  };
+};
 const revoke = (tokens: readonly NamedToken[]): Order => ({ event: 'token.revoke', tokens });
 const besideTokens = leftOut('Leave this out, or name the token in "tokens" as well.');
 
