@@ -260,7 +260,7 @@ describe('an event by its id', () => {
       const broken = await createHarness({
         like: harness,
         roles,
-        runtime: { now: harness.runtime.now },
+        runtime: { now: () => harness.runtime.now() },
         db: failingBatches((batch) => batch === failing).db,
       });
       const answer = await broken.send('GET', `${EVENTS}/${mine}`, { jwt });
@@ -326,7 +326,7 @@ describe('what a caller is not told when it asks', () => {
       .bind(ISSUER, busy, busy, JSON.stringify(Array.from({ length: 3_000 }, () => 0)))
       .run();
     const { db, batches } = meteredD1();
-    const metered = await createHarness({ like: harness, roles, runtime: { now: harness.runtime.now }, db });
+    const metered = await createHarness({ like: harness, roles, runtime: { now: () => harness.runtime.now() }, db });
     const cost = async (filter: string, id: string) => {
       batches.length = 0;
       const answer = await metered.send('GET', `${EVENTS}?actor=me&action=service_account_token.get&${filter}=${id}`, {

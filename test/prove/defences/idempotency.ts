@@ -45,8 +45,7 @@ export const idempotencyDefences: readonly Defence[] = [
     name: 'idempotency: one create holds a key',
     file: 'src/idempotency/claims.ts',
     find: 'where not exists (${held}) and ${guard}`)',
-    replace:
-      'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
+    replace: 'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
   },
   {

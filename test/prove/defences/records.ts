@@ -147,8 +147,8 @@ export const recordDefences: readonly Defence[] = [
     ...OFTEN,
     name: 'denials: no key is claimed without a row',
     file: 'src/idempotency/claims.ts',
-    find: 'where ${guard}`)',
-    replace: 'where ${guard} or true`)',
+    find: ' and ${guard}`)',
+    replace: '`)',
   },
   {
     ...RECORDER,
