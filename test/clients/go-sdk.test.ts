@@ -91,7 +91,7 @@ describe('a program that uses the SDK', () => {
       'ci',
       { name: 'x', preset: 'sdk', workspace_uuid: '../x' },
       400,
-      'workspace_uuid: use the UUID of a workspace.',
+      'workspace_uuid: use the id of a workspace: a UUID, in any case and with or without hyphens, or up to 128 letters, digits, ".", "_", "~" and "-" with a letter or digit first.',
     ],
     [
       'a scope beyond its role',

@@ -57,7 +57,7 @@ const UNACCEPTABLE: readonly (readonly [name: string, method: string, path: stri
 const MISUNDERSTOOD: typeof UNACCEPTABLE = [
   ['an unknown parameter of a list', 'GET', `${TOKENS}?page=2`, undefined, 'page: unknown parameter. Known: '],
   ['an unknown field of a create', 'POST', TOKENS, { ...GOOD, owner: 'me' }, 'owner: unknown field. Known: name, '],
-  ['a workspace that is none', 'GET', `${TOKENS}?workspace_uuid=%20`, undefined, 'workspace_uuid: use the UUID of'],
+  ['a workspace that is none', 'GET', `${TOKENS}?workspace_uuid=%20`, undefined, 'workspace_uuid: use the id of a'],
   ['a bad id of a token', 'DELETE', `${TOKENS}/a%20b`, undefined, 'id: use the id of a token, as a create or'],
   ['a limit that is too high', 'GET', `${EVENTS}?limit=9999`, undefined, 'limit: use a whole number from 1 to 200.'],
   ['a bad id of an event', 'GET', `${EVENTS}/x`, undefined, 'id: use the id of an event'],

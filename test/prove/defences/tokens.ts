@@ -121,7 +121,7 @@ export const tokenDefences: readonly Defence[] = [
     file: 'src/tokens/workspace.ts',
     find: 'if (read.includes(null)) {',
     replace: "if (named.some(([, value]) => value === '')) {",
-    test: ['test/tokens/token-requests.test.ts'],
+    test: ['test/tokens/workspace-spelling.test.ts'],
   },
   {
     name: 'request: a workspace is one value in whatever spelling',
