@@ -77,6 +77,7 @@ describe('a filter by workspace', () => {
       (index: number) => index >= 3 && index < 50,
     ],
     ['a status', { status: 'failure' }, () => false],
+    ['whoever asks', { actor: 'me' }, () => false],
   ])('goes with %s', async (_name, others, isWanted) => {
     const shown = await ask({ workspace_uuid: WORKSPACE.toUpperCase(), limit: '100', order: 'asc', ...others });
     const wanted = seqs.filter((_seq, index) => isWanted(index)).slice(0, 100);
