@@ -185,7 +185,6 @@ describe('`workspace`, the other name of `workspace_uuid`', () => {
     ['in query and body', `?workspace=${OTHER}`, { workspace_uuid: SHOP }, 'workspace_uuid'],
     ['in body and query', `?workspace_uuid=${OTHER}`, { workspace: SHOP }, 'workspace_uuid'],
     ['both in the body', '', { workspace: OTHER, workspace_uuid: SHOP }, 'workspace_uuid'],
-    ['one of them empty', `?workspace=&workspace_uuid=${SHOP}`, {}, 'workspace_uuid'],
   ])('given with different values is 400: %s', async (_case, query, fields, named) => {
     const answer = await harness.send('POST', `${TOKENS}${query}`, { body: { ...BODY, ...fields } });
     expect([answer.status, answer.body.message]).toEqual([
@@ -193,6 +192,15 @@ describe('`workspace`, the other name of `workspace_uuid`', () => {
       `${named}: give one workspace: this request names several.`,
     ]);
   });
+
+  it.each([`?workspace=&workspace_uuid=${SHOP}`, `?workspace=${SHOP}&workspace_uuid=`])(
+    'given where one of them is empty is 400, since a variable was not set: %s',
+    async (query) => {
+      const { status, body } = await harness.send('POST', `${TOKENS}${query}`, { body: BODY });
+      expect([status, body.code]).toEqual([400, 'invalid_request']);
+      expect(body.message).toMatch(/^workspace(_uuid)?: use the id of a workspace: /);
+    },
+  );
 
   it('given with one value is one workspace, and the same request to a key', async () => {
     const headers = { 'Idempotency-Key': crypto.randomUUID() };
