@@ -29,8 +29,8 @@ export const csvLine = (values: readonly CsvValue[]): string => `${values.map(cs
  * A cell, of which no part is a formula to a spreadsheet that splits elsewhere than at commas.
  *
  * Text gets an apostrophe in front of whatever might be one, and a control character is written `\u0009`. The value is got
- * back by taking away one apostrophe at its beginning and behind each `,` `;` `:` `|` `"` and control character, once each `\uXXXX`
- * is the character again. JSON means the same as before: what might begin a formula in its strings is written `\u003d`.
+ * back by taking away one apostrophe at its beginning and behind each `,` `;` `:` `|` `"` and control character, once each `\u`
+ * with its four digits is the character again. JSON means the same as before: what might begin a formula in its strings is written `\u003d`.
  */
 export function csvCell(value: CsvValue): string {
   if (value === null) return '';

@@ -1,17 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
-import { CHECKOUT } from '../../local/settings.ts';
+import { MIGRATIONS, statementsOf } from './migrations.ts';
 
 // What an earlier version of this service kept of orders, ends and suspensions is carried over.
-
-const FOLDER = path.join(CHECKOUT, 'drizzle');
-const FILES = readdirSync(FOLDER)
-  .filter((name) => name.endsWith('.sql'))
-  .toSorted((a, b) => a.localeCompare(b));
-const statementsOf = (file: string): string[] =>
-  readFileSync(path.join(FOLDER, file), 'utf8').split('--> statement-breakpoint');
 
 const BEFORE: readonly string[] = [
   `insert into webhook_deliveries (id, source, event, dedupe_key, event_id, received_at) values ('d', 's', 'token.leaked', 'k', 'e', 1)`,
@@ -34,10 +25,10 @@ const BEFORE: readonly string[] = [
 
 it('orders keep their states, ends say how they are known, and suspensions have a reason', () => {
   const database = new DatabaseSync(':memory:');
-  const next = FILES.findIndex((name) => name.startsWith('0004'));
-  for (const statement of FILES.slice(0, next).flatMap(statementsOf)) database.exec(statement);
+  const next = MIGRATIONS.findIndex((name) => name.startsWith('0004'));
+  for (const statement of MIGRATIONS.slice(0, next).flatMap(statementsOf)) database.exec(statement);
   for (const statement of BEFORE) database.exec(statement);
-  for (const statement of FILES.slice(next).flatMap(statementsOf)) database.exec(statement);
+  for (const statement of MIGRATIONS.slice(next).flatMap(statementsOf)) database.exec(statement);
 
   const orders = database.prepare('select id, cause, rank, state, next_at, begun_at from revocation_orders').all();
   expect(Object.fromEntries(orders.map(({ id, ...columns }) => [String(id), { ...columns }]))).toEqual({

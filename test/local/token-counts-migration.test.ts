@@ -1,26 +1,17 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
-import { CHECKOUT } from '../../local/settings.ts';
+import { MIGRATIONS, statementsOf } from './migrations.ts';
 
 // The tokens that are there when tokens begin to be counted are counted too, and so are the creates under way.
-
-const FOLDER = path.join(CHECKOUT, 'drizzle');
-const FILES = readdirSync(FOLDER)
-  .filter((name) => name.endsWith('.sql'))
-  .toSorted((a, b) => a.localeCompare(b));
-const statementsOf = (file: string): string[] =>
-  readFileSync(path.join(FOLDER, file), 'utf8').split('--> statement-breakpoint');
 
 /** A database as it was before the migration, with rows in it. */
 function databaseBefore(rows: readonly string[]): { database: DatabaseSync; migrate: () => void } {
   const database = new DatabaseSync(':memory:');
-  const own = FILES.findIndex((name) => name.endsWith('_token_counts.sql'));
-  for (const statement of FILES.slice(0, own).flatMap(statementsOf)) database.exec(statement);
+  const own = MIGRATIONS.findIndex((name) => name.endsWith('_token_counts.sql'));
+  for (const statement of MIGRATIONS.slice(0, own).flatMap(statementsOf)) database.exec(statement);
   for (const row of rows) database.exec(row);
   const migrate = (): void => {
-    for (const statement of FILES.slice(own).flatMap(statementsOf)) database.exec(statement);
+    for (const statement of MIGRATIONS.slice(own).flatMap(statementsOf)) database.exec(statement);
   };
   return { database, migrate };
 }

@@ -1,19 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CHECKOUT } from '../../local/settings.ts';
 import { newWorkspace, storedSpellingsOf } from '../support/spellings.ts';
+import { MIGRATIONS, statementsOf } from './migrations.ts';
 
 // What an earlier version kept of one workspace under several spellings is merged, once and for all.
 
-const FOLDER = path.join(CHECKOUT, 'drizzle');
-const FILES = readdirSync(FOLDER)
-  .filter((name) => name.endsWith('.sql'))
-  .toSorted((a, b) => a.localeCompare(b));
-const statementsOf = (file: string): string[] =>
-  readFileSync(path.join(FOLDER, file), 'utf8').split('--> statement-breakpoint');
-const MIGRATION = FILES.find((name) => name.endsWith('one_workspace_spelling.sql')) ?? '';
+const MIGRATION = MIGRATIONS.find((name) => name.endsWith('one_workspace_spelling.sql')) ?? '';
 
 const W = newWorkspace();
 const CAPITALS = W.toUpperCase();
@@ -26,7 +18,8 @@ type Row = Readonly<Record<string, string | number | null>>;
 let database: DatabaseSync;
 beforeEach(() => {
   database = new DatabaseSync(':memory:');
-  for (const statement of FILES.slice(0, FILES.indexOf(MIGRATION)).flatMap(statementsOf)) database.exec(statement);
+  for (const statement of MIGRATIONS.slice(0, MIGRATIONS.indexOf(MIGRATION)).flatMap(statementsOf))
+    database.exec(statement);
 });
 const migrate = (): void => {
   for (const statement of statementsOf(MIGRATION)) database.exec(statement);
@@ -363,7 +356,8 @@ describe('the migration', () => {
     migrate();
     const partly = everything();
     database = new DatabaseSync(':memory:');
-    for (const statement of FILES.slice(0, FILES.indexOf(MIGRATION)).flatMap(statementsOf)) database.exec(statement);
+    for (const statement of MIGRATIONS.slice(0, MIGRATIONS.indexOf(MIGRATION)).flatMap(statementsOf))
+      database.exec(statement);
     fill();
     migrate();
     expect(partly).toEqual(everything());

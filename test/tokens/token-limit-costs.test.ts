@@ -1,33 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { ISSUER } from '../support/harness.ts';
+import { measuredD1 } from '../support/measured-d1.ts';
 import { countOf, createLimitHarness } from './limiting.ts';
 
 // What the limit costs: rows that D1 reads and writes for a create, whatever its owner has left behind.
-
-/** D1, with the rows that its batches read and wrote since they were last asked for. */
-function billedD1() {
-  let bill = { read: 0, written: 0 };
-  const db: D1Database = new Proxy(env.DB, {
-    get: (target, key) => {
-      const value: unknown = Reflect.get(target, key);
-      if (key !== 'batch') return typeof value === 'function' ? value.bind(target) : value;
-      return async (statements: D1PreparedStatement[]) => {
-        const results = await target.batch(statements);
-        for (const { meta } of results) {
-          bill = { read: bill.read + meta.rows_read, written: bill.written + meta.rows_written };
-        }
-        return results;
-      };
-    },
-  });
-  const billed = () => {
-    const sum = bill;
-    bill = { read: 0, written: 0 };
-    return sum;
-  };
-  return { db, billed };
-}
 
 const MOST = 2_000;
 const ROLES = { ci: { permissions: ['tokens:create', 'tokens:revoke'], workspaces: ['*'], scopes: ['api:read'] } };
@@ -45,13 +22,12 @@ const own = async (subject: string, count: number, expiresAt: string, revokedAt:
 const FAR = Date.UTC(2100, 0);
 
 it('a create costs the same, whatever is dead', async () => {
-  const { db, billed } = billedD1();
-  const harness = await createLimitHarness({ db, roles: ROLES });
-  const cost = async () => {
-    billed();
-    expect((await harness.create()).status).toBe(201);
-    return billed();
-  };
+  const measured = measuredD1();
+  const harness = await createLimitHarness({ db: measured.db, roles: ROLES });
+  const cost = async () =>
+    await measured.of(async () => {
+      expect((await harness.create()).status).toBe(201);
+    });
   await cost();
   const before = await cost();
   await own(`ci-${harness.subject}`, 10_000, String(FAR), '5');
@@ -60,48 +36,46 @@ it('a create costs the same, whatever is dead', async () => {
   // Of one that has not been counted since: above four fifths of the limit that is done once.
   expect(await countOf(harness)).toMatchObject({ live: 1_002 });
   const after = await cost();
-  expect(after.read).toBeLessThanOrEqual(before.read + 8);
-  expect(after.written).toBe(before.written);
+  expect(after.rowsRead).toBeLessThanOrEqual(before.rowsRead + 8);
+  expect(after.rowsWritten).toBe(before.rowsWritten);
   // What the limit costs of it: a count, the reservation that comes and goes, and the index of live tokens.
-  expect(before.written).toBeLessThanOrEqual(24);
+  expect(before.rowsWritten).toBeLessThanOrEqual(24);
 });
 
 it('at the limit the live tokens are counted once, and then only what has expired since', async () => {
-  const { db, billed } = billedD1();
-  const harness = await createLimitHarness({ db, roles: ROLES });
+  const measured = measuredD1();
+  const harness = await createLimitHarness({ db: measured.db, roles: ROLES });
   expect((await harness.create()).status).toBe(201);
   await own(`ci-${harness.subject}`, MOST - 1, String(FAR), 'null');
   await own(`ci-${harness.subject}`, 10_000, String(FAR), '5');
-  const refused = async () => {
-    billed();
-    const answer = await harness.create();
-    expect([answer.status, answer.body.code]).toEqual([403, 'token_limit_reached']);
-    return billed();
-  };
+  const refused = async () =>
+    await measured.of(async () => {
+      const answer = await harness.create();
+      expect([answer.status, answer.body.code]).toEqual([403, 'token_limit_reached']);
+    });
   const first = await refused();
-  expect(first.read).toBeGreaterThan(MOST);
-  expect(first.read).toBeLessThan(MOST + 100);
+  expect(first.rowsRead).toBeGreaterThan(MOST);
+  expect(first.rowsRead).toBeLessThan(MOST + 100);
   for (let n = 0; n < 3; n += 1) {
     const again = await refused();
-    expect(again.read).toBeLessThan(100);
+    expect(again.rowsRead).toBeLessThan(100);
     // Its row in the trail, inserted and settled.
-    expect(again.written).toBeLessThanOrEqual(first.written);
+    expect(again.rowsWritten).toBeLessThanOrEqual(first.rowsWritten);
   }
   // Nothing is due: what expires in a hundred years is not counted again in ten minutes either, unless it is time.
   harness.age(601);
-  expect((await refused()).read).toBeGreaterThan(MOST);
-  expect((await refused()).read).toBeLessThan(100);
+  expect((await refused()).rowsRead).toBeGreaterThan(MOST);
+  expect((await refused()).rowsRead).toBeLessThan(100);
 });
 
 it('tokens that expired unseen are counted off once, not with each create', async () => {
-  const { db, billed } = billedD1();
-  const harness = await createLimitHarness({ db, roles: ROLES });
+  const measured = measuredD1();
+  const harness = await createLimitHarness({ db: measured.db, roles: ROLES });
   expect((await harness.create()).status).toBe(201);
   await own(`ci-${harness.subject}`, MOST - 1, '5', 'null');
   expect(await countOf(harness)).toMatchObject({ live: MOST });
-  billed();
-  expect((await harness.create()).status).toBe(201);
-  expect(billed().read).toBeLessThan(100);
+  const { rowsRead } = await measured.of(async () => expect((await harness.create()).status).toBe(201));
+  expect(rowsRead).toBeLessThan(100);
   expect(await countOf(harness)).toMatchObject({ live: 2 });
   // The ends of what was counted off are noted by and by, and take nothing off again.
   await env.DB.prepare(
