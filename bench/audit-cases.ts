@@ -1,4 +1,4 @@
-import { NO_FILTER, type EventFilter, type Order } from '../src/audit/event-filter.ts';
+import { NO_FILTER, type EventFilter, type Order } from '../src/trail/query/event-filter.ts';
 import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { BUSY } from './audit-trail.ts';
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import type { ConfigProblem } from '../src/config/problems.ts';
-import { err, ok, type Result } from '../src/result.ts';
+import { err, ok, type Result } from '../src/kit/result.ts';
 import { printable } from './audit-text.ts';
 import { CHECKOUT } from './settings.ts';
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../src/config/limits.ts';
-import { workspaceAsRead } from '../src/pipeops/ids.ts';
+import { workspaceAsRead } from '../src/kit/ids.ts';
 import { StartupError } from './startup-error.ts';
 
 export const CHECKOUT = path.resolve(import.meta.dirname, '..');

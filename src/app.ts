@@ -1,17 +1,17 @@
 import { Hono } from 'hono';
-import { registerAuditRoutes } from './audit/routes.ts';
+import { registerAuditRoutes } from './trail/query/routes.ts';
 import { registerProbes, registerStatusRoutes } from './health/routes.ts';
 import type { AppEnv } from './http/app-env.ts';
 import { authenticate } from './http/authenticate.ts';
-import { failure } from './http/envelope.ts';
+import { failure } from './http/answer.ts';
 import { rateLimit } from './http/rate-limit.ts';
 import { unexpected } from './http/unexpected.ts';
-import { requestContext } from './http/request-context.ts';
+import { requestContext } from './http/context.ts';
 import type { Services } from './services.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
-import { registerWorkspaceRoute, WORKSPACE } from './workspaces/routes.ts';
-import { registerDeliveryRoutes } from './webhooks/delivery-routes.ts';
-import { registerIntake } from './webhooks/intake.ts';
+import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
+import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
+import { registerIntake } from './revocation/deliveries/intake.ts';
 
 /** What is for callers alone. PipeOps' list of workspaces stands outside its `/api`. */
 const PROTECTED_PATHS = ['/api/*', WORKSPACE];

@@ -1,8 +1,8 @@
-import { createBudget, type Budget } from './budget.ts';
+import { createBudget, type Budget } from './kit/budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
-import { changeJob } from './job-leases.ts';
+import { changeJob } from './db/job-leases.ts';
 import { forgetCalls } from './pipeops/call-buckets.ts';
-import { newTrace, type RequestContext } from './request-context.ts';
+import { newTrace, type RequestContext } from './kit/trace.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 

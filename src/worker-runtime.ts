@@ -1,5 +1,5 @@
 import { waitUntil } from 'cloudflare:workers';
-import type { Runtime } from './runtime.ts';
+import type { Runtime } from './kit/runtime.ts';
 
 const timers = new WeakMap<AbortSignal, number>();
 

@@ -2,9 +2,9 @@ import { createApp } from './app.ts';
 import { parseEnv } from './config/env.ts';
 import { runCron } from './cron.ts';
 import { withoutPadding } from './http/padded-headers.ts';
-import type { Runtime } from './runtime.ts';
+import type { Runtime } from './kit/runtime.ts';
 import { createServices } from './services.ts';
-import { toWireError } from './wire-errors.ts';
+import { toWireError } from './http/wire-errors.ts';
 
 /** The two handlers that Workers call. */
 export interface Worker {

@@ -2,9 +2,9 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CRON_SHARES } from '../src/config/limits.ts';
 import { CRON_JOBS } from '../src/vocabulary.ts';
-import { createBudget } from '../src/budget.ts';
-import { newTrace } from '../src/request-context.ts';
-import { clearOrders, createWebhookHarness, ordersOf } from './webhooks/harness.ts';
+import { createBudget } from '../src/kit/budget.ts';
+import { newTrace } from '../src/kit/trace.ts';
+import { clearOrders, createWebhookHarness, ordersOf } from './revocation/harness.ts';
 
 // The cron's jobs have an order, a lease and a share of what a Worker may use up.
 

@@ -1,7 +1,7 @@
-import { selectEnds } from '../../src/audit/progress.ts';
-import { selectEvents } from '../../src/audit/select-events.ts';
+import { selectEnds } from '../../src/trail/query/progress.ts';
+import { selectEvents } from '../../src/trail/query/select-events.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
 import { NO_LIMITS } from './no-limits.ts';

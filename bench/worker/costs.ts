@@ -1,4 +1,4 @@
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
 import { COST_HEADER, type Cost } from '../cost.ts';

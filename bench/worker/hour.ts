@@ -1,4 +1,4 @@
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { NO_LIMITS } from './no-limits.ts';

@@ -1,7 +1,7 @@
 import type { JSONWebKeySet } from 'jose';
 import type { CredentialHeader, SignatureAlgorithm } from '../identity/issuer-policy.ts';
 import type { Permission } from '../vocabulary.ts';
-import type { SourceInput } from '../webhooks/adapters/index.ts';
+import type { SourceInput } from '../revocation/senders/kinds.ts';
 
 /** A whole number and a unit: seconds, minutes, hours or days. */
 export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;

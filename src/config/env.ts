@@ -1,7 +1,7 @@
 import type { D1Database } from '@cloudflare/workers-types';
 import * as z from 'zod';
 import defaultPolicy from '../../policy.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
 import { idempotencySecret } from './idempotency-secret.ts';

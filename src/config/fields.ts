@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { parseWorkspaceUuid, WORKSPACE_FORM } from '../pipeops/ids.ts';
+import { parseWorkspaceUuid, WORKSPACE_FORM } from '../kit/ids.ts';
 import { eachOnce } from './grant-names.ts';
 import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
 

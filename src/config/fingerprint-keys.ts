@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64 } from '../kit/base64.ts';
 import { FINGERPRINT_KEY_MIN_BYTES } from './limits.ts';
 
 /** A key that fingerprints of secrets are made with. Its id is stored beside each of them. */

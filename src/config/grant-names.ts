@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { containsMarkerShape } from '../audit/marker.ts';
-import { containsSecret } from '../text/redaction.ts';
+import { containsMarkerShape } from '../kit/marker.ts';
+import { containsSecret } from '../kit/redaction.ts';
 import { PRESET_MAX_CHARS, SCOPE_MAX_CHARS } from './limits.ts';
 
 // What scopes and presets may be called: once for the operator's file and for requests, so that whatever a role or a preset

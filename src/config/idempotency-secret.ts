@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64 } from '../kit/base64.ts';
 import { IDEMPOTENCY_SECRET_MIN_BYTES } from './limits.ts';
 
 const PROBLEM = `is not base64 of ${IDEMPOTENCY_SECRET_MIN_BYTES} bytes or more`;

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { redact } from '../text/redaction.ts';
+import { redact } from '../kit/redaction.ts';
 
 /** One thing that is wrong with the configuration. It names keys, never the value of a secret. */
 export interface ConfigProblem {

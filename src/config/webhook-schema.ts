@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { sourceSchema, type Source } from '../webhooks/adapters/index.ts';
+import { sourceSchema, type Source } from '../revocation/senders/kinds.ts';
 import { dictionary } from './fields.ts';
 
 /** The last part of a path. Starts with a letter: JavaScript moves keys that look like numbers to the front. */

@@ -1,6 +1,6 @@
-import { isObject } from '../json.ts';
-import { err, ok, type Result } from '../result.ts';
-import { secretProblem, secretsOf, type Source } from '../webhooks/adapters/index.ts';
+import { isObject } from '../kit/json.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import { secretProblem, secretsOf, type Source } from '../revocation/senders/kinds.ts';
 import type { ConfigProblem } from './problems.ts';
 
 /**

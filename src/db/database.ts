@@ -1,9 +1,9 @@
 import { drizzle } from 'drizzle-orm/d1';
 import { D1_TIMEOUT_MS } from '../config/limits.ts';
-import type { Runtime } from '../runtime.ts';
-import type { Trace } from '../request-context.ts';
-import { untilAborted } from '../deadline.ts';
-import { err, ok, type Result } from '../result.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { Trace } from '../kit/trace.ts';
+import { untilAborted } from '../kit/deadline.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import * as schema from './schema.ts';
 
 /** A Drizzle query that is built, not run: `batch` sends it. */

@@ -133,7 +133,7 @@ export const webhookOwners = sqliteTable(
 );
 
 /**
- * A durable wish that a token be revoked or suspended, and how far that is: see `src/webhooks/order-states.ts`. Its id is that
+ * A durable wish that a token be revoked or suspended, and how far that is: see `src/revocation/orders/states.ts`. Its id is that
  * of its row in the trail.
  */
 export const revocationOrders = sqliteTable(

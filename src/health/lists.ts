@@ -3,7 +3,7 @@ import { STATUS_WORKSPACES_MAX_COUNT } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { auditEvents, workspaces } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
-import { rfc3339OrNull } from '../times.ts';
+import { rfc3339OrNull } from '../kit/time.ts';
 import type { ListState } from '../vocabulary.ts';
 
 /** How many workspaces have lists that are good for the same, and what waits in them. */

@@ -3,13 +3,13 @@ import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
 import { selectCalls, type CallBucket } from '../pipeops/call-buckets.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
-import type { Trace } from '../request-context.ts';
-import { ok, type Result } from '../result.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Trace } from '../kit/trace.ts';
+import { ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { selectListStates, type ListStateRow } from './lists.ts';
 import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
-import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../webhooks/order-states.ts';
+import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../revocation/orders/states.ts';
 
 /** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
 export interface OpenWork {

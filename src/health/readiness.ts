@@ -1,7 +1,7 @@
 import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import { newTrace } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
+import { newTrace } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { readOpenWork, type OpenWork } from './open-work.ts';
 
 export type Readiness =

@@ -3,7 +3,7 @@ import type { Database, RowsOf } from '../db/database.ts';
 import { selectHeld, type selectNearLimit } from '../inventory/token-counts.ts';
 import { mostTokensOf } from '../policy/decide.ts';
 import type { Caller } from '../policy/types.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 
 /**
  * How many live tokens a caller holds in all workspaces, its creates under way included, and the most that any of its roles allows;

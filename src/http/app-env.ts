@@ -1,6 +1,6 @@
 import type { Identity } from '../identity/types.ts';
 import type { Caller } from '../policy/types.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 
 /** What middleware hands on to handlers. */
 export interface AppEnv {

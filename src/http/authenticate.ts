@@ -1,10 +1,10 @@
 import { createMiddleware } from 'hono/factory';
-import { actorOf } from '../audit/actor.ts';
-import type { Rejection, Rejections } from '../audit/rejections.ts';
+import { actorOf } from '../trail/actor.ts';
+import type { Rejection, Rejections } from '../trail/rejections.ts';
 import type { Authenticator, Identity } from '../identity/types.ts';
 import type { Role } from '../policy/types.ts';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 
 export interface Authentication {
   readonly authenticator: Authenticator;

@@ -1,13 +1,13 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { actorOf } from '../audit/actor.ts';
-import { failureOutcome } from '../audit/outcomes.ts';
-import type { Recorder } from '../audit/recorder.ts';
-import { isTokenId, parseWorkspaceUuid } from '../pipeops/ids.ts';
+import { actorOf } from '../trail/actor.ts';
+import { failureOutcome } from '../trail/outcomes.ts';
+import type { Recorder } from '../trail/recorder.ts';
+import { isTokenId, parseWorkspaceUuid } from '../kit/ids.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 
 /**
  * Turns away callers none of whose roles has the permission at all, before anything of their request is read. The

@@ -1,8 +1,8 @@
-import { collect, decodeUtf8 } from '../bounded-body.ts';
+import { collect, decodeUtf8 } from '../kit/bounded-body.ts';
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
-import { isDeeperThan, isObject } from '../json.ts';
-import { err, ok, type Result } from '../result.ts';
+import { isDeeperThan, isObject } from '../kit/json.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { isJson } from './media-type.ts';
 
 const INVALID_JSON = err({ kind: 'invalid_json' } as const);

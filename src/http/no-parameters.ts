@@ -1,6 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 import { createProblems } from './problems.ts';
 import { refuseUnknown } from './unknown-names.ts';
 

@@ -1,11 +1,11 @@
 import { createMiddleware } from 'hono/factory';
 import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
-import { waitFor } from '../deadline.ts';
-import type { Runtime } from '../runtime.ts';
-import { ratePolicy } from '../wire-messages.ts';
+import { waitFor } from '../kit/deadline.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import { ratePolicy } from './wire-messages.ts';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 
 /**
  * Limits the requests of each caller, known by issuer and subject: an address is shared, a label can be chosen. A limiter

@@ -1,10 +1,10 @@
 import type { Context } from 'hono';
-import { actorOf } from '../audit/actor.ts';
-import { failureOutcome } from '../audit/outcomes.ts';
-import type { Recorder } from '../audit/recorder.ts';
+import { actorOf } from '../trail/actor.ts';
+import { failureOutcome } from '../trail/outcomes.ts';
+import type { Recorder } from '../trail/recorder.ts';
 import type { AuditAction } from '../vocabulary.ts';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 
 /** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */
 export async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder, action: AuditAction): Promise<Response> {

@@ -1,7 +1,7 @@
 import type { ErrorHandler } from 'hono';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { AppEnv } from './app-env.ts';
-import { failure } from './envelope.ts';
+import { failure } from './answer.ts';
 
 /** A bug: the caller gets a fixed answer, and the log the error's name and stack, never its message, which may quote. */
 export const unexpected =

@@ -1,4 +1,4 @@
-import { containsSecret } from '../text/redaction.ts';
+import { containsSecret } from '../kit/redaction.ts';
 import { UNKNOWN_NAMES_MAX_COUNT, UNKNOWN_NAME_MAX_CHARS } from '../config/limits.ts';
 import type { Problems } from './problems.ts';
 

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts';
-import type { RequestContext } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
-import { deleteExpired } from './claims.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import { deleteExpired } from './keys.ts';
 
 export interface KeyExpiry {
   /** Erases keys whose time is over, at most a batch of them. What D1 does not take now is left for the next run. */

@@ -1,5 +1,5 @@
 import { base64url, compactDecrypt, CompactEncrypt } from 'jose';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '../kit/canonical-json.ts';
 
 /** A create that came with an `Idempotency-Key`, as it is kept, and what it takes to answer it a second time. */
 export interface KeptRequest {

@@ -1,8 +1,8 @@
 import type { IdempotencyFailure } from '../failures.ts';
-import { parseJson } from '../json.ts';
-import { err, ok, type Result } from '../result.ts';
+import { parseJson } from '../kit/json.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { RowsOf } from '../db/database.ts';
-import type { claimKey } from './claims.ts';
+import type { claimKey } from './keys.ts';
 import type { KeyedRequest, KeptRequest } from './keyed-request.ts';
 
 /** The create that holds a key, as trip 1 of another found it. */

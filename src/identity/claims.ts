@@ -1,4 +1,4 @@
-import { isObject } from '../json.ts';
+import { isObject } from '../kit/json.ts';
 
 /**
  * Reads one claim of a verified JWT by the name that the operator's policy gives it.

@@ -1,6 +1,6 @@
 import type { AuthFailure } from '../failures.ts';
 import type { CredentialHeader } from './issuer-policy.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { JWT_MAX_BYTES } from '../config/limits.ts';
 
 /** A JWT as the request carried it: nothing about it is verified yet. */

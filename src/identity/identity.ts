@@ -2,11 +2,11 @@ import type { Identity } from './types.ts';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
 import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
-import { byteLength } from '../text/caps.ts';
-import { replaceControls } from '../text/control-characters.ts';
-import { containsInvisible } from '../text/invisible-characters.ts';
-import { containsSecret, redact } from '../text/redaction.ts';
-import { err, ok, type Result } from '../result.ts';
+import { byteLength } from '../kit/caps.ts';
+import { replaceControls } from '../kit/control-characters.ts';
+import { containsInvisible } from '../kit/invisible-characters.ts';
+import { containsSecret, redact } from '../kit/redaction.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { readClaim } from './claims.ts';
 
 /** What would break a line of a log or of a terminal. */

@@ -1,10 +1,10 @@
 import type { IssuerPolicy } from './issuer-policy.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { type KeySet, readKeySet } from './key-set.ts';
-import { within } from '../deadline.ts';
-import { isObject, parseJson } from '../json.ts';
+import { within } from '../kit/deadline.ts';
+import { isObject, parseJson } from '../kit/json.ts';
 
 /** Why keys could not be read: for the log. */
 export type JwksProblem =

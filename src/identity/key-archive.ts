@@ -1,8 +1,8 @@
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
 import { readKeySet, type DatedKeySet } from './key-set.ts';
-import { parseJson } from '../json.ts';
-import { within } from '../deadline.ts';
+import { parseJson } from '../kit/json.ts';
+import { within } from '../kit/deadline.ts';
 
 /** Keeps the last good key set of each issuer, or sender of webhooks, for the hours in which it cannot be reached. */
 export interface JwksStore {

@@ -2,7 +2,7 @@ import type { JSONWebKeySet, LocalJWKSet } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import { JWKS_COOLDOWN_MS } from '../config/limits.ts';
 import type { KeySourceDependencies } from './key-archive.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { fetchKeySet } from './jwks-fetch.ts';
 import { readKeySet } from './key-set.ts';
 import { createRemoteKeys, type KeyLook, type KeysUnavailable, type RemoteKeys } from './remote-keys.ts';

@@ -6,11 +6,11 @@ import {
   JWKS_STALE_MAX_MS,
   JWKS_TIMEOUT_MS,
 } from '../config/limits.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { JwksProblem, Network } from './jwks-fetch.ts';
 import { createKeyArchive, type KeySourceDependencies } from './key-archive.ts';
 import type { DatedKeySet, KeySet } from './key-set.ts';
-import { within } from '../deadline.ts';
+import { within } from '../kit/deadline.ts';
 
 /** Where keys come from over the network: an issuer, or a sender of webhooks. */
 export interface KeyOrigin {

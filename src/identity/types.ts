@@ -1,4 +1,4 @@
-import type { Result } from '../result.ts';
+import type { Result } from '../kit/result.ts';
 import type { AuthFailure } from '../failures.ts';
 import type { ActorType } from '../vocabulary.ts';
 

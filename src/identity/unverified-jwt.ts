@@ -3,7 +3,7 @@ import type { CredentialHeader, IssuerPolicy, SignatureAlgorithm } from './issue
 import type { TokenRejection } from '../failures.ts';
 import { readClaim } from './claims.ts';
 import { isAcceptedType } from './jwt-type.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 
 /** What a JWT claims before its signature is checked. It serves to choose the policy to verify it under, no more. */
 export interface UnverifiedJwt {

@@ -1,7 +1,7 @@
 import { decodeProtectedHeader, errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import type { IssuerPolicy } from './issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { isAcceptedType } from './jwt-type.ts';
 import { isBehindSignature } from './told-reasons.ts';
 import { algorithmNames } from './unverified-jwt.ts';

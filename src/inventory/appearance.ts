@@ -1,14 +1,14 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { insertEventsFrom } from '../audit/insert-where.ts';
-import { markerOf } from '../audit/marker.ts';
+import { insertEventsFrom } from '../trail/insert-where.ts';
+import { markerOf } from '../kit/marker.ts';
 import { CONTRADICTION_AFTER_MS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { tokens } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
-import { cutToBytes } from '../text/caps.ts';
-import { msOrNull } from '../times.ts';
+import { cutToBytes } from '../kit/caps.ts';
+import { msOrNull } from '../kit/time.ts';
 import { contradictionRows, reopenOrdersOf } from './orders.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 

@@ -1,8 +1,8 @@
 import { ABSENCE_ASK_ALONE_MAX_TOKENS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import { callWithin } from '../pipeops/call.ts';
 import type { Call, PipeOps } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { Database } from '../db/database.ts';
 import { recordAbsence, recordPresence } from './looks.ts';
 

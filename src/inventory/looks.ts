@@ -1,5 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { markerOf } from '../audit/marker.ts';
+import { markerOf } from '../kit/marker.ts';
 import {
   ABSENCE_MASS_MIN_TOKENS,
   CONTRADICTION_AFTER_MS,
@@ -9,8 +9,8 @@ import {
 import type { Database, Query } from '../db/database.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';
 import type { TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { judgeAbsence, type AbsenceFinding } from './absence.ts';
 import { appearanceQueries } from './appearance.ts';
 import { endQueries, refutes } from './ends.ts';

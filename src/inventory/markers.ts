@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm';
-import { markerOf } from '../audit/marker.ts';
+import { markerOf } from '../kit/marker.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import { idsOf } from './recording.ts';
 
 /** What the names of tokens end with, where that has the shape of a marker. It counts where a row of ours holds it. */

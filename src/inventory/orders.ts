@@ -1,13 +1,13 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { attemptedRow, type Actor } from '../audit/events.ts';
-import { insertEventsFrom, insertEventWhere } from '../audit/insert-where.ts';
+import { attemptedRow, type Actor } from '../trail/events.ts';
+import { insertEventsFrom, insertEventWhere } from '../trail/insert-where.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 

@@ -1,10 +1,10 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { SYSTEM_ACTOR, settledColumns, type Actor } from '../audit/events.ts';
-import { selectEvent, settleEventWhere } from '../audit/event-queries.ts';
+import { SYSTEM_ACTOR, settledColumns, type Actor } from '../trail/events.ts';
+import { selectEvent, settleEventWhere } from '../trail/event-queries.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { TokenRef } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import { isBlocked } from '../subjects/blocks.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import { isOvertaken, orderAnew } from './orders.ts';

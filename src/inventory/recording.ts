@@ -1,7 +1,7 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { attemptedRow, finalRow, SYSTEM_ACTOR, type EventOutcome, type NewAuditRow } from '../audit/events.ts';
+import { attemptedRow, finalRow, SYSTEM_ACTOR, type EventOutcome, type NewAuditRow } from '../trail/events.ts';
 import type { Database } from '../db/database.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import type { AuditAction } from '../vocabulary.ts';
 
 // What the statements about one look have in common. Each takes a whole list of tokens as one JSON parameter, `e`, whatever

@@ -1,8 +1,8 @@
-import { collect, decodeUtf8 } from '../bounded-body.ts';
+import { collect, decodeUtf8 } from '../kit/bounded-body.ts';
 import { UPSTREAM_BODY_MAX_BYTES } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
-import { untilAborted } from '../deadline.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import { untilAborted } from '../kit/deadline.ts';
 
 /** Lets go of a body that nobody will read, so that its connection is free again. Failing to is of no consequence. */
 export const discardBody = (response: Response): void => {

@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { Quota } from './quota.ts';
 import type { Purpose } from './quota-windows.ts';
 import type { Call } from './types.ts';

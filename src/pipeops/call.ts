@@ -1,5 +1,5 @@
-import type { RequestContext } from '../request-context.ts';
-import type { Runtime } from '../runtime.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { Call } from './types.ts';
 
 /** What accompanies the calls that one step of an operation makes: they share one deadline, `timeoutMs` from now. */

@@ -1,6 +1,6 @@
 import type { UpstreamFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
-import type { Runtime } from '../runtime.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { discardBody, readJson } from './body.ts';
 import { createBody, purposeOf, updateBody } from './commands.ts';
 import type { CallGate } from './call-gate.ts';

@@ -1,8 +1,8 @@
 import type { UpstreamFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
-import type { Runtime } from '../runtime.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { discardBody } from './body.ts';
-import { untilAborted } from '../deadline.ts';
+import { untilAborted } from '../kit/deadline.ts';
 import type { Purpose } from './quota-windows.ts';
 import type { Call } from './types.ts';
 

@@ -1,6 +1,6 @@
 import { LIST_PAGES_MAX_COUNT, LIST_TOKENS_MAX_COUNT } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { ok } from '../result.ts';
+import { ok } from '../kit/result.ts';
 import type { TokenList, TokenListState, Upstream, UpstreamToken } from './types.ts';
 import type { PageQuery } from './urls.ts';
 import type { ListPage } from './wire.ts';

@@ -44,7 +44,7 @@ import {
   type Window,
   type WindowName,
 } from './quota-windows.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { createForbiddenWorkspaces } from './forbidden-workspaces.ts';
 import { createToldLimits } from './told-limits.ts';
 import { isCredentialRefusal } from './refusals.ts';

@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { markerOf, stripMarker } from '../audit/marker.ts';
-import { redact } from '../text/redaction.ts';
-import { isTokenId, workspaceAsRead } from './ids.ts';
-import { parseTimeMs, rfc3339OrNull } from '../times.ts';
+import { markerOf, stripMarker } from '../kit/marker.ts';
+import { redact } from '../kit/redaction.ts';
+import { isTokenId, workspaceAsRead } from '../kit/ids.ts';
+import { parseTimeMs, rfc3339OrNull } from '../kit/time.ts';
 import type { UpstreamToken } from './types.ts';
 
 // What decisions rest on (id, name, scopes, flags, expiry) must be readable; of the rest, what is not is none. Absent,

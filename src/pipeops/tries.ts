@@ -1,8 +1,8 @@
-import { chanceOf } from '../chance.ts';
-import { untilAborted } from '../deadline.ts';
+import { chanceOf } from '../kit/chance.ts';
+import { untilAborted } from '../kit/deadline.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { err } from '../result.ts';
-import type { Runtime } from '../runtime.ts';
+import { err } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { UpstreamRequest } from './exchange.ts';
 import { isOutcomeUnknown } from './outcome.ts';
 import { retryPauseMs } from './retries.ts';

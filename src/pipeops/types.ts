@@ -1,7 +1,7 @@
-import type { Result } from '../result.ts';
+import type { Result } from '../kit/result.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import type { Trace } from '../request-context.ts';
-import type { CallerCalls } from '../snapshot/caller-calls.ts';
+import type { Trace } from '../kit/trace.ts';
+import type { CallerCalls } from '../reads/caller-calls.ts';
 import type { ListState } from '../vocabulary.ts';
 import type { Allowance } from './allowance.ts';
 import type { Purpose } from './quota-windows.ts';

@@ -1,4 +1,4 @@
-import { isTokenId, parseWorkspaceUuid } from './ids.ts';
+import { isTokenId, parseWorkspaceUuid } from '../kit/ids.ts';
 import type { TokenRef } from './types.ts';
 
 const TOKENS_PATH = '/api/v1/service-account-tokens';

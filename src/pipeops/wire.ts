@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { isSecret } from '../text/redaction.ts';
+import { isSecret } from '../kit/redaction.ts';
 import { isFields, type Fields } from './fields.ts';
-import { isElsewhere } from './ids.ts';
+import { isElsewhere } from '../kit/ids.ts';
 import { readId, readTokenFields } from './token-schema.ts';
 import type { MintedToken, UpstreamToken } from './types.ts';
 

@@ -1,6 +1,6 @@
 import { readClaim } from '../identity/claims.ts';
 import type { Identity } from '../identity/types.ts';
-import { uuidOf } from '../text/uuid.ts';
+import { uuidOf } from '../kit/uuid.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Binding, Role } from './types.ts';
 

@@ -1,6 +1,6 @@
 import { EXPIRY_TOLERANCE_SECONDS } from '../config/limits.ts';
 import type { DenialReason } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { DecisionContext, PolicyRequest, ResultingToken, Role } from './types.ts';
 
 type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;

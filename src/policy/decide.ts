@@ -1,5 +1,5 @@
 import type { DenialReason, PolicyFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, resultObstacle } from './ceiling.ts';
 import { furthest } from './denial.ts';

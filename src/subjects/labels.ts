@@ -1,7 +1,7 @@
 import { ACTOR_LABEL_MAX_BYTES } from '../config/limits.ts';
-import { byteLength } from '../text/caps.ts';
-import { replaceControls } from '../text/control-characters.ts';
-import { sha256HexSync } from '../text/digest.ts';
+import { byteLength } from '../kit/caps.ts';
+import { replaceControls } from '../kit/control-characters.ts';
+import { sha256HexSync } from '../kit/digest.ts';
 
 /**
  * The form in which labels are compared: an e-mail address is the same whatever its letters' case. A label may have any length, so

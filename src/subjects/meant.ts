@@ -1,5 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { sha256HexSync } from '../text/digest.ts';
+import { sha256HexSync } from '../kit/digest.ts';
 
 /**
  * Whom a label means, as a query with the columns `issuer`, `subject` and `found`.

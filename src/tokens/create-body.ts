@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { RequestFailure } from '../failures.ts';
 import { isFields } from '../pipeops/fields.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { readFields } from './body-fields.ts';
 import { expiryFields, readExpiry } from './expiry.ts';
 import { createProblems, type Problems } from '../http/problems.ts';

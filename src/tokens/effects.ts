@@ -1,8 +1,8 @@
 import { EXPIRY_TOLERANCE_SECONDS, OUTCOME_DETAIL_MAX_BYTES, SCOPE_MAX_CHARS } from '../config/limits.ts';
-import { isElsewhere } from '../pipeops/ids.ts';
+import { isElsewhere } from '../kit/ids.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
-import { byteLength, cutToBytes } from '../text/caps.ts';
-import { msOrNull } from '../times.ts';
+import { byteLength, cutToBytes } from '../kit/caps.ts';
+import { msOrNull } from '../kit/time.ts';
 
 /** What a create was allowed to mint. */
 export interface Granted {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { TOKEN_TTL_MAX_SECONDS } from '../config/limits.ts';
-import { parseTimeMs } from '../times.ts';
+import { parseTimeMs } from '../kit/time.ts';
 import type { Problems } from '../http/problems.ts';
 
 const SECONDS_PER_DAY = 24 * 60 * 60;

@@ -1,9 +1,9 @@
 import { LEFT_OUT_PAUSE_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
-import { untilAborted } from '../deadline.ts';
+import { untilAborted } from '../kit/deadline.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import type { Call, MintedToken, PipeOps } from '../pipeops/types.ts';
-import { err, ok, type Result } from '../result.ts';
-import type { Runtime } from '../runtime.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { Granted } from './effects.ts';
 
 /**

@@ -1,11 +1,11 @@
-import { failureOutcome } from '../audit/outcomes.ts';
-import type { Attempt } from '../audit/recorder.ts';
+import { failureOutcome } from '../trail/outcomes.ts';
+import type { Attempt } from '../trail/recorder.ts';
 import type { Query } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
-import { freeKey } from '../idempotency/claims.ts';
+import { freeKey } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
-import { err, type Result } from '../result.ts';
-import type { RequestContext } from '../request-context.ts';
+import { err, type Result } from '../kit/result.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import type { BeginningTerms } from './trip-one.ts';
 

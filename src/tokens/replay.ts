@@ -1,10 +1,10 @@
-import type { Actor } from '../audit/events.ts';
-import { successOutcome } from '../audit/outcomes.ts';
+import type { Actor } from '../trail/events.ts';
+import { successOutcome } from '../trail/outcomes.ts';
 import type { Failure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import { replayOf, type Holder } from '../idempotency/replay.ts';
-import type { RequestContext } from '../request-context.ts';
-import { err, type Result } from '../result.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { err, type Result } from '../kit/result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { settleRefusal, type KeyedAttempt } from './refusal.ts';
 

@@ -1,5 +1,5 @@
 import type { RequestFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { createProblems } from '../http/problems.ts';
 import { readTokenId } from './token-id.ts';
 import type { TokenRequest, WorkspaceRequest } from './types.ts';

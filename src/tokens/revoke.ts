@@ -1,17 +1,17 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { settleEventWhere } from '../audit/event-queries.ts';
-import { settledColumns } from '../audit/events.ts';
-import { failureOutcome, successOutcome } from '../audit/outcomes.ts';
+import { settleEventWhere } from '../trail/event-queries.ts';
+import { settledColumns } from '../trail/events.ts';
+import { failureOutcome, successOutcome } from '../trail/outcomes.ts';
 import type { Failure } from '../failures.ts';
 import { insertOrder, isOrder, openRevocation } from '../inventory/orders.ts';
 import type { Caller } from '../policy/types.ts';
-import type { RequestContext } from '../request-context.ts';
-import { err, ok, type Result } from '../result.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { isProvenEnd } from '../inventory/looks.ts';
-import { markRevoked } from './inventory.ts';
+import { markRevoked } from '../inventory/inventory.ts';
 import { runMutation, type Allowed, type LeftOpen } from './mutation.ts';
-import { findInWorkspace } from './reach.ts';
+import { findInWorkspace } from '../inventory/reach.ts';
 import type { TokenRequest } from './types.ts';
 
 interface Revocable extends Allowed {

@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { byteLength } from '../text/caps.ts';
-import { containsHiddenText, containsInvisible } from '../text/invisible-characters.ts';
-import { containsSecret } from '../text/redaction.ts';
+import { byteLength } from '../kit/caps.ts';
+import { containsHiddenText, containsInvisible } from '../kit/invisible-characters.ts';
+import { containsSecret } from '../kit/redaction.ts';
 import { TOKEN_DESCRIPTION_MAX_BYTES, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
-import { containsMarkerShape } from '../audit/marker.ts';
+import { containsMarkerShape } from '../kit/marker.ts';
 
 /** Control characters, and line and paragraph separators: in the trail they could make one name look like two. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;

@@ -1,4 +1,4 @@
-import { isTokenId } from '../pipeops/ids.ts';
+import { isTokenId } from '../kit/ids.ts';
 import type { Problems } from '../http/problems.ts';
 
 /** The id of a token as it stood in the path, decoded; null if it is not one, which is reported. */

@@ -1,9 +1,9 @@
 import type { SQL } from 'drizzle-orm';
-import type { AttemptRoom } from '../audit/event-queries.ts';
-import type { EventSubject } from '../audit/events.ts';
+import type { AttemptRoom } from '../trail/event-queries.ts';
+import type { EventSubject } from '../trail/events.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure } from '../failures.ts';
-import { claimKey } from '../idempotency/claims.ts';
+import { claimKey } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import type { Holder } from '../idempotency/replay.ts';
 import { heldBeside, reserveToken, type Reservation } from '../inventory/token-counts.ts';
@@ -11,10 +11,10 @@ import type { Allowance } from '../pipeops/allowance.ts';
 import type { CallBucket } from '../pipeops/call-buckets.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
-import type { RequestContext } from '../request-context.ts';
-import { ok, type Result } from '../result.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { ok, type Result } from '../kit/result.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { selectToken } from './inventory.ts';
+import { selectToken } from '../inventory/inventory.ts';
 import type { KeyedAttempt } from './refusal.ts';
 
 /** What trip 1 found. */

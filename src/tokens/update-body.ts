@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { RequestFailure } from '../failures.ts';
-import { err, ok, type Result } from '../result.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import { readFields } from './body-fields.ts';
 import { createProblems } from '../http/problems.ts';
 import { readScopes, scopeList } from './scopes.ts';

@@ -1,6 +1,6 @@
 import { or, sql, type SQL } from 'drizzle-orm';
-import { withMarker } from '../audit/marker.ts';
-import { successOutcome } from '../audit/outcomes.ts';
+import { withMarker } from '../kit/marker.ts';
+import { successOutcome } from '../trail/outcomes.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { heldMarkerOf } from '../inventory/markers.ts';
@@ -8,17 +8,17 @@ import { isOvertaken, liftOrders } from '../inventory/orders.ts';
 import { purposeOf } from '../pipeops/commands.ts';
 import type { Answered, Call, TokenRef, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
 import type { Caller, Grant, KnownToken, ResultingToken } from '../policy/types.ts';
-import type { RequestContext } from '../request-context.ts';
-import { err, ok, type Result } from '../result.ts';
-import { sha256Hex } from '../text/digest.ts';
-import { msOrNull } from '../times.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import { sha256Hex } from '../kit/digest.ts';
+import { msOrNull } from '../kit/time.ts';
 import type { SuspensionReason } from '../vocabulary.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { contradictionOfUpdate, withCame } from './effects.ts';
-import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from './inventory.ts';
+import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from '../inventory/inventory.ts';
 import { runMutation, type Allowed, type Performed } from './mutation.ts';
-import { named, type ShownToken } from './present.ts';
-import { findInWorkspace } from './reach.ts';
+import { named, type ShownToken } from '../reads/present.ts';
+import { findInWorkspace } from '../inventory/reach.ts';
 import type { TokenChanges, UpdateRequest } from './types.ts';
 
 /** An update as it is carried out. */

@@ -1,20 +1,20 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { isOver, settleEvent } from '../audit/event-queries.ts';
-import { finalRow, settledColumns, SYSTEM_ACTOR, type EventSubject, type SettledColumns } from '../audit/events.ts';
-import { insertEventWhere } from '../audit/insert-where.ts';
-import { successOutcome } from '../audit/outcomes.ts';
-import { repeatBatch } from '../audit/repeating.ts';
+import { isOver, settleEvent } from '../trail/event-queries.ts';
+import { finalRow, settledColumns, SYSTEM_ACTOR, type EventSubject, type SettledColumns } from '../trail/events.ts';
+import { insertEventWhere } from '../trail/insert-where.ts';
+import { successOutcome } from '../trail/outcomes.ts';
+import { repeatBatch } from '../trail/repeating.ts';
 import { COMPENSATION_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
-import { freeKey, keepAnswer } from '../idempotency/claims.ts';
+import { freeKey, keepAnswer } from '../idempotency/keys.ts';
 import { insertOrder, orderAnew, type NewOrder } from '../inventory/orders.ts';
 import { callWithin } from '../pipeops/call.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from '../pipeops/types.ts';
-import type { RequestContext } from '../request-context.ts';
-import { raiseGeneration } from '../snapshot/generation.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { raiseGeneration } from '../reads/generation.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { markRevoked } from './inventory.ts';
+import { markRevoked } from '../inventory/inventory.ts';
 import type { KeyedAttempt } from './refusal.ts';
 
 /** A token that a create minted: where it was asked for and, where PipeOps names another workspace, there as well. */

@@ -1,4 +1,4 @@
-import { parseWorkspaceUuid, workspaceAsRead, WORKSPACE_FORM } from '../pipeops/ids.ts';
+import { parseWorkspaceUuid, workspaceAsRead, WORKSPACE_FORM } from '../kit/ids.ts';
 import type { Problems } from '../http/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 

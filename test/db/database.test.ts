@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { sql } from 'drizzle-orm';
 import { D1_TIMEOUT_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 // How long a batch is waited for, and what is left of its deadline. D1 that hangs: test/faults.

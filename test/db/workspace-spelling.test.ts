@@ -4,8 +4,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import { canonicalWorkspace, digitsOfWorkspace, isRespelled } from '../../src/db/workspace-spelling.ts';
-import { parseWorkspaceUuid } from '../../src/pipeops/ids.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { parseWorkspaceUuid } from '../../src/kit/ids.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { newWorkspace, storedSpellingsOf } from '../support/spellings.ts';
 

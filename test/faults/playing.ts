@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { createFaults, FAULT_MODES, type FaultPlan } from '../support/faults.ts';
 import { ISSUER, type Answer } from '../support/harness.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { twistedTokens } from '../support/twisted-answers.ts';
-import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../revocation/harness.ts';
 
 // Every D1 and network call of every operation, failing in every way it can.
 

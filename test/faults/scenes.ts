@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { labelDigest } from '../../src/subjects/labels.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { expectHonestAnswer } from '../support/invariants.ts';
-import { ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
+import { ordersOf, type WebhookHarness } from '../revocation/harness.ts';
 
 // What the operations of the fault harness find, do and leave.
 

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
 import { createHarness, FINGERPRINT_KEYS, TOKENS, type Harness, type HarnessOptions } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 
 const DOWN = {
   prepare: () => ({ bind: () => ({}) }),

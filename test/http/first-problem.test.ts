@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createProblems, type Problems } from '../../src/http/problems.ts';
-import { toWireError } from '../../src/wire-errors.ts';
-import { createWebhookHarness } from '../webhooks/harness.ts';
+import { toWireError } from '../../src/http/wire-errors.ts';
+import { createWebhookHarness } from '../revocation/harness.ts';
 import { TOKENS } from '../support/harness.ts';
 
 // PipeOps' own clients show `message` of a failure and nothing else of it.

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import type { RateWindow } from '../../src/failures.ts';
-import { toWireError } from '../../src/wire-errors.ts';
+import { toWireError } from '../../src/http/wire-errors.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
 // A client of PipeOps knows a 429 by its status: it says when to try again, whoever set the limit.

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ISSUER } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness } from '../revocation/harness.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import {
   create,

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness } from '../revocation/harness.ts';
 import { BODY, create, createIdempotencyHarness, creates, keysOf, live, newKey, outcomeOf, posts } from './harness.ts';
 
 // The same create twice, one after the other.

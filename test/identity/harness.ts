@@ -3,7 +3,7 @@ import { createKeySource } from '../../src/identity/key-source.ts';
 import type { IssuerPolicy } from '../../src/identity/issuer-policy.ts';
 import type { JwksStore, StoredJwks } from '../../src/identity/jwks-store.ts';
 import type { Authenticator } from '../../src/identity/types.ts';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 
 /** A Monday in 2026, on a whole second. */
 export const NOW_MS = Date.UTC(2026, 10, 23, 12, 0, 0);

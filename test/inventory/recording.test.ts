@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import type { TokenRow } from '../../src/db/schema.ts';
 import { judgeList, recordAbsence, recordFindings, recordPresence, selectLookRows } from '../../src/inventory/looks.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { tokenList as list, upstreamToken as token } from '../support/upstream-token.ts';
 

@@ -13,7 +13,7 @@ import {
 } from '../../src/pipeops/call-buckets.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import { DEFAULT_CALL_LIMITS, mostCalls, type CallLimits, type Purpose } from '../../src/pipeops/quota-windows.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { NOW_MS } from './scripted-pipeops.ts';
 

@@ -5,7 +5,7 @@ import { createDatabase } from '../../src/db/database.ts';
 import { selectLimits, type LimitRow } from '../../src/pipeops/limits-table.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { Purpose } from '../../src/pipeops/quota-windows.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
 import { createCallGate } from '../../src/pipeops/call-gate.ts';

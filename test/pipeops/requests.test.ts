@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,

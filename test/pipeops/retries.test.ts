@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { retryPauseMs } from '../../src/pipeops/retries.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,

@@ -1,7 +1,7 @@
 import { createPipeOps } from '../../src/pipeops/client.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { CallGate } from '../../src/pipeops/call-gate.ts';
-import { newTrace } from '../../src/request-context.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import type { Call, PipeOps } from '../../src/pipeops/types.ts';
 
 export interface SentRequest {

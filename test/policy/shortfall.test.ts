@@ -3,7 +3,7 @@ import { SHORTFALL_NAMES_MAX_COUNT } from '../../src/config/limits.ts';
 import { decide } from '../../src/policy/decide.ts';
 import { describeShortfall, shortfallOf, type Shortfall } from '../../src/policy/shortfall.ts';
 import type { KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
-import { toWireError } from '../../src/wire-errors.ts';
+import { toWireError } from '../../src/http/wire-errors.ts';
 import { BANK, callerWith, CONTEXT, create, HOUR_MS, HOUR_SECONDS, NOW_MS, role, SHOP, TOKENS } from './builders.ts';
 
 // A refusal names by how much the first role that has the permission falls short: from the role and the request, and nothing else.

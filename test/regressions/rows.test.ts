@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { SCOPE_MAX_CHARS } from '../../src/config/limits.ts';
-import { containsSecret } from '../../src/text/redaction.ts';
-import type { Runtime } from '../../src/runtime.ts';
+import { containsSecret } from '../../src/kit/redaction.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { createHarness, TOKENS, type Answer } from '../support/harness.ts';
 import { twistedTokens } from '../support/twisted-answers.ts';
 import { createTestIssuer } from '../support/issuer.ts';

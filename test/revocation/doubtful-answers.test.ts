@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ISSUER, TOKENS, type Answer } from '../support/harness.ts';
-import { clearOrders, ordersOf } from '../webhooks/harness.ts';
+import { clearOrders, ordersOf } from './harness.ts';
 import { createScene, type Scene } from './scene.ts';
 
 // Answers that say less than they seem to, and wishes that outlive what was known when they were made.

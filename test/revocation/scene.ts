@@ -1,4 +1,4 @@
-import { createWebhookHarness } from '../webhooks/harness.ts';
+import { createWebhookHarness } from './harness.ts';
 import type { HarnessOptions } from '../support/harness.ts';
 import { createFakePipeOps } from './pipeops.ts';
 

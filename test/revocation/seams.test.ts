@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ISSUER, TOKENS, type Answer } from '../support/harness.ts';
-import { clearOrders, ordersOf } from '../webhooks/harness.ts';
+import { clearOrders, ordersOf } from './harness.ts';
 import { createScene, type Scene } from './scene.ts';
 
 // Where several wishes, or several reasons for doubt, meet at one token.

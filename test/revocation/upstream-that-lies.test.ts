@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Answer } from '../support/harness.ts';
 import { ISSUER, TOKENS } from '../support/harness.ts';
-import { clearOrders, ordersOf } from '../webhooks/harness.ts';
+import { clearOrders, ordersOf } from './harness.ts';
 import type { Behaviour } from './pipeops.ts';
 import { createScene, type Scene } from './scene.ts';
 

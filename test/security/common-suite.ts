@@ -5,7 +5,7 @@ import { PERMISSIONS, type Permission } from '../../src/vocabulary.ts';
 import { ISSUER, type Answer, type Harness } from '../support/harness.ts';
 import type { TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
-import { createWebhookHarness } from '../webhooks/harness.ts';
+import { createWebhookHarness } from '../revocation/harness.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
 import { nameOf, type ProtectedRoute } from './routes.ts';

@@ -165,7 +165,7 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
 
 /**
  * The routes that need no JWT, on purpose. Probes tell nothing about anybody; a webhook is let in by the signature of its
- * source and by nothing else (`test/webhooks/intake.test.ts`).
+ * source and by nothing else (`test/revocation/deliveries/intake.test.ts`).
  */
 export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz', 'POST /webhooks/:source'];
 

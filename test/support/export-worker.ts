@@ -1,7 +1,7 @@
-import { EXPORT_ENCODINGS } from '../../src/audit/export-format.ts';
-import { openExport } from '../../src/audit/export-stream.ts';
-import { err, ok } from '../../src/result.ts';
-import { auditRow } from '../audit/audit-row.ts';
+import { EXPORT_ENCODINGS } from '../../src/trail/query/export-format.ts';
+import { openExport } from '../../src/trail/query/export-stream.ts';
+import { err, ok } from '../../src/kit/result.ts';
+import { auditRow } from '../trail/audit-row.ts';
 
 const PAGE_ROWS = 50;
 const ROWS = 200;

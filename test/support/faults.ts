@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 /**

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { UnsecuredJWT } from 'jose';
 import { inject } from 'vitest';
 import type { AuditEventRow, TokenRow } from '../../src/db/schema.ts';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { createControl } from '../pipeops-simulator/control.ts';

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
-import { markerOf } from '../../src/audit/marker.ts';
+import { markerOf } from '../../src/kit/marker.ts';
 import type { Answer, Harness } from './harness.ts';
 
 const MUTATIONS = new Set(['POST', 'PATCH', 'DELETE']);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { UPSTREAM_TIMEOUT_MS } from '../../src/config/limits.ts';
-import type { Runtime } from '../../src/runtime.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { twistedAnswers, twistedTokens } from '../support/twisted-answers.ts';
-import { ordersOf } from '../webhooks/harness.ts';
+import { ordersOf } from '../revocation/harness.ts';
 
 // PipeOps says 2xx and does something else: what it did is looked at before anybody is told that it is done.
 

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import type { HarnessOptions, SentRequest } from '../support/harness.ts';
 import { TOKENS } from '../support/harness.ts';
-import { createWebhookHarness } from '../webhooks/harness.ts';
+import { createWebhookHarness } from '../revocation/harness.ts';
 
 // What the tests of `maxTokens` have in common: a role under which an owner may hold three live tokens, and a clock.
 

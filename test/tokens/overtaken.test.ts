@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { interruptedBefore } from '../idempotency/harness.ts';
-import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../revocation/harness.ts';
 
 // Somebody is offboarded, or a token is ordered away, while a mutation is under way: neither passes the other.
 

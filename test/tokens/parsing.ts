@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { FieldErrors, RequestFailure } from '../../src/failures.ts';
 import { parseCreate, parseUpdate } from '../../src/tokens/requests.ts';
-import type { Result } from '../../src/result.ts';
+import type { Result } from '../../src/kit/result.ts';
 
 export const NOW_MS = Date.parse('2026-03-01T12:00:00.000Z');
 export const WORKSPACE = '5877a4ae-0d0c-4f6c-9a4c-5d2f2f9b0b11';

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness } from '../revocation/harness.ts';
 
 // PipeOps' limits are those of the one credential, which all isolates share: what one is told, every other hears through D1.
 

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { REVOCATION_TRY_MS } from '../../src/config/limits.ts';
 import { TOKENS } from '../support/harness.ts';
-import { clearOrders, createWebhookHarness, type WebhookHarness } from '../webhooks/harness.ts';
+import { clearOrders, createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 
 // A strict PipeOps that tells nothing of its limits until they are exceeded, before many isolates over one D1: what is kept for
 // revocation is there when it is needed.

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
-import { clearOrders, ordersOf } from '../webhooks/harness.ts';
+import { clearOrders, ordersOf } from '../revocation/harness.ts';
 
 // A caller's DELETE: done is what PipeOps acknowledges, and 404 proves nothing.
 

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
-import { clearOrders, ordersOf } from '../webhooks/harness.ts';
+import { clearOrders, ordersOf } from '../revocation/harness.ts';
 
 // Why a token is suspended, who may lift which reason, and when PipeOps hears that it is active again.
 

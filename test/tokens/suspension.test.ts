@@ -2,8 +2,14 @@ import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { createDatabase, type Query } from '../../src/db/database.ts';
-import { newTrace } from '../../src/request-context.ts';
-import { addSuspension, isToken, knownToken, liftSuspensions, suspensionReasons } from '../../src/tokens/inventory.ts';
+import { newTrace } from '../../src/kit/trace.ts';
+import {
+  addSuspension,
+  isToken,
+  knownToken,
+  liftSuspensions,
+  suspensionReasons,
+} from '../../src/inventory/inventory.ts';
 import { SUSPENSION_REASONS, type SuspensionReason } from '../../src/vocabulary.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 

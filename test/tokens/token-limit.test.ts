@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ISSUER, TOKENS } from '../support/harness.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { twistedTokens } from '../support/twisted-answers.ts';
-import { clearOrders } from '../webhooks/harness.ts';
-import { settleAll } from '../audit/reconciling.ts';
+import { clearOrders } from '../revocation/harness.ts';
+import { settleAll } from '../trail/reconcile/reconciling.ts';
 import { countOf, createLimitHarness, fill, type LimitHarness } from './limiting.ts';
 
 // `maxTokens`: how many live tokens one owner may hold, and what makes room for another.

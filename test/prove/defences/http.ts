@@ -1,6 +1,6 @@
 import type { Defence } from '../defence.ts';
 
-const CONTEXT = { file: 'src/http/request-context.ts', test: ['test/http/request-context.test.ts'] };
+const CONTEXT = { file: 'src/http/context.ts', test: ['test/http/request-context.test.ts'] };
 
 /** What every request passes, whatever it asks for. */
 export const httpDefences: readonly Defence[] = [
@@ -47,7 +47,7 @@ export const httpDefences: readonly Defence[] = [
     file: 'src/http/authenticate.ts',
     find: "if (roles.length === 0) return reject({ kind: 'no_role' }, verified.value);",
     replace: '',
-    test: ['test/audit/rejections.test.ts'],
+    test: ['test/trail/rejections.test.ts'],
   },
   {
     name: 'http: a caller without the permission is turned away before its request is read',
@@ -87,10 +87,10 @@ export const httpDefences: readonly Defence[] = [
   },
   {
     name: 'http: a leaver is shown no workspace',
-    file: 'src/workspaces/routes.ts',
+    file: 'src/tokens/workspaces.ts',
     find: 'if (block?.blocked === 1)',
     replace: 'if (block?.blocked === 2)',
-    test: ['test/workspaces/workspaces.test.ts'],
+    test: ['test/tokens/workspaces.test.ts'],
   },
   {
     name: 'http: a caller is shown workspaces in use only by a role for all of them',

@@ -1,6 +1,6 @@
 import type { Defence } from '../defence.ts';
 
-const HEADER = { file: 'src/idempotency/key-header.ts', test: ['test/idempotency/key-header.test.ts'] };
+const HEADER = { file: 'src/idempotency/header.ts', test: ['test/idempotency/header.test.ts'] };
 const KEYED = { file: 'src/idempotency/keyed-request.ts', test: ['test/idempotency/sealing.test.ts'] };
 const REPLAY = { file: 'src/idempotency/replay.ts', test: ['test/idempotency/replay.test.ts'] };
 const FREEING = ['test/idempotency/freeing.test.ts'];
@@ -36,42 +36,42 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: the order of names makes no other request',
-    file: 'src/idempotency/canonical-json.ts',
+    file: 'src/kit/canonical-json.ts',
     find: 'Object.keys(value).toSorted()',
     replace: 'Object.keys(value)',
     test: ['test/idempotency/sealing.test.ts'],
   },
   {
     name: 'idempotency: one create holds a key',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: 'where not exists (${held}) and ${guard}`)',
     replace: 'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
   },
   {
     name: 'idempotency: a key that an earlier version kept is held',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: 'request.former === null ? [] : [request.former.keyHash]',
     replace: '[] as readonly string[]',
     test: ['test/idempotency/workspace-spelling.test.ts'],
   },
   {
     name: 'idempotency: an expired key is nobody’s',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: 'and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))',
     replace: 'sql`false`',
     test: ['test/idempotency/replay.test.ts'],
   },
   {
     name: 'idempotency: the cron erases what has expired, and nothing else',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: '.where(isOver({ build }, nowMs))',
     replace: '.where(sql`true`)',
     test: ['test/idempotency/replay.test.ts'],
   },
   {
     name: 'idempotency: a key lives as long as its create is open',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: "eq(auditEvents.status, sql`'attempted'`)",
     replace: 'sql`false`',
     test: FREEING,
@@ -139,7 +139,7 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: only its holder frees a key',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: 'export const freeKey = ({ build }: Database, { keyHash }: KeyedRequest, eventId: string, guard: SQL) =>\n  build\n    .delete(idempotencyKeys)\n    .where(and(eq(idempotencyKeys.key_hash, keyHash), eq(idempotencyKeys.event_id, eventId), guard));',
     replace:
       'export const freeKey = ({ build }: Database, { keyHash }: KeyedRequest, _eventId: string, guard: SQL) =>\n  build\n    .delete(idempotencyKeys)\n    .where(and(eq(idempotencyKeys.key_hash, keyHash), guard));',
@@ -161,14 +161,14 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: reconciliation frees the key of a create that came to nothing',
-    file: 'src/audit/settlement.ts',
+    file: 'src/trail/reconcile/carry-out.ts',
     find: "errorCode === 'outcome_unknown' ? [] : [row.id]",
     replace: '[]',
     test: FREEING,
   },
   {
     name: 'idempotency: reconciliation frees the key of a create that it revoked',
-    file: 'src/audit/settlement.ts',
+    file: 'src/trail/reconcile/carry-out.ts',
     find: "status === 'success' && typeof create === 'string' ? [create] : []",
     replace: '[]',
     test: FREEING,

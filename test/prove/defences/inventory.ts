@@ -2,7 +2,7 @@ import type { Defence } from '../defence.ts';
 
 const JUDGED = { file: 'src/inventory/looks.ts', test: ['test/inventory/looks.test.ts'] };
 const RECORDED = ['test/inventory/recording.test.ts'];
-const DRIFT = ['test/tokens/drift.test.ts'];
+const DRIFT = ['test/inventory/drift.test.ts'];
 const REAPPEARANCE = { file: 'src/inventory/reappearance.ts', test: DRIFT };
 const ENDS = { file: 'src/inventory/ends.ts', test: RECORDED };
 
@@ -130,14 +130,14 @@ export const inventoryDefences: readonly Defence[] = [
     replace: 'revoked_at: null,',
   },
   {
-    file: 'src/tokens/inventory.ts',
+    file: 'src/inventory/inventory.ts',
     test: DRIFT,
     name: 'create: a token that was adopted meanwhile is taken over',
     find: 'setWhere: isNull(tokens.owner_issuer),',
     replace: 'setWhere: sql`false`,',
   },
   {
-    file: 'src/tokens/present.ts',
+    file: 'src/reads/present.ts',
     test: DRIFT,
     name: 'answer: a name that merely looks like one of ours is shown whole',
     find: 'return markerOf(token.name) === null ? token : { ...token, isNameWhole: true };',

@@ -48,7 +48,7 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: an answer is UTF-8',
-    file: 'src/bounded-body.ts',
+    file: 'src/kit/bounded-body.ts',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
     replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
     test: HOSTILE,
@@ -86,10 +86,10 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: no secret passes for an id',
-    file: 'src/pipeops/ids.ts',
+    file: 'src/kit/ids.ts',
     find: 'ID.test(text) && !containsSecret(text)',
     replace: 'ID.test(text)',
-    test: ['test/pipeops/ids.test.ts'],
+    test: ['test/kit/ids.test.ts'],
   },
   {
     ...WIRE,
@@ -165,24 +165,24 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: a list of several pages does not say that an id is not there',
-    file: 'src/tokens/get.ts',
+    file: 'src/reads/get.ts',
     find: 'const isProof = isProofOfAbsence(list);',
     replace: 'const isProof = list.complete || isProofOfAbsence(list);',
-    test: ['test/tokens/partial-lists.test.ts'],
+    test: ['test/reads/partial-lists.test.ts'],
   },
   {
     name: 'pipeops: a part of a list is shown as a part',
-    file: 'src/tokens/list.ts',
+    file: 'src/reads/list.ts',
     find: 'isPartial: !snapshot.list.complete',
     replace: 'isPartial: false',
-    test: ['test/tokens/partial-lists.test.ts'],
+    test: ['test/reads/partial-lists.test.ts'],
   },
   {
     name: 'pipeops: a part of a list has bytes of its own',
-    file: 'src/tokens/present.ts',
+    file: 'src/reads/present.ts',
     find: 'isPartial ? PARTIAL_BODIES : WHOLE_BODIES',
     replace: 'WHOLE_BODIES',
-    test: ['test/tokens/present.test.ts'],
+    test: ['test/reads/present.test.ts'],
   },
   {
     name: 'pipeops: an expiry that cannot be read is not "never"',

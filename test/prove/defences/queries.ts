@@ -1,43 +1,43 @@
 import type { Defence } from '../defence.ts';
 
-const OWN = ['test/audit/own-events.test.ts'];
+const OWN = ['test/trail/query/own-events.test.ts'];
 
-const TIMES = { file: 'src/audit/time-bounds.ts', test: ['test/audit/time-bounds.test.ts'] };
-const SPANS = { file: 'drizzle/0005_time_spans.sql', test: ['test/audit/time-spans.test.ts'] };
+const TIMES = { file: 'src/trail/query/time-bounds.ts', test: ['test/trail/query/time-bounds.test.ts'] };
+const SPANS = { file: 'drizzle/0005_time_spans.sql', test: ['test/trail/time-spans.test.ts'] };
 
 /** What makes a query of the trail find every event, at a bounded cost. */
 export const queryDefences: readonly Defence[] = [
   {
     name: 'own events: an event is shown to whoever caused it, and to nobody else of that subject',
-    file: 'src/audit/own-events.ts',
+    file: 'src/trail/query/own-events.ts',
     find: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner), isOfIssuer(owner)));',
     replace: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner)));',
     test: OWN,
   },
   {
     name: 'own events: the true reason of a refusal is not shown',
-    file: 'src/audit/own-events.ts',
+    file: 'src/trail/query/own-events.ts',
     find: '.filter(([name]) => SHOWN_OUTCOME.includes(name))',
     replace: '',
     test: OWN,
   },
   {
     name: 'own events: they are looked up as such, whatever else is asked for',
-    file: 'src/audit/conditions.ts',
+    file: 'src/trail/query/conditions.ts',
     find: 'if (filter.own !== null) return planOfOwn(filter, filter.own);',
     replace: 'if (filter.own !== null && indexed(filter).length === 0) return planOfOwn(filter, filter.own);',
     test: OWN,
   },
   {
     name: 'own events: a query is of one’s own alone',
-    file: 'src/audit/routes.ts',
+    file: 'src/trail/query/routes.ts',
     find: 'return actor === ME && more.length === 0;',
     replace: 'return actor === ME;',
     test: OWN,
   },
   {
     name: 'own events: what is shown of one depends on the role',
-    file: 'src/audit/routes.ts',
+    file: 'src/trail/query/routes.ts',
     find: 'const present = isReader(c) ? presentEvent : presentOwnEvent;',
     replace: 'const present = isReader(c) ? presentEvent : presentEvent;',
     test: OWN,
@@ -61,15 +61,15 @@ export const queryDefences: readonly Defence[] = [
     replace: '9007199254740991) - 1 from forwards)',
   },
   {
-    file: 'src/audit/conditions.ts',
-    test: ['test/audit/time-bounds.test.ts'],
+    file: 'src/trail/query/conditions.ts',
+    test: ['test/trail/query/time-bounds.test.ts'],
     name: 'times: what spans leave is checked',
     find: 'rest: [...others.map(({ condition }) => condition), ...unindexed(filter), ...timesOf(filter)],',
     replace: 'rest: [...others.map(({ condition }) => condition), ...unindexed(filter)],',
   },
   {
-    file: 'src/audit/conditions.ts',
-    test: ['test/audit/workspace-spelling.test.ts'],
+    file: 'src/trail/query/conditions.ts',
+    test: ['test/trail/query/workspace-spelling.test.ts'],
     name: 'workspaces: a filter finds what was written in other spellings',
     find: "return lookup([canonical, { index: 'audit_events_respelled', where: respelled }]);",
     replace: 'return lookup(respelled === undefined ? [canonical] : [canonical, { ...canonical, where: sql`false` }]);',
@@ -82,8 +82,8 @@ export const queryDefences: readonly Defence[] = [
     replace: '',
   },
   {
-    file: 'src/audit/conditions.ts',
-    test: ['test/audit/statement-limits.test.ts'],
+    file: 'src/trail/query/conditions.ts',
+    test: ['test/trail/statement-limits.test.ts'],
     name: 'actions: a list is one parameter',
     find: 'const action = sql`(select list ->> ${sql.raw(String(index))} from listed_actions)`;',
     replace: "const action = sql`(select ${actions[index]} || ${''} || ${''} || ${''})`;",
@@ -120,7 +120,7 @@ export const queryDefences: readonly Defence[] = [
   },
   {
     file: 'drizzle/0005_time_spans.sql',
-    test: ['test/audit/time-bounds.test.ts'],
+    test: ['test/trail/query/time-bounds.test.ts'],
     name: 'spans: none is made behind a gap',
     find: 'AND (NEW.seq = 16 OR EXISTS (SELECT 1 FROM audit_time_spans WHERE size = 16 AND last_seq = NEW.seq - 16))',
     replace: '',

@@ -129,7 +129,7 @@ export const quotaDefences: readonly Defence[] = [
   },
   {
     name: 'quota: an attempt that had to wait is due at once afterwards',
-    file: 'src/audit/reconciliation.ts',
+    file: 'src/trail/reconcile/run.ts',
     find: 'await endRun(dependencies, context, claim, left);',
     replace: 'await endRun(dependencies, context, claim, []);',
     test: ISOLATES,

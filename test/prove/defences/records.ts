@@ -2,20 +2,20 @@ import type { Defence } from '../defence.ts';
 
 const FAULTS = ['test/faults/creates.test.ts', 'test/faults/changes.test.ts', 'test/faults/webhooks.test.ts'];
 const RECONCILIATION = [
-  'test/audit/reconciliation.test.ts',
-  'test/audit/reconciliation-creates.test.ts',
-  'test/audit/reconciliation-changes.test.ts',
+  'test/trail/reconcile/reconciliation.test.ts',
+  'test/trail/reconcile/reconciliation-creates.test.ts',
+  'test/trail/reconcile/reconciliation-changes.test.ts',
 ];
-const RECORDER = { file: 'src/audit/recorder.ts', test: FAULTS };
-const JUDGEMENT = { file: 'src/audit/judgement.ts', test: ['test/audit/judgement.test.ts'] };
-const RECONCILER = { file: 'src/audit/reconciliation.ts', test: RECONCILIATION };
-const REJECTIONS = { file: 'src/audit/rejections.ts', test: ['test/audit/rejections.test.ts'] };
+const RECORDER = { file: 'src/trail/recorder.ts', test: FAULTS };
+const JUDGEMENT = { file: 'src/trail/reconcile/judgement.ts', test: ['test/trail/reconcile/judgement.test.ts'] };
+const RECONCILER = { file: 'src/trail/reconcile/run.ts', test: RECONCILIATION };
+const REJECTIONS = { file: 'src/trail/rejections.ts', test: ['test/trail/rejections.test.ts'] };
 
-const OFTEN = { test: ['test/audit/denied-often.test.ts'] };
+const OFTEN = { test: ['test/trail/denied-often.test.ts'] };
 
-const LIMITS = { test: ['test/audit/caller-limits.test.ts'] };
+const LIMITS = { test: ['test/trail/caller-limits.test.ts'] };
 
-const COUNTED = { file: 'src/audit/counted-reads.ts', test: ['test/audit/counted-reads.test.ts'] };
+const COUNTED = { file: 'src/trail/counted-reads.ts', test: ['test/trail/counted-reads.test.ts'] };
 
 /** What makes the trail true: no effect without a record, no secret without a settled one. */
 export const recordDefences: readonly Defence[] = [
@@ -29,7 +29,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a read that is not recorded is not answered',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: 'const queries = [count, ...alongside, insert, ...noting(database, notes, nowMs)] as const;\n  const committed = await database.batch(context, queries);',
     replace:
       'const queries = [count, ...alongside, insert] as const;\n  const committed = { value: [[{ id: row.id }], ...alongside.map(() => []), []], ...(await database.batch(context, queries)), ok: true as const };',
@@ -38,7 +38,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: only an open row is settled',
-    file: 'src/audit/event-queries.ts',
+    file: 'src/trail/event-queries.ts',
     find: "const isThisAttempt = and(isThisEvent, eq(auditEvents.status, 'attempted'));",
     replace: 'const isThisAttempt = isThisEvent;',
     test: RECONCILIATION,
@@ -60,7 +60,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a denial that is not recorded is not told',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: '    ...late,\n  ] as const;\n  const committed = await database.batch(context, queries);',
     replace:
       '    ...late,\n  ] as const;\n  const committed = { value: [...alongside.map(() => []), [{ id: eventId }]], ...(await database.batch(context, queries)), ok: true as const };',
@@ -69,94 +69,94 @@ export const recordDefences: readonly Defence[] = [
   {
     ...OFTEN,
     name: 'denials: an attempt past ten of them is decided before it has a row',
-    file: 'src/audit/event-queries.ts',
+    file: 'src/trail/event-queries.ts',
     find: 'undecided: insertWhere(isDenialInFull(THIS_MINUTE)),',
     replace: 'undecided: insertWhere(isWithinIdleRows(THIS_MINUTE)),',
   },
   {
     ...OFTEN,
     name: 'denials: those beyond ten are counted',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: 'return isDenial(row) ? isDenialInFull(callerMinuteOf(row)) : isWithinIdleRows(callerMinuteOf(row));',
     replace: 'return isWithinIdleRows(callerMinuteOf(row));',
   },
   {
     ...OFTEN,
     name: 'denials: what is under way may become one',
-    file: 'src/audit/caller-rows.ts',
+    file: 'src/trail/caller-rows.ts',
     find: 'const OPEN_OR_DENIED = countOf(sql`${sql.raw(IS_OPEN)} or (${IS_DENIED})`);',
     replace: 'const OPEN_OR_DENIED = countOf(sql`${IS_DENIED}`);',
   },
   {
     ...OFTEN,
     name: 'denials: of reads that come together each is counted before the next',
-    file: 'src/audit/caller-rows.ts',
+    file: 'src/trail/caller-rows.ts',
     find: '${OPEN_OR_DENIED} + ${before} <',
     replace: '${OPEN_OR_DENIED} <',
   },
   {
     ...OFTEN,
     name: 'denials: a caller is known by issuer and subject',
-    file: 'src/audit/caller-rows.ts',
+    file: 'src/trail/caller-rows.ts',
     find: ' and m.actor_issuer is ${issuer}',
     replace: ' and m.actor_issuer is coalesce(m.actor_issuer, ${issuer})',
   },
   {
     ...OFTEN,
     name: 'denials: the row that counts is one whatever the label',
-    file: 'src/audit/further.ts',
+    file: 'src/trail/further.ts',
     find: 'const parts = [actor_type, actor_issuer,',
     replace: 'const parts = [row.actor_label, actor_type, actor_issuer,',
   },
   {
     ...LIMITS,
     name: 'rows: reads that differ are limited',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: 'isReadInFull(callerMinuteOf(row)));',
     replace: 'sql`true`);',
   },
   {
     ...LIMITS,
     name: 'rows: reads of tokens that differ are limited too',
-    file: 'src/snapshot/read-queries.ts',
+    file: 'src/reads/read-queries.ts',
     find: ' or ${isReadInFull(CALLER_MINUTE, BEFORE)} end`;',
     replace: ' or true end`;',
   },
   {
     ...LIMITS,
     name: 'rows: what costs PipeOps nothing is limited',
-    file: 'src/audit/caller-rows.ts',
+    file: 'src/trail/caller-rows.ts',
     find: 'sql`(select ${OPEN_OR_IDLE} < ${IDLE_MAX} from ${minuteRows(minute)})`;',
     replace: 'sql`true`;',
   },
   {
     ...LIMITS,
     name: 'rows: a read beyond the limit is counted',
-    file: 'src/snapshot/bounded-reads.ts',
+    file: 'src/reads/bounded-reads.ts',
     find: 'return await reads.send({ ...trip, record: counted }, trace);',
     replace: 'return { ok: true, value: { ...answer.value, blocked: false, eventId: counted.row.id } };',
   },
   {
     name: 'rows: deliveries that lead to nothing are limited',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: '${isNew} and ${isIgnoredInFull(minuteOf(row))}',
     replace: '${isNew}',
-    test: ['test/webhooks/intake.test.ts'],
+    test: ['test/revocation/deliveries/intake.test.ts'],
   },
   {
     ...OFTEN,
     name: 'denials: no key is claimed without a row',
-    file: 'src/idempotency/claims.ts',
+    file: 'src/idempotency/keys.ts',
     find: ' and ${guard}`)',
     replace: '`)',
   },
   {
     ...RECORDER,
     name: 'record: a batch whose fate is unknown is repeated',
-    file: 'src/audit/repeating.ts',
+    file: 'src/trail/repeating.ts',
     find: 'if (sent.ok) return ok(sent.value);',
     replace: "return sent.ok ? ok(sent.value) : err('unknown');",
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...COUNTED,
@@ -182,49 +182,49 @@ export const recordDefences: readonly Defence[] = [
     file: 'src/db/database.ts',
     find: 'await untilAborted(d1.batch(statements), deadline)',
     replace: 'await d1.batch(statements)',
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     name: 'record: labels are redacted',
-    file: 'src/audit/events.ts',
+    file: 'src/trail/events.ts',
     find: 'cutToBytes(redact(text), maxBytes)',
     replace: 'cutToBytes(text, maxBytes)',
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     name: 'record: user agents are redacted',
-    file: 'src/http/request-context.ts',
+    file: 'src/http/context.ts',
     find: "redact(text.replace(UNPRINTABLE, ' '))",
     replace: "text.replace(UNPRINTABLE, ' ')",
     test: ['test/http/request-context.test.ts'],
   },
   {
     name: 'redaction: service account tokens',
-    file: 'src/text/redaction.ts',
+    file: 'src/kit/redaction.ts',
     find: 'text.replace(SERVICE_ACCOUNT_TOKEN, REDACTED).replace(',
     replace: 'text.replace(',
-    test: ['test/text/redaction.test.ts'],
+    test: ['test/kit/redaction.test.ts'],
   },
   {
     name: 'redaction: JWTs',
-    file: 'src/text/redaction.ts',
+    file: 'src/kit/redaction.ts',
     find: 'return index < 0 ? run : run.slice(0, index) + REDACTED;',
     replace: 'return index < 0 ? run : run;',
-    test: ['test/text/redaction.test.ts'],
+    test: ['test/kit/redaction.test.ts'],
   },
   {
     name: 'redaction: JWTs that are written with spaces',
-    file: 'src/text/redaction.ts',
+    file: 'src/kit/redaction.ts',
     find: 'plain : jsonObjectIndex(word)',
     replace: 'plain : jsonObjectIndex(word) && -1',
-    test: ['test/text/redaction.test.ts'],
+    test: ['test/kit/redaction.test.ts'],
   },
   {
     name: 'redaction: what invisible characters hide',
-    file: 'src/text/redaction.ts',
+    file: 'src/kit/redaction.ts',
     find: 'const seen = withoutInvisible(text);',
     replace: 'const seen = withoutInvisible(text) && text;',
-    test: ['test/text/redaction.test.ts'],
+    test: ['test/kit/redaction.test.ts'],
   },
   {
     ...JUDGEMENT,
@@ -265,35 +265,35 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECONCILER,
     name: 'reconciliation: a 404 says nothing while the workspace is not answered',
-    file: 'src/audit/reconciliation-looks.ts',
+    file: 'src/trail/reconcile/looks.ts',
     find: "if (look === null) return { kind: 'unknown' };",
     replace: "if (look === null) return { kind: 'gone' };",
   },
   {
     ...RECONCILER,
     name: 'reconciliation: a resume does not stand against what came after it',
-    file: 'src/audit/settlement.ts',
+    file: 'src/trail/reconcile/carry-out.ts',
     find: 'settleAs(undone, isOvertaken(database, row.id, ref)),',
     replace: 'settleAs(undone, sql`false`),',
   },
   {
     ...RECONCILER,
     name: 'reconciliation: what an order drives is left to it',
-    file: 'src/audit/review-queue.ts',
+    file: 'src/trail/reconcile/queue.ts',
     find: 'sql`not exists (select 1 from revocation_orders as o where o.id = ${auditEvents.id})`,',
     replace: '',
   },
   {
     ...RECONCILER,
     name: 'reconciliation: what it revoked is looked at',
-    file: 'src/audit/undelivered.ts',
+    file: 'src/trail/reconcile/undelivered.ts',
     find: 'return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];',
     replace: 'return [insertEventWhere(database, row, guard)];',
   },
   {
     ...RECONCILER,
     name: 'reconciliation: a request that may still be answered is left alone',
-    file: 'src/audit/review-queue.ts',
+    file: 'src/trail/reconcile/queue.ts',
     find: 'lte(auditEvents.occurred_at, oldEnoughMs),',
     replace: 'lte(auditEvents.occurred_at, nowMs),',
   },
@@ -302,40 +302,40 @@ export const recordDefences: readonly Defence[] = [
     name: 'reconciliation: a compensating revoke is driven to its end',
     find: "return row.actor_type === 'system'",
     replace: 'return false',
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...RECONCILER,
     name: 'reconciliation: no two runs look into one attempt',
-    file: 'src/audit/review-queue.ts',
+    file: 'src/trail/reconcile/queue.ts',
     find: 'and(isOpen, isDue)',
     replace: 'and(isOpen)',
   },
   {
     ...RECONCILER,
     name: 'reconciliation: the row stays open until its token is revoked',
-    file: 'src/audit/settlement.ts',
+    file: 'src/trail/reconcile/carry-out.ts',
     find: 'if (!revoked.ok) return false;',
     replace: 'if (!revoked.ok) return await settle(dependencies, context, row, outcome, () => []);',
   },
   {
     ...RECONCILER,
     name: 'sweep: only a token whose create failed is revoked',
-    file: 'src/audit/undelivered.ts',
+    file: 'src/trail/reconcile/undelivered.ts',
     find: "and a.status = 'failure' and",
     replace: 'and',
   },
   {
     ...RECONCILER,
     name: 'sweep: a marker counts in its own workspace',
-    file: 'src/audit/undelivered.ts',
+    file: 'src/trail/reconcile/undelivered.ts',
     find: "sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and",
     replace: 'sql`${workspaceUuid} is not null and',
   },
   {
     ...RECONCILER,
     name: 'sweep: what is ordered already is not ordered again',
-    file: 'src/audit/undelivered.ts',
+    file: 'src/trail/reconcile/undelivered.ts',
     find: 'sql`not ${isOrdered}`',
     replace: 'sql`true`',
   },
@@ -362,6 +362,6 @@ export const recordDefences: readonly Defence[] = [
     file: 'src/identity/authenticator.ts',
     find: "policy.error === 'wrong_header' ? String(unverified.value.claims['iss']) : undefined",
     replace: "String(unverified.value.claims['iss'])",
-    test: ['test/audit/rejections.test.ts'],
+    test: ['test/trail/rejections.test.ts'],
   },
 ];

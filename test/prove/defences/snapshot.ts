@@ -1,9 +1,9 @@
 import type { Defence } from '../defence.ts';
 
-const LISTS = ['test/snapshot/snapshot.test.ts'];
-const GROUPS = ['test/snapshot/read-group.test.ts'];
+const LISTS = ['test/reads/snapshot.test.ts'];
+const GROUPS = ['test/reads/read-group.test.ts'];
 const VERIFIED = ['test/identity/verified.test.ts'];
-const QUERIES = { file: 'src/snapshot/read-queries.ts', test: LISTS };
+const QUERIES = { file: 'src/reads/read-queries.ts', test: LISTS };
 const MUTATION = { file: 'src/tokens/mutation.ts', test: LISTS };
 
 /** What keeps what is remembered from being served, or believed, any longer than it is true. */
@@ -19,7 +19,7 @@ export const snapshotDefences: readonly Defence[] = [
     name: 'snapshot: a read of one who is blocked is not written',
     find: ' and not ${IS_BLOCKED}`',
     replace: '`',
-    test: ['test/webhooks/labels.test.ts'],
+    test: ['test/revocation/labels.test.ts'],
   },
   {
     ...QUERIES,
@@ -48,84 +48,84 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: a generation that D1 did not raise is owed',
-    file: 'src/snapshot/read-batch.ts',
+    file: 'src/reads/read-batch.ts',
     find: '    ...debts.queries,',
     replace: '',
-    test: ['test/snapshot/owed.test.ts'],
+    test: ['test/reads/owed.test.ts'],
   },
   {
     name: 'snapshot: a list is served no longer than it is good for',
-    file: 'src/snapshot/pace.ts',
+    file: 'src/reads/pace.ts',
     find: 'const minBegunMs = nowMs - leastMs;',
     replace: 'const minBegunMs = 0;',
     test: LISTS,
   },
   {
     name: 'snapshot: lists are as old as the calls of the hour ask',
-    file: 'src/snapshot/pace.ts',
+    file: 'src/reads/pace.ts',
     find: 'Math.max(nowMs - workspacesInUse * eachMs, nowMs - SNAPSHOT_STALE_MAX_MS)',
     replace: 'nowMs',
-    test: ['test/snapshot/pace.test.ts'],
+    test: ['test/reads/pace.test.ts'],
   },
   {
     ...QUERIES,
     name: 'snapshot: a workspace that PipeOps does not know slows no other',
     find: "\n    and u.list_state in ('complete', 'partial', 'unproven')",
     replace: '',
-    test: ['test/snapshot/paced-lists.test.ts'],
+    test: ['test/reads/paced-lists.test.ts'],
   },
   {
     ...QUERIES,
     name: 'snapshot: no lease is taken, and no list given, before its reader is authorised',
     find: "e.value ->> 'generation' is not ${OWN_CURRENT} and ${IS_AUTHORISED}`",
     replace: "e.value ->> 'generation' is not ${OWN_CURRENT}`",
-    test: ['test/snapshot/bounded-reads.test.ts'],
+    test: ['test/reads/bounded-reads.test.ts'],
   },
   {
     name: 'snapshot: nor where no role of its reader reads there',
-    file: 'src/tokens/read-trips.ts',
+    file: 'src/reads/read-trips.ts',
     find: 'if (!reading.read.mayList) return null;',
     replace: '',
-    test: ['test/snapshot/bounded-reads.test.ts'],
+    test: ['test/reads/bounded-reads.test.ts'],
   },
   {
     name: 'snapshot: what is held is bounded by tokens',
-    file: 'src/snapshot/memory.ts',
+    file: 'src/reads/memory.ts',
     find: 'if (weight <= maxTokens) break;',
     replace: 'break;',
-    test: ['test/snapshot/memory.test.ts'],
+    test: ['test/reads/memory.test.ts'],
   },
   {
     name: 'snapshot: a group of reads brings a few lists at a time',
-    file: 'src/snapshot/read-group.ts',
+    file: 'src/reads/read-group.ts',
     find: 'if (weighty.size >= READ_GROUP_LISTS_MAX_COUNT) return false;',
     replace: '',
-    test: ['test/snapshot/bounded-reads.test.ts'],
+    test: ['test/reads/bounded-reads.test.ts'],
   },
   {
     name: 'snapshot: one caller causes ten calls a minute',
-    file: 'src/snapshot/caller-calls.ts',
+    file: 'src/reads/caller-calls.ts',
     find: 'if (times.length >= READ_CALLS_PER_MINUTE) return null;',
     replace: '',
-    test: ['test/snapshot/caller-calls.test.ts'],
+    test: ['test/reads/caller-calls.test.ts'],
   },
   {
     name: 'snapshot: a caller at its end takes no lease',
-    file: 'src/tokens/read-trips.ts',
+    file: 'src/reads/read-trips.ts',
     find: 'mayAsk: isAsking && failure === null,',
     replace: 'mayAsk: isAsking,',
-    test: ['test/snapshot/caller-calls.test.ts'],
+    test: ['test/reads/caller-calls.test.ts'],
   },
   {
     name: 'inventory: of tokens that are over, a list is judged with a few',
     file: 'src/inventory/looks.ts',
     find: 'const mostMissing = (listed: number): number => 2 * listed + DRIFT_SILENT_BATCH_TOKENS;',
     replace: 'const mostMissing = (_listed: number): number => 1e9;',
-    test: ['test/snapshot/bounded-reads.test.ts'],
+    test: ['test/reads/bounded-reads.test.ts'],
   },
   {
     name: 'snapshot: an answer waits for the commit of its own row',
-    file: 'src/snapshot/read-group.ts',
+    file: 'src/reads/read-group.ts',
     find: 'waiting.settle(alone?.[0] ?? unavailable());',
     replace:
       "waiting.settle(alone?.[0] ?? { ok: true, value: { eventId: 'none', blocked: false, generation: 0, stored: null, lease: null, token: undefined, snapshot: null, lookRows: null } });",
@@ -133,10 +133,10 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: no request sends the reads of others for ever',
-    file: 'src/snapshot/read-group.ts',
+    file: 'src/reads/read-group.ts',
     find: ' && mayLead(groups, runtime.now() - sinceMs)',
     replace: '',
-    test: ['test/snapshot/turns.test.ts'],
+    test: ['test/reads/turns.test.ts'],
   },
   {
     name: 'verified JWT: is good with the keys that its issuer still has',

@@ -7,7 +7,7 @@ const MUTATION = {
   file: 'src/tokens/mutation.ts',
   test: ['test/faults/creates.test.ts', 'test/faults/changes.test.ts'],
 };
-const REACH = { file: 'src/tokens/reach.ts', test: ['test/tokens/reach.test.ts'] };
+const REACH = { file: 'src/inventory/reach.ts', test: ['test/inventory/reach.test.ts'] };
 
 /** What stands between a request and PipeOps, and between PipeOps' answer and the caller. */
 export const tokenDefences: readonly Defence[] = [
@@ -170,7 +170,7 @@ export const tokenDefences: readonly Defence[] = [
     replace: '',
   },
   {
-    file: 'src/bounded-body.ts',
+    file: 'src/kit/bounded-body.ts',
     test: BODY.test,
     name: 'request: a body is UTF-8',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
@@ -195,21 +195,21 @@ export const tokenDefences: readonly Defence[] = [
     name: 'mutation: a create that comes too late hands out nothing',
     find: 'if (runtime.now() - startedAtMs > REQUEST_LIFETIME_MS)',
     replace: 'if (startedAtMs < 0)',
-    test: ['test/audit/reconciliation.test.ts'],
+    test: ['test/trail/reconcile/reconciliation.test.ts'],
   },
   {
     ...MUTATION,
     name: 'mutation: a secret without a settled row is withheld',
     find: "if (settlement.kind === 'own') return ok(data);",
     replace: "if (settlement.kind !== 'other') return ok(data);",
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...MUTATION,
     name: 'mutation: a secret whose row says otherwise is withheld',
     find: "if (settlement.kind === 'own') return ok(data);",
     replace: "if (settlement.kind !== 'unknown') return ok(data);",
-    test: ['test/audit/reconciliation.test.ts'],
+    test: ['test/trail/reconcile/reconciliation.test.ts'],
   },
   {
     ...MUTATION,
@@ -217,7 +217,7 @@ export const tokenDefences: readonly Defence[] = [
     file: 'src/tokens/withholding.ts',
     find: 'let revoked = await pipeops.revoke(ref, call);',
     replace: "let revoked: Awaited<Upstream<'revoked'>> = { ok: true, value: { status: 200, data: 'revoked' } };",
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...MUTATION,
@@ -225,7 +225,7 @@ export const tokenDefences: readonly Defence[] = [
     file: 'src/tokens/withholding.ts',
     find: '...(revoked.ok\n',
     replace: '...(call !== null\n',
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...MUTATION,
@@ -233,7 +233,7 @@ export const tokenDefences: readonly Defence[] = [
     file: 'src/tokens/withholding.ts',
     find: 'insertEventWhere(database, row, created),',
     replace: '',
-    test: ['test/audit/recorder.test.ts'],
+    test: ['test/trail/recorder.test.ts'],
   },
   {
     ...MUTATION,
@@ -311,10 +311,10 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     name: 'list: shows what a single role shows, and no more',
-    file: 'src/tokens/list.ts',
+    file: 'src/reads/list.ts',
     find: 'const shown = visibleTokens(caller, workspaceUuid, candidates);',
     replace: 'const shown = [...visibleTokens(caller, workspaceUuid, []), ...candidates];',
-    test: ['test/tokens/reach.test.ts'],
+    test: ['test/inventory/reach.test.ts'],
   },
   {
     name: 'update: a renamed token keeps its marker',
@@ -332,9 +332,9 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     name: 'answer: no marker is shown',
-    file: 'src/tokens/present.ts',
+    file: 'src/reads/present.ts',
     find: 'token.name : stripMarker(token.name),',
     replace: 'token.name : token.name,',
-    test: ['test/tokens/present.test.ts'],
+    test: ['test/reads/present.test.ts'],
   },
 ];

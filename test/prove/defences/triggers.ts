@@ -1,6 +1,6 @@
 import type { Defence } from '../defence.ts';
 
-const MIGRATION = { file: 'drizzle/0001_append_only.sql', test: ['test/audit/append-only.test.ts'] };
+const MIGRATION = { file: 'drizzle/0001_append_only.sql', test: ['test/trail/append-only.test.ts'] };
 
 /** The guards of the trail that the database itself keeps. */
 export const triggerDefences: readonly Defence[] = [

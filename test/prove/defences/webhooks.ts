@@ -1,34 +1,34 @@
 import type { Defence } from '../defence.ts';
 
-const ADAPTERS = 'test/webhooks/adapters';
-const INTAKE = { file: 'src/webhooks/intake.ts', test: ['test/webhooks/intake.test.ts'] };
-const LEAKS = ['test/webhooks/leaks.test.ts'];
-const RETRY = ['test/webhooks/retry.test.ts'];
-const DUPLICATES = ['test/webhooks/duplicates.test.ts'];
-const DRIVER = ['test/webhooks/driver.test.ts'];
-const MADE_UP = { test: ['test/webhooks/made-up.test.ts'] };
-const SUBJECTS = ['test/webhooks/subjects.test.ts'];
-const LABELS = ['test/webhooks/labels.test.ts'];
-const MAKING = ['test/webhooks/order-making.test.ts'];
-const QUEUE = { file: 'src/webhooks/order-queue.ts', test: DRIVER };
-const STATES = { file: 'src/webhooks/order-states.ts', test: ['test/webhooks/order-states.test.ts'] };
-const LOOKS = ['test/webhooks/order-looks.test.ts'];
-const PROOFS = ['test/webhooks/order-proofs.test.ts'];
-const SENDING = { file: 'src/webhooks/order-sending.ts', test: PROOFS };
-const RECORDER = { file: 'src/audit/recorder.ts', test: SUBJECTS };
+const ADAPTERS = 'test/revocation/senders';
+const INTAKE = { file: 'src/revocation/deliveries/intake.ts', test: ['test/revocation/deliveries/intake.test.ts'] };
+const LEAKS = ['test/revocation/deliveries/leaks.test.ts'];
+const RETRY = ['test/revocation/deliveries/retry.test.ts'];
+const DUPLICATES = ['test/revocation/deliveries/duplicates.test.ts'];
+const DRIVER = ['test/revocation/orders/driver.test.ts'];
+const MADE_UP = { test: ['test/revocation/deliveries/made-up.test.ts'] };
+const SUBJECTS = ['test/revocation/subjects.test.ts'];
+const LABELS = ['test/revocation/labels.test.ts'];
+const MAKING = ['test/revocation/orders/making.test.ts'];
+const QUEUE = { file: 'src/revocation/orders/queue.ts', test: DRIVER };
+const STATES = { file: 'src/revocation/orders/states.ts', test: ['test/revocation/orders/states.test.ts'] };
+const LOOKS = ['test/revocation/orders/looks.test.ts'];
+const PROOFS = ['test/revocation/orders/proofs.test.ts'];
+const SENDING = { file: 'src/revocation/orders/sending.ts', test: PROOFS };
+const RECORDER = { file: 'src/trail/recorder.ts', test: SUBJECTS };
 
 /** What makes an accepted webhook take effect exactly once, for those who may send it, on what they may name. */
 export const webhookDefences: readonly Defence[] = [
   {
     name: 'webhook: a delivery of Standard Webhooks is signed',
-    file: 'src/webhooks/adapters/standard.ts',
+    file: 'src/revocation/senders/standard.ts',
     find: 'if (reason !== null) return rejected(reason);',
     replace: '',
     test: [`${ADAPTERS}/standard.test.ts`],
   },
   {
     name: 'webhook: a delivery of GitHub is signed',
-    file: 'src/webhooks/adapters/github.ts',
+    file: 'src/revocation/senders/github.ts',
     find: "return isGood ? ok(null) : rejected('signature_invalid');",
     replace: 'return isGood ? ok(null) : ok(null);',
     test: [`${ADAPTERS}/github.test.ts`],
@@ -53,21 +53,21 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a source orders within its workspaces',
-    file: 'src/webhooks/item-queries.ts',
+    file: 'src/revocation/deliveries/item-queries.ts',
     find: "workspaces.includes('*') ?",
     replace: 'workspaces.length > 0 ?',
     test: LEAKS,
   },
   {
     name: 'webhook: what was no match is not acted on',
-    file: 'src/webhooks/order-queries.ts',
+    file: 'src/revocation/orders/queries.ts',
     find: "and ${webhookItems.found} = 'matched'",
     replace: '',
     test: LEAKS,
   },
   {
     name: 'webhook: where a secret leaked is redacted',
-    file: 'src/webhooks/matching.ts',
+    file: 'src/revocation/deliveries/matching.ts',
     find: 'redact(location.toWellFormed())',
     replace: 'location.toWellFormed()',
     test: LEAKS,
@@ -77,102 +77,102 @@ export const webhookDefences: readonly Defence[] = [
     file: 'src/tokens/fingerprint.ts',
     find: 'await Promise.all(keys.map(async (key) => await under(key, secretSha256)))',
     replace: '[await under(current, secretSha256)]',
-    test: ['test/webhooks/fingerprints.test.ts'],
+    test: ['test/revocation/fingerprints.test.ts'],
   },
   {
     name: 'webhook: a leak that repeats another is none',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: 'sql`not ${isThere(before.same)}`',
     replace: 'sql`true`',
     test: DUPLICATES,
   },
   {
     name: 'webhook: an order under a used id is none',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: 'sql`not ${isThere(before.sameId)}`',
     replace: 'sql`true`',
     test: DUPLICATES,
   },
   {
     name: 'webhook: another leak under a used id is one',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: 'return { same: sql`${sameId} and ${saysTheSame}`, sameId };',
     replace: 'return { same: sameId, sameId };',
     test: DUPLICATES,
   },
   {
     name: 'webhook: what led to nothing uses no id up',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: '${underId} and ${webhookDeliveries.ignored} is null',
     replace: '${underId}',
     test: DUPLICATES,
   },
   {
     name: 'webhook: what was refused uses no id up',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: 'isNull(webhookDeliveries.refused),',
     replace: '',
-    test: ['test/webhooks/intake.test.ts'],
+    test: ['test/revocation/deliveries/intake.test.ts'],
   },
   {
     name: 'webhook: what is the same holds nothing that a secret could be tried against',
-    file: 'src/webhooks/content-digest.ts',
+    file: 'src/revocation/deliveries/content-digest.ts',
     find: "if (order.event !== 'token.leaked') return [hex];",
     replace: 'if (hex !== null) return [hex];',
     test: DUPLICATES,
   },
   {
     name: 'webhook: why one is refused is told once that is recorded',
-    file: 'src/webhooks/intake.ts',
+    file: 'src/revocation/deliveries/intake.ts',
     find: 'return recorded.ok ? cause : recorded.error;',
     replace: 'return cause;',
-    test: ['test/webhooks/intake.test.ts'],
+    test: ['test/revocation/deliveries/intake.test.ts'],
   },
   {
     name: 'webhook: of those that are refused ten a minute are kept',
-    file: 'src/webhooks/refusal.ts',
+    file: 'src/revocation/deliveries/refusal.ts',
     find: 'insertDelivery(database, row, isWithinLimit),',
     replace: 'insertDelivery(database, row, sql`true`),',
-    test: ['test/webhooks/intake.test.ts'],
+    test: ['test/revocation/deliveries/intake.test.ts'],
   },
   {
     name: 'webhook: halves of two sets of headers are no signature',
-    file: 'src/webhooks/adapters/standard-signature.ts',
+    file: 'src/revocation/senders/standard-signature.ts',
     find: '(name) => headers.get(`${prefix}-${name}`) ??',
     replace: '(name) => headers.get(`${prefix}-${name}`) ?? headers.get(`svix-${name}`) ??',
     test: [`${ADAPTERS}/standard.test.ts`],
   },
   {
     name: 'webhook: an item that is bad keeps no other from being acted on',
-    file: 'src/webhooks/adapters/leaks.ts',
+    file: 'src/revocation/senders/leaks.ts',
     find: 'leaks: read.flatMap((item) => (item.ok ? [item.value] : [])),',
     replace: 'leaks: read.every((item) => item.ok) ? read.flatMap((item) => (item.ok ? [item.value] : [])) : [],',
     test: LEAKS,
   },
   {
     name: 'webhook: a token is named once, or nobody knows which is meant',
-    file: 'src/webhooks/adapters/standard-orders.ts',
+    file: 'src/revocation/senders/standard-orders.ts',
     find: 'token_id: besideTokens,',
     replace: '',
     test: [`${ADAPTERS}/standard-orders.test.ts`],
   },
   {
     name: 'webhook: a body without an id is the same for WEBHOOK_SAME_BODY_MS',
-    file: 'src/webhooks/acceptance.ts',
+    file: 'src/revocation/deliveries/acceptance.ts',
     find: 'gt(webhookDeliveries.received_at, hasId ? 0 : row.received_at - WEBHOOK_SAME_BODY_MS),',
     replace: '',
-    test: ['test/webhooks/github.test.ts'],
+    test: ['test/revocation/deliveries/github.test.ts'],
   },
   {
     name: 'webhook: a delivery that repeats another orders nothing',
-    file: 'src/webhooks/delivery-row.ts',
+    file: 'src/revocation/deliveries/delivery-row.ts',
     find: '.where(eq(webhookDeliveries.id, id)),',
     replace: ',',
     test: DUPLICATES,
   },
   {
     name: 'webhook: an id that the inventory lacks is asked for at PipeOps first',
-    file: 'src/webhooks/order-sending.ts',
+    file: 'src/revocation/orders/sending.ts',
     find: 'if (order.known === 0) {',
     replace: 'if (false) {',
     test: LEAKS,
@@ -210,7 +210,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a run that is over sends nothing more',
-    file: 'src/webhooks/driver.ts',
+    file: 'src/revocation/orders/driver.ts',
     find: 'const move = await sender.send(order);\n      if (move.endsRun) run.end();',
     replace: 'const move = await sender.send(order);',
     test: DRIVER,
@@ -241,10 +241,10 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: absence from a list that is not complete proves nothing',
-    file: 'src/webhooks/order-sight.ts',
+    file: 'src/revocation/orders/sight.ts',
     find: "isProofOfAbsence(list) && !isNoProof ? 'absent' : 'silent'",
     replace: "'absent'",
-    test: ['test/webhooks/order-states.test.ts'],
+    test: ['test/revocation/orders/states.test.ts'],
   },
   {
     ...SENDING,
@@ -274,35 +274,35 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a reopened order gives its token back its life',
-    file: 'src/webhooks/order-writing.ts',
+    file: 'src/revocation/orders/writing.ts',
     find: '    reviveTokens(database, ids, nowMs),\n',
     replace: '',
     test: LOOKS,
   },
   {
     name: 'webhook: a contradiction is told once a token and day',
-    file: 'src/webhooks/order-writing.ts',
+    file: 'src/revocation/orders/writing.ts',
     find: 'and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})',
     replace: 'and false)',
     test: LOOKS,
   },
   {
     name: 'cron: a job is done by one run at a time',
-    file: 'src/job-leases.ts',
+    file: 'src/db/job-leases.ts',
     find: 'return changed.ok && changed.value[0].length > 0;',
     replace: 'return true;',
     test: ['test/cron.test.ts'],
   },
   {
     name: 'cron: a job keeps to its share of D1 queries',
-    file: 'src/budget.ts',
+    file: 'src/kit/budget.ts',
     find: 'trace.d1Queries - queriesBefore + d1Queries <= share.d1Queries && ',
     replace: '',
     test: ['test/cron.test.ts'],
   },
   {
     name: 'webhook: reconciliation leaves the rows of orders alone',
-    file: 'src/audit/review-queue.ts',
+    file: 'src/trail/reconcile/queue.ts',
     find: "ne(auditEvents.actor_type, 'webhook'),",
     replace: '',
     test: DRIVER,
@@ -316,14 +316,14 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: what a driver holds is not sent by a retry',
-    file: 'src/webhooks/retry.ts',
+    file: 'src/revocation/deliveries/retry.ts',
     find: "isIn('state', SENT), isFree(nowMs), guard",
     replace: "isIn('state', SENT), guard",
     test: RETRY,
   },
   {
     name: 'webhook: what was given up is retried once',
-    file: 'src/webhooks/retry.ts',
+    file: 'src/revocation/deliveries/retry.ts',
     find: '.set({ state: ORDER_STATE.retried, next_at: null, contradicted_at: null })',
     replace: '.set({ next_at: null })',
     test: RETRY,
@@ -331,62 +331,62 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...MADE_UP,
     name: 'made up: an unknown workspace has its turn',
-    file: 'src/webhooks/order-queries.ts',
+    file: 'src/revocation/orders/queries.ts',
     find: "rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),",
     replace: "rank: cause === 'leak' ? ORDER_RANKS.leak : ORDER_RANKS.live,",
   },
   {
     ...MADE_UP,
     name: 'made up: two unknown workspaces are asked about within a minute',
-    file: 'src/webhooks/driver.ts',
+    file: 'src/revocation/orders/driver.ts',
     find: 'const among = sql`${hasTurn} and ${isInUnknownTurn(nowMs)}`;',
     replace: 'const among = isInUnknownTurn(nowMs);',
   },
   {
     ...MADE_UP,
     name: 'made up: each delivery has its turn',
-    file: 'src/webhooks/order-queue.ts',
+    file: 'src/revocation/orders/queue.ts',
     find: 'order by turn, tries, since limit',
     replace: 'order by since limit',
   },
   {
     ...MADE_UP,
     name: 'made up: orders of one workspace wait together',
-    file: 'src/webhooks/driver.ts',
+    file: 'src/revocation/orders/driver.ts',
     find: 'recordMoves(dependencies, context, claim, waitingTogether(moved))',
     replace: 'recordMoves(dependencies, context, claim, moved)',
   },
   {
     ...MADE_UP,
     name: 'made up: those that come later wait with them',
-    file: 'src/webhooks/order-queue.ts',
+    file: 'src/revocation/orders/queue.ts',
     find: 'w.tries > 0 or not exists',
     replace: 'true or not exists',
   },
   {
     ...MADE_UP,
     name: 'made up: unknown ids are asked for a few a run',
-    file: 'src/webhooks/lists.ts',
+    file: 'src/revocation/orders/lists.ts',
     find: 'return lookUps > UNKNOWN_IDS_MAX_COUNT ? null : doubtful(eventId);',
     replace: 'return doubtful(eventId);',
   },
   {
     ...MADE_UP,
     name: 'made up: nothing of the reserve is used',
-    file: 'src/webhooks/lists.ts',
+    file: 'src/revocation/orders/lists.ts',
     find: "{ purpose: 'change', once: true }",
     replace: "{ purpose: 'revocation', once: true }",
   },
   {
     ...MADE_UP,
     name: 'made up: what is known goes on where look-ups may not',
-    file: 'src/webhooks/order-states.ts',
+    file: 'src/revocation/orders/states.ts',
     find: 'return goesOn ? { ...move, endsRun: false } : move;',
     replace: 'return move;',
   },
   {
     name: 'webhook: whoever is blocked changes nothing',
-    file: 'src/audit/recorder.ts',
+    file: 'src/trail/recorder.ts',
     find: 'blocked: block?.blocked === 1,',
     replace: 'blocked: false,',
     test: SUBJECTS,
@@ -401,14 +401,14 @@ export const webhookDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'webhook: whoever is blocked reads nothing',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: 'countRead(database, row, not(isBlocked(database, subject.actor)), room)',
     replace: 'countRead(database, row, sql`true`, room)',
   },
   {
     ...RECORDER,
     name: 'webhook: whoever is blocked exports nothing',
-    file: 'src/audit/final-records.ts',
+    file: 'src/trail/final-records.ts',
     find: "outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));",
     replace: 'sql`true`;',
   },
@@ -421,7 +421,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: who is blocked by a label is blocked without it',
-    file: 'src/webhooks/owner-queries.ts',
+    file: 'src/revocation/deliveries/owner-queries.ts',
     find: "and o.found = 'owner') as who",
     replace: 'and false) as who',
     test: LABELS,
@@ -442,7 +442,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a label is kept up by what its holders do',
-    file: 'src/audit/recorder.ts',
+    file: 'src/trail/recorder.ts',
     find: 'const notes = note === null ? [] : [note];',
     replace: 'const notes: LabelNote[] = [];',
     test: LABELS,
@@ -470,14 +470,14 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a token has one order of a delivery',
-    file: 'src/webhooks/order-queries.ts',
+    file: 'src/revocation/orders/queries.ts',
     find: " and ${isUnordered(deliveryId, 't')}",
     replace: '',
     test: MAKING,
   },
   {
     name: 'webhook: live tokens are ordered before expired ones',
-    file: 'src/webhooks/order-queries.ts',
+    file: 'src/revocation/orders/queries.ts',
     find: ' order by rank limit ${limitRows}) as target',
     replace: ' order by t.rowid limit ${limitRows}) as target',
     test: MAKING,

@@ -1,0 +1,86 @@
+import type { Failure } from '../failures.ts';
+import { isProofOfAbsence } from '../inventory/absence.ts';
+import { isWithin } from '../kit/ids.ts';
+import type { UpstreamToken } from '../pipeops/types.ts';
+import { maySeeTokensOfOthers } from '../policy/decide.ts';
+import type { Caller } from '../policy/types.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { InventoryRow } from './snapshot.ts';
+import type { TokenDependencies } from '../tokens/dependencies.ts';
+import { knownToken } from '../inventory/inventory.ts';
+import { watchDrift } from '../inventory/drift.ts';
+import { named, type ShownToken } from './present.ts';
+import { runRead, type Found, type Judged, type KnownToken } from './read.ts';
+import type { TokenReadRequest } from '../tokens/types.ts';
+
+/**
+ * Reads one token out of the workspace's list. An id that a complete list of one page lacks is not there, and costs no call;
+ * where the list is partial, or a token may have slipped through between its pages, PipeOps is asked for the id by itself.
+ *
+ * For whoever reaches nothing but its own tokens the inventory is all: somebody else's id looks like one that never was, in what is
+ * answered and in what is done for it.
+ */
+export async function getToken(
+  { decide, ...dependencies }: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
+): Promise<Result<Found<ShownToken>, Failure>> {
+  const { pipeops, runtime } = dependencies;
+  const ref = { workspaceUuid, tokenId };
+  const isReachable = maySeeTokensOfOthers(caller, workspaceUuid);
+  /** `isHere`: PipeOps says that it is in this workspace, which counts where the inventory has no row of it. */
+  const refusal = (row: InventoryRow | undefined, isHere: boolean): Failure | null => {
+    const stranger = isHere ? { ...ref, owner: null, suspendedBy: [] } : null;
+    const token = row === undefined ? stranger : knownToken({ ...row, workspace_uuid: workspaceUuid });
+    const decision = decide(caller, { operation: 'get', workspaceUuid, token });
+    return decision.allowed ? null : decision.failure;
+  };
+  const judgeKnown = (listed: UpstreamToken | undefined, isProof: boolean, { row }: NonNullable<KnownToken>) => {
+    if (row === undefined && isReachable && listed === undefined) return isProof ? refused(NOT_THERE) : BESIDE;
+    const failure = refusal(row, isReachable && listed !== undefined);
+    if (failure !== null) return refused(failure);
+    if (listed !== undefined && !listed.isRevoked) return { kind: 'shown', show: () => named(listed, row) } as const;
+    return isProof || listed !== undefined ? refused(NOT_THERE) : BESIDE;
+  };
+
+  const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {
+    subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
+    isReachable,
+    mayList: decide(caller, { operation: 'list', workspaceUuid }).allowed,
+    refuse: () => null,
+    refuseKnowing: (row) => (row === undefined && isReachable ? null : refusal(row, false)),
+    isKnown: (row) => row !== undefined,
+    judge: (list, inventory, token): Judged<ShownToken> => {
+      const listed = list.tokens.find(({ id }) => id === tokenId);
+      const isProof = isProofOfAbsence(list);
+      if (token !== null) return judgeKnown(listed, isProof, token);
+      if (inventory === null && (listed !== undefined || !isReachable)) return UNKNOWN;
+      // What a whole list lacks is not there, whoever owned it.
+      if (listed === undefined) return isProof ? refused(NOT_THERE) : UNKNOWN;
+      const judged = judgeKnown(listed, isProof, { row: inventory?.get(tokenId) });
+      // A token of another takes as long as one that is not listed.
+      return judged.kind === 'refused' && !isProof && !isReachable ? UNKNOWN : judged;
+    },
+    askBeside: async (row, call) => {
+      const got = await pipeops.get(ref, call);
+      if (!got.ok) return row === undefined && got.error.kind === 'upstream_not_found' ? err(NOT_THERE) : got;
+      // An id that the inventory lacks is acted on only if the answer names the workspace.
+      const isHere = row !== undefined || isWithin(workspaceUuid, got.value.data.workspaceId);
+      if (!isHere) return err(NOT_THERE);
+      const failure = row === undefined ? refusal(row, true) : null;
+      return failure === null ? ok({ ...got.value, data: named(got.value.data, row) }) : err(failure);
+    },
+  });
+  if (read.ok && read.value.asked !== null) {
+    runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, read.value.asked));
+  }
+  return read;
+}
+
+/** PipeOps has it no longer, or never had. */
+const NOT_THERE = { kind: 'token_not_found', reason: 'unknown' } as const;
+const BESIDE = { kind: 'beside' } as const;
+const UNKNOWN = { kind: 'unknown' } as const;
+const refused = (failure: Failure) => ({ kind: 'refused', failure }) as const;

@@ -1,0 +1,102 @@
+import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
+import { markerOf, stripMarker } from '../kit/marker.ts';
+import type { TokenRow } from '../db/schema.ts';
+import { successBody, type SuccessBody } from '../http/answer.ts';
+import { msOrNull } from '../kit/time.ts';
+
+/** A token as it is shown to callers. */
+export interface ShownToken extends UpstreamToken {
+  /** What its name ends with is no marker of ours, whatever it looks like: the name is shown as it is. */
+  readonly isNameWhole?: true;
+}
+
+/**
+ * A token with the word of the inventory about its name. A marker is one only if it is that of the inventory's row. A token that
+ * the inventory lacks may be that of a create which is still open: then whatever looks like a marker is not shown.
+ */
+export function named(token: UpstreamToken, known: Pick<TokenRow, 'marker'> | undefined): ShownToken {
+  if (known === undefined || (known.marker !== null && token.name.endsWith(known.marker))) return token;
+  return markerOf(token.name) === null ? token : { ...token, isNameWhole: true };
+}
+
+/**
+ * A token as PipeOps' own clients read it (Go SDK v0.18.7, CLI): `uuid` on list, get and update, `id` besides on
+ * create; `permissions` in the SDK, `scopes` in the CLI. Null times and texts mean none to both.
+ *
+ * The SDK reads `is_active` alone to tell whether a token can be used, and PipeOps sets it apart from the other flags: a token that
+ * is revoked may be active to it. So it is told only of a token that is neither revoked, expired nor suspended.
+ *
+ * @param nowMs milliseconds since the epoch: a list may be older than the end of a token in it.
+ */
+export function presentToken(token: ShownToken, nowMs: number) {
+  const isExpired = token.isExpired || endMsOf(token) <= nowMs;
+  return {
+    id: token.id,
+    uuid: token.id,
+    name: token.isNameWhole === true ? token.name : stripMarker(token.name),
+    description: token.description,
+    scopes: token.scopes,
+    permissions: token.scopes,
+    token_prefix: token.tokenPrefix,
+    workspace_id: token.workspaceId,
+    is_revoked: token.isRevoked,
+    is_expired: isExpired,
+    // PipeOps may leave it out. The SDK would read that as false, which means suspended.
+    is_active: token.isActive !== false && !token.isRevoked && !isExpired,
+    expires_at: token.expiresAt,
+    created_at: token.createdAt,
+    updated_at: token.updatedAt,
+    last_used_at: token.lastUsedAt,
+  };
+}
+
+/** When a token ends by itself, in milliseconds since the epoch. */
+const endMsOf = ({ expiresAt }: ShownToken): number => msOrNull(expiresAt) ?? Infinity;
+
+/**
+ * The answer to a create, the only one with the secret: flat, with `token` a string.
+ *
+ * @param asked the description that was asked for: PipeOps' answer to a create has none.
+ */
+export function presentMinted(token: MintedToken, asked: string | null, nowMs: number) {
+  return { ...presentToken(token, nowMs), description: token.description ?? asked, token: token.secret };
+}
+
+/** The data of the answer to a list. */
+export function presentList(tokens: readonly ShownToken[], nowMs: number) {
+  return { tokens: tokens.map((token) => presentToken(token, nowMs)), total: tokens.length };
+}
+
+/** The tokens of a workspace that a caller sees. */
+export interface Listing {
+  readonly tokens: readonly ShownToken[];
+  /** Whether there may be others, of which PipeOps did not tell. */
+  readonly isPartial: boolean;
+}
+
+/** The bytes of a list, and from when on they are not true any more, since one of its tokens has expired. */
+interface ListBody {
+  readonly bytes: SuccessBody;
+  readonly untilMs: number;
+}
+
+/**
+ * The answer to a list, made once for each list that is held and again when a token of it expires: everybody who sees all of it gets
+ * the same bytes.
+ */
+export function listBody({ tokens, isPartial }: Listing, nowMs: number): SuccessBody {
+  const bodies = isPartial ? PARTIAL_BODIES : WHOLE_BODIES;
+  const known = bodies.get(tokens);
+  if (known !== undefined && nowMs < known.untilMs) return known.bytes;
+  const data = presentList(tokens, nowMs);
+  const bytes = successBody('Service account tokens.', data, isPartial ? { partial: true } : {});
+  bodies.set(tokens, { bytes, untilMs: nextEndMs(tokens, nowMs) });
+  return bytes;
+}
+
+/** When the first token of a list ends that has not ended yet. */
+const nextEndMs = (tokens: readonly ShownToken[], nowMs: number): number =>
+  tokens.map(endMsOf).reduce((next, endMs) => (endMs > nowMs && endMs < next ? endMs : next), Infinity);
+
+const WHOLE_BODIES = new WeakMap<readonly ShownToken[], ListBody>();
+const PARTIAL_BODIES = new WeakMap<readonly ShownToken[], ListBody>();

@@ -1,0 +1,267 @@
+import { SNAPSHOT_LEASE_MS } from '../config/limits.ts';
+import type { Database, Query, RowsOf } from '../db/database.ts';
+import type { AuditFailure } from '../failures.ts';
+import { selectLookRows } from '../inventory/looks.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import { newTrace } from '../kit/trace.ts';
+import { ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import { noteLabels, type Labelled, type LabelMemory } from '../subjects/label-upkeep.ts';
+import { labelKey } from '../subjects/labels.ts';
+import { keepListState } from './list-state.ts';
+import type { OwedGenerations } from './owed.ts';
+import { pacedSinceMs, type Pace } from './pace.ts';
+import { askedToken, askedWorkspace, distinct } from './questions.ts';
+import { askingQueries, leaseFor, unsharedQueries, type Results } from './read-leases.ts';
+import { READ_QUERIES, endLease, selectInventory, storeList, type WrittenRead } from './read-queries.ts';
+import type { Lease, ReadTrip, TripAnswer } from './read-trip.ts';
+import { withInventory, type DatedList, type InventoryRow, type KnownSnapshots, type Snapshot } from './snapshot.ts';
+import { readStored, storedBody } from './stored.ts';
+
+/** What batches of reads are made of. */
+export interface BatchDependencies {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly quota: Pick<Quota, 'learn' | 'news' | 'reserve' | 'allowance'>;
+  readonly labels: LabelMemory;
+  readonly owed: Pick<OwedGenerations, 'of'>;
+  readonly pace: Pick<Pace, 'learn' | 'workspacesInUse'>;
+  readonly known: KnownSnapshots;
+}
+
+/** A trip in a batch. `key`: by which alike reads share a row; null: it has its own. */
+export interface Sent {
+  readonly trip: ReadTrip;
+  readonly key: string | null;
+}
+
+/** One batch for a group; null: it failed. */
+export async function sendTogether(
+  dependencies: BatchDependencies,
+  group: readonly Sent[],
+): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
+  const { database, runtime, quota, labels, owed } = dependencies;
+  const nowMs = runtime.now();
+  const entries = writtenReads(group);
+  const asked = distinct(group.map(({ trip }) => askedWorkspace(trip)));
+  const values = {
+    entries: JSON.stringify(entries),
+    asked: JSON.stringify(asked),
+    tokens: JSON.stringify(distinct(group.flatMap(({ trip }) => askedToken(trip)))),
+    nowMs,
+    leaseEndMs: nowMs + SNAPSHOT_LEASE_MS,
+    leaseHolder: runtime.newId(),
+  };
+  const counted = READ_QUERIES.countKnown(database, values);
+  const inserted = READ_QUERIES.insertNew(database, values);
+  const generations = READ_QUERIES.selectGenerations(database, values);
+  const stored = READ_QUERIES.selectStored(database, values);
+  const storedInventory = READ_QUERIES.selectStoredInventory(database, values);
+  const tokens = READ_QUERIES.selectTokens(database, values);
+  const inventories = inventoriesOf(dependencies, group);
+  const asking = asked.some(({ ask, shared }) => ask && shared) ? askingQueries(dependencies, asked, values) : null;
+  const inUse = READ_QUERIES.selectInUse(database, values);
+  const notes = labels.due(group.flatMap(readers), nowMs);
+  const debts = owed.of(group.map(({ trip }) => trip.workspaceUuid));
+  const isListWanted = group.some(({ trip }) => trip.wanted?.isShared === true);
+  const isAsked = group.some(({ trip }) => trip.wanted?.isShared === true && trip.wanted.reader !== null);
+  const unshared = unsharedQueries(dependencies, asked, nowMs);
+  const sent = [
+    // Before anything is said of a generation.
+    ...debts.queries,
+    ...quota.news(database, nowMs),
+    ...group.flatMap(({ trip }) => storing(database, trip)),
+    ...(entries.length === 0 ? [] : [counted, inserted]),
+    ...(entries.some(({ count }) => count > 1) ? [READ_QUERIES.countBeside(database, values)] : []),
+    ...(notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)]),
+    generations,
+    ...(group.some(({ trip }) => trip.tokenId !== null) ? [tokens] : []),
+    ...inventories.flatMap(({ look, rows }) => [look, rows].filter((query) => query !== null)),
+    // Where lists may be missing: what is needed to get them.
+    ...(isListWanted ? [stored, storedInventory] : []),
+    ...(isAsked ? [inUse] : []),
+    ...(asking?.queries ?? []),
+    ...(unshared?.queries ?? []),
+  ];
+
+  const answered = await database.batch({ trace: newTrace() }, sent);
+  if (!answered.ok) {
+    labels.forget(notes);
+    return null;
+  }
+  labels.noted(notes, nowMs);
+  debts.paid();
+  const rowsOf: Results = (query) => {
+    const index = sent.indexOf(query);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
+    return (index < 0 ? [] : answered.value[index]) as RowsOf<typeof query>;
+  };
+  const insertedIds = new Set(rowsOf(inserted).map(({ id }) => id));
+  const countedIds = new Map(rowsOf(counted).map(({ read_key, id }) => [read_key, id]));
+  const answersTo = new Map(rowsOf(generations).map((row) => [JSON.stringify(asked[row.question]), row]));
+  rowsOf(inUse).forEach((row) => dependencies.pace.learn(row.workspaces));
+  const workspacesInUse = dependencies.pace.workspacesInUse();
+  const leases = asking?.leases(rowsOf) ?? new Map<string, Lease>();
+  const allowances = unshared?.leases(rowsOf, answersTo) ?? new Map<string, Lease>();
+  const lists = storedLists(dependencies, rowsOf(stored), rowsOf(storedInventory));
+  const snapshots = new Map(inventories.map((inventory) => [inventory.list, snapshotFrom(inventory, rowsOf)]));
+  const looks = new Map(inventories.map(({ list, look }) => [list, look === null ? null : rowsOf(look)]));
+  const rows = rowsOf(tokens);
+
+  return group.map((waiting) => {
+    const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = waiting.trip;
+    const entry = entries.find((written) => isWrittenAs(waiting, written));
+    const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
+    const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
+    const said = answersTo.get(JSON.stringify(askedWorkspace(waiting.trip)));
+    const generation = said?.generation ?? 0;
+    const eventId = own ?? shared;
+    const isCurrent = entry !== undefined && (entry.generation === null || entry.generation === generation);
+    const list = lists.get(workspaceUuid) ?? null;
+    const isWanted =
+      list !== null &&
+      wanted?.isShared === true &&
+      list.list.generation === generation &&
+      list.list.begunAtMs >= pacedSinceMs(wanted, workspacesInUse, nowMs);
+    return ok({
+      eventId,
+      // Nothing else keeps a read that rests on the current list from being written.
+      blocked: (isCurrent && eventId === null) || (entry === undefined && said?.blocked === 1),
+      generation,
+      stored: isWanted ? list : null,
+      lease: leaseFor(waiting.trip, leases, allowances),
+      token:
+        tokenId === null
+          ? undefined
+          : rows.find((row) => row.workspace_uuid === workspaceUuid && row.token_id === tokenId),
+      snapshot: inventoryOf === null ? null : snapshotOf(dependencies.known, inventoryOf, snapshots, generation),
+      lookRows: isLook && inventoryOf !== null ? (looks.get(inventoryOf) ?? null) : null,
+    });
+  });
+}
+
+/** The lists of a group whose inventory this isolate does not know, or that are a look at PipeOps, each once. */
+function inventoriesOf({ database, known }: BatchDependencies, group: readonly Sent[]): readonly AskedInventory[] {
+  const trips = group.map(({ trip }) => trip).filter(({ inventoryOf }) => inventoryOf !== null);
+  const looks = new Set(trips.filter(({ isLook }) => isLook).map(({ inventoryOf }) => inventoryOf));
+  const workspaceOf = new Map(
+    trips.flatMap(({ inventoryOf: list, workspaceUuid }) =>
+      list === null || (known.of(list) !== null && !looks.has(list)) ? [] : [[list, workspaceUuid] as const],
+    ),
+  );
+  return [...workspaceOf].map(([list, workspaceUuid]) => {
+    const ids = list.list.tokens.map(({ id }) => id);
+    return looks.has(list)
+      ? { list, look: selectLookRows(database, workspaceUuid, ids), rows: null }
+      : { list, look: null, rows: selectInventory(database, workspaceUuid, ids) };
+  });
+}
+
+interface AskedInventory {
+  readonly list: DatedList;
+  readonly look: ReturnType<typeof selectLookRows> | null;
+  readonly rows: ReturnType<typeof selectInventory> | null;
+}
+
+/** What of those is of a list. Whole rows are not held. */
+function snapshotFrom({ list, look, rows }: AskedInventory, rowsOf: Results): Snapshot {
+  if (look === null) return withInventory(list, rows === null ? [] : rowsOf(rows));
+  const listed = new Set(list.list.tokens.map(({ id }) => id));
+  const shown = rowsOf(look).filter(({ token_id }) => listed.has(token_id));
+  return withInventory(
+    list,
+    shown.map(({ token_id, owner_issuer, owner_subject, marker, suspended_by }) => ({
+      token_id,
+      owner_issuer,
+      owner_subject,
+      marker,
+      suspended_by,
+    })),
+  );
+}
+
+/** Only of the list's own generation is it worth remembering. */
+function snapshotOf(
+  known: KnownSnapshots,
+  list: DatedList,
+  read: ReadonlyMap<DatedList, Snapshot>,
+  generation: number,
+): Snapshot | null {
+  const remembered = known.of(list);
+  if (remembered !== null) return remembered;
+  const snapshot = read.get(list) ?? null;
+  if (snapshot !== null && list.generation === generation) known.keep(list, snapshot);
+  return snapshot;
+}
+
+type StoredRow = RowsOf<ReturnType<typeof READ_QUERIES.selectStored>>[number];
+
+/** The lists that D1 gave, with their inventories, by their workspaces. */
+function storedLists(
+  { known }: BatchDependencies,
+  lists: readonly StoredRow[],
+  inventories: readonly (InventoryRow & { readonly workspace_uuid: string })[],
+): ReadonlyMap<string, { readonly list: DatedList; readonly snapshot: Snapshot }> {
+  const inventory = Map.groupBy(inventories, ({ workspace_uuid }) => workspace_uuid);
+  return new Map(
+    lists.flatMap((row) => {
+      const list = readStored(row);
+      if (list === null) return [];
+      const snapshot = withInventory(list, inventory.get(row.workspace_uuid) ?? []);
+      known.keep(list, snapshot);
+      return [[row.workspace_uuid, { list, snapshot }] as const];
+    }),
+  );
+}
+
+/** Whose read is written down, by the whole label. */
+const readers = ({ trip: { record } }: Sent): readonly Labelled[] =>
+  record === null ? [] : [{ issuer: record.row.actor_issuer, subject: record.row.actor_subject, label: record.label }];
+
+/** Alike reads that were decided on the same generation are one entry. */
+function writtenReads(group: readonly Sent[]): readonly WrittenRead[] {
+  const entries: WrittenRead[] = [];
+  for (const waiting of group) {
+    const { record, workspaceUuid } = waiting.trip;
+    if (record === null) continue;
+    const index = entries.findIndex((entry) => isWrittenAs(waiting, entry));
+    const known = entries[index];
+    if (known !== undefined) {
+      entries[index] = { ...known, count: known.count + 1 };
+      continue;
+    }
+    entries.push({
+      row: { ...record.row, read_key: waiting.key },
+      key: waiting.key,
+      count: 1,
+      workspace: workspaceUuid,
+      generation: generationOf(waiting.trip),
+      issuer: record.row.actor_issuer,
+      subject: record.row.actor_subject,
+      label: record.label === null ? null : labelKey(record.label),
+    });
+  }
+  return entries;
+}
+
+/** The generation that must be the current one for a trip's row to be written; null: any will do. */
+export const generationOf = ({ record, held }: ReadTrip): number | null =>
+  record?.unconditional === true ? null : held;
+
+const isWrittenAs = (waiting: Sent, entry: WrittenRead): boolean => {
+  const { record } = waiting.trip;
+  if (record === null) return false;
+  if (waiting.key === null) return entry.row.id === record.row.id;
+  return entry.key === waiting.key && entry.generation === generationOf(waiting.trip);
+};
+
+function storing(database: Database, trip: ReadTrip): readonly Query[] {
+  const { workspaceUuid: workspace, store, endLease: ended, listState } = trip;
+  // A list that is too long for D1 is no reason to wait either: whoever wants it asks by itself.
+  const body = store === undefined ? null : storedBody(store.list);
+  return [
+    ...(store !== undefined && body !== null ? [storeList(database, { workspace, ...store, body })] : []),
+    ...(ended === undefined ? [] : [endLease(database, workspace, ended.holder, ended.isListed)]),
+    ...(listState === undefined ? [] : [keepListState(database, workspace, listState)]),
+  ];
+}

@@ -1,0 +1,145 @@
+import { eq, exists, sql, type SQL } from 'drizzle-orm';
+import * as z from 'zod';
+import { finalRow, type EventOutcome, type EventSubject, type NewAuditRow } from '../../trail/events.ts';
+import { insertEventWhere } from '../../trail/insert-where.ts';
+import { successOutcome } from '../../trail/outcomes.ts';
+import {
+  ACTOR_LABEL_MAX_BYTES,
+  WEBHOOK_EVENT_NAME_MAX_BYTES,
+  WEBHOOK_SENDER_ID_MAX_BYTES,
+} from '../../config/limits.ts';
+import type { Database } from '../../db/database.ts';
+import { selectedRow } from '../../db/insert-select.ts';
+import { webhookDeliveries, type DeliveryRow } from '../../db/schema.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { cutToBytes } from '../../kit/caps.ts';
+import { redact } from '../../kit/redaction.ts';
+import type { ErrorCode } from '../../vocabulary.ts';
+import type { Accepted, Signed } from './accepted.ts';
+import { sourceActor } from './actor.ts';
+import { dedupeKey } from './dedupe-key.ts';
+
+/** A delivery that is not inserted yet. */
+export type NewDelivery = Omit<DeliveryRow, 'seq'>;
+
+/** A delivery and when it came, under which ids it is kept. */
+export interface Received {
+  readonly id: string;
+  readonly eventId: string;
+  readonly nowMs: number;
+}
+
+/** A delivery as it is kept: nothing of its body but what it orders about whom, and of its sender's texts a part. */
+export async function describeDelivery(
+  { order, ...signed }: Accepted,
+  received: Received,
+  contentDigest: string | null,
+): Promise<NewDelivery> {
+  const subject = 'subject' in order ? order.subject : null;
+  return {
+    ...(await describeSigned(signed, received)),
+    content_digest: contentDigest,
+    rejected_items: 'rejected' in order && !isEmpty(order.rejected) ? JSON.stringify(order.rejected) : null,
+    former: 'former' in order && order.former ? 1 : 0,
+    ignored: 'ignored' in order ? order.ignored : null,
+    mode: 'mode' in order ? order.mode : null,
+    subject_issuer: subject !== null && 'issuer' in subject ? subject.issuer : null,
+    subject: subject !== null && 'subject' in subject ? subject.subject : null,
+    subject_label: subject !== null && 'label' in subject ? storedLabel(subject.label) : null,
+  };
+}
+
+/** What is kept of any delivery whose signature is good. */
+export async function describeSigned(
+  { source, body, message }: Signed,
+  { id, eventId, nowMs }: Received,
+): Promise<NewDelivery> {
+  const senderId = message.senderId?.toWellFormed() ?? null;
+  return {
+    id,
+    source: source.name,
+    event: cutToBytes(redact(message.eventName.toWellFormed()), WEBHOOK_EVENT_NAME_MAX_BYTES),
+    sender_id: senderId === null ? null : cutToBytes(redact(senderId), WEBHOOK_SENDER_ID_MAX_BYTES),
+    dedupe_key: await dedupeKey(message.senderId, body),
+    content_digest: null,
+    id_reused: 0,
+    event_id: eventId,
+    received_at: nowMs,
+    ignored: null,
+    refused: null,
+    refused_field: null,
+    rejected_items: null,
+    mode: null,
+    subject_issuer: null,
+    subject: null,
+    subject_label: null,
+    former: 0,
+    orders_left: 0,
+  };
+}
+
+/** What is shown of a label, which may be as long as a JWT: it is found by more than that. */
+export const storedLabel = (label: string): string => cutToBytes(redact(label), ACTOR_LABEL_MAX_BYTES);
+
+const isEmpty = (object: object): boolean => Object.keys(object).length === 0;
+
+/**
+ * Inserts a delivery where `condition` holds.
+ *
+ * @param isIdReused whether its id is that of another delivery.
+ */
+export const insertDelivery = ({ build }: Database, row: NewDelivery, condition: SQL, isIdReused: SQL = sql`0`) =>
+  build
+    .insert(webhookDeliveries)
+    .select(sql`select ${selectedRow(webhookDeliveries, { ...row, id_reused: isIdReused })} where ${condition}`);
+
+/** Whether a delivery of this id was inserted. */
+export const isDelivery = ({ build }: Database, id: string): SQL =>
+  exists(
+    build
+      .select({ one: sql`1` })
+      .from(webhookDeliveries)
+      .where(eq(webhookDeliveries.id, id)),
+  );
+
+/** Writes the row in the trail that says a delivery came in, where it is this one that counts. */
+export const recordDelivery = (database: Database, context: RequestContext, row: NewDelivery, isThisOne: SQL) =>
+  insertEventWhere(database, deliveryEvent(context, row), isThisOne);
+
+export function deliveryEvent(
+  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
+  row: NewDelivery,
+): NewAuditRow {
+  const subject: EventSubject = {
+    action: 'webhook.receive',
+    actor: sourceActor(row.source),
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {
+      delivery_id: row.id,
+      event: row.event,
+      ...(row.sender_id !== null && { sender_id: row.sender_id }),
+      ...(row.refused_field !== null && { field: row.refused_field }),
+      ...(row.rejected_items !== null && { rejected_items: rejectedItemsOf(row) }),
+    },
+  };
+  const errorCode = row.refused ?? (row.ignored === null ? null : ignoredCode(row.ignored));
+  const outcome = errorCode === null ? successOutcome(null) : refusedOutcome(errorCode);
+  return finalRow(row.event_id, row.received_at, context, subject, outcome);
+}
+
+/** What a delivery left in the trail that led to nothing. */
+export const refusedOutcome = (errorCode: ErrorCode): EventOutcome => ({
+  status: 'failure',
+  upstreamStatus: null,
+  errorCode,
+  detail: {},
+});
+
+/** How many items of a delivery could not be acted on, by reason. Null: none. */
+export const rejectedItemsOf = ({ rejected_items: json }: Pick<DeliveryRow, 'rejected_items'>) =>
+  json === null ? null : z.record(z.string(), z.number()).parse(JSON.parse(json));
+
+const ignoredCode = (ignored: string): 'event_not_allowed' | 'event_unknown' =>
+  ignored === 'event_unknown' ? 'event_unknown' : 'event_not_allowed';

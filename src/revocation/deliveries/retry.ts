@@ -1,0 +1,140 @@
+import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { failureOutcome, successOutcome } from '../../trail/outcomes.ts';
+import type { Database, Query } from '../../db/database.ts';
+import { selectedRow } from '../../db/insert-select.ts';
+import { revocationOrders } from '../../db/schema.ts';
+import { newUuid } from '../../db/new-uuid.ts';
+import type { Failure } from '../../failures.ts';
+import type { Caller } from '../../policy/types.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { err, ok, type Result } from '../../kit/result.ts';
+import { describeUse } from './deliveries.ts';
+import { selectDelivery } from './delivery-queries.ts';
+import type { WebhookDependencies } from '../dependencies.ts';
+import { recordOrders } from '../orders/queries.ts';
+import { GIVEN_UP, isIn, LOOKED_AT, ORDER_STATE, SENT } from '../orders/states.ts';
+
+/**
+ * Has what is left of a delivery's orders tried at once. What is open is sent, what PipeOps has acknowledged is looked at, and
+ * so is what was confirmed where the token's end is not proven. An order that was given up has a final row in the trail, so
+ * another order with a row of its own takes its place.
+ *
+ * Failures: `delivery_not_found`; `forbidden`, unless one role with `tokens: 'any'` may revoke in every workspace of these
+ * orders; `audit_unavailable`.
+ */
+export async function retryDelivery(
+  { database, decide, recorder, runtime }: WebhookDependencies,
+  context: RequestContext,
+  caller: Caller,
+  id: string,
+): Promise<Result<{ readonly retried: number }, Failure>> {
+  const queries = [selectDelivery(database, id), selectRetryable(database, id)] as const;
+  const read = await database.batch(context, queries);
+  if (!read.ok) return err({ kind: 'audit_unavailable' });
+  const [[delivery], workspaces] = read.value;
+  const subject = describeUse('webhook.retry', caller, { delivery_id: id });
+  const workspaceUuids = workspaces.map(({ workspace_uuid }) => workspace_uuid);
+  const decision = decide(caller, { operation: 'retry', workspaceUuids });
+  const failure = decision.allowed
+    ? delivery === undefined && ({ kind: 'delivery_not_found' } as const)
+    : decision.failure;
+  if (failure !== false) {
+    const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
+    return recorded.ok ? err(failure) : recorded;
+  }
+  const retried = workspaces.reduce((sum, { retryable }) => sum + retryable, 0);
+  const nowMs = runtime.now();
+  const eventId = runtime.newId();
+  const terms = {
+    deliveryId: id,
+    source: delivery?.source ?? '',
+    event: delivery?.event ?? '',
+    mode: delivery?.mode === 'suspend' ? 'suspend' : 'revoke',
+    nowMs,
+  } as const;
+  const recorded = await recorder.record(context, subject, successOutcome(null, { retried }), [], {
+    eventId,
+    following: (guard) => [
+      hasten(database, id, nowMs, guard),
+      lookAgain(database, id, nowMs, guard),
+      ...replace(database, id, nowMs, guard),
+      recordOrders(database, context, terms, { retry: eventId }),
+    ],
+  });
+  return recorded.ok ? ok({ retried }) : recorded;
+}
+
+const ofDelivery = (id: string) => eq(revocationOrders.delivery_id, id);
+
+/** A token whose end PipeOps acknowledged, or the rule of absence found, needs nothing more. A suspended one has no end. */
+const IS_PROVEN =
+  sql.raw(`(mode = 'revoke' and exists (select 1 from tokens as t where t.workspace_uuid = revocation_orders.workspace_uuid
+  and t.token_id = revocation_orders.token_id and t.ended_by in ('acknowledged', 'absent')))`);
+const IS_NOT_FOUND = sql.raw(`result is 'not_found'`);
+const IS_CONFIRMED = isIn('state', [ORDER_STATE.confirmed]);
+/** PipeOps had acknowledged it, and no look could be had for as long as an order is driven: it is not sent again unseen. */
+const IS_UNSEEN = sql`${isIn('state', GIVEN_UP)} and ${revocationOrders.acknowledged_at} is not null`;
+const IS_LOOKED_AT_AGAIN = sql`(${isIn('state', [ORDER_STATE.acknowledged])} or (${IS_UNSEEN})
+  or (${IS_CONFIRMED} and not ${IS_NOT_FOUND} and not ${IS_PROVEN}))`;
+const IS_REPLACED = sql`((${isIn('state', GIVEN_UP)} and not (${IS_UNSEEN})) or (${IS_CONFIRMED} and ${IS_NOT_FOUND}))`;
+
+/** How many orders of a delivery a retry does something about, for each workspace that it has orders in. */
+const selectRetryable = ({ build }: Database, id: string) =>
+  build
+    .select({
+      workspace_uuid: revocationOrders.workspace_uuid,
+      retryable: sql<number>`sum(${isIn('state', SENT)} or ${IS_LOOKED_AT_AGAIN} or ${IS_REPLACED})`.as('retryable'),
+    })
+    .from(revocationOrders)
+    .where(ofDelivery(id))
+    .groupBy(revocationOrders.workspace_uuid);
+
+/** What a driver holds at this moment it goes on with. */
+const isFree = (nowMs: number): SQL =>
+  sql`(${revocationOrders.claim} is null or ${revocationOrders.next_at} is null or ${revocationOrders.next_at} <= ${nowMs})`;
+
+/** What waits for its next try waits no longer, and its time begins anew. */
+const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
+  build
+    .update(revocationOrders)
+    .set({ next_at: nowMs, begun_at: null })
+    .where(and(ofDelivery(id), isIn('state', SENT), isFree(nowMs), guard));
+
+/** What was acknowledged is looked at now: a token that is alive all the same is ordered again. */
+const lookAgain = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
+  build
+    .update(revocationOrders)
+    .set({
+      state: sql`case when ${isIn('state', LOOKED_AT)} then ${revocationOrders.state} else ${ORDER_STATE.acknowledged} end`,
+      next_at: nowMs,
+      begun_at: null,
+      tries: 0,
+      claim: null,
+    })
+    .where(and(ofDelivery(id), IS_LOOKED_AT_AGAIN, isFree(nowMs), guard));
+
+/** The order that takes the place of each that was given up, or whose token nobody found. */
+function replace({ build }: Database, id: string, nowMs: number, guard: SQL): readonly Query[] {
+  const orders = revocationOrders;
+  const isReplaced = and(ofDelivery(id), IS_REPLACED, guard);
+  const row = {
+    id: newUuid,
+    cause: sql`${orders.cause}`,
+    delivery_id: sql`${orders.delivery_id}`,
+    workspace_uuid: sql`${orders.workspace_uuid}`,
+    token_id: sql`${orders.token_id}`,
+    mode: sql`${orders.mode}`,
+    rank: sql`${orders.rank}`,
+    state: ORDER_STATE.open,
+    tries: 0,
+    next_at: nowMs,
+    created_at: nowMs,
+    confirm_round: 0,
+    // Until a look agrees with the one that stands in for it.
+    contradicted_at: sql`${orders.contradicted_at}`,
+  };
+  return [
+    build.insert(orders).select(sql`select ${selectedRow(orders, row)} from ${orders} where ${isReplaced}`),
+    build.update(orders).set({ state: ORDER_STATE.retried, next_at: null, contradicted_at: null }).where(isReplaced),
+  ];
+}

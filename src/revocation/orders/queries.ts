@@ -1,0 +1,173 @@
+import { eq, sql, type SQL } from 'drizzle-orm';
+import { attemptedRow } from '../../trail/events.ts';
+import { insertEventsFrom } from '../../trail/insert-where.ts';
+import type { Database, Query } from '../../db/database.ts';
+import { revocationOrders, webhookDeliveries, webhookItems, type DeliveryRow } from '../../db/schema.ts';
+import { selectedRow } from '../../db/insert-select.ts';
+import { newUuid } from '../../db/new-uuid.ts';
+import { ORDER_RANKS } from '../../inventory/orders.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { addSuspension, isEndUnproven } from '../../inventory/inventory.ts';
+import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
+import { sourceActor } from '../deliveries/actor.ts';
+
+/** What the orders of a delivery have in common. */
+export interface OrderTerms {
+  readonly deliveryId: string;
+  readonly source: string;
+  readonly event: string;
+  readonly mode: RevocationMode;
+  readonly nowMs: number;
+}
+
+/** A delivery as its orders are made. */
+export type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mode' | 'received_at'>;
+
+/**
+ * An order for each token that a delivery named and that is one of ours, whatever the inventory says of its end: one that is
+ * gone is confirmed without a call.
+ *
+ * @param namedWorkspaces workspaces that the configuration names.
+ */
+export const orderMatched = (
+  { build }: Database,
+  terms: OrderTerms,
+  cause: Extract<OrderCause, 'leak' | 'command'>,
+  namedWorkspaces: readonly string[],
+) =>
+  build.insert(revocationOrders).select(
+    sql`select ${selectedRow(revocationOrders, {
+      ...orderRow(terms, cause),
+      workspace_uuid: sql`target.workspace_uuid`,
+      token_id: sql`target.token_id`,
+      rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),
+    })} from (select distinct ${webhookItems.workspace_uuid} as workspace_uuid, ${webhookItems.token_id} as token_id
+      from ${webhookItems} where ${webhookItems.delivery_id} = ${terms.deliveryId} and ${webhookItems.found} = 'matched') as target
+      where ${isUnordered(terms.deliveryId, 'target')}`,
+  );
+
+/**
+ * Makes orders of a delivery about a leaver, `limitRows` at the most: for the tokens of each owner whom it found to be meant,
+ * those alive first, unless their end is proven or they have one. Each has its row in the trail in the same batch, and where a
+ * suspension is ordered, its token says why. `orders_left` of the delivery says whether the next batch has anything to do.
+ *
+ * Two runs at once are harmless: D1 takes one batch after the other, and the second finds what the first has made.
+ */
+export function makeOrders(
+  database: Database,
+  context: RequestContext,
+  delivery: OrderingDelivery,
+  limitRows: number,
+  nowMs: number,
+): readonly Query[] {
+  const { build } = database;
+  const mode = delivery.mode ?? 'revoke';
+  const terms: OrderTerms = { deliveryId: delivery.id, source: delivery.source, event: delivery.event, mode, nowMs };
+  const row = {
+    ...orderRow(terms, 'offboarding'),
+    workspace_uuid: sql`target.workspace_uuid`,
+    token_id: sql`target.token_id`,
+    rank: sql`target.rank`,
+  };
+  const rank = sql`iif(t.expires_at <= ${delivery.received_at}, ${ORDER_RANKS.expired}, ${ORDER_RANKS.live})`;
+  const unordered = unorderedTokens(delivery.id);
+  const made = newestOrders(delivery.id, limitRows);
+  return [
+    build.insert(revocationOrders).select(
+      sql`select ${selectedRow(revocationOrders, row)} from (
+        select t.workspace_uuid, t.token_id, ${rank} as rank ${unordered} order by rank limit ${limitRows}) as target`,
+    ),
+    recordOrders(database, context, terms, {}, made),
+    ...(mode === 'suspend'
+      ? [
+          addSuspension(
+            database,
+            sql`(workspace_uuid, token_id) in (select workspace_uuid, token_id from revocation_orders where ${made})`,
+            'offboarding',
+            sql`true`,
+          ),
+        ]
+      : []),
+    build
+      .update(webhookDeliveries)
+      .set({ orders_left: sql`exists (select 1 ${unordered})` })
+      .where(eq(webhookDeliveries.id, delivery.id)),
+  ];
+}
+
+/**
+ * The row in the trail of each open order of a delivery that has none yet: it is there before anything is sent.
+ *
+ * @param why what the rows say beside the delivery.
+ * @param among which orders of the delivery to look at; default: all.
+ */
+export function recordOrders(
+  database: Database,
+  context: RequestContext,
+  terms: Pick<OrderTerms, 'deliveryId' | 'source' | 'event' | 'mode' | 'nowMs'>,
+  why: Readonly<Record<string, unknown>> = {},
+  among: SQL = eq(revocationOrders.delivery_id, terms.deliveryId),
+) {
+  const row = attemptedRow('', terms.nowMs, context, {
+    action: terms.mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update',
+    actor: sourceActor(terms.source),
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {
+      delivery_id: terms.deliveryId,
+      event: terms.event,
+      ...why,
+      ...(terms.mode === 'suspend' && { is_active: false }),
+    },
+  });
+  const { id, workspace_uuid, token_id, state } = revocationOrders;
+  return insertEventsFrom(
+    database,
+    row,
+    { id: sql`${id}`, workspace_uuid: sql`${workspace_uuid}`, token_id: sql`${token_id}` },
+    sql`from ${revocationOrders} where ${among} and ${state} = 'open'
+      and not exists (select 1 from audit_events as e where e.id = ${id})`,
+  );
+}
+
+/** A workspace is known where the configuration names it, or the inventory holds a token of it. */
+const commandRank = (namedWorkspaces: readonly string[]): SQL => sql`iif(
+  target.workspace_uuid in (select value from json_each(${JSON.stringify(namedWorkspaces)}))
+    or exists (select 1 from tokens as t where t.workspace_uuid = target.workspace_uuid),
+  ${ORDER_RANKS.live}, ${ORDER_RANKS.unknown})`;
+
+/** What every order of a delivery begins with. */
+const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) => ({
+  id: newUuid,
+  cause,
+  delivery_id: deliveryId,
+  mode,
+  state: 'open',
+  tries: 0,
+  next_at: nowMs,
+  created_at: nowMs,
+  confirm_round: 0,
+});
+
+/**
+ * The tokens, as `t`, of the owners whom a delivery means, unless their end is proven or they have an order of it. What an owner
+ * has minted who was let in again is none of it.
+ */
+const unorderedTokens = (deliveryId: string): SQL => sql`
+  from webhook_owners as o cross join tokens as t on t.owner_issuer = o.issuer and t.owner_subject = o.subject
+  where o.delivery_id = ${deliveryId} and o.found = 'owner' and ${isEndUnproven('t')} and ${isUnordered(deliveryId, 't')}
+    and (exists (select 1 from subject_blocks as b where b.issuer = o.issuer and b.subject = o.subject)
+      or not exists (select 1 from audit_events as made where made.id = t.create_event_id and made.seq >
+        (select e.seq from webhook_deliveries as d join audit_events as e on e.id = d.event_id where d.id = ${deliveryId})))`;
+
+const isUnordered = (deliveryId: string, token: 't' | 'target'): SQL => sql`not exists (
+  select 1 from revocation_orders as r where r.delivery_id = ${deliveryId}
+    and r.workspace_uuid = ${sql.raw(token)}.workspace_uuid and r.token_id = ${sql.raw(token)}.token_id)`;
+
+/**
+ * The orders of a delivery among those that were inserted last, which hold all that the statement before has made: a delivery may
+ * have thousands, and a batch looks at its own alone. The plus keeps D1 from going through all of them by their index.
+ */
+const newestOrders = (deliveryId: string, limitRows: number): SQL => sql`revocation_orders.rowid in (
+  select n.rowid from revocation_orders as n order by n.rowid desc limit ${limitRows}) and +revocation_orders.delivery_id = ${deliveryId}`;

@@ -1,0 +1,246 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, UNKNOWN_WORKSPACES_MAX_COUNT } from '../../config/limits.ts';
+import type { Database, RowsOf } from '../../db/database.ts';
+import { revocationOrders, tokens } from '../../db/schema.ts';
+import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
+import { ORDER_RANKS } from '../../inventory/orders.ts';
+import { mustWait } from '../../pipeops/limits-table.ts';
+import type { OrderState } from '../../vocabulary.ts';
+import { isIn, isReopening, LOOKED_AT, ORDER_STATE, SENT, type Move, type OrderColumns } from './states.ts';
+
+// What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
+
+/** An order as a driver holds it, and what D1 knows of its token. */
+export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
+
+/** Which orders a claim is for. */
+export interface ClaimTerms {
+  readonly claim: string;
+  readonly states: readonly OrderState[];
+  readonly ranks: readonly number[];
+  /** Of that delivery alone; null: of all. */
+  readonly deliveryId: string | null;
+  readonly limitRows: number;
+  readonly nowMs: number;
+  /** Which of these; default: all. */
+  readonly among?: SQL;
+}
+
+export const URGENT_RANKS = [ORDER_RANKS.leak, ORDER_RANKS.live] as const;
+export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
+export const KNOWN_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
+export const UNKNOWN_RANKS = [ORDER_RANKS.unknown] as const;
+
+/** An update or a create of the order's token by a caller, which no order caused. */
+const BESIDE = sql`audit_events as e indexed by audit_events_token_id
+  where e.token_id = revocation_orders.token_id and ${canonicalWorkspace('e.workspace_uuid')} = revocation_orders.workspace_uuid
+    and e.action in ('service_account_token.update', 'service_account_token.create')
+    and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
+    and not exists (select 1 from revocation_orders as other where other.id = e.id)`;
+
+/**
+ * Claims orders that are due, by rank and then those that have waited longest, and reads them, in one batch of two queries. A
+ * claimed order is due again when its lease ends: so no two drivers hold one order at once, and one that died is taken over.
+ * While PipeOps says wait, nothing is due, but for the call a minute that is tried all the same.
+ */
+export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
+  const { claim, states, ranks, deliveryId, limitRows, nowMs, among = sql`true` } = terms;
+  const leaseMs = nowMs + ORDERS_LEASE_MS;
+  // One query for each rank, so that the index gives the rows of each in order and no others are read.
+  const dueOf = (rank: number): SQL => sql`
+    select * from (select id, rank, next_at from revocation_orders
+      where ${deliveryId === null ? sql`rank = ${rank}` : sql`delivery_id = ${deliveryId} and +rank = ${rank}`}
+        and next_at <= ${nowMs} and ${isIn('state', states)} and ${among}
+      order by next_at limit ${limitRows})`;
+  const due = sql`(select id from (${sql.join(ranks.map(dueOf), sql` union all `)})
+    order by rank, next_at limit ${limitRows})`;
+  const orders = revocationOrders;
+  const tokenIs = sql`${tokens.workspace_uuid} = ${orders.workspace_uuid} and ${tokens.token_id} = ${orders.token_id}`;
+  return [
+    build
+      .update(orders)
+      .set({
+        claim,
+        next_at: leaseMs,
+        tries: sql`${orders.tries} + 1`,
+        begun_at: sql`coalesce(${orders.begun_at}, ${nowMs})`,
+      })
+      .where(sql`${orders.id} in ${due} and not ${mustWait(nowMs)}`),
+    build
+      .select({
+        id: orders.id,
+        workspace_uuid: orders.workspace_uuid,
+        token_id: orders.token_id,
+        mode: orders.mode,
+        rank: orders.rank,
+        created_at: orders.created_at,
+        state: orders.state,
+        result: orders.result,
+        error_code: orders.error_code,
+        tries: orders.tries,
+        next_at: orders.next_at,
+        begun_at: orders.begun_at,
+        acknowledged_at: orders.acknowledged_at,
+        confirmed_at: orders.confirmed_at,
+        confirm_round: orders.confirm_round,
+        unseen_at: orders.unseen_at,
+        contradicted_at: orders.contradicted_at,
+        /** 1: the inventory holds its token. */
+        known: sql<number>`${tokens.token_id} is not null`.as('known'),
+        ended_by: tokens.ended_by,
+        suspended_by: tokens.suspended_by,
+        /** 1: its row in the trail is open. */
+        attempted:
+          sql<number>`exists (select 1 from audit_events as e where e.id = revocation_orders.id and e.status = 'attempted')`.as(
+            'attempted',
+          ),
+        /** When the last update beside it was settled; far away while one is under way; null: none was. */
+        updated_until: sql<number | null>`(select max(case e.status when 'attempted' then ${Number.MAX_SAFE_INTEGER}
+          else e.settled_at end) from ${BESIDE})`.as('updated_until'),
+      })
+      .from(orders)
+      .leftJoin(tokens, tokenIs)
+      .where(isClaimed(terms))
+      .orderBy(orders.rank, orders.created_at, orders.id),
+  ] as const;
+}
+
+/** By the index: what is claimed now is due when this lease ends, and not before. */
+const isClaimed = ({ ranks, nowMs, claim }: ClaimTerms): SQL =>
+  sql`${revocationOrders.rank} in (${sql.raw(ranks.join(', '))}) and ${revocationOrders.next_at} = ${nowMs + ORDERS_LEASE_MS}
+    and ${revocationOrders.claim} = ${claim}`;
+
+/** How many orders a claim holds, once it was made. */
+export const countClaimed = (terms: ClaimTerms): SQL =>
+  sql`(select count(*) from ${revocationOrders} where ${isClaimed(terms)})`;
+
+/**
+ * The workspaces that an unknown turn asks about, UNKNOWN_WORKSPACES_MAX_COUNT at the most: one of each delivery before the second
+ * of any, and those that were tried least before others, so that a sender that makes up a thousand keeps no other waiting. An
+ * order that comes while others of its workspace wait, since PipeOps refused that, waits with them.
+ */
+export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
+  select workspace_uuid from (
+    select w.workspace_uuid, w.tries, w.since, row_number() over (partition by w.delivery_id order by w.tries, w.since, w.workspace_uuid) as turn
+    from (select d.workspace_uuid, max(d.delivery_id) as delivery_id, min(d.tries) as tries, min(d.next_at) as since
+      from revocation_orders as d where ${isIn('d.rank', UNKNOWN_RANKS)} and d.next_at <= ${nowMs}
+        and ${isIn('d.state', [...SENT, ...LOOKED_AT])} group by d.workspace_uuid) as w
+    where w.tries > 0 or not exists (select 1 from revocation_orders as other where other.workspace_uuid = w.workspace_uuid
+      and ${isIn('other.state', SENT)} and other.next_at > ${nowMs}
+      and other.error_code in ('workspace_unavailable', 'upstream_forbidden')))
+  order by turn, tries, since limit ${UNKNOWN_WORKSPACES_MAX_COUNT})`;
+
+/** Whether there is anything to look at, to hold against a list, to make, or to ask about: 1 or 0 each. Nearly always all of it is 0. */
+export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
+  const isDue = (
+    states: readonly OrderState[],
+    ranks: readonly number[],
+  ): SQL => sql`exists (select 1 from revocation_orders
+    where ${deliveryId === null ? sql`rank in (${sql.raw(ranks.join(', '))})` : sql`delivery_id = ${deliveryId} and +rank in (${sql.raw(ranks.join(', '))})`}
+      and next_at <= ${nowMs} and ${isIn('state', states)})`;
+  const isUnmade = sql`exists (select 1 from webhook_deliveries where orders_left = 1
+    and ${deliveryId === null ? sql`true` : sql`id = ${deliveryId}`})`;
+  return build
+    .select({
+      looks: sql<number>`w.looks`.as('looks'),
+      expired: sql<number>`w.expired`.as('expired'),
+      unmade: sql<number>`w.unmade`.as('unmade'),
+      unknown: sql<number>`w.unknown`.as('unknown'),
+    })
+    .from(
+      sql`(select ${isDue(LOOKED_AT, KNOWN_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade,
+        ${isDue([...SENT, ...LOOKED_AT], UNKNOWN_RANKS)} as unknown) as w`,
+    );
+};
+
+/** An order that moves on. */
+export interface MovedOrder {
+  readonly order: ClaimedOrder;
+  readonly move: Move;
+}
+
+const COLUMNS: readonly (keyof OrderColumns)[] = [
+  'state',
+  'result',
+  'error_code',
+  'tries',
+  'next_at',
+  'begun_at',
+  'acknowledged_at',
+  'confirmed_at',
+  'confirm_round',
+  'unseen_at',
+  'contradicted_at',
+];
+
+/**
+ * Writes down what orders have become, any number of them in one query, each only where it is still as it was judged. A look
+ * that reopens an order may find that somebody else's look has just done so: then only its pause is set.
+ *
+ * @param guard where nobody else may hold them, that the claim is this driver's; else what stands for it.
+ */
+export function moveOrders({ build }: Database, moved: readonly MovedOrder[], guard: SQL) {
+  const rows = moved.map(({ order, move }) => ({
+    id: order.id,
+    was: order.state,
+    reopens: isReopening(order, move) ? 1 : 0,
+    ...Object.fromEntries(COLUMNS.map((name) => [name, move.columns[name]])),
+  }));
+  const fields = ['id', 'was', 'reopens', ...COLUMNS].map((name) => sql.raw(`value ->> '${name}' as ${name}`));
+  const become = Object.fromEntries(COLUMNS.map((name) => [name, sql.raw(`become.${name}`)]));
+  return build
+    .update(revocationOrders)
+    .set({ ...become, claim: null })
+    .from(sql`(select ${sql.join(fields, sql`, `)} from json_each(${JSON.stringify(rows)})) as become`)
+    .where(
+      sql`revocation_orders.id = become.id and ((revocation_orders.state = become.was and ${guard})
+        or (become.reopens and revocation_orders.state = ${ORDER_STATE.open} and revocation_orders.claim is null))`,
+    );
+}
+
+/** The guard of orders that a driver holds. */
+export const isHeldBy = (claim: string): SQL => sql`revocation_orders.claim = ${claim}`;
+
+/** Gives back orders that were claimed and not tried: they are due again at once, as if they had not been claimed. */
+export const releaseOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
+  build
+    .update(revocationOrders)
+    .set({
+      next_at: nowMs,
+      tries: sql`max(${revocationOrders.tries} - 1, 0)`,
+      begun_at: sql`case when ${revocationOrders.tries} > 1 then ${revocationOrders.begun_at} end`,
+      claim: null,
+    })
+    .where(sql`${revocationOrders.id} in ${listed(ids)} and ${revocationOrders.claim} = ${claim}`);
+
+/** The tokens of orders in those states, as rows of (workspace, id). */
+const tokensOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>
+  sql`(select o.workspace_uuid, o.token_id from json_each(${JSON.stringify(ids)}) as j
+    join revocation_orders as o on o.id = j.value where ${isIn('o.state', states)})`;
+
+const TOKEN = sql.raw('(workspace_uuid, token_id)');
+
+/** Notes that PipeOps has acknowledged the end of the tokens of orders, where `guard` holds. An end that is proven stays. */
+export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: number, guard: SQL) =>
+  build
+    .update(tokens)
+    .set({ revoked_at: nowMs, ended_by: 'acknowledged', unseen_at: null })
+    .where(
+      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.acknowledged])}
+        and (${tokens.ended_by} is null or ${tokens.ended_by} not in ('acknowledged', 'absent')) and ${guard}`,
+    );
+
+/**
+ * Notes that the tokens of reopened orders have no end after all. An end that is younger than CONTRADICTION_AFTER_MS may be
+ * that of another order, and later than the look.
+ */
+export const reviveTokens = ({ build }: Database, ids: readonly string[], nowMs: number) =>
+  build
+    .update(tokens)
+    .set({ revoked_at: null, ended_by: null, unseen_at: null })
+    .where(
+      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.open])} and ${tokens.revoked_at} <= ${nowMs - CONTRADICTION_AFTER_MS}`,
+    );
+
+/** Any number of ids in one parameter: D1 takes a hundred. */
+export const listed = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;

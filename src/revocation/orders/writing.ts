@@ -1,0 +1,245 @@
+import { sql } from 'drizzle-orm';
+import { finalRow, settledColumns, SYSTEM_ACTOR } from '../../trail/events.ts';
+import { insertEventsFrom } from '../../trail/insert-where.ts';
+import { announceLate, isPassed } from '../../trail/late-settlement.ts';
+import { successOutcome } from '../../trail/outcomes.ts';
+import { AUDIT_ANNOUNCE_AFTER_MS } from '../../config/limits.ts';
+import type { Database, Query } from '../../db/database.ts';
+import { auditEvents } from '../../db/schema.ts';
+import { newUuid } from '../../db/new-uuid.ts';
+import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { raiseGeneration } from '../../reads/generation.ts';
+import type { DriverDependencies } from '../dependencies.ts';
+import { endTokens, isHeldBy, listed, moveOrders, reviveTokens, type ClaimedOrder, type MovedOrder } from './queue.ts';
+import { isIn, isOneOf, isReopening, SENT, type Move } from './states.ts';
+
+/**
+ * Writes down what became of one order. Where that settles its row in the trail, the recorder that mutations use settles it, and
+ * the order, the inventory and the generation follow in the same batch. True: D1 says that it is so.
+ */
+export async function recordMove(
+  dependencies: DriverDependencies,
+  context: RequestContext,
+  claim: string,
+  order: ClaimedOrder,
+  move: Move,
+): Promise<boolean> {
+  const { outcome } = move;
+  const { database, recorder, runtime, quota } = dependencies;
+  const { id, workspace_uuid: workspaceUuid, token_id: tokenId } = order;
+  // A row that is final already is that of an order which a look has reopened.
+  if (outcome === null || order.attempted === 0) {
+    return await recordMoves(dependencies, context, claim, [{ order, move }]);
+  }
+  const nowMs = runtime.now();
+  // Made up before the batch, so that a repeat of it repeats the same.
+  const announcement = { eventId: runtime.newId(), nowMs };
+  const row = {
+    id,
+    occurred_at: order.created_at,
+    action: actionOf(order),
+    workspace_uuid: workspaceUuid,
+    token_id: tokenId,
+    token_name: null,
+  };
+  const settlement = await recorder.settle(context, { eventId: id, tokenId }, outcome, (guard) => [
+    moveOrders(database, [{ order, move }], guard),
+    ...(move.endsToken ? [endTokens(database, [id], nowMs, guard)] : []),
+    raiseGeneration(database, workspaceUuid),
+    ...quota.news(database, nowMs),
+    ...announceLate(database, context, announcement, row, outcome, guard),
+  ]);
+  return settlement.kind === 'own';
+}
+
+/**
+ * Writes down what became of any number of orders of a claim, in one batch. Rows of theirs in the trail that are still open are
+ * settled with them. What D1 does not take is judged again when the lease ends. True: D1 has taken it.
+ */
+export async function recordMoves(
+  { database, runtime, quota }: DriverDependencies,
+  context: RequestContext,
+  claim: string,
+  moved: readonly MovedOrder[],
+): Promise<boolean> {
+  const nowMs = runtime.now();
+  const ending = moved.filter(({ move }) => move.endsToken).map(({ order }) => order.id);
+  const reopened = moved.filter(({ order, move }) => isReopening(order, move));
+  const queries: readonly Query[] = [
+    ...settleRows(database, context, moved, nowMs),
+    ...(moved.length > 0 ? [moveOrders(database, moved, isHeldBy(claim))] : []),
+    ...(ending.length > 0 ? [endTokens(database, ending, nowMs, sql`true`)] : []),
+    ...recordLateOnes(database, context, moved, nowMs),
+    ...(reopened.length > 0 ? contradict(database, context, reopened, nowMs) : []),
+    ...workspacesOf(moved.filter(mayChangeTokens)).map((workspaceUuid) => raiseGeneration(database, workspaceUuid)),
+    ...quota.news(database, nowMs),
+  ];
+  if (queries.length === 0) return true;
+  return (await database.batch(context, queries)).ok;
+}
+
+/** PipeOps may have done what it did not answer; saying that it wants nothing of us, it has not. */
+const mayChangeTokens = ({ order, move }: MovedOrder): boolean =>
+  isOneOf(order.state, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(order, move);
+
+const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
+  ...new Set(moved.map(({ order }) => order.workspace_uuid)),
+];
+
+const actionOf = ({ mode }: Pick<ClaimedOrder, 'mode'>) =>
+  mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
+
+/** Settles the rows of orders by compare-and-set, and before that announces those which followers may have read past. */
+function settleRows(
+  database: Database,
+  context: RequestContext,
+  moved: readonly MovedOrder[],
+  nowMs: number,
+): readonly Query[] {
+  const rows = moved.flatMap(({ order, move: { outcome } }) => {
+    if (outcome === null || order.attempted === 0) return [];
+    const { status, upstream_status, error_code, outcome: detail } = settledColumns(nowMs, order.token_id, outcome);
+    return [{ id: order.id, created_at: order.created_at, status, upstream_status, error_code, outcome: detail }];
+  });
+  if (rows.length === 0) return [];
+  const names = ['id', 'status', 'upstream_status', 'error_code', 'outcome'];
+  const settled = sql`(select ${sql.raw(names.map((name) => `value ->> '${name}' as ${name}`).join(', '))}
+    from json_each(${JSON.stringify(rows)})) as s`;
+  const isLate = rows.some(({ created_at: atMs }) => isPassed(atMs, nowMs));
+  return [
+    ...(isLate ? [announceAll(database, context, settled, nowMs)] : []),
+    database.build
+      .update(auditEvents)
+      .set({
+        status: sql`s.status`,
+        settled_at: nowMs,
+        upstream_status: sql`s.upstream_status`,
+        error_code: sql`s.error_code`,
+        outcome: sql`s.outcome`,
+      })
+      .from(settled)
+      .where(sql`audit_events.id = s.id and audit_events.status = 'attempted'`),
+  ];
+}
+
+/** As `announceLate` announces one row. It goes before their settling, which then happens in the same batch. */
+function announceAll(database: Database, context: RequestContext, settled: ReturnType<typeof sql>, nowMs: number) {
+  const subject = {
+    action: 'audit.settled',
+    actor: SYSTEM_ACTOR,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  return insertEventsFrom(
+    database,
+    finalRow('', nowMs, context, subject, successOutcome(null)),
+    {
+      id: newUuid,
+      workspace_uuid: canonicalWorkspace('e.workspace_uuid'),
+      token_id: sql`e.token_id`,
+      token_name: sql`e.token_name`,
+      detail: sql`json_object('event_id', e.id, 'action', e.action, 'status', s.status, 'error_code', s.error_code)`,
+    },
+    sql`from ${settled} join audit_events as e on e.id = s.id
+      where e.status = 'attempted' and abs(e.occurred_at - ${nowMs}) >= ${AUDIT_ANNOUNCE_AFTER_MS}`,
+  );
+}
+
+/**
+ * An order may be acknowledged after its row in the trail was settled as a failure: it was given up, or its token was not found,
+ * and a look has shown it since. Then a row of its own says that it was done, once.
+ */
+function recordLateOnes(
+  database: Database,
+  context: RequestContext,
+  moved: readonly MovedOrder[],
+  nowMs: number,
+): readonly Query[] {
+  const ids = moved.filter(isDoneLate).map(({ order }) => order.id);
+  if (ids.length === 0) return [];
+  const subject = {
+    action: 'service_account_token.revoke',
+    actor: SYSTEM_ACTOR,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const row = finalRow(
+    '',
+    nowMs,
+    { requestId: context.requestId, ip: null, userAgent: null },
+    subject,
+    successOutcome(null),
+  );
+  const insert = insertEventsFrom(
+    database,
+    row,
+    {
+      id: newUuid,
+      action: sql`e.action`,
+      workspace_uuid: sql`o.workspace_uuid`,
+      token_id: sql`o.token_id`,
+      detail: sql`json_object('order_id', o.id)`,
+    },
+    sql`from revocation_orders as o join audit_events as e on e.id = o.id
+      where o.id in ${listed(ids)} and ${isIn('o.state', ['acknowledged'])} and e.status = 'failure'
+        and not exists (select 1 from audit_events as done indexed by audit_events_token_id
+          where done.token_id = o.token_id and ${canonicalWorkspace('done.workspace_uuid')} = o.workspace_uuid and done.status = 'success'
+            and done.detail ->> 'order_id' = o.id)`,
+  );
+  return [insert];
+}
+
+const isDoneLate = ({ order, move: { outcome, columns } }: MovedOrder): boolean =>
+  order.attempted === 0 && outcome !== null && columns.state === 'acknowledged' && columns.result !== 'already_gone';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What goes with orders that a look has reopened: their tokens have no end, and the trail says so once a token and day. */
+function contradict(
+  database: Database,
+  context: RequestContext,
+  reopened: readonly MovedOrder[],
+  nowMs: number,
+): readonly Query[] {
+  const ids = reopened.map(({ order }) => order.id);
+  const subject = {
+    action: 'service_account_token.revoke',
+    actor: SYSTEM_ACTOR,
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const outcome = {
+    status: 'failure',
+    upstreamStatus: null,
+    errorCode: 'revocation_contradicted',
+    detail: {},
+  } as const;
+  // Nobody's request, address or program caused it.
+  const row = finalRow('', nowMs, { requestId: context.requestId, ip: null, userAgent: null }, subject, outcome);
+  return [
+    reviveTokens(database, ids, nowMs),
+    insertEventsFrom(
+      database,
+      row,
+      {
+        id: newUuid,
+        action: sql`max(case o.mode when 'revoke' then 'service_account_token.revoke' else 'service_account_token.update' end)`,
+        workspace_uuid: sql`o.workspace_uuid`,
+        token_id: sql`o.token_id`,
+        detail: sql`json_object('order_id', max(o.id))`,
+      },
+      sql`from revocation_orders as o where o.id in ${listed(ids)} and ${isIn('o.state', SENT)} and o.contradicted_at is not null
+        and not exists (select 1 from audit_events as e indexed by audit_events_token_id
+          where e.token_id = o.token_id and ${canonicalWorkspace('e.workspace_uuid')} = o.workspace_uuid
+            and e.error_code = ${outcome.errorCode} and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})
+        group by o.workspace_uuid, o.token_id`,
+    ),
+  ];
+}

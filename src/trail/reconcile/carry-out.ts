@@ -1,0 +1,172 @@
+import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { COMPENSATION_TIMEOUT_MS } from '../../config/limits.ts';
+import type { Query } from '../../db/database.ts';
+import { auditEvents } from '../../db/schema.ts';
+import { insertOrder, isOvertaken, orderAnew } from '../../inventory/orders.ts';
+import { callWithin } from '../../pipeops/call.ts';
+import type { TokenRef } from '../../pipeops/types.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { raiseGeneration } from '../../reads/generation.ts';
+import type { RevocationMode } from '../../vocabulary.ts';
+import { settledColumns, SYSTEM_ACTOR, type EventOutcome } from '../events.ts';
+import type { Judgement } from './judgement.ts';
+import { announceLate } from '../late-settlement.ts';
+import { LATER_AGAIN } from './looks.ts';
+import type { ReconcilerDependencies } from './run.ts';
+import { forgetReview, noteUnseen, type ClaimedAttempt } from './queue.ts';
+import { parseStored } from '../../kit/stored-json.ts';
+import { acknowledgedRevoke } from './undelivered.ts';
+
+/** Does what was judged about an attempt, and writes it down. True: the attempt is settled by this. */
+export async function carryOut(
+  dependencies: ReconcilerDependencies,
+  context: RequestContext,
+  claim: string,
+  row: ClaimedAttempt,
+  judgement: Judgement,
+): Promise<boolean> {
+  switch (judgement.verdict) {
+    case 'wait':
+      return false;
+    case 'unseen':
+      await dependencies.database.batch(context, [
+        noteUnseen(dependencies.database, claim, row.id, judgement.begunAtMs),
+      ]);
+      return false;
+    case 'revoke':
+      return await revokeAndSettle(dependencies, context, row, judgement);
+    case 'settle': {
+      if (mayStand(row, judgement.outcome)) return await settleChange(dependencies, context, row, judgement.outcome);
+      const end = (guard: SQL): readonly Query[] =>
+        judgement.end === undefined
+          ? []
+          : [dependencies.markRevoked(refOf(row), dependencies.runtime.now(), guard, judgement.end)];
+      return await settle(dependencies, context, row, judgement.outcome, end);
+    }
+  }
+}
+
+/**
+ * Whether an update took effect, or is a resume that may have: either may stand against an order or a block. What else an unknown
+ * update may have done does not keep a token from being revoked or suspended.
+ */
+function mayStand({ action, detail }: ClaimedAttempt, { status, errorCode }: EventOutcome): boolean {
+  if (action !== 'service_account_token.update') return false;
+  return status === 'success' || (errorCode === 'outcome_unknown' && parseStored(detail)['is_active'] === true);
+}
+
+const refOf = (row: ClaimedAttempt): TokenRef => ({
+  workspaceUuid: row.workspace_uuid ?? '',
+  tokenId: row.token_id ?? '',
+});
+
+/** What PipeOps acknowledged is looked at from then on, by an order; what it did not is tried again later: 404 proves nothing. */
+async function revokeAndSettle(
+  dependencies: ReconcilerDependencies,
+  context: RequestContext,
+  row: ClaimedAttempt,
+  { tokenId, outcome }: Extract<Judgement, { verdict: 'revoke' }>,
+): Promise<boolean> {
+  const { database, runtime, pipeops, markRevoked } = dependencies;
+  const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId };
+  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, row.id, LATER_AGAIN);
+  const revoked = await pipeops.revoke(ref, call);
+  if (!revoked.ok) return false;
+  const nowMs = runtime.now();
+  const orderId = runtime.newId();
+  const order = { id: row.id, cause: 'system', mode: 'revoke', state: 'acknowledged', nowMs, ...ref } as const;
+  const checked = (guard: SQL): readonly Query[] =>
+    row.action === 'service_account_token.create'
+      ? acknowledgedRevoke(database, context, { createId: row.id, ...ref }, orderId, nowMs, revoked.value.status, guard)
+      : [insertOrder(database, order, guard)];
+  return await settle(dependencies, context, row, outcome, (guard) => [
+    ...checked(guard),
+    markRevoked(ref, nowMs, guard),
+  ]);
+}
+
+async function settle(
+  dependencies: ReconcilerDependencies,
+  context: RequestContext,
+  row: ClaimedAttempt,
+  outcome: EventOutcome,
+  following: (guard: SQL) => readonly Query[],
+): Promise<boolean> {
+  const { database, recorder, runtime } = dependencies;
+  const attempt = { eventId: row.id, tokenId: row.token_id };
+  // Made up before the batch, so that a repeat of it repeats the same.
+  const announcement = { eventId: runtime.newId(), nowMs: runtime.now() };
+  const settlement = await recorder.settle(context, attempt, outcome, (guard) => [
+    forgetReview(database, row.id, guard),
+    ...following(guard),
+    ...createsUndone(row, outcome).map((eventId) => dependencies.freeKeyOf(eventId, guard)),
+    ...announceLate(database, context, announcement, row, outcome, guard),
+    raiseGeneration(database, row.workspace_uuid ?? ''),
+  ]);
+  return settlement.kind === 'own';
+}
+
+/** The create that left nothing upstream, now that this is known: its key is free for another try. */
+function createsUndone(row: ClaimedAttempt, { status, errorCode }: EventOutcome): readonly string[] {
+  if (row.action === 'service_account_token.create') return errorCode === 'outcome_unknown' ? [] : [row.id];
+  // A compensating revoke, where the create itself says success.
+  const create = parseStored(row.detail)['undelivered_create'];
+  return status === 'success' && typeof create === 'string' ? [create] : [];
+}
+
+/**
+ * Settles an update that took effect, or a resume that may have. Where its token was ordered meanwhile, or its owner blocked, it
+ * must not stand: then it is a failure, and an order of its own undoes it, in the same batch.
+ */
+async function settleChange(
+  { database, runtime }: ReconcilerDependencies,
+  context: RequestContext,
+  row: ClaimedAttempt,
+  outcome: EventOutcome,
+): Promise<boolean> {
+  const ref = refOf(row);
+  const nowMs = runtime.now();
+  const orderId = runtime.newId();
+  const undone: EventOutcome = {
+    status: 'failure',
+    upstreamStatus: null,
+    errorCode: outcome.errorCode ?? 'revocation_pending',
+    detail: { ...outcome.detail, order: orderId },
+  };
+  const settleAs = (as: EventOutcome, condition: SQL) =>
+    database.build
+      .update(auditEvents)
+      .set(settledColumns(nowMs, row.token_id, as))
+      .where(and(eq(auditEvents.id, row.id), eq(auditEvents.status, 'attempted'), condition));
+  const carries = (as: EventOutcome): SQL => sql`exists (select 1 from audit_events as a where a.id = ${row.id}
+    and a.status = ${as.status} and a.settled_at = ${nowMs} and a.outcome = ${JSON.stringify(as.detail)})`;
+  const order = { id: orderId, cause: 'system', state: 'open', nowMs, ...ref } as const;
+  const orderIn = (mode: RevocationMode, condition: SQL): readonly Query[] =>
+    orderAnew(
+      database,
+      { requestId: context.requestId, ip: null, userAgent: null },
+      SYSTEM_ACTOR,
+      { ...order, mode },
+      { overtaken: row.id },
+      sql`${carries(undone)} and ${condition}`,
+    );
+  const isToRevoke = isOvertaken(database, row.id, ref, 'revoke');
+  const isOwn = sql`(${carries(undone)} or ${carries(outcome)})`;
+  const announced = [undone, outcome].flatMap((as) =>
+    announceLate(database, context, { eventId: runtime.newId(), nowMs }, row, as, carries(as)),
+  );
+  const settled = await database.batch(context, [
+    settleAs(undone, isOvertaken(database, row.id, ref)),
+    settleAs(outcome, sql`true`),
+    database.build
+      .select({ id: auditEvents.id })
+      .from(auditEvents)
+      .where(and(eq(auditEvents.id, row.id), isOwn)),
+    ...orderIn('revoke', isToRevoke),
+    ...orderIn('suspend', sql`not ${isToRevoke}`),
+    forgetReview(database, row.id, isOwn),
+    ...announced,
+    raiseGeneration(database, ref.workspaceUuid),
+  ]);
+  return settled.ok && settled.value[2].length > 0;
+}

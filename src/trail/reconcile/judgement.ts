@@ -1,0 +1,210 @@
+import { CREATED_SLACK_MS, OUTCOME_DETAIL_MAX_BYTES, RECONCILE_GIVE_UP_SECONDS } from '../../config/limits.ts';
+import type { AuditEventRow } from '../../db/schema.ts';
+import type { TokenList, UpstreamToken } from '../../pipeops/types.ts';
+import { judgeAbsence } from '../../inventory/absence.ts';
+import type { ErrorCode, TokenEnd } from '../../vocabulary.ts';
+import { byteLength } from '../../kit/caps.ts';
+import { msOrNull } from '../../kit/time.ts';
+import type { EventOutcome } from '../events.ts';
+import { markerOf, stripMarker } from '../../kit/marker.ts';
+import { parseStored } from '../../kit/stored-json.ts';
+
+/** What is to be done about an attempt whose outcome is unknown. */
+export type Judgement =
+  | {
+      readonly verdict: 'settle';
+      readonly outcome: EventOutcome;
+      /** How the end of the token is known that a revoke turns out to have. */
+      readonly end?: TokenEnd;
+    }
+  /**
+   * The create took effect and nobody got its secret, or nobody will repeat the revoke: the token must go before the row is
+   * settled.
+   */
+  | { readonly verdict: 'revoke'; readonly tokenId: string; readonly outcome: EventOutcome }
+  /** A first proof of absence, which proves nothing yet: the second is due ABSENCE_GAP_MS after it. */
+  | { readonly verdict: 'unseen'; readonly begunAtMs: number }
+  | { readonly verdict: 'wait' };
+
+/** An open attempt as reconciliation holds it. */
+export type OpenAttempt = AuditEventRow & {
+  /** When the first look was begun that proves the absence of what it is about; null: none has. */
+  readonly unseen_at: number | null;
+  /** A later change of the same token: `settled`, or one whose outcome nobody knows either; null: there is none. */
+  readonly later_change: 'settled' | 'open' | null;
+};
+
+/** A list of a workspace, as far as creates are judged by it. */
+export interface CreateLook {
+  readonly list: Pick<TokenList, 'tokens'>;
+  readonly begunAtMs: number;
+  /** Whether absence from it proves nothing. */
+  readonly isNoProof: boolean;
+  /** The markers in it that rows of ours hold. */
+  readonly heldMarkers: ReadonlySet<string>;
+}
+
+/** What PipeOps says of one token. */
+export type TokenSight =
+  | { readonly kind: 'seen'; readonly token: UpstreamToken }
+  /** Listed as revoked. */
+  | { readonly kind: 'revoked' }
+  /** Absent by the rule of absence. */
+  | { readonly kind: 'gone' }
+  /** Missed, which proves nothing yet. */
+  | { readonly kind: 'unseen'; readonly begunAtMs: number }
+  /** It cannot be asked, or its answers contradict each other. */
+  | { readonly kind: 'unknown' };
+
+const WAIT: Judgement = { verdict: 'wait' };
+
+/** A settlement states what was seen afterwards, not that the request caused it. */
+const settledAs = (
+  errorCode: ErrorCode | null,
+  detail: Readonly<Record<string, unknown>> = {},
+  tokenId?: string,
+): EventOutcome => ({
+  status: errorCode === null ? 'success' : 'failure',
+  upstreamStatus: null,
+  errorCode,
+  ...(tokenId !== undefined && { tokenId }),
+  detail: { settled_by: 'reconciliation', ...detail },
+});
+
+/**
+ * Judges an open create by a list of its workspace that was begun after the attempt was old enough.
+ *
+ * Only the marker counts: nothing is ever revoked because it looks alike. Absence follows the rule of absence, and only from lists
+ * that show that PipeOps still returns names as we sent them: a list is empty, or carries another marker that a row of ours holds.
+ */
+export function judgeCreate(row: OpenAttempt, look: CreateLook, nowMs: number): Judgement {
+  const { list, begunAtMs, isNoProof, heldMarkers } = look;
+  const minted = list.tokens.find((token) => row.marker !== null && markerOf(token.name) === row.marker);
+  if (minted !== undefined) {
+    const outcome = settledAs('undelivered', {}, minted.id);
+    return minted.isRevoked ? { verdict: 'settle', outcome } : { verdict: 'revoke', tokenId: minted.id, outcome };
+  }
+  const namesAreReturned =
+    list.tokens.length === 0 || list.tokens.some(({ name }) => heldMarkers.has(markerOf(name) ?? ''));
+  const isDoubtful = isNoProof || !namesAreReturned || list.tokens.some((token) => mayBeCut(row, token));
+  if (isDoubtful) return giveUp(row, nowMs, candidates(row, list));
+  const finding = judgeAbsence({ settledAtMs: row.occurred_at, unseenAtMs: row.unseen_at }, begunAtMs);
+  if (finding === 'gone') return { verdict: 'settle', outcome: settledAs('not_applied') };
+  return finding === 'unseen' ? { verdict: 'unseen', begunAtMs } : WAIT;
+}
+
+/**
+ * Judges an open revoke by what PipeOps says of its token. One by `system` is a compensating revoke, which nobody will repeat: it
+ * is driven to its end.
+ */
+export function judgeRevoke(row: OpenAttempt, sight: TokenSight, nowMs: number): Judgement {
+  switch (sight.kind) {
+    case 'revoked':
+      return { verdict: 'settle', outcome: settledAs(null), end: 'listed' };
+    case 'gone':
+      return { verdict: 'settle', outcome: settledAs(null), end: 'absent' };
+    case 'seen':
+      return row.actor_type === 'system'
+        ? { verdict: 'revoke', tokenId: sight.token.id, outcome: settledAs(null) }
+        : { verdict: 'settle', outcome: settledAs('not_applied') };
+    case 'unseen':
+      return { verdict: 'unseen', begunAtMs: sight.begunAtMs };
+    case 'unknown':
+      return giveUp(row, nowMs);
+  }
+}
+
+/** Whether what PipeOps says now cannot tell what became of an update: a later change has taken its place. */
+export const isSuperseded = ({ action, later_change }: OpenAttempt): boolean =>
+  action === 'service_account_token.update' && later_change === 'settled';
+
+/** What is settled of an update that may have been in force, before its token went or a later change took its place. */
+export const UPDATE_UNKNOWN: Judgement = { verdict: 'settle', outcome: settledAs('outcome_unknown') };
+
+/**
+ * Judges an open update by reading the token back. A field that PipeOps leaves out proves nothing, so the row waits; nor does
+ * another value, while a later update may be what it comes from.
+ *
+ * @param descriptionSha256 the digest of what its description says now; null if it is left out.
+ */
+export function judgeUpdate(
+  row: OpenAttempt,
+  sight: TokenSight,
+  descriptionSha256: string | null,
+  nowMs: number,
+): Judgement {
+  switch (sight.kind) {
+    case 'revoked':
+    case 'gone':
+      return UPDATE_UNKNOWN;
+    case 'unseen':
+      return { verdict: 'unseen', begunAtMs: sight.begunAtMs };
+    case 'unknown':
+      return giveUp(row, nowMs);
+    case 'seen':
+      return row.later_change === 'settled'
+        ? UPDATE_UNKNOWN
+        : judgeReadBack(row, sight.token, descriptionSha256, nowMs);
+  }
+}
+
+function judgeReadBack(
+  row: OpenAttempt,
+  token: UpstreamToken,
+  descriptionSha256: string | null,
+  nowMs: number,
+): Judgement {
+  const asked = parseStored(row.detail);
+  const isWanted = [
+    asked['name'] === undefined || row.token_name === stripMarker(token.name),
+    asked['scopes'] === undefined || sameSet(asked['scopes'], token.scopes),
+    asked['is_active'] === undefined || token.isActive === null || asked['is_active'] === token.isActive,
+    descriptionSha256 === null || (asked['description_sha256'] ?? descriptionSha256) === descriptionSha256,
+  ];
+  if (!isWanted.every(Boolean)) {
+    return row.later_change === null ? { verdict: 'settle', outcome: settledAs('not_applied') } : UPDATE_UNKNOWN;
+  }
+  const isSilent =
+    (asked['is_active'] !== undefined && token.isActive === null) ||
+    (asked['description_sha256'] !== undefined && descriptionSha256 === null);
+  return isSilent ? giveUp(row, nowMs) : { verdict: 'settle', outcome: settledAs(null) };
+}
+
+/** Waits for a better answer, and after a day leaves the row to a person. */
+export function giveUp(row: AuditEventRow, nowMs: number, candidateIds: readonly string[] = []): Judgement {
+  if (nowMs - row.occurred_at < RECONCILE_GIVE_UP_SECONDS * 1000) return WAIT;
+  const detail = candidateIds.length > 0 ? { candidates: candidateIds } : {};
+  return { verdict: 'settle', outcome: settledAs('outcome_unknown', detail) };
+}
+
+/**
+ * Whether a listed token may be that of the create, its name cut by PipeOps and the marker with it: then the list proves nothing.
+ * A token that PipeOps says is older than the attempt is another.
+ */
+function mayBeCut(row: AuditEventRow, { name, isRevoked, createdAt }: UpstreamToken): boolean {
+  const sent = `${row.token_name ?? ''}${row.marker ?? ''}`;
+  const isOlder = createdAt !== null && (msOrNull(createdAt) ?? Infinity) < row.occurred_at - CREATED_SLACK_MS;
+  return !isRevoked && !isOlder && name !== '' && name.length < sent.length && sent.startsWith(name);
+}
+
+/** Tokens of the same name, or of what PipeOps may have left of it, as many as the row has room for: for a person to look at. */
+function candidates(row: AuditEventRow, list: Pick<TokenList, 'tokens'>): readonly string[] {
+  const alike = list.tokens.filter(
+    (token) => (!token.isRevoked && stripMarker(token.name) === row.token_name) || mayBeCut(row, token),
+  );
+  const room =
+    OUTCOME_DETAIL_MAX_BYTES - byteLength(JSON.stringify(settledAs('outcome_unknown', { candidates: [] }).detail));
+  const ids: string[] = [];
+  let used = 0;
+  for (const { id } of alike) {
+    used += byteLength(JSON.stringify(id)) + 1;
+    if (used > room) break;
+    ids.push(id);
+  }
+  return ids;
+}
+
+const sameSet = (a: unknown, b: readonly string[]): boolean => {
+  const set = new Set(Array.isArray(a) ? a : []);
+  return set.size === new Set(b).size && b.every((item) => set.has(item));
+};

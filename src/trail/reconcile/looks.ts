@@ -1,0 +1,129 @@
+import { UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
+import type { Database } from '../../db/database.ts';
+import { judgeAbsence } from '../../inventory/absence.ts';
+import {
+  judgeList,
+  recordAbsence,
+  recordFindings,
+  recordPresence,
+  selectLookRows,
+  type Findings,
+} from '../../inventory/looks.ts';
+import { markersIn, selectHeldMarkers } from '../../inventory/markers.ts';
+import type { Allowance } from '../../pipeops/allowance.ts';
+import { callWithin } from '../../pipeops/call.ts';
+import type { Call, PipeOps, TokenList } from '../../pipeops/types.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import { keepListState } from '../../reads/list-state.ts';
+import type { Runtime } from '../../kit/runtime.ts';
+import type { CreateLook, TokenSight } from './judgement.ts';
+import type { ClaimedAttempt } from './queue.ts';
+
+interface Dependencies {
+  readonly database: Database;
+  readonly pipeops: Pick<PipeOps, 'list' | 'get'>;
+  readonly runtime: Runtime;
+  /** Of the calls of the run. */
+  readonly allowance: Allowance;
+}
+
+/** A list that a run asked for, and what it says about the inventory. */
+export interface WorkspaceLook extends CreateLook {
+  readonly list: TokenList;
+  readonly findings: Findings;
+}
+
+/** What one run asks PipeOps: each workspace's list once. Whatever it shows of the inventory is written down at once. */
+export interface RunLooks {
+  /** Null: PipeOps did not answer the list. */
+  listOf(row: ClaimedAttempt): Promise<WorkspaceLook | null>;
+  sightOf(row: ClaimedAttempt): Promise<TokenSight>;
+  /** The lists that were answered, by workspace. */
+  answered(): ReadonlyMap<string, WorkspaceLook>;
+}
+
+/** What comes again by itself: an attempt is looked into until it is settled. */
+export const LATER_AGAIN = { once: true } as const satisfies Pick<Call, 'once'>;
+
+const LOOK = { ...LATER_AGAIN, purpose: 'reconciliation' } as const;
+
+export function createRunLooks(dependencies: Dependencies, context: RequestContext): RunLooks {
+  const asked = new Map<string, WorkspaceLook | null>();
+  const listOf = async (row: ClaimedAttempt): Promise<WorkspaceLook | null> => {
+    const workspaceUuid = row.workspace_uuid ?? '';
+    const known = asked.get(workspaceUuid);
+    if (known !== undefined) return known;
+    const look = await askList(dependencies, context, workspaceUuid, row.id);
+    asked.set(workspaceUuid, look);
+    return look;
+  };
+  return {
+    listOf,
+    sightOf: async (row) => await lookAtToken(dependencies, context, row, listOf),
+    answered: () =>
+      new Map([...asked].flatMap(([workspaceUuid, look]) => (look === null ? [] : [[workspaceUuid, look]]))),
+  };
+}
+
+async function askList(
+  { database, pipeops, runtime, allowance }: Dependencies,
+  context: RequestContext,
+  workspaceUuid: string,
+  eventId: string,
+): Promise<WorkspaceLook | null> {
+  const begunAtMs = runtime.now();
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { ...LOOK, allowance });
+  const listed = await pipeops.list(workspaceUuid, call);
+  if (!listed.ok) return null;
+  const list = listed.value.data;
+  const ids = list.tokens.map(({ id }) => id);
+  const markers = markersIn(list.tokens);
+  const queries = [
+    selectLookRows(database, workspaceUuid, ids),
+    selectHeldMarkers(database, workspaceUuid, markers),
+    keepListState(database, workspaceUuid, { state: list.state, atMs: begunAtMs }),
+  ] as const;
+  const read = await database.batch(context, queries);
+  const look = { list, begunAtMs };
+  // Without the inventory nobody can say whether the list lacks too much, or whose the markers are.
+  if (!read.ok)
+    return { ...look, isNoProof: true, heldMarkers: new Set(), findings: judgeList([], { ...look, list: NONE }) };
+  const [rows, held] = read.value;
+  const heldMarkers = new Set(held.map(({ marker }) => marker ?? ''));
+  const findings = judgeList(rows, look);
+  await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
+  return { ...look, isNoProof: findings.isNoProof, heldMarkers, findings };
+}
+
+const NONE = { tokens: [], complete: false };
+
+/**
+ * Asks PipeOps for the token of an update or a revoke. A 404 is about the token only where the workspace's list is answered as
+ * well, and then it is one proof of absence.
+ */
+async function lookAtToken(
+  { database, pipeops, runtime, allowance }: Dependencies,
+  context: RequestContext,
+  row: ClaimedAttempt,
+  listOf: RunLooks['listOf'],
+): Promise<TokenSight> {
+  const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: row.token_id ?? '' };
+  const begunAtMs = runtime.now();
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, { ...LOOK, allowance });
+  const got = await pipeops.get(ref, call);
+  if (got.ok) {
+    const token = got.value.data;
+    if (row.is_missed === 1) await recordPresence({ database, runtime }, context, ref, token, begunAtMs);
+    return token.isRevoked ? { kind: 'revoked' } : { kind: 'seen', token };
+  }
+  if (got.error.kind !== 'upstream_not_found') return { kind: 'unknown' };
+  const look = await listOf(row);
+  if (look === null) return { kind: 'unknown' };
+  const listed = look.list.tokens.find(({ id }) => id === ref.tokenId);
+  if (listed !== undefined) return { kind: listed.isRevoked ? 'revoked' : 'unknown' };
+  const known = await recordAbsence({ database, runtime }, context, ref, begunAtMs);
+  const finding =
+    known === 'unknown' ? judgeAbsence({ settledAtMs: row.occurred_at, unseenAtMs: row.unseen_at }, begunAtMs) : known;
+  if (finding === 'gone') return { kind: 'gone' };
+  return finding === 'unseen' ? { kind: 'unseen', begunAtMs } : { kind: 'unknown' };
+}

@@ -1,0 +1,171 @@
+import { sql, type SQL } from 'drizzle-orm';
+import { COMPENSATION_TIMEOUT_MS, CONTRADICTION_AFTER_MS, UNDELIVERED_BATCH_TOKENS } from '../../config/limits.ts';
+import type { Database, Query } from '../../db/database.ts';
+import { revocationOrders } from '../../db/schema.ts';
+import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
+import { acknowledgeOrder, contradictionRow, insertOrder, orderAnew, reopenOrders } from '../../inventory/orders.ts';
+import { each } from '../../inventory/recording.ts';
+import { callWithin } from '../../pipeops/call.ts';
+import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import type { Runtime } from '../../kit/runtime.ts';
+import { raiseGeneration } from '../../reads/generation.ts';
+import { finalRow, SYSTEM_ACTOR } from '../events.ts';
+import { insertEventWhere } from '../insert-where.ts';
+import { markerOf } from '../../kit/marker.ts';
+import { successOutcome } from '../outcomes.ts';
+import type { Recorder } from '../recorder.ts';
+import { LATER_AGAIN } from './looks.ts';
+
+/** A revoke of a token whose secret nobody got. */
+interface Undelivered extends TokenRef {
+  /** Of its create. */
+  readonly createId: string;
+}
+
+/**
+ * What is written down of such a revoke that PipeOps has acknowledged, where `guard` holds: a row of its own, and an order that is
+ * looked at from now on.
+ *
+ * @param orderId of both, made up before the batch, so that a repeat of it repeats the same.
+ */
+export function acknowledgedRevoke(
+  database: Database,
+  context: RequestContext,
+  { createId, ...ref }: Undelivered,
+  orderId: string,
+  nowMs: number,
+  upstreamStatus: number,
+  guard: SQL,
+): readonly Query[] {
+  const subject = revokeSubject(ref, createId);
+  const row = finalRow(orderId, nowMs, context, subject, successOutcome(upstreamStatus));
+  const order = { id: orderId, cause: 'system', mode: 'revoke', state: 'acknowledged', nowMs, ...ref } as const;
+  return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
+}
+
+const revokeSubject = (ref: TokenRef, createId: string) =>
+  ({
+    action: 'service_account_token.revoke',
+    actor: SYSTEM_ACTOR,
+    ...ref,
+    tokenName: null,
+    detail: { undelivered_create: createId },
+  }) as const;
+
+interface Dependencies {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly pipeops: Pick<PipeOps, 'revoke'>;
+  readonly runtime: Runtime;
+  /** Notes in the inventory that PipeOps has acknowledged a revoke, where `guard` holds. */
+  readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL) => Query;
+}
+
+/**
+ * Revokes those of the listed tokens whose marker belongs to a create that failed, a few at a time. One whose create is still
+ * open is left alone. Each revoke is an order, which goes on by itself where this one does not get through; a token that is still
+ * listed a minute after PipeOps acknowledged it contradicts it.
+ *
+ * @param begunAtMs when the list was begun.
+ */
+export async function revokeUndelivered(
+  dependencies: Dependencies,
+  context: RequestContext,
+  workspaceUuid: string,
+  listed: readonly UpstreamToken[],
+  begunAtMs: number,
+): Promise<void> {
+  const items = listed.flatMap(({ id, name, isRevoked }) => {
+    const marker = markerOf(name);
+    return marker === null || isRevoked ? [] : [{ id, marker }];
+  });
+  if (items.length === 0) return;
+  const found = await dependencies.database.batch(context, [
+    selectUndelivered(dependencies.database, workspaceUuid, items, begunAtMs),
+  ]);
+  for (const { create_id: createId, token_id: tokenId, is_contradicted } of found.ok ? found.value[0] : []) {
+    const undelivered = { createId, workspaceUuid, tokenId };
+    if (is_contradicted === 1) await contradict(dependencies, context, undelivered);
+    else await orderAndRevoke(dependencies, context, undelivered);
+  }
+}
+
+/** Failed creates whose tokens a list shows, but for those that have an order which goes on. */
+function selectUndelivered(
+  { build }: Database,
+  workspaceUuid: string,
+  items: readonly { readonly id: string; readonly marker: string }[],
+  begunAtMs: number,
+) {
+  const hasOrder = (condition: SQL): SQL =>
+    sql`exists (select 1 from revocation_orders as o where o.workspace_uuid = ${workspaceUuid}
+      and o.token_id = e.value ->> 'id' and o.mode = 'revoke' and ${condition})`;
+  const isDone = sql`o.state in ('acknowledged', 'confirmed')`;
+  return build
+    .select({
+      create_id: sql<string>`a.id`.as('create_id'),
+      token_id: sql<string>`e.value ->> 'id'`.as('token_id'),
+      is_contradicted: sql<number>`${hasOrder(isDone)}`.as('is_contradicted'),
+    })
+    .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
+    .where(
+      // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
+      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = 'open'`)}
+        and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
+    )
+    .limit(UNDELIVERED_BATCH_TOKENS);
+}
+
+async function orderAndRevoke(
+  { database, recorder, pipeops, runtime, markRevoked }: Dependencies,
+  context: RequestContext,
+  { createId, ...ref }: Undelivered,
+): Promise<void> {
+  const id = runtime.newId();
+  const nowMs = runtime.now();
+  const order = { id, cause: 'system', mode: 'revoke', state: 'open', nowMs, ...ref } as const;
+  const isOrdered = sql`exists (select 1 from revocation_orders as o where o.workspace_uuid = ${ref.workspaceUuid}
+    and o.token_id = ${ref.tokenId} and o.mode = 'revoke' and o.id <> ${id} and o.state in ('open', 'acknowledged', 'confirmed'))`;
+  const { detail } = revokeSubject(ref, createId);
+  const own = database.build
+    .select({ id: revocationOrders.id })
+    .from(revocationOrders)
+    .where(sql`id = ${id}`);
+  const byTheWay = { requestId: context.requestId, ip: null, userAgent: null };
+  const anew = orderAnew(database, byTheWay, SYSTEM_ACTOR, order, detail, sql`not ${isOrdered}`);
+  const made = await database.batch(context, [...anew, own]);
+  // Another run may have ordered it meanwhile: it is the one that sends it.
+  if (!made.ok || made.value.at(-1)?.length === 0) return;
+  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, id, LATER_AGAIN);
+  const revoked = await pipeops.revoke(ref, call);
+  runtime.log({ level: 'warn', event: 'undelivered_token_revoked', event_id: id, revoked: revoked.ok });
+  if (!revoked.ok) {
+    await database.batch(context, [raiseGeneration(database, ref.workspaceUuid)]);
+    return;
+  }
+  const doneMs = runtime.now();
+  await recorder.settle(
+    context,
+    { eventId: id, tokenId: ref.tokenId },
+    successOutcome(revoked.value.status),
+    (guard) => [
+      acknowledgeOrder(database, id, doneMs, guard),
+      markRevoked(ref, doneMs, guard),
+      raiseGeneration(database, ref.workspaceUuid),
+    ],
+  );
+}
+
+async function contradict(
+  { database, runtime }: Pick<Dependencies, 'database' | 'runtime'>,
+  context: RequestContext,
+  ref: TokenRef,
+): Promise<void> {
+  const nowMs = runtime.now();
+  const recording = { database, context, workspaceUuid: ref.workspaceUuid, nowMs };
+  await database.batch(context, [
+    contradictionRow(recording, ref.tokenId, runtime.newId(), sql`true`),
+    reopenOrders(database, ref, nowMs, sql`true`),
+  ]);
+}

@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import type { UpstreamToken } from '../../src/pipeops/types.ts';
+import { listBody, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
+
+const token: UpstreamToken = {
+  id: 'tok-1',
+  name: 'shop-csgn-abcdefghijklmn27',
+  description: 'Deploys',
+  scopes: ['api:read'],
+  tokenPrefix: 'sat_xxxxxxx',
+  workspaceId: 'ws-1',
+  isRevoked: false,
+  isExpired: false,
+  isActive: true,
+  expiresAt: '2026-03-31T12:00:00.000Z',
+  createdAt: '2026-03-01T12:00:00.000Z',
+  updatedAt: null,
+  lastUsedAt: null,
+};
+
+const NOW_MS = Date.parse('2026-03-15T12:00:00Z');
+const END_MS = Date.parse(token.expiresAt ?? '');
+
+const shown = {
+  id: 'tok-1',
+  uuid: 'tok-1',
+  name: 'shop',
+  description: 'Deploys',
+  scopes: ['api:read'],
+  permissions: ['api:read'],
+  token_prefix: 'sat_xxxxxxx',
+  workspace_id: 'ws-1',
+  is_revoked: false,
+  is_expired: false,
+  is_active: true,
+  expires_at: '2026-03-31T12:00:00.000Z',
+  created_at: '2026-03-01T12:00:00.000Z',
+  updated_at: null,
+  last_used_at: null,
+};
+
+it('shows a token under both names of its id and its scopes, without the marker', () => {
+  expect(presentToken(token, NOW_MS)).toEqual(shown);
+});
+
+it('shows a minted token flat, with its secret as a string', () => {
+  const secret = 'sat_not-a-real-one';
+  expect(presentMinted({ ...token, secret, leftOut: new Set() }, 'Asked for', NOW_MS)).toEqual({
+    ...shown,
+    token: secret,
+  });
+});
+
+it('never shows a secret outside the answer to a create', () => {
+  const minted = { ...token, secret: 'sat_not-a-real-one' };
+  expect(JSON.stringify([presentToken(minted, NOW_MS), presentList([minted], NOW_MS)])).not.toContain(minted.secret);
+});
+
+it('shows a list with its total', () => {
+  expect(presentList([token, token], NOW_MS)).toEqual({ tokens: [shown, shown], total: 2 });
+  expect(presentList([], NOW_MS)).toEqual({ tokens: [], total: 0 });
+});
+
+describe('the bytes of a list', () => {
+  const parsed = (body: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(body));
+
+  it('are made once, for everybody who sees all of it', () => {
+    const tokens = [token];
+    const body = listBody({ tokens, isPartial: false }, NOW_MS);
+    expect(parsed(body)).toEqual({
+      success: true,
+      message: 'Service account tokens.',
+      data: { tokens: [shown], total: 1 },
+    });
+    expect(listBody({ tokens, isPartial: false }, NOW_MS)).toBe(body);
+    expect(listBody({ tokens: [token], isPartial: false }, NOW_MS)).not.toBe(body);
+  });
+
+  it('say that a part is all that is known, whoever saw the same tokens as a whole', () => {
+    const tokens = [token];
+    const [whole, partial] = [
+      listBody({ tokens, isPartial: false }, NOW_MS),
+      listBody({ tokens, isPartial: true }, NOW_MS),
+    ];
+    expect(parsed(partial)).toEqual({ ...(parsed(whole) as object), partial: true });
+    expect(listBody({ tokens, isPartial: true }, NOW_MS)).toBe(partial);
+    expect(listBody({ tokens, isPartial: false }, NOW_MS)).toBe(whole);
+  });
+});
+
+it.each([
+  ['as it was asked for where PipeOps says nothing of it', null, 'Asked for', 'Asked for'],
+  ['as PipeOps tells it', 'Told', 'Asked for', 'Told'],
+  ['null where there is none', null, null, null],
+])('the description of a minted token is %s', (_case, told, asked, expected) => {
+  const minted = { ...token, description: told, secret: 'sat_not-a-real-one', leftOut: new Set([]) } as const;
+  expect(presentMinted(minted, asked, NOW_MS).description).toBe(expected);
+});
+
+describe('a token is active', () => {
+  it.each([
+    ['as PipeOps says', {}, true],
+    ['where PipeOps is silent and nothing speaks against it', { isActive: null }, true],
+    ['without an end', { expiresAt: null }, true],
+    ['and not when it is suspended', { isActive: false }, false],
+    ['and not when it is revoked, whatever PipeOps says of it', { isActive: true, isRevoked: true }, false],
+    ['and not when it is revoked and PipeOps is silent', { isActive: null, isRevoked: true }, false],
+    ['and not when PipeOps counts it as expired', { isActive: true, isExpired: true }, false],
+    ['and not when it is expired and PipeOps is silent', { isActive: null, isExpired: true }, false],
+    ['and not when it is all of that', { isActive: false, isRevoked: true, isExpired: true }, false],
+  ])('%s', (_case, state, expected) => {
+    expect(presentToken({ ...token, ...state }, NOW_MS).is_active).toBe(expected);
+  });
+
+  it('until the millisecond of its end, however old the list is that shows it', () => {
+    const flags = (nowMs: number) => {
+      const { is_active, is_expired } = presentToken(token, nowMs);
+      return { is_active, is_expired };
+    };
+    expect(flags(END_MS - 1)).toEqual({ is_active: true, is_expired: false });
+    expect(flags(END_MS)).toEqual({ is_active: false, is_expired: true });
+  });
+
+  it('in a list that is held, until its end and no longer', () => {
+    const later = { ...token, id: 'tok-2', expiresAt: '2026-04-30T12:00:00.000Z' };
+    const listing = { tokens: [later, token, { ...token, id: 'tok-3', expiresAt: null }], isPartial: false };
+    const active = (nowMs: number): unknown =>
+      JSON.parse(new TextDecoder().decode(listBody(listing, nowMs))).data.tokens.map(
+        ({ is_active }: { is_active: boolean }) => is_active,
+      );
+    expect(active(NOW_MS)).toEqual([true, true, true]);
+    expect(active(END_MS - 1)).toEqual([true, true, true]);
+    expect(active(END_MS)).toEqual([true, false, true]);
+    expect(active(Date.parse(later.expiresAt))).toEqual([false, false, true]);
+    // Made anew once for each end, not for each read.
+    expect(listBody(listing, END_MS * 2)).toBe(listBody(listing, END_MS * 2 + 1));
+  });
+});

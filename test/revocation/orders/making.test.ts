@@ -1,0 +1,255 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ORDERS_MAKE_BATCH_ROWS } from '../../../src/config/limits.ts';
+import { createDatabase } from '../../../src/db/database.ts';
+import type { AuditEventRow, DeliveryRow, OrderRow, TokenRow } from '../../../src/db/schema.ts';
+import { newTrace } from '../../../src/kit/trace.ts';
+import { makeOrders } from '../../../src/revocation/orders/queries.ts';
+import { workerRuntime } from '../../../src/worker-runtime.ts';
+import { clearOrders, createWebhookHarness, deliveryOf } from '../harness.ts';
+
+// Orders of a leaver's tokens are made batch by batch, until every token whose end is not proven has one.
+
+const database = createDatabase(env.DB, workerRuntime);
+const context = { requestId: 'r', ip: null, userAgent: null, traceparent: null, trace: newTrace() };
+const RECEIVED_MS = 1_000_000;
+
+let workspace: string;
+let delivery: DeliveryRow;
+beforeEach(async () => {
+  await clearOrders();
+  workspace = crypto.randomUUID();
+  delivery = await deliver('revoke');
+});
+
+const subjectOf = (name: string): string => `${name}-${workspace}`;
+
+async function deliver(mode: 'revoke' | 'suspend'): Promise<DeliveryRow> {
+  const id = crypto.randomUUID();
+  await env.DB.batch([
+    env.DB.prepare(
+      `insert into webhook_deliveries (id, source, event, dedupe_key, event_id, received_at, mode, orders_left)
+       values (?1, 'hr', 'subject.offboarded', ?1, ?1, ?2, ?3, 1)`,
+    ).bind(id, RECEIVED_MS, mode),
+    env.DB.prepare(
+      `insert into webhook_owners values (?1, 'i', ?2, 'owner', 0), (?1, 'i', ?3, 'also_carried', 0), (?1, 'j', ?2, 'owner', 0)`,
+    ).bind(id, subjectOf('alice'), subjectOf('bob')),
+  ]);
+  return await readDelivery(id);
+}
+
+const readDelivery = async (id: string): Promise<DeliveryRow> => {
+  const row = await env.DB.prepare('select * from webhook_deliveries where id = ?').bind(id).first<DeliveryRow>();
+  if (row === null) throw new Error('no such delivery');
+  return row;
+};
+
+async function own(
+  tokens: readonly (Partial<TokenRow> & { readonly token_id: string })[],
+  owner = 'alice',
+  issuer = 'i',
+) {
+  await env.DB.prepare(
+    `insert into tokens (workspace_uuid, token_id, owner_issuer, owner_subject, created_at, expires_at, revoked_at, ended_by, suspended_by)
+     select ?1, value ->> 'token_id', ?2, ?3, 1, value ->> 'expires_at', value ->> 'revoked_at', value ->> 'ended_by', value ->> 'suspended_by'
+     from json_each(?4)`,
+  )
+    .bind(workspace, issuer, subjectOf(owner), JSON.stringify(tokens))
+    .run();
+}
+
+const make = async (limitRows: number, of: DeliveryRow = delivery): Promise<void> => {
+  const made = await database.batch(context, makeOrders(database, context, of, limitRows, RECEIVED_MS + 5));
+  expect(made.ok).toBe(true);
+};
+const orders = async (): Promise<OrderRow[]> =>
+  (
+    await env.DB.prepare('select * from revocation_orders where workspace_uuid = ? order by rowid')
+      .bind(workspace)
+      .all<OrderRow>()
+  ).results;
+const rows = async (): Promise<AuditEventRow[]> =>
+  (
+    await env.DB.prepare('select * from audit_events where workspace_uuid = ? order by seq')
+      .bind(workspace)
+      .all<AuditEventRow>()
+  ).results;
+const isLeft = async (): Promise<boolean> => (await readDelivery(delivery.id)).orders_left === 1;
+
+describe('an order is made', () => {
+  it.each<[string, Partial<TokenRow>, 0 | 1]>([
+    ['for a live token', {}, 1],
+    ['for one that expires later', { expires_at: RECEIVED_MS + 1 }, 1],
+    ['for one that has expired: our clock proves nothing', { expires_at: RECEIVED_MS }, 1],
+    ['for one that one list lacked in an earlier version', { revoked_at: 5 }, 1],
+    ['for one that a list calls revoked', { revoked_at: 5, ended_by: 'listed' }, 1],
+    ['not for one whose revoke PipeOps acknowledged', { revoked_at: 5, ended_by: 'acknowledged' }, 0],
+    ['not for one that is gone by the rule of absence', { revoked_at: 5, ended_by: 'absent' }, 0],
+  ])('%s', async (_case, token, count) => {
+    await own([{ token_id: 't', ...token }]);
+    await make(10);
+    expect(await orders()).toHaveLength(count);
+    expect(await isLeft()).toBe(false);
+  });
+
+  it('for the owners that are meant, of each issuer, and for nobody else', async () => {
+    await own([{ token_id: 'mine' }]);
+    await own([{ token_id: 'mine elsewhere' }], 'alice', 'j');
+    await own([{ token_id: 'namesake' }], 'alice', 'k');
+    await own([{ token_id: 'former holder' }], 'bob');
+    await make(10);
+    expect((await orders()).map(({ token_id }) => token_id).toSorted()).toEqual(['mine', 'mine elsewhere']);
+  });
+
+  it('with its row in the trail, open and due, and with no try begun', async () => {
+    await own([{ token_id: 't' }]);
+    await make(10);
+    const [order] = await orders();
+    expect(order).toMatchObject({
+      cause: 'offboarding',
+      delivery_id: delivery.id,
+      mode: 'revoke',
+      state: 'open',
+      rank: 1,
+      next_at: RECEIVED_MS + 5,
+      begun_at: null,
+    });
+    expect(await rows()).toMatchObject([
+      {
+        id: order?.id,
+        status: 'attempted',
+        action: 'service_account_token.revoke',
+        token_id: 't',
+        actor_subject: 'hr',
+      },
+    ]);
+  });
+});
+
+describe('batch by batch', () => {
+  const LIVE = ['live 1', 'live 2', 'live 3'];
+  const EXPIRED = ['old 1', 'old 2', 'old 3', 'old 4'];
+  beforeEach(async () => {
+    await own(EXPIRED.map((token_id) => ({ token_id, expires_at: 5 })));
+    await own(LIVE.map((token_id) => ({ token_id })));
+  });
+
+  it('live tokens come before expired ones, and the delivery says whether any is left', async () => {
+    const left: boolean[] = [];
+    for (let batch = 0; batch < 4; batch += 1) {
+      await make(2);
+      left.push(await isLeft());
+    }
+    const made = await orders();
+    const named = (some: readonly OrderRow[]) => some.map(({ token_id, rank }) => `${token_id}: ${rank}`).toSorted();
+    expect(named(made.slice(0, 3))).toEqual(LIVE.map((id) => `${id}: 1`));
+    expect(named(made.slice(3))).toEqual(EXPIRED.map((id) => `${id}: 2`));
+    expect(left).toEqual([true, true, true, false]);
+    expect((await rows()).map(({ id }) => id).toSorted()).toEqual(made.map(({ id }) => id).toSorted());
+  });
+
+  it('a token never has two orders of a delivery: not by two runs at once, and not where the first has ended', async () => {
+    await make(2);
+    await env.DB.prepare(`update revocation_orders set state = 'confirmed' where workspace_uuid = ?`)
+      .bind(workspace)
+      .run();
+    await Promise.all(Array.from({ length: 6 }, async () => await make(2)));
+    const made = await orders();
+    expect(made.map(({ token_id }) => token_id).toSorted()).toEqual([...LIVE, ...EXPIRED]);
+    expect(await rows()).toHaveLength(7);
+    expect(await isLeft()).toBe(false);
+  });
+
+  it('another delivery has orders of its own', async () => {
+    await make(10);
+    await make(10, await deliver('revoke'));
+    expect(await orders()).toHaveLength(14);
+    expect(await rows()).toHaveLength(14);
+  });
+
+  it('a suspension is noted on the tokens whose orders are made, beside what suspended them before', async () => {
+    await own([{ token_id: 'live 0', suspended_by: '["owner"]' }], 'alice', 'j');
+    delivery = await deliver('suspend');
+    await make(4);
+    const suspensions = async () =>
+      (
+        await env.DB.prepare('select token_id, suspended_by from tokens where workspace_uuid = ? order by token_id')
+          .bind(workspace)
+          .all<TokenRow>()
+      ).results.map(({ token_id, suspended_by }) => [token_id, suspended_by]);
+    const OFFBOARDED = '["offboarding"]';
+    expect(await suspensions()).toEqual([
+      ['live 0', '["owner","offboarding"]'],
+      ...LIVE.map((id) => [id, OFFBOARDED]),
+      ...EXPIRED.map((id) => [id, null]),
+    ]);
+    expect((await rows()).map(({ action }) => action)).toEqual(Array(4).fill('service_account_token.update'));
+    await make(10);
+    expect(new Set((await suspensions()).slice(1).map(([, reasons]) => reasons))).toEqual(new Set([OFFBOARDED]));
+  });
+});
+
+it('an accepted offboarding makes the first batch, live tokens first, and says that more is left', async () => {
+  const harness = await createWebhookHarness();
+  // So that no driver sends any of them.
+  await env.DB.prepare(`insert into upstream_limits values ('all', ?, null)`)
+    .bind(Date.now() + 60_000)
+    .run();
+  const old = Array.from({ length: ORDERS_MAKE_BATCH_ROWS }, (_item, index) => `old ${index}`);
+  await own(old.map((token_id) => ({ token_id, expires_at: 5 })));
+  await own([{ token_id: 'live' }, { token_id: 'gone', revoked_at: 5, ended_by: 'absent' }]);
+  const answer = await harness.offboard({ issuer: 'i', subject: subjectOf('alice') });
+  expect(answer.status).toBe(202);
+  const made = await orders();
+  expect(made).toHaveLength(ORDERS_MAKE_BATCH_ROWS);
+  expect(made.map(({ token_id }) => token_id)).toContain('live');
+  const accepted = await deliveryOf(answer);
+  expect(accepted?.orders_left).toBe(1);
+  const owner = await env.DB.prepare('select * from webhook_owners where delivery_id = ?').bind(accepted?.id).all();
+  expect(owner.results).toMatchObject([{ found: 'owner', tokens: ORDERS_MAKE_BATCH_ROWS + 1 }]);
+  if (accepted !== null) await make(ORDERS_MAKE_BATCH_ROWS, accepted);
+  expect((await orders()).map(({ token_id }) => token_id).toSorted()).toEqual(['live', ...old].toSorted());
+  expect((await deliveryOf(answer))?.orders_left).toBe(0);
+});
+
+describe('a leaver with 30,000 expired tokens and 50 live ones', () => {
+  const COUNT = 30_050;
+  const meta = async () => {
+    const statements = makeOrders(database, context, delivery, ORDERS_MAKE_BATCH_ROWS, RECEIVED_MS + 5).map((query) => {
+      const { sql, params } = query.toSQL();
+      return env.DB.prepare(sql).bind(...params);
+    });
+    const results = await env.DB.batch(statements);
+    return results.reduce((sum, result) => sum + result.meta.rows_read, 0);
+  };
+
+  it('has the live ones ordered by the first batch, and a batch costs no more than the leaver’s tokens, however many are made', async () => {
+    // Somebody else's tokens and orders are not looked at.
+    await own(
+      Array.from({ length: 5_000 }, (_item, index) => ({ token_id: `other ${index}` })),
+      'somebody',
+    );
+    await own(Array.from({ length: 30_000 }, (_item, index) => ({ token_id: `old ${index}`, expires_at: 5 })));
+    await own(Array.from({ length: 50 }, (_item, index) => ({ token_id: `live ${index}` })));
+    await meta();
+    const first = await orders();
+    expect(first).toHaveLength(ORDERS_MAKE_BATCH_ROWS);
+    expect(first.filter(({ rank }) => rank === 1)).toHaveLength(50);
+    const costs = [await meta(), await meta(), await meta()];
+    expect(await orders()).toHaveLength(4 * ORDERS_MAKE_BATCH_ROWS);
+    expect(await isLeft()).toBe(true);
+    for (const rowsRead of costs) expect(rowsRead).toBeLessThan(3 * COUNT);
+  }, 30_000);
+
+  it('finds them by their owner and their orders by the delivery, never by going through a table', async () => {
+    for (const query of makeOrders(database, context, delivery, 500, RECEIVED_MS)) {
+      const { sql, params } = query.toSQL();
+      const plan = await env.DB.prepare(`explain query plan ${sql}`)
+        .bind(...params)
+        .all<{ detail: string }>();
+      const scans = plan.results.map(({ detail }) => detail).filter((detail) => detail.startsWith('SCAN'));
+      // The newest orders come from the end of their table.
+      expect(scans.filter((detail) => !/^SCAN (n|target)$/.test(detail))).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,138 @@
+import { beforeAll, expect, it } from 'vitest';
+import { createHarness, type Harness } from '../../support/harness.ts';
+import { insertRows, OPEN } from './trail.ts';
+
+const EVENTS = '/api/v1/audit/events';
+const NOON_MS = Date.UTC(2026, 0, 15, 12);
+const ISSUER = 'https://issuer.example';
+
+/** The trail that is asked, by a name for each event. */
+const TRAIL = {
+  minted: {
+    action: 'service_account_token.create',
+    actor_issuer: ISSUER,
+    actor_subject: 'u-1',
+    actor_label: 'alice@acme.example',
+    token_id: 'tok-1',
+    workspace_uuid: 'ws-1',
+    request_id: 'request-1',
+    ip: '192.0.2.1',
+    occurred_at: NOON_MS,
+  },
+  read: {
+    action: 'service_account_token.get',
+    actor_type: 'service_account',
+    actor_issuer: 'https://other.example',
+    actor_subject: 'u-1',
+    token_id: 'tok-1',
+    workspace_uuid: 'ws-1',
+    request_id: 'request-2',
+    ip: '2001:db8::1',
+    occurred_at: NOON_MS + 1_000,
+  },
+  denied: {
+    action: 'service_account_token.revoke',
+    status: 'failure',
+    actor_issuer: ISSUER,
+    actor_subject: 'auth0|bob',
+    actor_label: 'u-1',
+    token_id: 'tok-1',
+    workspace_uuid: 'ws-1',
+    request_id: 'request-3',
+    ip: '192.0.2.1',
+    // Its time was taken before that of the row in front of it.
+    occurred_at: NOON_MS + 500,
+  },
+  open: {
+    action: 'service_account_token.revoke',
+    ...OPEN,
+    actor_issuer: ISSUER,
+    actor_subject: 'auth0|bob',
+    token_id: 'tok-2',
+    workspace_uuid: 'ws-2',
+    request_id: 'request-3',
+    ip: null,
+    occurred_at: NOON_MS + 2_000,
+  },
+  rejected: { action: 'auth.reject', status: 'failure', actor_type: 'system', occurred_at: NOON_MS + 3_000 },
+} as const;
+type Name = keyof typeof TRAIL;
+
+let harness: Harness;
+const names = new Map<number, Name>();
+beforeAll(async () => {
+  harness = await createHarness();
+  const inserted = await insertRows(Object.values(TRAIL));
+  for (const [index, name] of (Object.keys(TRAIL) as Name[]).entries()) names.set(inserted[index]!, name);
+});
+
+const cases: readonly [string, Record<string, string>, readonly Name[]][] = [
+  ['an action', { action: 'service_account_token.get' }, ['read']],
+  [
+    'two actions, one of them twice',
+    { action: 'auth.reject,service_account_token.create,auth.reject' },
+    ['minted', 'rejected'],
+  ],
+  ['all actions of a noun', { action: 'service_account_token.*' }, ['minted', 'read', 'denied', 'open']],
+  ['a noun and an action', { action: 'auth.*,service_account_token.get' }, ['read', 'rejected']],
+  ['a status', { status: 'failure' }, ['denied', 'rejected']],
+  ['the open ones', { status: 'attempted' }, ['open']],
+  ['issuer and subject', { actor: `${ISSUER}|u-1` }, ['minted']],
+  ['a subject of any issuer, and the same text as a label', { actor: 'u-1' }, ['minted', 'read', 'denied']],
+  ['a label', { actor: 'alice@acme.example' }, ['minted']],
+  ['a part of a label', { actor: 'alice' }, []],
+  ['a subject with a bar in it', { actor: 'auth0|bob' }, ['denied', 'open']],
+  ['an issuer and such a subject', { actor: `${ISSUER}|auth0|bob` }, ['denied', 'open']],
+  ['a type of actor', { actor_type: 'service_account' }, ['read']],
+  ['a token', { token_id: 'tok-1' }, ['minted', 'read', 'denied']],
+  ['a workspace', { workspace_uuid: 'ws-2' }, ['open']],
+  ['a request', { request_id: 'request-3' }, ['denied', 'open']],
+  ['an address', { ip: '2001:db8::1' }, ['read']],
+  ['a time on, that very millisecond included', { from: '2026-01-15T12:00:01Z' }, ['read', 'open', 'rejected']],
+  ['until a time, that very millisecond excluded', { to: '2026-01-15T12:00:01.000Z' }, ['minted', 'denied']],
+  [
+    'between times with an offset',
+    { from: '2026-01-15T13:00:00.5+01:00', to: '2026-01-15T12:00:02Z' },
+    ['read', 'denied'],
+  ],
+  [
+    'all together',
+    {
+      action: 'service_account_token.*',
+      token_id: 'tok-1',
+      status: 'failure',
+      actor: 'auth0|bob',
+      ip: '192.0.2.1',
+      workspace_uuid: 'ws-1',
+      request_id: 'request-3',
+      actor_type: 'user',
+      from: '2026-01-15T12:00:00Z',
+      to: '2026-01-15T12:00:01Z',
+    },
+    ['denied'],
+  ],
+  ['two that no event has both', { token_id: 'tok-2', workspace_uuid: 'ws-1' }, []],
+];
+
+it.each(cases)('finds events by %s', async (_name, filter, expected) => {
+  for (const order of ['asc', 'desc']) {
+    const parameters = new URLSearchParams({ ...filter, order, latest: 'true', limit: '200' });
+    const answer = await harness.send('GET', `${EVENTS}?${parameters.toString()}`);
+    expect(answer.status, answer.text).toBe(200);
+    // The queries of this test are in the trail themselves.
+    const found = answer.body.data.flatMap(({ seq }: { seq: number }) => names.get(seq) ?? []);
+    expect(found).toEqual(order === 'asc' ? expected : expected.toReversed());
+  }
+});
+
+it('answers who minted a token, and who has read about it since, in one request', async () => {
+  const bob = await harness.jwtFor('admin', { sub: 'bob' });
+  await harness.send('GET', `${EVENTS}?token_id=tok-2`, { jwt: bob });
+  const answer = await harness.send('GET', `${EVENTS}?token_id=tok-2`);
+  expect(
+    answer.body.data.map(({ action, actor }: { action: string; actor: { subject: string } }) => [
+      action,
+      actor.subject,
+    ]),
+  ).toContainEqual(['audit.query', 'bob']);
+});

@@ -1,0 +1,169 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { AUDIT_COUNTING_SLACK_MS, AUDIT_UNFINISHED_MS } from '../../../src/config/limits.ts';
+import { createHarness, type Answer, type Harness } from '../../support/harness.ts';
+import { insertRows, OPEN } from './trail.ts';
+
+const EVENTS = '/api/v1/audit/events';
+const MINUTE_MS = 60_000;
+
+let harness: Harness;
+let nowMs = 0;
+/** Each test follows a workspace of its own, from here on. */
+let begin = '';
+beforeEach(async () => {
+  // Half a minute past, so that a read of now is within its counting minute.
+  nowMs = (Math.floor(Date.now() / MINUTE_MS) + 0.5) * MINUTE_MS;
+  harness = await createHarness({ runtime: { now: () => nowMs } });
+  const newest = await env.DB.prepare('select coalesce(max(seq), 0) as seq from audit_events').first<number>('seq');
+  begin = btoa(`seq:${newest}`).replace(/=+$/, '');
+});
+
+/** A JWT of this moment, on the clock of the test. */
+const jwtOf = async (sub: string): Promise<string> => {
+  const iat = Math.floor(nowMs / 1000);
+  return await harness.jwtFor('admin', { sub, iat, exp: iat + 60 });
+};
+const query = async (parameters: string, sub = 'alice'): Promise<Answer> => {
+  const answer = await harness.send('GET', `${EVENTS}?${parameters}`, { jwt: await jwtOf(sub) });
+  expect(answer.status, answer.text).toBe(200);
+  return answer;
+};
+const follow = async (cursor: string, parameters = ''): Promise<Answer> =>
+  await query(`order=asc&cursor=${cursor}${parameters}`);
+const tokensOf = (answer: Answer): string[] => answer.body.data.map(({ token_id }: { token_id: string }) => token_id);
+const cursorOf = (answer: Answer): string => answer.body.pagination.next_cursor;
+const settled = (token: string, ageMs = 0) => ({
+  token_id: token,
+  occurred_at: nowMs - ageMs,
+  workspace_uuid: harness.workspace,
+});
+
+describe('an ascending page ends before a row that can still change', () => {
+  it.each([
+    ['an open attempt', OPEN, AUDIT_UNFINISHED_MS],
+    // Half a minute is left of its own, and somebody who began in it may count it still.
+    ['a counted read', { read_key: 'k' }, MINUTE_MS / 2 + AUDIT_COUNTING_SLACK_MS],
+  ])('%s', async (_name, columns, finishedAfterMs) => {
+    await insertRows([settled('before', 1), { ...settled('unfinished'), ...columns }, settled('after')]);
+    const page = await follow(begin);
+    expect(tokensOf(page)).toEqual(['before']);
+    expect(page.body.pagination.has_more).toBe(false);
+    expect(tokensOf(await follow(cursorOf(page)))).toEqual([]);
+
+    expect(tokensOf(await follow(cursorOf(page), '&latest=true'))).toEqual(['unfinished', 'after']);
+    nowMs += finishedAfterMs - 1;
+    expect(tokensOf(await follow(cursorOf(page)))).toEqual([]);
+    nowMs += 1;
+    expect(tokensOf(await follow(cursorOf(page)))).toEqual(['unfinished', 'after']);
+  });
+
+  it('and is descending whole', async () => {
+    await insertRows([settled('before', 1), { ...settled('open'), ...OPEN }, settled('after')]);
+    const answer = await query(`workspace_uuid=${harness.workspace}`);
+    expect(tokensOf(answer).slice(0, 3)).toEqual(['after', 'open', 'before']);
+  });
+
+  it('not before one that is old, and settled later is announced', async () => {
+    await insertRows([{ ...settled('old', AUDIT_UNFINISHED_MS), ...OPEN }, settled('after')]);
+    expect(tokensOf(await follow(begin))).toEqual(['old', 'after']);
+  });
+
+  it.each([
+    ['an open attempt', OPEN],
+    ['a counted read', { read_key: 'ahead' }],
+  ])('not before %s of a clock that ran ahead, which is put right', async (_name, columns) => {
+    const day = 24 * 60 * MINUTE_MS;
+    await insertRows([settled('before', 1), { ...settled('ahead', -day), ...columns }, settled('after')]);
+    expect(tokensOf(await follow(begin))).toEqual(['before', 'ahead', 'after']);
+    const parameters = `format=ndjson&workspace_uuid=${harness.workspace}&cursor=${begin}`;
+    const exported = await harness.send('GET', `/api/v1/audit/export?${parameters}`, { jwt: await jwtOf('alice') });
+    expect(exported.text.trimEnd().split('\n').at(-1)).toBe('{"complete":true,"count":3,"next":null}');
+  });
+
+  it('not before one that its filter leaves out for good', async () => {
+    await insertRows([{ ...settled('open'), ...OPEN, action: 'service_account_token.update' }, settled('after')]);
+    expect(tokensOf(await follow(begin, '&action=service_account_token.get'))).toEqual(['after']);
+    expect(tokensOf(await follow(begin, '&token_id=after'))).toEqual(['after']);
+  });
+
+  it('even if only its outcome or its token will make it match', async () => {
+    await insertRows([
+      { ...settled('x'), ...OPEN, token_id: null },
+      { ...settled('x'), status: 'failure' },
+    ]);
+    expect(tokensOf(await follow(begin, '&status=failure'))).toEqual([]);
+    expect(tokensOf(await follow(begin, '&token_id=x'))).toEqual([]);
+    nowMs += AUDIT_UNFINISHED_MS;
+    expect(tokensOf(await follow(begin, '&token_id=x'))).toEqual(['x']);
+  });
+});
+
+describe('a follower', () => {
+  it('is told where to go on even when there is nothing new', async () => {
+    const page = await follow(begin);
+    expect(page.body).toMatchObject({ data: [], pagination: { next_cursor: begin, has_more: false } });
+  });
+
+  it('is not shown its own queries, unless it names them, and leaves them in the trail', async () => {
+    await follow(begin, '&limit=7');
+    const other = await query('limit=8', 'bob');
+    nowMs += 2 * MINUTE_MS;
+    const page = await follow(begin);
+    expect(page.body.data.map(({ id }: { id: string }) => id)).toEqual([other.headers.get('X-Audit-Event-Id')]);
+    const named = await follow(begin, '&action=audit.*');
+    expect(named.body.data.map(({ detail }: { detail: { limit: number } }) => detail.limit)).toEqual([7, 8]);
+    const first = await query(`order=asc&latest=true&limit=200&from=${new Date(nowMs - 3 * MINUTE_MS).toISOString()}`);
+    const ids = first.body.data.map(({ id }: { id: string }) => id);
+    expect(ids).toContain(page.headers.get('X-Audit-Event-Id'));
+  });
+
+  it('that waits adds one row a minute to the trail, and no more', async () => {
+    const first = await follow(begin);
+    await follow(cursorOf(first));
+    const last = await follow(cursorOf(await follow(cursorOf(first))));
+    expect(last.headers.get('X-Audit-Event-Id')).toBe(first.headers.get('X-Audit-Event-Id'));
+  });
+
+  it('passes over many rows that are not for it', async () => {
+    await insertRows(Array.from({ length: 260 }, () => settled('others')));
+    const page = await follow(begin, '&token_id=mine&limit=10');
+    expect(page.body.data).toEqual([]);
+    const [mine] = await insertRows([settled('mine')]);
+    const next = await follow(cursorOf(page), '&token_id=mine&limit=10');
+    expect(next.body.data.map(({ seq }: { seq: number }) => seq)).toEqual([mine]);
+    expect(cursorOf(page)).not.toBe(begin);
+  });
+
+  it('misses nothing, sees nothing twice and nothing unfinished, while rows are being written and settled', async () => {
+    const written: string[] = [];
+    const seen: string[] = [];
+    const note = (page: Answer): void => {
+      for (const { status, token_id: token } of page.body.data) seen.push(`${token} ${status}`);
+    };
+    let cursor = begin;
+    for (let round = 0; round < 16; round += 1) {
+      // Every third row is open for a while; those of two rounds ago are settled now.
+      const names = Array.from({ length: round % 5 }, (_item, index) => `${round}-${index}`);
+      await insertRows(names.map((name, index) => ({ ...settled(name), ...(index % 3 === 1 && OPEN) })));
+      await settleOpen(`${round - 2}-`);
+      written.push(...names.map((name) => `${name} success`));
+      const page = await follow(cursor, '&limit=2');
+      note(page);
+      cursor = cursorOf(page);
+    }
+    await settleOpen('');
+    for (let page = await follow(cursor); page.body.data.length > 0; page = await follow(cursor)) {
+      note(page);
+      cursor = cursorOf(page);
+    }
+    expect(seen).toEqual(written);
+  });
+});
+
+/** Settles the open attempts on tokens whose id begins so. */
+async function settleOpen(prefix: string): Promise<void> {
+  const settle = `update audit_events set status = 'success', settled_at = ?, outcome = '{}'
+    where status = 'attempted' and workspace_uuid = ? and token_id glob ?`;
+  await env.DB.prepare(settle).bind(nowMs, harness.workspace, `${prefix}*`).run();
+}
