@@ -31,7 +31,7 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     ...webhooks.secrets,
     POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey)),
   };
-  const config = parseEnv(bindings);
+  const config = parseEnv(bindings, null);
   // Databases and the like come from wrangler.toml, and are there by the time the Worker looks.
   const wrong = config.ok ? undefined : config.error.find(({ key }) => (key.split(':')[0] ?? '') in bindings);
   if (wrong !== undefined) throw new StartupError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);

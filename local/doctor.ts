@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { credentialExpiryMs, expiryProblem } from '../src/config/admin-credential.ts';
 import { parseEnv, readPolicy, type ConfigProblem } from '../src/config/env.ts';
 import { policyAdvice } from '../src/config/policy-advice.ts';
-import { secretsOf } from '../src/revocation/senders/kinds.ts';
+import { secretsOf } from '../src/config/webhook-secrets.ts';
 import { fingerprintKeysInUse, type Database } from './doctor-d1.ts';
 import { CREDENTIALS, readSurroundings, SETTINGS, type Environment } from './doctor-environment.ts';
 import { describeKeys, keyIdsOf, missingKeys } from './doctor-fingerprints.ts';

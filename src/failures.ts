@@ -1,5 +1,5 @@
 import type { Shortfall } from './policy/shortfall.ts';
-import type { Permission } from './vocabulary.ts';
+import type { ErrorCode, Permission } from './vocabulary.ts';
 
 /** Problems per field of a request: the key is the field or parameter as the caller wrote it. */
 export type FieldErrors = Readonly<Record<string, readonly string[]>>;
@@ -156,3 +156,21 @@ export type Failure =
   | { kind: 'not_ready'; names: readonly string[] }
   | { kind: 'configuration_invalid' }
   | { kind: 'internal_error' };
+
+/** The failures whose code is not their kind: what differs inside looks alike from outside. */
+const CODES: Readonly<Record<Exclude<Failure['kind'], ErrorCode>, ErrorCode>> = {
+  route_not_found: 'not_found',
+  token_not_found: 'not_found',
+  upstream_not_found: 'not_found',
+  delivery_not_found: 'not_found',
+  audit_event_not_found: 'not_found',
+  credentials_missing: 'unauthenticated',
+  token_rejected: 'invalid_token',
+  signature_rejected: 'invalid_signature',
+  overtaken: 'revocation_pending',
+};
+
+const hasOtherCode = (kind: Failure['kind']): kind is keyof typeof CODES => Object.hasOwn(CODES, kind);
+
+/** The `code` of a failure: in its answer, and in its row of the trail. */
+export const codeOf = ({ kind }: Failure): ErrorCode => (hasOtherCode(kind) ? CODES[kind] : kind);

@@ -1,3 +1,4 @@
+import policy from '../policy.ts';
 import { createApp } from './app.ts';
 import { parseEnv } from './config/env.ts';
 import { runCron } from './cron.ts';
@@ -17,7 +18,7 @@ export interface Worker {
  * every path, and runs no cron: what is wrong goes to the log.
  */
 export function createWorker(env: unknown, runtime: Runtime): Worker {
-  const config = parseEnv(env);
+  const config = parseEnv(env, policy);
   if (!config.ok) return misconfigured(config.error, runtime);
   const services = createServices(config.value, runtime);
   const app = createApp(services);

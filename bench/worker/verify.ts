@@ -1,6 +1,6 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { createAuthenticator } from '../../src/identity/authenticator.ts';
-import type { IssuerPolicy } from '../../src/identity/issuer-policy.ts';
+import type { IssuerPolicy } from '../../src/config/issuer-policy.ts';
 import { createKeySource } from '../../src/identity/key-source.ts';
 import type { Signed } from '../signed.ts';
 

@@ -1,6 +1,5 @@
 import type { D1Database } from '@cloudflare/workers-types';
 import * as z from 'zod';
-import defaultPolicy from '../../policy.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
@@ -169,7 +168,7 @@ const envSchema = z
  *
  * @param policyFile what the operator's `policy.ts` exports.
  */
-export function parseEnv(env: unknown, policyFile: unknown = defaultPolicy): Result<Config, readonly ConfigProblem[]> {
+export function parseEnv(env: unknown, policyFile: unknown): Result<Config, readonly ConfigProblem[]> {
   const settings = envSchema.safeParse(env, { error: wording });
   const policy = readPolicy(env, policyFile);
   const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);

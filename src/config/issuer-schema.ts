@@ -2,11 +2,12 @@ import type { JSONWebKeySet, JWK } from 'jose';
 import * as z from 'zod';
 import {
   CREDENTIAL_HEADERS,
+  DEFAULT_TYPES,
+  mediaTypeOf,
   SIGNATURE_ALGORITHMS,
   type IssuerKeys,
   type IssuerPolicy,
-} from '../identity/issuer-policy.ts';
-import { DEFAULT_TYPES, mediaTypeOf } from '../identity/jwt-type.ts';
+} from './issuer-policy.ts';
 import { duration, trustedBaseUrl, trustedUrl } from './fields.ts';
 import {
   ACTOR_ISSUER_MAX_BYTES,

@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import type { IssuerPolicy } from '../identity/issuer-policy.ts';
+import type { IssuerPolicy } from './issuer-policy.ts';
 import type { Binding, Role } from '../policy/types.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import type { Source } from '../revocation/senders/kinds.ts';
+import type { Source } from './webhook-schema.ts';
 import { bindingSchema } from './binding-schema.ts';
 import { issuerSchema } from './issuer-schema.ts';
 import { danglingReferences } from './policy-references.ts';

@@ -1,7 +1,11 @@
+import { decodePaddedBase64 } from '../kit/base64.ts';
 import { isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { secretProblem, secretsOf, type Source } from '../revocation/senders/kinds.ts';
+import { STANDARD_WEBHOOKS_SECRET_MAX_BYTES, STANDARD_WEBHOOKS_SECRET_MIN_BYTES } from './limits.ts';
 import type { ConfigProblem } from './problems.ts';
+import type { Source } from './webhook-schema.ts';
+
+const STANDARD_PREFIX = 'whsec_';
 
 /**
  * The secrets that the sources of webhooks name, from the Worker's environment.
@@ -36,3 +40,32 @@ const exampleOf = ({ kind }: Source, key: string): string =>
   kind === 'standard'
     ? `\`echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put ${key}\``
     : `\`npx wrangler secret put ${key}\``;
+
+/** The names of the Worker secrets that a source needs. */
+export function secretsOf(source: Source): readonly string[] {
+  switch (source.kind) {
+    case 'standard':
+      return source.secrets;
+    case 'github':
+      return source.keysToken === undefined ? [] : [source.keysToken];
+  }
+}
+
+/** What is wrong with the value of such a secret; null: nothing. It never quotes the value. */
+export function secretProblem({ kind }: Source, value: string): string | null {
+  switch (kind) {
+    case 'standard':
+      return standardSecretProblem(value);
+    case 'github':
+      return /^[!-~]+$/.test(value) ? null : 'is empty, or not one line of visible ASCII';
+  }
+}
+
+/** What is wrong with a secret of Standard Webhooks; null: nothing. */
+function standardSecretProblem(value: string): string | null {
+  const bytes = value.startsWith(STANDARD_PREFIX) ? decodePaddedBase64(value.slice(STANDARD_PREFIX.length)) : null;
+  if (bytes === null) return 'is no secret of Standard Webhooks: whsec_ and base64, with its padding';
+  return bytes.length < STANDARD_WEBHOOKS_SECRET_MIN_BYTES || bytes.length > STANDARD_WEBHOOKS_SECRET_MAX_BYTES
+    ? `does not hold ${STANDARD_WEBHOOKS_SECRET_MIN_BYTES} to ${STANDARD_WEBHOOKS_SECRET_MAX_BYTES} bytes`
+    : null;
+}

@@ -1,7 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from './app-env.ts';
 import { failure } from './answer.ts';
-import { createProblems } from './problems.ts';
+import { createProblems } from '../kit/problems.ts';
 import { refuseUnknown } from './unknown-names.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Problems } from './problems.ts';
+import type { Problems } from '../kit/problems.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { decodeCursor } from './cursor.ts';
 

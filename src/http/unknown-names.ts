@@ -1,6 +1,6 @@
 import { containsSecret } from '../kit/redaction.ts';
 import { UNKNOWN_NAMES_MAX_COUNT, UNKNOWN_NAME_MAX_CHARS } from '../config/limits.ts';
-import type { Problems } from './problems.ts';
+import type { Problems } from '../kit/problems.ts';
 
 const NAME = new RegExp(`^[A-Za-z0-9_.-]{1,${UNKNOWN_NAME_MAX_CHARS}}$`);
 

@@ -1,5 +1,5 @@
 import { UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
-import type { Failure, FieldErrors } from '../failures.ts';
+import { codeOf, type Failure, type FieldErrors } from '../failures.ts';
 import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
 import { adviceOn } from '../identity/told-reasons.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
@@ -20,58 +20,55 @@ const CHALLENGE = 'Bearer realm="countersign"';
 
 /** The one place where an internal failure becomes an answer. */
 export function toWireError(failure: Failure): WireError {
+  const { status, ...told } = answerTo(failure);
+  return { status, code: codeOf(failure), ...told };
+}
+
+function answerTo(failure: Failure): Omit<WireError, 'code'> {
   switch (failure.kind) {
     case 'invalid_json':
       return {
         status: 400,
-        code: 'invalid_json',
         message: 'The body is not a JSON object. Send one object in UTF-8 with no more than eight levels of nesting.',
       };
     case 'invalid_request':
       return {
         status: 400,
-        code: 'invalid_request',
         message: firstProblem(failure.errors, 'The request is not understood.'),
         errors: failure.errors,
       };
     case 'unsupported_media_type':
       return {
         status: 415,
-        code: 'unsupported_media_type',
         message: 'Send the body as JSON, with "Content-Type: application/json".',
       };
     case 'body_too_large':
       return {
         status: 413,
-        code: 'body_too_large',
         message: `The body is too large. Send at most ${failure.maxBytes / 1024} KiB.`,
       };
     case 'too_many_tokens':
       return {
         status: 413,
-        code: 'too_many_tokens',
         message: `Too many tokens in one delivery. Send at most ${failure.maxCount}, and the others in another.`,
       };
     case 'id_reused':
       return {
         status: 409,
-        code: 'id_reused',
         message:
           'A delivery of this id was accepted before, and it ordered something else. It is recorded and nothing is done: send this under an id of its own.',
       };
     case 'validation_failed':
       return {
         status: 422,
-        code: 'validation_failed',
         message: firstProblem(failure.errors, 'The request is not acceptable.'),
         errors: failure.errors,
       };
     case 'route_not_found':
-      return { status: 404, code: 'not_found', message: 'There is nothing at this path.' };
+      return { status: 404, message: 'There is nothing at this path.' };
     case 'method_not_allowed':
       return {
         status: 405,
-        code: 'method_not_allowed',
         message: `This path takes ${failure.allowed.join(', ')}.`,
         headers: { Allow: failure.allowed.join(', ') },
       };
@@ -79,7 +76,6 @@ export function toWireError(failure: Failure): WireError {
     case 'credentials_missing':
       return {
         status: 401,
-        code: 'unauthenticated',
         message: 'Send a JWT of a configured issuer as "Authorization: Bearer <JWT>".',
         headers: { 'WWW-Authenticate': CHALLENGE },
       };
@@ -88,7 +84,6 @@ export function toWireError(failure: Failure): WireError {
     case 'issuer_unavailable':
       return {
         status: 503,
-        code: 'issuer_unavailable',
         message:
           'The keys of your issuer cannot be read at the moment, or were read less than a minute ago and lack yours. Try again after "Retry-After".',
         headers: { 'Retry-After': String(failure.retryAfterSeconds) },
@@ -96,7 +91,6 @@ export function toWireError(failure: Failure): WireError {
     case 'signature_rejected':
       return {
         status: 401,
-        code: 'invalid_signature',
         message:
           'The signature is not accepted. Sign the body as it is sent, with a current secret and the time of now.',
         // RFC 9110 §15.5.2 wants a challenge; the scheme is this service's own.
@@ -105,7 +99,6 @@ export function toWireError(failure: Failure): WireError {
     case 'keys_unavailable':
       return {
         status: 503,
-        code: 'keys_unavailable',
         message:
           'The public keys of this source cannot be read at the moment, or were read less than a minute ago and lack this one. Send this again after "Retry-After".',
         headers: { 'Retry-After': String(failure.retryAfterSeconds) },
@@ -113,26 +106,22 @@ export function toWireError(failure: Failure): WireError {
     case 'subject_blocked':
       return {
         status: 403,
-        code: 'subject_blocked',
         message:
           'Your access was withdrawn. If you should have it, ask the operators of this service to reinstate you.',
       };
     case 'cross_site':
       return {
         status: 403,
-        code: 'cross_site',
         message: 'A change under a browser session must come from this site itself.',
       };
     case 'no_role':
       return {
         status: 403,
-        code: 'no_role',
         message: 'Your JWT is valid, but no binding gives it a role. Ask the operators of this service for one.',
       };
     case 'rate_limited':
       return {
         status: 429,
-        code: 'rate_limited',
         message: 'Too many requests of this caller. Try again after "Retry-After".',
         headers: {
           'Retry-After': String(failure.retryAfterSeconds),
@@ -142,38 +131,33 @@ export function toWireError(failure: Failure): WireError {
     case 'forbidden':
       return {
         status: 403,
-        code: 'forbidden',
         message: `None of your roles ${whatIsMissing(failure)}. GET /api/v1/whoami shows what they allow.`,
       };
     case 'token_limit_reached':
       return {
         status: 403,
-        code: 'token_limit_reached',
         message: `You hold as many live tokens as your roles allow (${failure.limit}). Revoke one that nobody needs (DELETE /api/v1/service-account-tokens/{id}), or wait until one expires. GET /api/v1/whoami shows how many you hold.`,
       };
     case 'token_not_found':
     case 'upstream_not_found':
       return {
         status: 404,
-        code: 'not_found',
         message: 'There is no such token in this workspace, or it is not within your reach.',
       };
     case 'delivery_not_found':
-      return { status: 404, code: 'not_found', message: 'There is no such webhook delivery.' };
+      return { status: 404, message: 'There is no such webhook delivery.' };
     case 'audit_event_not_found':
-      return { status: 404, code: 'not_found', message: 'There is no such event in the trail.' };
+      return { status: 404, message: 'There is no such event in the trail.' };
 
     case 'idempotency_key_reused':
       return {
         status: 422,
-        code: 'idempotency_key_reused',
         message: 'Another request was sent with this Idempotency-Key. Send a new one with each new request.',
         errors: heldBy(failure.heldBy),
       };
     case 'idempotency_in_flight':
       return {
         status: 409,
-        code: 'idempotency_in_flight',
         message:
           'The first request with this Idempotency-Key is under way, or what became of it is not known yet. Send this again with the same key: within minutes it is settled.',
         errors: heldBy(failure.heldBy),
@@ -182,7 +166,6 @@ export function toWireError(failure: Failure): WireError {
     case 'idempotency_no_replay':
       return {
         status: 409,
-        code: 'idempotency_no_replay',
         message:
           'The first request with this Idempotency-Key is over and its answer cannot be given again. Look up its event in the trail, and send a new key to mint another token.',
         errors: heldBy(failure.heldBy),
@@ -190,7 +173,6 @@ export function toWireError(failure: Failure): WireError {
     case 'idempotency_token_gone':
       return {
         status: 409,
-        code: 'idempotency_token_gone',
         message:
           'The token of the first request with this Idempotency-Key is revoked, expired or suspended by now. Send a new key to mint another.',
         errors: heldBy(failure.heldBy),
@@ -199,32 +181,28 @@ export function toWireError(failure: Failure): WireError {
     case 'audit_unavailable':
       return {
         status: 503,
-        code: 'audit_unavailable',
         message: 'The audit trail did not confirm this request, so nothing is handed out. Try again shortly.',
         headers: { 'Retry-After': '5' },
       };
     case 'upstream_timeout':
-      return { status: 504, code: 'upstream_timeout', message: 'PipeOps did not answer in time. Try again.' };
+      return { status: 504, message: 'PipeOps did not answer in time. Try again.' };
     case 'upstream_unreachable':
-      return { status: 502, code: 'upstream_unreachable', message: 'The connection to PipeOps broke. Try again.' };
+      return { status: 502, message: 'The connection to PipeOps broke. Try again.' };
     case 'upstream_error':
-      return { status: 502, code: 'upstream_error', message: 'PipeOps failed. Try again shortly.' };
+      return { status: 502, message: 'PipeOps failed. Try again shortly.' };
     case 'upstream_invalid_response':
       return {
         status: 502,
-        code: 'upstream_invalid_response',
         message: 'PipeOps gave an answer that cannot be read. If it stays so, tell the operators of this service.',
       };
     case 'upstream_credential_rejected':
       return {
         status: 502,
-        code: 'upstream_credential_rejected',
         message: 'PipeOps refused the credential of this service, not yours. Tell its operators to renew it.',
       };
     case 'upstream_forbidden':
       return {
         status: 502,
-        code: 'upstream_forbidden',
         message: 'PipeOps does not let this service act in this workspace. Tell its operators.',
       };
     case 'upstream_rate_limited':
@@ -234,59 +212,51 @@ export function toWireError(failure: Failure): WireError {
     case 'upstream_disobeyed':
       return {
         status: 502,
-        code: 'upstream_disobeyed',
         message:
           'PipeOps did something else than it was asked to do. Look up the event id in the trail, and read the token before you repeat this.',
       };
     case 'revocation_pending':
       return {
         status: 409,
-        code: 'revocation_pending',
         message:
           'PipeOps did not find the token, which does not prove that it is gone. It is driven to its end from here: look up the event id in the trail, and do not repeat this.',
       };
     case 'overtaken':
       return {
         status: 409,
-        code: 'revocation_pending',
         message:
           'The token was ordered to be revoked or suspended meanwhile, so this change is undone. Look up the event id in the trail, and do not repeat this.',
       };
     case 'outcome_unknown':
       return {
         status: 504,
-        code: 'outcome_unknown',
         message:
           'PipeOps was asked, and what became of it is not known yet. GET /api/v1/audit/events/{event_id} tells it within minutes: ask there before you repeat this. A create with an "Idempotency-Key" can be repeated with the same key.',
       };
     case 'not_ready':
       return {
         status: 503,
-        code: 'not_ready',
         message: `Not ready: ${failure.names.join(', ')}.`,
         headers: { 'Retry-After': '5' },
       };
     case 'configuration_invalid':
       return {
         status: 500,
-        code: 'configuration_invalid',
         message: 'This service is not configured correctly. Its operators find the reason in its log.',
       };
     case 'internal_error':
       return {
         status: 500,
-        code: 'internal_error',
         message: 'Something went wrong here. Tell the operators of this service the request id.',
       };
   }
 }
 
 /** @param advice what may be told of the JWT, in the characters of RFC 6750 §3; null: nothing. */
-function invalidToken(advice: string | null): WireError {
+function invalidToken(advice: string | null): Omit<WireError, 'code'> {
   const description = advice ?? 'The JWT is not accepted';
   return {
     status: 401,
-    code: 'invalid_token',
     message: advice ?? 'The JWT is not accepted. Get a fresh one from a configured issuer, for this audience.',
     headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token", error_description="${description}"` },
   };
@@ -303,11 +273,10 @@ function whatIsMissing({ reason, permission, shortfall }: Extract<Failure, { kin
 function upstreamRateLimited({
   retryAfterSeconds,
   window,
-}: Extract<Failure, { kind: 'upstream_rate_limited' }>): WireError {
+}: Extract<Failure, { kind: 'upstream_rate_limited' }>): Omit<WireError, 'code'> {
   const waitSeconds = retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000;
   return {
     status: 429,
-    code: 'upstream_rate_limited',
     message:
       window === undefined
         ? 'PipeOps asks this service to wait. Try again after "Retry-After".'
@@ -319,11 +288,10 @@ function upstreamRateLimited({
   };
 }
 
-function upstreamRejected(fields: readonly string[]): WireError {
+function upstreamRejected(fields: readonly string[]): Omit<WireError, 'code'> {
   const errors = Object.fromEntries(fields.map((field) => [field, ['PipeOps does not accept this value.']]));
   return {
     status: 422,
-    code: 'upstream_rejected',
     message: firstProblem(errors, 'PipeOps does not accept this request. Check it against its documentation.'),
     ...(fields.length > 0 && { errors }),
   };

@@ -1,6 +1,6 @@
 import { IDEMPOTENCY_KEY_MAX_CHARS } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
-import { createProblems } from '../http/problems.ts';
+import { createProblems } from '../kit/problems.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { containsSecret } from '../kit/redaction.ts';
 

@@ -1,7 +1,7 @@
 import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { selectedRow } from '../db/sql.ts';
 import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { KeyedRequest } from './keyed-request.ts';

@@ -1,7 +1,7 @@
 import type { LocalJWKSet } from 'jose';
 import type { Authenticator, Identity } from './types.ts';
 import type { AuthFailure, TokenRejection } from '../failures.ts';
-import type { CredentialHeader, IssuerPolicy } from './issuer-policy.ts';
+import type { CredentialHeader, IssuerPolicy } from '../config/issuer-policy.ts';
 import type { KeySource } from './key-source.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { err, ok, type Result } from '../kit/result.ts';

@@ -1,5 +1,5 @@
 import type { AuthFailure } from '../failures.ts';
-import type { CredentialHeader } from './issuer-policy.ts';
+import type { CredentialHeader } from '../config/issuer-policy.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { JWT_MAX_BYTES } from '../config/limits.ts';
 

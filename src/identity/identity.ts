@@ -1,5 +1,5 @@
 import type { Identity } from './types.ts';
-import type { IssuerPolicy } from './issuer-policy.ts';
+import type { IssuerPolicy } from '../config/issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
 import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
 import { byteLength } from '../kit/caps.ts';
@@ -7,7 +7,7 @@ import { replaceControls } from '../kit/control-characters.ts';
 import { containsInvisible } from '../kit/invisible-characters.ts';
 import { containsSecret, redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { readClaim } from './claims.ts';
+import { readClaim } from '../policy/claims.ts';
 
 /** What would break a line of a log or of a terminal. */
 const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}]/u;

@@ -1,4 +1,4 @@
-import type { IssuerPolicy } from './issuer-policy.ts';
+import type { IssuerPolicy } from '../config/issuer-policy.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
 import { err, ok, type Result } from '../kit/result.ts';

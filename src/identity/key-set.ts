@@ -1,5 +1,5 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type LocalJWKSet } from 'jose';
-import { SIGNATURE_ALGORITHMS } from './issuer-policy.ts';
+import { SIGNATURE_ALGORITHMS } from '../config/issuer-policy.ts';
 import { isObject } from '../kit/json.ts';
 
 /** An issuer's public keys, imported once; `jwks` is the same set as text, without what verification does not need. */

@@ -1,5 +1,5 @@
 import type { JSONWebKeySet, LocalJWKSet } from 'jose';
-import type { IssuerPolicy } from './issuer-policy.ts';
+import type { IssuerPolicy } from '../config/issuer-policy.ts';
 import { JWKS_COOLDOWN_MS } from '../config/limits.ts';
 import type { KeySourceDependencies } from './key-archive.ts';
 import { err, ok, type Result } from '../kit/result.ts';

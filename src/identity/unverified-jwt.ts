@@ -1,7 +1,7 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import type { CredentialHeader, IssuerPolicy, SignatureAlgorithm } from './issuer-policy.ts';
+import type { CredentialHeader, IssuerPolicy, SignatureAlgorithm } from '../config/issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
-import { readClaim } from './claims.ts';
+import { readClaim } from '../policy/claims.ts';
 import { isAcceptedType } from './jwt-type.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 

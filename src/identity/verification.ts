@@ -1,5 +1,5 @@
 import { decodeProtectedHeader, errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
-import type { IssuerPolicy } from './issuer-policy.ts';
+import type { IssuerPolicy } from '../config/issuer-policy.ts';
 import type { TokenRejection } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { isAcceptedType } from './jwt-type.ts';

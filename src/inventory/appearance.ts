@@ -3,7 +3,7 @@ import { insertEventsFrom } from '../trail/insert-where.ts';
 import { markerOf } from '../kit/marker.ts';
 import { CONTRADICTION_AFTER_MS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { selectedRow } from '../db/sql.ts';
 import { tokens } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';

@@ -1,8 +1,7 @@
 import { and, eq, isNotNull, isNull, sql, type SQL } from 'drizzle-orm';
 import * as z from 'zod';
-import { compiled } from '../db/compiled.ts';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { compiled, selectedRow } from '../db/sql.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';
 import { parseJson } from '../kit/json.ts';
 import type { KnownToken } from '../policy/types.ts';
@@ -80,13 +79,6 @@ export const markRevoked = (
           },
     )
     .where(and(isToken(ref), guard));
-
-/**
- * Whether a token's end is not proven, of rows of `tokens` under a name: its revoke was not acknowledged, and the rule of absence
- * has not spoken. What one list said, or an earlier version of this service believed, proves nothing.
- */
-export const isEndUnproven = (name: string): SQL =>
-  sql.raw(`(${name}.ended_by is null or ${name}.ended_by not in ('acknowledged', 'absent'))`);
 
 /** A version before this one wrote the id of the webhook delivery there. */
 const REASONS_LIST = sql`case when json_valid(${tokens.suspended_by}) then ${tokens.suspended_by} else json_array('offboarding') end`;

@@ -3,7 +3,7 @@ import { attemptedRow, type Actor } from '../trail/events.ts';
 import { insertEventsFrom, insertEventWhere } from '../trail/insert-where.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { selectedRow } from '../db/sql.ts';
 import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';

@@ -1,7 +1,7 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { insertEventsFrom } from '../trail/insert-where.ts';
 import type { Query } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { selectedRow } from '../db/sql.ts';
 import { revocationOrders, tokens, type TokenRow } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { RevocationMode } from '../vocabulary.ts';

@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { QUOTA_BUCKETS_COUNT } from '../config/limits.ts';
-import { compiled } from '../db/compiled.ts';
+import { compiled } from '../db/sql.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { upstreamCalls } from '../db/schema.ts';
 import type { TokenRef } from './types.ts';

@@ -1,6 +1,6 @@
 import { eq, gt, inArray, lte, sql, and, type SQL } from 'drizzle-orm';
 import { REVOCATION_TRY_MS } from '../config/limits.ts';
-import { compiled } from '../db/compiled.ts';
+import { compiled } from '../db/sql.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { upstreamLimits } from '../db/schema.ts';
 import { WINDOWS, WINDOW_NAMES, type Window, type WindowName } from './quota-windows.ts';

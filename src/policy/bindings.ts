@@ -1,4 +1,4 @@
-import { readClaim } from '../identity/claims.ts';
+import { readClaim } from './claims.ts';
 import type { Identity } from '../identity/types.ts';
 import { uuidOf } from '../kit/uuid.ts';
 import { matchesPattern } from './pattern.ts';

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { compiled } from '../db/compiled.ts';
+import { compiled } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
 import { workspaces } from '../db/schema.ts';
 

@@ -8,9 +8,8 @@ import {
   WORKSPACE_IN_USE_MS,
   WORKSPACES_IN_USE_MAX_COUNT,
 } from '../config/limits.ts';
-import { compiled } from '../db/compiled.ts';
+import { compiled, selectedRow } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents, snapshots, tokens, upstreamLimits, workspaces } from '../db/schema.ts';
 import type { InventoryRow } from './snapshot.ts';
 import { MINUTE_MS } from '../kit/time.ts';

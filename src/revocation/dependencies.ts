@@ -7,7 +7,7 @@ import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Fingerprints } from '../tokens/fingerprint.ts';
 import type { Adapter } from './senders/sender.ts';
-import type { Source } from './senders/kinds.ts';
+import type { Source } from '../config/webhook-schema.ts';
 
 /** What revocation by webhook is made of. */
 export interface WebhookDependencies {

@@ -1,5 +1,5 @@
 import { exists, sql, type SQL } from 'drizzle-orm';
-import { compiled } from '../db/compiled.ts';
+import { compiled } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
 import { subjectBlocks } from '../db/schema.ts';
 import { labelKey } from './labels.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { LABEL_NOTES_MAX_COUNT, LABEL_NOTE_MS } from '../config/limits.ts';
-import { compiled } from '../db/compiled.ts';
+import { compiled } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
 import { subjectLabels } from '../db/schema.ts';
 import { labelDigest } from './labels.ts';

@@ -1,8 +1,7 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { Database, Query } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { isEndUnproven, selectedRow } from '../db/sql.ts';
 import { subjectBlocks, webhookDeliveries, webhookOwners } from '../db/schema.ts';
-import { isEndUnproven } from '../inventory/inventory.ts';
 import type { Labelled } from './label-upkeep.ts';
 import { labelKey } from './labels.ts';
 

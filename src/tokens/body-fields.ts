@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import type { Problems } from '../http/problems.ts';
+import type { Problems } from '../kit/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 
 /**

@@ -4,7 +4,7 @@ import { isFields } from '../pipeops/fields.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { readFields } from './body-fields.ts';
 import { expiryFields, readExpiry } from './expiry.ts';
-import { createProblems, type Problems } from '../http/problems.ts';
+import { createProblems, type Problems } from '../kit/problems.ts';
 import { presetName, readScopes, scopeList, type ScopeFields } from './scopes.ts';
 import { tokenDescription, tokenName } from './text.ts';
 import type { CreateRequest } from './types.ts';

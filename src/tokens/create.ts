@@ -1,5 +1,5 @@
 import { successOutcome } from '../trail/outcomes.ts';
-import type { Failure, UpstreamFailure } from '../failures.ts';
+import { codeOf, type Failure, type UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/keyed-request.ts';
 import { isElsewhere } from '../kit/ids.ts';
@@ -16,7 +16,6 @@ import { presentMinted } from '../reads/present.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../kit/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../kit/time.ts';
-import { toWireError } from '../http/wire-errors.ts';
 import { cameOfCreate, contradiction, withCame, type Granted } from './effects.ts';
 import { readLeftOut } from './left-out.ts';
 import type { CreateRequest } from './types.ts';
@@ -159,7 +158,7 @@ function refusalOf(granted: Granted, token: MintedToken, status: number): Minted
 
 /** Nobody knows what was minted. */
 const unread = (failure: UpstreamFailure): Minted['refusal'] => ({
-  withheld: { errorCode: 'undelivered', detail: { unread: toWireError(failure).code } },
+  withheld: { errorCode: 'undelivered', detail: { unread: codeOf(failure) } },
   failure,
 });
 

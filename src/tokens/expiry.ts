@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { TOKEN_TTL_MAX_SECONDS } from '../config/limits.ts';
 import { parseTimeMs } from '../kit/time.ts';
-import type { Problems } from '../http/problems.ts';
+import type { Problems } from '../kit/problems.ts';
 
 const SECONDS_PER_DAY = 24 * 60 * 60;
 const SECONDS_PER_UNIT: Readonly<Record<string, number>> = {

@@ -1,6 +1,6 @@
 import type { RequestFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { createProblems } from '../http/problems.ts';
+import { createProblems } from '../kit/problems.ts';
 import { readTokenId } from './token-id.ts';
 import type { TokenRequest, WorkspaceRequest } from './types.ts';
 import { readWorkspace } from './workspace.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { eachOnce, grantName, presetFault, scopeFault, type NameFault } from '../config/grant-names.ts';
 import { PRESET_MAX_CHARS, SCOPES_MAX_COUNT, SCOPE_MAX_CHARS } from '../config/limits.ts';
-import type { Problems } from '../http/problems.ts';
+import type { Problems } from '../kit/problems.ts';
 import { LIKE_A_MARKER, LIKE_A_SECRET } from './text.ts';
 
 const SCOPE_WORDING: Readonly<Record<NameFault, string>> = {

@@ -1,5 +1,5 @@
 import { isTokenId } from '../kit/ids.ts';
-import type { Problems } from '../http/problems.ts';
+import type { Problems } from '../kit/problems.ts';
 
 /** The id of a token as it stood in the path, decoded; null if it is not one, which is reported. */
 export function readTokenId(id: string, problems: Problems): string | null {

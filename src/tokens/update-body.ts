@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { RequestFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { readFields } from './body-fields.ts';
-import { createProblems } from '../http/problems.ts';
+import { createProblems } from '../kit/problems.ts';
 import { readScopes, scopeList } from './scopes.ts';
 import { tokenDescription, tokenName } from './text.ts';
 import { readTokenId } from './token-id.ts';

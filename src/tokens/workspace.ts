@@ -1,5 +1,5 @@
 import { parseWorkspaceUuid, workspaceAsRead, WORKSPACE_FORM } from '../kit/ids.ts';
-import type { Problems } from '../http/problems.ts';
+import type { Problems } from '../kit/problems.ts';
 import { refuseUnknown } from '../http/unknown-names.ts';
 
 /** The only parameter of any token route, by PipeOps' two names for it; the first is the one that is advised. */

@@ -1,7 +1,6 @@
 import { and, eq, getTableColumns, not, sql, type SQL } from 'drizzle-orm';
-import { compiled } from '../db/compiled.ts';
+import { compiled, selectedRow } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
 import { auditEvents } from '../db/schema.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { callerMinuteOf, isDenialInFull, isWithinIdleRows, type CallerMinute } from './caller-rows.ts';

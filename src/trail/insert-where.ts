@@ -1,6 +1,6 @@
 import { eq, notExists, sql, type SQL } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/insert-select.ts';
+import { selectedRow } from '../db/sql.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { NewAuditRow } from './events.ts';
 

@@ -1,5 +1,4 @@
-import type { Failure } from '../failures.ts';
-import { toWireError } from '../http/wire-errors.ts';
+import { codeOf, type Failure } from '../failures.ts';
 import type { EventOutcome } from './events.ts';
 
 /** The outcome that a failure leaves in the trail: the code its caller saw, and the true reason, which it did not. */
@@ -7,7 +6,7 @@ export function failureOutcome(failure: Failure): EventOutcome {
   return {
     status: 'failure',
     upstreamStatus: 'status' in failure ? failure.status : null,
-    errorCode: toWireError(failure).code,
+    errorCode: codeOf(failure),
     detail: {
       ...('reason' in failure && { reason: failure.reason }),
       ...('limit' in failure && { max_tokens: failure.limit }),

@@ -1,6 +1,7 @@
 import { env as workerEnv } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import defaultPolicy from '../../policy.ts';
 import { parseEnv } from '../../src/config/env.ts';
 import { spellingsOf } from '../support/spellings.ts';
 import { FULL, policyWith } from './policies.ts';
@@ -88,7 +89,7 @@ test.each([
 });
 
 test('a real D1 binding is one, and the operator’s own file is the policy unless another is given', () => {
-  const parsed = parseEnv({ ...LEAST, DB: workerEnv.DB });
+  const parsed = parseEnv({ ...LEAST, DB: workerEnv.DB }, defaultPolicy);
   expect(parsed.ok && parsed.value.policy.bindings).toMatchObject([{ claims: { repository: 'your-org/your-repo' } }]);
 });
 

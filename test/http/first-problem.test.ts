@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createProblems, type Problems } from '../../src/http/problems.ts';
+import { createProblems, type Problems } from '../../src/kit/problems.ts';
 import { toWireError } from '../../src/http/wire-errors.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import { TOKENS } from '../support/harness.ts';

@@ -1,6 +1,6 @@
 import { createAuthenticator } from '../../src/identity/authenticator.ts';
 import { createKeySource } from '../../src/identity/key-source.ts';
-import type { IssuerPolicy } from '../../src/identity/issuer-policy.ts';
+import type { IssuerPolicy } from '../../src/config/issuer-policy.ts';
 import type { JwksStore, StoredJwks } from '../../src/identity/jwks-store.ts';
 import type { Authenticator } from '../../src/identity/types.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';

@@ -1,6 +1,6 @@
 import { errors, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
-import { SIGNATURE_ALGORITHMS } from '../../src/identity/issuer-policy.ts';
+import { SIGNATURE_ALGORITHMS } from '../../src/config/issuer-policy.ts';
 import { readKeySet } from '../../src/identity/key-set.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 

@@ -1,7 +1,7 @@
 import { base64url, createLocalJWKSet, errors } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CLOCK_TOLERANCE_DEFAULT_SECONDS } from '../../src/config/limits.ts';
-import { SIGNATURE_ALGORITHMS } from '../../src/identity/issuer-policy.ts';
+import { SIGNATURE_ALGORITHMS } from '../../src/config/issuer-policy.ts';
 import { verifyJwt } from '../../src/identity/verification.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { authenticatorFor, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';

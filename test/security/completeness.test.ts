@@ -12,7 +12,7 @@ import { nameOf, PROTECTED_ROUTES, PUBLIC_ROUTES } from './routes.ts';
 const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
 
 function registeredRoutes() {
-  const config = parseEnv({
+  const bindings = {
     DB: env.DB,
     CALLER_LIMIT: unlimited,
     REJECTIONS_PER_ADDRESS: unlimited,
@@ -22,7 +22,8 @@ function registeredRoutes() {
     FINGERPRINT_KEYS,
     IDEMPOTENCY_SECRET,
     POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
-  });
+  };
+  const config = parseEnv(bindings, null);
   if (!config.ok) throw new Error(JSON.stringify(config.error));
   return createApp(createServices(config.value, workerRuntime)).routes;
 }

@@ -1,5 +1,5 @@
 import type { Message, Order } from '../senders/sender.ts';
-import type { Source } from '../senders/kinds.ts';
+import type { Source } from '../../config/webhook-schema.ts';
 
 /** A delivery whose signature is good. */
 export interface Signed {

@@ -9,7 +9,7 @@ import {
   WEBHOOK_SENDER_ID_MAX_BYTES,
 } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
-import { selectedRow } from '../../db/insert-select.ts';
+import { selectedRow } from '../../db/sql.ts';
 import { webhookDeliveries, type DeliveryRow } from '../../db/schema.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { cutToBytes } from '../../kit/caps.ts';

@@ -10,7 +10,7 @@ import { acceptDelivery, type Receipt } from './acceptance.ts';
 import type { Accepted, Signed } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import type { Message } from '../senders/sender.ts';
-import type { Source } from '../senders/kinds.ts';
+import type { Source } from '../../config/webhook-schema.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
 import { readRawBody } from './raw-body.ts';

@@ -1,10 +1,9 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
 import type { Database } from '../../db/database.ts';
-import { selectedRow } from '../../db/insert-select.ts';
+import { isEndUnproven, selectedRow } from '../../db/sql.ts';
 import { subjectBlocks, webhookOwners } from '../../db/schema.ts';
 import { labelKey } from '../../subjects/labels.ts';
 import { meantByLabel } from '../../subjects/meant.ts';
-import { isEndUnproven } from '../../inventory/inventory.ts';
 import type { SubjectRef } from '../senders/sender.ts';
 
 /**

@@ -3,11 +3,10 @@ import { countRead, readKey } from '../../trail/counted-reads.ts';
 import { finalRow } from '../../trail/events.ts';
 import { WEBHOOK_REFUSED_MAX_ROWS } from '../../config/limits.ts';
 import { webhookDeliveries } from '../../db/schema.ts';
-import type { AuditFailure, RequestFailure } from '../../failures.ts';
+import { codeOf, type AuditFailure, type RequestFailure } from '../../failures.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { minuteBeginMs } from '../../kit/time.ts';
-import { toWireError } from '../../http/wire-errors.ts';
 import type { Signed } from './accepted.ts';
 import { sourceActor } from './actor.ts';
 import { describeSigned, insertDelivery, isDelivery, recordDelivery, refusedOutcome } from './delivery-row.ts';
@@ -26,7 +25,7 @@ export async function refuseDelivery(
   signed: Signed,
   failure: RequestFailure,
 ): Promise<Result<null, AuditFailure>> {
-  const { code } = toWireError(failure);
+  const code = codeOf(failure);
   const field = fieldOf(failure);
   const source = signed.source.name;
   runtime.log({ level: 'warn', event: 'webhook_refused', request_id: context.requestId, source, code, field });

@@ -1,9 +1,8 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
 import { failureOutcome, successOutcome } from '../../trail/outcomes.ts';
 import type { Database, Query } from '../../db/database.ts';
-import { selectedRow } from '../../db/insert-select.ts';
+import { newUuid, selectedRow } from '../../db/sql.ts';
 import { revocationOrders } from '../../db/schema.ts';
-import { newUuid } from '../../db/new-uuid.ts';
 import type { Failure } from '../../failures.ts';
 import type { Caller } from '../../policy/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';

@@ -8,7 +8,7 @@ import { authorise } from '../../http/authorise.ts';
 import { failure, page, success } from '../../http/answer.ts';
 import { methodNotAllowed } from '../../http/method-not-allowed.ts';
 import { noParameters } from '../../http/no-parameters.ts';
-import { createProblems } from '../../http/problems.ts';
+import { createProblems } from '../../kit/problems.ts';
 import { refuseUnknown } from '../../http/unknown-names.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { listDeliveries, readDelivery } from './deliveries.ts';

@@ -3,11 +3,10 @@ import { attemptedRow } from '../../trail/events.ts';
 import { insertEventsFrom } from '../../trail/insert-where.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { revocationOrders, webhookDeliveries, webhookItems, type DeliveryRow } from '../../db/schema.ts';
-import { selectedRow } from '../../db/insert-select.ts';
-import { newUuid } from '../../db/new-uuid.ts';
+import { isEndUnproven, newUuid, selectedRow } from '../../db/sql.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { addSuspension, isEndUnproven } from '../../inventory/inventory.ts';
+import { addSuspension } from '../../inventory/inventory.ts';
 import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
 import { sourceActor } from '../deliveries/actor.ts';
 

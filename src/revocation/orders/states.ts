@@ -13,11 +13,10 @@ import {
   UPSTREAM_WAIT_DEFAULT_MS,
 } from '../../config/limits.ts';
 import type { OrderRow } from '../../db/schema.ts';
-import type { UpstreamFailure } from '../../failures.ts';
+import { codeOf, type UpstreamFailure } from '../../failures.ts';
 import type { AbsenceFinding } from '../../inventory/absence.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { ErrorCode, OrderResult, OrderState } from '../../vocabulary.ts';
-import { toWireError } from '../../http/wire-errors.ts';
 import type { Sight } from './sight.ts';
 
 // The life of an order: its states, what each may become, and what a try, a look or the passing of time makes of it. All of
@@ -117,7 +116,7 @@ export function afterFailure(
   order: OrderSoFar,
   failure: UpstreamFailure,
   { nowMs, chance }: Moment,
-  errorCode: ErrorCode = toWireError(failure).code,
+  errorCode: ErrorCode = codeOf(failure),
 ): Move {
   const endsRun = ENDING.includes(failure.kind);
   if (nowMs - (order.begun_at ?? nowMs) >= ORDERS_GIVE_UP_MS) return { ...givenUp(order, errorCode), endsRun };

@@ -6,7 +6,7 @@ import { successOutcome } from '../../trail/outcomes.ts';
 import { AUDIT_ANNOUNCE_AFTER_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
-import { newUuid } from '../../db/new-uuid.ts';
+import { newUuid } from '../../db/sql.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';

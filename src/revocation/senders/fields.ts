@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { WEBHOOK_PROBLEMS_MAX_COUNT } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
-import { createProblems } from '../../http/problems.ts';
+import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { byteLength } from '../../kit/caps.ts';
 import { containsSecret } from '../../kit/redaction.ts';

@@ -1,7 +1,7 @@
-import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { fetchJson, inTime, type JwksProblem, type Network } from '../../identity/jwks-fetch.ts';
 import { type KeySet, readKeySet } from '../../identity/key-set.ts';
 import { isObject } from '../../kit/json.ts';
+import { readPem } from '../../kit/pem.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 
 /** One entry of GitHub's `public_keys`. */
@@ -9,18 +9,6 @@ export interface PublishedKey {
   readonly key_identifier: string;
   /** PEM. */
   readonly key: string;
-}
-
-/** The one curve that GitHub signs with. Null: no public key, or one of another kind. */
-export function readPem(pem: string): JsonWebKey | null {
-  // From a private key a public one could be derived: who configures or publishes one made a mistake.
-  if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) return null;
-  try {
-    const { kty, crv, x, y } = createPublicKey(pem).export({ format: 'jwk' });
-    return kty === 'EC' && crv === 'P-256' && x !== undefined && y !== undefined ? { kty, crv, x, y } : null;
-  } catch {
-    return null;
-  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import type * as z from 'zod';
+import type { Source, SourceOf } from '../../config/webhook-schema.ts';
 import type { RequestFailure, SignatureFailure } from '../../failures.ts';
 import type { Result } from '../../kit/result.ts';
 import type { JwksStore } from '../../identity/key-archive.ts';
@@ -105,20 +105,15 @@ export interface NamedToken {
 export type SubjectRef = { readonly issuer: string; readonly subject: string } | { readonly label: string };
 
 export interface AdapterDependencies {
-  /** The value of a secret that `secrets` named: it is there, and `secretProblem` found nothing wrong with it. */
+  /** The value of a secret that the source names: it is there, and `config/webhook-secrets.ts` found nothing wrong with it. */
   readonly secret: (name: string) => string;
   readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log' | 'background'>;
   /** Keeps public keys for outages of where they come from, by a name. */
   readonly store: JwksStore;
 }
 
-/** A kind of sender: what its sources are configured with, and how their deliveries are read. */
-export interface AdapterKind<Fields extends z.ZodObject> {
-  /** What an entry of `webhooks` with this `kind` holds: made by `sourceFields`. */
-  readonly fields: Fields;
-  /** The names of the Worker secrets that hold its keys. */
-  readonly secrets: (fields: z.output<Fields>) => readonly string[];
-  /** What is wrong with the value of such a secret; null: nothing. Never quotes it. */
-  readonly secretProblem: (value: string) => string | null;
-  readonly create: (fields: z.output<Fields>, dependencies: AdapterDependencies) => Adapter;
-}
+/** A kind of sender: how the deliveries of a source of that kind are read. */
+export type AdapterKind<Kind extends Source['kind']> = (
+  source: SourceOf<Kind>,
+  dependencies: AdapterDependencies,
+) => Adapter;

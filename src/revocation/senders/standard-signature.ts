@@ -1,22 +1,6 @@
 import type { Webhook } from 'standardwebhooks';
-import {
-  STANDARD_WEBHOOKS_SECRET_MAX_BYTES,
-  STANDARD_WEBHOOKS_SECRET_MIN_BYTES,
-  STANDARD_WEBHOOKS_TOLERANCE_SECONDS,
-} from '../../config/limits.ts';
+import { STANDARD_WEBHOOKS_TOLERANCE_SECONDS } from '../../config/limits.ts';
 import type { SignatureRejection } from '../../failures.ts';
-import { decodeBase64 } from './lenient-base64.ts';
-
-const PREFIX = 'whsec_';
-
-/** What is wrong with a secret of Standard Webhooks; null: nothing. */
-export function secretProblem(value: string): string | null {
-  const bytes = value.startsWith(PREFIX) ? decodeBase64(value.slice(PREFIX.length)) : null;
-  if (bytes === null) return 'is no secret of Standard Webhooks: whsec_ and base64, with its padding';
-  return bytes.length < STANDARD_WEBHOOKS_SECRET_MIN_BYTES || bytes.length > STANDARD_WEBHOOKS_SECRET_MAX_BYTES
-    ? `does not hold ${STANDARD_WEBHOOKS_SECRET_MIN_BYTES} to ${STANDARD_WEBHOOKS_SECRET_MAX_BYTES} bytes`
-    : null;
-}
 
 /** What a delivery was signed with and over, beside its body. None of it is empty. */
 export interface SignatureHeaders {

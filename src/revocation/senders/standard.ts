@@ -1,41 +1,27 @@
 import { Webhook } from 'standardwebhooks';
-import * as z from 'zod';
-import { secretName } from '../../config/fields.ts';
 import type { RequestFailure, SignatureRejection } from '../../failures.ts';
 import { isObject } from '../../kit/json.ts';
 import { err, ok } from '../../kit/result.ts';
 import { WEBHOOK_EVENTS } from '../../vocabulary.ts';
 import type { AdapterKind, Message } from './sender.ts';
-import { sourceFields } from './source-fields.ts';
 import { parsePayload, textOf } from './payload.ts';
 import { readOrder } from './standard-orders.ts';
-import { secretProblem, signatureHeaders, signatureProblem } from './standard-signature.ts';
-
-const fields = sourceFields({
-  kind: z.literal('standard'),
-  /** The names of the Worker secrets that hold its keys, `whsec_…`: more than one while they are being rotated. */
-  secrets: z.array(secretName).min(1, { error: 'is empty: nobody could sign' }),
-});
+import { signatureHeaders, signatureProblem } from './standard-signature.ts';
 
 /** Standard Webhooks (standardwebhooks.com): HMAC over id, time and body, by the package of the same name. */
-export const standard: AdapterKind<typeof fields> = {
-  fields,
-  secrets: ({ secrets }) => secrets,
-  secretProblem,
-  create: ({ secrets }, { secret, runtime }) => {
-    const keys = secrets.map((name) => new Webhook(secret(name)));
-    return {
-      receive: async ({ headers, body }) => {
-        const text = textOf(body);
-        if (text === null) return rejected('body_unreadable');
-        const signed = signatureHeaders(headers);
-        if (signed === null) return rejected('signature_missing');
-        const reason = signatureProblem(signed, text, keys, runtime.now());
-        if (reason !== null) return rejected(reason);
-        return ok(messageIn(text, signed.id));
-      },
-    };
-  },
+export const standard: AdapterKind<'standard'> = ({ secrets }, { secret, runtime }) => {
+  const keys = secrets.map((name) => new Webhook(secret(name)));
+  return {
+    receive: async ({ headers, body }) => {
+      const text = textOf(body);
+      if (text === null) return rejected('body_unreadable');
+      const signed = signatureHeaders(headers);
+      if (signed === null) return rejected('signature_missing');
+      const reason = signatureProblem(signed, text, keys, runtime.now());
+      if (reason !== null) return rejected(reason);
+      return ok(messageIn(text, signed.id));
+    },
+  };
 };
 
 const rejected = (reason: SignatureRejection) => err({ kind: 'signature_rejected', reason } as const);

@@ -1,5 +1,5 @@
 import type { Failure, RequestFailure } from '../../failures.ts';
-import { createProblems } from '../../http/problems.ts';
+import { createProblems } from '../../kit/problems.ts';
 import { workspaceAsRead } from '../../kit/ids.ts';
 import type { Caller } from '../../policy/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';

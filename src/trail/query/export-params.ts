@@ -1,5 +1,5 @@
 import type { RequestFailure } from '../../failures.ts';
-import { createProblems } from '../../http/problems.ts';
+import { createProblems } from '../../kit/problems.ts';
 import { refuseUnknown } from '../../http/unknown-names.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { decodeCursor } from '../../http/cursor.ts';

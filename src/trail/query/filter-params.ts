@@ -1,5 +1,5 @@
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_SUBJECT_MAX_BYTES } from '../../config/limits.ts';
-import type { Problems } from '../../http/problems.ts';
+import type { Problems } from '../../kit/problems.ts';
 import { isTokenId, parseWorkspaceUuid, WORKSPACE_FORM } from '../../kit/ids.ts';
 import { err, ok } from '../../kit/result.ts';
 import { byteLength } from '../../kit/caps.ts';

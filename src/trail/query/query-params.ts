@@ -1,6 +1,6 @@
 import { AUDIT_PAGE_DEFAULT_ROWS, AUDIT_PAGE_MAX_ROWS } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
-import { createProblems } from '../../http/problems.ts';
+import { createProblems } from '../../kit/problems.ts';
 import { refuseUnknown } from '../../http/unknown-names.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { ORDERS, type EventFilter, type Order, type Owner, type Position } from './event-filter.ts';

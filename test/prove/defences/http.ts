@@ -101,7 +101,7 @@ export const httpDefences: readonly Defence[] = [
   },
   {
     name: 'http: what makes a request a 400 is told first',
-    file: 'src/http/problems.ts',
+    file: 'src/kit/problems.ts',
     find: 'const all = () => [...misunderstood, ...unacceptable];',
     replace: 'const all = () => [...unacceptable, ...misunderstood];',
     test: ['test/http/first-problem.test.ts'],

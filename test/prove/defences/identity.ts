@@ -99,7 +99,7 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     name: 'identity: symmetric algorithms are no choice',
-    file: 'src/identity/issuer-policy.ts',
+    file: 'src/config/issuer-policy.ts',
     find: "  'EdDSA',\n] as const;",
     replace: "  'EdDSA',\n  'HS256',\n] as const;",
     test: ['test/config/policy-schema.test.ts'],
@@ -192,9 +192,9 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     name: 'identity: only claims that the issuer sent are read',
-    file: 'src/identity/claims.ts',
+    file: 'src/policy/claims.ts',
     find: '!isObject(value) || !Object.hasOwn(value, key)',
     replace: '!isObject(value)',
-    test: ['test/identity/claims.test.ts'],
+    test: ['test/policy/claims.test.ts'],
   },
 ];

@@ -36,9 +36,10 @@ export function createSource(
   publish({ public_keys: published.map((key) => key.published) });
   const fields =
     options.inline === undefined ? { keysUrl: KEYS_URL } : { keys: options.inline.map((key) => key.inline) };
-  const adapter = github.create(
+  const adapter = github(
     {
       kind: 'github',
+      name: 'github',
       ...fields,
       ...(options.token !== undefined && { keysToken: 'KEYS_TOKEN' }),
       events: ['token.leaked'],

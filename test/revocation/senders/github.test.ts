@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { WEBHOOK_TOKENS_MAX_COUNT } from '../../../src/config/limits.ts';
-import { github } from '../../../src/revocation/senders/github.ts';
+import { webhooksSchema } from '../../../src/config/webhook-schema.ts';
+import { secretProblem, secretsOf } from '../../../src/config/webhook-secrets.ts';
 import { sha256Hex } from '../../../src/kit/digest.ts';
 import { noteSecret, noteText } from '../../support/secrets.ts';
 import { createKey, createSource, ecPems, KEYS_URL, rsaPems } from './github-sender.ts';
@@ -188,7 +189,9 @@ describe('what GitHub is told', () => {
 describe('the configuration of a source', () => {
   const common = { kind: 'github', events: ['token.leaked'], workspaces: ['*'] };
   const pathsOf = (given: object) =>
-    github.fields.safeParse({ ...common, ...given }).error?.issues.map(({ path }) => path.join('.')) ?? [];
+    webhooksSchema
+      .safeParse({ scanner: { ...common, ...given } })
+      .error?.issues.map(({ path }) => path.slice(1).join('.')) ?? [];
   const key = (pem: string) => ({ keys: [{ key_identifier: 'k', key: pem }] });
   const pem = current.inline.key;
 
@@ -211,12 +214,9 @@ describe('the configuration of a source', () => {
   });
 
   it('names its token among its secrets', () => {
-    expect(github.secrets({ ...common, keysToken: 'A' } as never)).toEqual(['A']);
-    expect(github.secrets(common as never)).toEqual([]);
-    expect([github.secretProblem('ghp_1'), github.secretProblem(''), github.secretProblem('a\nb')]).toEqual([
-      null,
-      expect.any(String),
-      expect.any(String),
-    ]);
+    expect(secretsOf({ ...common, keysToken: 'A' } as never)).toEqual(['A']);
+    expect(secretsOf(common as never)).toEqual([]);
+    const problems = ['ghp_1', '', 'a\nb'].map((value) => secretProblem(common as never, value));
+    expect(problems).toEqual([null, expect.any(String), expect.any(String)]);
   });
 });

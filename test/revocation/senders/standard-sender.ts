@@ -39,8 +39,8 @@ export interface Sent {
 export function createSource(secrets: readonly string[]) {
   const values = new Map(secrets.map((secret, index) => [`KEY_${index}`, secret]));
   const harness = createHarness();
-  const adapter = standard.create(
-    { kind: 'standard', secrets: [...values.keys()], events: ['token.leaked'], workspaces: ['*'] },
+  const adapter = standard(
+    { kind: 'standard', name: 'scanner', secrets: [...values.keys()], events: ['token.leaked'], workspaces: ['*'] },
     {
       secret: (name) => values.get(name)!,
       // The package reads the machine's clock.

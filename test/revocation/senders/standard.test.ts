@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { standard } from '../../../src/revocation/senders/standard.ts';
+import type { Source } from '../../../src/config/webhook-schema.ts';
+import { secretProblem } from '../../../src/config/webhook-secrets.ts';
 import { createSecret, createSource, type Sent, signatureOf, toBase64, toBytes } from './standard-sender.ts';
 
 const older = createSecret();
@@ -227,9 +228,10 @@ describe('a message', () => {
 });
 
 describe('a secret of a source', () => {
+  const SOURCE = { kind: 'standard' } as Source;
   const of = (bytes: number) => createSecret(bytes);
   it.each([24, 32, 64])('of %i bytes is good', (bytes) => {
-    expect(standard.secretProblem(of(bytes))).toBeNull();
+    expect(secretProblem(SOURCE, of(bytes))).toBeNull();
   });
 
   it.each([
@@ -243,7 +245,7 @@ describe('a secret of a source', () => {
     ['of its prefix alone', 'whsec_'],
     ['that is empty', ''],
   ])('%s is not, and the problem does not quote it', (_name, value) => {
-    const problem = standard.secretProblem(value);
+    const problem = secretProblem(SOURCE, value);
     expect(problem).toMatch(/^(is|does) /);
     expect(value.length > 6 && problem?.includes(value.slice(6, 20))).toBe(false);
   });

@@ -1,5 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
-import type { Identity } from './types.ts';
+import type { Identity } from '../identity/types.ts';
 
 /** The signature algorithms that an issuer may use. None is symmetric: RFC 8725 §3.1 and §3.2. */
 export const SIGNATURE_ALGORITHMS = [
@@ -19,6 +19,18 @@ export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 /** The request headers that a JWT is read from. */
 export const CREDENTIAL_HEADERS = ['Authorization', 'Cf-Access-Jwt-Assertion'] as const;
 export type CredentialHeader = (typeof CREDENTIAL_HEADERS)[number];
+
+/** The types of JWT that are credentials where an issuer names none: a plain JWT (RFC 7519 §5.1), an access token (RFC 9068 §2.1). */
+export const DEFAULT_TYPES = ['JWT', 'at+jwt'] as const;
+
+/**
+ * A JWT's `typ` as a whole media type: one without a slash is short for one under `application/` (RFC 7515 §4.1.9), and the case
+ * of letters does not count (RFC 2045 §5.1).
+ */
+export function mediaTypeOf(typ: string): string {
+  const lower = typ.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return lower.includes('/') ? lower : `application/${lower}`;
+}
 
 /** Where an issuer's public keys come from. */
 export type IssuerKeys =

@@ -1,0 +1,44 @@
+import { fillPlaceholders, getTableColumns, sql, type SQL } from 'drizzle-orm';
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
+import type { Database, Query } from './database.ts';
+
+type Builder = Pick<Database, 'build'>;
+
+/**
+ * A query that is built once, with `sql.placeholder(name)` where values go, and then only filled in: for statements that are
+ * sent many times a second, of which building takes longer than sending. All databases share its text.
+ */
+export function compiled<Q extends Query>(
+  build: (database: Builder) => Q,
+): (database: Builder, values: Readonly<Record<string, unknown>>) => Q {
+  let built: { readonly sql: string; readonly params: unknown[] } | null = null;
+  return (database, values) => {
+    // Not while the Worker starts.
+    built ??= build(database).toSQL();
+    const filled = { sql: built.sql, params: fillPlaceholders(built.params, values) };
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch needs its SQL, and the types of its rows
+    return { toSQL: () => filled } as unknown as Q;
+  };
+}
+
+/**
+ * The columns of a row in the order of its table, for `insert into … select`: how a row is inserted under a condition.
+ * What is absent is null.
+ */
+export function selectedRow(table: SQLiteTable, row: object): SQL {
+  const values = new Map<string, unknown>(Object.entries(row));
+  const columns = Object.keys(getTableColumns(table)).map((name) => sql`${values.get(name) ?? null}`);
+  return sql.join(columns, sql`, `);
+}
+
+const hex = (bytes: number) => sql.raw(`lower(hex(randomblob(${bytes})))`);
+
+/** A random UUID (RFC 9562 §5.4) made by the database, where rows are inserted whose number is not known before. */
+export const newUuid = sql`${hex(4)} || '-' || ${hex(2)} || '-4' || substr(${hex(2)}, 2) || '-a' || substr(${hex(2)}, 2) || '-' || ${hex(6)}`;
+
+/**
+ * Whether a token's end is not proven, of rows of `tokens` under a name: its revoke was not acknowledged, and the rule of absence
+ * has not spoken. What one list said, or an earlier version of this service believed, proves nothing.
+ */
+export const isEndUnproven = (name: string): SQL =>
+  sql.raw(`(${name}.ended_by is null or ${name}.ended_by not in ('acknowledged', 'absent'))`);

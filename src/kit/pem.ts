@@ -1,0 +1,13 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto';
+
+/** A public key of the curve P-256 in PEM, as a JWK; null for a key of another kind, and for any other text. */
+export function readPem(pem: string): JsonWebKey | null {
+  // From a private key a public one could be derived: who configures or publishes one made a mistake.
+  if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) return null;
+  try {
+    const { kty, crv, x, y } = createPublicKey(pem).export({ format: 'jwk' });
+    return kty === 'EC' && crv === 'P-256' && x !== undefined && y !== undefined ? { kty, crv, x, y } : null;
+  } catch {
+    return null;
+  }
+}
