@@ -1,4 +1,4 @@
-import { NO_FILTER, type EventFilter, type Order } from '../src/trail/query/event-filter.ts';
+import { type EventFilter, NO_FILTER, type Order } from '../src/trail/query/params.ts';
 import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { BUSY } from './audit-trail.ts';
 

@@ -1,4 +1,4 @@
-import type { EventFilter, Position } from '../src/trail/query/event-filter.ts';
+import type { EventFilter, Position } from '../src/trail/query/params.ts';
 
 /** What the benchmark of the trail asks of its Worker: one statement. */
 export interface SqlCommand {

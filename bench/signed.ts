@@ -1,5 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
-import type { SignatureAlgorithm } from '../src/config/issuer-policy.ts';
+import type { SignatureAlgorithm } from '../src/config/issuers.ts';
 
 /** What the benchmark gives its Worker for each algorithm: an issuer, and JWTs that it signed. */
 export interface Signed {

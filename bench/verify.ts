@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { VERIFIED_JWTS_MAX_COUNT } from '../src/config/limits.ts';
-import type { SignatureAlgorithm } from '../src/config/issuer-policy.ts';
+import type { SignatureAlgorithm } from '../src/config/issuers.ts';
 import type { Signed } from './signed.ts';
 import { startWorker } from './start-worker.ts';
 import { median } from './statistics.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { EXPORT_ENCODINGS } from '../src/trail/query/export-format.ts';
+import { EXPORT_ENCODINGS } from '../src/trail/query/format.ts';
 import type { AuditClient } from './audit-client.ts';
 import { AuditError } from './audit-error.ts';
 import { WireEvent } from './audit-event.ts';

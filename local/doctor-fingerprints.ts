@@ -1,4 +1,4 @@
-import { fingerprintKeys } from '../src/config/fingerprint-keys.ts';
+import { fingerprintKeys } from '../src/config/secrets.ts';
 import type { ConfigProblem } from '../src/config/problems.ts';
 import { printable } from './audit-text.ts';
 

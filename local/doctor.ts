@@ -1,10 +1,9 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { credentialExpiryMs, expiryProblem } from '../src/config/admin-credential.ts';
+import { credentialExpiryMs, expiryProblem, secretsOf } from '../src/config/secrets.ts';
 import { parseEnv, readPolicy, type ConfigProblem } from '../src/config/env.ts';
-import { policyAdvice } from '../src/config/policy-advice.ts';
-import { secretsOf } from '../src/config/webhook-secrets.ts';
+import { policyAdvice } from '../src/config/advice.ts';
 import { fingerprintKeysInUse, type Database } from './doctor-d1.ts';
 import { CREDENTIALS, readSurroundings, SETTINGS, type Environment } from './doctor-environment.ts';
 import { describeKeys, keyIdsOf, missingKeys } from './doctor-fingerprints.ts';

@@ -1,12 +1,10 @@
 import { Hono } from 'hono';
 import { registerAuditRoutes } from './trail/query/routes.ts';
 import { registerProbes, registerStatusRoutes } from './health/routes.ts';
-import type { AppEnv } from './http/app-env.ts';
-import { authenticate } from './http/authenticate.ts';
-import { failure } from './http/answer.ts';
+import { type AppEnv, requestContext } from './http/context.ts';
+import { authenticate } from './http/access.ts';
+import { failure, unexpected } from './http/answer.ts';
 import { rateLimit } from './http/rate-limit.ts';
-import { unexpected } from './http/unexpected.ts';
-import { requestContext } from './http/context.ts';
 import type { Services } from './services.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';

@@ -2,7 +2,7 @@ import policy from '../policy.ts';
 import { createApp } from './app.ts';
 import { parseEnv } from './config/env.ts';
 import { runCron } from './cron.ts';
-import { withoutPadding } from './http/padded-headers.ts';
+import { withoutPadding } from './http/context.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createServices } from './services.ts';
 import { toWireError } from './http/wire-errors.ts';

@@ -1,5 +1,4 @@
-import { selectEnds } from '../../src/trail/query/progress.ts';
-import { selectEvents } from '../../src/trail/query/select-events.ts';
+import { selectEnds, selectEvents } from '../../src/trail/query/page.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { createAuthenticator } from '../../src/identity/authenticator.ts';
-import type { IssuerPolicy } from '../../src/config/issuer-policy.ts';
-import { createKeySource } from '../../src/identity/key-source.ts';
+import type { IssuerPolicy } from '../../src/config/issuers.ts';
+import { createKeySource } from '../../src/identity/keys.ts';
 import type { Signed } from '../signed.ts';
 
 interface Env {

@@ -1,7 +1,7 @@
 import type { JSONWebKeySet } from 'jose';
-import type { CredentialHeader, SignatureAlgorithm } from './issuer-policy.ts';
+import type { CredentialHeader, SignatureAlgorithm } from './issuers.ts';
 import type { Permission } from '../vocabulary.ts';
-import type { SourceInput } from './webhook-schema.ts';
+import type { SourceInput } from './webhooks.ts';
 
 /** A whole number and a unit: seconds, minutes, hours or days. */
 export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;

@@ -2,8 +2,7 @@ import type { D1Database } from '@cloudflare/workers-types';
 import * as z from 'zod';
 import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
-import { fingerprintKeys, type FingerprintKey } from './fingerprint-keys.ts';
-import { idempotencySecret } from './idempotency-secret.ts';
+import { type FingerprintKey, fingerprintKeys, idempotencySecret, readWebhookSecrets } from './secrets.ts';
 import {
   QUOTA_CALLS_MAX,
   QUOTA_CALLS_MIN,
@@ -17,7 +16,6 @@ import {
 } from './limits.ts';
 import { parsePolicy, type Policy } from './policy-schema.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
-import { readWebhookSecrets } from './webhook-secrets.ts';
 
 export type { ConfigProblem } from './problems.ts';
 

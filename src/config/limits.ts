@@ -267,7 +267,7 @@ export const AUDIT_EXPORT_PAGE_ROWS = 500;
 export const AUDIT_EXPORT_MAX_PAGES = 450;
 /** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
 export const AUDIT_SCAN_MAX_ROWS = 2_300;
-/** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/trail/query/progress.ts`. */
+/** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/trail/query/page.ts`. */
 export const AUDIT_REREAD_MAX_ROWS = 200;
 /**
  * Events in the spans whose earliest and latest times are kept, as `drizzle/0005_time_spans.sql` writes them: each is eight of the

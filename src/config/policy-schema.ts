@@ -1,14 +1,169 @@
 import * as z from 'zod';
-import type { IssuerPolicy } from './issuer-policy.ts';
-import type { Binding, Role } from '../policy/types.ts';
+import { aloneIfAny, dictionary, duration, isAloneIfAny, workspaceList } from './fields.ts';
+import { eachOnce, grantName, type NameFault, presetFault, scopeFault } from './grant-names.ts';
+import { type IssuerPolicy, issuerSchema } from './issuers.ts';
+import {
+  MAX_TOKENS_DEFAULT_COUNT,
+  MAX_TOKENS_MAX_COUNT,
+  PRESET_MAX_CHARS,
+  SCOPE_MAX_CHARS,
+  SCOPES_MAX_COUNT,
+} from './limits.ts';
+import { type ConfigProblem, problemsOf, wording } from './problems.ts';
+import { type Source, webhooksSchema } from './webhooks.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import type { Source } from './webhook-schema.ts';
-import { bindingSchema } from './binding-schema.ts';
-import { issuerSchema } from './issuer-schema.ts';
-import { danglingReferences } from './policy-references.ts';
-import { problemsOf, wording, type ConfigProblem } from './problems.ts';
-import { presetsSchema, rolesSchema } from './role-schema.ts';
-import { webhooksSchema } from './webhook-schema.ts';
+import type { Binding, Role } from '../policy/types.ts';
+import { PERMISSIONS } from '../vocabulary.ts';
+
+/** Starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles counts. */
+const roleName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, { error: 'is not a name: a letter, then up to 63 letters, digits, _ or -' });
+
+const SCOPE_WORDING: Readonly<Record<NameFault, string>> = {
+  secret: 'is not a scope: it looks like a token or a JWT',
+  marker: 'is not a scope: it looks like what this service adds to names',
+  wildcard: "is not a scope: a scope is exact, never a pattern; '*' alone, in a role, sets no ceiling",
+  form: 'is not a scope: small letters, digits, _ . and -, in words joined by colons, with a letter first',
+  too_long: `is not a scope: it has more than ${SCOPE_MAX_CHARS} characters`,
+};
+const PRESET_FORM = `is not a preset: up to ${PRESET_MAX_CHARS} small letters, digits, . _ or -, with a letter or digit first`;
+const PRESET_WORDING: Readonly<Record<NameFault, string>> = {
+  secret: 'is not a preset: it looks like a token or a JWT',
+  marker: 'is not a preset: it looks like what this service adds to names',
+  wildcard: PRESET_FORM,
+  form: PRESET_FORM,
+  too_long: PRESET_FORM,
+};
+
+const scope = grantName(scopeFault, SCOPE_WORDING);
+const presetName = grantName(presetFault, PRESET_WORDING);
+
+const ceiling = z
+  .array(grantName((text) => (text === '*' ? null : scopeFault(text)), SCOPE_WORDING))
+  .refine(isAloneIfAny, aloneIfAny)
+  .transform(eachOnce)
+  .default([]);
+
+const tokenCountError = { error: `is not a whole number from 1 to ${MAX_TOKENS_MAX_COUNT}` };
+const tokenCount = z
+  .custom<number>((input) => Number.isSafeInteger(input), tokenCountError)
+  .refine((count) => count >= 1 && count <= MAX_TOKENS_MAX_COUNT, tokenCountError);
+
+const roleSchema = z
+  .strictObject({
+    permissions: z.array(z.enum(PERMISSIONS)).min(1, { error: 'is empty: such a role grants nothing' }),
+    tokens: z.enum(['own', 'any']).default('own'),
+    workspaces: workspaceList,
+    scopes: ceiling,
+    maxTtl: duration.optional(),
+    maxTokens: tokenCount.default(MAX_TOKENS_DEFAULT_COUNT),
+  })
+  .refine(
+    (role) => !role.permissions.includes('audit:read') || (role.tokens === 'any' && role.workspaces.includes('*')),
+    {
+      path: ['permissions'],
+      error: "audit:read counts only beside workspaces: ['*'] and tokens: 'any', since the trail tells of all of them",
+      params: { example: "auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'] }" },
+    },
+  );
+
+/** `roles`: from an object, in file order. */
+const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>
+  Object.entries(roles).map(([name, { maxTtl, ...grant }]): Role => ({
+    name,
+    ...grant,
+    maxTtlSeconds: maxTtl ?? null,
+  })),
+);
+
+/** `presets`: the scopes that each stands for, no more than a request may name. */
+const presetsSchema = dictionary(
+  presetName,
+  z
+    .array(scope)
+    .min(1)
+    .max(SCOPES_MAX_COUNT, { error: `has more than ${SCOPES_MAX_COUNT} scopes, which is all that a request may name` })
+    .transform(eachOnce),
+);
+
+const GITHUB_ACTIONS_HOST = 'token.actions.githubusercontent.com';
+/** Every repository of GitHub shares one issuer, so one of these must say whose it is. */
+const GITHUB_OWNERSHIP_CLAIMS = ['repository', 'repository_id', 'repository_owner', 'repository_owner_id'];
+
+/** A number must be one that no reader of JSON rounds. */
+const claimValue = z
+  .custom<string | number | boolean>(
+    (input) => typeof input === 'string' || typeof input === 'boolean' || Number.isSafeInteger(input),
+    { error: 'is neither text nor a whole number nor true or false' },
+  )
+  .transform(String)
+  .refine((text) => text !== '' && text.trim() === text, { error: 'is empty, or starts or ends with a space' });
+
+/** One entry of `bindings`, as far as it can be judged alone. */
+const bindingSchema = z
+  .strictObject({
+    issuer: z.string(),
+    claims: dictionary(z.string().min(1, { error: 'is not the name of a claim' }), claimValue),
+    role: z.string(),
+  })
+  .superRefine(({ issuer, claims }: Binding, context) => {
+    const exact = Object.keys(claims).filter((name) => !claims[name]?.includes('*'));
+    if (exact.length === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['claims'],
+        message: 'needs at least one exact claim: a value without *',
+        params: { example: "claims: { repository: 'acme/shop', ref: 'refs/heads/release-*' }" },
+      });
+    } else if (isGitHubActions(issuer) && !GITHUB_OWNERSHIP_CLAIMS.some((name) => exact.includes(name))) {
+      context.addIssue({
+        code: 'custom',
+        path: ['claims'],
+        message: `needs one of ${GITHUB_OWNERSHIP_CLAIMS.join(', ')} without *: every repository of GitHub has this issuer`,
+        params: { example: "claims: { repository: 'acme/shop', ref: 'refs/heads/main' }" },
+      });
+    }
+  });
+
+/** An enterprise's own issuer has its name as the path of the same host. */
+function isGitHubActions(issuer: string): boolean {
+  return URL.parse(issuer)?.hostname === GITHUB_ACTIONS_HOST;
+}
+
+const record = z.record(z.string(), z.unknown());
+
+/**
+ * Names in bindings that nothing bears. Looked for in the raw input, so that they are told along with whatever else is
+ * wrong: an operator should not have to mend a file in rounds.
+ */
+function danglingReferences(input: unknown): readonly ConfigProblem[] {
+  const { issuers, roles, bindings } = record.catch({}).parse(input);
+  const issuerNames = new Set(entries(issuers).map(({ issuer }) => issuer));
+  const roleNames = Object.keys(record.catch({}).parse(roles));
+  return entries(bindings).flatMap(({ issuer, role }, index) => {
+    const problems: ConfigProblem[] = [];
+    if (typeof issuer === 'string' && !issuerNames.has(issuer)) {
+      problems.push({
+        key: `bindings[${index}].issuer`,
+        problem: 'is none of the issuers above',
+        example: "issuer: 'https://token.actions.githubusercontent.com', the same as in issuers",
+      });
+    }
+    if (typeof role === 'string' && !roleNames.includes(role)) {
+      problems.push({
+        key: `bindings[${index}].role`,
+        problem: `is an unknown role, ${JSON.stringify(role)}; there are: ${roleNames.join(', ')}`,
+        example: "role: 'ci', with roles: { ci: { … } }",
+      });
+    }
+    return problems;
+  });
+}
+
+function entries(input: unknown): readonly Record<string, unknown>[] {
+  return Array.isArray(input) ? input.map((entry) => record.catch({}).parse(entry)) : [];
+}
 
 /** Who may do what, checked and with its defaults filled in. */
 export interface Policy {

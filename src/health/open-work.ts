@@ -7,7 +7,7 @@ import type { Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { selectListStates, type ListStateRow } from './lists.ts';
-import { selectBlocked, type Blockable } from '../subjects/blocks.ts';
+import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../revocation/orders/states.ts';
 

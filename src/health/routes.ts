@@ -1,15 +1,13 @@
 import type { Hono } from 'hono';
 import type { Policy } from '../config/policy-schema.ts';
-import { credentialExpiryMs } from '../config/admin-credential.ts';
+import { credentialExpiryMs } from '../config/secrets.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import type { Database } from '../db/database.ts';
-import type { AppEnv } from '../http/app-env.ts';
-import { authorise } from '../http/authorise.ts';
-import { failure, success } from '../http/answer.ts';
-import { methodNotAllowed } from '../http/method-not-allowed.ts';
-import { noParameters } from '../http/no-parameters.ts';
-import { refuseBlocked } from '../http/refuse-blocked.ts';
+import type { AppEnv } from '../http/context.ts';
+import { authorise, refuseBlocked } from '../http/access.ts';
+import { failure, methodNotAllowed, success } from '../http/answer.ts';
+import { noParameters } from '../http/query.ts';
 import { selectNearLimit } from '../inventory/token-counts.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
@@ -18,8 +16,7 @@ import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
-import { presentNearLimit, readLiveTokens } from './token-limits.ts';
-import { createReadiness, nearlyFull } from './readiness.ts';
+import { createReadiness, nearlyFull, presentNearLimit, readLiveTokens } from './readiness.ts';
 
 export interface HealthDependencies {
   readonly database: Database;

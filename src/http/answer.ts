@@ -1,7 +1,8 @@
-import type { Context } from 'hono';
+import type { Context, ErrorHandler } from 'hono';
 import type { Failure } from '../failures.ts';
+import type { AppEnv } from './context.ts';
 import { toWireError } from './wire-errors.ts';
-import type { AppEnv } from './app-env.ts';
+import type { Runtime } from '../kit/runtime.ts';
 
 /** A success in PipeOps' envelope. */
 export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 | 202 = 200): Response {
@@ -19,7 +20,7 @@ export function successBody(message: string, data: unknown, more: ListNotes = {}
 }
 
 /** What a list says of itself. */
-export interface ListNotes {
+interface ListNotes {
   /** Only where a part is all that is known: what it lacks may exist. */
   readonly partial?: true;
 }
@@ -84,3 +85,28 @@ function isDenial(cause: Failure): boolean {
     'forbidden',
   ].includes(kind);
 }
+
+/**
+ * Answers every other method of a path with 405 and what it does take.
+ *
+ * @example app.all('/healthz', methodNotAllowed('GET'))
+ */
+export const methodNotAllowed =
+  (...allowed: readonly string[]) =>
+  (c: Context<AppEnv>): Response =>
+    failure(c, { kind: 'method_not_allowed', allowed });
+
+/** A bug: the caller gets a fixed answer, and the log the error's name and stack, never its message, which may quote. */
+export const unexpected =
+  (runtime: Runtime): ErrorHandler<AppEnv> =>
+  (error, c) => {
+    const frames = (error.stack ?? '').split('\n').filter((line) => line.trimStart().startsWith('at '));
+    runtime.log({
+      level: 'error',
+      event: 'unexpected_error',
+      request_id: c.get('context').requestId,
+      name: error.name,
+      stack: frames.slice(0, 8),
+    });
+    return failure(c, { kind: 'internal_error' });
+  };

@@ -1,9 +1,8 @@
-import { collect, decodeUtf8 } from '../kit/bounded-body.ts';
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
+import { collect, decodeUtf8 } from '../kit/bytes.ts';
 import { isDeeperThan, isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { isJson } from './media-type.ts';
 
 const INVALID_JSON = err({ kind: 'invalid_json' } as const);
 const TOO_LARGE = err({ kind: 'body_too_large', maxBytes: REQUEST_BODY_MAX_BYTES } as const);
@@ -41,4 +40,19 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
   } catch {
     return INVALID_JSON;
   }
+}
+
+/**
+ * Whether a request says that its body is JSON in UTF-8 (RFC 8259 §8.1), not compressed: `application/json`, with any
+ * parameters but another `charset`.
+ */
+function isJson(headers: Headers): boolean {
+  const [essence = '', ...parameters] = (headers.get('Content-Type') ?? '').split(';').map((part) => part.trim());
+  // RFC 9110 §8.4: a coding that we do not undo makes it another type of body.
+  const coding = headers.get('Content-Encoding') ?? 'identity';
+  return (
+    essence.toLowerCase() === 'application/json' &&
+    parameters.every((parameter) => !/^charset=/i.test(parameter) || /^charset=("?)utf-8\1$/i.test(parameter)) &&
+    coding.toLowerCase() === 'identity'
+  );
 }

@@ -1,12 +1,13 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { matchedRoutes } from 'hono/route';
-import { cutToBytes } from '../kit/caps.ts';
-import { redact } from '../kit/redaction.ts';
 import { USER_AGENT_MAX_BYTES } from '../config/limits.ts';
-import { newTrace, type RequestContext } from '../kit/trace.ts';
+import type { Identity } from '../identity/identity.ts';
+import { cutToBytes } from '../kit/bytes.ts';
+import { redact } from '../kit/redaction.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { AppEnv } from './app-env.ts';
+import { newTrace, type RequestContext } from '../kit/trace.ts';
+import type { Caller } from '../policy/types.ts';
 
 /** A caller's own request id is kept if it can be nothing but an id: no dot or underscore, so no JWT and no `sat_…`. */
 const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
@@ -79,3 +80,28 @@ function decisionOf(status: number): 'allowed' | 'refused' | 'failed' {
   if (status < 400) return 'allowed';
   return status < 500 ? 'refused' : 'failed';
 }
+
+/** What middleware hands on to handlers. */
+export interface AppEnv {
+  Variables: {
+    /** Set by the first middleware, so always there. */
+    context: RequestContext;
+    /** Set once the JWT is verified. */
+    identity: Identity;
+    /** Set once a binding knows the identity: on every protected route. */
+    caller: Caller;
+  };
+}
+
+/**
+ * The request with no white space at the ends of its header values: it is not part of them (RFC 9110 §5.5), and workerd keeps
+ * what trails. Nobody behind this has to think of it.
+ */
+export function withoutPadding(request: Request): Request {
+  if (![...request.headers.values()].some(isPadded)) return request;
+  // Headers that are set, not copied, lose what is at their ends: Fetch, "normalize".
+  return new Request(request, { headers: new Headers([...request.headers]) });
+}
+
+/** OWS of RFC 9110 §5.6.3: spaces and tabs. */
+const isPadded = (value: string): boolean => /^[ \t]|[ \t]$/.test(value);

@@ -4,7 +4,7 @@ import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_
 import { waitFor } from '../kit/deadline.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { ratePolicy } from './wire-messages.ts';
-import type { AppEnv } from './app-env.ts';
+import type { AppEnv } from './context.ts';
 import { failure } from './answer.ts';
 
 /**

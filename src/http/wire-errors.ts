@@ -1,7 +1,7 @@
 import { UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
 import { codeOf, type Failure, type FieldErrors } from '../failures.ts';
 import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
-import { adviceOn } from '../identity/told-reasons.ts';
+import { adviceOn } from '../identity/jwt.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
 import type { ErrorCode } from '../vocabulary.ts';
 import { firstProblem, rateHeaders } from './wire-messages.ts';

@@ -1,10 +1,12 @@
 import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import { selectedRow } from '../db/sql.ts';
 import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
+import { selectedRow } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
-import type { KeyedRequest } from './keyed-request.ts';
+import type { KeyedRequest } from './sealing.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { RequestContext } from '../kit/trace.ts';
 
 // Queries on the keys of creates. They are built here and sent by whoever has a batch to put them in.
 
@@ -106,7 +108,7 @@ const isOver = ({ build }: Pick<Database, 'build'>, nowMs: number): SQL | undefi
   );
 
 /** Erases keys that have expired, and the answers sealed under them, the oldest first. A row for each. */
-export function deleteExpired({ build }: Database, nowMs: number) {
+function deleteExpired({ build }: Database, nowMs: number) {
   const expired = build
     .select({ key_hash: idempotencyKeys.key_hash })
     .from(idempotencyKeys)
@@ -118,3 +120,22 @@ export function deleteExpired({ build }: Database, nowMs: number) {
     .where(inArray(idempotencyKeys.key_hash, expired))
     .returning({ key_hash: idempotencyKeys.key_hash });
 }
+
+export interface KeyExpiry {
+  /** Erases keys whose time is over, at most a batch of them. What D1 does not take now is left for the next run. */
+  run(context: RequestContext): Promise<{ readonly erased: number }>;
+}
+
+export const createKeyExpiry = ({
+  database,
+  runtime,
+}: {
+  readonly database: Database;
+  readonly runtime: Runtime;
+}): KeyExpiry => ({
+  run: async (context) => {
+    const query = deleteExpired(database, runtime.now());
+    const deleted = await database.batch(context, [query]);
+    return { erased: deleted.ok ? deleted.value[0].length : 0 };
+  },
+});

@@ -1,16 +1,13 @@
 import type { LocalJWKSet } from 'jose';
-import type { Authenticator, Identity } from './types.ts';
+import type { CredentialHeader, IssuerPolicy } from '../config/issuers.ts';
+import { JWT_MAX_BYTES } from '../config/limits.ts';
 import type { AuthFailure, TokenRejection } from '../failures.ts';
-import type { CredentialHeader, IssuerPolicy } from '../config/issuer-policy.ts';
-import type { KeySource } from './key-source.ts';
-import type { Runtime } from '../kit/runtime.ts';
-import { err, ok, type Result } from '../kit/result.ts';
-import { choosePolicy, readUnverified } from './unverified-jwt.ts';
-import { findCredentials } from './credentials.ts';
-import { identityOf } from './identity.ts';
-import { isCrossSiteMutation } from './cross-site.ts';
-import { verifyJwt } from './verification.ts';
+import { type Authenticator, type Identity, identityOf } from './identity.ts';
+import { choosePolicy, readUnverified, verifyJwt } from './jwt.ts';
+import type { KeySource } from './keys.ts';
 import { createVerifiedJwts } from './verified.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 
 /** Verifies callers' JWTs against the operator's issuers. `issuers` stand in file order. */
 export function createAuthenticator(options: {
@@ -76,3 +73,61 @@ export function createAuthenticator(options: {
 /** `issuer` is named only where it is one of the operator's: the rest of an unverified token is not repeated anywhere. */
 const rejected = (reason: TokenRejection, issuer?: string): Result<never, AuthFailure> =>
   err(issuer === undefined ? { kind: 'token_rejected', reason } : { kind: 'token_rejected', reason, issuer });
+
+/** A JWT as the request carried it: nothing about it is verified yet. */
+interface Credentials {
+  readonly token: string;
+  readonly header: CredentialHeader;
+}
+
+/**
+ * Finds the one JWT of a request. It is looked for in headers alone: a URL ends up in logs (RFC 6750 §2.3).
+ *
+ * `Authorization` wins; the Access header counts only where there is no `Authorization` at all. Two headers of one name
+ * arrive joined by a comma, which no JWT contains. Errors: `credentials_missing`; `credentials_ambiguous`, `malformed`
+ * and `too_large` as reasons of `token_rejected`.
+ */
+export function findCredentials(headers: Headers): Result<Credentials, AuthFailure> {
+  const authorization = headers.get('Authorization');
+  if (authorization !== null) {
+    // More than one, if any of them is ours: which one counts must not be guessed.
+    if (/(?:^|,)\s*bearer\b/i.test(authorization) && authorization.includes(','))
+      return rejected('credentials_ambiguous');
+    // The scheme is case-insensitive: RFC 9110 §11.1.
+    const bearer = /^bearer(?: +(?<token>.*))?$/i.exec(authorization);
+    if (bearer === null) return err({ kind: 'credentials_missing' });
+    return checked(bearer.groups?.['token'] ?? '', 'Authorization');
+  }
+
+  const assertion = headers.get('Cf-Access-Jwt-Assertion');
+  if (assertion === null || assertion === '') return err({ kind: 'credentials_missing' });
+  if (assertion.includes(',')) return rejected('credentials_ambiguous');
+  return checked(assertion, 'Cf-Access-Jwt-Assertion');
+}
+
+/** Three segments of base64url (RFC 7515 §7.1). jose's decoder would let white space and padding pass. */
+const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+function checked(token: string, header: CredentialHeader): Result<Credentials, AuthFailure> {
+  if (token.length > JWT_MAX_BYTES) return rejected('too_large');
+  if (!COMPACT_JWS.test(token)) return rejected('malformed');
+  return ok({ token, header });
+}
+
+/** RFC 9110 §9.2.1: methods that this service gives no effect to. */
+const SAFE_METHODS: readonly string[] = ['GET', 'HEAD'];
+
+/**
+ * Whether a request under a header that Cloudflare derives from a cookie may have been made by another site's page.
+ *
+ * Browsers set `Sec-Fetch-Site` and `Origin` themselves. Whichever is there must say same origin, and one must be there:
+ * a client that is not a browser sends `Sec-Fetch-Site: same-origin` itself, which a page cannot forge.
+ */
+export function isCrossSiteMutation(request: { method: string; url: string; headers: Headers }): boolean {
+  if (SAFE_METHODS.includes(request.method)) return false;
+  const fetchSite = request.headers.get('Sec-Fetch-Site');
+  const origin = request.headers.get('Origin');
+  if (fetchSite === null && origin === null) return true;
+  if (fetchSite !== null && fetchSite !== 'same-origin') return true;
+  return origin !== null && origin !== new URL(request.url).origin;
+}

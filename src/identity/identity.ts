@@ -1,13 +1,33 @@
-import type { Identity } from './types.ts';
-import type { IssuerPolicy } from '../config/issuer-policy.ts';
-import type { TokenRejection } from '../failures.ts';
+import type { IssuerPolicy } from '../config/issuers.ts';
 import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
-import { byteLength } from '../kit/caps.ts';
-import { replaceControls } from '../kit/control-characters.ts';
-import { containsInvisible } from '../kit/invisible-characters.ts';
+import type { AuthFailure, TokenRejection } from '../failures.ts';
+import { byteLength } from '../kit/bytes.ts';
 import { containsSecret, redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { readClaim } from '../policy/claims.ts';
+import { containsInvisible, replaceControls } from '../kit/text.ts';
+import { readClaim } from '../policy/bindings.ts';
+import type { ActorType } from '../vocabulary.ts';
+
+/** Who a verified JWT names. Nothing here is taken from a token whose signature was not checked. */
+export interface Identity {
+  readonly issuer: string;
+  /** The value of the issuer's `subject` claim: the owner of tokens. */
+  readonly subject: string;
+  readonly label: string | null;
+  readonly actorType: Extract<ActorType, 'user' | 'service_account'>;
+  /** All verified claims, for bindings to match on. Never stored, never logged. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+export interface Authenticator {
+  /**
+   * Verifies the JWT that a request carries.
+   *
+   * Rejects: no credentials, an unacceptable token (with its reason), an issuer whose keys cannot be had, and a
+   * mutation from another site under a cookie-borne header.
+   */
+  authenticate(request: { method: string; url: string; headers: Headers }): Promise<Result<Identity, AuthFailure>>;
+}
 
 /** What would break a line of a log or of a terminal. */
 const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}]/u;

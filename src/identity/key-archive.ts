@@ -1,8 +1,8 @@
-import type { Runtime } from '../kit/runtime.ts';
 import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
-import { readKeySet, type DatedKeySet } from './key-set.ts';
-import { parseJson } from '../kit/json.ts';
+import { type DatedKeySet, readKeySet } from './jwks.ts';
 import { within } from '../kit/deadline.ts';
+import { parseJson } from '../kit/json.ts';
+import type { Runtime } from '../kit/runtime.ts';
 
 /** Keeps the last good key set of each issuer, or sender of webhooks, for the hours in which it cannot be reached. */
 export interface JwksStore {
@@ -26,7 +26,7 @@ export interface KeySourceDependencies {
 }
 
 /** One origin's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */
-export interface KeyArchive {
+interface KeyArchive {
   /** Null: none kept, none readable, or D1 did not answer within D1_TIMEOUT_MS. */
   find(): Promise<DatedKeySet | null>;
   /** Writes only what is news: another set than the last written, or the same after JWKS_STORE_INTERVAL_MS. */
@@ -67,4 +67,29 @@ export function createKeyArchive(
     runtime.log({ level: 'warn', event: 'jwks_store_failed', operation, reason: outcome.error });
     return undefined;
   }
+}
+
+/** Over the table `jwks_cache`. Both methods throw what D1 throws. */
+export function createJwksStore(d1: D1Database): JwksStore {
+  return {
+    read: async (issuer) =>
+      await d1
+        .prepare('SELECT jwks, fetched_at AS fetchedAtMs FROM jwks_cache WHERE issuer = ?')
+        .bind(issuer)
+        .first<StoredJwks>(),
+
+    // Every isolate writes here: a set older than the one kept must not replace it, and the same set is not worth a row
+    // written more often than once in the interval.
+    write: async (issuer, { jwks, fetchedAtMs }) => {
+      await d1
+        .prepare(
+          `INSERT INTO jwks_cache (issuer, jwks, fetched_at) VALUES (?1, ?2, ?3)
+           ON CONFLICT (issuer) DO UPDATE SET jwks = excluded.jwks, fetched_at = excluded.fetched_at
+           WHERE excluded.fetched_at > fetched_at
+             AND (excluded.jwks <> jwks OR excluded.fetched_at - fetched_at >= ?4)`,
+        )
+        .bind(issuer, jwks, fetchedAtMs, JWKS_STORE_INTERVAL_MS)
+        .run();
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import type { LocalJWKSet } from 'jose';
 import { VERIFIED_JWTS_MAX_BYTES, VERIFIED_JWTS_MAX_COUNT } from '../config/limits.ts';
-import type { CredentialHeader, IssuerPolicy } from '../config/issuer-policy.ts';
-import type { Identity } from './types.ts';
+import type { CredentialHeader, IssuerPolicy } from '../config/issuers.ts';
+import type { Identity } from './identity.ts';
 
 /** A JWT whose signature was verified, and what it was verified with. */
 export interface VerifiedJwt {

@@ -1,5 +1,4 @@
-import { askAlone } from './ask-alone.ts';
-import { judgeList, recordFindings } from './looks.ts';
+import { askAlone, judgeList, recordFindings } from './looks.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { TokenDependencies } from '../tokens/dependencies.ts';

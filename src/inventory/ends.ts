@@ -1,5 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { insertEventsFrom } from '../trail/insert-where.ts';
+import { insertEventsFrom } from '../trail/statements.ts';
 import { ABSENCE_GAP_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { tokens, type TokenRow } from '../db/schema.ts';

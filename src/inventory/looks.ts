@@ -1,26 +1,28 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { markerOf } from '../kit/marker.ts';
 import {
+  ABSENCE_ASK_ALONE_MAX_TOKENS,
   ABSENCE_MASS_MIN_TOKENS,
   CONTRADICTION_AFTER_MS,
   DRIFT_BATCH_TOKENS,
   DRIFT_SILENT_BATCH_TOKENS,
+  UPSTREAM_TIMEOUT_MS,
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
-import { tokens, type TokenRow } from '../db/schema.ts';
-import type { TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
-import type { RequestContext } from '../kit/trace.ts';
-import type { Runtime } from '../kit/runtime.ts';
-import { judgeAbsence, type AbsenceFinding } from './absence.ts';
-import { appearanceQueries } from './appearance.ts';
+import { type TokenRow, tokens } from '../db/schema.ts';
+import { type AbsenceFinding, judgeAbsence } from './absence.ts';
 import { endQueries, refutes } from './ends.ts';
-import { reappearanceQueries } from './reappearance.ts';
+import { appearanceQueries, reappearanceQueries } from './reappearance.ts';
+import { markerOf } from '../kit/marker.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { callWithin } from '../pipeops/tries.ts';
+import type { Call, PipeOps, TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
 
 // What a look at PipeOps says about the inventory. Drift, reconciliation and the driver of orders judge their lists here, and
 // write down here what they find.
 
 /** A list, and when it was begun. */
-export interface Look {
+interface Look {
   readonly list: Pick<TokenList, 'tokens' | 'complete'>;
   /** Milliseconds since the epoch, before PipeOps was asked: whatever was over by then is in it. */
   readonly begunAtMs: number;
@@ -54,7 +56,7 @@ export const isProvenEnd = ({ ended_by }: Pick<TokenRow, 'ended_by'>): boolean =
   ended_by === 'acknowledged' || ended_by === 'absent';
 
 /** Whether PipeOps says that a token still opens something, now or once it is resumed. */
-export const isAlive = ({ isRevoked, isExpired }: UpstreamToken): boolean => !isRevoked && !isExpired;
+const isAlive = ({ isRevoked, isExpired }: UpstreamToken): boolean => !isRevoked && !isExpired;
 
 /**
  * The rows that a list must be judged with: those whose end is not proven, and those that it shows. Of the first not all where a
@@ -135,15 +137,11 @@ const turned = <T>(items: readonly T[], by: number): readonly T[] => {
 };
 
 /** What one more proof of absence makes of a row. */
-export const judgeMissing = (row: Pick<TokenRow, 'created_at' | 'unseen_at'>, begunAtMs: number): AbsenceFinding =>
+const judgeMissing = (row: Pick<TokenRow, 'created_at' | 'unseen_at'>, begunAtMs: number): AbsenceFinding =>
   judgeAbsence({ settledAtMs: row.created_at, unseenAtMs: row.unseen_at }, begunAtMs);
 
 /** Whether a list lacks at least three of the tokens that should be there, and more than half of them. */
-export function isMassAbsence(
-  rows: readonly TokenRow[],
-  listed: ReadonlyMap<string, unknown>,
-  begunAtMs: number,
-): boolean {
+function isMassAbsence(rows: readonly TokenRow[], listed: ReadonlyMap<string, unknown>, begunAtMs: number): boolean {
   const expected = rows.filter(
     (row) => row.revoked_at === null && row.created_at < begunAtMs && !isExpired(row, begunAtMs),
   );
@@ -272,3 +270,39 @@ const selectOne = ({ build }: Database, { workspaceUuid, tokenId }: TokenRef) =>
     .select()
     .from(tokens)
     .where(sql`${tokens.workspace_uuid} = ${workspaceUuid} and ${tokens.token_id} = ${tokenId}`);
+
+interface Dependencies {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly pipeops: Pick<PipeOps, 'get'>;
+}
+
+/**
+ * Asks PipeOps for tokens by themselves that its list lacks and that such a list proves nothing about, a few at a time, and
+ * writes down what it answers. The list was answered, so 404 is about the token. Anything but an answer about the token ends
+ * it: the next list begins anew.
+ *
+ * @param ids in the order in which they matter.
+ * @param whose what the calls are for, and whose they are if a caller's read causes them.
+ */
+export async function askAlone(
+  { database, runtime, pipeops }: Dependencies,
+  context: RequestContext,
+  workspaceUuid: string,
+  ids: readonly string[],
+  whose: Pick<Call, 'purpose' | 'calls'>,
+): Promise<void> {
+  const asked = ids.slice(0, ABSENCE_ASK_ALONE_MAX_TOKENS);
+  if (asked.length === 0) return;
+  const cause = context.trace.eventId ?? context.requestId;
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { ...whose, once: true });
+  for (const tokenId of asked) {
+    const ref = { workspaceUuid, tokenId };
+    const begunAtMs = runtime.now();
+    const got = await pipeops.get(ref, call);
+    if (got.ok) await recordPresence({ database, runtime }, context, ref, got.value.data, begunAtMs);
+    else if (got.error.kind === 'upstream_not_found')
+      await recordAbsence({ database, runtime }, context, ref, begunAtMs);
+    else return;
+  }
+}

@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { attemptedRow, type Actor } from '../trail/events.ts';
-import { insertEventsFrom, insertEventWhere } from '../trail/insert-where.ts';
+import { type Actor, attemptedRow } from '../trail/event.ts';
+import { insertEventsFrom, insertEventWhere } from '../trail/statements.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import { selectedRow } from '../db/sql.ts';

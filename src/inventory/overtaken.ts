@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { SYSTEM_ACTOR, settledColumns, type Actor } from '../trail/events.ts';
-import { selectEvent, settleEventWhere } from '../trail/event-queries.ts';
+import { type Actor, settledColumns, SYSTEM_ACTOR } from '../trail/event.ts';
+import { selectEvent, settleEventWhere } from '../trail/statements.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { TokenRef } from '../pipeops/types.ts';

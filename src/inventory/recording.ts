@@ -1,5 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { attemptedRow, finalRow, SYSTEM_ACTOR, type EventOutcome, type NewAuditRow } from '../trail/events.ts';
+import { attemptedRow, type EventOutcome, finalRow, type NewAuditRow, SYSTEM_ACTOR } from '../trail/event.ts';
 import type { Database } from '../db/database.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { AuditAction } from '../vocabulary.ts';

@@ -16,3 +16,8 @@ export function isDeeperThan(levels: number, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
 }
+
+/** What this service wrote into `detail` or `outcome`; nothing there: no entries. */
+export const parseStored = (json: string | null): Readonly<Record<string, unknown>> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `JSON.stringify` of an object is ever stored
+  json === null ? {} : (JSON.parse(json) as Record<string, unknown>);

@@ -1,4 +1,4 @@
-import { withoutInvisible } from './invisible-characters.ts';
+import { withoutInvisible } from './text.ts';
 
 /**
  * Finds text shaped like a secret: a PipeOps token (`sat_…`) or a JWT, in any surrounding, also where characters that nobody

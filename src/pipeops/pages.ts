@@ -2,7 +2,7 @@ import { LIST_PAGES_MAX_COUNT, LIST_TOKENS_MAX_COUNT } from '../config/limits.ts
 import type { UpstreamFailure } from '../failures.ts';
 import { ok } from '../kit/result.ts';
 import type { TokenList, TokenListState, Upstream, UpstreamToken } from './types.ts';
-import type { PageQuery } from './urls.ts';
+import type { PageQuery } from './requests.ts';
 import type { ListPage } from './wire.ts';
 
 /** What the pages of a list came to so far. */

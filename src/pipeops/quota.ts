@@ -6,7 +6,7 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { createAllowance, type Allowance, type Grant } from './allowance.ts';
+import { type Allowance, createAllowance, type Grant } from './call-gate.ts';
 import {
   addCalls,
   bucketsAt,
@@ -45,10 +45,8 @@ import {
   type WindowName,
 } from './quota-windows.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { createForbiddenWorkspaces } from './forbidden-workspaces.ts';
-import { createToldLimits } from './told-limits.ts';
-import { isCredentialRefusal } from './refusals.ts';
-import { retryAfterSeconds } from './retry-after.ts';
+import { createForbiddenWorkspaces, createToldLimits } from './told-limits.ts';
+import { isCredentialRefusal, retryAfterSeconds } from './failures.ts';
 
 /** How we stand with PipeOps' limits, as far as this isolate knows. Times are milliseconds since the epoch. */
 export interface Standing {

@@ -3,7 +3,7 @@ import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../kit/trace.ts';
 import type { CallerCalls } from '../reads/caller-calls.ts';
 import type { ListState } from '../vocabulary.ts';
-import type { Allowance } from './allowance.ts';
+import type { Allowance } from './call-gate.ts';
 import type { Purpose } from './quota-windows.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */

@@ -1,8 +1,14 @@
 import * as z from 'zod';
-import { isSecret } from '../kit/redaction.ts';
-import { isFields, type Fields } from './fields.ts';
-import { isElsewhere } from '../kit/ids.ts';
-import { readId, readTokenFields } from './token-schema.ts';
+import { UPSTREAM_BODY_MAX_BYTES } from '../config/limits.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import { collect, decodeUtf8 } from '../kit/bytes.ts';
+import { untilAborted } from '../kit/deadline.ts';
+import { isElsewhere, isTokenId, workspaceAsRead } from '../kit/ids.ts';
+import { isObject } from '../kit/json.ts';
+import { markerOf, stripMarker } from '../kit/marker.ts';
+import { isSecret, redact } from '../kit/redaction.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import { parseTimeMs, rfc3339OrNull } from '../kit/time.ts';
 import type { MintedToken, UpstreamToken } from './types.ts';
 
 // Each reader takes the JSON of a 2xx and gives null where it is not an answer that PipeOps is known to give.
@@ -20,7 +26,7 @@ const isSuccess = (body: unknown): body is Fields => envelope.safeParse(body).su
 
 const dataOf = (body: unknown): Fields | null => {
   const data = isSuccess(body) ? body['data'] : null;
-  return isFields(data) ? data : null;
+  return isObject(data) ? data : null;
 };
 
 /** Whether a body acknowledges a revoke. */
@@ -29,7 +35,7 @@ export const isAcknowledgement = (body: unknown): boolean => isSuccess(body);
 /** The answer to a get or an update of `id`: `data` is the token, or holds it as `token`. */
 export const readToken = (body: unknown, id: string): UpstreamToken | null => {
   const data = dataOf(body);
-  const token = readTokenFields(isFields(data?.['token']) ? data['token'] : data);
+  const token = readTokenFields(isObject(data?.['token']) ? data['token'] : data);
   return token?.id === id ? token : null;
 };
 
@@ -41,7 +47,7 @@ const isNone = (value: unknown): boolean => value === undefined || value === nul
  */
 const flattenMinted = (data: Fields): Fields | null => {
   const { token: inner, ...outer } = data;
-  if (!isFields(inner)) return data;
+  if (!isObject(inner)) return data;
   const [outerId, innerId] = [readId(outer), readId(inner)];
   if (outerId !== null && innerId !== null && outerId !== innerId) return null;
   return { ...inner, ...Object.fromEntries(Object.entries(outer).filter(([, value]) => !isNone(value))) };
@@ -113,4 +119,138 @@ export const readPage = (body: unknown, workspaceUuid: string): ListPage | null 
     // Go writes 0 for a number that nobody set.
     total: total === 0 && items.length > 0 ? null : total,
   };
+};
+
+// What decisions rest on (id, name, scopes, flags, expiry) must be readable; of the rest, what is not is none. Absent,
+// null and "" all mean none. Keys that are not known here are left out.
+
+/** Text that is shown or stored: nothing shaped like a secret passes. */
+const optionalText = z
+  .string()
+  .nullish()
+  .catch(null)
+  .transform((text) => (text ? redact(text) : null));
+
+const optionalTime = z
+  .string()
+  .nullish()
+  .catch(null)
+  .transform((text) => (text ? rfc3339OrNull(parseTimeMs(text)) : null));
+
+/** An expiry that cannot be read must not become "never". */
+const expiry = z
+  .string()
+  .nullish()
+  .transform((text, context) => {
+    if (!text) return null;
+    const time = rfc3339OrNull(parseTimeMs(text));
+    if (time === null) context.addIssue({ code: 'custom', message: 'unreadable time' });
+    return time;
+  });
+
+/** Beside a UUID, `id` may be a database's number. */
+const optionalId = z.string().nullish().catch(null);
+const scopeList = z
+  .union([z.array(z.string()), z.literal('')])
+  .nullish()
+  .transform((scopes) => scopes || null);
+const flag = z.boolean().nullish();
+
+const wireToken = z.object({
+  token_uuid: optionalId,
+  uuid: optionalId,
+  id: optionalId,
+  name: z.string(),
+  description: optionalText,
+  metadata: z.object({ description: optionalText }).nullish().catch(null),
+  scopes: scopeList,
+  permissions: scopeList,
+  token_prefix: optionalText,
+  workspace_id: optionalText,
+  is_revoked: flag,
+  is_expired: flag,
+  is_active: flag,
+  expires_at: expiry,
+  created_at: optionalTime,
+  updated_at: optionalTime,
+  last_used_at: optionalTime,
+});
+
+type WireToken = z.infer<typeof wireToken>;
+
+/** PipeOps' clients prefer them in this order. */
+const idOf = (token: Pick<WireToken, 'token_uuid' | 'uuid' | 'id'>): string | null =>
+  token.token_uuid || token.uuid || token.id || null;
+
+/** The id of a token object; null where it has none, whatever its shape. */
+const readId = (value: unknown): string | null => {
+  const parsed = wireToken.pick({ token_uuid: true, uuid: true, id: true }).safeParse(value);
+  return parsed.success ? idOf(parsed.data) : null;
+};
+
+/**
+ * The marker is kept out of it: `sat_report` is no secret, but with a marker behind it looks like one, and redacting
+ * both would make the create unrecognisable.
+ */
+const redactName = (name: string): string => redact(stripMarker(name)) + (markerOf(name) ?? '');
+
+/** A token object of PipeOps in any of its forms; null where what matters is missing or unreadable. */
+const readTokenFields = (value: unknown): UpstreamToken | null => {
+  const parsed = wireToken.safeParse(value);
+  if (!parsed.success) return null;
+  const token = parsed.data;
+  const id = idOf(token);
+  if (id === null || !isTokenId(id)) return null;
+  return {
+    id,
+    name: redactName(token.name),
+    description: token.description ?? token.metadata?.description ?? null,
+    // Where both are given and differ, the token is taken to hold all of them.
+    scopes: [...new Set([...(token.scopes ?? []), ...(token.permissions ?? [])])].map(redact),
+    tokenPrefix: token.token_prefix,
+    workspaceId: token.workspace_id === null ? null : workspaceAsRead(token.workspace_id),
+    isRevoked: token.is_revoked ?? false,
+    isExpired: token.is_expired ?? false,
+    isActive: token.is_active ?? null,
+    expiresAt: token.expires_at,
+    createdAt: token.created_at,
+    updatedAt: token.updated_at,
+    lastUsedAt: token.last_used_at,
+  };
+};
+
+/** A JSON object, its values not looked at yet. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Lets go of a body that nobody will read, so that its connection is free again. Failing to is of no consequence. */
+export const discardBody = (response: Response): void => {
+  response.body?.cancel().catch(() => {});
+};
+
+/**
+ * Reads a body as JSON.
+ *
+ * Fails with `upstream_timeout` if the signal aborts first, `upstream_unreachable` if the connection breaks, and
+ * `upstream_invalid_response` for too many bytes and for anything that is not whole JSON in UTF-8.
+ */
+export const readJson = async (response: Response, signal: AbortSignal): Promise<Result<unknown, UpstreamFailure>> => {
+  const invalid = err({ kind: 'upstream_invalid_response', status: response.status } as const);
+  if (response.body === null) return invalid;
+  const reader = response.body.getReader();
+  let chunks: readonly Uint8Array[] | null;
+  try {
+    chunks = await untilAborted(collect(reader, UPSTREAM_BODY_MAX_BYTES), signal);
+  } catch {
+    reader.cancel().catch(() => {});
+    return err({ kind: signal.aborted ? 'upstream_timeout' : 'upstream_unreachable' });
+  }
+  if (chunks === null) {
+    reader.cancel().catch(() => {});
+    return invalid;
+  }
+  try {
+    return ok(JSON.parse(decodeUtf8(chunks)));
+  } catch {
+    return invalid;
+  }
 };

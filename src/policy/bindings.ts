@@ -1,7 +1,6 @@
-import { readClaim } from './claims.ts';
-import type { Identity } from '../identity/types.ts';
-import { uuidOf } from '../kit/uuid.ts';
-import { matchesPattern } from './pattern.ts';
+import type { Identity } from '../identity/identity.ts';
+import { uuidOf } from '../kit/ids.ts';
+import { isObject } from '../kit/json.ts';
 import type { Binding, Role } from './types.ts';
 
 /** Claims that name a workspace, such as `workspace_uuid` or `https://acme.test/workspace`: the last word of the name says so. */
@@ -62,4 +61,67 @@ function texts(claim: unknown): readonly string[] {
 
 function words(text: string): readonly string[] {
   return text.split(' ').filter((word) => word !== '');
+}
+
+/**
+ * Reads one claim of a verified JWT by the name that the operator's policy gives it.
+ *
+ * A name that starts with `/` is a JSON Pointer (RFC 6901) into objects: `/kubernetes.io/namespace` is the `namespace`
+ * of the claim `kubernetes.io`. Any other name is a top-level claim, verbatim, so `https://acme.example/groups` and
+ * `kubernetes.io` need no escaping. A pointer does not index arrays: bindings match their members instead.
+ *
+ * Only own properties are read, so a name such as `__proto__` or `constructor` finds nothing that the issuer did not send.
+ * Undefined: no such claim.
+ */
+export function readClaim(claims: Readonly<Record<string, unknown>>, name: string): unknown {
+  const path = name.startsWith('/') ? name.slice(1).split('/').map(unescapeToken) : [name];
+  let value: unknown = claims;
+  for (const key of path) {
+    if (!isObject(value) || !Object.hasOwn(value, key)) return undefined;
+    value = value[key];
+  }
+  return value;
+}
+
+/** RFC 6901 §4: `~1` first, so that `~01` means `~1` and not `/`. */
+function unescapeToken(token: string): string {
+  return token.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+/** What separates the segments of claims such as `refs/heads/main`, `acme/shop` and `system:serviceaccount:shop:ci`. */
+const SEPARATORS = /[/:]/g;
+
+/**
+ * Whether a claim's value is what a binding asks for: equal, or, where the pattern holds `*`, equal with each `*` standing
+ * for any run of characters without `/` and `:`. Every other character stands for itself. Nothing matches an empty value.
+ *
+ * The pieces between the `*` cover every separator of the pattern. So if the value has no more of them, whatever is left
+ * for the `*` has none.
+ */
+export function matchesPattern(pattern: string, value: string): boolean {
+  if (value === '') return false;
+  if (!pattern.includes('*')) return pattern === value;
+  return separatorCount(pattern) === separatorCount(value) && matchesPieces(pattern, value);
+}
+
+/**
+ * Takes the leftmost place for each piece between two `*`: if any choice leads to a match, that one does. The value is
+ * walked once from left to right, so no input makes it backtrack.
+ */
+function matchesPieces(pattern: string, value: string): boolean {
+  const firstStar = pattern.indexOf('*');
+  const lastStar = pattern.lastIndexOf('*');
+  if (!value.startsWith(pattern.slice(0, firstStar))) return false;
+  let end = firstStar;
+  for (const piece of pattern.slice(firstStar, lastStar).split('*')) {
+    const start = value.indexOf(piece, end);
+    if (start < 0) return false;
+    end = start + piece.length;
+  }
+  const suffix = pattern.slice(lastStar + 1);
+  return value.length - suffix.length >= end && value.endsWith(suffix);
+}
+
+function separatorCount(text: string): number {
+  return text.match(SEPARATORS)?.length ?? 0;
 }

@@ -1,13 +1,18 @@
 import type { DenialReason, PolicyFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, resultObstacle } from './ceiling.ts';
-import { furthest } from './denial.ts';
-import { auditObstacle, mayRevokeOwn, maySee, permissionFailure, tokenObstacle, workspaceObstacle } from './reach.ts';
+import {
+  auditObstacle,
+  furthest,
+  mayRevokeOwn,
+  maySee,
+  permissionFailure,
+  tokenObstacle,
+  workspaceObstacle,
+} from './reach.ts';
 import { shortfallOf } from './shortfall.ts';
-import { liftableReasons } from './suspension.ts';
 import type { Caller, Decision, DecisionContext, Grant, KnownToken, PolicyRequest, Role } from './types.ts';
-
+import type { Permission, SuspensionReason } from '../vocabulary.ts';
 export { hasPermission, maySee, maySeeTokensOfOthers, visibleTokens } from './reach.ts';
 
 const NOTHING_GRANTED = { scopes: null, expiresAtMs: null, lifts: [] } as const;
@@ -123,3 +128,12 @@ function updatedUnder(
 function unless(obstacle: DenialReason | null): Verdict {
   return obstacle === null ? ok(NOTHING_GRANTED) : err(obstacle);
 }
+
+/**
+ * The reasons of a suspension that a role may lift: one over any token all of them, one over its own what their owner did.
+ * Who was suspended by an administrator or by a webhook must not undo that.
+ */
+const liftableReasons = (
+  { tokens }: Pick<Role, 'tokens'>,
+  suspendedBy: readonly SuspensionReason[],
+): readonly SuspensionReason[] => suspendedBy.filter((reason) => tokens === 'any' || reason === 'owner');

@@ -1,4 +1,4 @@
-import type { Identity } from '../identity/types.ts';
+import type { Identity } from '../identity/identity.ts';
 import type { PolicyFailure } from '../failures.ts';
 import type { Permission, SuspensionReason } from '../vocabulary.ts';
 

@@ -1,4 +1,4 @@
-import { furtherRow, isFurther } from '../trail/further.ts';
+import { furtherRow, isFurther } from '../trail/caller-rows.ts';
 import type { ReadGroup } from './read-group.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { createReadKeys } from '../trail/counted-reads.ts';
+import { createReadKeys } from '../trail/counted.ts';
 import {
   D1_TIMEOUT_MS,
   READ_FLUSH_MAX_MS,

@@ -1,5 +1,5 @@
 import type { Database, Query, RowsOf } from '../db/database.ts';
-import type { Grant } from '../pipeops/allowance.ts';
+import type { Grant } from '../pipeops/call-gate.ts';
 import type { CallBucket } from '../pipeops/call-buckets.ts';
 import type { Quota, Reservation } from '../pipeops/quota.ts';
 import { askedWorkspace } from './questions.ts';

@@ -1,7 +1,6 @@
 import { getTableColumns, gt, sql, type SQL } from 'drizzle-orm';
-import { isDenialInFull, isReadInFull } from '../trail/caller-rows.ts';
-import type { NewAuditRow } from '../trail/events.ts';
-import { FURTHER_PREFIX } from '../trail/further.ts';
+import { FURTHER_PREFIX, isDenialInFull, isReadInFull } from '../trail/caller-rows.ts';
+import type { NewAuditRow } from '../trail/event.ts';
 import {
   READ_GROUP_LISTS_MAX_COUNT,
   SNAPSHOT_STALE_MAX_MS,

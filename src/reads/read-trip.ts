@@ -1,7 +1,7 @@
-import type { NewAuditRow } from '../trail/events.ts';
+import type { NewAuditRow } from '../trail/event.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import type { Allowance } from '../pipeops/allowance.ts';
+import type { Allowance } from '../pipeops/call-gate.ts';
 import type { DatedListState } from './list-state.ts';
 import type { DatedList, InventoryRow, Snapshot } from './snapshot.ts';
 

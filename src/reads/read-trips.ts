@@ -1,6 +1,4 @@
-import { actorOf } from '../trail/actor.ts';
-import { finalRow, type NewAuditRow } from '../trail/events.ts';
-import { failureOutcome, successOutcome } from '../trail/outcomes.ts';
+import { actorOf, failureOutcome, finalRow, type NewAuditRow, successOutcome } from '../trail/event.ts';
 import type { Failure } from '../failures.ts';
 import { standInSinceMs } from './pace.ts';
 import type { Reader, ReadTrip, WantedList } from './read-trip.ts';

@@ -1,10 +1,8 @@
-import { actorOf } from '../trail/actor.ts';
-import type { EventSubject } from '../trail/events.ts';
-import { failureOutcome } from '../trail/outcomes.ts';
+import { actorOf, type EventSubject, failureOutcome } from '../trail/event.ts';
 import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
-import { callWithin } from '../pipeops/call.ts';
+import { callWithin } from '../pipeops/tries.ts';
 import type { Answered, Call, TokenList } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';

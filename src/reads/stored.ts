@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { SNAPSHOT_STORE_MAX_BYTES } from '../config/limits.ts';
 import { parseJson } from '../kit/json.ts';
 import type { TokenList } from '../pipeops/types.ts';
-import { byteLength } from '../kit/caps.ts';
+import { byteLength } from '../kit/bytes.ts';
 import type { DatedList } from './snapshot.ts';
 
 const text = z.string().nullable();

@@ -5,9 +5,9 @@ import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { Fingerprints } from '../tokens/fingerprint.ts';
+import type { Fingerprints } from '../tokens/secret.ts';
 import type { Adapter } from './senders/sender.ts';
-import type { Source } from '../config/webhook-schema.ts';
+import type { Source } from '../config/webhooks.ts';
 
 /** What revocation by webhook is made of. */
 export interface WebhookDependencies {

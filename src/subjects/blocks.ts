@@ -1,8 +1,8 @@
 import { exists, sql, type SQL } from 'drizzle-orm';
-import { compiled } from '../db/sql.ts';
-import type { Database } from '../db/database.ts';
-import { subjectBlocks } from '../db/schema.ts';
-import { labelKey } from './labels.ts';
+import type { Database, Query } from '../db/database.ts';
+import { subjectBlocks, webhookDeliveries, webhookOwners } from '../db/schema.ts';
+import { compiled, isEndUnproven, selectedRow } from '../db/sql.ts';
+import { labelKey, type Labelled } from './labels.ts';
 
 /** Whoever may be blocked: a caller, as the trail names it. */
 export interface Blockable {
@@ -51,3 +51,41 @@ export const selectBlocked = (database: Database, blockable: Blockable) =>
 const SELECT_BLOCKED = compiled((database) =>
   database.build.select({ blocked: sql<number>`${isBlockedFilled(database)}`.as('blocked') }).from(sql`(select 1)`),
 );
+
+/** A caller, and when its JWT was issued; null where nothing says so. */
+interface LateCaller extends Labelled {
+  readonly issuedAtMs?: number | null;
+}
+
+/**
+ * What a refusal of a blocked caller brings with it: a caller whose JWT was issued before its label was offboarded had that label
+ * then, though nobody here knew. So it is the leaver: the delivery has one owner more, who is blocked by itself, and whose tokens
+ * are ordered by the next run. A JWT that is newer says nothing: the label may be somebody else's by now.
+ */
+export function addLateOwner({ build }: Pick<Database, 'build'>, caller: LateCaller, nowMs: number): readonly Query[] {
+  const { issuer, subject, label, issuedAtMs = null } = caller;
+  if (issuer === null || subject === null || label === null || issuedAtMs === null) return [];
+  const key = labelKey(label);
+  const row = {
+    delivery_id: sql`d.id`,
+    issuer,
+    subject,
+    found: 'owner',
+    tokens: sql`(select count(*) from tokens as t
+      where t.owner_issuer = ${issuer} and t.owner_subject = ${subject} and ${isEndUnproven('t')})`,
+  };
+  const block = { issuer, subject, label: key, delivery_id: sql`d.id`, created_at: nowMs };
+  /** Deliveries, as `d`, that offboarded the label and did not find the caller. */
+  const missed: SQL = sql`from subject_blocks as b join webhook_deliveries as d on d.id = b.delivery_id
+    where b.label = ${key} and b.issuer is null and d.received_at >= ${issuedAtMs}
+      and not exists (select 1 from webhook_owners as o
+        where o.delivery_id = d.id and o.issuer = ${issuer} and o.subject = ${subject})`;
+  return [
+    build.insert(subjectBlocks).select(sql`select ${selectedRow(subjectBlocks, block)} ${missed}`),
+    build
+      .update(webhookDeliveries)
+      .set({ orders_left: 1 })
+      .where(sql`id in (select d.id ${missed})`),
+    build.insert(webhookOwners).select(sql`select ${selectedRow(webhookOwners, row)} ${missed}`),
+  ];
+}

@@ -1,7 +1,11 @@
-import { ACTOR_LABEL_MAX_BYTES } from '../config/limits.ts';
-import { byteLength } from '../kit/caps.ts';
-import { replaceControls } from '../kit/control-characters.ts';
+import { sql, type SQL } from 'drizzle-orm';
+import { ACTOR_LABEL_MAX_BYTES, LABEL_NOTE_MS, LABEL_NOTES_MAX_COUNT } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
+import { subjectLabels } from '../db/schema.ts';
+import { compiled } from '../db/sql.ts';
+import { byteLength } from '../kit/bytes.ts';
 import { sha256HexSync } from '../kit/digest.ts';
+import { replaceControls } from '../kit/text.ts';
 
 /**
  * The form in which labels are compared: an e-mail address is the same whatever its letters' case. A label may have any length, so
@@ -14,3 +18,124 @@ export function labelKey(label: string): string {
 
 /** What `subject_labels` knows a label by. */
 export const labelDigest = (label: string): string => sha256HexSync(labelKey(label));
+
+/** A caller, as far as its label goes. */
+export interface Labelled {
+  readonly issuer: string | null;
+  readonly subject: string | null;
+  readonly label: string | null;
+}
+
+/** That a subject carries a label, to be written where it is not known as its current one. */
+export interface LabelNote {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly label: string;
+}
+
+/** What is to be noted of a caller; null for one without a label, and for whoever is no caller. */
+export const labelNote = ({ issuer, subject, label }: Labelled): LabelNote | null =>
+  issuer === null || subject === null || label === null ? null : { issuer, subject, label };
+
+/**
+ * Writes labels that are not the current ones of their subjects; at most one of each subject. The row with a subject's greatest
+ * `last_seen_at` is its current label, so that time grows with every change, whatever the clock does.
+ */
+export const noteLabels = (database: Database, notes: readonly LabelNote[], nowMs: number) =>
+  NOTE_LABELS(database, {
+    label_notes: JSON.stringify(
+      notes.map(({ issuer, subject, label }) => ({ issuer, subject, digest: labelDigest(label) })),
+    ),
+    label_now: nowMs,
+  });
+
+const NOTE_LABELS = compiled(({ build }) => {
+  const digest = sql.raw(`e.value ->> 'digest'`);
+  const now = sql.placeholder('label_now');
+  const ofSubject = sql.raw(`from subject_labels as l
+    where l.issuer = e.value ->> 'issuer' and l.subject = e.value ->> 'subject'`);
+  return build
+    .insert(subjectLabels)
+    .select(
+      sql`select e.value ->> 'issuer', e.value ->> 'subject', ${digest}, ${now},
+            max(${now}, coalesce((select max(l.last_seen_at) + 1 ${ofSubject}), ${now}))
+          from json_each(${sql.placeholder('label_notes')}) as e
+          where ${digest} is not (select l.label_digest ${ofSubject} order by l.last_seen_at desc limit 1)`,
+    )
+    .onConflictDoUpdate({
+      target: [subjectLabels.issuer, subjectLabels.subject, subjectLabels.label_digest],
+      set: { last_seen_at: sql`excluded.last_seen_at` },
+    });
+});
+
+/** The labels that this isolate has noted lately, so that not every read brings its caller's label. */
+export interface LabelMemory {
+  /** What a batch that is sent anyway is to note of these callers: one label of each subject, the last. */
+  due(callers: readonly Labelled[], nowMs: number): readonly LabelNote[];
+  /** They are committed. */
+  noted(notes: readonly LabelNote[], nowMs: number): void;
+  /** It is not known whether they are committed. */
+  forget(notes: readonly LabelNote[]): void;
+}
+
+export function createLabelMemory(): LabelMemory {
+  const known = new Map<string, { readonly label: string; readonly atMs: number }>();
+  const isKnown = (note: LabelNote, nowMs: number): boolean => {
+    const last = known.get(subjectKey(note));
+    return last?.label === note.label && nowMs >= last.atMs && nowMs - last.atMs < LABEL_NOTE_MS;
+  };
+  return {
+    due: (callers, nowMs) => {
+      const notes = callers.map(labelNote).filter((note) => note !== null);
+      const last = new Map(notes.map((note) => [subjectKey(note), note]));
+      return [...last.values()].filter((note) => !isKnown(note, nowMs));
+    },
+    noted: (notes, nowMs) => {
+      for (const note of notes) {
+        const key = subjectKey(note);
+        known.delete(key);
+        known.set(key, { label: note.label, atMs: nowMs });
+        const [oldest] = known.keys();
+        if (known.size > LABEL_NOTES_MAX_COUNT && oldest !== undefined) known.delete(oldest);
+      }
+    },
+    forget: (notes) => {
+      for (const note of notes) known.delete(subjectKey(note));
+    },
+  };
+}
+
+const subjectKey = ({ issuer, subject }: LabelNote): string => JSON.stringify([issuer, subject]);
+
+/**
+ * Whom a label means, as a query with the columns `issuer`, `subject` and `found`.
+ *
+ * Of each issuer those are asked who ever had the label: by `subject_labels`, or, from before that was kept, by a token that they
+ * minted under it. A subject carries the label if that is the one it had last; one that is known by tokens alone carries it too,
+ * since nothing says otherwise. `owner`, who is meant: those who carry it; where nobody does, those who carried it last and those
+ * who minted under it. All others are `also_carried`: the label is somebody else's by now, and so are their tokens.
+ *
+ * @param key of the label, as `labelKey` makes it.
+ * @param former means all of them.
+ */
+export const meantByLabel = (key: string, former: boolean): SQL => sql`
+  with holding as (
+    select l.issuer, l.subject, l.last_seen_at, 0 as minted, not exists (${labelSince('l')} and n.last_seen_at > l.last_seen_at) as carries
+      from subject_labels as l where l.label_digest = ${sha256HexSync(key)}
+    union all
+    select m.issuer, m.subject, null, 1, not exists (${labelSince('m')})
+      from (select distinct owner_issuer as issuer, owner_subject as subject from tokens
+        where owner_label = ${key} and owner_issuer is not null and owner_subject is not null) as m),
+  person as (
+    select issuer, subject, max(last_seen_at) as last_seen_at, max(minted) as minted, max(carries) as carries
+      from holding group by issuer, subject),
+  among as (
+    select issuer, subject, last_seen_at, minted, carries,
+        max(carries) over (partition by issuer) as is_carried, max(last_seen_at) over (partition by issuer) as last
+      from person)
+  select issuer, subject,
+      case when ${former ? 1 : 0} or iif(is_carried, carries, minted or last_seen_at = last) then 'owner' else 'also_carried' end as found
+    from among`;
+
+const labelSince = (of: 'l' | 'm'): SQL =>
+  sql.raw(`select 1 from subject_labels as n where n.issuer = ${of}.issuer and n.subject = ${of}.subject`);

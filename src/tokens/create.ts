@@ -1,7 +1,7 @@
-import { successOutcome } from '../trail/outcomes.ts';
+import { successOutcome } from '../trail/event.ts';
 import { codeOf, type Failure, type UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/keys.ts';
-import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { isElsewhere } from '../kit/ids.ts';
 import type { MintedToken, TokenRef } from '../pipeops/types.ts';
 import { mostTokensOf } from '../policy/decide.ts';
@@ -16,8 +16,7 @@ import { presentMinted } from '../reads/present.ts';
 import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../kit/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../kit/time.ts';
-import { cameOfCreate, contradiction, withCame, type Granted } from './effects.ts';
-import { readLeftOut } from './left-out.ts';
+import { cameOfCreate, contradiction, type Granted, readLeftOut, withCame } from './effects.ts';
 import type { CreateRequest } from './types.ts';
 
 /** What a create answers. */

@@ -1,8 +1,18 @@
-import { EXPIRY_TOLERANCE_SECONDS, OUTCOME_DETAIL_MAX_BYTES, SCOPE_MAX_CHARS } from '../config/limits.ts';
+import {
+  EXPIRY_TOLERANCE_SECONDS,
+  LEFT_OUT_PAUSE_MS,
+  OUTCOME_DETAIL_MAX_BYTES,
+  SCOPE_MAX_CHARS,
+  UPSTREAM_TIMEOUT_MS,
+} from '../config/limits.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import { byteLength, cutToBytes } from '../kit/bytes.ts';
+import { untilAborted } from '../kit/deadline.ts';
 import { isElsewhere } from '../kit/ids.ts';
-import type { UpstreamToken } from '../pipeops/types.ts';
-import { byteLength, cutToBytes } from '../kit/caps.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { msOrNull } from '../kit/time.ts';
+import type { Call, MintedToken, PipeOps, UpstreamToken } from '../pipeops/types.ts';
 
 /** What a create was allowed to mint. */
 export interface Granted {
@@ -16,13 +26,13 @@ export interface Granted {
 export type MintedEffect = Pick<UpstreamToken, 'scopes' | 'expiresAt' | 'workspaceId'>;
 
 /** What an update changes, as far as its answer can contradict it. Absent: it stays as it is. */
-export interface AskedChange {
+interface AskedChange {
   readonly scopes?: readonly string[];
   readonly isActive?: boolean;
 }
 
 /** What PipeOps did, in the words of its wire, as far as it is not what was asked for. */
-export interface Came {
+interface Came {
   readonly scopes?: readonly string[];
   /** How many further scopes came, for which the row has no room. */
   readonly more_scopes?: number;
@@ -124,3 +134,50 @@ const outsideFirst = (granted: readonly string[] = [], came: readonly string[]):
 
 const isSameSet = (granted: readonly string[], came: readonly string[]): boolean =>
   outside(granted, came).length === 0 && outside(came, granted).length === 0;
+
+/**
+ * A minted token with what the answer to its create left out, read by one GET: what that lacks too is none. A whole answer costs
+ * no call, and neither does an expiry that is left out where none was granted.
+ *
+ * 404 is lag, since the token was minted a moment ago: the GET is tried again until the time of the call is up. Any failure
+ * means that nobody knows what was minted.
+ */
+export async function readLeftOut(
+  { pipeops, runtime }: { readonly pipeops: Pick<PipeOps, 'get'>; readonly runtime: Pick<Runtime, 'sleep'> },
+  granted: Granted,
+  minted: MintedToken,
+  call: Call,
+): Promise<Result<MintedToken, UpstreamFailure>> {
+  const { leftOut } = minted;
+  const isWanted = [...leftOut].some((field) => field !== 'expires_at' || granted.expiresAtMs !== null);
+  if (!isWanted) return ok(minted);
+  const ref = { workspaceUuid: granted.workspaceUuid, tokenId: minted.id };
+  let pausedMs = 0;
+  for (let pauseMs = LEFT_OUT_PAUSE_MS; ; pauseMs *= 2) {
+    const got = await pipeops.get(ref, call);
+    if (got.ok) {
+      const { scopes, expiresAt, workspaceId } = got.value.data;
+      return ok({
+        ...minted,
+        ...(leftOut.has('scopes') && { scopes }),
+        ...(leftOut.has('expires_at') && { expiresAt }),
+        ...(leftOut.has('workspace_id') && { workspaceId }),
+      });
+    }
+    if (got.error.kind !== 'upstream_not_found') return got;
+    pausedMs += pauseMs;
+    if (pausedMs > UPSTREAM_TIMEOUT_MS || !(await isPausedInTime(runtime, pauseMs, call.signal))) {
+      // To its caller it is not the token that is missing.
+      return err({ kind: 'upstream_invalid_response', status: got.error.status });
+    }
+  }
+}
+
+async function isPausedInTime(runtime: Pick<Runtime, 'sleep'>, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await untilAborted(runtime.sleep(ms), signal);
+    return !signal.aborted;
+  } catch {
+    return false;
+  }
+}

@@ -1,32 +1,27 @@
 import type { SQL } from 'drizzle-orm';
-import { actorOf } from '../trail/actor.ts';
-import { isOpen } from '../trail/event-queries.ts';
-import type { Actor, EventOutcome, EventSubject } from '../trail/events.ts';
+import { type Actor, actorOf, type EventOutcome, type EventSubject, failureOutcome } from '../trail/event.ts';
+import { isOpen } from '../trail/statements.ts';
 import { outOfRows } from '../trail/final-records.ts';
-import { failureOutcome } from '../trail/outcomes.ts';
-import type { Attempt, Following } from '../trail/recorder.ts';
-import { repeatBatch } from '../trail/repeating.ts';
+import { type Attempt, type Following, repeatBatch } from '../trail/recorder.ts';
 import { REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
-import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { undoOvertaken } from '../inventory/overtaken.ts';
 import type { Reservation } from '../inventory/token-counts.ts';
-import { callWithin } from '../pipeops/call.ts';
-import { isOutcomeUnknown } from '../pipeops/outcome.ts';
+import { callWithin, isOutcomeUnknown } from '../pipeops/tries.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { raiseGeneration } from '../reads/generation.ts';
-import { addLateOwner } from '../subjects/late-owners.ts';
+import { addLateOwner } from '../subjects/blocks.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { recordRefusal, settleRefusal, type KeyedAttempt } from './refusal.ts';
-import { answerAgain } from './replay.ts';
+import { answerAgain, type KeyedAttempt, recordRefusal, settleRefusal } from './refusal.ts';
 import { begin, type Beginning } from './trip-one.ts';
-import { withhold, type MintedRefs, type Withheld } from './withholding.ts';
+import { type MintedRefs, type Withheld, withhold } from './secret.ts';
 
 /** What a decision that allows something brings: the grant, and what else the operation goes on with. */
 export interface Allowed {

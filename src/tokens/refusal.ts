@@ -1,13 +1,13 @@
-import { failureOutcome } from '../trail/outcomes.ts';
-import type { Attempt } from '../trail/recorder.ts';
 import type { Query } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
 import { freeKey } from '../idempotency/keys.ts';
-import type { KeyedRequest } from '../idempotency/keyed-request.ts';
+import { type Holder, type KeyedRequest, replayOf } from '../idempotency/sealing.ts';
 import { err, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import type { BeginningTerms } from './trip-one.ts';
+import { type Actor, failureOutcome, successOutcome } from '../trail/event.ts';
+import type { Attempt } from '../trail/recorder.ts';
 
 /** An attempt, and the idempotency key that its request came with; null: none. */
 export interface KeyedAttempt extends Attempt {
@@ -47,4 +47,32 @@ export async function recordRefusal(
   const news = quota.news(database, runtime.now());
   const recorded = await recorder.record(context, subject, failureOutcome(failure), news, { eventId });
   return recorded.ok ? err(failure) : recorded;
+}
+
+/**
+ * Another create holds the key: its answer once more, or why not. Nothing goes to PipeOps, and the secret leaves only once
+ * this request's own row says so and whose answer it was.
+ *
+ * @param role that allows the request today.
+ */
+export async function answerAgain(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  actor: Actor,
+  attempt: KeyedAttempt,
+  request: KeyedRequest,
+  holder: Holder,
+  role: string,
+): Promise<Result<unknown, Failure>> {
+  const answer = await replayOf(request, holder, dependencies.runtime.now());
+  if (!answer.ok) return await settleRefusal(dependencies, context, attempt, answer.error);
+  const outcome = {
+    ...successOutcome(null, { role, idempotent_of: holder.event_id }),
+    ...(holder.token_id !== null && { tokenId: holder.token_id }),
+  };
+  // A leaver gets no secret, be it one that it had before.
+  const settlement = await dependencies.recorder.settle(context, attempt, outcome, undefined, { blocked: actor });
+  if (settlement.kind === 'own') return answer;
+  if (settlement.kind !== 'blocked') return err({ kind: 'audit_unavailable' });
+  return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' });
 }

@@ -1,12 +1,10 @@
 import type { RequestFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { createProblems } from '../kit/problems.ts';
-import { readTokenId } from './token-id.ts';
+import { readTokenId, readWorkspace } from './fields.ts';
 import type { TokenRequest, WorkspaceRequest } from './types.ts';
-import { readWorkspace } from './workspace.ts';
 
-export { parseCreate } from './create-body.ts';
-export { parseUpdate } from './update-body.ts';
+export { parseCreate, parseUpdate } from './bodies.ts';
 
 /** Reads a get or a revoke. Errors: `invalid_request`, naming every problem. */
 export function parseTokenRequest(input: {

@@ -1,7 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { settleEventWhere } from '../trail/event-queries.ts';
-import { settledColumns } from '../trail/events.ts';
-import { failureOutcome, successOutcome } from '../trail/outcomes.ts';
+import { settleEventWhere } from '../trail/statements.ts';
+import { failureOutcome, settledColumns, successOutcome } from '../trail/event.ts';
 import type { Failure } from '../failures.ts';
 import { insertOrder, isOrder, openRevocation } from '../inventory/orders.ts';
 import type { Caller } from '../policy/types.ts';

@@ -1,9 +1,8 @@
 import type { Context, Hono } from 'hono';
-import type { AppEnv } from '../http/app-env.ts';
-import { authorise } from '../http/authorise.ts';
+import type { AppEnv } from '../http/context.ts';
+import { authorise } from '../http/access.ts';
 import { readJsonBody } from '../http/body.ts';
-import { failure, success, successOf } from '../http/answer.ts';
-import { methodNotAllowed } from '../http/method-not-allowed.ts';
+import { failure, methodNotAllowed, success, successOf } from '../http/answer.ts';
 import { IDEMPOTENCY_KEY, readIdempotencyKey } from '../idempotency/header.ts';
 import { cacheHeaders, type CacheStatus } from '../reads/cache-status.ts';
 import { createToken } from './create.ts';
@@ -14,7 +13,7 @@ import { listBody, presentToken } from '../reads/present.ts';
 import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { updateToken } from './update.ts';
-import { sentWithKey } from './workspace.ts';
+import { sentWithKey } from './fields.ts';
 
 const TOKENS = '/api/v1/service-account-tokens';
 const TOKEN = `${TOKENS}/:id`;

@@ -1,13 +1,12 @@
 import type { SQL } from 'drizzle-orm';
-import type { AttemptRoom } from '../trail/event-queries.ts';
-import type { EventSubject } from '../trail/events.ts';
+import type { AttemptRoom } from '../trail/statements.ts';
+import type { EventSubject } from '../trail/event.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure } from '../failures.ts';
 import { claimKey } from '../idempotency/keys.ts';
-import type { KeyedRequest } from '../idempotency/keyed-request.ts';
-import type { Holder } from '../idempotency/replay.ts';
+import type { Holder, KeyedRequest } from '../idempotency/sealing.ts';
 import { heldBeside, reserveToken, type Reservation } from '../inventory/token-counts.ts';
-import type { Allowance } from '../pipeops/allowance.ts';
+import type { Allowance } from '../pipeops/call-gate.ts';
 import type { CallBucket } from '../pipeops/call-buckets.ts';
 import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';

@@ -1,11 +1,11 @@
 import { or, sql, type SQL } from 'drizzle-orm';
 import { withMarker } from '../kit/marker.ts';
-import { successOutcome } from '../trail/outcomes.ts';
+import { successOutcome } from '../trail/event.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { heldMarkerOf } from '../inventory/markers.ts';
 import { isOvertaken, liftOrders } from '../inventory/orders.ts';
-import { purposeOf } from '../pipeops/commands.ts';
+import { purposeOf } from '../pipeops/requests.ts';
 import type { Answered, Call, TokenRef, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
 import type { Caller, Grant, KnownToken, ResultingToken } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';

@@ -1,14 +1,15 @@
+import { sql } from 'drizzle-orm';
 import type { Hono } from 'hono';
-import type { Recorder } from '../trail/recorder.ts';
+import { WORKSPACES_SHOWN_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import type { AppEnv } from '../http/app-env.ts';
-import { failure, success } from '../http/answer.ts';
-import { methodNotAllowed } from '../http/method-not-allowed.ts';
-import { noParameters } from '../http/no-parameters.ts';
-import { refuseBlocked } from '../http/refuse-blocked.ts';
-import { mayUseAnyWorkspace, usableWorkspaces } from '../policy/workspaces.ts';
+import { tokens, workspaces } from '../db/schema.ts';
+import { refuseBlocked } from '../http/access.ts';
+import { failure, methodNotAllowed, success } from '../http/answer.ts';
+import type { AppEnv } from '../http/context.ts';
+import { noParameters } from '../http/query.ts';
+import { mayUseAnyWorkspace, usableWorkspaces } from '../policy/reach.ts';
 import { selectBlocked } from '../subjects/blocks.ts';
-import { selectWorkspacesInUse } from './workspaces-in-use.ts';
+import type { Recorder } from '../trail/recorder.ts';
 
 export interface WorkspaceDependencies {
   readonly database: Database;
@@ -34,15 +35,32 @@ export function registerWorkspaceRoute(app: Hono<AppEnv>, dependencies: Workspac
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
     const [[block], used] = read.value;
     if (block?.blocked === 1) return await refuseBlocked(c, recorder, 'workspace.list');
-    const workspaces = usableWorkspaces(caller, {
+    const usable = usableWorkspaces(caller, {
       byDefault: defaultWorkspaceUuid,
       inPolicy: namedInPolicy,
       inUse: (used ?? []).map(({ id }) => id),
     });
-    return success(c, 'Workspaces that you may use here.', { workspaces: workspaces.map(presentWorkspace) });
+    return success(c, 'Workspaces that you may use here.', { workspaces: usable.map(presentWorkspace) });
   });
   app.all(WORKSPACE, methodNotAllowed('GET'));
 }
 
 /** As the SDK reads one. What PipeOps calls it is not known here, and its CLI shows the name: so that is the UUID too. */
 const presentWorkspace = (uuid: string) => ({ id: uuid, uuid, name: uuid });
+
+/**
+ * The query for the workspaces that the inventory holds tokens of: those that PipeOps has minted or listed a token in, and not
+ * whatever a caller has asked about. Those that PipeOps does not know any more are left out.
+ *
+ * It steps from one workspace to the next in the inventory's primary key: some three rows for each, however many tokens there are.
+ */
+export function selectWorkspacesInUse({ build }: Database) {
+  const next = sql`select min(${tokens.workspace_uuid}) from ${tokens} where ${tokens.workspace_uuid} > used.id`;
+  const ids = sql`with recursive used(id) as (
+      select min(${tokens.workspace_uuid}) from ${tokens}
+      union all
+      select (${next}) from used where used.id is not null limit ${WORKSPACES_SHOWN_MAX_COUNT})
+    select id from used where id is not null and not exists (
+      select 1 from ${workspaces} where ${workspaces.workspace_uuid} = used.id and ${workspaces.list_state} = 'unavailable')`;
+  return build.select({ id: sql<string>`id`.as('id') }).from(sql`(${ids})`);
+}

@@ -1,22 +1,50 @@
-import { CALLER_IDLE_MAX_ROWS } from '../config/limits.ts';
 import { not, sql, type SQL } from 'drizzle-orm';
-import type { Query } from '../db/database.ts';
+import { CALLER_IDLE_MAX_ROWS } from '../config/limits.ts';
+import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { RecordFailure } from '../failures.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { isBlocked, selectBlocked } from '../subjects/blocks.ts';
-import { addLateOwner } from '../subjects/late-owners.ts';
-import { minuteBeginMs, MINUTE_MS } from '../kit/time.ts';
-import { callerMinuteOf, isDenialCode, isDenialInFull, isReadInFull, isWithinIdleRows } from './caller-rows.ts';
-import { countRead, readKey } from './counted-reads.ts';
-import { finalRow, type EventOutcome, type EventSubject, type NewAuditRow } from './events.ts';
-import { isRecorded } from './event-queries.ts';
-import { furtherRow, type CountedRow } from './further.ts';
-import { insertEventWhere } from './insert-where.ts';
-import { failureOutcome } from './outcomes.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { addLateOwner, isBlocked, selectBlocked } from '../subjects/blocks.ts';
+import { type LabelMemory, type LabelNote, noteLabels } from '../subjects/labels.ts';
+import {
+  callerMinuteOf,
+  type CountedRow,
+  furtherRow,
+  isDenialCode,
+  isDenialInFull,
+  isReadInFull,
+  isWithinIdleRows,
+} from './caller-rows.ts';
+import { countRead, readKey } from './counted.ts';
+import { type EventOutcome, type EventSubject, failureOutcome, finalRow, type NewAuditRow } from './event.ts';
 import type { Recorded, RecordOptions } from './recorder.ts';
-import { noting, remember, rowsOf, type RecorderDependencies } from './row-batch.ts';
+import { insertEventWhere, isRecorded } from './statements.ts';
+
+// What the batches have in common that add rows to the trail.
+
+export interface RecorderDependencies {
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly labels: LabelMemory;
+}
+
+export type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
+
+/** The part of a batch's results that these queries gave, which it began with. */
+export const rowsOf = <Q extends readonly Query[]>(queries: Q, results: readonly unknown[]): RowsOfEach<Q> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
+  results.slice(0, queries.length) as unknown as RowsOfEach<Q>;
+
+export const noting = (database: Database, notes: readonly LabelNote[], nowMs: number): readonly Query[] =>
+  notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)];
+
+export function remember(labels: LabelMemory, notes: readonly LabelNote[], isCommitted: boolean, nowMs: number): void {
+  if (isCommitted) labels.noted(notes, nowMs);
+  else labels.forget(notes);
+}
 
 /** See `Recorder.record`. */
 export async function recordFinal<const Q extends readonly Query[]>(

@@ -3,9 +3,8 @@ import { AUDIT_ANNOUNCE_AFTER_MS } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { AuditEventRow } from '../db/schema.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { finalRow, SYSTEM_ACTOR, type EventOutcome } from './events.ts';
-import { insertEventWhere } from './insert-where.ts';
-import { successOutcome } from './outcomes.ts';
+import { type EventOutcome, finalRow, successOutcome, SYSTEM_ACTOR } from './event.ts';
+import { insertEventWhere } from './statements.ts';
 
 /**
  * Whether followers of the trail may have passed an open row of this time: they do not wait for one that is old, or from so far

@@ -1,16 +1,30 @@
 import { and, eq, exists, sql, type SQL } from 'drizzle-orm';
-import type { Query } from '../db/database.ts';
-import { auditEvents, type AuditEventRow } from '../db/schema.ts';
+import {
+  SETTLE_ATTEMPT_TIMEOUT_MS,
+  SETTLE_BACKOFF_MS,
+  SETTLE_MAX_ATTEMPTS,
+  SETTLE_TIMEOUT_MS,
+} from '../config/limits.ts';
+import type { Database, Query, RowsOf } from '../db/database.ts';
+import { type AuditEventRow, auditEvents } from '../db/schema.ts';
 import type { AuditFailure, RecordFailure } from '../failures.ts';
-import type { RequestContext, Trace } from '../kit/trace.ts';
+import { underDeadline } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { RequestContext, Trace } from '../kit/trace.ts';
 import { selectBlocked } from '../subjects/blocks.ts';
-import { labelNote } from '../subjects/label-upkeep.ts';
-import { attemptedRow, settledColumns, type EventOutcome, type EventSubject, type SettledColumns } from './events.ts';
-import { insertAttempt, isRecorded, selectEvent, settleEvent, type AttemptRoom, type Unless } from './event-queries.ts';
-import { recordCounted, recordFinal } from './final-records.ts';
-import { repeatBatch } from './repeating.ts';
-import { noting, remember, rowsOf, type RecorderDependencies, type RowsOfEach } from './row-batch.ts';
+import { labelNote } from '../subjects/labels.ts';
+import { attemptedRow, type EventOutcome, type EventSubject, settledColumns, type SettledColumns } from './event.ts';
+import {
+  noting,
+  recordCounted,
+  type RecorderDependencies,
+  recordFinal,
+  remember,
+  rowsOf,
+  type RowsOfEach,
+} from './final-records.ts';
+import { type AttemptRoom, insertAttempt, isRecorded, selectEvent, settleEvent, type Unless } from './statements.ts';
 
 /** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
 export interface Attempt {
@@ -22,14 +36,10 @@ export interface Attempt {
  * What settling found when it read the row back. `own`: the row carries this very outcome. `other`: somebody else
  * settled it first. `blocked`: what it must not pass has come meanwhile, and the row is still open. `unknown`: D1 does not say.
  */
-export type Settlement =
-  | { kind: 'own' }
-  | { kind: 'other'; row: AuditEventRow }
-  | { kind: 'blocked' }
-  | { kind: 'unknown' };
+type Settlement = { kind: 'own' } | { kind: 'other'; row: AuditEventRow } | { kind: 'blocked' } | { kind: 'unknown' };
 
 /** What trip 1 came to: the attempt, what was read beside it, and whether its actor was offboarded. */
-export interface Begun<Q extends readonly Query[]> {
+interface Begun<Q extends readonly Query[]> {
   /** Null: nothing was written, since the caller has no room for another row in this minute. */
   readonly attempt: Attempt | null;
   readonly rows: RowsOfEach<Q>;
@@ -214,3 +224,32 @@ const isCarriedBy = (row: AuditEventRow, columns: SettledColumns): boolean =>
   row.settled_at === columns.settled_at &&
   row.outcome === columns.outcome &&
   row.error_code === columns.error_code;
+
+/**
+ * Sends a batch until D1 has answered it, SETTLE_MAX_ATTEMPTS times and within SETTLE_TIMEOUT_MS at the most. For queries that
+ * change nothing where they have taken effect before: an attempt whose answer was lost may have been committed.
+ *
+ * Fails with `unknown`: D1 does not say. It may have taken them all the same.
+ */
+export async function repeatBatch<const Q extends readonly Query[]>(
+  {
+    database,
+    runtime,
+  }: { readonly database: Database; readonly runtime: Pick<Runtime, 'timeout' | 'cancel' | 'sleep'> },
+  context: { readonly trace: Trace },
+  queries: Q,
+): Promise<Result<{ [K in keyof Q]: RowsOf<Q[K]> }, 'unknown'>> {
+  return await underDeadline(runtime, SETTLE_TIMEOUT_MS, async (budget) => {
+    for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
+      if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
+      // One after the other: the repeats are the same write.
+      const sent = await underDeadline(
+        runtime,
+        SETTLE_ATTEMPT_TIMEOUT_MS,
+        async (deadline) => await database.batch(context, queries, AbortSignal.any([budget, deadline])),
+      );
+      if (sent.ok) return ok(sent.value);
+    }
+    return err('unknown');
+  });
+}

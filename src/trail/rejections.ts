@@ -1,10 +1,8 @@
 import type { RateLimits } from '../config/env.ts';
 import type { AuthFailure, PolicyFailure, SignatureFailure } from '../failures.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { addressGroup } from './address-group.ts';
-import { SYSTEM_ACTOR, type Actor } from './events.ts';
-import { failureOutcome } from './outcomes.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { type Actor, failureOutcome, SYSTEM_ACTOR } from './event.ts';
 import type { Recorder } from './recorder.ts';
 
 /** Why somebody is no caller: an unacceptable JWT or signature, or a good JWT that no binding knows. */
@@ -59,3 +57,22 @@ const stranger = (rejection: Rejection): Actor => ({
   ...SYSTEM_ACTOR,
   issuer: 'issuer' in rejection ? (rejection.issuer ?? null) : null,
 });
+
+/**
+ * The addresses that one party has: a single IPv4 address, or the /64 that an IPv6 subscriber is given (RFC 6177).
+ * Anything that is no address is one group of its own.
+ */
+export function addressGroup(ip: string | null): string {
+  if (ip === null) return 'unknown';
+  if (!ip.includes(':')) return ip;
+  const [head = '', tail] = ip.toLowerCase().split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  // `::` stands for as many zero groups as are missing to eight.
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
+  const groups = [...before, ...Array<string>(zeros).fill('0'), ...after];
+  return `${groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`;
+}

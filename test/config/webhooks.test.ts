@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parsePolicy } from '../../src/config/policy-schema.ts';
-import { readWebhookSecrets } from '../../src/config/webhook-secrets.ts';
+import { readWebhookSecrets } from '../../src/config/secrets.ts';
 import { policyWith } from './policies.ts';
 
 const SCANNER = { kind: 'standard', events: ['token.leaked'], workspaces: ['*'], secrets: ['WEBHOOK_SCANNER'] };

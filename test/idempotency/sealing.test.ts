@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { compactDecrypt, decodeProtectedHeader } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { idempotencySecret } from '../../src/config/idempotency-secret.ts';
-import { createIdempotency } from '../../src/idempotency/keyed-request.ts';
+import { idempotencySecret } from '../../src/config/secrets.ts';
+import { createIdempotency } from '../../src/idempotency/sealing.ts';
 import { IDEMPOTENCY_SECRET, ISSUER } from '../support/harness.ts';
 import { BODY, create, createIdempotencyHarness, creates, keysOf, newKey, posts } from './harness.ts';
 

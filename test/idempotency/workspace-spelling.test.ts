@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { base64url } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createIdempotency } from '../../src/idempotency/keyed-request.ts';
+import { createIdempotency } from '../../src/idempotency/sealing.ts';
 import { IDEMPOTENCY_SECRET, ISSUER } from '../support/harness.ts';
 import { spellingsOf, storedSpellingsOf } from '../support/spellings.ts';
 import { BODY, create, createIdempotencyHarness, creates, keysOf, newKey, outcomeOf, posts } from './harness.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findCredentials } from '../../src/identity/credentials.ts';
+import { findCredentials } from '../../src/identity/authenticator.ts';
 import { JWT_MAX_BYTES } from '../../src/config/limits.ts';
 
 const JWT = 'aGVhZA.Ym9keQ.c2ln';

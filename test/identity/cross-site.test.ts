@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isCrossSiteMutation } from '../../src/identity/cross-site.ts';
+import { isCrossSiteMutation } from '../../src/identity/authenticator.ts';
 
 const URL_HERE = 'https://tokens.acme.example:8443/api/v1/service-account-tokens?x=1';
 const HERE = 'https://tokens.acme.example:8443';

@@ -1,8 +1,8 @@
 import { createAuthenticator } from '../../src/identity/authenticator.ts';
-import { createKeySource } from '../../src/identity/key-source.ts';
-import type { IssuerPolicy } from '../../src/config/issuer-policy.ts';
-import type { JwksStore, StoredJwks } from '../../src/identity/jwks-store.ts';
-import type { Authenticator } from '../../src/identity/types.ts';
+import { createKeySource } from '../../src/identity/keys.ts';
+import type { IssuerPolicy } from '../../src/config/issuers.ts';
+import type { JwksStore, StoredJwks } from '../../src/identity/key-archive.ts';
+import type { Authenticator } from '../../src/identity/identity.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 
 /** A Monday in 2026, on a whole second. */

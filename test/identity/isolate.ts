@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { JwksStore } from '../../src/identity/jwks-store.ts';
+import type { JwksStore } from '../../src/identity/key-archive.ts';
 import { createTestIssuer, type TestIssuer } from '../support/issuer.ts';
 import { type Answer, authenticatorFor, createHarness, requestWith } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../../src/config/limits.ts';
-import { fetchKeySet } from '../../src/identity/jwks-fetch.ts';
-import type { IssuerPolicy } from '../../src/config/issuer-policy.ts';
+import { fetchKeySet } from '../../src/identity/jwks.ts';
+import type { IssuerPolicy } from '../../src/config/issuers.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { type Answer, createHarness } from './harness.ts';
 

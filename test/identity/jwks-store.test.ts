@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { JWKS_STORE_INTERVAL_MS } from '../../src/config/limits.ts';
-import { createJwksStore } from '../../src/identity/jwks-store.ts';
+import { createJwksStore } from '../../src/identity/key-archive.ts';
 import { NOW_MS } from './harness.ts';
 
 const ISSUER = 'https://issuer.test';

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { D1_TIMEOUT_MS, JWKS_MAX_AGE_MS, JWKS_STORE_INTERVAL_MS } from '../../src/config/limits.ts';
-import { createJwksStore, type JwksStore } from '../../src/identity/jwks-store.ts';
+import { createJwksStore, type JwksStore } from '../../src/identity/key-archive.ts';
 import { first, never, second, setUp, UNAVAILABLE } from './isolate.ts';
 
 describe('keeping the set in D1', () => {

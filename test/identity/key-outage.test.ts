@@ -6,7 +6,7 @@ import {
   JWKS_STALE_MAX_MS,
   JWKS_TIMEOUT_MS,
 } from '../../src/config/limits.ts';
-import type { JwksStore } from '../../src/identity/jwks-store.ts';
+import type { JwksStore } from '../../src/identity/key-archive.ts';
 import { announced, first, never, second, setUp, SOURCE, UNAVAILABLE, unavailable } from './isolate.ts';
 
 describe('while the issuer cannot be reached', () => {

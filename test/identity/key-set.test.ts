@@ -1,7 +1,7 @@
 import { errors, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
-import { SIGNATURE_ALGORITHMS } from '../../src/config/issuer-policy.ts';
-import { readKeySet } from '../../src/identity/key-set.ts';
+import { SIGNATURE_ALGORITHMS } from '../../src/config/issuers.ts';
+import { readKeySet } from '../../src/identity/jwks.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 
 const { publicJwk: ec } = await createTestIssuer({ alg: 'ES256', kid: 'ec' });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JWKS_COOLDOWN_MS, JWKS_MAX_AGE_MS } from '../../src/config/limits.ts';
-import { createKeySource } from '../../src/identity/key-source.ts';
+import { createKeySource } from '../../src/identity/keys.ts';
 import { createHarness } from './harness.ts';
 import type { LocalJWKSet } from 'jose';
 import { announced, first, JWKS_URI, policy, second, setUp, UNAVAILABLE, unavailable } from './isolate.ts';

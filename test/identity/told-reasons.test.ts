@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenRejection } from '../../src/failures.ts';
-import { adviceOn, isBehindSignature } from '../../src/identity/told-reasons.ts';
+import { adviceOn, isBehindSignature } from '../../src/identity/jwt.ts';
 
 const TOLD = {
   too_large: true,

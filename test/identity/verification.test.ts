@@ -1,8 +1,8 @@
 import { base64url, createLocalJWKSet, errors } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CLOCK_TOLERANCE_DEFAULT_SECONDS } from '../../src/config/limits.ts';
-import { SIGNATURE_ALGORITHMS } from '../../src/config/issuer-policy.ts';
-import { verifyJwt } from '../../src/identity/verification.ts';
+import { SIGNATURE_ALGORITHMS } from '../../src/config/issuers.ts';
+import { verifyJwt } from '../../src/identity/jwt.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { authenticatorFor, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';
 

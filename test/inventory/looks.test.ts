@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenRow } from '../../src/db/schema.ts';
-import { judgeList, type Findings } from '../../src/inventory/looks.ts';
+import { type Findings, judgeList } from '../../src/inventory/looks.ts';
 import { tokenList as list, upstreamToken as token } from '../support/upstream-token.ts';
 
 // What a list says about the inventory, decided apart from any I/O.

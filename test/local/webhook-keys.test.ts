@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openWebhooks, readWebhooks } from '../../local/webhook-keys.ts';
-import { fingerprintKeys } from '../../src/config/fingerprint-keys.ts';
+import { fingerprintKeys } from '../../src/config/secrets.ts';
 import { findSecrets, webhookSecretsOf } from '../e2e/secrets-scan.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-webhook-keys-'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createBody, updateBody } from '../../src/pipeops/commands.ts';
+import { createBody, updateBody } from '../../src/pipeops/requests.ts';
 
 const least = {
   workspaceUuid: 'ws-1',

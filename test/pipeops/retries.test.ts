@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { retryPauseMs } from '../../src/pipeops/retries.ts';
+import { retryPauseMs } from '../../src/pipeops/tries.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 import { newTrace } from '../../src/kit/trace.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { retryAfterSeconds } from '../../src/pipeops/retry-after.ts';
+import { retryAfterSeconds } from '../../src/pipeops/failures.ts';
 
 const now = Date.parse('2026-11-24T12:00:00.500Z');
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { tokenUrls } from '../../src/pipeops/urls.ts';
+import { tokenUrls } from '../../src/pipeops/requests.ts';
 
 const ref = { workspaceUuid: 'ws-1', tokenId: 'tok-1' };
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Identity } from '../../src/identity/types.ts';
+import type { Identity } from '../../src/identity/identity.ts';
 import { rolesFor } from '../../src/policy/bindings.ts';
 import type { Binding } from '../../src/policy/types.ts';
 import { role } from './builders.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readClaim } from '../../src/policy/claims.ts';
+import { readClaim } from '../../src/policy/bindings.ts';
 
 const claims: Record<string, unknown> = JSON.parse(`{
   "sub": "alice",

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { matchesPattern } from '../../src/policy/pattern.ts';
+import { matchesPattern } from '../../src/policy/bindings.ts';
 
 describe('a value matches', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mayUseAnyWorkspace, usableWorkspaces, type KnownWorkspaces } from '../../src/policy/workspaces.ts';
+import { type KnownWorkspaces, mayUseAnyWorkspace, usableWorkspaces } from '../../src/policy/reach.ts';
 import type { Role } from '../../src/policy/types.ts';
 import { BANK, callerWith, role, SHOP } from './builders.ts';
 

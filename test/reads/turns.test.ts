@@ -4,7 +4,7 @@ import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_LEAD_MAX_GROUPS, READ_LEAD_MAX_M
 import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/kit/trace.ts';
-import { createLabelMemory } from '../../src/subjects/label-upkeep.ts';
+import { createLabelMemory } from '../../src/subjects/labels.ts';
 import { createPace } from '../../src/reads/pace.ts';
 import { createReadGroup } from '../../src/reads/read-group.ts';
 import { createKnownSnapshots } from '../../src/reads/snapshot.ts';

@@ -1,7 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { canonicalJson } from '../../src/kit/canonical-json.ts';
-import { sha256Hex } from '../../src/kit/digest.ts';
+import { canonicalJson, sha256Hex } from '../../src/kit/digest.ts';
 import { spellingsOf } from '../support/spellings.ts';
 import {
   clearOrders,

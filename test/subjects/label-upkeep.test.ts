@@ -1,8 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LABEL_NOTE_MS, LABEL_NOTES_MAX_COUNT } from '../../src/config/limits.ts';
-import { createLabelMemory } from '../../src/subjects/label-upkeep.ts';
-import { labelDigest } from '../../src/subjects/labels.ts';
+import { createLabelMemory, labelDigest } from '../../src/subjects/labels.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, ISSUER, TOKENS, type Harness, type HarnessOptions } from '../support/harness.ts';
 

@@ -1,8 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core';
 import { describe, expect, it } from 'vitest';
-import { labelDigest, labelKey } from '../../src/subjects/labels.ts';
-import { meantByLabel } from '../../src/subjects/meant.ts';
+import { labelDigest, labelKey, meantByLabel } from '../../src/subjects/labels.ts';
 
 // Whom the label `L` means, by what is known of labels and of tokens. Every row is written as `issuer/subject`.
 

@@ -1,5 +1,5 @@
-import { EXPORT_ENCODINGS } from '../../src/trail/query/export-format.ts';
-import { openExport } from '../../src/trail/query/export-stream.ts';
+import { EXPORT_ENCODINGS } from '../../src/trail/query/format.ts';
+import { openExport } from '../../src/trail/query/export.ts';
 import { err, ok } from '../../src/kit/result.ts';
 import { auditRow } from '../trail/audit-row.ts';
 

@@ -1,5 +1,5 @@
 import { base64url, exportJWK, generateKeyPair, type JSONWebKeySet, type JWK } from 'jose';
-import type { IssuerPolicy, SignatureAlgorithm } from '../../src/config/issuer-policy.ts';
+import type { IssuerPolicy, SignatureAlgorithm } from '../../src/config/issuers.ts';
 
 /** An issuer with a key pair of its own, to sign JWTs of any shape, well-formed or hostile. */
 export interface TestIssuer {

@@ -4,9 +4,9 @@ import {
   cameOfCreate,
   contradiction,
   contradictionOfUpdate,
-  withCame,
   type Granted,
   type MintedEffect,
+  withCame,
 } from '../../src/tokens/effects.ts';
 
 // What PipeOps did, held against what it was asked to do.

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WORKSPACES_SHOWN_MAX_COUNT } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
-import { selectWorkspacesInUse } from '../../src/tokens/workspaces-in-use.ts';
+import { selectWorkspacesInUse } from '../../src/tokens/workspaces.ts';
 import { rowsOf } from '../security/expectations.ts';
 import { createRecordingD1 } from '../security/statements.ts';
 import { TOKENS, type Answer } from '../support/harness.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { addressGroup } from '../../src/trail/address-group.ts';
+import { addressGroup } from '../../src/trail/rejections.ts';
 
 it.each([
   [null, 'unknown'],

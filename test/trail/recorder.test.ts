@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { attemptedRow } from '../../src/trail/events.ts';
+import { attemptedRow } from '../../src/trail/event.ts';
 import {
   ACTOR_LABEL_MAX_BYTES,
   D1_TIMEOUT_MS,

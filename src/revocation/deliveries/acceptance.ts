@@ -1,27 +1,34 @@
 import { and, desc, eq, gt, inArray, isNull, or, sql, type SQL } from 'drizzle-orm';
-import { callerMinuteOf, isIgnoredInFull } from '../../trail/caller-rows.ts';
-import { countRead } from '../../trail/counted-reads.ts';
-import { furtherRow } from '../../trail/further.ts';
-import { rowsOf } from '../../trail/row-batch.ts';
-import { WEBHOOK_SAME_BODY_MS } from '../../config/limits.ts';
+import { ORDERS_MAKE_BATCH_ROWS, WEBHOOK_SAME_BODY_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
-import { webhookDeliveries, webhookItems, type DeliveryRow, type OwnerRow } from '../../db/schema.ts';
+import { type DeliveryRow, type OwnerRow, webhookDeliveries, webhookItems } from '../../db/schema.ts';
 import type { AuditFailure } from '../../failures.ts';
-import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import type { Accepted } from './accepted.ts';
-import { carryOut } from './carry-out.ts';
-import { contentDigests, type ContentDigests } from './content-digest.ts';
-import { selectOwners } from './delivery-queries.ts';
+import type { RequestContext } from '../../kit/trace.ts';
 import {
+  contentDigests,
+  type ContentDigests,
   deliveryEvent,
   describeDelivery,
   insertDelivery,
   isDelivery,
-  recordDelivery,
   type NewDelivery,
+  recordDelivery,
+  sourceActor,
+  storedLabel,
 } from './delivery-row.ts';
+import type { Accepted } from './intake.ts';
+import { insertItems, soughtItems } from './matching.ts';
+import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
+import { selectOwners } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
+import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/queries.ts';
+import type { SubjectRef } from '../senders/sender.ts';
+import { callerMinuteOf, furtherRow, isIgnoredInFull } from '../../trail/caller-rows.ts';
+import { countRead } from '../../trail/counted.ts';
+import { finalRow, successOutcome } from '../../trail/event.ts';
+import { rowsOf } from '../../trail/final-records.ts';
+import { insertEventWhere } from '../../trail/statements.ts';
 
 /** The delivery as it was accepted: this one, or the one that it repeats. */
 export interface Receipt {
@@ -146,4 +153,62 @@ function readBack(database: Database, same: SQL) {
       .where(and(eq(webhookItems.delivery_id, id), eq(webhookItems.found, 'matched'))),
     selectOwners(database, id),
   ] as const;
+}
+
+/** The queries that write down what a delivery orders, where it is this one that counts. */
+async function carryOut(
+  { database, fingerprints, runtime, namedWorkspaces }: WebhookDependencies,
+  context: RequestContext,
+  { source, order }: Accepted,
+  row: NewDelivery,
+  isThisOne: SQL,
+): Promise<readonly Query[]> {
+  if ('ignored' in order) return [];
+  const terms: OrderTerms = {
+    deliveryId: row.id,
+    source: row.source,
+    event: order.event,
+    mode: order.event === 'subject.offboarded' ? order.mode : 'revoke',
+    nowMs: row.received_at,
+  };
+  const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
+    const detail = {
+      delivery_id: row.id,
+      ...('label' in subject ? { label: storedLabel(subject.label) } : subject),
+      ...('mode' in order && { mode: order.mode }),
+      ...('former' in order && order.former && { former: true }),
+    };
+    const event = {
+      action,
+      actor: sourceActor(row.source),
+      workspaceUuid: null,
+      tokenId: null,
+      tokenName: null,
+      detail,
+    };
+    return insertEventWhere(
+      database,
+      finalRow(runtime.newId(), row.received_at, context, event, successOutcome(null)),
+      isThisOne,
+    );
+  };
+  switch (order.event) {
+    case 'token.leaked':
+    case 'token.revoke':
+      return [
+        ...insertItems(database, row.id, await soughtItems(order, fingerprints), source.workspaces, isThisOne),
+        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command', namedWorkspaces),
+        recordOrders(database, context, terms),
+      ];
+    case 'subject.offboarded':
+      return [
+        recordSubject('subject.block', order.subject),
+        insertOwners(database, row.id, order.subject, order.former, isThisOne),
+        blockSubject(database, { id: row.id, nowMs: row.received_at }, order.subject, isThisOne),
+        // Of the owners found, so of no delivery that does not count.
+        ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
+      ];
+    case 'subject.reinstated':
+      return [recordSubject('subject.reinstate', order.subject), unblockSubject(database, order.subject, isThisOne)];
+  }
 }

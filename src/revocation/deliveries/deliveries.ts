@@ -1,13 +1,16 @@
-import { actorOf } from '../../trail/actor.ts';
-import type { EventSubject } from '../../trail/events.ts';
-import { failureOutcome, successOutcome } from '../../trail/outcomes.ts';
+import * as z from 'zod';
+import type { RowsOf } from '../../db/database.ts';
+import type { DeliveryRow, ItemRow, OrderRow, OwnerRow } from '../../db/schema.ts';
 import type { Failure } from '../../failures.ts';
-import type { Caller } from '../../policy/types.ts';
-import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import { selectDeliveries, selectDelivery, selectItems, selectOrders } from './delivery-queries.ts';
+import { rfc3339OrNull } from '../../kit/time.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import type { Caller } from '../../policy/types.ts';
+import { rejectedItemsOf } from './delivery-row.ts';
+import { selectDeliveries, selectDelivery, selectItems, selectOrders } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { presentDelivery, presentWhole } from './present.ts';
+import { actorOf, type EventSubject, failureOutcome, successOutcome } from '../../trail/event.ts';
+import { type OrderState, OWNER_FINDINGS } from '../../vocabulary.ts';
 
 type Dependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'runtime' | 'issuers'>;
 
@@ -75,3 +78,135 @@ export async function readDelivery(
   const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
   return recorded.ok ? ok(presentWhole(delivery, items, orders, { issuers })) : recorded;
 }
+
+type DeliverySummary = RowsOf<ReturnType<typeof selectDelivery>>[number];
+
+/** What of the configuration a receipt is about. */
+interface Configured {
+  /** The issuers of the policy. */
+  readonly issuers: ReadonlySet<string>;
+}
+
+/**
+ * The receipt that a sender is given: nothing in it tells whether a secret matched.
+ *
+ * @param owners whom a delivery about a subject found.
+ */
+export const presentReceipt = (row: DeliveryRow, owners: readonly Owner[], configured: Configured) => ({
+  delivery_id: row.id,
+  received_at: rfc3339OrNull(row.received_at),
+  ...(row.ignored !== null && { ignored: row.ignored }),
+  ...presentMarks(row),
+  ...presentOwners(row, owners, configured),
+});
+
+/** A delivery as those see it who may read the trail. Times are RFC 3339 with milliseconds. */
+function presentDelivery(row: DeliverySummary, configured: Configured) {
+  const owners = ownersOf(row);
+  const notShown = row.owner_count - owners.length;
+  return {
+    id: row.id,
+    source: row.source,
+    /** Null: its body does not say. */
+    event: row.event === '' ? null : row.event,
+    sender_id: row.sender_id,
+    received_at: rfc3339OrNull(row.received_at),
+    /** Its row in the trail. */
+    event_id: row.event_id,
+    ignored: row.ignored,
+    refused: row.refused,
+    ...(row.refused_field !== null && { refused_field: row.refused_field }),
+    ...presentMarks(row),
+    ...(row.mode !== null && { mode: row.mode }),
+    ...(row.former === 1 && { former: true }),
+    ...(row.subject_label !== null && { subject: { label: row.subject_label } }),
+    ...(row.subject !== null && { subject: { issuer: row.subject_issuer, subject: row.subject } }),
+    ...presentOwners(row, owners, configured),
+    ...(notShown > 0 && { owners_not_shown: notShown }),
+    tokens: { matched: row.matched, unmatched: row.unmatched, out_of_scope: row.out_of_scope },
+    orders: {
+      open: row.open,
+      acknowledged: row.acknowledged,
+      confirmed: row.confirmed,
+      failed: row.failed,
+      ...(row.lifted > 0 && { lifted: row.lifted }),
+    },
+    ...(row.orders_left === 1 && { orders_left: true }),
+  };
+}
+
+/** The same with each token that it named, and what became of each: the receipt of a leak. */
+const presentWhole = (
+  row: DeliverySummary,
+  items: readonly ItemRow[],
+  orders: readonly OrderRow[],
+  configured: Configured,
+) => ({
+  ...presentDelivery(row, configured),
+  items: items.map(presentItem),
+  revocations: orders.map((order) => presentOrder(order, row.received_at)),
+});
+
+const presentMarks = (row: Pick<DeliveryRow, 'id_reused' | 'rejected_items'>) => ({
+  ...(row.id_reused === 1 && { id_reused: true }),
+  ...(row.rejected_items !== null && { rejected_items: rejectedItemsOf(row) }),
+});
+
+type Owner = Pick<OwnerRow, 'issuer' | 'subject' | 'found' | 'tokens'>;
+
+const owner = z.object({
+  issuer: z.string(),
+  subject: z.string(),
+  found: z.enum(OWNER_FINDINGS),
+  tokens: z.number(),
+});
+const ownersOf = (row: DeliverySummary): readonly Owner[] => z.array(owner).parse(JSON.parse(row.owners));
+
+/** Whom a delivery about a subject found, nobody too: an HR system learns that its word reached no one. */
+function presentOwners(
+  row: Pick<DeliveryRow, 'subject' | 'subject_issuer' | 'subject_label'>,
+  owners: readonly Owner[],
+  { issuers }: Configured,
+) {
+  if (row.subject === null && row.subject_label === null) return {};
+  const foundAs = (found: Owner['found']) =>
+    owners.filter((one) => one.found === found).map(({ issuer, subject, tokens }) => ({ issuer, subject, tokens }));
+  return {
+    ...(row.subject_issuer !== null && !issuers.has(row.subject_issuer) && { issuer_configured: false }),
+    owners: foundAs('owner'),
+    also_carried: foundAs('also_carried'),
+  };
+}
+
+const presentItem = (item: ItemRow) => ({
+  position: item.position,
+  found: item.found,
+  location: item.location,
+  workspace_uuid: item.workspace_uuid,
+  token_id: item.token_id,
+  ...(item.candidates !== null && { candidates: z.array(z.string()).parse(JSON.parse(item.candidates)) }),
+});
+
+/** An order in one of these states is tried, or looked at, until it is in another. */
+const PENDING: readonly OrderState[] = ['open', 'acknowledged'];
+
+const presentOrder = (order: OrderRow, receivedAtMs: number) => ({
+  /** Its row in the trail. */
+  event_id: order.id,
+  workspace_uuid: order.workspace_uuid,
+  token_id: order.token_id,
+  mode: order.mode,
+  state: order.state,
+  result: order.result,
+  error_code: order.error_code,
+  tries: order.tries,
+  next_try_at: PENDING.includes(order.state) ? rfc3339OrNull(order.next_at) : null,
+  received_at: rfc3339OrNull(receivedAtMs),
+  matched_at: rfc3339OrNull(order.created_at),
+  /** When PipeOps acknowledged it. */
+  [order.mode === 'revoke' ? 'revoked_at' : 'suspended_at']: rfc3339OrNull(order.acknowledged_at),
+  /** When a later look agreed. */
+  confirmed_at: rfc3339OrNull(order.confirmed_at),
+  /** Since when a look contradicts it. */
+  contradicted_at: rfc3339OrNull(order.contradicted_at),
+});

@@ -1,29 +1,38 @@
 import { eq, exists, sql, type SQL } from 'drizzle-orm';
+import { base64url } from 'jose';
 import * as z from 'zod';
-import { finalRow, type EventOutcome, type EventSubject, type NewAuditRow } from '../../trail/events.ts';
-import { insertEventWhere } from '../../trail/insert-where.ts';
-import { successOutcome } from '../../trail/outcomes.ts';
 import {
   ACTOR_LABEL_MAX_BYTES,
   WEBHOOK_EVENT_NAME_MAX_BYTES,
   WEBHOOK_SENDER_ID_MAX_BYTES,
 } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
+import { type DeliveryRow, webhookDeliveries } from '../../db/schema.ts';
 import { selectedRow } from '../../db/sql.ts';
-import { webhookDeliveries, type DeliveryRow } from '../../db/schema.ts';
-import type { RequestContext } from '../../kit/trace.ts';
-import { cutToBytes } from '../../kit/caps.ts';
+import { cutToBytes } from '../../kit/bytes.ts';
+import { canonicalJson, sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import type { Accepted, Signed } from './intake.ts';
+import type { NamedToken, Order, SubjectRef } from '../senders/sender.ts';
+import { labelKey } from '../../subjects/labels.ts';
+import type { Fingerprints } from '../../tokens/secret.ts';
+import {
+  type Actor,
+  type EventOutcome,
+  type EventSubject,
+  finalRow,
+  type NewAuditRow,
+  successOutcome,
+} from '../../trail/event.ts';
+import { insertEventWhere } from '../../trail/statements.ts';
 import type { ErrorCode } from '../../vocabulary.ts';
-import type { Accepted, Signed } from './accepted.ts';
-import { sourceActor } from './actor.ts';
-import { dedupeKey } from './dedupe-key.ts';
 
 /** A delivery that is not inserted yet. */
 export type NewDelivery = Omit<DeliveryRow, 'seq'>;
 
 /** A delivery and when it came, under which ids it is kept. */
-export interface Received {
+interface Received {
   readonly id: string;
   readonly eventId: string;
   readonly nowMs: number;
@@ -143,3 +152,57 @@ export const rejectedItemsOf = ({ rejected_items: json }: Pick<DeliveryRow, 'rej
 
 const ignoredCode = (ignored: string): 'event_not_allowed' | 'event_unknown' =>
   ignored === 'event_unknown' ? 'event_unknown' : 'event_not_allowed';
+
+/** What tells one delivery of a source from another: a digest of its sender's id, or of its body where there is none. */
+async function dedupeKey(senderId: string | null, body: Uint8Array): Promise<string> {
+  const bytes = senderId === null ? body : new TextEncoder().encode(senderId);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return `${senderId === null ? 'body' : 'id'}:${base64url.encode(digest)}`;
+}
+
+/** A source of webhooks as the trail names it. */
+export const sourceActor = (name: string): Actor => ({ type: 'webhook', issuer: null, subject: name, label: null });
+
+/** Digests of what a delivery orders: the one that is stored, and those that an earlier key, or version of this service, would have given. */
+export type ContentDigests = readonly [current: string, ...earlier: string[]];
+
+/**
+ * What tells a repetition from another delivery under the same id: a digest of what it orders, so that a body that is written
+ * anew is the same. A leak's is keyed as fingerprints are, since a secret is in it; two reports are the same only if every item
+ * says the same.
+ */
+export async function contentDigests(order: Order, fingerprints: Fingerprints): Promise<ContentDigests> {
+  const digestOf = async (content: unknown): Promise<string> => await sha256Hex(canonicalJson(content));
+  const hex = await digestOf(contentOf(order));
+  if (order.event === 'token.revoke' && order.tokens.some(({ workspaceSpelled }) => workspaceSpelled !== undefined)) {
+    // Before there was one spelling of a workspace, a digest was of that which was sent.
+    return [hex, await digestOf(namedTokens(order, (token) => token.workspaceSpelled ?? token.workspaceUuid))];
+  }
+  if (order.event !== 'token.leaked') return [hex];
+  const [current, ...earlier] = (await fingerprints.candidates(hex)).map(({ value }) => value);
+  return [current ?? hex, ...earlier];
+}
+
+function contentOf(order: Order): unknown {
+  switch (order.event) {
+    case 'token.leaked':
+      return order;
+    case 'token.revoke':
+      return namedTokens(order, ({ workspaceUuid }) => workspaceUuid);
+    case 'subject.offboarded':
+    case 'subject.reinstated':
+      return { ...order, subject: subjectOf(order.subject) };
+  }
+}
+
+/** In whichever order, and however often. */
+function namedTokens(
+  { event, tokens }: Extract<Order, { event: 'token.revoke' }>,
+  workspaceOf: (token: NamedToken) => string | null,
+): unknown {
+  const named = tokens.map((token) => `${token.tokenId} ${workspaceOf(token) ?? ''}`);
+  return { event, tokens: [...new Set(named)].toSorted() };
+}
+
+const subjectOf = (subject: SubjectRef): SubjectRef =>
+  'label' in subject ? { label: labelKey(subject.label) } : { issuer: subject.issuer, subject: subject.subject };

@@ -1,21 +1,20 @@
 import type { Context, Hono } from 'hono';
-import type { AppEnv } from '../../http/app-env.ts';
-import { failure, success } from '../../http/answer.ts';
-import { methodNotAllowed } from '../../http/method-not-allowed.ts';
-import { noParameters } from '../../http/no-parameters.ts';
-import { err, ok, type Result } from '../../kit/result.ts';
+import { WEBHOOK_BODY_MAX_BYTES } from '../../config/limits.ts';
+import type { Source } from '../../config/webhooks.ts';
 import type { Failure, RequestFailure } from '../../failures.ts';
+import { failure, methodNotAllowed, success } from '../../http/answer.ts';
+import type { AppEnv } from '../../http/context.ts';
+import { noParameters } from '../../http/query.ts';
+import { collect } from '../../kit/bytes.ts';
+import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { acceptDelivery, type Receipt } from './acceptance.ts';
-import type { Accepted, Signed } from './accepted.ts';
-import { sourceActor } from './actor.ts';
-import type { Message } from '../senders/sender.ts';
-import type { Source } from '../../config/webhook-schema.ts';
+import { presentReceipt } from './deliveries.ts';
+import { sourceActor } from './delivery-row.ts';
+import { refuseDelivery } from './refusal.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
-import { readRawBody } from './raw-body.ts';
-import { presentReceipt } from './present.ts';
-import { refuseDelivery } from './refusal.ts';
+import type { Message, Order } from '../senders/sender.ts';
 
 const INTAKE = '/webhooks/:source';
 
@@ -95,3 +94,37 @@ const IGNORED: Readonly<Record<string, string>> = {
   event_not_allowed: 'Recorded. This source may not send this event, so nothing is done.',
   event_unknown: 'Recorded. This event is not known here, so nothing is done.',
 };
+
+/**
+ * The bytes of a delivery as they came: that is what was signed.
+ *
+ * Fails with `body_too_large`, and with `invalid_json` where the sender broke off.
+ */
+async function readRawBody(request: Request): Promise<Result<Uint8Array, RequestFailure>> {
+  const tooLarge = err({ kind: 'body_too_large', maxBytes: WEBHOOK_BODY_MAX_BYTES } as const);
+  // Only spares the reading: the header is the sender's word, so the bytes are counted as well.
+  if (Number(request.headers.get('Content-Length')) > WEBHOOK_BODY_MAX_BYTES) return tooLarge;
+  if (request.body === null) return ok(new Uint8Array());
+  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
+  try {
+    const chunks = await collect(reader, WEBHOOK_BODY_MAX_BYTES);
+    if (chunks !== null) return ok(new Uint8Array(await new Blob([...chunks]).arrayBuffer()));
+  } catch {
+    return err({ kind: 'invalid_json' });
+  }
+  reader.cancel().catch(() => {});
+  return tooLarge;
+}
+
+/** A delivery whose signature is good. */
+export interface Signed {
+  readonly source: Source;
+  readonly body: Uint8Array;
+  readonly message: Pick<Message, 'senderId' | 'eventName'>;
+}
+
+/** One that is understood. */
+export interface Accepted extends Signed {
+  /** What it orders, or why it is to do nothing. */
+  readonly order: Order | { readonly ignored: 'event_not_allowed' | 'event_unknown' };
+}

@@ -1,13 +1,22 @@
-import { TOKEN_PREFIX_MAX_CHARS, TOKEN_PREFIX_MIN_CHARS, WEBHOOK_LOCATION_MAX_BYTES } from '../../config/limits.ts';
-import { cutToBytes } from '../../kit/caps.ts';
+import { sql, type SQL } from 'drizzle-orm';
+import {
+  LEAK_CANDIDATES_MAX_COUNT,
+  TOKEN_PREFIX_MAX_CHARS,
+  TOKEN_PREFIX_MIN_CHARS,
+  WEBHOOK_ITEMS_JSON_MAX_CHARS,
+  WEBHOOK_LOCATION_MAX_BYTES,
+} from '../../config/limits.ts';
+import type { Database, Query } from '../../db/database.ts';
+import { tokens, webhookItems } from '../../db/schema.ts';
+import { cutToBytes } from '../../kit/bytes.ts';
 import { sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
-import type { Fingerprints } from '../../tokens/fingerprint.ts';
+import { candidatesOf, likeliestOf } from '../senders/leaks.ts';
 import type { Leak, NamedToken, Order } from '../senders/sender.ts';
-import { candidatesOf, likeliestOf } from '../senders/candidates.ts';
+import type { Fingerprints } from '../../tokens/secret.ts';
 
 /** A token that a delivery names, as the query knows it that looks for it in the inventory. No secret is in it. */
-export interface SoughtItem {
+interface SoughtItem {
   readonly position: number;
   readonly location: string | null;
   /** What each text that may be its secret would be kept as, under each key. */
@@ -58,4 +67,78 @@ function prefixesOf(secret: string): readonly string[] {
     (_item, index) => TOKEN_PREFIX_MIN_CHARS + index,
   );
   return lengths.filter((length) => length < secret.length).map((length) => secret.slice(0, length));
+}
+
+/** Whether a workspace is among those where a source's orders count. */
+const inScope = (column: SQL | typeof tokens.workspace_uuid, workspaces: readonly string[]): SQL =>
+  workspaces.includes('*') ? sql`true` : sql`${column} in (select value from json_each(${JSON.stringify(workspaces)}))`;
+
+/**
+ * Looks for the tokens that a delivery names and writes down what was found, where `condition` holds: one query for as many as
+ * one value of D1 holds.
+ *
+ * A leaked secret is found by its fingerprint, a named id by itself; an id with a workspace that the inventory lacks there
+ * counts as found: the driver asks PipeOps. An unmatched leak gets the tokens whose prefix fits, for a person to look at.
+ * They are not acted on.
+ */
+export const insertItems = (
+  database: Database,
+  deliveryId: string,
+  sought: readonly SoughtItem[],
+  workspaces: readonly string[],
+  condition: SQL,
+): readonly Query[] => jsonLists(sought).map((json) => insertListed(database, deliveryId, json, workspaces, condition));
+
+/** Items as JSON lists, each of WEBHOOK_ITEMS_JSON_MAX_CHARS at the most. */
+function jsonLists(sought: readonly SoughtItem[]): readonly string[] {
+  const lists: string[][] = [];
+  let chars = Infinity;
+  for (const json of sought.map((item) => JSON.stringify(item))) {
+    if (chars + json.length > WEBHOOK_ITEMS_JSON_MAX_CHARS) {
+      lists.push([]);
+      chars = 0;
+    }
+    lists.at(-1)?.push(json);
+    chars += json.length + 1;
+  }
+  return lists.map((list) => `[${list.join(',')}]`);
+}
+
+function insertListed(
+  { build }: Database,
+  deliveryId: string,
+  json: string,
+  workspaces: readonly string[],
+  condition: SQL,
+) {
+  // The inventory is looked up once for each fingerprint and gone through once for ids and prefixes, however many they are.
+  const matches = sql`
+    item as materialized (
+      select value ->> 'position' as position, value ->> 'location' as location, value ->> 'token_id' as id,
+        value ->> 'workspace_uuid' as workspace, value -> 'fingerprints' as fingerprints, value -> 'prefixes' as prefixes
+      from json_each(${json})),
+    known as materialized (
+      select item.position, t.workspace_uuid, t.token_id from item
+        join json_each(item.fingerprints) as f join ${tokens} as t on t.fingerprint = f.value
+      union
+      select item.position, t.workspace_uuid, t.token_id from ${tokens} as t
+        join item on item.id = t.token_id and (item.workspace is null or item.workspace = t.workspace_uuid)
+        where t.token_id in (select id from item)),
+    alike as materialized (
+      select t.token_id, t.token_prefix from ${tokens} as t
+      where t.revoked_at is null and ${inScope(sql`t.workspace_uuid`, workspaces)}
+        and t.token_prefix in (select p.value from item join json_each(item.prefixes) as p))`;
+  const workspace = sql`coalesce(known.workspace_uuid, item.workspace)`;
+  const isFound = sql`${workspace} is not null`;
+  const candidates = sql`(select json_group_array(token_id) from (
+    select token_id from alike where token_prefix in (select value from json_each(item.prefixes)) limit ${LEAK_CANDIDATES_MAX_COUNT}))`;
+  return build.insert(webhookItems).select(sql`
+    with ${matches}
+    select null, ${deliveryId}, item.position,
+      case when not ${isFound} then 'unmatched' when ${inScope(workspace, workspaces)} then 'matched' else 'out_of_scope' end,
+      item.location, ${workspace}, coalesce(known.token_id, item.id),
+      case when not ${isFound} then ${candidates} end
+    from item left join known on known.position = item.position
+    where ${condition}
+    order by item.position`);
 }

@@ -2,8 +2,7 @@ import { and, eq, sql, type SQL } from 'drizzle-orm';
 import type { Database } from '../../db/database.ts';
 import { isEndUnproven, selectedRow } from '../../db/sql.ts';
 import { subjectBlocks, webhookOwners } from '../../db/schema.ts';
-import { labelKey } from '../../subjects/labels.ts';
-import { meantByLabel } from '../../subjects/meant.ts';
+import { labelKey, meantByLabel } from '../../subjects/labels.ts';
 import type { SubjectRef } from '../senders/sender.ts';
 
 /**

@@ -1,15 +1,21 @@
 import { sql } from 'drizzle-orm';
-import { countRead, readKey } from '../../trail/counted-reads.ts';
-import { finalRow } from '../../trail/events.ts';
+import { countRead, readKey } from '../../trail/counted.ts';
+import { finalRow } from '../../trail/event.ts';
 import { WEBHOOK_REFUSED_MAX_ROWS } from '../../config/limits.ts';
 import { webhookDeliveries } from '../../db/schema.ts';
 import { codeOf, type AuditFailure, type RequestFailure } from '../../failures.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { minuteBeginMs } from '../../kit/time.ts';
-import type { Signed } from './accepted.ts';
-import { sourceActor } from './actor.ts';
-import { describeSigned, insertDelivery, isDelivery, recordDelivery, refusedOutcome } from './delivery-row.ts';
+import type { Signed } from './intake.ts';
+import {
+  describeSigned,
+  insertDelivery,
+  isDelivery,
+  recordDelivery,
+  refusedOutcome,
+  sourceActor,
+} from './delivery-row.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 
 /**

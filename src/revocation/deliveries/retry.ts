@@ -1,5 +1,5 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
-import { failureOutcome, successOutcome } from '../../trail/outcomes.ts';
+import { failureOutcome, successOutcome } from '../../trail/event.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { newUuid, selectedRow } from '../../db/sql.ts';
 import { revocationOrders } from '../../db/schema.ts';
@@ -8,7 +8,7 @@ import type { Caller } from '../../policy/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { describeUse } from './deliveries.ts';
-import { selectDelivery } from './delivery-queries.ts';
+import { selectDelivery } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import { recordOrders } from '../orders/queries.ts';
 import { GIVEN_UP, isIn, LOOKED_AT, ORDER_STATE, SENT } from '../orders/states.ts';

@@ -1,15 +1,19 @@
 import type { Hono } from 'hono';
-import { encodeCursor } from '../../http/cursor.ts';
-import { cursor, limitUpTo, matching, readParameter } from '../../http/parameters.ts';
+import {
+  cursor,
+  encodeCursor,
+  limitUpTo,
+  matching,
+  noParameters,
+  readParameter,
+  refuseUnknown,
+} from '../../http/query.ts';
 import { DELIVERIES_PAGE_DEFAULT_ROWS, DELIVERIES_PAGE_MAX_ROWS } from '../../config/limits.ts';
 import type { RequestFailure } from '../../failures.ts';
-import type { AppEnv } from '../../http/app-env.ts';
-import { authorise } from '../../http/authorise.ts';
-import { failure, page, success } from '../../http/answer.ts';
-import { methodNotAllowed } from '../../http/method-not-allowed.ts';
-import { noParameters } from '../../http/no-parameters.ts';
+import type { AppEnv } from '../../http/context.ts';
+import { authorise } from '../../http/access.ts';
+import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
 import { createProblems } from '../../kit/problems.ts';
-import { refuseUnknown } from '../../http/unknown-names.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { listDeliveries, readDelivery } from './deliveries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';

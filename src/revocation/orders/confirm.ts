@@ -1,15 +1,13 @@
-import { chanceOf } from '../../kit/chance.ts';
+import { chanceOf } from '../../kit/backoff.ts';
 import { ORDER_LOOK_MAX_QUERIES } from '../../config/limits.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import type { Lists, WorkspaceLook } from './lists.ts';
-import { logNotDriven } from './not-driven.ts';
+import { logNotDriven, type Run } from './run.ts';
 import type { ClaimedOrder, MovedOrder } from './queue.ts';
-import { sightOfListed } from './sending.ts';
-import { sightOf, type Sight } from './sight.ts';
+import { type Sight, sightOf, sightOfListed } from './sending.ts';
 import { afterFailure, afterLook, afterLookUp, afterSilence, afterWorkspaceMissing, type Move } from './states.ts';
 import { recordMoves } from './writing.ts';
-import type { Run } from './run.ts';
 
 /**
  * Looks at orders that PipeOps has acknowledged, by one list for each workspace; where that says nothing of a token, the token is

@@ -12,7 +12,7 @@ import {
   UNKNOWN_WORKSPACES_TURN_MS,
 } from '../../config/limits.ts';
 import { takeLease } from '../../db/job-leases.ts';
-import type { Allowance } from '../../pipeops/allowance.ts';
+import type { Allowance } from '../../pipeops/call-gate.ts';
 import { selectLimits } from '../../pipeops/limits-table.ts';
 import type { Database } from '../../db/database.ts';
 import type { Quota, Reservation } from '../../pipeops/quota.ts';
@@ -21,7 +21,7 @@ import type { OrderState } from '../../vocabulary.ts';
 import { lookAt } from './confirm.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import { createLists } from './lists.ts';
-import { logNotDriven } from './not-driven.ts';
+import { createRun, logNotDriven, type Run } from './run.ts';
 import {
   claimDueOrders,
   countClaimed,
@@ -36,11 +36,10 @@ import {
   type ClaimTerms,
   type MovedOrder,
 } from './queue.ts';
-import { makeOrdersLeft } from './making.ts';
+import { makeOrdersLeft } from './queries.ts';
 import { createSender, type Sender } from './sending.ts';
 import { isEnd, isOneOf, LOOKED_AT, SENT, waitingTogether, type Move } from './states.ts';
 import { recordMove, recordMoves } from './writing.ts';
-import { createRun, type Run } from './run.ts';
 
 export interface OrderDriver {
   /**

@@ -1,8 +1,8 @@
 import { UNKNOWN_IDS_MAX_COUNT, UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { UpstreamFailure } from '../../failures.ts';
 import { judgeList, recordFindings, selectLookRows } from '../../inventory/looks.ts';
-import { callWithin } from '../../pipeops/call.ts';
-import type { Allowance } from '../../pipeops/allowance.ts';
+import { callWithin } from '../../pipeops/tries.ts';
+import type { Allowance } from '../../pipeops/call-gate.ts';
 import type { Call, TokenList, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/list-state.ts';

@@ -1,14 +1,17 @@
 import { eq, sql, type SQL } from 'drizzle-orm';
-import { attemptedRow } from '../../trail/events.ts';
-import { insertEventsFrom } from '../../trail/insert-where.ts';
+import { ORDERS_MAKE_BATCH_ROWS, ORDERS_MAKE_BATCHES_MAX_COUNT, ORDERS_MAKE_MAX_QUERIES } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
-import { revocationOrders, webhookDeliveries, webhookItems, type DeliveryRow } from '../../db/schema.ts';
+import { type DeliveryRow, revocationOrders, webhookDeliveries, webhookItems } from '../../db/schema.ts';
 import { isEndUnproven, newUuid, selectedRow } from '../../db/sql.ts';
+import { addSuspension } from '../../inventory/inventory.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { addSuspension } from '../../inventory/inventory.ts';
+import { sourceActor } from '../deliveries/delivery-row.ts';
+import type { DriverDependencies } from '../dependencies.ts';
+import type { Run } from './run.ts';
+import { attemptedRow } from '../../trail/event.ts';
+import { insertEventsFrom } from '../../trail/statements.ts';
 import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
-import { sourceActor } from '../deliveries/actor.ts';
 
 /** What the orders of a delivery have in common. */
 export interface OrderTerms {
@@ -20,7 +23,7 @@ export interface OrderTerms {
 }
 
 /** A delivery as its orders are made. */
-export type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mode' | 'received_at'>;
+type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mode' | 'received_at'>;
 
 /**
  * An order for each token that a delivery named and that is one of ours, whatever the inventory says of its end: one that is
@@ -170,3 +173,34 @@ const isUnordered = (deliveryId: string, token: 't' | 'target'): SQL => sql`not 
  */
 const newestOrders = (deliveryId: string, limitRows: number): SQL => sql`revocation_orders.rowid in (
   select n.rowid from revocation_orders as n order by n.rowid desc limit ${limitRows}) and +revocation_orders.delivery_id = ${deliveryId}`;
+
+/**
+ * Makes what is left of the orders of deliveries that are about more tokens than one batch takes: the oldest delivery first, up
+ * to ORDERS_MAKE_BATCHES_MAX_COUNT batches. What is made is due at once.
+ */
+export async function makeOrdersLeft(
+  { database, runtime }: DriverDependencies,
+  context: RequestContext,
+  run: Run,
+): Promise<void> {
+  for (let batches = 0; batches < ORDERS_MAKE_BATCHES_MAX_COUNT; batches += 1) {
+    if (!run.goesOn(ORDERS_MAKE_MAX_QUERIES)) return;
+    const next = database.build
+      .select()
+      .from(webhookDeliveries)
+      // The literal of the partial index.
+      .where(
+        sql`${webhookDeliveries.orders_left} = 1 and ${run.deliveryId === null ? sql`true` : eq(webhookDeliveries.id, run.deliveryId)}`,
+      )
+      .orderBy(webhookDeliveries.seq)
+      .limit(1);
+    const read = await database.batch(context, [next]);
+    const [delivery] = read.ok ? read.value[0] : [];
+    if (delivery === undefined) return;
+    const made = await database.batch(
+      context,
+      makeOrders(database, context, delivery, ORDERS_MAKE_BATCH_ROWS, runtime.now()),
+    );
+    if (!made.ok) return;
+  }
+}

@@ -1,6 +1,6 @@
 import type { Budget } from '../../kit/budget.ts';
-import type { Quota } from '../../pipeops/quota.ts';
 import type { Runtime } from '../../kit/runtime.ts';
+import type { Quota } from '../../pipeops/quota.ts';
 import type { Lists } from './lists.ts';
 
 /** One run of the driver, as its steps share it. */
@@ -34,3 +34,9 @@ export function createRun(
 
 const mayCall = (quota: Pick<Quota, 'permit' | 'mayTry'>, nowMs: number): boolean =>
   quota.permit('revocation', null, nowMs) === null || quota.mayTry(nowMs);
+
+/** A bug keeps an order from its end. The others of its run go on, and it is due again when its lease ends. */
+export function logNotDriven(runtime: Pick<Runtime, 'log'>, orderId: string, error: unknown): void {
+  const name = error instanceof Error ? error.name : 'unknown';
+  runtime.log({ level: 'error', event: 'order_not_driven', event_id: orderId, name });
+}

@@ -1,6 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
-import type { EventOutcome } from '../../trail/events.ts';
-import { successOutcome } from '../../trail/outcomes.ts';
+import { type EventOutcome, successOutcome } from '../../trail/event.ts';
 import {
   ABSENCE_GAP_MS,
   CONFIRM_AFTER_UPDATE_MS,
@@ -17,7 +16,7 @@ import { codeOf, type UpstreamFailure } from '../../failures.ts';
 import type { AbsenceFinding } from '../../inventory/absence.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { ErrorCode, OrderResult, OrderState } from '../../vocabulary.ts';
-import type { Sight } from './sight.ts';
+import type { Sight } from './sending.ts';
 
 // The life of an order: its states, what each may become, and what a try, a look or the passing of time makes of it. All of
 // it is pure; `order-queue.ts` writes it down.

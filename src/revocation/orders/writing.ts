@@ -1,8 +1,7 @@
 import { sql } from 'drizzle-orm';
-import { finalRow, settledColumns, SYSTEM_ACTOR } from '../../trail/events.ts';
-import { insertEventsFrom } from '../../trail/insert-where.ts';
+import { finalRow, settledColumns, successOutcome, SYSTEM_ACTOR } from '../../trail/event.ts';
+import { insertEventsFrom } from '../../trail/statements.ts';
 import { announceLate, isPassed } from '../../trail/late-settlement.ts';
-import { successOutcome } from '../../trail/outcomes.ts';
 import { AUDIT_ANNOUNCE_AFTER_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';

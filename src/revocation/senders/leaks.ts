@@ -1,9 +1,9 @@
 import { WEBHOOK_TOKENS_MAX_COUNT } from '../../config/limits.ts';
-import { isObject } from '../../kit/json.ts';
+import type { RequestFailure } from '../../failures.ts';
+import { isObject, parseJson } from '../../kit/json.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import type { ItemRejection } from '../../vocabulary.ts';
 import type { Leak, LeakReport, RejectedItems } from './sender.ts';
-import { bareOf } from './candidates.ts';
+import type { ItemRejection } from '../../vocabulary.ts';
 
 // Whatever a sender that is known takes for a leak may be one, and a token that lives on is worse than a report that is
 // read generously: a secret is matched by its fingerprint, so that nothing is revoked that was not named.
@@ -56,3 +56,64 @@ const sha256In = (value: unknown): string | null =>
 
 const countsOf = (rejections: readonly ItemRejection[]): RejectedItems =>
   Object.fromEntries([...new Set(rejections)].map((reason) => [reason, rejections.filter((r) => r === reason).length]));
+
+const BYTE_ORDER_MARK = '\uFEFF';
+
+/**
+ * The text of a body; null: its bytes are not UTF-8. Encoded again it gives the very same bytes, a byte order mark
+ * included, since they are what was signed.
+ */
+export function textOf(body: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * What a body says, to whatever depth: only fields that are known are looked at. A byte order mark before it is passed over, as
+ * RFC 8259 §8.1 allows. Fails with `invalid_json`.
+ */
+export function parsePayload(text: string): Result<unknown, RequestFailure> {
+  const value = parseJson(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text);
+  return value === undefined ? err({ kind: 'invalid_json' }) : ok(value);
+}
+
+const SECRET = /sat_[A-Za-z0-9_-]+/;
+
+/**
+ * What the secret may be in a text that a sender took for one, since scanners report a line, a value with its quotes, or the
+ * secret itself. At most four, the likeliest last: the text; the text without what surrounds it; what is right of its last `=`
+ * or `:`; its first run of `sat_…`. Each is looked for by its fingerprint, so that none finds a token that it is not.
+ *
+ * Linear in the length of the text, which the sender chooses.
+ */
+export function candidatesOf(text: string): readonly string[] {
+  const bare = bareOf(text);
+  const run = SECRET.exec(text)?.[0] ?? '';
+  return [...new Set([text, bare, bareOf(valueIn(bare)), run])].filter((candidate) => candidate !== '');
+}
+
+/** The one of them whose beginning PipeOps may show as the prefix of a token. */
+export const likeliestOf = (text: string): string => SECRET.exec(text)?.[0] ?? bareOf(text);
+
+/** What encloses a value in code, in a configuration file or in JSON, or ends its line there. */
+const isAround = (character: string): boolean => /[\s"'`,;]/.test(character);
+
+/** The text without what surrounds it. Two indices and no expression, which would look at a run of spaces again and again. */
+function bareOf(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isAround(text.charAt(start))) start += 1;
+  while (end > start && isAround(text.charAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+/** Right of the last `=` or `:` that has a value, so that the padding of base64 is none of them; empty: there is no such one. */
+function valueIn(bare: string): string {
+  let end = bare.length;
+  while (end > 0 && bare.charAt(end - 1) === '=') end -= 1;
+  const separator = Math.max(bare.lastIndexOf('=', end - 1), bare.lastIndexOf(':', end - 1));
+  return end === 0 || separator < 0 ? '' : bare.slice(separator + 1);
+}

@@ -1,4 +1,4 @@
-import type { Source, SourceOf } from '../../config/webhook-schema.ts';
+import type { Source, SourceOf } from '../../config/webhooks.ts';
 import type { RequestFailure, SignatureFailure } from '../../failures.ts';
 import type { Result } from '../../kit/result.ts';
 import type { JwksStore } from '../../identity/key-archive.ts';

@@ -2,13 +2,13 @@ import { and, eq, gte, lt, not, or, sql, type SQL } from 'drizzle-orm';
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_LABEL_MAX_BYTES } from '../../config/limits.ts';
 import { auditEvents } from '../../db/schema.ts';
 import { digitsOfWorkspace, isRespelled } from '../../db/workspace-spelling.ts';
-import type { Identity } from '../../identity/types.ts';
-import { cutToBytes } from '../../kit/caps.ts';
+import type { Identity } from '../../identity/identity.ts';
+import { cutToBytes } from '../../kit/bytes.ts';
 import { redact } from '../../kit/redaction.ts';
-import { uuidOf } from '../../kit/uuid.ts';
+import { uuidOf } from '../../kit/ids.ts';
 import { AUDIT_ACTIONS } from '../../vocabulary.ts';
-import type { EventFilter, Owner } from './event-filter.ts';
-import { isOfIssuer, isOfSubject } from './own-events.ts';
+import type { EventFilter, Owner } from './params.ts';
+import { isOfIssuer, isOfSubject } from './event-by-id.ts';
 
 /** One way into the trail: the rows that an index gives in the order of `seq`. */
 export interface Branch {

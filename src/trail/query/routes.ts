@@ -1,17 +1,14 @@
 import type { Context, Hono } from 'hono';
-import type { AppEnv } from '../../http/app-env.ts';
-import { authorise, deny } from '../../http/authorise.ts';
-import { failure, page, success } from '../../http/answer.ts';
-import { methodNotAllowed } from '../../http/method-not-allowed.ts';
-import { noParameters } from '../../http/no-parameters.ts';
+import { authorise, deny } from '../../http/access.ts';
+import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
+import type { AppEnv } from '../../http/context.ts';
+import { noParameters } from '../../http/query.ts';
 import { hasPermission } from '../../policy/decide.ts';
-import { parseEventId, readEvent, readOwnEvent } from './event-by-id.ts';
-import { registerExportRoute } from './export-route.ts';
-import { ME } from './event-filter.ts';
-import { presentOwnEvent } from './own-events.ts';
-import { parseAuditQuery } from './query-params.ts';
-import { queryTrail, type Trail } from './query.ts';
-import { presentEvent } from './present.ts';
+import { parseEventId, presentOwnEvent, readEvent, readOwnEvent } from './event-by-id.ts';
+import { exportTrail } from './export.ts';
+import { EXPORT_ENCODINGS, presentEvent } from './format.ts';
+import { queryTrail, type Trail } from './page.ts';
+import { ME, parseAuditExport, parseAuditQuery } from './params.ts';
 
 const EVENTS = '/api/v1/audit/events';
 // Not `:id`, which names a token wherever a denial is recorded.
@@ -78,4 +75,35 @@ const isReader = (c: Context<AppEnv>): boolean => hasPermission(c.get('caller'),
 function asksForOwn(c: Context<AppEnv>): boolean {
   const [actor, ...more] = new URL(c.req.url).searchParams.getAll('actor');
   return actor === ME && more.length === 0;
+}
+
+const EXPORT = '/api/v1/audit/export';
+
+/** The trail as a file, for those whose role has `audit:read`. */
+function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
+  app.get(EXPORT, authorise(trail.recorder, 'audit:read', 'audit.export'), async (c) => {
+    const query = parseAuditExport(new URL(c.req.url).searchParams, c.get('caller'));
+    if (!query.ok) return failure(c, query.error);
+    const begun = await exportTrail(trail, c.get('context'), c.get('caller'), query.value);
+    if (!begun.ok) return failure(c, begun.error);
+    const { format } = query.value;
+    const { body, known } = begun.value;
+    const takenAt = new Date(trail.runtime.now()).toISOString().replace(/[-:]|\.\d+/g, '');
+    return c.body(body, 200, {
+      'Content-Type': EXPORT_ENCODINGS[format].contentType,
+      'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
+      // Nothing on the way may pack it anew: that would take away its length.
+      'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
+      ...(known !== null && { 'Content-Length': String(known.bytes) }),
+      ...(typeof known?.next === 'string' && { Link: nextLink(c.req.url, known.next) }),
+    });
+  });
+  app.all(EXPORT, methodNotAllowed('GET'));
+}
+
+/** Where an export goes on (RFC 8288): what was asked for, from another place on. */
+export function nextLink(url: string, cursor: string): string {
+  const next = new URLSearchParams(new URL(url).searchParams);
+  next.set('cursor', cursor);
+  return `<${EXPORT}?${next.toString()}>; rel="next"`;
 }

@@ -1,7 +1,7 @@
 import { and, sql, type SQL } from 'drizzle-orm';
 import { AUDIT_SPAN_SIZES, AUDIT_SPANS_MAX_COUNT } from '../../config/limits.ts';
 import { auditEvents, auditTimeSpans } from '../../db/schema.ts';
-import type { EventFilter, Order, Position } from './event-filter.ts';
+import type { EventFilter, Order, Position } from './params.ts';
 
 /** Conditions on `seq`, and the common table expressions that they refer to. */
 export interface SeqBounds {

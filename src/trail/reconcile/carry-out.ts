@@ -3,18 +3,18 @@ import { COMPENSATION_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
 import { insertOrder, isOvertaken, orderAnew } from '../../inventory/orders.ts';
-import { callWithin } from '../../pipeops/call.ts';
+import { callWithin } from '../../pipeops/tries.ts';
 import type { TokenRef } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
 import type { RevocationMode } from '../../vocabulary.ts';
-import { settledColumns, SYSTEM_ACTOR, type EventOutcome } from '../events.ts';
+import { type EventOutcome, settledColumns, SYSTEM_ACTOR } from '../event.ts';
 import type { Judgement } from './judgement.ts';
 import { announceLate } from '../late-settlement.ts';
 import { LATER_AGAIN } from './looks.ts';
 import type { ReconcilerDependencies } from './run.ts';
 import { forgetReview, noteUnseen, type ClaimedAttempt } from './queue.ts';
-import { parseStored } from '../../kit/stored-json.ts';
+import { parseStored } from '../../kit/json.ts';
 import { acknowledgedRevoke } from './undelivered.ts';
 
 /** Does what was judged about an attempt, and writes it down. True: the attempt is settled by this. */

@@ -3,11 +3,11 @@ import type { AuditEventRow } from '../../db/schema.ts';
 import type { TokenList, UpstreamToken } from '../../pipeops/types.ts';
 import { judgeAbsence } from '../../inventory/absence.ts';
 import type { ErrorCode, TokenEnd } from '../../vocabulary.ts';
-import { byteLength } from '../../kit/caps.ts';
+import { byteLength } from '../../kit/bytes.ts';
 import { msOrNull } from '../../kit/time.ts';
-import type { EventOutcome } from '../events.ts';
+import type { EventOutcome } from '../event.ts';
 import { markerOf, stripMarker } from '../../kit/marker.ts';
-import { parseStored } from '../../kit/stored-json.ts';
+import { parseStored } from '../../kit/json.ts';
 
 /** What is to be done about an attempt whose outcome is unknown. */
 export type Judgement =

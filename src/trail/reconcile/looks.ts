@@ -2,16 +2,16 @@ import { UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
 import { judgeAbsence } from '../../inventory/absence.ts';
 import {
+  type Findings,
   judgeList,
   recordAbsence,
   recordFindings,
   recordPresence,
   selectLookRows,
-  type Findings,
 } from '../../inventory/looks.ts';
 import { markersIn, selectHeldMarkers } from '../../inventory/markers.ts';
-import type { Allowance } from '../../pipeops/allowance.ts';
-import { callWithin } from '../../pipeops/call.ts';
+import type { Allowance } from '../../pipeops/call-gate.ts';
+import { callWithin } from '../../pipeops/tries.ts';
 import type { Call, PipeOps, TokenList } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/list-state.ts';

@@ -5,15 +5,14 @@ import { revocationOrders } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { acknowledgeOrder, contradictionRow, insertOrder, orderAnew, reopenOrders } from '../../inventory/orders.ts';
 import { each } from '../../inventory/recording.ts';
-import { callWithin } from '../../pipeops/call.ts';
+import { callWithin } from '../../pipeops/tries.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
-import { finalRow, SYSTEM_ACTOR } from '../events.ts';
-import { insertEventWhere } from '../insert-where.ts';
+import { finalRow, successOutcome, SYSTEM_ACTOR } from '../event.ts';
+import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
-import { successOutcome } from '../outcomes.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
 

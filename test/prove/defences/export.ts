@@ -1,8 +1,8 @@
 import type { Defence } from '../defence.ts';
 
 const EXPORT = { file: 'src/trail/query/export.ts', test: ['test/trail/query/export.test.ts'] };
-const STREAM = { file: 'src/trail/query/export-stream.ts', test: ['test/trail/query/export-stream.test.ts'] };
-const CSV = { file: 'src/trail/query/csv.ts', test: ['test/trail/query/export-csv.test.ts'] };
+const STREAM = { file: 'src/trail/query/export.ts', test: ['test/trail/query/export-stream.test.ts'] };
+const CSV = { file: 'src/trail/query/format.ts', test: ['test/trail/query/export-csv.test.ts'] };
 
 /** What makes an export recorded, whole or visibly not so, bounded, and harmless to a spreadsheet. */
 export const exportDefences: readonly Defence[] = [
@@ -37,7 +37,7 @@ export const exportDefences: readonly Defence[] = [
     replace: 'const beginSeq = 0;',
   },
   {
-    file: 'src/trail/query/export-route.ts',
+    file: 'src/trail/query/routes.ts',
     test: EXPORT.test,
     name: 'export: it needs audit:read',
     find: "'audit:read', 'audit.export'",
@@ -92,14 +92,14 @@ export const exportDefences: readonly Defence[] = [
     replace: 'next: null });',
   },
   {
-    file: 'src/trail/query/progress.ts',
+    file: 'src/trail/query/page.ts',
     test: ['test/trail/query/query-follow.test.ts'],
     name: 'export: an open attempt of a clock that ran ahead hides nothing',
     find: '    lt(auditEvents.occurred_at, nowMs + AUDIT_UNFINISHED_MS),\n',
     replace: '',
   },
   {
-    file: 'src/trail/query/progress.ts',
+    file: 'src/trail/query/page.ts',
     test: ['test/trail/query/query-follow.test.ts'],
     name: 'export: a counted read of a clock that ran ahead hides nothing',
     find: 'occurred_at < nowMs + AUDIT_UNFINISHED_MS && nowMs < endOfMinute',

@@ -30,7 +30,7 @@ export const httpDefences: readonly Defence[] = [
   },
   {
     name: 'http: what a bug says goes nowhere',
-    file: 'src/http/unexpected.ts',
+    file: 'src/http/answer.ts',
     find: 'name: error.name,',
     replace: 'name: String(error),',
     test: CONTEXT.test,
@@ -44,21 +44,21 @@ export const httpDefences: readonly Defence[] = [
   },
   {
     name: 'http: an identity without a role is no caller',
-    file: 'src/http/authenticate.ts',
+    file: 'src/http/access.ts',
     find: "if (roles.length === 0) return reject({ kind: 'no_role' }, verified.value);",
     replace: '',
     test: ['test/trail/rejections.test.ts'],
   },
   {
     name: 'http: a caller without the permission is turned away before its request is read',
-    file: 'src/http/authorise.ts',
+    file: 'src/http/access.ts',
     find: 'if (hasPermission(caller, permission)) return await next();',
     replace: 'if (hasPermission(caller, permission) || action) return await next();',
     test: ['test/tokens/denials.test.ts'],
   },
   {
     name: 'http: nothing but ids is kept of a request that is turned away',
-    file: 'src/http/authorise.ts',
+    file: 'src/http/access.ts',
     find: 'text !== undefined && isTokenId(text) ? text : null',
     replace: "text ?? (isTokenId('') ? '' : null)",
 
@@ -94,7 +94,7 @@ export const httpDefences: readonly Defence[] = [
   },
   {
     name: 'http: a caller is shown workspaces in use only by a role for all of them',
-    file: 'src/policy/workspaces.ts',
+    file: 'src/policy/reach.ts',
     find: "workspaces.includes('*') ? [...first, ...all] : workspaces",
     replace: "workspaces.includes('*') ? [...first, ...all] : [...workspaces, ...all]",
     test: ['test/policy/workspaces.test.ts'],

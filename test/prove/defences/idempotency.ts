@@ -1,8 +1,8 @@
 import type { Defence } from '../defence.ts';
 
 const HEADER = { file: 'src/idempotency/header.ts', test: ['test/idempotency/header.test.ts'] };
-const KEYED = { file: 'src/idempotency/keyed-request.ts', test: ['test/idempotency/sealing.test.ts'] };
-const REPLAY = { file: 'src/idempotency/replay.ts', test: ['test/idempotency/replay.test.ts'] };
+const KEYED = { file: 'src/idempotency/sealing.ts', test: ['test/idempotency/sealing.test.ts'] };
+const REPLAY = { file: 'src/idempotency/sealing.ts', test: ['test/idempotency/replay.test.ts'] };
 const FREEING = ['test/idempotency/freeing.test.ts'];
 
 /** What makes a create that is repeated with its key mint once, and keeps its sealed answer from everybody else. */
@@ -36,7 +36,7 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: the order of names makes no other request',
-    file: 'src/kit/canonical-json.ts',
+    file: 'src/kit/digest.ts',
     find: 'Object.keys(value).toSorted()',
     replace: 'Object.keys(value)',
     test: ['test/idempotency/sealing.test.ts'],
@@ -118,14 +118,14 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: a replay leaves only with its own row',
-    file: 'src/tokens/replay.ts',
+    file: 'src/tokens/refusal.ts',
     find: "if (settlement.kind === 'own') return answer;",
     replace: 'return answer;',
     test: FREEING,
   },
   {
     name: 'idempotency: a leaver gets no replay that was under way',
-    file: 'src/tokens/replay.ts',
+    file: 'src/tokens/refusal.ts',
     find: 'outcome, undefined, { blocked: actor })',
     replace: 'outcome, undefined)',
     test: FREEING,
@@ -147,14 +147,14 @@ export const idempotencyDefences: readonly Defence[] = [
   },
   {
     name: 'idempotency: a compensated create frees its key',
-    file: 'src/tokens/withholding.ts',
+    file: 'src/tokens/secret.ts',
     find: '[freeKey(database, keyed, eventId, created)]',
     replace: '[]',
     test: FREEING,
   },
   {
     name: 'idempotency: a token that is to be revoked is not handed out again',
-    file: 'src/tokens/withholding.ts',
+    file: 'src/tokens/secret.ts',
     find: '[keepAnswer(database, keyed, eventId, null, created)]',
     replace: '[]',
     test: FREEING,

@@ -1,10 +1,10 @@
 import type { Defence } from '../defence.ts';
 
-const VERIFICATION = { file: 'src/identity/verification.ts', test: ['test/identity/verification.test.ts'] };
-const UNVERIFIED = 'src/identity/unverified-jwt.ts';
-const CREDENTIALS = { file: 'src/identity/credentials.ts', test: ['test/identity/credentials.test.ts'] };
+const VERIFICATION = { file: 'src/identity/jwt.ts', test: ['test/identity/verification.test.ts'] };
+const UNVERIFIED = 'src/identity/jwt.ts';
+const CREDENTIALS = { file: 'src/identity/authenticator.ts', test: ['test/identity/credentials.test.ts'] };
 const SUBJECT = { file: 'src/identity/identity.ts', test: ['test/identity/identity.test.ts'] };
-const CROSS_SITE = { file: 'src/identity/cross-site.ts', test: ['test/identity/cross-site.test.ts'] };
+const CROSS_SITE = { file: 'src/identity/authenticator.ts', test: ['test/identity/cross-site.test.ts'] };
 
 /** What stands between a JWT, or what looks like one, and an identity. */
 export const identityDefences: readonly Defence[] = [
@@ -64,7 +64,7 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     name: 'identity: only what is found behind a good signature is told',
-    file: 'src/identity/told-reasons.ts',
+    file: 'src/identity/jwt.ts',
     find: 'return isBehindSignature(reason) ? ADVICE[reason] : null;',
     replace: "return ADVICE[isBehindSignature(reason) ? reason : 'expired'];",
     test: ['test/identity/told-reasons.test.ts'],
@@ -99,7 +99,7 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     name: 'identity: symmetric algorithms are no choice',
-    file: 'src/config/issuer-policy.ts',
+    file: 'src/config/issuers.ts',
     find: "  'EdDSA',\n] as const;",
     replace: "  'EdDSA',\n  'HS256',\n] as const;",
     test: ['test/config/policy-schema.test.ts'],
@@ -192,7 +192,7 @@ export const identityDefences: readonly Defence[] = [
   },
   {
     name: 'identity: only claims that the issuer sent are read',
-    file: 'src/policy/claims.ts',
+    file: 'src/policy/bindings.ts',
     find: '!isObject(value) || !Object.hasOwn(value, key)',
     replace: '!isObject(value)',
     test: ['test/policy/claims.test.ts'],

@@ -116,14 +116,14 @@ export const inventoryDefences: readonly Defence[] = [
     replace: "and today.error_code = 'nothing' and",
   },
   {
-    file: 'src/inventory/appearance.ts',
+    file: 'src/inventory/reappearance.ts',
     test: DRIFT,
     name: 'drift: the token of an open create did not appear',
     find: 'and not ${isHeldMarker(workspaceUuid)}`',
     replace: '`',
   },
   {
-    file: 'src/inventory/appearance.ts',
+    file: 'src/inventory/reappearance.ts',
     test: DRIFT,
     name: 'drift: what lags behind a revoke is adopted as ended',
     find: 'revoked_at: acknowledgedAt(workspaceUuid),',

@@ -1,9 +1,9 @@
 import type { Defence } from '../defence.ts';
 
-const FETCH = { file: 'src/identity/jwks-fetch.ts', test: ['test/identity/jwks-fetch.test.ts'] };
-const KEY_SET = { file: 'src/identity/key-set.ts', test: ['test/identity/key-set.test.ts'] };
+const FETCH = { file: 'src/identity/jwks.ts', test: ['test/identity/jwks-fetch.test.ts'] };
+const KEY_SET = { file: 'src/identity/jwks.ts', test: ['test/identity/key-set.test.ts'] };
 const REMOTE = {
-  file: 'src/identity/remote-keys.ts',
+  file: 'src/identity/keys.ts',
   test: ['test/identity/key-source.test.ts', 'test/identity/key-outage.test.ts'],
 };
 
@@ -101,14 +101,14 @@ export const keyDefences: readonly Defence[] = [
   },
   {
     name: 'keys: those of another source are not taken',
-    file: 'src/identity/key-source.ts',
+    file: 'src/identity/keys.ts',
     find: "keys.kind === 'uri' ? `${issuer} ${keys.jwksUri}` : issuer;",
     replace: 'issuer;',
     test: ['test/identity/key-outage.test.ts', 'test/identity/key-source.test.ts'],
   },
   {
     name: 'keys: an older set does not replace a newer one',
-    file: 'src/identity/jwks-store.ts',
+    file: 'src/identity/key-archive.ts',
     find: 'WHERE excluded.fetched_at > fetched_at\n             AND (',
     replace: 'WHERE (',
     test: ['test/identity/jwks-store.test.ts'],

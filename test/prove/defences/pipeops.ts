@@ -2,7 +2,7 @@ import type { Defence } from '../defence.ts';
 
 const DEADLINES = ['test/pipeops/deadlines.test.ts'];
 const HOSTILE = ['test/pipeops/hostile-answers.test.ts'];
-const URLS = { file: 'src/pipeops/urls.ts', test: ['test/pipeops/urls.test.ts'] };
+const URLS = { file: 'src/pipeops/requests.ts', test: ['test/pipeops/urls.test.ts'] };
 const WIRE = { file: 'src/pipeops/wire.ts', test: ['test/pipeops/wire.test.ts'] };
 const PAGES = { file: 'src/pipeops/pages.ts', test: ['test/pipeops/pages.test.ts'] };
 const CLIENT = { file: 'src/pipeops/client.ts', test: ['test/pipeops/credentials.test.ts'] };
@@ -11,7 +11,7 @@ const CLIENT = { file: 'src/pipeops/client.ts', test: ['test/pipeops/credentials
 export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: redirects are not followed',
-    file: 'src/pipeops/exchange.ts',
+    file: 'src/pipeops/client.ts',
     find: "redirect: 'manual',",
     replace: "redirect: 'follow',",
     test: [...HOSTILE, 'test/pipeops/requests.test.ts', 'test/pipeops/simulator.test.ts'],
@@ -19,7 +19,7 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: a connection that hangs is given up',
     hangs: true,
-    file: 'src/pipeops/exchange.ts',
+    file: 'src/pipeops/client.ts',
     find: 'return ok(await untilAborted(answer, signal));',
     replace: 'return ok(await answer);',
     test: DEADLINES,
@@ -27,28 +27,28 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: a body that hangs is given up',
     hangs: true,
-    file: 'src/pipeops/body.ts',
+    file: 'src/pipeops/wire.ts',
     find: 'chunks = await untilAborted(collect(reader, UPSTREAM_BODY_MAX_BYTES), signal);',
     replace: 'chunks = await collect(reader, UPSTREAM_BODY_MAX_BYTES);',
     test: DEADLINES,
   },
   {
     name: 'pipeops: nothing is sent once the time is over',
-    file: 'src/pipeops/exchange.ts',
+    file: 'src/pipeops/client.ts',
     find: "if (signal.aborted) return err({ kind: 'upstream_timeout' });",
     replace: '',
     test: DEADLINES,
   },
   {
     name: 'pipeops: an answer has at most UPSTREAM_BODY_MAX_BYTES',
-    file: 'src/pipeops/body.ts',
+    file: 'src/pipeops/wire.ts',
     find: 'collect(reader, UPSTREAM_BODY_MAX_BYTES)',
     replace: 'collect(reader, Infinity)',
     test: HOSTILE,
   },
   {
     name: 'pipeops: an answer is UTF-8',
-    file: 'src/kit/bounded-body.ts',
+    file: 'src/kit/bytes.ts',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
     replace: "new TextDecoder('utf-8', { fatal: false, ignoreBOM: false })",
     test: HOSTILE,
@@ -186,21 +186,21 @@ export const pipeopsDefences: readonly Defence[] = [
   },
   {
     name: 'pipeops: an expiry that cannot be read is not "never"',
-    file: 'src/pipeops/token-schema.ts',
+    file: 'src/pipeops/wire.ts',
     find: "if (time === null) context.addIssue({ code: 'custom', message: 'unreadable time' });",
     replace: '',
     test: WIRE.test,
   },
   {
     name: 'pipeops: what it answers is redacted',
-    file: 'src/pipeops/token-schema.ts',
+    file: 'src/pipeops/wire.ts',
     find: 'transform((text) => (text ? redact(text) : null));',
     replace: 'transform((text) => text || null);',
     test: WIRE.test,
   },
   {
     name: 'pipeops: a timeout leaves the outcome unknown',
-    file: 'src/pipeops/outcome.ts',
+    file: 'src/pipeops/tries.ts',
     find: 'upstream_timeout: true',
     replace: 'upstream_timeout: false',
     test: ['test/pipeops/outcome.test.ts'],

@@ -6,7 +6,7 @@ const REACH = { file: 'src/policy/reach.ts', test: [...TOKENS, 'test/policy/perm
 const CEILING = { file: 'src/policy/ceiling.ts', test: [...CREATE, ...TOKENS] };
 const DECIDE = { file: 'src/policy/decide.ts', test: [...TOKENS, ...CREATE] };
 const BINDINGS = { file: 'src/policy/bindings.ts', test: ['test/policy/bindings.test.ts'] };
-const PATTERN = { file: 'src/policy/pattern.ts', test: ['test/policy/pattern.test.ts'] };
+const PATTERN = { file: 'src/policy/bindings.ts', test: ['test/policy/pattern.test.ts'] };
 const POLICY_FILE = ['test/config/policy-schema.test.ts'];
 
 /** What keeps a caller within one role, and a role within what the operator wrote. */
@@ -228,14 +228,14 @@ export const policyDefences: readonly Defence[] = [
   },
   {
     name: 'policy file: a binding has an exact claim',
-    file: 'src/config/binding-schema.ts',
+    file: 'src/config/policy-schema.ts',
     find: 'if (exact.length === 0) {',
     replace: 'if (Object.keys(claims).length === 0) {',
     test: POLICY_FILE,
   },
   {
     name: 'policy file: a GitHub binding says whose repository',
-    file: 'src/config/binding-schema.ts',
+    file: 'src/config/policy-schema.ts',
     find: '!GITHUB_OWNERSHIP_CLAIMS.some((name) => exact.includes(name))',
     replace: 'exact.length === 0',
     test: POLICY_FILE,
@@ -249,7 +249,7 @@ export const policyDefences: readonly Defence[] = [
   },
   {
     name: 'policy file: inline keys are public',
-    file: 'src/config/issuer-schema.ts',
+    file: 'src/config/issuers.ts',
     find: 'return isPublicType && !PRIVATE_MEMBERS.some((member) => member in input);',
     replace: 'return isPublicType;',
     test: POLICY_FILE,

@@ -9,14 +9,14 @@ const SPANS = { file: 'drizzle/0005_time_spans.sql', test: ['test/trail/time-spa
 export const queryDefences: readonly Defence[] = [
   {
     name: 'own events: an event is shown to whoever caused it, and to nobody else of that subject',
-    file: 'src/trail/query/own-events.ts',
+    file: 'src/trail/query/event-by-id.ts',
     find: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner), isOfIssuer(owner)));',
     replace: '.where(and(eq(auditEvents.id, eventId), isOfSubject(owner)));',
     test: OWN,
   },
   {
     name: 'own events: the true reason of a refusal is not shown',
-    file: 'src/trail/query/own-events.ts',
+    file: 'src/trail/query/event-by-id.ts',
     find: '.filter(([name]) => SHOWN_OUTCOME.includes(name))',
     replace: '',
     test: OWN,

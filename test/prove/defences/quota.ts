@@ -4,7 +4,7 @@ const QUOTA = { file: 'src/pipeops/quota.ts', test: ['test/pipeops/quota.test.ts
 const TABLE = { file: 'src/pipeops/limits-table.ts', test: ['test/pipeops/quota.test.ts'] };
 const BUCKETS = { file: 'src/pipeops/call-buckets.ts', test: ['test/pipeops/call-buckets.test.ts'] };
 const RESERVE = ['test/tokens/reserve.test.ts'];
-const RETRIES = { file: 'src/pipeops/retries.ts', test: ['test/pipeops/retries.test.ts'] };
+const RETRIES = { file: 'src/pipeops/tries.ts', test: ['test/pipeops/retries.test.ts'] };
 const TRIES = { file: 'src/pipeops/tries.ts', test: ['test/pipeops/retries.test.ts'] };
 const ISOLATES = ['test/tokens/quota.test.ts'];
 
@@ -36,7 +36,7 @@ export const quotaDefences: readonly Defence[] = [
   },
   {
     name: 'quota: a workspace by the name of a scope stops nobody',
-    file: 'src/pipeops/forbidden-workspaces.ts',
+    file: 'src/pipeops/told-limits.ts',
     test: QUOTA.test,
     find: 'if (isScope(workspaceUuid)) return;',
     replace: '',
@@ -94,7 +94,7 @@ export const quotaDefences: readonly Defence[] = [
   },
   {
     name: 'quota: what was not sent is given back',
-    file: 'src/pipeops/allowance.ts',
+    file: 'src/pipeops/call-gate.ts',
     find: 'for (const { at, calls } of left) giveBack(at, calls);',
     replace: '',
     test: BUCKETS.test,

@@ -15,7 +15,7 @@ const OFTEN = { test: ['test/trail/denied-often.test.ts'] };
 
 const LIMITS = { test: ['test/trail/caller-limits.test.ts'] };
 
-const COUNTED = { file: 'src/trail/counted-reads.ts', test: ['test/trail/counted-reads.test.ts'] };
+const COUNTED = { file: 'src/trail/counted.ts', test: ['test/trail/counted-reads.test.ts'] };
 
 /** What makes the trail true: no effect without a record, no secret without a settled one. */
 export const recordDefences: readonly Defence[] = [
@@ -38,7 +38,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: only an open row is settled',
-    file: 'src/trail/event-queries.ts',
+    file: 'src/trail/statements.ts',
     find: "const isThisAttempt = and(isThisEvent, eq(auditEvents.status, 'attempted'));",
     replace: 'const isThisAttempt = isThisEvent;',
     test: RECONCILIATION,
@@ -69,7 +69,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...OFTEN,
     name: 'denials: an attempt past ten of them is decided before it has a row',
-    file: 'src/trail/event-queries.ts',
+    file: 'src/trail/statements.ts',
     find: 'undecided: insertWhere(isDenialInFull(THIS_MINUTE)),',
     replace: 'undecided: insertWhere(isWithinIdleRows(THIS_MINUTE)),',
   },
@@ -104,7 +104,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...OFTEN,
     name: 'denials: the row that counts is one whatever the label',
-    file: 'src/trail/further.ts',
+    file: 'src/trail/caller-rows.ts',
     find: 'const parts = [actor_type, actor_issuer,',
     replace: 'const parts = [row.actor_label, actor_type, actor_issuer,',
   },
@@ -153,7 +153,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...RECORDER,
     name: 'record: a batch whose fate is unknown is repeated',
-    file: 'src/trail/repeating.ts',
+    file: 'src/trail/recorder.ts',
     find: 'if (sent.ok) return ok(sent.value);',
     replace: "return sent.ok ? ok(sent.value) : err('unknown');",
     test: ['test/trail/recorder.test.ts'],
@@ -186,7 +186,7 @@ export const recordDefences: readonly Defence[] = [
   },
   {
     name: 'record: labels are redacted',
-    file: 'src/trail/events.ts',
+    file: 'src/trail/event.ts',
     find: 'cutToBytes(redact(text), maxBytes)',
     replace: 'cutToBytes(text, maxBytes)',
     test: ['test/trail/recorder.test.ts'],

@@ -1,7 +1,7 @@
 import type { Defence } from '../defence.ts';
 
 const CREATE_REQUESTS = ['test/tokens/create-requests.test.ts'];
-const TEXT = { file: 'src/tokens/text.ts', test: CREATE_REQUESTS };
+const TEXT = { file: 'src/tokens/fields.ts', test: CREATE_REQUESTS };
 const BODY = { file: 'src/http/body.ts', test: ['test/http/body.test.ts'] };
 const MUTATION = {
   file: 'src/tokens/mutation.ts',
@@ -76,77 +76,77 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     name: 'request: scopes are counted',
-    file: 'src/tokens/scopes.ts',
+    file: 'src/tokens/fields.ts',
     find: '.max(SCOPES_MAX_COUNT, `Use at most ${SCOPES_MAX_COUNT} scopes.`)',
     replace: '',
     test: CREATE_REQUESTS,
   },
   {
     name: 'request: no token lives for ever by an overflow',
-    file: 'src/tokens/expiry.ts',
+    file: 'src/tokens/fields.ts',
     find: 'expiresAtMs - nowMs <= TOKEN_TTL_MAX_SECONDS * 1000',
     replace: 'expiresAtMs <= 8.64e15',
     test: ['test/tokens/expiry-requests.test.ts'],
   },
   {
     name: 'request: an expiry lies ahead',
-    file: 'src/tokens/expiry.ts',
+    file: 'src/tokens/fields.ts',
     find: "else if (expiresAtMs <= nowMs) problems.unacceptable(field, 'Use a time in the future.');",
     replace: '',
     test: ['test/tokens/expiry-requests.test.ts'],
   },
   {
     name: 'request: unknown fields are refused',
-    file: 'src/tokens/body-fields.ts',
+    file: 'src/tokens/fields.ts',
     find: "refuseUnknown('field', unknown.map(path), known.map(path), problems);",
     replace: 'void path;',
     test: CREATE_REQUESTS,
   },
   {
     name: 'request: unknown parameters are refused',
-    file: 'src/tokens/workspace.ts',
+    file: 'src/tokens/fields.ts',
     find: "refuseUnknown('parameter', [...unknown], NAMES, problems);",
     replace: '',
     test: ['test/tokens/token-requests.test.ts'],
   },
   {
     name: 'request: two workspaces are a contradiction',
-    file: 'src/tokens/workspace.ts',
+    file: 'src/tokens/fields.ts',
     find: 'if (new Set(read).size > 1) {',
     replace: 'if (named.length > 9) {',
     test: CREATE_REQUESTS,
   },
   {
     name: 'request: a workspace has the shape of an id',
-    file: 'src/tokens/workspace.ts',
+    file: 'src/tokens/fields.ts',
     find: 'if (read.includes(null)) {',
     replace: "if (named.some(([, value]) => value === '')) {",
     test: ['test/tokens/workspace-spelling.test.ts'],
   },
   {
     name: 'request: a workspace is one value in whatever spelling',
-    file: 'src/tokens/workspace.ts',
+    file: 'src/tokens/fields.ts',
     find: 'const read = named.map(([, value]) => parseWorkspaceUuid(value));',
     replace: 'const read = named.map(([, value]) => (parseWorkspaceUuid(value) === null ? null : value));',
     test: ['test/tokens/workspace-spelling.test.ts'],
   },
   {
     name: 'request: a key is of a request with its workspace in whatever spelling',
-    file: 'src/tokens/workspace.ts',
+    file: 'src/tokens/fields.ts',
     find: 'return { sent: sentIn(workspaceAsRead), former };',
     replace: 'return { sent: sentIn((text) => text), former };',
     test: ['test/idempotency/workspace-spelling.test.ts'],
   },
   {
     name: 'request: a token id has the shape of an id',
-    file: 'src/tokens/token-id.ts',
+    file: 'src/tokens/fields.ts',
     find: 'if (isTokenId(id)) return id;',
     replace: "if (id !== '') return id;",
     test: ['test/tokens/token-requests.test.ts'],
   },
   {
     name: 'request: a name that may be a secret is not repeated',
-    file: 'src/http/unknown-names.ts',
+    file: 'src/http/query.ts',
     find: 'NAME.test(name) && !containsSecret(name)',
     replace: 'NAME.test(name)',
     test: CREATE_REQUESTS,
@@ -170,7 +170,7 @@ export const tokenDefences: readonly Defence[] = [
     replace: '',
   },
   {
-    file: 'src/kit/bounded-body.ts',
+    file: 'src/kit/bytes.ts',
     test: BODY.test,
     name: 'request: a body is UTF-8',
     find: "new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })",
@@ -214,7 +214,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: a token that is withheld is revoked',
-    file: 'src/tokens/withholding.ts',
+    file: 'src/tokens/secret.ts',
     find: 'let revoked = await pipeops.revoke(ref, call);',
     replace: "let revoked: Awaited<Upstream<'revoked'>> = { ok: true, value: { status: 200, data: 'revoked' } };",
     test: ['test/trail/recorder.test.ts'],
@@ -222,7 +222,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: a compensating revoke that PipeOps does not acknowledge is left to an order',
-    file: 'src/tokens/withholding.ts',
+    file: 'src/tokens/secret.ts',
     find: '...(revoked.ok\n',
     replace: '...(call !== null\n',
     test: ['test/trail/recorder.test.ts'],
@@ -230,7 +230,7 @@ export const tokenDefences: readonly Defence[] = [
   {
     ...MUTATION,
     name: 'mutation: a secret withheld after its create said success is in the trail',
-    file: 'src/tokens/withholding.ts',
+    file: 'src/tokens/secret.ts',
     find: 'insertEventWhere(database, row, created),',
     replace: '',
     test: ['test/trail/recorder.test.ts'],
@@ -277,7 +277,7 @@ export const tokenDefences: readonly Defence[] = [
   },
   {
     name: 'create: what its answer leaves out is read',
-    file: 'src/tokens/left-out.ts',
+    file: 'src/tokens/effects.ts',
     find: 'if (!isWanted) return ok(minted);',
     replace: 'if (!isWanted || call) return ok(minted);',
     test: ['test/tokens/disobedience.test.ts'],

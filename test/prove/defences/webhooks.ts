@@ -53,7 +53,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a source orders within its workspaces',
-    file: 'src/revocation/deliveries/item-queries.ts',
+    file: 'src/revocation/deliveries/matching.ts',
     find: "workspaces.includes('*') ?",
     replace: 'workspaces.length > 0 ?',
     test: LEAKS,
@@ -74,7 +74,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a leak is looked for under every fingerprint key',
-    file: 'src/tokens/fingerprint.ts',
+    file: 'src/tokens/secret.ts',
     find: 'await Promise.all(keys.map(async (key) => await under(key, secretSha256)))',
     replace: '[await under(current, secretSha256)]',
     test: ['test/revocation/fingerprints.test.ts'],
@@ -116,7 +116,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: what is the same holds nothing that a secret could be tried against',
-    file: 'src/revocation/deliveries/content-digest.ts',
+    file: 'src/revocation/deliveries/delivery-row.ts',
     find: "if (order.event !== 'token.leaked') return [hex];",
     replace: 'if (hex !== null) return [hex];',
     test: DUPLICATES,
@@ -137,7 +137,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: halves of two sets of headers are no signature',
-    file: 'src/revocation/senders/standard-signature.ts',
+    file: 'src/revocation/senders/standard.ts',
     find: '(name) => headers.get(`${prefix}-${name}`) ??',
     replace: '(name) => headers.get(`${prefix}-${name}`) ?? headers.get(`svix-${name}`) ??',
     test: [`${ADAPTERS}/standard.test.ts`],
@@ -241,7 +241,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: absence from a list that is not complete proves nothing',
-    file: 'src/revocation/orders/sight.ts',
+    file: 'src/revocation/orders/sending.ts',
     find: "isProofOfAbsence(list) && !isNoProof ? 'absent' : 'silent'",
     replace: "'absent'",
     test: ['test/revocation/orders/states.test.ts'],
@@ -428,14 +428,14 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: a token that a webhook suspended is resumed by a role over any token',
-    file: 'src/policy/suspension.ts',
+    file: 'src/policy/decide.ts',
     find: "tokens === 'any' || reason === 'owner'",
     replace: 'true',
     test: SUBJECTS,
   },
   {
     name: 'webhook: a former holder of a label is not touched',
-    file: 'src/subjects/meant.ts',
+    file: 'src/subjects/labels.ts',
     find: 'iif(is_carried, carries, minted or last_seen_at = last)',
     replace: 'true',
     test: LABELS,
@@ -463,7 +463,7 @@ export const webhookDefences: readonly Defence[] = [
   },
   {
     name: 'webhook: whoever got a label after it was offboarded is not the leaver',
-    file: 'src/subjects/late-owners.ts',
+    file: 'src/subjects/blocks.ts',
     find: 'and d.received_at >= ${issuedAtMs}',
     replace: 'and ${issuedAtMs} is not null',
     test: LABELS,

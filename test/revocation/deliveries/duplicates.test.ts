@@ -2,8 +2,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DeliveryRow } from '../../../src/db/schema.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
-import { canonicalJson } from '../../../src/kit/canonical-json.ts';
-import { sha256Hex } from '../../../src/kit/digest.ts';
+import { canonicalJson, sha256Hex } from '../../../src/kit/digest.ts';
 import { expectRefusal } from '../../security/expectations.ts';
 import { FINGERPRINT_KEYS, ISSUER, TOKENS, type Answer } from '../../support/harness.ts';
 import {

@@ -11,7 +11,7 @@ import {
   UPSTREAM_WAIT_DEFAULT_MS,
 } from '../../../src/config/limits.ts';
 import type { UpstreamFailure } from '../../../src/failures.ts';
-import { sightIn, sightOf, type Sight } from '../../../src/revocation/orders/sight.ts';
+import { type Sight, sightIn, sightOf } from '../../../src/revocation/orders/sending.ts';
 import {
   afterAbsence,
   afterAcknowledgement,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, likeliestOf } from '../../../src/revocation/senders/candidates.ts';
+import { candidatesOf, likeliestOf } from '../../../src/revocation/senders/leaks.ts';
 import { noteSecret } from '../../support/secrets.ts';
 
 // What the secret may be in what a scanner took for one.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { WEBHOOK_TOKENS_MAX_COUNT } from '../../../src/config/limits.ts';
-import { webhooksSchema } from '../../../src/config/webhook-schema.ts';
-import { secretProblem, secretsOf } from '../../../src/config/webhook-secrets.ts';
+import { webhooksSchema } from '../../../src/config/webhooks.ts';
+import { secretProblem, secretsOf } from '../../../src/config/secrets.ts';
 import { sha256Hex } from '../../../src/kit/digest.ts';
 import { noteSecret, noteText } from '../../support/secrets.ts';
 import { createKey, createSource, ecPems, KEYS_URL, rsaPems } from './github-sender.ts';

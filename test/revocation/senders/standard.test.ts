@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Source } from '../../../src/config/webhook-schema.ts';
-import { secretProblem } from '../../../src/config/webhook-secrets.ts';
+import type { Source } from '../../../src/config/webhooks.ts';
+import { secretProblem } from '../../../src/config/secrets.ts';
 import { createSecret, createSource, type Sent, signatureOf, toBase64, toBytes } from './standard-sender.ts';
 
 const older = createSecret();

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { csvCell, csvLine, type CsvValue } from '../../../src/trail/query/csv.ts';
+import { csvCell, csvLine, type CsvValue } from '../../../src/trail/query/format.ts';
 
 describe('a cell of CSV', () => {
   it.each<[string, CsvValue, string]>([

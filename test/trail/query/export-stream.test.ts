@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { encodeCursor } from '../../../src/http/cursor.ts';
-import { EXPORT_ENCODINGS, type ExportFormat } from '../../../src/trail/query/export-format.ts';
-import { openExport, type ExportPage } from '../../../src/trail/query/export-stream.ts';
+import { encodeCursor } from '../../../src/http/query.ts';
+import { EXPORT_ENCODINGS, type ExportFormat } from '../../../src/trail/query/format.ts';
+import { type ExportPage, openExport } from '../../../src/trail/query/export.ts';
 import { err, ok } from '../../../src/kit/result.ts';
 import { auditRow } from '../audit-row.ts';
 

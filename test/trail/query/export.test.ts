@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { encodeCursor } from '../../../src/http/cursor.ts';
-import { nextLink } from '../../../src/trail/query/export-route.ts';
+import { encodeCursor } from '../../../src/http/query.ts';
+import { nextLink } from '../../../src/trail/query/routes.ts';
 import { AUDIT_EXPORT_PAGE_ROWS } from '../../../src/config/limits.ts';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { failingBatches } from '../../support/failing-batches.ts';

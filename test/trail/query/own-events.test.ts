@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
-import { presentOwnEvent } from '../../../src/trail/query/own-events.ts';
+import { presentOwnEvent } from '../../../src/trail/query/event-by-id.ts';
 import { expectRefusal, rowsOf, withoutUpstream } from '../../security/expectations.ts';
 import { NO_EVENT } from '../../security/routes.ts';
 import { createRecordingD1 } from '../../security/statements.ts';

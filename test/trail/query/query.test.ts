@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { encodeCursor } from '../../../src/http/cursor.ts';
+import { encodeCursor } from '../../../src/http/query.ts';
 import { AUDIT_ACTIONS } from '../../../src/vocabulary.ts';
 import { createHarness, TOKENS, type Harness } from '../../support/harness.ts';
 

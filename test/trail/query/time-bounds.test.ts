@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { NO_FILTER, type EventFilter, type Order } from '../../../src/trail/query/event-filter.ts';
-import { readScan, selectEvents } from '../../../src/trail/query/select-events.ts';
+import { type EventFilter, NO_FILTER, type Order } from '../../../src/trail/query/params.ts';
+import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
 import { AUDIT_SPAN_SIZES } from '../../../src/config/limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';

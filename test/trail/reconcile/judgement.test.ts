@@ -9,7 +9,7 @@ import {
   type TokenSight,
 } from '../../../src/trail/reconcile/judgement.ts';
 import type { TokenList, UpstreamToken } from '../../../src/pipeops/types.ts';
-import { byteLength } from '../../../src/kit/caps.ts';
+import { byteLength } from '../../../src/kit/bytes.ts';
 import { OUTCOME_DETAIL_MAX_BYTES, RECONCILE_GIVE_UP_SECONDS } from '../../../src/config/limits.ts';
 import { tokenList as list, upstreamToken as token } from '../../support/upstream-token.ts';
 

@@ -1,0 +1,154 @@
+import { decodeJwt } from 'jose';
+import * as z from 'zod';
+import {
+  ADMIN_CREDENTIAL_WARNING_SECONDS,
+  FINGERPRINT_KEY_MIN_BYTES,
+  IDEMPOTENCY_SECRET_MIN_BYTES,
+  STANDARD_WEBHOOKS_SECRET_MAX_BYTES,
+  STANDARD_WEBHOOKS_SECRET_MIN_BYTES,
+} from './limits.ts';
+import type { ConfigProblem } from './problems.ts';
+import type { Source } from './webhooks.ts';
+import { decodeBase64, decodePaddedBase64 } from '../kit/bytes.ts';
+import { isObject } from '../kit/json.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+
+/** A key that fingerprints of secrets are made with. Its id is stored beside each of them. */
+export interface FingerprintKey {
+  readonly id: string;
+  readonly secret: Uint8Array;
+}
+
+const ENTRY = /^(?<id>[A-Za-z0-9_-]{1,32}):(?<secret>[A-Za-z0-9+/_-]+={0,2})$/;
+
+/** `id:base64`, the current key first; further ones after commas, for as long as a live token was made under them. */
+export const fingerprintKeys = z.string().transform((text, context): readonly FingerprintKey[] => {
+  const keys = text.split(',').map((entry) => readKey(entry.trim()));
+  if (keys.some((key) => key === null)) {
+    context.addIssue({
+      code: 'custom',
+      message: `is not a list of ids and keys of ${FINGERPRINT_KEY_MIN_BYTES} bytes or more in base64`,
+    });
+    return z.NEVER;
+  }
+  const known = keys.filter((key) => key !== null);
+  if (new Set(known.map(({ id }) => id)).size < known.length) {
+    context.addIssue({ code: 'custom', message: 'has the same id twice' });
+    return z.NEVER;
+  }
+  return known;
+});
+
+function readKey(entry: string): FingerprintKey | null {
+  const { id, secret } = ENTRY.exec(entry)?.groups ?? {};
+  const bytes = secret === undefined ? null : decodeBase64(secret);
+  return id === undefined || bytes === null || bytes.byteLength < FINGERPRINT_KEY_MIN_BYTES
+    ? null
+    : { id, secret: bytes };
+}
+
+const PROBLEM = `is not base64 of ${IDEMPOTENCY_SECRET_MIN_BYTES} bytes or more`;
+
+/** What the hashes of callers' idempotency keys, and the keys that replays are sealed under, are derived from. */
+export const idempotencySecret = z.string().transform((text, context): Uint8Array => {
+  const bytes = decodeBase64(text);
+  if (bytes !== null && bytes.byteLength >= IDEMPOTENCY_SECRET_MIN_BYTES) return bytes;
+  context.addIssue({ code: 'custom', message: PROBLEM });
+  return z.NEVER;
+});
+
+const STANDARD_PREFIX = 'whsec_';
+
+/**
+ * The secrets that the sources of webhooks name, from the Worker's environment.
+ *
+ * Errors: each that is missing or cannot be what its source needs. None quotes a value.
+ */
+export function readWebhookSecrets(
+  env: unknown,
+  sources: readonly Source[],
+): Result<ReadonlyMap<string, string>, readonly ConfigProblem[]> {
+  // What is wrong with all of it is said once.
+  if (!isObject(env)) return ok(new Map());
+  const secrets = new Map<string, string>();
+  const problems = new Map<string, ConfigProblem>();
+  for (const source of sources) {
+    for (const key of secretsOf(source)) {
+      const value = env[key];
+      const problem = typeof value === 'string' ? secretProblem(source, value) : 'is missing';
+      if (typeof value === 'string' && problem === null) secrets.set(key, value);
+      else
+        problems.set(key, {
+          key,
+          problem: `${problem}; webhooks.${source.name} needs it`,
+          example: exampleOf(source, key),
+        });
+    }
+  }
+  return problems.size === 0 ? ok(secrets) : err([...problems.values()]);
+}
+
+const exampleOf = ({ kind }: Source, key: string): string =>
+  kind === 'standard'
+    ? `\`echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put ${key}\``
+    : `\`npx wrangler secret put ${key}\``;
+
+/** The names of the Worker secrets that a source needs. */
+export function secretsOf(source: Source): readonly string[] {
+  switch (source.kind) {
+    case 'standard':
+      return source.secrets;
+    case 'github':
+      return source.keysToken === undefined ? [] : [source.keysToken];
+  }
+}
+
+/** What is wrong with the value of such a secret; null: nothing. It never quotes the value. */
+export function secretProblem({ kind }: Source, value: string): string | null {
+  switch (kind) {
+    case 'standard':
+      return standardSecretProblem(value);
+    case 'github':
+      return /^[!-~]+$/.test(value) ? null : 'is empty, or not one line of visible ASCII';
+  }
+}
+
+/** What is wrong with a secret of Standard Webhooks; null: nothing. */
+function standardSecretProblem(value: string): string | null {
+  const bytes = value.startsWith(STANDARD_PREFIX) ? decodePaddedBase64(value.slice(STANDARD_PREFIX.length)) : null;
+  if (bytes === null) return 'is no secret of Standard Webhooks: whsec_ and base64, with its padding';
+  return bytes.length < STANDARD_WEBHOOKS_SECRET_MIN_BYTES || bytes.length > STANDARD_WEBHOOKS_SECRET_MAX_BYTES
+    ? `does not hold ${STANDARD_WEBHOOKS_SECRET_MIN_BYTES} to ${STANDARD_WEBHOOKS_SECRET_MAX_BYTES} bytes`
+    : null;
+}
+
+/** The last second that a Date can hold (ECMA-262 §21.4.1.1). */
+const DATE_MAX_SECONDS = 8_640_000_000_000;
+const SECONDS_PER_DAY = 24 * 60 * 60;
+const EXAMPLE =
+  'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
+
+/** When PipeOps' admin credential ends by its own `exp`, in milliseconds since the epoch; null if it does not say. */
+export function credentialExpiryMs(credential: string): number | null {
+  try {
+    const { exp } = decodeJwt(credential);
+    return typeof exp === 'number' && Math.abs(exp) <= DATE_MAX_SECONDS ? exp * 1000 : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whether a credential has ended, or ends so soon that its successor should exist by now. Null: neither, as far as it
+ * says; PipeOps may end a session earlier.
+ *
+ * @param key the setting that holds it.
+ */
+export function expiryProblem(key: string, credential: string, nowMs: number): ConfigProblem | null {
+  const expiresAtMs = credentialExpiryMs(credential);
+  if (expiresAtMs === null || expiresAtMs > nowMs + ADMIN_CREDENTIAL_WARNING_SECONDS * 1000) return null;
+  const when = new Date(expiresAtMs).toISOString();
+  const days = ADMIN_CREDENTIAL_WARNING_SECONDS / SECONDS_PER_DAY;
+  const problem = expiresAtMs <= nowMs ? `expired at ${when}` : `expires within ${days} days, at ${when}`;
+  return { key, problem, example: EXAMPLE };
+}

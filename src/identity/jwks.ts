@@ -1,0 +1,161 @@
+import { createLocalJWKSet, type JSONWebKeySet, type JWK, type LocalJWKSet } from 'jose';
+import { type IssuerPolicy, SIGNATURE_ALGORITHMS } from '../config/issuers.ts';
+import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
+import { within } from '../kit/deadline.ts';
+import { isObject, parseJson } from '../kit/json.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
+
+/** An issuer's public keys, imported once; `jwks` is the same set as text, without what verification does not need. */
+export interface KeySet {
+  readonly keys: LocalJWKSet;
+  readonly jwks: string;
+}
+
+/** A key set, and when its origin gave it. */
+export interface DatedKeySet {
+  readonly set: KeySet;
+  readonly fetchedAtMs: number;
+}
+
+/** NIST SP 800-131A; RFC 7518 §3.3 and §3.5. jose would refuse a shorter key only when it is used. */
+const RSA_MIN_BITS = 2048;
+
+/** The members of a public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Certificates and all else are left behind. */
+const PUBLIC_MEMBERS = ['kty', 'kid', 'use', 'key_ops', 'alg', 'crv', 'x', 'y', 'n', 'e'] as const;
+
+/**
+ * Reads a JWK set (RFC 7517 §5). Keys that cannot verify one of our algorithms are dropped, and so is every symmetric
+ * key and every one whose private half its issuer published. Null: no key is left, or it is no JWK set.
+ */
+export async function readKeySet(document: unknown): Promise<KeySet | null> {
+  if (!isObject(document) || !Array.isArray(document['keys'])) return null;
+  const imported = await Promise.all(document['keys'].map(readKey));
+  const usable = imported.filter((key) => key !== null);
+  if (usable.length === 0) return null;
+
+  const jwks: JSONWebKeySet = { keys: usable };
+  const keys = createLocalJWKSet(jwks);
+  // jose keeps an import that is under way, and one begun by a request that is cancelled would never end for the others.
+  await Promise.all(usable.map(async (key) => await importable(keys, key)));
+  return { keys, jwks: JSON.stringify(jwks) };
+}
+
+async function readKey(value: unknown): Promise<JWK | null> {
+  if (!isObject(value) || ['d', 'k', 'priv'].some((secret) => Object.hasOwn(value, secret))) return null;
+  const key: JWK = Object.fromEntries(
+    PUBLIC_MEMBERS.filter((name) => Object.hasOwn(value, name)).map((name) => [name, value[name]]),
+  );
+  // Its curve says all there is; the two names of the one algorithm would not match each other (RFC 9864).
+  if (key.kty === 'OKP' && (key.alg === 'EdDSA' || key.alg === 'Ed25519')) delete key.alg;
+  return (await importable(createLocalJWKSet({ keys: [key] }), key)) ? key : null;
+}
+
+/** Imports a key for each of our algorithms; whether any can use it. */
+async function importable(keys: LocalJWKSet, { kid }: JWK): Promise<boolean> {
+  const imports = await Promise.allSettled(
+    SIGNATURE_ALGORITHMS.map(async (alg) => await keys(typeof kid === 'string' ? { alg, kid } : { alg })),
+  );
+  return imports.some(
+    (result) => result.status === 'fulfilled' && (modulusBits(result.value.algorithm) ?? RSA_MIN_BITS) >= RSA_MIN_BITS,
+  );
+}
+
+/** Undefined for a key that is not RSA. */
+const modulusBits = (algorithm: object): number | undefined =>
+  'modulusLength' in algorithm ? Number(algorithm.modulusLength) : undefined;
+
+/** Why keys could not be read: for the log. */
+export type JwksProblem =
+  | 'timeout'
+  | 'unreachable'
+  | 'redirected'
+  | 'status'
+  | 'too_large'
+  | 'not_json'
+  | 'discovery_mismatch'
+  | 'jwks_uri_insecure'
+  | 'no_usable_key';
+
+export type Network = Pick<Runtime, 'fetch' | 'timeout'>;
+
+/** Reads an issuer's keys over the network, discovery included, in JWKS_TIMEOUT_MS altogether. */
+export async function fetchKeySet(policy: IssuerPolicy, network: Network): Promise<Result<KeySet, JwksProblem>> {
+  return await inTime(network, async (signal) => await read(policy, network, signal));
+}
+
+/** Reads keys in JWKS_TIMEOUT_MS altogether, be it that `work` throws or never ends. */
+export async function inTime(
+  network: Network,
+  work: (signal: AbortSignal) => Promise<Result<KeySet, JwksProblem>>,
+): Promise<Result<KeySet, JwksProblem>> {
+  const signal = network.timeout(JWKS_TIMEOUT_MS);
+  const outcome = await within(work(signal), signal);
+  if (outcome.ok) return outcome.value;
+  return err(outcome.error === 'timeout' ? 'timeout' : 'unreachable');
+}
+
+async function read(policy: IssuerPolicy, network: Network, signal: AbortSignal): Promise<Result<KeySet, JwksProblem>> {
+  const { keys, issuer } = policy;
+  const uri = keys.kind === 'uri' ? ok(keys.jwksUri) : await discover(issuer, network, signal);
+  if (!uri.ok) return uri;
+  const document = await fetchJson(uri.value, network, signal);
+  if (!document.ok) return document;
+  const set = await readKeySet(document.value);
+  return set === null ? err('no_usable_key') : ok(set);
+}
+
+/** OIDC Discovery 1.0 §4. The document must name the very issuer (§4.3), or one could speak for another. */
+async function discover(issuer: string, network: Network, signal: AbortSignal): Promise<Result<string, JwksProblem>> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const document = await fetchJson(url, network, signal);
+  if (!document.ok) return document;
+  if (!isObject(document.value) || document.value['issuer'] !== issuer) return err('discovery_mismatch');
+  const jwksUri = document.value['jwks_uri'];
+  if (typeof jwksUri !== 'string' || !isSecure(jwksUri, issuer)) return err('jwks_uri_insecure');
+  return ok(jwksUri);
+}
+
+/** https; or plain http on this machine, for an issuer that is itself one. */
+function isSecure(jwksUri: string, issuer: string): boolean {
+  const url = URL.parse(jwksUri);
+  if (url === null) return false;
+  return url.protocol === 'https:' || (isHttpLoopback(url) && isHttpLoopback(URL.parse(issuer)));
+}
+
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+const isHttpLoopback = (url: URL | null): boolean => url?.protocol === 'http:' && LOOPBACK_HOSTS.includes(url.hostname);
+
+/** Reads a JSON document of at most JWKS_MAX_BYTES. Throws what the network throws. */
+export async function fetchJson(
+  url: string,
+  network: Network,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Result<unknown, JwksProblem>> {
+  const init = { headers: { Accept: 'application/json', ...headers }, redirect: 'manual', signal } as const;
+  const response = await network.fetch(url, init);
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    // Followed, it would let whoever answers choose another host's keys.
+    return err(response.status >= 300 && response.status < 400 ? 'redirected' : 'status');
+  }
+  const text = await readText(response);
+  if (text === null) return err('too_large');
+  const document = parseJson(text);
+  return document === undefined ? err('not_json') : ok(document);
+}
+
+/** Counts while it reads, because `Content-Length` is only a claim. Null: over JWKS_MAX_BYTES. */
+async function readText(response: Response): Promise<string | null> {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let text = '';
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    // Leaving the loop cancels the body.
+    if (bytes > JWKS_MAX_BYTES) return null;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

@@ -1,0 +1,54 @@
+import { base64url } from 'jose';
+
+/** All bytes of a body, or null where there are more than `maxBytes`. Counted as they come: Content-Length may lie. */
+export async function collect(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  maxBytes: number,
+): Promise<readonly Uint8Array[] | null> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return chunks;
+    sizeBytes += value.byteLength;
+    if (sizeBytes > maxBytes) return null;
+    chunks.push(value);
+  }
+}
+
+/** Throws on bytes that are not UTF-8: replacing them would make up what nobody sent. */
+export function decodeUtf8(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join('') + decoder.decode();
+}
+
+const encoder = new TextEncoder();
+
+/** Length in bytes of UTF-8: what a column costs. */
+export const byteLength = (text: string): number => encoder.encode(text).byteLength;
+
+/** The longest prefix of whole code points that fits into `maxBytes` bytes of UTF-8. */
+export function cutToBytes(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes || byteLength(text) <= maxBytes) return text;
+  const buffer = new Uint8Array(maxBytes);
+  const { read } = encoder.encodeInto(text, buffer);
+  return text.slice(0, read);
+}
+
+const EITHER_ALPHABET = /^[A-Za-z0-9+/_-]+={0,2}$/;
+
+/** The bytes of base64 in either alphabet (RFC 4648 §4 and §5), since `openssl rand -base64` writes the first; null: it is none. */
+export function decodeBase64(text: string): Uint8Array | null {
+  if (!EITHER_ALPHABET.test(text)) return null;
+  try {
+    return base64url.decode(text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, ''));
+  } catch {
+    return null;
+  }
+}
+
+const PADDED_BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** The bytes of base64 with its padding (RFC 4648 §4); null for anything else, an empty text too. */
+export const decodePaddedBase64 = (text: string): Uint8Array | null =>
+  text !== '' && PADDED_BASE64.test(text) ? Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)) : null;

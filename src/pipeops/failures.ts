@@ -1,0 +1,74 @@
+import { RETRY_AFTER_MAX_SECONDS } from '../config/limits.ts';
+import type { UpstreamFailure } from '../failures.ts';
+import { isObject } from '../kit/json.ts';
+import { discardBody, readJson } from './wire.ts';
+
+/** Names that PipeOps may complain about, and what our callers know them as. */
+const FIELD_NAMES: ReadonlyMap<string, string> = new Map([
+  ['name', 'name'],
+  ['description', 'description'],
+  ['metadata', 'description'],
+  ['metadata.description', 'description'],
+  ['scopes', 'scopes'],
+  ['permissions', 'scopes'],
+  ['expires_at', 'expires_at'],
+  ['is_active', 'is_active'],
+  ['preset', 'preset'],
+  ['workspace_uuid', 'workspace_uuid'],
+]);
+
+const complainedFields = (body: unknown): readonly string[] => {
+  const errors = isObject(body) ? body['errors'] : null;
+  if (!isObject(errors)) return [];
+  const names = Object.keys(errors).flatMap((key) => FIELD_NAMES.get(key) ?? []);
+  return [...new Set(names)];
+};
+
+/** PipeOps' two ways to refuse the credential: 419 says that the admin's session has ended. */
+export const isCredentialRefusal = (status: number): boolean => status === 401 || status === 419;
+
+const isJsonAnswer = (response: Response): boolean =>
+  /^application\/(?:[a-z.]+\+)?json\b/i.test(response.headers.get('Content-Type') ?? '');
+
+/**
+ * What an answer that is not a 2xx means. Of its body only the names of fields that we sent are used, and only where a
+ * field can be at fault; its words go nowhere.
+ */
+export const failureOf = async (response: Response, signal: AbortSignal, nowMs: number): Promise<UpstreamFailure> => {
+  const { status } = response;
+  const isRejection =
+    status >= 400 && status < 500 && ![403, 404, 408, 429].includes(status) && !isCredentialRefusal(status);
+  if (isRejection) {
+    // The status alone says that nothing was done, so an unreadable body costs only the names.
+    const body = await readJson(response, signal);
+    return { kind: 'upstream_rejected', status, fields: body.ok ? complainedFields(body.value) : [] };
+  }
+  discardBody(response);
+  if (isCredentialRefusal(status)) return { kind: 'upstream_credential_rejected', status };
+  if (status === 403) return { kind: 'upstream_forbidden', status };
+  // A gateway answers 404 too, while PipeOps is not behind it. Taken for PipeOps' own, it would make a token that lives
+  // look revoked.
+  if (status === 404 && isJsonAnswer(response)) return { kind: 'upstream_not_found', status };
+  if (status === 408 || status >= 500) return { kind: 'upstream_error', status };
+  if (status === 429) {
+    const seconds = retryAfterSeconds(response.headers.get('Retry-After'), nowMs);
+    return { kind: 'upstream_rate_limited', status, retryAfterSeconds: seconds };
+  }
+  // A redirect would carry the credential elsewhere; it is no answer, and neither is a page.
+  return { kind: 'upstream_invalid_response', status };
+};
+
+/** The preferred form of an HTTP date (RFC 9110, 5.6.7). `Date.parse` alone takes "-5" for a date. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/**
+ * `Retry-After` (RFC 9110, 10.2.3) in seconds from now, at most an hour: PipeOps' longest window. Null: absent, or not
+ * a value that means anything.
+ */
+export const retryAfterSeconds = (header: string | null, nowMs: number): number | null => {
+  const text = header?.trim() ?? '';
+  if (/^\d+$/.test(text)) return Math.min(Number(text), RETRY_AFTER_MAX_SECONDS);
+  const atMs = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(atMs)) return null;
+  return Math.min(Math.max(0, Math.ceil((atMs - nowMs) / 1000)), RETRY_AFTER_MAX_SECONDS);
+};
