@@ -37,6 +37,13 @@ export type Permission = (typeof PERMISSIONS)[number];
 export const WEBHOOK_EVENTS = ['token.revoke', 'token.leaked', 'subject.offboarded', 'subject.reinstated'] as const;
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 
+/** Why a delivery that is rightly signed leads to nothing: an error code of its row. */
+export const IGNORED_DELIVERIES = ['event_not_allowed', 'event_unknown'] as const;
+
+/** What a token that a delivery named is to us: ours and within the source's workspaces, none of ours, or ours elsewhere. */
+export const ITEM_FINDINGS = ['matched', 'unmatched', 'out_of_scope'] as const;
+export type ItemFinding = (typeof ITEM_FINDINGS)[number];
+
 /** What becomes of a leaver's tokens. A suspended one can be resumed, by a role with `tokens: 'any'`. */
 export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
 export type RevocationMode = (typeof REVOCATION_MODES)[number];

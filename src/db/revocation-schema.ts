@@ -2,6 +2,8 @@ import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import {
   ERROR_CODES,
+  IGNORED_DELIVERIES,
+  ITEM_FINDINGS,
   ORDER_CAUSES,
   ORDER_RESULTS,
   ORDER_STATES,
@@ -70,7 +72,7 @@ export const webhookDeliveries = sqliteTable(
     event_id: text().notNull(),
     received_at: integer().notNull(),
     /** Why it led to nothing; null: it was carried out. */
-    ignored: text(),
+    ignored: text({ enum: IGNORED_DELIVERIES }),
     /** The error code with which it was refused, and the path of the field at fault; null: it was not refused. */
     refused: text({ enum: ERROR_CODES }),
     refused_field: text(),
@@ -106,8 +108,7 @@ export const webhookItems = sqliteTable(
     delivery_id: text().notNull(),
     /** Counted from 0, as the sender listed them. */
     position: integer().notNull(),
-    /** `matched`, `unmatched`, `out_of_scope`. */
-    found: text().notNull(),
+    found: text({ enum: ITEM_FINDINGS }).notNull(),
     location: text(),
     workspace_uuid: text(),
     token_id: text(),

@@ -1,7 +1,15 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { digitsOfWorkspace, isRespelled } from './workspace-spelling.ts';
-import { LEASED_WORK, LIST_STATES, TOKEN_ENDS } from '../vocabulary.ts';
+import {
+  ACTOR_TYPES,
+  AUDIT_ACTIONS,
+  AUDIT_STATUSES,
+  ERROR_CODES,
+  LEASED_WORK,
+  LIST_STATES,
+  TOKEN_ENDS,
+} from '../vocabulary.ts';
 
 export * from './revocation-schema.ts';
 
@@ -20,9 +28,9 @@ export const auditEvents = sqliteTable(
     id: text().notNull(),
     occurred_at: integer().notNull(),
     settled_at: integer(),
-    action: text().notNull(),
-    status: text().notNull(),
-    actor_type: text().notNull(),
+    action: text({ enum: AUDIT_ACTIONS }).notNull(),
+    status: text({ enum: AUDIT_STATUSES }).notNull(),
+    actor_type: text({ enum: ACTOR_TYPES }).notNull(),
     actor_issuer: text(),
     actor_subject: text(),
     actor_label: text(),
@@ -33,7 +41,7 @@ export const auditEvents = sqliteTable(
     ip: text(),
     user_agent: text(),
     upstream_status: integer(),
-    error_code: text(),
+    error_code: text({ enum: ERROR_CODES }),
     detail: text().notNull(),
     outcome: text(),
     /** How often a counted read was made within its minute, and when last; null: once. */

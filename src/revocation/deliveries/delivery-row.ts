@@ -133,7 +133,7 @@ export function deliveryEvent(
       ...(row.rejected_items !== null && { rejected_items: rejectedItemsOf(row) }),
     },
   };
-  const errorCode = row.refused ?? (row.ignored === null ? null : ignoredCode(row.ignored));
+  const errorCode = row.refused ?? row.ignored;
   const outcome = errorCode === null ? successOutcome(null) : refusedOutcome(errorCode);
   return finalRow(row.event_id, row.received_at, context, subject, outcome);
 }
@@ -149,9 +149,6 @@ export const refusedOutcome = (errorCode: ErrorCode): EventOutcome => ({
 /** How many items of a delivery could not be acted on, by reason. Null: none. */
 export const rejectedItemsOf = ({ rejected_items: json }: Pick<DeliveryRow, 'rejected_items'>) =>
   json === null ? null : z.record(z.string(), z.number()).parse(JSON.parse(json));
-
-const ignoredCode = (ignored: string): 'event_not_allowed' | 'event_unknown' =>
-  ignored === 'event_unknown' ? 'event_unknown' : 'event_not_allowed';
 
 /** What tells one delivery of a source from another: a digest of its sender's id, or of its body where there is none. */
 async function dedupeKey(senderId: string | null, body: Uint8Array): Promise<string> {

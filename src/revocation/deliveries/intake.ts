@@ -1,3 +1,4 @@
+import type { IGNORED_DELIVERIES } from '../../vocabulary.ts';
 import type { Context, Hono } from 'hono';
 import { WEBHOOK_BODY_MAX_BYTES } from '../../config/limits.ts';
 import type { Source } from '../../config/webhooks.ts';
@@ -78,7 +79,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
     const receipt = presentReceipt(delivery, owners, webhooks);
     return delivery.ignored === null
       ? success(c, 'Accepted. It is being carried out.', receipt, 202)
-      : success(c, IGNORED[delivery.ignored] ?? 'Recorded. Nothing is done.', receipt);
+      : success(c, IGNORED[delivery.ignored], receipt);
   }
 }
 
@@ -90,7 +91,7 @@ function readOrder({ events }: Source, message: Message): Result<Accepted['order
   return message.read();
 }
 
-const IGNORED: Readonly<Record<string, string>> = {
+const IGNORED: Readonly<Record<(typeof IGNORED_DELIVERIES)[number], string>> = {
   event_not_allowed: 'Recorded. This source may not send this event, so nothing is done.',
   event_unknown: 'Recorded. This event is not known here, so nothing is done.',
 };

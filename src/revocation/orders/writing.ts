@@ -1,3 +1,4 @@
+import type { AuditAction } from '../../vocabulary.ts';
 import { sql } from 'drizzle-orm';
 import { finalRow, settledColumns, successOutcome, SYSTEM_ACTOR } from '../../trail/event.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
@@ -86,7 +87,7 @@ const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
   ...new Set(moved.map(({ order }) => order.workspace_uuid)),
 ];
 
-const actionOf = ({ mode }: Pick<ClaimedOrder, 'mode'>) =>
+const actionOf = ({ mode }: Pick<ClaimedOrder, 'mode'>): AuditAction =>
   mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
 
 /** Settles the rows of orders by compare-and-set, and before that announces those which followers may have read past. */

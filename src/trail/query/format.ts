@@ -53,6 +53,14 @@ const escapeCharacter = (character: string): string => `\\u${character.charCodeA
 
 export type ShownEvent = ReturnType<typeof presentEvent>;
 
+/** An event as it is on the wire: a newer service may have words that the reader of its answers does not know. */
+export type WireEvent = Omit<ShownEvent, 'action' | 'status' | 'actor' | 'error_code'> & {
+  readonly action: string;
+  readonly status: string;
+  readonly actor: { readonly type: string } & Omit<ShownEvent['actor'], 'type'>;
+  readonly error_code: string | null;
+};
+
 /** A row of the trail as its readers see it. Times are RFC 3339 with milliseconds. */
 export function presentEvent(row: AuditEventRow) {
   return {
@@ -82,8 +90,6 @@ const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 export const EXPORT_FORMATS = ['ndjson', 'csv'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
-type Event = ReturnType<typeof presentEvent>;
-
 /** The last line of an export that has one: without it, it was cut. */
 export interface ExportTrailer {
   /** Whether the end of the trail was reached, or of that part of it that no longer changes. */
@@ -98,12 +104,12 @@ export interface ExportTrailer {
 export interface ExportEncoding {
   readonly contentType: string;
   readonly head: string;
-  event(event: Event): string;
+  event(event: WireEvent): string;
   /** Null where the format has no room for a last line: RFC 4180 knows records alone. */
   readonly trailer: ((trailer: ExportTrailer) => string) | null;
 }
 
-const COLUMNS: Readonly<Record<string, (event: Event) => CsvValue>> = {
+const COLUMNS: Readonly<Record<string, (event: WireEvent) => CsvValue>> = {
   seq: ({ seq }) => seq,
   id: ({ id }) => id,
   occurred_at: (event) => event.occurred_at,
