@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ISSUER, TOKENS, type Answer, type HarnessOptions, type SentRequest } from '../support/harness.ts';
-import { createWebhookHarness, type WebhookHarness } from '../webhooks/harness.ts';
+import { type Answer, type HarnessOptions, ISSUER, type SentRequest, TOKENS } from '../support/harness.ts';
+import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
 
 // Every statement that reaches D1, by operation: its text, the batch that it goes with, the types of what is bound. Whoever moves

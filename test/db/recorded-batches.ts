@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { sha256Hex } from '../../src/text/digest.ts';
+import { sha256Hex } from '../../src/kit/digest.ts';
 
 /** A statement as it reached D1: its text on one line, and a letter for the type of each bound value. */
 interface Statement {

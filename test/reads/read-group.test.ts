@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { UPSTREAM_TIMEOUT_MS } from '../../src/config/limits.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { ISSUER, TOKENS, type Harness } from '../support/harness.ts';
 import { createCompany, list, readsAt } from './isolates.ts';
@@ -122,4 +123,35 @@ it('an isolate that dies while it asks is not waited for long', async () => {
     .toBeGreaterThan(0);
   const survivor = await another({ runtime: { sleep: async () => {} } });
   expect((await list(survivor)).status).toBe(200);
+});
+
+it('nor by the isolate itself: a call whose request died is not joined once its deadline is over', async () => {
+  const { first, another, age } = await createCompany();
+  await first.mint('one');
+  const calls: (() => void)[] = [];
+  let isDying = true;
+  const isolate = await another({
+    runtime: {
+      // Workers end what a request that is over began: its call is never answered, and its timers never fire.
+      fetch: async (url, init) => {
+        if (!isDying) return await first.runtime.fetch(url, init);
+        return await new Promise<never>((_resolve, reject) => calls.push(() => reject(new TypeError('over'))));
+      },
+      timeout: (ms) => (isDying ? new AbortController().signal : first.runtime.timeout(ms)),
+      background: (work) => (isDying ? undefined : first.runtime.background(work)),
+      // Whoever joins a call waits so long for it, at once.
+      after: (ms, call) => {
+        if (ms !== UPSTREAM_TIMEOUT_MS) return first.runtime.after(ms, call);
+        call();
+        return () => {};
+      },
+    },
+  });
+  void list(isolate);
+  await expect.poll(() => calls.length).toBe(1);
+  isDying = false;
+
+  age(UPSTREAM_TIMEOUT_MS / 1000 + 3);
+  const answer = await list(isolate);
+  expect([answer.status, answer.headers.get('Cache-Status')]).toEqual([200, 'countersign; fwd=miss']);
 });

@@ -157,6 +157,29 @@ describe('a mutation is seen by the very next read of anyone', () => {
     expect(minted).toBe(3);
   });
 
+  it('and is served no list that was begun before the read, by a clock that was put back meanwhile', async () => {
+    const other = await company.another();
+    let skewMs = 0;
+    let lists = 0;
+    const reader = await company.another({
+      runtime: {
+        now: () => isolate.runtime.now() + skewMs,
+        fetch: async (url, init) => {
+          if (init.method !== 'GET') return await isolate.runtime.fetch(url, init);
+          lists += 1;
+          // The second and the third list are begun before the read was, by this clock.
+          skewMs = lists < 3 ? -5_000 : 0;
+          const response = await isolate.runtime.fetch(url, init);
+          await other.mint(`during ${lists}`);
+          return response;
+        },
+      },
+    });
+    await isolate.mint('before');
+    expect(namesIn(await list(reader))).toEqual(['before', 'during 1', 'during 2', 'during 3']);
+    expect(lists).toBe(4);
+  });
+
   it.each(mutations)('%s, and what another isolate left before it keeps nobody waiting', async (_name, mutate) => {
     const { id } = await isolate.mint('one');
     await list(isolate);
@@ -203,6 +226,27 @@ describe('a get', () => {
     const answer = await isolate.send('GET', `${TOKENS}/${id}`);
     expect(answer.status).toBe(200);
     expect((await readsAt(isolate)).at(-1)).toBe(`${TOKENS}/${id}`);
+  });
+
+  describe('of a token that was minted through another isolate after this one had its list', () => {
+    const roles = {
+      owner: { permissions: ['tokens:create', 'tokens:read'], tokens: 'own', workspaces: ['*'], scopes: ['*'] },
+    };
+    it.each([
+      ['its owner', 'owner', async () => {}],
+      ['whoever reads all', 'admin', async () => {}],
+      ['its owner, where the newer list is in D1', 'owner', async (other: Harness) => void (await list(other))],
+      ['whoever reads all, where the newer list is in D1', 'admin', async (other: Harness) => void (await list(other))],
+    ])('finds it: %s', async (_case, role, afterwards) => {
+      company = await createCompany({ roles });
+      const [first, other] = [company.first, await company.another()];
+      await first.mint('earlier', await first.jwtFor('owner'));
+      await list(first);
+      const { id } = await other.mint('newer', await other.jwtFor('owner'));
+      await afterwards(other);
+      const answer = await first.send('GET', `${TOKENS}/${id}`, { jwt: await first.jwtFor(role) });
+      expect([answer.status, answer.body.data?.token.name]).toEqual([200, 'newer']);
+    });
   });
 
   it('of a token that was revoked is 404', async () => {

@@ -4,6 +4,7 @@ const LISTS = ['test/reads/snapshot.test.ts'];
 const GROUPS = ['test/reads/read-group.test.ts'];
 const VERIFIED = ['test/identity/verified.test.ts'];
 const QUERIES = { file: 'src/reads/read-queries.ts', test: LISTS };
+const STEPS = { file: 'src/reads/read-steps.ts', test: LISTS };
 const MUTATION = { file: 'src/tokens/mutation.ts', test: LISTS };
 
 /** What keeps what is remembered from being served, or believed, any longer than it is true. */
@@ -52,6 +53,25 @@ export const snapshotDefences: readonly Defence[] = [
     find: '    ...debts.queries,',
     replace: '',
     test: ['test/reads/owed.test.ts'],
+  },
+  {
+    name: 'snapshot: a call of a request that died is not joined',
+    file: 'src/reads/source.ts',
+    find: 'if (!isAlive || joined.begunAtMs < minBegunMs) return null;',
+    replace: 'if (joined === undefined || joined.begunAtMs < minBegunMs) return null;',
+    test: GROUPS,
+  },
+  {
+    ...STEPS,
+    name: 'snapshot: where tokens keep changing, the list that is served was begun after the read was',
+    find: ' && dated.begunAtMs >= startedAtMs;',
+    replace: ';',
+  },
+  {
+    ...STEPS,
+    name: 'snapshot: a token that is newer than the list of this isolate is found by its owner',
+    find: "if (step.kind !== 'ask') reading.token = null;\n  else if",
+    replace: 'if',
   },
   {
     name: 'snapshot: a list is served no longer than it is good for',

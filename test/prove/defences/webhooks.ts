@@ -482,4 +482,11 @@ export const webhookDefences: readonly Defence[] = [
     replace: ' order by t.rowid limit ${limitRows}) as target',
     test: MAKING,
   },
+  {
+    name: 'webhook: what a DELETE may have done, which was not answered, ends the lists from before it',
+    file: 'src/revocation/orders/writing.ts',
+    find: "isOneOf(order.state, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(order, move);",
+    replace: 'isReopening(order, move);',
+    test: ['test/revocation/orders/lists-after-orders.test.ts'],
+  },
 ];
