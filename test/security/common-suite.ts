@@ -2,13 +2,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import type { DenialReason } from '../../src/failures.ts';
 import { PERMISSIONS, type Permission } from '../../src/vocabulary.ts';
-import { ISSUER, type Answer, type Harness } from '../support/harness.ts';
+import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import type { TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
-import { nameOf, type ProtectedRoute } from './routes.ts';
+import type { ProtectedRoute } from './routes.ts';
+import type { Snapshots } from './snapshots.ts';
 
 const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
 const TOKEN_PERMISSIONS = PERMISSIONS.filter((permission) => permission.startsWith('tokens:'));
@@ -31,16 +32,21 @@ const rolesFor = ({ permission }: ProtectedRoute): Record<string, object> => ({
  * The suite of every protected route: nobody, each class of bad JWT, somebody without a role, each missing permission,
  * somebody else's token, another workspace. Every refusal is told in full, reaches PipeOps in no way, and is in the trail.
  */
-export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer): void {
+export function describeProtectedRoute(
+  name: string,
+  route: ProtectedRoute,
+  { snapshots, env }: Snapshots,
+  issuer: TestIssuer,
+): void {
   const { permission, action, target } = route;
 
-  describe.each([nameOf(route)])('%s', () => {
+  describe.each([name])('%s', () => {
     const SOMEONE: string = expect.stringMatching(/^someone-/);
     let harness: Harness;
     let tokenId: string;
     let aboutId: string | undefined;
     beforeAll(async () => {
-      const created = await createWebhookHarness({ issuer, roles: rolesFor(route) });
+      const created = await createWebhookHarness({ issuer, env, roles: rolesFor(route) });
       harness = created;
       tokenId = (await harness.mint('of-the-administrator')).id;
       if (route.about === 'event') aboutId = (await harness.rows())[0]!.id;
@@ -48,6 +54,8 @@ export function describeProtectedRoute(route: ProtectedRoute, issuer: TestIssuer
         const answer = await created.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
         aboutId = answer.body.data.delivery_id;
       }
+      // What is refused is refused on a list that is held, too.
+      if (snapshots === 'on') await harness.send('GET', TOKENS);
     });
 
     const send = async (jwt: string | null, query = '', id = tokenId): Promise<Answer> =>

@@ -1,9 +1,10 @@
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../src/vocabulary.ts';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { expectRefusal, rowsOf, withoutUpstream } from './expectations.ts';
+import { BOTH, SNAPSHOTS_OFF, SNAPSHOTS_ON, type Snapshots } from './snapshots.ts';
 import { createRecordingD1 } from './statements.ts';
 
 // To a caller who reaches nothing but its own tokens, a token of another and an id that never was are the same: the same
@@ -30,7 +31,9 @@ const jwtFor = async (role: string, claims: Record<string, unknown> = {}): Promi
   return jwt;
 };
 const otherIssuer = await createTestIssuer({ issuer: OTHER_ISSUER });
+/** The isolate that is asked. */
 let harness: Harness;
+let harnesses: Readonly<Record<Snapshots['snapshots'], Harness>>;
 /** Ids that exist and are not the caller's, by what they are. */
 const existing = new Map<string, string>();
 
@@ -61,7 +64,8 @@ beforeAll(async () => {
     Object.keys(roles).map((role) => ({ issuer: entry.issuer, claims: { role }, role })),
   );
   const POLICY = JSON.stringify({ issuers, roles, bindings });
-  harness = await createHarness({ issuer, db: recording.db, env: { POLICY }, runtime: { now: nowMs } });
+  const isolate = { issuer, db: recording.db, runtime: { now: nowMs } };
+  harness = await createHarness({ ...isolate, env: { POLICY, ...SNAPSHOTS_OFF.env } });
 
   const mint = async (jwt: string, workspace = harness.workspace): Promise<string> => {
     const body = { name: 'of-somebody', scopes: ['api:read'] };
@@ -80,7 +84,24 @@ beforeAll(async () => {
   const inserted = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
   existing.set("made at PipeOps' own console", inserted.id);
   existing.set('of the caller, in another workspace', await mint(mine, ELSEWHERE));
+  harnesses = {
+    off: harness,
+    on: await createHarness({ ...isolate, like: harness, env: { POLICY, ...SNAPSHOTS_ON.env } }),
+  };
 });
+
+/** The tests of this block ask the isolate that has snapshots on or off; with them on, it holds the list. */
+const askWithSnapshots = (snapshots: Snapshots['snapshots']): void => {
+  beforeAll(() => {
+    harness = harnesses[snapshots];
+  });
+  beforeEach(async () => {
+    if (snapshots === 'on') await harness.send('GET', TOKENS, { jwt: await jwtFor('any') });
+  });
+  afterAll(() => {
+    harness = harnesses.off;
+  });
+};
 
 const OPERATIONS = [
   { name: 'get', method: 'GET' },
@@ -129,25 +150,29 @@ function bytesOf(answer: Answer, id: string): string {
     .replaceAll(id, '<id>');
 }
 
-describe.each([...CALLERS.map(([name, roles]) => [name, roles, OPERATIONS] as const), ...BLIND])(
-  'to a caller with %s',
-  (_name, roles, operations) => {
-    describe.each(operations)('$name', (operation) => {
-      it.each(EXISTING)('of a token %s is as of an id that never was', async (what) => {
-        const theirs = await observe(operation, roles, idOf(what));
-        const unknown = await observe(operation, roles, crypto.randomUUID());
+// Of the operations a get alone is answered from a list.
+const GET = OPERATIONS.filter(({ name }) => name === 'get');
+describe.each([
+  ...CALLERS.map(([name, roles]) => [name, 'off', roles, OPERATIONS] as const),
+  ...BLIND.map(([name, roles, operations]) => [name, 'off', roles, operations] as const),
+  ...CALLERS.map(([name, roles]) => [name, 'on', roles, GET] as const),
+])('to a caller with %s, snapshots %s', (_name, snapshots, roles, operations) => {
+  askWithSnapshots(snapshots);
+  describe.each(operations)('$name', (operation) => {
+    it.each(EXISTING)('of a token %s is as of an id that never was', async (what) => {
+      const theirs = await observe(operation, roles, idOf(what));
+      const unknown = await observe(operation, roles, crypto.randomUUID());
 
-        expect(theirs.bytes).toBe(unknown.bytes);
-        expect(theirs.bytes).not.toContain('<id>');
-        expect(theirs.statements).toEqual(unknown.statements);
-        expect(theirs.statements).not.toEqual([]);
-        for (const { answer } of [theirs, unknown]) {
-          await expectRefusal(answer, { status: 404, code: 'not_found', row: { actor_subject: 'me' } });
-        }
-      });
+      expect(theirs.bytes).toBe(unknown.bytes);
+      expect(theirs.bytes).not.toContain('<id>');
+      expect(theirs.statements).toEqual(unknown.statements);
+      expect(theirs.statements).not.toEqual([]);
+      for (const { answer } of [theirs, unknown]) {
+        await expectRefusal(answer, { status: 404, code: 'not_found', row: { actor_subject: 'me' } });
+      }
     });
-  },
-);
+  });
+});
 
 describe('the trail', () => {
   it.each(OPERATIONS)('tells what the caller was not told: $name', async (operation) => {
@@ -185,19 +210,23 @@ it.each(['revokes-own', 'revokes-any'])(
   },
 );
 
-it('a list shows such a caller its own tokens and counts no others', async () => {
-  const jwt = await jwtFor('own', { sub: 'nobody-yet' });
-  const answer = await harness.send('GET', TOKENS, { jwt });
-  expect([answer.status, answer.body.data]).toEqual([200, { tokens: [], total: 0 }]);
-});
+describe.each(BOTH)('snapshots $snapshots', ({ snapshots }) => {
+  askWithSnapshots(snapshots);
 
-it('the owner itself, of the right issuer, reaches its token', async () => {
-  const jwt = await otherIssuer.sign({ sub: 'me', aud: 'countersign', role: 'own' }, { nowMs: nowMs() });
-  const path = `${TOKENS}/${idOf('of the same subject of another issuer')}`;
-  expect((await harness.send('GET', path, { jwt })).status).toBe(200);
-  const role = ['own', 'any-elsewhere'];
-  const another = await jwtFor('own', { sub: 'another', role });
-  expect((await harness.send('GET', path, { jwt: another })).status).toBe(404);
-  const elsewhere = `${TOKENS}/${idOf('of the caller, in another workspace')}?workspace_uuid=${ELSEWHERE}`;
-  expect((await harness.send('GET', elsewhere, { jwt: another })).status).toBe(200);
+  it('a list shows such a caller its own tokens and counts no others', async () => {
+    const jwt = await jwtFor('own', { sub: 'nobody-yet' });
+    const answer = await harness.send('GET', TOKENS, { jwt });
+    expect([answer.status, answer.body.data]).toEqual([200, { tokens: [], total: 0 }]);
+  });
+
+  it('the owner itself, of the right issuer, reaches its token', async () => {
+    const jwt = await otherIssuer.sign({ sub: 'me', aud: 'countersign', role: 'own' }, { nowMs: nowMs() });
+    const path = `${TOKENS}/${idOf('of the same subject of another issuer')}`;
+    expect((await harness.send('GET', path, { jwt })).status).toBe(200);
+    const role = ['own', 'any-elsewhere'];
+    const another = await jwtFor('own', { sub: 'another', role });
+    expect((await harness.send('GET', path, { jwt: another })).status).toBe(404);
+    const elsewhere = `${TOKENS}/${idOf('of the caller, in another workspace')}?workspace_uuid=${ELSEWHERE}`;
+    expect((await harness.send('GET', elsewhere, { jwt: another })).status).toBe(200);
+  });
 });

@@ -4,7 +4,8 @@ import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { expectRefusal, receivedBy } from './expectations.ts';
-import { nameOf, TOKEN_ROUTES, type ProtectedRoute } from './routes.ts';
+import { TOKEN_ROUTES } from './routes.ts';
+import { BOTH, inEachMode } from './snapshots.ts';
 
 // A caller who reaches any token of a workspace reaches none of another by asking for it here, even if PipeOps would
 // let it; and PipeOps being out of reach never reads as "there is no such token".
@@ -14,11 +15,6 @@ const issuer = await createTestIssuer({ issuer: ISSUER });
 let harness: Harness;
 /** Another one each time: of what one caller is denied in a minute only the first is recorded in full. */
 let caller: string;
-// Each in a company of its own: what PipeOps refused in one test is remembered for the next call.
-beforeEach(async () => {
-  harness = await createHarness({ issuer });
-  caller = `admin-${crypto.randomUUID()}`;
-});
 
 const match = (method: string, path?: string) => ({
   credential: harness.credential,
@@ -49,7 +45,13 @@ const PARTIAL_LIST = [LIST, LIST];
 const times = (asked: string, fault: Omit<Fault, 'match'>): string[] =>
   Array.from({ length: fault.times ?? 1 }, () => asked);
 
-describe.each(TOKEN_ROUTES.map((route) => [nameOf(route), route] as const))('%s', (_name, route: ProtectedRoute) => {
+describe.each(inEachMode(TOKEN_ROUTES))('%s', (_name, route, { env }) => {
+  // Each in a company of its own: what PipeOps refused in one test is remembered for the next call.
+  beforeEach(async () => {
+    harness = await createHarness({ issuer, env });
+    caller = `admin-${crypto.randomUUID()}`;
+  });
+
   const send = async (id: string, query = '', jwt?: string): Promise<Answer> =>
     await harness.send(route.method, `${route.path(id)}${query}`, {
       jwt: jwt ?? (await harness.jwtFor('admin', { sub: caller })),
@@ -160,7 +162,7 @@ describe.each(TOKEN_ROUTES.map((route) => [nameOf(route), route] as const))('%s'
   });
 });
 
-describe('a role over any token of one workspace', () => {
+describe.each(BOTH)('a role over any token of one workspace, snapshots $snapshots', ({ env }) => {
   const roles = (workspace: string) => ({
     team: {
       permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke'],
@@ -171,7 +173,7 @@ describe('a role over any token of one workspace', () => {
   });
 
   it('works there, and reaches nothing elsewhere', async () => {
-    const confined = await createHarness({ issuer, roles: roles(ELSEWHERE) });
+    const confined = await createHarness({ issuer, env, roles: roles(ELSEWHERE) });
     const jwt = await confined.jwtFor('team');
     const there = `?workspace_uuid=${ELSEWHERE}`;
     const id = String(
