@@ -3,8 +3,8 @@ import { type Answer, type HarnessOptions, ISSUER, type SentRequest, TOKENS } fr
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
 
-// Every statement that reaches D1, by operation: its text, the batch that it goes with, the types of what is bound. Whoever moves
-// code sees here that no statement changed on the way; whoever changes one sees which operations send it, and runs vitest with `-u`.
+// Every statement that reaches D1, by operation: its text, the batch that it goes with, the types of what is bound. Code that is
+// moved changes none of it. A statement that is meant to change is written anew by `vitest -u`.
 
 const roles = {
   owner: {
@@ -240,4 +240,4 @@ it('sends the statements that are written down, and no others', async () => {
   const { operations, statements } = await describeOperations(played);
   await expect(operations).toMatchFileSnapshot('pinned-sql/operations.txt');
   await expect(statements).toMatchFileSnapshot('pinned-sql/statements.sql');
-});
+}, 30_000);
