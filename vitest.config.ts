@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 const nodeTests = [
   'test/e2e/**/*.test.ts',
   'test/pipeops-simulator/**/*.test.ts',
-  'test/doctor/**/*.test.ts',
+  'test/commands/**/*.test.ts',
   'test/local/**/*.test.ts',
+  'test/migrations/**/*.test.ts',
   'test/bundle/**/*.test.ts',
   'test/prove/**/*.test.ts',
 ];

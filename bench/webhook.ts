@@ -8,7 +8,7 @@ import { openIdempotencySecret } from '../local/idempotency-secret.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { migrate } from '../local/migrate.ts';
 import { CHECKOUT } from '../local/settings.ts';
-import { deliveryOf } from '../local/webhook-delivery.ts';
+import { deliveryOf } from '../commands/webhook/delivery.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
 import { startWorker } from '../local/worker.ts';
 import { sized } from './quick.ts';

@@ -1,4 +1,4 @@
-import { deliveryOf, type Delivery } from '../../local/webhook-delivery.ts';
+import { deliveryOf, type Delivery } from '../../commands/webhook/delivery.ts';
 import { LOCAL_ISSUER } from '../../local/issuer.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { Service } from './service.ts';

@@ -1,0 +1,53 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { AuditError } from './error.ts';
+import { errorCode } from '../../local/error-code.ts';
+import { openIssuer, signJwt } from '../../local/issuer.ts';
+
+/** Gives the JWT to present, anew for each request: one in a file may be replaced while events are followed. */
+export type JwtSource = () => Promise<string>;
+
+const HOW = 'Set COUNTERSIGN_JWT, or name a file with --jwt-file';
+const TTL_SECONDS = 5 * 60;
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/**
+ * Where the JWT comes from: the file, or COUNTERSIGN_JWT, or, for a service on this machine, the issuer that `npm start`
+ * made. It is never an argument, which other users of the machine could read.
+ *
+ * @throws AuditError
+ */
+export function jwtSource(
+  environment: Readonly<Record<string, string | undefined>>,
+  { jwtFile, isLoopback, stateDir }: { jwtFile: string | null; isLoopback: boolean; stateDir: string },
+): JwtSource {
+  if (jwtFile !== null) return async () => await Promise.resolve(checked(readJwtFile(jwtFile), jwtFile));
+  const given = environment['COUNTERSIGN_JWT']?.trim();
+  if (given) return async () => await Promise.resolve(checked(given, 'COUNTERSIGN_JWT'));
+  if (!isLoopback || !existsSync(path.join(stateDir, 'issuer.jwk.json'))) {
+    throw new AuditError(`No JWT: ${HOW}. It must come from an issuer of that service, for a role with audit:read.`);
+  }
+  return async () => {
+    const caller = { subject: 'local-auditor', role: 'auditor', ttlSeconds: TTL_SECONDS };
+    return await signJwt(await openIssuer(stateDir), caller, Math.floor(Date.now() / 1_000));
+  };
+}
+
+function readJwtFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new AuditError(
+      `${file} cannot be read (${errorCode(error) ?? 'unknown'}): --jwt-file names a file with a JWT.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The JWT itself is never shown. */
+function checked(jwt: string, source: string): string {
+  if (JWT.test(jwt)) return jwt;
+  throw new AuditError(`${source} does not hold a JWT and nothing else: three parts with dots between them.`);
+}

@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { open, rename } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createAuditClient, type AuditClient } from './client.ts';
+import { AuditError } from './error.ts';
+import { exportAll } from './export.ts';
+import { jwtSource } from './jwt.ts';
+import { readOptions, USAGE, type AuditOptions } from './options.ts';
+import { follow, show, type Screen } from './show.ts';
+import { printable, printableLines } from '../terminal-text.ts';
+import { errorCode } from '../../local/error-code.ts';
+import { readRunFile } from '../../local/run-file.ts';
+import { readServiceUrl, type ServiceUrl } from '../service-url.ts';
+import { stateDirOf } from '../../local/settings.ts';
+import { StartupError } from '../../local/startup-error.ts';
+
+/** For a pipe or a file, which have no width. */
+const CELLS_ELSEWHERE = 120;
+const DEFAULT_URL = 'http://127.0.0.1:8787';
+
+/** Shows the trail of a service: as a table, as JSON, as it grows, or as a file. */
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (options.mode === 'help') {
+    console.log(USAGE);
+    return;
+  }
+  // Whoever reads may have seen enough, as `head` does; of an export they have then not seen the end.
+  const enough = options.mode === 'export' ? 1 : 0;
+  process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? enough : 1));
+  const client = clientFor(options);
+  const screen: Screen = {
+    write: async (line) => await write(process.stdout, `${line}\n`),
+    notice: (line) => console.error(line),
+    cells: process.stdout.columns || CELLS_ELSEWHERE,
+  };
+  switch (options.mode) {
+    case 'show':
+      await show(client, options.parameters, options, screen);
+      break;
+    case 'follow':
+      process.on('SIGINT', () => process.exit(0));
+      await follow(client, options.parameters, { ...options, sleep: delay, isStopped: () => false }, screen);
+      break;
+    case 'export':
+      await writeExport(client, options.parameters, options.format, options.out);
+      break;
+  }
+}
+
+function clientFor(options: AuditOptions): AuditClient {
+  const stateDir = stateDirOf(process.env);
+  const { origin, isLoopback } = readUrl(
+    options.url ?? (process.env['COUNTERSIGN_URL'] || readRunFile(stateDir)?.url) ?? DEFAULT_URL,
+  );
+  return createAuditClient({
+    url: origin,
+    jwt: jwtSource(process.env, { jwtFile: options.jwtFile, isLoopback, stateDir }),
+    sleep: delay,
+    notice: (line) => console.error(line),
+  });
+}
+
+/** @throws AuditError for a URL that would show the JWT to the network. */
+function readUrl(text: string): ServiceUrl {
+  const url = readServiceUrl(text);
+  if (url.isEncrypted || url.isLoopback) return url;
+  throw new AuditError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
+}
+
+/** A file has its name only once it is whole. */
+async function writeExport(
+  client: AuditClient,
+  parameters: Readonly<Record<string, string>>,
+  format: 'ndjson' | 'csv',
+  out: string | null,
+): Promise<void> {
+  if (out === null) {
+    const shown = process.stdout.isTTY ? printableLines : (text: string) => text;
+    await exportAll(client, parameters, format, async (text) => await write(process.stdout, shown(text)));
+    return;
+  }
+  const draft = `${out}.part`;
+  // What is in the trail is not for everyone on this machine.
+  const file = await open(draft, 'w', 0o600).catch((error: unknown) => {
+    throw new AuditError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
+  });
+  let count: number;
+  try {
+    count = await exportAll(client, parameters, format, async (text) => await file.appendFile(text));
+  } finally {
+    await file.close();
+  }
+  await rename(draft, out);
+  console.error(`${count} events in ${printable(out)}.`);
+}
+
+async function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  if (!stream.write(text)) await once(stream, 'drain');
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof AuditError || error instanceof StartupError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,126 @@
+import { parseArgs } from 'node:util';
+import { AuditError } from './error.ts';
+
+/** The filters of the API, by their flags. */
+const FILTERS = [
+  ['action', 'action'],
+  ['status', 'status'],
+  ['actor', 'actor'],
+  ['actor-type', 'actor_type'],
+  ['token-id', 'token_id'],
+  ['workspace', 'workspace_uuid'],
+  ['request-id', 'request_id'],
+  ['ip', 'ip'],
+  ['from', 'from'],
+  ['to', 'to'],
+] as const;
+
+const LIMIT_DEFAULT = 50;
+/** More than this is for an export. */
+const LIMIT_MAX = 10_000;
+/** What a follower begins with: a screen, not the whole trail. */
+const FOLLOW_LIMIT_DEFAULT = 10;
+/** One less than the API gives at once. */
+const FOLLOW_LIMIT_MAX = 199;
+
+export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
+       npm run -s audit -- [filters] --follow [--json]
+       npm run -s audit -- [filters] --export ndjson|csv [--out FILE]
+filters: ${FILTERS.map(([name]) => `--${name}`).join(' ')}
+where:   --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
+
+export type AuditOptions = {
+  readonly url: string | null;
+  readonly jwtFile: string | null;
+  /** The filters, and `latest`, as the API takes them. */
+  readonly parameters: Readonly<Record<string, string>>;
+} & AuditMode;
+
+export type AuditMode =
+  | { readonly mode: 'help' }
+  | { readonly mode: 'show'; readonly limit: number; readonly order: 'asc' | 'desc'; readonly json: boolean }
+  | { readonly mode: 'follow'; readonly limit: number; readonly json: boolean }
+  | { readonly mode: 'export'; readonly format: 'ndjson' | 'csv'; readonly out: string | null };
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean', default: false } as const;
+
+/**
+ * Reads the arguments of `npm run audit`. Values of filters are left to the service, which says what is wrong with them.
+ *
+ * @throws AuditError
+ */
+export function readOptions(args: readonly string[]): AuditOptions {
+  const values = parse(args);
+  const parameters: Record<string, string> = {};
+  for (const [name, parameter] of FILTERS) {
+    const value = values[name];
+    if (value !== undefined) parameters[parameter] = value;
+  }
+  if (values.latest) parameters['latest'] = 'true';
+  return { url: values.url ?? null, jwtFile: values['jwt-file'] ?? null, parameters, ...modeOf(values) };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        action: text,
+        status: text,
+        actor: text,
+        'actor-type': text,
+        'token-id': text,
+        workspace: text,
+        'request-id': text,
+        ip: text,
+        from: text,
+        to: text,
+        url: text,
+        'jwt-file': text,
+        limit: text,
+        order: text,
+        latest: flag,
+        json: flag,
+        follow: flag,
+        export: text,
+        out: text,
+        help: flag,
+      },
+    }).values;
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new AuditError(`${problem.replace(/[\s.]*$/, '')}. Help: npm run -s audit -- --help`, { cause: error });
+  }
+}
+
+function modeOf(values: ReturnType<typeof parse>): AuditMode {
+  if (values.help) return { mode: 'help' };
+  const refuse = (name: 'limit' | 'order' | 'json' | 'follow' | 'out', reason: string): void => {
+    if (values[name] !== undefined && values[name] !== false) throw new AuditError(`--${name} ${reason}`);
+  };
+  if (values.export !== undefined) {
+    const why = 'does not go with --export, which gives all that matches, oldest first, in its own format.';
+    for (const name of ['limit', 'order', 'json', 'follow'] as const) refuse(name, why);
+    const format = values.export;
+    if (format !== 'ndjson' && format !== 'csv') throw new AuditError('--export takes ndjson or csv.');
+    return { mode: 'export', format, out: values.out ?? null };
+  }
+  refuse('out', 'goes with --export alone.');
+  if (values.follow) {
+    refuse('order', 'does not go with --follow, which shows events as they come.');
+    const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --from.');
+    return { mode: 'follow', limit, json: values.json };
+  }
+  const order = values.order ?? 'desc';
+  if (order !== 'asc' && order !== 'desc') throw new AuditError('--order takes asc or desc.');
+  const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');
+  return { mode: 'show', limit, order, json: values.json };
+}
+
+function limitOf(limit: string | undefined, fallback: number, most: number, advice: string): number {
+  if (limit === undefined) return fallback;
+  const events = /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
+  if (events >= 1 && events <= most) return events;
+  throw new AuditError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
+}

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DemoError, play, type Asker, type Stage } from './steps.ts';
+import { exchange, type ServiceRequest, type ServiceResponse } from '../exchange.ts';
+import { openIssuer, signJwt } from '../../local/issuer.ts';
+import { readRunFile } from '../../local/run-file.ts';
+import { stateDirOf } from '../../local/settings.ts';
+import { StartupError } from '../../local/startup-error.ts';
+import { deliveryOf } from '../webhook/delivery.ts';
+import { readWebhooks } from '../../local/webhook-keys.ts';
+
+const JWT_TTL_SECONDS = 10 * 60;
+/** For a pipe or a file, which have no width. */
+const CELLS_ELSEWHERE = 100;
+const START_FIRST = 'Start the service first: npm start';
+
+/** Plays a first look at the service that `npm start` runs: real calls, printed as a transcript. */
+async function main(): Promise<void> {
+  const stateDir = stateDirOf(process.env);
+  const run = readRunFile(stateDir);
+  if (run === null)
+    throw new StartupError(`Nothing runs on ${stateDir}. ${START_FIRST} (with the same STATE_DIR, if you set one).`);
+  if (run.simulatorUrl === null) {
+    throw new StartupError(
+      `The service at ${run.url} works on a PipeOps that is not the simulator, and the demo would mint tokens there. Start one beside the simulator: npm start without PIPEOPS_API_URL.`,
+    );
+  }
+  console.log(`Countersign at ${run.url}, beside a PipeOps simulator.`);
+  await play(await stageOn(run.url, stateDir));
+  console.log('\nMore: npm run -s audit -- --help, npm run -s webhook -- --help');
+}
+
+async function stageOn(origin: string, stateDir: string): Promise<Stage> {
+  const webhooks = readWebhooks(stateDir);
+  const jwts: Readonly<Record<Asker, string>> = {
+    ci: await jwtOf(stateDir, 'ci'),
+    auditor: await jwtOf(stateDir, 'auditor'),
+  };
+  const send = async (request: ServiceRequest): Promise<ServiceResponse> => {
+    const response = await exchange(origin, request);
+    if (response === null) throw new StartupError(`Nothing answers at ${origin}. ${START_FIRST}`);
+    return response;
+  };
+  return {
+    ask: async (asker, method, path, body) =>
+      await send({
+        method,
+        path,
+        headers: {
+          Authorization: `Bearer ${jwts[asker]}`,
+          'User-Agent': 'countersign-demo',
+          ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    report: async (leak) => {
+      const message = { source: 'scanner', event: 'token.leaked', data: { ...leak } } as const;
+      return await send({
+        method: 'POST',
+        ...deliveryOf(message, webhooks, `msg_${crypto.randomUUID()}`, new Date()),
+      });
+    },
+    write: (line) => console.log(line),
+    sleep: delay,
+    now: Date.now,
+    cells: process.stdout.columns || CELLS_ELSEWHERE,
+  };
+}
+
+const jwtOf = async (stateDir: string, role: Asker): Promise<string> =>
+  await signJwt(
+    await openIssuer(stateDir),
+    { subject: `local-${role}`, role, ttlSeconds: JWT_TTL_SECONDS },
+    Math.floor(Date.now() / 1_000),
+  );
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof DemoError || error instanceof StartupError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

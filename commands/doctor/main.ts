@@ -1,0 +1,104 @@
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { credentialExpiryMs, expiryProblem, secretsOf } from '../../src/config/secrets.ts';
+import { type ConfigProblem, parseEnv, readPolicy } from '../../src/config/env.ts';
+import { policyAdvice } from '../../src/config/advice.ts';
+import { type Database, fingerprintKeysInUse } from './d1.ts';
+import { CREDENTIALS, type Environment, readSurroundings, SETTINGS } from './environment.ts';
+import { describeKeys, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
+import { CHECKOUT } from '../../local/settings.ts';
+import { StartupError } from '../../local/startup-error.ts';
+
+const USAGE = `usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts] [--d1 local|remote [--persist-to DIR]]
+         --d1 asks the database, too, which of FINGERPRINT_KEYS live tokens still need`;
+
+/** Reads the configuration as the Worker would, and says of each thing that is wrong how it should be. */
+async function main(): Promise<void> {
+  const text = { type: 'string' } as const;
+  const { values: options } = parseArgs({ options: { config: text, policy: text, d1: text, 'persist-to': text } });
+  const configPath = path.resolve(options.config ?? path.join(CHECKOUT, 'wrangler.toml'));
+  const database = databaseOf(options.d1, options['persist-to'], configPath);
+  const surroundings = readSurroundings(configPath);
+  const settings = surroundings.settings(SETTINGS);
+  const policyPath = path.resolve(options.policy ?? path.join(CHECKOUT, 'policy.ts'));
+  // A file that is asked for by name is what gets checked, even where the binding would replace it.
+  if (options.policy !== undefined) delete settings['POLICY'];
+  const policyFile = 'POLICY' in settings ? null : await readPolicyFile(policyPath);
+
+  const policy = readPolicy(settings, policyFile);
+  const secretNames = policy.ok ? policy.value.webhooks.flatMap((source) => secretsOf(source)) : [];
+  const env = { ...surroundings.bindings, ...surroundings.settings(secretNames), ...settings };
+  const config = parseEnv(env, policyFile);
+  const problems = config.ok ? [] : config.error;
+  report(env, secretNames, [
+    ...problems,
+    ...policyProblems(env, policyFile),
+    ...credentialProblems(env, problems),
+    ...(database === null ? [] : databaseProblems(database, env)),
+  ]);
+}
+
+function report(env: Environment, secretNames: readonly string[], problems: readonly ConfigProblem[]): void {
+  const isFine = (key: string): boolean => !problems.some((problem) => problem.key.split(': ')[0] === key);
+  const policySource = 'POLICY' in env ? 'POLICY' : 'policy.ts';
+  for (const key of new Set(['DB', ...SETTINGS, ...secretNames, policySource])) {
+    if ((key in env || key === policySource) && isFine(key)) console.log(`ok       ${key}${remarkOn(key, env[key])}`);
+  }
+  for (const { key, problem, example } of problems) {
+    console.log(`problem  ${key} ${problem}\n         correct: ${example}`);
+  }
+  if (problems.length > 0) process.exitCode = 1;
+}
+
+function databaseOf(place: string | undefined, persistTo: string | undefined, configPath: string): Database | null {
+  if (persistTo !== undefined && place !== 'local') throw new StartupError('--persist-to goes with --d1 local.');
+  if (place === undefined) return null;
+  if (place !== 'local' && place !== 'remote') throw new StartupError('--d1 takes local or remote.');
+  return { configPath, place, persistTo: persistTo === undefined ? null : path.resolve(persistTo) };
+}
+
+async function readPolicyFile(file: string): Promise<unknown> {
+  const module: unknown = await import(pathToFileURL(file).href);
+  return typeof module === 'object' && module !== null && 'default' in module ? module.default : null;
+}
+
+/** What the Worker would serve and nobody can have meant. */
+function policyProblems(env: Environment, policyFile: unknown): readonly ConfigProblem[] {
+  const policy = readPolicy(env, policyFile);
+  if (!policy.ok) return [];
+  const source = 'POLICY' in env ? 'POLICY' : 'policy.ts';
+  return policyAdvice(policy.value).map((advice) => ({ ...advice, key: `${source}: ${advice.key}` }));
+}
+
+/** A setting that is wrong anyway is not looked into further. */
+function credentialProblems(env: Environment, known: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  return CREDENTIALS.flatMap((key) => {
+    const credential = env[key];
+    if (typeof credential !== 'string' || known.some((problem) => problem.key === key)) return [];
+    return expiryProblem(key, credential, Date.now()) ?? [];
+  });
+}
+
+/** Keys that cannot be read are a problem of their own already. */
+function databaseProblems(database: Database, env: Environment): readonly ConfigProblem[] {
+  const ids = keyIdsOf(env['FINGERPRINT_KEYS']);
+  if (ids === null) return [];
+  const inUse = fingerprintKeysInUse(database, Date.now());
+  return inUse.ok ? missingKeys(ids, inUse.value) : [inUse.error];
+}
+
+/** What there is to say about a setting that is fine. Never its value. */
+function remarkOn(key: string, value: unknown): string {
+  if (key === 'FINGERPRINT_KEYS') return ` ${describeKeys(keyIdsOf(value) ?? [])}`;
+  if (!CREDENTIALS.some((name) => name === key) || typeof value !== 'string') return '';
+  const expiresAtMs = credentialExpiryMs(value);
+  return expiresAtMs === null ? ' does not say when it expires' : ` expires at ${new Date(expiresAtMs).toISOString()}`;
+}
+
+try {
+  await main();
+} catch (error) {
+  console.log(`problem  ${error instanceof Error ? error.message : String(error)}\n         ${USAGE}`);
+  process.exitCode = 1;
+}

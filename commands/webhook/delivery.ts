@@ -1,0 +1,70 @@
+import { sign } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
+import type { LocalWebhooks } from '../../local/webhook-keys.ts';
+import type { WebhookMessage } from './options.ts';
+
+/** What `POST` takes. */
+export interface Delivery {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Which secret each source of the local policy signs with. */
+const SECRET_OF = { scanner: 'WEBHOOK_SCANNER', hr: 'WEBHOOK_HR' } as const;
+
+/** What PipeOps' pattern would be called among GitHub's. */
+const GITHUB_TYPE = 'pipeops_service_account_token';
+
+/**
+ * A message as its source would send it, signed.
+ *
+ * @param id the webhook-id; GitHub's protocol has none.
+ */
+export function deliveryOf(message: WebhookMessage, webhooks: LocalWebhooks, id: string, now: Date): Delivery {
+  const { body, headers } =
+    message.source === 'github'
+      ? signedAsGithub(message, webhooks.github)
+      : signedAsStandard(message, webhooks.secrets[SECRET_OF[message.source]], id, now);
+  return {
+    path: `/webhooks/${message.source}`,
+    headers: { 'Content-Type': 'application/json', 'User-Agent': 'countersign-local-webhook', ...headers },
+    body,
+  };
+}
+
+type Signed = Pick<Delivery, 'body' | 'headers'>;
+
+/** Standard Webhooks: the HMAC covers id, time and body. */
+function signedAsStandard(
+  { event, data }: Exclude<WebhookMessage, { source: 'github' }>,
+  secret: string,
+  id: string,
+  now: Date,
+): Signed {
+  const body = JSON.stringify({ type: event, timestamp: now.toISOString(), data });
+  return {
+    body,
+    headers: {
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign(id, now, body),
+    },
+  };
+}
+
+/** GitHub's secret scanning partner protocol: ECDSA over the body, the signature in DER. */
+function signedAsGithub(
+  { token, location }: Extract<WebhookMessage, { source: 'github' }>,
+  { privateKey, publicKey }: LocalWebhooks['github'],
+): Signed {
+  const source = location === null ? 'unknown' : 'content';
+  const body = JSON.stringify([{ token, type: GITHUB_TYPE, url: location ?? '', source }]);
+  return {
+    body,
+    headers: {
+      'Github-Public-Key-Identifier': publicKey.key_identifier,
+      'Github-Public-Key-Signature': sign('sha256', Buffer.from(body), privateKey).toString('base64'),
+    },
+  };
+}

@@ -1,0 +1,173 @@
+import { parseArgs } from 'node:util';
+import { REVOCATION_MODES, type WebhookEvent } from '../../src/vocabulary.ts';
+import { LOCAL_ISSUER } from '../../local/issuer.ts';
+import { StartupError } from '../../local/startup-error.ts';
+
+export const USAGE = `usage: npm run -s webhook -- leak --token SECRET|- [--at URL] [--kind standard|github]
+       npm run -s webhook -- leak --sha256 HEX [--at URL]
+       npm run -s webhook -- revoke --token-id ID [--workspace UUID]
+       npm run -s webhook -- offboard --subject NAME [--issuer URL] | --label LABEL [--former] [--mode revoke|suspend]
+       npm run -s webhook -- reinstate --subject NAME [--issuer URL] | --label LABEL
+where:   --token - reads the secret from standard input, so that it does not show in the list of processes
+         --former means those too who carried the label once and carry another now
+         --id ID sends under that webhook-id: a second delivery that says the same under the id of the first does nothing
+         --url URL names a service on this machine other than that of STATE_DIR`;
+
+export type WebhookOptions = { readonly mode: 'help' } | ({ readonly mode: 'send' } & Sending);
+
+export interface Sending {
+  /** Null: the service that runs on the state directory. */
+  readonly url: string | null;
+  /** Null: a new one. */
+  readonly id: string | null;
+  readonly message: WebhookMessage;
+}
+
+/** What is to be said, to which source of the local policy. */
+export type WebhookMessage =
+  | {
+      readonly source: 'scanner' | 'hr';
+      readonly event: WebhookEvent;
+      readonly data: Readonly<Record<string, string | boolean>>;
+    }
+  | { readonly source: 'github'; readonly token: string; readonly location: string | null };
+
+/** What each command takes, beside `--url` and `--id`. */
+const COMMANDS = {
+  leak: ['token', 'sha256', 'at', 'kind'],
+  revoke: ['token-id', 'workspace'],
+  offboard: ['subject', 'issuer', 'label', 'mode', 'former'],
+  reinstate: ['subject', 'issuer', 'label'],
+} as const;
+type Command = keyof typeof COMMANDS;
+
+const HELP = 'Help: npm run -s webhook -- --help';
+const text = { type: 'string' } as const;
+
+/**
+ * Reads the arguments of `npm run webhook`. Ids, labels and the like are left to the service, which says what is wrong
+ * with them.
+ *
+ * @param standardInput read for `--token -` alone.
+ * @throws StartupError
+ */
+export async function readOptions(
+  args: readonly string[],
+  standardInput: () => Promise<string>,
+): Promise<WebhookOptions> {
+  const { values, positionals } = parse(args);
+  if (values.help) return { mode: 'help' };
+  const command = commandOf(positionals);
+  const allowed: readonly string[] = [...COMMANDS[command], 'url', 'id'];
+  const stray = Object.keys(values).find((name) => !allowed.includes(name));
+  if (stray !== undefined) throw new StartupError(`--${stray} does not go with ${command}. ${HELP}`);
+  const token = values.token === '-' ? await fromStandardInput(standardInput) : values.token;
+  const message = messageOf(command, { ...values, ...(token !== undefined && { token }) });
+  return { mode: 'send', url: values.url ?? null, id: idOf(values.id, message), message };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        token: text,
+        sha256: text,
+        at: text,
+        kind: text,
+        'token-id': text,
+        workspace: text,
+        subject: text,
+        issuer: text,
+        label: text,
+        mode: text,
+        former: { type: 'boolean' },
+        id: text,
+        url: text,
+        help: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    const problem = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
+    throw new StartupError(`${problem.replace(/[\s.]*$/, '')}. ${HELP}`, { cause: error });
+  }
+}
+
+function commandOf([command, ...rest]: readonly string[]): Command {
+  const names = Object.keys(COMMANDS).join(', ');
+  if (command === undefined) throw new StartupError(`Say what to send: ${names}. ${HELP}`);
+  // What is not quoted here may be a secret that lost its flag.
+  if (!isCommand(command)) throw new StartupError(`The first argument is no command; there are: ${names}. ${HELP}`);
+  if (rest.length > 0) throw new StartupError(`${command} takes options alone, each with its name. ${HELP}`);
+  return command;
+}
+
+const isCommand = (name: string): name is Command => Object.hasOwn(COMMANDS, name);
+
+async function fromStandardInput(read: () => Promise<string>): Promise<string> {
+  const token = (await read()).trim();
+  if (token !== '') return token;
+  throw new StartupError('--token - reads the secret from standard input, and there was none.');
+}
+
+type Values = Omit<ReturnType<typeof parse>['values'], 'help'>;
+
+function messageOf(command: Command, values: Values): WebhookMessage {
+  switch (command) {
+    case 'leak':
+      return leakOf(values);
+    case 'revoke':
+      if (!values['token-id']) throw new StartupError('revoke needs --token-id ID.');
+      return {
+        source: 'scanner',
+        event: 'token.revoke',
+        data: { token_id: values['token-id'], ...(values.workspace && { workspace_uuid: values.workspace }) },
+      };
+    case 'offboard': {
+      const { mode } = values;
+      if (mode !== undefined && !REVOCATION_MODES.some((known) => known === mode)) {
+        throw new StartupError(`--mode takes ${REVOCATION_MODES.join(' or ')}.`);
+      }
+      if (values.former && !values.label) throw new StartupError('--former goes with --label LABEL.');
+      return {
+        source: 'hr',
+        event: 'subject.offboarded',
+        data: { ...whomOf(command, values), ...(mode && { mode }), ...(values.former && { former: true }) },
+      };
+    }
+    case 'reinstate':
+      return { source: 'hr', event: 'subject.reinstated', data: whomOf(command, values) };
+  }
+}
+
+function leakOf({ token, sha256, at, kind = 'standard' }: Values): WebhookMessage {
+  if (kind !== 'standard' && kind !== 'github') throw new StartupError('--kind takes standard or github.');
+  if (kind === 'github') {
+    if (sha256 !== undefined || !token) {
+      throw new StartupError('leak --kind github needs --token SECRET (or --token -): GitHub sends the secret itself.');
+    }
+    return { source: 'github', token, location: at ?? null };
+  }
+  if (!token === !sha256) throw new StartupError('leak needs one of --token SECRET (or --token -) and --sha256 HEX.');
+  const leaked = token ? { token } : { sha256: sha256 ?? '' };
+  return { source: 'scanner', event: 'token.leaked', data: { ...leaked, ...(at !== undefined && { url: at }) } };
+}
+
+function whomOf(command: Command, { subject, issuer, label }: Values): Readonly<Record<string, string>> {
+  if (!subject === !label) throw new StartupError(`${command} needs one of --subject NAME and --label LABEL.`);
+  if (subject) return { issuer: issuer ?? LOCAL_ISSUER, subject };
+  if (issuer !== undefined) throw new StartupError('--issuer goes with --subject: a label counts at every issuer.');
+  return { label: label ?? '' };
+}
+
+function idOf(id: string | undefined, { source }: WebhookMessage): string | null {
+  if (id === undefined) return null;
+  if (source === 'github') {
+    throw new StartupError(
+      '--id does not go with --kind github: its deliveries have no id, and are known by their body.',
+    );
+  }
+  if (!/^[!-~]{1,200}$/.test(id)) throw new StartupError('--id takes up to 200 visible ASCII characters, no spaces.');
+  return id;
+}
