@@ -1,4 +1,4 @@
-import { StartupError } from '../local/startup-error.ts';
+import { UserError } from '../local/errors.ts';
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
 
@@ -9,14 +9,14 @@ export const TTL_MAX_SECONDS = 24 * 60 * 60;
  * Reads a lifetime such as `90s`, `15m`, `1h` or `1d`.
  *
  * @returns seconds.
- * @throws StartupError unless it is a whole number of one unit, between one second and a day.
+ * @throws UserError unless it is a whole number of one unit, between one second and a day.
  */
 export function parseTtlSeconds(text: string): number {
   const match = /^(\d{1,6})([smhd])$/.exec(text);
   const unitSeconds = UNIT_SECONDS[match?.[2] ?? ''];
   const seconds = unitSeconds === undefined ? 0 : Number(match?.[1]) * unitSeconds;
   if (seconds < 1 || seconds > TTL_MAX_SECONDS) {
-    throw new StartupError(
+    throw new UserError(
       `--ttl ${JSON.stringify(text)} is not a lifetime of at most a day, such as 90s, 15m, 1h or 1d.`,
     );
   }

@@ -1,5 +1,5 @@
 import { printable } from './terminal-text.ts';
-import { StartupError } from '../local/startup-error.ts';
+import { UserError } from '../local/errors.ts';
 
 export interface ServiceUrl {
   readonly origin: string;
@@ -8,11 +8,11 @@ export interface ServiceUrl {
   readonly isEncrypted: boolean;
 }
 
-/** @throws StartupError for what is no URL of a service. */
+/** @throws UserError for what is no URL of a service. */
 export function readServiceUrl(text: string): ServiceUrl {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new StartupError(
+    throw new UserError(
       `${JSON.stringify(printable(text))} is no URL of a service, such as https://countersign.example.com.`,
     );
   }

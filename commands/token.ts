@@ -3,7 +3,7 @@ import { parseTtlSeconds } from './duration.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { LOCAL_ROLES } from '../local/policy.ts';
 import { stateDirOf } from '../local/settings.ts';
-import { StartupError } from '../local/startup-error.ts';
+import { UserError } from '../local/errors.ts';
 
 const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--email ADDRESS]   (roles: ${LOCAL_ROLES.join(', ')})`;
 
@@ -17,8 +17,8 @@ async function main(): Promise<void> {
       email: { type: 'string' },
     },
   });
-  if (!values.sub) throw new StartupError('--sub is missing: it names the caller.');
-  if (!values.role) throw new StartupError('--role is missing.');
+  if (!values.sub) throw new UserError('--sub is missing: it names the caller.');
+  if (!values.role) throw new UserError('--role is missing.');
   if (!LOCAL_ROLES.some((role) => role === values.role)) {
     // Not an error: it is how to see what the service answers to a stranger.
     console.error(

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SignJWT } from 'jose';
-import { errorCode } from './error-code.ts';
+import { errorCode } from './errors.ts';
 
 const LIFETIME_SECONDS = 365 * 24 * 60 * 60;
 

@@ -1,8 +1,8 @@
 import type { JWK } from 'jose';
 import { parseEnv } from '../src/config/env.ts';
 import { localPolicy } from './policy.ts';
-import { StartupError } from './startup-error.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
+import { UserError } from './errors.ts';
 
 export interface BindingFacts {
   readonly pipeopsUrl: string;
@@ -17,7 +17,7 @@ export interface BindingFacts {
 /**
  * What the Worker of a local run is told beside wrangler.toml, checked as the Worker itself will check it.
  *
- * @throws StartupError with the first thing that is wrong: the Worker would answer nothing but a fixed 500.
+ * @throws UserError with the first thing that is wrong: the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
   const { workspaceUuid, reconcileAfterSeconds, webhooks } = facts;
@@ -34,6 +34,6 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
   const config = parseEnv(bindings, null);
   // Databases and the like come from wrangler.toml, and are there by the time the Worker looks.
   const wrong = config.ok ? undefined : config.error.find(({ key }) => (key.split(':')[0] ?? '') in bindings);
-  if (wrong !== undefined) throw new StartupError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);
+  if (wrong !== undefined) throw new UserError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);
   return bindings;
 }

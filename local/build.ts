@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CHECKOUT } from './settings.ts';
-import { StartupError } from './startup-error.ts';
+import { UserError } from './errors.ts';
 
 export const BUNDLE = path.join(CHECKOUT, 'dist', 'index.js');
 
@@ -20,7 +20,7 @@ const SOURCES = [
 /**
  * Builds the Worker as a deployment would, unless the last build is still good.
  *
- * @throws StartupError if it does not build; wrangler's own words are on standard error by then.
+ * @throws UserError if it does not build; wrangler's own words are on standard error by then.
  */
 export function buildWorker(): void {
   if (isFresh()) return;
@@ -32,7 +32,7 @@ export function buildWorker(): void {
   });
   if (run.status === 0) return;
   process.stderr.write(`${run.stdout ?? ''}${run.stderr ?? ''}`);
-  throw new StartupError('The Worker does not build: see above. `npm run check` may say more.');
+  throw new UserError('The Worker does not build: see above. `npm run check` may say more.');
 }
 
 function isFresh(): boolean {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, SignJWT, type JWK } from 'jose';
 import * as z from 'zod';
 import { keepFile } from './kept-file.ts';
-import { StartupError } from './startup-error.ts';
+import { UserError } from './errors.ts';
 
 /** `.test` is reserved (RFC 6761), so this issuer can never be anyone's. */
 export const LOCAL_ISSUER = 'https://local.countersign.test';
@@ -39,7 +39,7 @@ export interface Caller {
  * Opens the issuer of a state directory. The first call creates it, readable by its owner only; when two processes
  * do so at once, both end up with the same key.
  *
- * @throws StartupError if the key file is not a key.
+ * @throws UserError if the key file is not a key.
  */
 export async function openIssuer(stateDir: string): Promise<LocalIssuer> {
   const file = path.join(stateDir, 'issuer.jwk.json');
@@ -68,7 +68,7 @@ function readKey(text: string, file: string): PrivateJwk {
   try {
     return PrivateJwk.parse(JSON.parse(text));
   } catch {
-    throw new StartupError(`${file} is not the key of a local issuer. Delete it: the next start makes a new one.`);
+    throw new UserError(`${file} is not the key of a local issuer. Delete it: the next start makes a new one.`);
   }
 }
 

@@ -1,12 +1,12 @@
 import { DatabaseSync } from 'node:sqlite';
 import path from 'node:path';
-import { StartupError } from './startup-error.ts';
+import { UserError } from './errors.ts';
 
 /**
  * Makes this process the only one that runs on a state directory, until it ends. The lock is SQLite's, so the
  * operating system lifts it however the process dies, and no stale pid can stand in the way.
  *
- * @throws StartupError if another process holds it.
+ * @throws UserError if another process holds it.
  */
 export function lockStateDir(stateDir: string): void {
   const database = new DatabaseSync(path.join(stateDir, 'lock.sqlite'));
@@ -14,9 +14,7 @@ export function lockStateDir(stateDir: string): void {
     database.exec('BEGIN EXCLUSIVE');
   } catch {
     database.close();
-    throw new StartupError(
-      `Countersign already runs on ${stateDir}. Stop it, or choose another, e.g. STATE_DIR=.state2.`,
-    );
+    throw new UserError(`Countersign already runs on ${stateDir}. Stop it, or choose another, e.g. STATE_DIR=.state2.`);
   }
   held.push(database);
 }

@@ -1,7 +1,6 @@
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorCode } from './error-code.ts';
-import { StartupError } from './startup-error.ts';
+import { errorCode, UserError } from './errors.ts';
 
 export const LOOPBACK = '127.0.0.1';
 
@@ -13,7 +12,7 @@ const PROBE_INTERVAL_MS = 100;
  * Makes sure that a port of the loopback address can be listened on.
  *
  * @param variable the environment variable that chooses the port, for the message.
- * @throws StartupError in one line that says what to do.
+ * @throws UserError in one line that says what to do.
  */
 export async function assertPortIsFree(port: number, variable: string): Promise<void> {
   const deadline = Date.now() + LEFTOVER_PATIENCE_MS;
@@ -21,12 +20,12 @@ export async function assertPortIsFree(port: number, variable: string): Promise<
     const problem = await probe(port);
     if (problem === null) return;
     if (problem !== 'EADDRINUSE') {
-      throw new StartupError(
+      throw new UserError(
         `Port ${port} cannot be used (${problem}). Choose another, e.g. ${variable}=${suggest(port)}.`,
       );
     }
     if (Date.now() >= deadline) {
-      throw new StartupError(`Port ${port} is already taken. Choose another, e.g. ${variable}=${suggest(port)}.`);
+      throw new UserError(`Port ${port} is already taken. Choose another, e.g. ${variable}=${suggest(port)}.`);
     }
     await delay(PROBE_INTERVAL_MS);
   }

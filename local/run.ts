@@ -25,7 +25,7 @@ const BANNER_JWT_HOURS = 12;
 /**
  * Starts everything that a local run consists of, and prints where it is.
  *
- * @throws StartupError with one line that says what to do.
+ * @throws UserError with one line that says what to do.
  */
 export async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const { stateDir, port } = settings;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../src/config/limits.ts';
 import { workspaceAsRead } from '../src/kit/ids.ts';
-import { StartupError } from './startup-error.ts';
+import { UserError } from './errors.ts';
 
 export const CHECKOUT = path.resolve(import.meta.dirname, '..');
 
@@ -36,15 +36,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * Reads the environment variables of `npm start`. An empty value counts as absent.
  *
- * @throws StartupError naming the variable and what it should look like.
+ * @throws UserError naming the variable and what it should look like.
  */
 export function readSettings(environment: Environment): Settings {
   const port = wholeNumber(environment, 'PORT', { fallback: 8787, least: 1, most: 65_535 });
   const upstream = readUpstream(environment);
   if (upstream.kind === 'simulator' && upstream.port === port) {
-    throw new StartupError(
-      `PORT and PIPEOPS_PORT are both ${port}: give the simulator another, e.g. PIPEOPS_PORT=8788.`,
-    );
+    throw new UserError(`PORT and PIPEOPS_PORT are both ${port}: give the simulator another, e.g. PIPEOPS_PORT=8788.`);
   }
   return {
     port,
@@ -79,7 +77,7 @@ function readUpstream(environment: Environment): UpstreamSettings {
   if (apiUrl !== null || adminToken !== null) {
     const [present, absent] =
       apiUrl === null ? ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_API_URL'] : ['PIPEOPS_API_URL', 'PIPEOPS_ADMIN_TOKEN'];
-    throw new StartupError(
+    throw new UserError(
       `${present} is set and ${absent} is not: set both to use that PipeOps, or neither to use the simulator.`,
     );
   }
@@ -99,7 +97,7 @@ function wholeNumber(
   if (!text) return bounds.fallback;
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= bounds.least && value <= bounds.most) return value;
-  throw new StartupError(
+  throw new UserError(
     `${name} is ${JSON.stringify(text)}: it must be a whole number from ${bounds.least} to ${bounds.most}, e.g. ${name}=${bounds.fallback}.`,
   );
 }

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { CHECKOUT } from './settings.ts';
-import { StartupError } from './startup-error.ts';
 import * as z from 'zod';
+import { UserError } from './errors.ts';
 
 /** Its state is on disk after each change, so one that does not go by itself loses nothing when it is made to. */
 const STOP_PATIENCE_MS = 3_000;
@@ -23,7 +23,7 @@ export interface Simulator {
  * Starts the PipeOps simulator as a process of its own, which ends when its standard input does: it outlives neither a
  * clean stop nor a SIGKILL. It has its own session, so that Ctrl-C reaches us alone and the order of stopping is ours.
  *
- * @throws StartupError if it ends before it listens.
+ * @throws UserError if it ends before it listens.
  */
 export async function startSimulator(port: number, stateDir: string): Promise<Simulator> {
   const child = spawn(process.execPath, [path.join(CHECKOUT, 'test', 'pipeops-simulator', 'main.ts')], {
@@ -40,7 +40,7 @@ export async function startSimulator(port: number, stateDir: string): Promise<Si
   const ended = endOf(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await Promise.race([lines.next(), ended.then(() => ({ done: true, value: undefined }) as const)]);
-  if (first.done === true) throw new StartupError('The PipeOps simulator did not start.');
+  if (first.done === true) throw new UserError('The PipeOps simulator did not start.');
   const { listening } = Listening.parse(JSON.parse(first.value));
   // Nothing reads on from here, and a full pipe would stop it.
   child.stdout.resume();

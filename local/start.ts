@@ -1,7 +1,7 @@
-import { StartupError } from './startup-error.ts';
 import { readSettings } from './settings.ts';
 import { run } from './run.ts';
 import { createShutdown } from './shutdown.ts';
+import { UserError } from './errors.ts';
 
 // `npm start | head` closes our output; that is no reason to fall over.
 process.stdout.on('error', () => {});
@@ -10,7 +10,7 @@ const shutdown = createShutdown();
 try {
   await run(readSettings(process.env), shutdown);
 } catch (error) {
-  console.error(error instanceof StartupError ? error.message : `Countersign did not start: ${oneLine(error)}`);
+  console.error(error instanceof UserError ? error.message : `Countersign did not start: ${oneLine(error)}`);
   await shutdown.stop(1);
 }
 

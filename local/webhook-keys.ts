@@ -9,7 +9,7 @@ import {
 import path from 'node:path';
 import * as z from 'zod';
 import { keepFile, readKeptFile } from './kept-file.ts';
-import { StartupError } from './startup-error.ts';
+import { UserError } from './errors.ts';
 
 /** A public key as a source of kind `github` lists it. */
 export interface GithubKey {
@@ -48,7 +48,7 @@ const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, 'fin
 /**
  * Opens the webhook keys of a state directory. The first call creates them, readable by their owner only.
  *
- * @throws StartupError if a file does not hold them.
+ * @throws UserError if a file does not hold them.
  */
 export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
   const keys = await keepFile(keysIn(stateDir), newKeys);
@@ -58,13 +58,13 @@ export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
 /**
  * The webhook keys of a state directory that has them: a sender that made its own would sign what no service knows.
  *
- * @throws StartupError if there are none.
+ * @throws UserError if there are none.
  */
 export function readWebhooks(stateDir: string): LocalWebhooks {
   const keys = readKeptFile(keysIn(stateDir));
   const fingerprintKeys = readKeptFile(fingerprintKeysIn(stateDir));
   if (keys === null || fingerprintKeys === null) {
-    throw new StartupError(
+    throw new UserError(
       `There are no webhook keys in ${stateDir}. \`npm start\` makes them; STATE_DIR=… names the directory of another run.`,
     );
   }
@@ -79,7 +79,7 @@ function webhooksOf(stateDir: string, text: string, fingerprintKeys: string): Lo
     const publicKey = { key_identifier: createHash('sha256').update(key).digest('hex'), key };
     return { fingerprintKeys: fingerprintKeys.trim(), secrets, github: { privateKey, publicKey } };
   } catch {
-    throw new StartupError(`${keysIn(stateDir)} does not hold webhook keys. Delete it: the next start makes new ones.`);
+    throw new UserError(`${keysIn(stateDir)} does not hold webhook keys. Delete it: the next start makes new ones.`);
   }
 }
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { AuditError } from './error.ts';
 import type { JwtSource } from './jwt.ts';
 import { printable } from '../terminal-text.ts';
+import { UserError } from '../../local/errors.ts';
 
 /** A service that does not begin to answer in this time is taken for dead. Its own deadline is shorter. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -46,7 +46,7 @@ export interface ClientOptions {
   readonly notice: (line: string) => void;
 }
 
-/** The trail of a service. Whatever goes wrong is an AuditError that says what to do. */
+/** The trail of a service. Whatever goes wrong is an UserError that says what to do. */
 export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): AuditClient {
   let hasAnswered = false;
 
@@ -82,7 +82,7 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
       const response = await send(target);
       if (response?.status === 200) return response;
       if (response === null) {
-        if (!isPatient || !hasAnswered) throw new AuditError(unreachable(url));
+        if (!isPatient || !hasAnswered) throw new UserError(unreachable(url));
       } else {
         const isLater = [429, 503].includes(response.status) || (isPatient && response.status >= 500);
         if (!isLater || refusals >= patience) throw await refusalOf(url, response);
@@ -100,13 +100,13 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
     page: async (parameters, patience = PATIENCE) => {
       const response = await get(EVENTS, parameters, patience);
       const page = Page.safeParse(await jsonOf(response));
-      if (!page.success) throw new AuditError(strange(url, response));
+      if (!page.success) throw new UserError(strange(url, response));
       const { next_cursor, has_more } = page.data.pagination;
       return { events: page.data.data, nextCursor: next_cursor, hasMore: has_more ?? next_cursor !== null };
     },
     export: async (parameters) => {
       const response = await get(EXPORT, parameters, PATIENCE);
-      if (response.body === null) throw new AuditError(strange(url, response));
+      if (response.body === null) throw new UserError(strange(url, response));
       return response.body;
     },
   };
@@ -118,24 +118,24 @@ function waitOf(retryAfter: string | null, refusals: number): number {
   return Math.min(asked ?? BACKOFF_FIRST_MS * 2 ** refusals, BACKOFF_MAX_MS);
 }
 
-async function refusalOf(url: string, response: Response): Promise<AuditError> {
+async function refusalOf(url: string, response: Response): Promise<UserError> {
   const { status } = response;
   const refusal = Refusal.safeParse(await jsonOf(response));
-  if (!refusal.success) return new AuditError(strange(url, response));
+  if (!refusal.success) return new UserError(strange(url, response));
   const message = printable(refusal.data.message);
   const fields = Object.entries(refusal.data.errors ?? {}).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
   switch (status) {
     case 401:
-      return new AuditError(
+      return new UserError(
         `401: the JWT is not accepted. Put a fresh one, of an issuer of ${url}, into COUNTERSIGN_JWT or the file of --jwt-file; of a local service: npm run -s token -- --sub NAME --role auditor.`,
       );
     case 403:
-      return new AuditError(`403: ${message} The trail needs a role with the permission audit:read.`);
+      return new UserError(`403: ${message} The trail needs a role with the permission audit:read.`);
     case 400:
     case 422:
-      return new AuditError(`${status}: ${fields.length > 0 ? printable(fields.join('; ')) : message}`);
+      return new UserError(`${status}: ${fields.length > 0 ? printable(fields.join('; ')) : message}`);
     default:
-      return new AuditError(`${status}: ${message}`);
+      return new UserError(`${status}: ${message}`);
   }
 }
 

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { EXPORT_ENCODINGS } from '../../src/trail/query/format.ts';
 import type { AuditClient } from './client.ts';
-import { AuditError } from './error.ts';
 import { WireEvent } from './event.ts';
+import { UserError } from '../../local/errors.ts';
 
 const WRITE_CHARS = 64 * 1024;
 
@@ -16,7 +16,7 @@ type Format = 'ndjson' | 'csv';
  *
  * @param write takes text; settles when there is room for more.
  * @returns how many events were written.
- * @throws AuditError if an answer breaks off or does not hold what its last line says: what was written then is not whole.
+ * @throws UserError if an answer breaks off or does not hold what its last line says: what was written then is not whole.
  */
 export async function exportAll(
   client: AuditClient,
@@ -37,7 +37,7 @@ export async function exportAll(
     const isWhole = trailer?.count === events && (trailer.complete || ![null, cursor].includes(trailer.next));
     if (trailer === null || !isWhole) {
       await out.flush();
-      throw new AuditError(
+      throw new UserError(
         `The export was cut off after ${count} events. What was written is not whole: run this again.`,
       );
     }
@@ -73,7 +73,7 @@ async function copyPart(body: ReadableStream<Uint8Array>, copy: (line: string) =
 function csvOf(line: string, url: string): string {
   const event = WireEvent.safeParse(jsonOf(line));
   if (event.success) return EXPORT_ENCODINGS.csv.event(event.data);
-  throw new AuditError(
+  throw new UserError(
     `${url} does not answer as Countersign does: an event lacks what a line of CSV shows. Try --export ndjson.`,
   );
 }

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { AuditError } from './error.ts';
-import { errorCode } from '../../local/error-code.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
+import { errorCode, UserError } from '../../local/errors.ts';
 
 /** Gives the JWT to present, anew for each request: one in a file may be replaced while events are followed. */
 export type JwtSource = () => Promise<string>;
@@ -15,7 +14,7 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
  * Where the JWT comes from: the file, or COUNTERSIGN_JWT, or, for a service on this machine, the issuer that `npm start`
  * made. It is never an argument, which other users of the machine could read.
  *
- * @throws AuditError
+ * @throws UserError
  */
 export function jwtSource(
   environment: Readonly<Record<string, string | undefined>>,
@@ -25,7 +24,7 @@ export function jwtSource(
   const given = environment['COUNTERSIGN_JWT']?.trim();
   if (given) return async () => await Promise.resolve(checked(given, 'COUNTERSIGN_JWT'));
   if (!isLoopback || !existsSync(path.join(stateDir, 'issuer.jwk.json'))) {
-    throw new AuditError(`No JWT: ${HOW}. It must come from an issuer of that service, for a role with audit:read.`);
+    throw new UserError(`No JWT: ${HOW}. It must come from an issuer of that service, for a role with audit:read.`);
   }
   return async () => {
     const caller = { subject: 'local-auditor', role: 'auditor', ttlSeconds: TTL_SECONDS };
@@ -37,7 +36,7 @@ function readJwtFile(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim();
   } catch (error) {
-    throw new AuditError(
+    throw new UserError(
       `${file} cannot be read (${errorCode(error) ?? 'unknown'}): --jwt-file names a file with a JWT.`,
       {
         cause: error,
@@ -49,5 +48,5 @@ function readJwtFile(file: string): string {
 /** The JWT itself is never shown. */
 function checked(jwt: string, source: string): string {
   if (JWT.test(jwt)) return jwt;
-  throw new AuditError(`${source} does not hold a JWT and nothing else: three parts with dots between them.`);
+  throw new UserError(`${source} does not hold a JWT and nothing else: three parts with dots between them.`);
 }

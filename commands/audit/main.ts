@@ -2,17 +2,15 @@ import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createAuditClient, type AuditClient } from './client.ts';
-import { AuditError } from './error.ts';
 import { exportAll } from './export.ts';
 import { jwtSource } from './jwt.ts';
 import { readOptions, USAGE, type AuditOptions } from './options.ts';
 import { follow, show, type Screen } from './show.ts';
 import { printable, printableLines } from '../terminal-text.ts';
-import { errorCode } from '../../local/error-code.ts';
 import { readRunFile } from '../../local/run-file.ts';
 import { readServiceUrl, type ServiceUrl } from '../service-url.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { StartupError } from '../../local/startup-error.ts';
+import { errorCode, UserError } from '../../local/errors.ts';
 
 /** For a pipe or a file, which have no width. */
 const CELLS_ELSEWHERE = 120;
@@ -61,11 +59,11 @@ function clientFor(options: AuditOptions): AuditClient {
   });
 }
 
-/** @throws AuditError for a URL that would show the JWT to the network. */
+/** @throws UserError for a URL that would show the JWT to the network. */
 function readUrl(text: string): ServiceUrl {
   const url = readServiceUrl(text);
   if (url.isEncrypted || url.isLoopback) return url;
-  throw new AuditError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
+  throw new UserError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
 }
 
 /** A file has its name only once it is whole. */
@@ -83,7 +81,7 @@ async function writeExport(
   const draft = `${out}.part`;
   // What is in the trail is not for everyone on this machine.
   const file = await open(draft, 'w', 0o600).catch((error: unknown) => {
-    throw new AuditError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
+    throw new UserError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
   });
   let count: number;
   try {
@@ -102,7 +100,7 @@ async function write(stream: NodeJS.WritableStream, text: string): Promise<void>
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof AuditError || error instanceof StartupError)) throw error;
+  if (!(error instanceof UserError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

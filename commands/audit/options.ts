@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { AuditError } from './error.ts';
+import { UserError } from '../../local/errors.ts';
 
 /** The filters of the API, by their flags. */
 const FILTERS = [
@@ -48,7 +48,7 @@ const flag = { type: 'boolean', default: false } as const;
 /**
  * Reads the arguments of `npm run audit`. Values of filters are left to the service, which says what is wrong with them.
  *
- * @throws AuditError
+ * @throws UserError
  */
 export function readOptions(args: readonly string[]): AuditOptions {
   const values = parse(args);
@@ -90,20 +90,20 @@ function parse(args: readonly string[]) {
     }).values;
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new AuditError(`${problem.replace(/[\s.]*$/, '')}. Help: npm run -s audit -- --help`, { cause: error });
+    throw new UserError(`${problem.replace(/[\s.]*$/, '')}. Help: npm run -s audit -- --help`, { cause: error });
   }
 }
 
 function modeOf(values: ReturnType<typeof parse>): AuditMode {
   if (values.help) return { mode: 'help' };
   const refuse = (name: 'limit' | 'order' | 'json' | 'follow' | 'out', reason: string): void => {
-    if (values[name] !== undefined && values[name] !== false) throw new AuditError(`--${name} ${reason}`);
+    if (values[name] !== undefined && values[name] !== false) throw new UserError(`--${name} ${reason}`);
   };
   if (values.export !== undefined) {
     const why = 'does not go with --export, which gives all that matches, oldest first, in its own format.';
     for (const name of ['limit', 'order', 'json', 'follow'] as const) refuse(name, why);
     const format = values.export;
-    if (format !== 'ndjson' && format !== 'csv') throw new AuditError('--export takes ndjson or csv.');
+    if (format !== 'ndjson' && format !== 'csv') throw new UserError('--export takes ndjson or csv.');
     return { mode: 'export', format, out: values.out ?? null };
   }
   refuse('out', 'goes with --export alone.');
@@ -113,7 +113,7 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
     return { mode: 'follow', limit, json: values.json };
   }
   const order = values.order ?? 'desc';
-  if (order !== 'asc' && order !== 'desc') throw new AuditError('--order takes asc or desc.');
+  if (order !== 'asc' && order !== 'desc') throw new UserError('--order takes asc or desc.');
   const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');
   return { mode: 'show', limit, order, json: values.json };
 }
@@ -122,5 +122,5 @@ function limitOf(limit: string | undefined, fallback: number, most: number, advi
   if (limit === undefined) return fallback;
   const events = /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
   if (events >= 1 && events <= most) return events;
-  throw new AuditError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
+  throw new UserError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
 }

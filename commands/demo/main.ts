@@ -4,9 +4,9 @@ import { exchange, type ServiceRequest, type ServiceResponse } from '../exchange
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { readRunFile } from '../../local/run-file.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { StartupError } from '../../local/startup-error.ts';
 import { deliveryOf } from '../webhook/delivery.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
+import { UserError } from '../../local/errors.ts';
 
 const JWT_TTL_SECONDS = 10 * 60;
 /** For a pipe or a file, which have no width. */
@@ -18,9 +18,9 @@ async function main(): Promise<void> {
   const stateDir = stateDirOf(process.env);
   const run = readRunFile(stateDir);
   if (run === null)
-    throw new StartupError(`Nothing runs on ${stateDir}. ${START_FIRST} (with the same STATE_DIR, if you set one).`);
+    throw new UserError(`Nothing runs on ${stateDir}. ${START_FIRST} (with the same STATE_DIR, if you set one).`);
   if (run.simulatorUrl === null) {
-    throw new StartupError(
+    throw new UserError(
       `The service at ${run.url} works on a PipeOps that is not the simulator, and the demo would mint tokens there. Start one beside the simulator: npm start without PIPEOPS_API_URL.`,
     );
   }
@@ -37,7 +37,7 @@ async function stageOn(origin: string, stateDir: string): Promise<Stage> {
   };
   const send = async (request: ServiceRequest): Promise<ServiceResponse> => {
     const response = await exchange(origin, request);
-    if (response === null) throw new StartupError(`Nothing answers at ${origin}. ${START_FIRST}`);
+    if (response === null) throw new UserError(`Nothing answers at ${origin}. ${START_FIRST}`);
     return response;
   };
   return {
@@ -76,7 +76,7 @@ const jwtOf = async (stateDir: string, role: Asker): Promise<string> =>
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof DemoError || error instanceof StartupError)) throw error;
+  if (!(error instanceof DemoError || error instanceof UserError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -8,7 +8,7 @@ import { type Database, fingerprintKeysInUse } from './d1.ts';
 import { CREDENTIALS, type Environment, readSurroundings, SETTINGS } from './environment.ts';
 import { describeKeys, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
 import { CHECKOUT } from '../../local/settings.ts';
-import { StartupError } from '../../local/startup-error.ts';
+import { UserError } from '../../local/errors.ts';
 
 const USAGE = `usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts] [--d1 local|remote [--persist-to DIR]]
          --d1 asks the database, too, which of FINGERPRINT_KEYS live tokens still need`;
@@ -52,9 +52,9 @@ function report(env: Environment, secretNames: readonly string[], problems: read
 }
 
 function databaseOf(place: string | undefined, persistTo: string | undefined, configPath: string): Database | null {
-  if (persistTo !== undefined && place !== 'local') throw new StartupError('--persist-to goes with --d1 local.');
+  if (persistTo !== undefined && place !== 'local') throw new UserError('--persist-to goes with --d1 local.');
   if (place === undefined) return null;
-  if (place !== 'local' && place !== 'remote') throw new StartupError('--d1 takes local or remote.');
+  if (place !== 'local' && place !== 'remote') throw new UserError('--d1 takes local or remote.');
   return { configPath, place, persistTo: persistTo === undefined ? null : path.resolve(persistTo) };
 }
 

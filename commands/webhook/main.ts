@@ -2,11 +2,11 @@ import { text } from 'node:stream/consumers';
 import { readRunFile } from '../../local/run-file.ts';
 import { readServiceUrl } from '../service-url.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { StartupError } from '../../local/startup-error.ts';
 import { deliveryOf } from './delivery.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
 import { readOptions, USAGE } from './options.ts';
 import { send } from './send.ts';
+import { UserError } from '../../local/errors.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8787';
 
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const stateDir = stateDirOf(process.env);
   const { origin, isLoopback } = readServiceUrl(options.url ?? readRunFile(stateDir)?.url ?? DEFAULT_URL);
   if (!isLoopback) {
-    throw new StartupError(
+    throw new UserError(
       `${origin} is not on this machine, and knows none of the keys that npm start made: a deployment hears from its own senders.`,
     );
   }
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof StartupError)) throw error;
+  if (!(error instanceof UserError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { REVOCATION_MODES, type WebhookEvent } from '../../src/vocabulary.ts';
 import { LOCAL_ISSUER } from '../../local/issuer.ts';
-import { StartupError } from '../../local/startup-error.ts';
+import { UserError } from '../../local/errors.ts';
 
 export const USAGE = `usage: npm run -s webhook -- leak --token SECRET|- [--at URL] [--kind standard|github]
        npm run -s webhook -- leak --sha256 HEX [--at URL]
@@ -49,7 +49,7 @@ const text = { type: 'string' } as const;
  * with them.
  *
  * @param standardInput read for `--token -` alone.
- * @throws StartupError
+ * @throws UserError
  */
 export async function readOptions(
   args: readonly string[],
@@ -60,7 +60,7 @@ export async function readOptions(
   const command = commandOf(positionals);
   const allowed: readonly string[] = [...COMMANDS[command], 'url', 'id'];
   const stray = Object.keys(values).find((name) => !allowed.includes(name));
-  if (stray !== undefined) throw new StartupError(`--${stray} does not go with ${command}. ${HELP}`);
+  if (stray !== undefined) throw new UserError(`--${stray} does not go with ${command}. ${HELP}`);
   const token = values.token === '-' ? await fromStandardInput(standardInput) : values.token;
   const message = messageOf(command, { ...values, ...(token !== undefined && { token }) });
   return { mode: 'send', url: values.url ?? null, id: idOf(values.id, message), message };
@@ -90,16 +90,16 @@ function parse(args: readonly string[]) {
     });
   } catch (error) {
     const problem = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
-    throw new StartupError(`${problem.replace(/[\s.]*$/, '')}. ${HELP}`, { cause: error });
+    throw new UserError(`${problem.replace(/[\s.]*$/, '')}. ${HELP}`, { cause: error });
   }
 }
 
 function commandOf([command, ...rest]: readonly string[]): Command {
   const names = Object.keys(COMMANDS).join(', ');
-  if (command === undefined) throw new StartupError(`Say what to send: ${names}. ${HELP}`);
+  if (command === undefined) throw new UserError(`Say what to send: ${names}. ${HELP}`);
   // What is not quoted here may be a secret that lost its flag.
-  if (!isCommand(command)) throw new StartupError(`The first argument is no command; there are: ${names}. ${HELP}`);
-  if (rest.length > 0) throw new StartupError(`${command} takes options alone, each with its name. ${HELP}`);
+  if (!isCommand(command)) throw new UserError(`The first argument is no command; there are: ${names}. ${HELP}`);
+  if (rest.length > 0) throw new UserError(`${command} takes options alone, each with its name. ${HELP}`);
   return command;
 }
 
@@ -108,7 +108,7 @@ const isCommand = (name: string): name is Command => Object.hasOwn(COMMANDS, nam
 async function fromStandardInput(read: () => Promise<string>): Promise<string> {
   const token = (await read()).trim();
   if (token !== '') return token;
-  throw new StartupError('--token - reads the secret from standard input, and there was none.');
+  throw new UserError('--token - reads the secret from standard input, and there was none.');
 }
 
 type Values = Omit<ReturnType<typeof parse>['values'], 'help'>;
@@ -118,7 +118,7 @@ function messageOf(command: Command, values: Values): WebhookMessage {
     case 'leak':
       return leakOf(values);
     case 'revoke':
-      if (!values['token-id']) throw new StartupError('revoke needs --token-id ID.');
+      if (!values['token-id']) throw new UserError('revoke needs --token-id ID.');
       return {
         source: 'scanner',
         event: 'token.revoke',
@@ -127,9 +127,9 @@ function messageOf(command: Command, values: Values): WebhookMessage {
     case 'offboard': {
       const { mode } = values;
       if (mode !== undefined && !REVOCATION_MODES.some((known) => known === mode)) {
-        throw new StartupError(`--mode takes ${REVOCATION_MODES.join(' or ')}.`);
+        throw new UserError(`--mode takes ${REVOCATION_MODES.join(' or ')}.`);
       }
-      if (values.former && !values.label) throw new StartupError('--former goes with --label LABEL.');
+      if (values.former && !values.label) throw new UserError('--former goes with --label LABEL.');
       return {
         source: 'hr',
         event: 'subject.offboarded',
@@ -142,32 +142,30 @@ function messageOf(command: Command, values: Values): WebhookMessage {
 }
 
 function leakOf({ token, sha256, at, kind = 'standard' }: Values): WebhookMessage {
-  if (kind !== 'standard' && kind !== 'github') throw new StartupError('--kind takes standard or github.');
+  if (kind !== 'standard' && kind !== 'github') throw new UserError('--kind takes standard or github.');
   if (kind === 'github') {
     if (sha256 !== undefined || !token) {
-      throw new StartupError('leak --kind github needs --token SECRET (or --token -): GitHub sends the secret itself.');
+      throw new UserError('leak --kind github needs --token SECRET (or --token -): GitHub sends the secret itself.');
     }
     return { source: 'github', token, location: at ?? null };
   }
-  if (!token === !sha256) throw new StartupError('leak needs one of --token SECRET (or --token -) and --sha256 HEX.');
+  if (!token === !sha256) throw new UserError('leak needs one of --token SECRET (or --token -) and --sha256 HEX.');
   const leaked = token ? { token } : { sha256: sha256 ?? '' };
   return { source: 'scanner', event: 'token.leaked', data: { ...leaked, ...(at !== undefined && { url: at }) } };
 }
 
 function whomOf(command: Command, { subject, issuer, label }: Values): Readonly<Record<string, string>> {
-  if (!subject === !label) throw new StartupError(`${command} needs one of --subject NAME and --label LABEL.`);
+  if (!subject === !label) throw new UserError(`${command} needs one of --subject NAME and --label LABEL.`);
   if (subject) return { issuer: issuer ?? LOCAL_ISSUER, subject };
-  if (issuer !== undefined) throw new StartupError('--issuer goes with --subject: a label counts at every issuer.');
+  if (issuer !== undefined) throw new UserError('--issuer goes with --subject: a label counts at every issuer.');
   return { label: label ?? '' };
 }
 
 function idOf(id: string | undefined, { source }: WebhookMessage): string | null {
   if (id === undefined) return null;
   if (source === 'github') {
-    throw new StartupError(
-      '--id does not go with --kind github: its deliveries have no id, and are known by their body.',
-    );
+    throw new UserError('--id does not go with --kind github: its deliveries have no id, and are known by their body.');
   }
-  if (!/^[!-~]{1,200}$/.test(id)) throw new StartupError('--id takes up to 200 visible ASCII characters, no spaces.');
+  if (!/^[!-~]{1,200}$/.test(id)) throw new UserError('--id takes up to 200 visible ASCII characters, no spaces.');
   return id;
 }

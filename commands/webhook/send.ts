@@ -2,8 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import * as z from 'zod';
 import { printable, printableJson, printableLines } from '../terminal-text.ts';
 import { exchange } from '../exchange.ts';
-import { StartupError } from '../../local/startup-error.ts';
 import type { Delivery } from './delivery.ts';
+import { UserError } from '../../local/errors.ts';
 
 /** What the service answered, fit for a terminal. */
 export interface Answer {
@@ -23,12 +23,12 @@ const Failure = z.object({
  * Sends a delivery, once.
  *
  * @param origin of the service.
- * @throws StartupError if nobody answers.
+ * @throws UserError if nobody answers.
  */
 export async function send(origin: string, delivery: Delivery): Promise<Answer> {
   const response = await exchange(origin, { method: 'POST', ...delivery });
   if (response === null) {
-    throw new StartupError(
+    throw new UserError(
       `Nothing answers at ${origin}. Is it running (npm start)? Another one is named by --url or STATE_DIR.`,
     );
   }

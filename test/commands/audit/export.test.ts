@@ -86,7 +86,7 @@ describe('an export from the terminal', () => {
     ['a text', '"text"'],
   ])('is no line of CSV if it is %s', async (_what, line) => {
     const { result } = await run('csv', [textOf(`${line}\n${trailer(1)}\n`)]);
-    expect(String(result)).toMatch(/^AuditError: http:.* does not answer as Countersign does/);
+    expect(String(result)).toMatch(/^UserError: http:.* does not answer as Countersign does/);
   });
 });
 
@@ -115,7 +115,7 @@ describe('an export that is cut is never taken for a whole one', () => {
     ],
   ])('%s', async (_name, format, replies, atMost) => {
     const { result, written } = await run(format, replies);
-    expect(String(result)).toMatch(/^AuditError: The export was cut off after \d+ events\. .* run this again\.$/);
+    expect(String(result)).toMatch(/^UserError: The export was cut off after \d+ events\. .* run this again\.$/);
     const lines = written
       .split('\n')
       .slice(0, -1)
