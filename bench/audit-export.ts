@@ -4,12 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bindingsFor } from '../local/bindings.ts';
-import { openIdempotencySecret } from '../local/idempotency-secret.ts';
-import { openAdminCredential } from '../local/admin-credential.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
+import { openAdminCredential, openIdempotencySecret } from '../local/secrets.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
-import { ISOLATE_HEAP_FLAG } from '../local/isolate-heap.ts';
-import { startWorker } from '../local/worker.ts';
+import { ISOLATE_HEAP_FLAG, startWorker } from '../local/worker.ts';
 import { layTrail } from './audit-trail.ts';
 
 /** The same events in all are sent each time, so that garbage is the same and only what an answer holds differs. */

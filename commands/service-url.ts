@@ -1,5 +1,5 @@
-import { printable } from './terminal-text.ts';
 import { UserError } from '../local/errors.ts';
+import { printable } from './terminal-text.ts';
 
 export interface ServiceUrl {
   readonly origin: string;

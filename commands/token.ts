@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { parseTtlSeconds } from './duration.ts';
+import { UserError } from '../local/errors.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { LOCAL_ROLES } from '../local/policy.ts';
 import { stateDirOf } from '../local/settings.ts';
-import { UserError } from '../local/errors.ts';
+import { parseTtlSeconds } from './duration.ts';
 
 const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--email ADDRESS]   (roles: ${LOCAL_ROLES.join(', ')})`;
 

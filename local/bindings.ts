@@ -1,8 +1,8 @@
 import type { JWK } from 'jose';
 import { parseEnv } from '../src/config/env.ts';
+import { UserError } from './errors.ts';
 import { localPolicy } from './policy.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
-import { UserError } from './errors.ts';
 
 export interface BindingFacts {
   readonly pipeopsUrl: string;

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { CHECKOUT } from './settings.ts';
 import { UserError } from './errors.ts';
+import { CHECKOUT } from './settings.ts';
 
 export const BUNDLE = path.join(CHECKOUT, 'dist', 'index.js');
 

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, SignJWT, type JWK } from 'jose';
 import * as z from 'zod';
-import { keepFile } from './kept-file.ts';
 import { UserError } from './errors.ts';
+import { openSecretFile } from './secrets.ts';
 
 /** `.test` is reserved (RFC 6761), so this issuer can never be anyone's. */
 export const LOCAL_ISSUER = 'https://local.countersign.test';
@@ -43,7 +43,7 @@ export interface Caller {
  */
 export async function openIssuer(stateDir: string): Promise<LocalIssuer> {
   const file = path.join(stateDir, 'issuer.jwk.json');
-  const privateJwk = readKey(await keepFile(file, newKey), file);
+  const privateJwk = readKey(await openSecretFile(file, newKey), file);
   const { d: _d, ...publicHalf } = privateJwk;
   return { privateJwk, publicJwk: { ...publicHalf, alg: ALGORITHM, use: 'sig' } };
 }

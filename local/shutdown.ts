@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Nothing that is stopped here takes longer; a step that hangs must not keep the terminal. */
@@ -58,4 +59,26 @@ function stopWithParent(onGone: () => void): void {
   setInterval(() => {
     if (process.ppid !== parent) onGone();
   }, PARENT_CHECK_INTERVAL_MS).unref();
+}
+
+/** Reads process ids, one a line, until its input ends. Then it kills the last one, unless that line was empty. */
+const GUARD_SCRIPT = 'while read -r pid; do last=$pid; done; [ -z "$last" ] || kill -9 "$last" 2>/dev/null';
+
+export interface OrphanGuard {
+  /** The process that goes when this one goes, or null for none. It replaces the one named before. */
+  watch(pid: number | null): void;
+}
+
+/**
+ * Starts a shell that outlives this process by a moment and takes workerd with it. A SIGKILL leaves this process no chance
+ * to do so, and workerd would go on holding its port. The shell has a session of its own, so that neither Ctrl-C nor a
+ * signal to our process group ends it first.
+ */
+export function startOrphanGuard(): OrphanGuard {
+  const shell = spawn('/bin/sh', ['-c', GUARD_SCRIPT], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  // Somebody may kill the shell by hand; that must not take the service down.
+  shell.stdin.on('error', () => {});
+  shell.on('error', () => {});
+  shell.unref();
+  return { watch: (pid) => void shell.stdin.write(`${pid ?? ''}\n`) };
 }

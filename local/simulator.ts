@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { CHECKOUT } from './settings.ts';
 import * as z from 'zod';
 import { UserError } from './errors.ts';
+import { CHECKOUT } from './settings.ts';
 
 /** Its state is on disk after each change, so one that does not go by itself loses nothing when it is made to. */
 const STOP_PATIENCE_MS = 3_000;

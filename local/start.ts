@@ -1,7 +1,147 @@
-import { readSettings } from './settings.ts';
-import { run } from './run.ts';
-import { createShutdown } from './shutdown.ts';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { banner } from './banner.ts';
+import { bindingsFor } from './bindings.ts';
+import { buildWorker } from './build.ts';
+import { startCron } from './cron.ts';
 import { UserError } from './errors.ts';
+import { openIssuer, signJwt } from './issuer.ts';
+import { migrate } from './migrate.ts';
+import { assertPortIsFree, LOOPBACK } from './ports.ts';
+import { openAdminCredential, openIdempotencySecret } from './secrets.ts';
+import { CHECKOUT, readSettings, type Settings } from './settings.ts';
+import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
+import { startSimulator } from './simulator.ts';
+import { lockStateDir, removeRunFile, writeRunFile } from './state-dir.ts';
+import { openWebhooks } from './webhook-keys.ts';
+import { openWorkerLog, startWorker } from './worker.ts';
+
+/** A working day: long enough to try things, and within the local policy's `maxAge`. */
+const BANNER_JWT_HOURS = 12;
+
+/**
+ * Starts everything that a local run consists of, and prints where it is.
+ *
+ * @throws UserError with one line that says what to do.
+ */
+async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
+  const { stateDir, port } = settings;
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  lockStateDir(stateDir);
+  await assertPortIsFree(port, 'PORT');
+  buildWorker();
+
+  const nowSeconds = Math.floor(Date.now() / 1_000);
+  const upstream = await startUpstream(settings, shutdown, nowSeconds);
+  const issuer = await openIssuer(stateDir);
+  const bindings = bindingsFor({
+    pipeopsUrl: upstream.url,
+    adminToken: upstream.adminToken,
+    workspaceUuid: upstream.workspaceUuid,
+    reconcileAfterSeconds: settings.reconcileAfterSeconds,
+    publicJwk: issuer.publicJwk,
+    webhooks: await openWebhooks(stateDir),
+    idempotencySecret: await openIdempotencySecret(stateDir),
+  });
+  const log = openWorkerLog(stateDir);
+  const guard = startOrphanGuard();
+  const url = `http://${LOOPBACK}:${port}`;
+  const simulatorUrl = upstream.kind === 'simulator' ? upstream.url : null;
+  removeRunFile(stateDir);
+
+  let ready = false;
+  let workerdPid = 0;
+  const announce = (): void => {
+    if (ready) writeRunFile(stateDir, { pid: process.pid, workerdPid, url, simulatorUrl });
+  };
+  const worker = startWorker({
+    port,
+    stateDir,
+    log: log.write,
+    onProcess: (pid) => {
+      workerdPid = pid;
+      guard.watch(pid);
+      announce();
+    },
+    bindings,
+  });
+  shutdown.onStop(async () => {
+    await worker.dispose();
+    guard.watch(null);
+    removeRunFile(stateDir);
+  });
+  shutdown.takeOverSignals();
+
+  await worker.ready;
+  await migrate(await worker.getD1Database('DB'), path.join(CHECKOUT, 'drizzle'));
+  const cron = startCron(
+    settings.cronSeconds,
+    async () => await (await worker.getWorker()).scheduled({ cron: '* * * * *' }),
+    (error) => log.write(JSON.stringify({ level: 'error', message: `cron: ${String(error)}` })),
+  );
+  shutdown.onStop(cron.stop);
+  // The minute may be too long to wait for: `kill -USR2 PID` runs the cron now.
+  process.on('SIGUSR2', cron.trigger);
+
+  ready = true;
+  announce();
+  const jwt = async (role: string): Promise<string> =>
+    await signJwt(issuer, { subject: `local-${role}`, role, ttlSeconds: BANNER_JWT_HOURS * 60 * 60 }, nowSeconds);
+  process.stdout.write(
+    banner({
+      url,
+      upstream,
+      stateDir,
+      logFile: log.path,
+      defaultWorkspaceUuid: upstream.workspaceUuid,
+      adminJwt: await jwt('admin'),
+      ciJwt: await jwt('ci'),
+      jwtLifetime: `${BANNER_JWT_HOURS} hours`,
+    }),
+  );
+}
+
+interface RunningUpstream {
+  readonly kind: 'simulator' | 'configured';
+  readonly url: string;
+  readonly adminToken: string;
+  readonly workspaceUuid: string | null;
+}
+
+async function startUpstream(settings: Settings, shutdown: Shutdown, nowSeconds: number): Promise<RunningUpstream> {
+  const { upstream, stateDir } = settings;
+  if (upstream.kind === 'configured') {
+    return {
+      kind: 'configured',
+      url: upstream.apiUrl,
+      adminToken: upstream.adminToken,
+      workspaceUuid: upstream.workspaceUuid,
+    };
+  }
+  await assertPortIsFree(upstream.port, 'PIPEOPS_PORT');
+  const simulator = await startSimulator(upstream.port, stateDir);
+  let stopping = false;
+  shutdown.onStop(async () => {
+    stopping = true;
+    await simulator.stop();
+  });
+  void (async () => {
+    await simulator.ended;
+    if (stopping) return;
+    console.error('The PipeOps simulator has ended, so Countersign stops as well. Start it again; the data is kept.');
+    await shutdown.stop(1);
+  })();
+  return {
+    kind: 'simulator',
+    url: simulator.url,
+    adminToken: await openAdminCredential(stateDir, nowSeconds),
+    workspaceUuid: upstream.workspaceUuid,
+  };
+}
+
+function firstLineOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+}
 
 // `npm start | head` closes our output; that is no reason to fall over.
 process.stdout.on('error', () => {});
@@ -10,10 +150,6 @@ const shutdown = createShutdown();
 try {
   await run(readSettings(process.env), shutdown);
 } catch (error) {
-  console.error(error instanceof UserError ? error.message : `Countersign did not start: ${oneLine(error)}`);
+  console.error(error instanceof UserError ? error.message : `Countersign did not start: ${firstLineOf(error)}`);
   await shutdown.stop(1);
-}
-
-function oneLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }

@@ -8,8 +8,8 @@ import {
 } from 'node:crypto';
 import path from 'node:path';
 import * as z from 'zod';
-import { keepFile, readKeptFile } from './kept-file.ts';
 import { UserError } from './errors.ts';
+import { openSecretFile, readSecretFile } from './secrets.ts';
 
 /** A public key as a source of kind `github` lists it. */
 export interface GithubKey {
@@ -51,8 +51,8 @@ const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, 'fin
  * @throws UserError if a file does not hold them.
  */
 export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
-  const keys = await keepFile(keysIn(stateDir), newKeys);
-  return webhooksOf(stateDir, keys, await keepFile(fingerprintKeysIn(stateDir), newFingerprintKey));
+  const keys = await openSecretFile(keysIn(stateDir), newKeys);
+  return webhooksOf(stateDir, keys, await openSecretFile(fingerprintKeysIn(stateDir), newFingerprintKey));
 }
 
 /**
@@ -61,8 +61,8 @@ export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
  * @throws UserError if there are none.
  */
 export function readWebhooks(stateDir: string): LocalWebhooks {
-  const keys = readKeptFile(keysIn(stateDir));
-  const fingerprintKeys = readKeptFile(fingerprintKeysIn(stateDir));
+  const keys = readSecretFile(keysIn(stateDir));
+  const fingerprintKeys = readSecretFile(fingerprintKeysIn(stateDir));
   if (keys === null || fingerprintKeys === null) {
     throw new UserError(
       `There are no webhook keys in ${stateDir}. \`npm start\` makes them; STATE_DIR=… names the directory of another run.`,

@@ -1,5 +1,6 @@
 import diagnosticsChannel from 'node:diagnostics_channel';
 import { ChildProcess } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
@@ -7,6 +8,16 @@ import * as z from 'zod';
 import { BUNDLE } from './build.ts';
 import { LOOPBACK } from './ports.ts';
 import { CHECKOUT } from './settings.ts';
+
+/** What Cloudflare gives an isolate. */
+const ISOLATE_MAX_MB = 128;
+
+/**
+ * Makes V8 end the process when an isolate needs more than Cloudflare gives it. By default V8 sizes its heaps by the
+ * machine's memory: they grow for half an hour, and how much garbage they hold is chance. Whoever measures memory sets it in
+ * miniflare's environment variable `MINIFLARE_WORKERD_V8_FLAGS`.
+ */
+export const ISOLATE_HEAP_FLAG = `--max-heap-size=${ISOLATE_MAX_MB}`;
 
 export interface WorkerOptions {
   readonly port: number;
@@ -65,4 +76,19 @@ function reportProcesses(onProcess: (pid: number) => void): void {
 /** The Worker's own lines are JSON already; workerd's are not. */
 function asJsonLine(level: string, message: string): string {
   return message.startsWith('{') ? message : JSON.stringify({ level, message });
+}
+
+export interface LogFile {
+  readonly path: string;
+  /** Appends a line. */
+  readonly write: (line: string) => void;
+}
+
+/** Opens the file that takes the Worker's log lines. The terminal stays free for the lines to paste. */
+export function openWorkerLog(stateDir: string): LogFile {
+  const file = path.join(stateDir, 'worker.log');
+  const stream = createWriteStream(file, { flags: 'a', mode: 0o600 });
+  // A full disk must not end the service.
+  stream.on('error', () => {});
+  return { path: file, write: (line) => void stream.write(`${line}\n`) };
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import type { JwtSource } from './jwt.ts';
-import { printable } from '../terminal-text.ts';
 import { UserError } from '../../local/errors.ts';
+import { printable } from '../terminal-text.ts';
+import type { JwtSource } from './jwt.ts';
 
 /** A service that does not begin to answer in this time is taken for dead. Its own deadline is shorter. */
 const ANSWER_TIMEOUT_MS = 30_000;

@@ -1,8 +1,8 @@
 import * as z from 'zod';
+import { UserError } from '../../local/errors.ts';
 import { EXPORT_ENCODINGS } from '../../src/trail/query/format.ts';
 import type { AuditClient } from './client.ts';
 import { WireEvent } from './event.ts';
-import { UserError } from '../../local/errors.ts';
 
 const WRITE_CHARS = 64 * 1024;
 

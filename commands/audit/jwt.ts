@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { errorCode, UserError } from '../../local/errors.ts';
+import { openIssuer, signJwt } from '../../local/issuer.ts';
 
 /** Gives the JWT to present, anew for each request: one in a file may be replaced while events are followed. */
 export type JwtSource = () => Promise<string>;

@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { errorCode, UserError } from '../../local/errors.ts';
+import { stateDirOf } from '../../local/settings.ts';
+import { readRunFile } from '../../local/state-dir.ts';
+import { readServiceUrl, type ServiceUrl } from '../service-url.ts';
+import { printable, printableLines } from '../terminal-text.ts';
 import { createAuditClient, type AuditClient } from './client.ts';
 import { exportAll } from './export.ts';
 import { jwtSource } from './jwt.ts';
 import { readOptions, USAGE, type AuditOptions } from './options.ts';
 import { follow, show, type Screen } from './show.ts';
-import { printable, printableLines } from '../terminal-text.ts';
-import { readRunFile } from '../../local/run-file.ts';
-import { readServiceUrl, type ServiceUrl } from '../service-url.ts';
-import { stateDirOf } from '../../local/settings.ts';
-import { errorCode, UserError } from '../../local/errors.ts';
 
 /** For a pipe or a file, which have no width. */
 const CELLS_ELSEWHERE = 120;

@@ -1,6 +1,6 @@
+import { printableJson } from '../terminal-text.ts';
 import type { AuditClient } from './client.ts';
 import { cellsOf, layoutOf, lineOf, titleLine, usualLayout } from './table.ts';
-import { printableJson } from '../terminal-text.ts';
 
 /** The most that the API gives at once. */
 const PAGE_MAX = 200;

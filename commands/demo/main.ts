@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DemoError, play, type Asker, type Stage } from './steps.ts';
-import { exchange, type ServiceRequest, type ServiceResponse } from '../exchange.ts';
-import { openIssuer, signJwt } from '../../local/issuer.ts';
-import { readRunFile } from '../../local/run-file.ts';
-import { stateDirOf } from '../../local/settings.ts';
-import { deliveryOf } from '../webhook/delivery.ts';
-import { readWebhooks } from '../../local/webhook-keys.ts';
 import { UserError } from '../../local/errors.ts';
+import { openIssuer, signJwt } from '../../local/issuer.ts';
+import { stateDirOf } from '../../local/settings.ts';
+import { readRunFile } from '../../local/state-dir.ts';
+import { readWebhooks } from '../../local/webhook-keys.ts';
+import { exchange, type ServiceRequest, type ServiceResponse } from '../exchange.ts';
+import { deliveryOf } from '../webhook/delivery.ts';
+import { DemoError, play, type Asker, type Stage } from './steps.ts';
 
 const JWT_TTL_SECONDS = 10 * 60;
 /** For a pipe or a file, which have no width. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import type { ServiceResponse } from '../exchange.ts';
 import { printable } from '../terminal-text.ts';
 import { answerLines, callerLines, requestLine, revocationLines, shortId, tableLines, titleOf } from './text.ts';
-import type { ServiceResponse } from '../exchange.ts';
 
 /** Why the demo ends before its end. Its message is shown as one line. */
 export class DemoError extends Error {

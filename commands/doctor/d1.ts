@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { CHECKOUT } from '../../local/settings.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
 import { err, ok, type Result } from '../../src/kit/result.ts';
 import { printable } from '../terminal-text.ts';
-import { CHECKOUT } from '../../local/settings.ts';
 
 /** The database to ask, as wrangler finds it. */
 export interface Database {

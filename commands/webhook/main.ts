@@ -1,12 +1,12 @@
 import { text } from 'node:stream/consumers';
-import { readRunFile } from '../../local/run-file.ts';
-import { readServiceUrl } from '../service-url.ts';
+import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { deliveryOf } from './delivery.ts';
+import { readRunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
+import { readServiceUrl } from '../service-url.ts';
+import { deliveryOf } from './delivery.ts';
 import { readOptions, USAGE } from './options.ts';
 import { send } from './send.ts';
-import { UserError } from '../../local/errors.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8787';
 

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { REVOCATION_MODES, type WebhookEvent } from '../../src/vocabulary.ts';
-import { LOCAL_ISSUER } from '../../local/issuer.ts';
 import { UserError } from '../../local/errors.ts';
+import { LOCAL_ISSUER } from '../../local/issuer.ts';
+import { REVOCATION_MODES, type WebhookEvent } from '../../src/vocabulary.ts';
 
 export const USAGE = `usage: npm run -s webhook -- leak --token SECRET|- [--at URL] [--kind standard|github]
        npm run -s webhook -- leak --sha256 HEX [--at URL]

@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import * as z from 'zod';
-import { printable, printableJson, printableLines } from '../terminal-text.ts';
-import { exchange } from '../exchange.ts';
-import type { Delivery } from './delivery.ts';
 import { UserError } from '../../local/errors.ts';
+import { exchange } from '../exchange.ts';
+import { printable, printableJson, printableLines } from '../terminal-text.ts';
+import type { Delivery } from './delivery.ts';
 
 /** What the service answered, fit for a terminal. */
 export interface Answer {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
-import { readRunFile } from '../../local/run-file.ts';
+import { readRunFile } from '../../local/state-dir.ts';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { violations, webhookViolations } from './invariants.ts';
 import { findMinted } from './minted-secrets.ts';

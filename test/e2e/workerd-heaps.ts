@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { ISOLATE_HEAP_FLAG } from '../../local/isolate-heap.ts';
+import { ISOLATE_HEAP_FLAG } from '../../local/worker.ts';
 
 /** As on Cloudflare; and V8 says in the log what each collection left. */
 export const ISOLATE_LIMITS = { MINIFLARE_WORKERD_V8_FLAGS: `${ISOLATE_HEAP_FLAG} --trace-gc` } as const;

@@ -7,13 +7,13 @@ import { text } from 'node:stream/consumers';
 import { createLocalJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openIssuer } from '../../../local/issuer.ts';
-import { removeRunFile, writeRunFile } from '../../../local/run-file.ts';
-import { CHECKOUT } from '../../../local/settings.ts';
-import { openWebhooks } from '../../../local/webhook-keys.ts';
 import type { Asker } from '../../../commands/demo/steps.ts';
-import { createDemoService, type DemoService } from './demo-service.ts';
+import { openIssuer } from '../../../local/issuer.ts';
+import { CHECKOUT } from '../../../local/settings.ts';
+import { removeRunFile, writeRunFile } from '../../../local/state-dir.ts';
+import { openWebhooks } from '../../../local/webhook-keys.ts';
 import { startLoopbackServer, type LoopbackServer } from '../loopback-server.ts';
+import { createDemoService, type DemoService } from './demo-service.ts';
 
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-demo-'));
 afterAll(() => rmSync(stateDir, { recursive: true }));

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, describe, expect, it } from 'vitest';
-import { removeRunFile, writeRunFile } from '../../../local/run-file.ts';
 import { CHECKOUT } from '../../../local/settings.ts';
+import { removeRunFile, writeRunFile } from '../../../local/state-dir.ts';
 import { openWebhooks } from '../../../local/webhook-keys.ts';
 import { startWebhookServer, type Received } from './webhook-server.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LOCAL_ISSUER } from '../../../local/issuer.ts';
 import { readOptions, USAGE } from '../../../commands/webhook/options.ts';
+import { LOCAL_ISSUER } from '../../../local/issuer.ts';
 
 const SECRET = 'sat_0123456789abcdefghij';
 const SHA256 = 'ab'.repeat(32);

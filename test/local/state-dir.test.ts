@@ -4,7 +4,7 @@ import path from 'node:path';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, expect, it } from 'vitest';
-import { lockStateDir } from '../../local/lock.ts';
+import { lockStateDir } from '../../local/state-dir.ts';
 
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-lock-'));
 let holder: ChildProcess | null = null;
@@ -14,7 +14,7 @@ afterAll(() => {
 });
 
 const HOLD = `
-  const { lockStateDir } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../local/lock.ts'))});
+  const { lockStateDir } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../local/state-dir.ts'))});
   lockStateDir(process.argv[1]);
   process.stdout.write('locked');
   setInterval(() => {}, 1e6);
