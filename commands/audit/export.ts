@@ -2,11 +2,34 @@ import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
 import { EXPORT_ENCODINGS } from '../../src/trail/query/format.ts';
 import type { AuditClient } from './client.ts';
-import { WireEvent } from './event.ts';
 
 const WRITE_CHARS = 64 * 1024;
 
 const Trailer = z.strictObject({ complete: z.boolean(), count: z.int(), next: z.string().nullable() });
+
+const nullableText = z.string().nullable();
+
+/** An event as the API gives it, with everything that a line of CSV shows. */
+const WireEvent = z.object({
+  id: z.string(),
+  seq: z.int(),
+  occurred_at: z.string(),
+  settled_at: nullableText,
+  action: z.string(),
+  status: z.string(),
+  count: z.int(),
+  last_at: z.string(),
+  actor: z.object({ type: z.string(), issuer: nullableText, subject: nullableText, label: nullableText }),
+  workspace_uuid: nullableText,
+  token_id: nullableText,
+  token_name: nullableText,
+  request_id: nullableText,
+  ip: nullableText,
+  user_agent: nullableText,
+  upstream_status: z.int().nullable(),
+  error_code: nullableText,
+  detail: z.record(z.string(), z.unknown()),
+});
 
 type Format = 'ndjson' | 'csv';
 

@@ -3,8 +3,7 @@ import { open, rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { readRunFile } from '../../local/state-dir.ts';
-import { readServiceUrl, type ServiceUrl } from '../service-url.ts';
+import { findService } from '../service.ts';
 import { printable, printableLines } from '../terminal-text.ts';
 import { createAuditClient, type AuditClient } from './client.ts';
 import { exportAll } from './export.ts';
@@ -14,7 +13,6 @@ import { follow, show, type Screen } from './show.ts';
 
 /** For a pipe or a file, which have no width. */
 const CELLS_ELSEWHERE = 120;
-const DEFAULT_URL = 'http://127.0.0.1:8787';
 
 /** Shows the trail of a service: as a table, as JSON, as it grows, or as a file. */
 async function main(): Promise<void> {
@@ -46,24 +44,19 @@ async function main(): Promise<void> {
   }
 }
 
+/** @throws UserError if requests would show the JWT to the network. */
 function clientFor(options: AuditOptions): AuditClient {
   const stateDir = stateDirOf(process.env);
-  const { origin, isLoopback } = readUrl(
-    options.url ?? (process.env['COUNTERSIGN_URL'] || readRunFile(stateDir)?.url) ?? DEFAULT_URL,
-  );
+  const service = findService(options.url ?? (process.env['COUNTERSIGN_URL'] || null), stateDir);
+  if (!service.isEncrypted && !service.isLoopback) {
+    throw new UserError(`${service.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
+  }
   return createAuditClient({
-    url: origin,
-    jwt: jwtSource(process.env, { jwtFile: options.jwtFile, isLoopback, stateDir }),
+    url: service.origin,
+    jwt: jwtSource(process.env, { jwtFile: options.jwtFile, isLoopback: service.isLoopback, stateDir }),
     sleep: delay,
     notice: (line) => console.error(line),
   });
-}
-
-/** @throws UserError for a URL that would show the JWT to the network. */
-function readUrl(text: string): ServiceUrl {
-  const url = readServiceUrl(text);
-  if (url.isEncrypted || url.isLoopback) return url;
-  throw new UserError(`${url.origin} is not encrypted, and anyone on the way could read the JWT: use https.`);
 }
 
 /** A file has its name only once it is whole. */

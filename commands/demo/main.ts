@@ -4,7 +4,7 @@ import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
-import { exchange, type ServiceRequest, type ServiceResponse } from '../exchange.ts';
+import { exchange, type ServiceRequest, type ServiceResponse } from '../service.ts';
 import { deliveryOf } from '../webhook/delivery.ts';
 import { DemoError, play, type Asker, type Stage } from './steps.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { ServiceResponse } from '../exchange.ts';
+import type { ServiceResponse } from '../service.ts';
 import { printable } from '../terminal-text.ts';
 import { answerLines, callerLines, requestLine, revocationLines, shortId, tableLines, titleOf } from './text.ts';
 

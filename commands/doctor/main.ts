@@ -6,9 +6,8 @@ import { CHECKOUT } from '../../local/settings.ts';
 import { credentialExpiryMs, expiryProblem, secretsOf } from '../../src/config/secrets.ts';
 import { type ConfigProblem, parseEnv, readPolicy } from '../../src/config/env.ts';
 import { policyAdvice } from '../../src/config/advice.ts';
-import { type Database, fingerprintKeysInUse } from './d1.ts';
 import { CREDENTIALS, type Environment, readSurroundings, SETTINGS } from './environment.ts';
-import { describeKeys, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
+import { type Database, describeKeys, fingerprintKeysInUse, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
 
 const USAGE = `usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts] [--d1 local|remote [--persist-to DIR]]
          --d1 asks the database, too, which of FINGERPRINT_KEYS live tokens still need`;

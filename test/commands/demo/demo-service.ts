@@ -1,5 +1,5 @@
 import type { Asker, Leak, Stage } from '../../../commands/demo/steps.ts';
-import type { ServiceResponse } from '../../../commands/exchange.ts';
+import type { ServiceResponse } from '../../../commands/service.ts';
 import { event } from '../audit/trail-server.ts';
 
 /** What was asked of it: by whom, and how. */
