@@ -1,20 +1,11 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
-import { createHarness, FINGERPRINT_KEYS, TOKENS, type Harness, type HarnessOptions } from '../support/harness.ts';
+import { createHarness, FINGERPRINT_KEYS, type Harness, TOKENS } from '../support/harness.ts';
 import { clearOrders, createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
+import { DOWN, loseCreate } from './harness.ts';
 
-const DOWN = {
-  prepare: () => ({ bind: () => ({}) }),
-  batch: async () => await Promise.reject(new Error('down')),
-} as never;
 const probe = { jwt: null };
-
-/** Leaves an attempt open: PipeOps' answer to it is lost. */
-async function loseCreate(harness: Harness): Promise<void> {
-  await harness.control.fault({ match: { workspace_uuid: harness.workspace }, drop: 'after_commit' });
-  await harness.send('POST', TOKENS, { body: { name: 'open', scopes: ['api:read'] } });
-}
 
 /** D1, and how often it was asked. */
 function countedD1() {
@@ -294,67 +285,12 @@ describe('GET /api/v1/whoami', () => {
   });
 });
 
-describe('GET /api/v1/status', () => {
-  beforeEach(clearOrders);
-
-  const status = async (options: HarnessOptions = {}) => {
-    const harness = await createHarness(options);
-    return { harness, answer: await harness.send('GET', '/api/v1/status') };
-  };
-
-  it('shows open attempts and orders, the keys of fingerprints, when the credential ends, and the size of D1', async () => {
-    const harness = await createHarness();
-    await loseCreate(harness);
-    const answer = await harness.send('GET', '/api/v1/status');
-    expect(answer.body.data).toEqual({
-      open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
-      orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
-      webhooks: { refused_24h: expect.any(Number) },
-      lists: expect.any(Object),
-      quota: {
-        wait_until: null,
-        minute: { limit: 100, reserved: expect.any(Number), remaining: null, resets_at: null },
-        hour: { limit: 1_000, reserved: expect.any(Number), remaining: null, resets_at: null },
-      },
-      token_limits: { above_four_fifths: [], more: false },
-      fingerprint_keys: { current: 'k1', missing: [] },
-      credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
-      d1_bytes: expect.any(Number),
-      d1_nearly_full: false,
-    });
-  });
-
-  it('counts the deliveries of the last day that were signed and refused', async () => {
-    let skewMs = 0;
-    const harness = await createWebhookHarness({ runtime: { now: () => Date.now() + skewMs } });
-    const counted = async (): Promise<unknown> => {
-      const exp = Math.floor((Date.now() + skewMs) / 1000) + 3_600;
-      const jwt = await harness.jwtFor('admin', { exp, iat: exp - 3_600 });
-      return (await harness.send('GET', '/api/v1/status', { jwt })).body.data.webhooks;
-    };
-    await env.DB.prepare('delete from webhook_deliveries').run();
-    expect(await counted()).toEqual({ refused_24h: 0 });
-    await harness.sendRaw('scanner', '{');
-    await harness.sendEvent('hr', 'subject.offboarded', {});
-    // Neither of them is one: it is carried out, or not signed.
-    await harness.leak('unknown');
-    await harness.sendRaw('scanner', '{', { secret: harness.secrets.WEBHOOK_HR });
-    expect(await counted()).toEqual({ refused_24h: 2 });
-    skewMs = 24 * 60 * 60 * 1000 + 1_000;
-    expect(await counted()).toEqual({ refused_24h: 0 });
-  });
-
-  it('does not guess when a credential ends that does not say', async () => {
-    const { answer } = await status({ env: { PIPEOPS_ADMIN_TOKEN: 'an-opaque-session-of-somebody' } });
-    expect(answer.body.data.credentials).toEqual([{ expires_at: null }]);
-  });
-
-  it('is 503 when D1 does not answer', async () => {
-    expect((await status({ db: DOWN })).answer).toMatchObject({ status: 503, body: { code: 'audit_unavailable' } });
-  });
-});
-
 it.each(['/api/v1/whoami?x=1', '/api/v1/status?verbose=true'])('%s: unknown parameters are 400', async (path) => {
   const answer = await (await createHarness()).send('GET', path);
   expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
+});
+
+it('probes refuse parameters that they do not know', async () => {
+  const harness = await createHarness();
+  expect((await harness.send('GET', '/healthz?x=1', { jwt: null })).status).toBe(400);
 });

@@ -8,6 +8,7 @@ import {
   REJECTIONS_PERIOD_SECONDS,
   REJECTIONS_PER_ADDRESS_ROWS,
 } from '../../src/config/limits.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
 const WHOAMI = '/api/v1/whoami';
@@ -63,4 +64,14 @@ it.each([
 ])('%s is declared as src/config/limits.ts says', (name, limit, period) => {
   const declared = new RegExp(`name = "${name}"\\nnamespace_id = "\\d+"\\nsimple = (.*)`).exec(wranglerToml)?.[1];
   expect(declared).toBe(`{ limit = ${limit}, period = ${period} }`);
+});
+
+it('a limiter that never answers lets the request pass, like one that fails', async () => {
+  const harness = await createHarness({
+    env: { CALLER_LIMIT: { limit: async () => await new Promise<never>(() => {}) } },
+    runtime: { after: (ms, call) => workerRuntime.after(ms / 20, call) },
+  });
+  const answered = harness.send('GET', TOKENS).then(({ status }) => status);
+  const waited = new Promise((resolve) => setTimeout(() => resolve('hangs'), 2000));
+  expect(await Promise.race([answered, waited])).toBe(200);
 });

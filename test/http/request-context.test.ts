@@ -41,6 +41,19 @@ describe('the log line of a request', () => {
     expect(lineOf(harness)).toMatchObject({ decision, status });
     expect(JSON.stringify(lineOf(harness))).not.toContain('sat_');
   });
+
+  it('names the route of a rejected login, not the wildcard of the middleware', async () => {
+    const harness = await createHarness();
+    await harness.send('GET', `${TOKENS}/tok-1`, { jwt: null });
+    expect(lineOf(harness)?.['route']).toBe(`${TOKENS}/:id`);
+  });
+
+  it('says that a denial which hides a token is a denial', async () => {
+    const harness = await createHarness({ roles: { own: { permissions: ['tokens:read'], workspaces: ['*'] } } });
+    const { id } = await harness.mint();
+    await harness.send('GET', `${TOKENS}/${id}`, { jwt: await harness.jwtFor('own') });
+    expect(lineOf(harness)).toMatchObject({ decision: 'denied' });
+  });
 });
 
 it('the trace context is passed on to PipeOps', async () => {

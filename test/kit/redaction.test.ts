@@ -156,3 +156,8 @@ it('stays linear on text made to make a pattern backtrack', () => {
     for (const end of ['', '.']) expect(redact(text + end).length).toBeLessThanOrEqual(text.length + 1);
   }
 });
+
+it('a secret of any form that a create accepts is known as a secret', () => {
+  // src/pipeops/wire.ts takes /^sat_[\x21-\x7e]+$/ as a secret.
+  expect(containsSecret('sat_ab+cd/efghijklmnopqrstuv==')).toBe(true);
+});

@@ -185,3 +185,34 @@ describe.each(BOTH)('a role over any token of one workspace, snapshots $snapshot
     expect((await confined.send('GET', TOKENS, { jwt })).status).toBe(403);
   });
 });
+
+describe('PipeOps mixes workspaces up', () => {
+  it('a listed token that names another workspace is neither shown, acted on nor adopted', async () => {
+    const inA = await createHarness();
+    const byHand = await inA.control.insertToken({ workspace_uuid: inA.workspace, name: 'of workspace A' });
+    const sent: string[] = [];
+    const inB = await createHarness({
+      issuer: inA.issuer,
+      roles: { b: { permissions: ['tokens:read', 'tokens:revoke'], tokens: 'any', workspaces: ['*'] } },
+      runtime: {
+        fetch: async (url, init) => {
+          sent.push(`${init.method} ${url}`);
+          if (init.method === 'DELETE') return Response.json({ success: true });
+          const token = { id: byHand.id, name: byHand.name, workspace_id: inA.workspace, scopes: ['api:read'] };
+          if (url.includes(`/${byHand.id}?`)) return Response.json({ success: true, data: { token } });
+          return Response.json({ success: true, data: { tokens: [token], total: 1 } });
+        },
+      },
+    });
+    const jwt = await inB.jwtFor('b');
+    const listed = await inB.send('GET', TOKENS, { jwt });
+    const adopted = (await inB.inventory()).length;
+    const revoked = await inB.send('DELETE', `${TOKENS}/${byHand.id}`, { jwt });
+    expect({
+      shown: listed.body.data.tokens.length,
+      adopted,
+      status: revoked.status,
+      deletes: sent.filter((line) => line.startsWith('DELETE')).length,
+    }).toEqual({ shown: 0, adopted: 0, status: 404, deletes: 0 });
+  });
+});

@@ -94,6 +94,18 @@ describe('create', () => {
     expect(answer.status).toBe(201);
     expect(await harness.control.tokens(elsewhere)).toHaveLength(1);
   });
+
+  it('shows in its event the expiry that was asked for beside the one that was granted', async () => {
+    const limited = await createHarness({
+      roles: { short: { permissions: ['tokens:create'], workspaces: ['*'], scopes: ['*'], maxTtl: '1h' } },
+    });
+    const jwt = await limited.jwtFor('short');
+    const asked = new Date(Date.now() + 3_630_000).toISOString();
+    const created = await limited.send('POST', TOKENS, { jwt, body: { name: 'x', scopes: ['a'], expires_at: asked } });
+    expect(created.status).toBe(201);
+    const trail = await limited.send('GET', '/api/v1/audit/events?action=service_account_token.create&limit=1');
+    expect(JSON.stringify(trail.body.data)).toContain(asked);
+  });
 });
 
 describe('list', () => {

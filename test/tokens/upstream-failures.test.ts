@@ -185,3 +185,33 @@ describe('an older answer form is read', () => {
     });
   });
 });
+
+describe('a 404 that PipeOps did not say about a token', () => {
+  it('an HTML 404 (a proxy, a wrong base path) is not a revoke that succeeded', async () => {
+    const harness = await createHarness();
+    const { id } = await harness.mint();
+    await harness.control.fault({
+      match: { workspace_uuid: harness.workspace, method: 'DELETE' },
+      status: 404,
+      html: true,
+    });
+    const answer = await harness.send('DELETE', `${TOKENS}/${id}`);
+    const live = (await harness.upstreamTokens()).filter((token) => !token.is_revoked);
+    expect([answer.status, live.length]).not.toEqual([200, 1]);
+  });
+
+  it('a list that cannot be asked for is never a 404 of the token', async () => {
+    const harness = await createHarness();
+    const byHand = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'GET' }, status: 404 });
+    const answer = await harness.send('DELETE', `${TOKENS}/${byHand.id}`);
+    expect([502, 503, 504]).toContain(answer.status);
+  });
+
+  it('a create is not answered with "no such token"', async () => {
+    const harness = await createHarness();
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, status: 404 });
+    const answer = await harness.send('POST', TOKENS, CREATE);
+    expect(answer.body.message).not.toMatch(/no such token/);
+  });
+});

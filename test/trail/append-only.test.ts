@@ -126,6 +126,7 @@ describe('an attempted row', () => {
     ['a status of its own', `status = 'done', settled_at = 5`],
     ['no status', `status = null, settled_at = 5`],
     ['no time', `status = 'success', settled_at = null`],
+    ['a time that is text', `status = 'success', settled_at = 'never'`],
     ['another change while it stays open', `error_code = 'x'`],
   ])('cannot be settled with %s', async (_name, set) => {
     await expect(env.DB.prepare(`update audit_events set ${set} where id = '${open}'`).run()).rejects.toThrow(
@@ -158,7 +159,11 @@ describe('a counted read', () => {
     ['a count that shrinks', 'count = 0, last_at = 11'],
     ['a count that stays', 'last_at = 11'],
     ['no count', 'count = null, last_at = 11'],
+    ['a count that is text', `count = 'gone', last_at = 11`],
+    ['a count that is a fraction', 'count = 1.5, last_at = 11'],
+    ['a count that is a blob', `count = x'00', last_at = 11`],
     ['a time that goes back', 'count = 2, last_at = 9'],
+    ['a time that is text', `count = 2, last_at = 'never'`],
     ['no time', 'count = 2, last_at = null'],
     ['another outcome', `count = 2, last_at = 11, outcome = '{}'`],
     ['another status', `count = 2, last_at = 11, status = 'failure'`],
@@ -254,6 +259,14 @@ describe('the schema after the last migration', () => {
     for (const { name } of columns.results.filter((column) => !settable.includes(column.name))) {
       expect(guard?.sql, name).toContain(`NEW.${name} IS NOT OLD.${name}`);
     }
+  });
+
+  it('has the update guard look at what may be settled, too', async () => {
+    const columns = await env.DB.prepare(`select name from pragma_table_info('audit_events')`).all<{ name: string }>();
+    const guard = await env.DB.prepare(`select sql from sqlite_master where name = 'audit_events_update_guard'`).first<{
+      sql: string;
+    }>();
+    for (const { name } of columns.results) expect(guard?.sql, name).toMatch(new RegExp(`NEW\\.${name}[ )\n]`));
   });
 
   it('is never rebuilt, for that would drop the guards silently', () => {

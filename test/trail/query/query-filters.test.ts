@@ -136,3 +136,10 @@ it('answers who minted a token, and who has read about it since, in one request'
     ]),
   ).toContainEqual(['audit.query', 'bob']);
 });
+
+it('a query that names an action many times is no outage of the trail', async () => {
+  const { send } = await createHarness();
+  const action = Array.from({ length: 90 }, () => 'service_account_token.create').join(',');
+  const answer = await send('GET', `${EVENTS}?action=${action}`);
+  expect([200, 400]).toContain(answer.status);
+});

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createHarness, ISSUER, TOKENS, type Harness } from '../../support/harness.ts';
+import { DRIFT_BATCH_TOKENS } from '../../../src/config/limits.ts';
+import { createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
 import { createWebhookHarness } from '../../revocation/harness.ts';
 import { cronTwice, listsSay, ordersOf, outcomeOf, settleAll, withClock } from './reconciling.ts';
 
@@ -221,4 +222,44 @@ it('a row that an order drives is left to it, whoever made it', async () => {
   age(121);
   await cronTwice({ harness, age });
   expect(await outcomeOf(harness)).toMatchObject({ status: 'attempted' });
+});
+
+describe('a revoke that reconciliation found done', () => {
+  it('is noted in the inventory', async () => {
+    const { harness, age } = await withClock();
+    const { id } = await harness.mint();
+    await harness.control.fault({
+      match: { workspace_uuid: harness.workspace, method: 'DELETE' },
+      drop: 'after_commit',
+      times: 2,
+    });
+    expect((await harness.send('DELETE', `${TOKENS}/${id}`)).status).toBe(504);
+    age(121);
+    await harness.cron();
+    expect((await harness.rows()).at(-1)).toMatchObject({ status: 'success' });
+    await harness.send('GET', TOKENS);
+    await harness.send('GET', TOKENS);
+    expect((await harness.inventory())[0]?.revoked_at).not.toBeNull();
+  });
+
+  it('does not crowd out, with as many others, the drift that a list has to write down', async () => {
+    const { harness } = await withClock();
+    const columns = 'workspace_uuid, token_id, owner_issuer, owner_subject, created_at';
+    const enter = (id: string) =>
+      env.DB.prepare(`insert into tokens (${columns}) values (?, ?, 'i', 's', 1)`).bind(harness.workspace, id);
+    const revoke = (id: string) =>
+      env.DB.prepare(
+        `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, workspace_uuid, token_id, detail, outcome) values (?, 1, 2, 'service_account_token.revoke', 'success', 'user', ?, ?, '{}', '{"settled_by":"reconciliation"}')`,
+      ).bind(crypto.randomUUID(), harness.workspace, id);
+    const ids = Array.from({ length: DRIFT_BATCH_TOKENS }, (_, n) => `a${n}`);
+    // What as many revokes leave behind whose answers were lost, and a token that somebody revoked by hand.
+    await env.DB.batch([...ids.flatMap((id) => [enter(id), revoke(id)]), enter('z')]);
+    const tokens = [...ids, 'z'].map((id) => ({ id, name: id, scopes: [], is_revoked: true }));
+    const body = { success: true, message: '', data: { tokens, total: tokens.length } };
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'GET' }, body, times: 2 });
+    for (const _ of [1, 2]) await harness.send('GET', TOKENS);
+    expect((await harness.rows()).filter((row) => row.error_code === 'gone_upstream')).toMatchObject([
+      { token_id: 'z' },
+    ]);
+  });
 });

@@ -9,6 +9,7 @@ import {
   faultOnce,
   lastSentBody,
   listsSay,
+  liveTokens,
   ordersOf,
   outcomeOf,
   revokeRows,
@@ -248,5 +249,39 @@ describe('a create whose answer was lost', () => {
     await harness.send('POST', TOKENS, CREATE);
     await harness.send('GET', TOKENS);
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: false }]);
+  });
+});
+
+describe('a create that is still open', () => {
+  it('is found by its marker, though its token was renamed meanwhile', async () => {
+    const { harness, age } = await withClock();
+    await harness.mint('another'); // Shows reconciliation that names are returned.
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, drop: 'after_commit' });
+    expect((await harness.send('POST', TOKENS, CREATE)).status).toBe(504);
+    const listed = await harness.send('GET', TOKENS);
+    const { id } = listed.body.data.tokens.find((token: { name: string }) => token.name === 'deploy');
+    const renamed = await harness.send('PATCH', `${TOKENS}/${id}`, { body: { name: 'mine-now' } });
+    expect(renamed.status).toBe(200);
+    age(121);
+    await harness.cron();
+    await harness.send('GET', TOKENS);
+    expect(
+      (await harness.rows()).filter((row) => row.error_code === 'not_applied'),
+      'a live token is said not to exist',
+    ).toEqual([]);
+    expect((await liveTokens(harness)).map(({ name }) => name.replace(/-csgn-.*/, ''))).toEqual(['another']);
+  });
+
+  it('may have been committed by an earlier copy of itself, where PipeOps answers its marked name with 409', async () => {
+    const { harness, age } = await withClock();
+    await harness.control.fault({
+      match: { workspace_uuid: harness.workspace, method: 'POST' },
+      status: 409,
+      commit: true,
+    });
+    await harness.send('POST', TOKENS, CREATE);
+    age(121);
+    await harness.cron();
+    expect(await liveTokens(harness)).toEqual([]);
   });
 });

@@ -174,6 +174,21 @@ describe('how attempts are looked into', () => {
     const { id } = (await harness.rows())[0] ?? { id: '' };
     expect(await env.DB.prepare('select * from attempt_reviews where event_id = ?').bind(id).first()).toBeNull();
   });
+
+  it('though one of them cannot be judged', async () => {
+    const { harness, age } = await withClock();
+    await env.DB.prepare(
+      `insert into audit_events (id, occurred_at, action, status, actor_type, token_id, detail) values (?, 1, 'service_account_token.revoke', 'attempted', 'user', 'tok-1', '{}')`,
+    )
+      .bind(crypto.randomUUID())
+      .run();
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'POST' }, drop: 'after_commit' });
+    await harness.send('POST', TOKENS, CREATE);
+    age(121);
+    await harness.cron().catch(() => {});
+    const creates = (await harness.rows()).filter(({ action }) => action === 'service_account_token.create');
+    expect(creates.map((row) => row.status)).toEqual(['failure']);
+  });
 });
 
 describe('a row that is settled late', () => {

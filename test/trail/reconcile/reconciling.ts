@@ -38,6 +38,10 @@ export const ordersOf = async (harness: Harness) =>
       .all()
   ).results;
 
+/** The tokens that PipeOps holds alive. */
+export const liveTokens = async (harness: Harness) =>
+  (await harness.upstreamTokens()).filter((token) => !token.is_revoked);
+
 export const revokeRows = async (harness: Harness) =>
   (await harness.rows()).filter(({ action }) => action === 'service_account_token.revoke');
 

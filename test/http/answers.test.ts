@@ -1,13 +1,7 @@
-import { env } from 'cloudflare:workers';
-import { UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { workerRuntime } from '../../src/worker-runtime.ts';
+import { DOWN } from '../health/harness.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
-const DOWN = {
-  prepare: () => ({ bind: () => ({}) }),
-  batch: async () => await Promise.reject(new Error('down')),
-} as never;
 const limited = { CALLER_LIMIT: { limit: async () => await Promise.resolve({ success: false }) } };
 const EVENTS = '/api/v1/audit/events';
 
@@ -67,47 +61,4 @@ describe('failures have one envelope everywhere', () => {
     const answer = await harness.send('GET', TOKENS);
     expect(answer.body).toMatchObject({ code: 'configuration_invalid', request_id: expect.any(String) });
   });
-});
-
-it('a limiter that never answers lets the request pass, like one that fails', async () => {
-  const harness = await createHarness({
-    env: { CALLER_LIMIT: { limit: async () => await new Promise<never>(() => {}) } },
-    runtime: { after: (ms, call) => workerRuntime.after(ms / 20, call) },
-  });
-  const answered = harness.send('GET', TOKENS).then(({ status }) => status);
-  const waited = new Promise((resolve) => setTimeout(() => resolve('hangs'), 2000));
-  expect(await Promise.race([answered, waited])).toBe(200);
-});
-
-it('status answers whatever the admin credential says of its end', async () => {
-  const credential = new UnsecuredJWT({ sub: 'admin', exp: 1e15 }).encode().concat('c2lnbmF0dXJlLW9mLWEtc2Vzc2lvbg');
-  const harness = await createHarness({ env: { PIPEOPS_ADMIN_TOKEN: credential } });
-  expect((await harness.send('GET', '/api/v1/status')).status).toBe(200);
-});
-
-it('the log line of a rejected login names its route, not the wildcard of the middleware', async () => {
-  const harness = await createHarness();
-  await harness.send('GET', `${TOKENS}/tok-1`, { jwt: null });
-  expect(harness.lines.findLast((line) => line['event'] === 'request')?.['route']).toBe(`${TOKENS}/:id`);
-});
-
-it('a status request that is denied is not recorded as a query of the trail', async () => {
-  const harness = await createHarness({ roles: { reader: { permissions: ['tokens:read'], workspaces: ['*'] } } });
-  const answer = await harness.send('GET', '/api/v1/status', { jwt: await harness.jwtFor('reader') });
-  const row = await env.DB.prepare('select action from audit_events where id = ?')
-    .bind(answer.headers.get('X-Audit-Event-Id'))
-    .first<{ action: string }>();
-  expect([answer.status, row?.action]).not.toEqual([403, 'audit.query']);
-});
-
-it('probes refuse parameters that they do not know', async () => {
-  const harness = await createHarness();
-  expect((await harness.send('GET', '/healthz?x=1', { jwt: null })).status).toBe(400);
-});
-
-it('a denial that hides a token is logged as denied', async () => {
-  const harness = await createHarness({ roles: { own: { permissions: ['tokens:read'], workspaces: ['*'] } } });
-  const { id } = await harness.mint();
-  await harness.send('GET', `${TOKENS}/${id}`, { jwt: await harness.jwtFor('own') });
-  expect(harness.lines.findLast((line) => line['event'] === 'request')).toMatchObject({ decision: 'denied' });
 });
