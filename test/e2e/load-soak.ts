@@ -5,19 +5,25 @@ import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { violations, webhookViolations } from './invariants.ts';
-import { findMinted } from './minted-secrets.ts';
 import { runMixedLoad, type SoakCallers } from './mixed-load.ts';
 import { createOperations, type SoakCaller } from './mixed-operations.ts';
 import { startFaults } from './random-faults.ts';
 import { startLies } from './random-lies.ts';
-import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf, type Haystack } from './secrets-scan.ts';
+import {
+  databaseFiles,
+  findMinted,
+  findSecrets,
+  logFile,
+  printed,
+  webhookSecretsOf,
+  type Haystack,
+} from './secrets-scan.ts';
 import { adminCredentialOf, freePorts, startService, webhooksOf } from './service.ts';
 import { createTally } from './tally.ts';
 import { openTrail, type Trail, type TrailRow } from './trail.ts';
 import { until } from './until.ts';
 import { bugsAmong, errorsIn } from './worker-log.ts';
-import { ISOLATE_LIMITS, survivingHeaps } from './workerd-heaps.ts';
-import { growthOf, watchMemory } from './workerd-memory.ts';
+import { growthOf, ISOLATE_LIMITS, survivingHeaps, watchMemory } from './workerd-memory.ts';
 
 // Many callers at once, who do all that can be done, while PipeOps keeps failing; then a look at what is left when it does
 // not any more. Environment: SOAK_MINUTES (10).

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
 import { webhooksOf } from './service.ts';
 
 /** Something that no secret may be in. */
@@ -56,3 +57,25 @@ export function findSecrets(haystacks: readonly Haystack[], secrets: readonly st
 
 /** Null for what is not a signed JWT. */
 const signatureOf = (secret: string): string | null => /^eyJ[^.]+\.[^.]+\.([^.]{8,})$/.exec(secret)?.[1] ?? null;
+
+const SECRET_PREFIX = 'sat_';
+
+/**
+ * Looks for the secrets of tokens. It looks up every text that begins as a secret does, so it stays fast with thousands of
+ * them; `findSecrets` searches for each one.
+ *
+ * @returns the names of the haystacks that hold one, with the place; never the secret itself.
+ */
+export function findMinted(haystacks: readonly Haystack[], tokens: readonly TokenState[]): string[] {
+  const secrets = new Set(tokens.map(({ secret }) => secret));
+  const lengths = [...new Set([...secrets].map(({ length }) => length))];
+  if ([...secrets].some((secret) => !secret.startsWith(SECRET_PREFIX))) throw new Error('a secret begins otherwise');
+  const found: string[] = [];
+  for (const { name, bytes } of haystacks) {
+    for (let at = bytes.indexOf(SECRET_PREFIX); at !== -1; at = bytes.indexOf(SECRET_PREFIX, at + 1)) {
+      const isSecret = lengths.some((length) => secrets.has(bytes.toString('latin1', at, at + length)));
+      if (isSecret) found.push(`${name} at byte ${at}`);
+    }
+  }
+  return found;
+}
