@@ -4,7 +4,7 @@ import { printable } from './terminal-text.ts';
 
 /** Where `npm start` listens if nobody chooses a port. */
 const DEFAULT_URL = 'http://127.0.0.1:8787';
-/** A service that has not answered by then is taken for dead. Its own deadline is shorter. */
+/** A service that does not answer in this time is taken for dead. The service's own deadline is shorter. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 /** The service that a command talks to. */

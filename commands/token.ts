@@ -8,7 +8,7 @@ const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--e
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
 
-/** Older tokens are refused by the local policy's `maxAge`, so a longer life would promise too much. */
+/** The local policy's `maxAge` refuses older JWTs, so a longer lifetime would promise too much. */
 const TTL_MAX_SECONDS = 24 * 60 * 60;
 
 /** Prints a JWT of the local issuer on standard output, and nothing else there. */
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   if (!values.sub) throw new UserError('--sub is missing: it names the caller.');
   if (!values.role) throw new UserError('--role is missing.');
   if (!LOCAL_ROLES.some((role) => role === values.role)) {
-    // Not an error: it is how to see what the service answers to a stranger.
+    // This is no error: it shows what the service answers to a stranger.
     console.error(
       `note: the local policy has no role ${JSON.stringify(values.role)}; the service will answer no_role.`,
     );

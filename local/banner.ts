@@ -3,14 +3,14 @@ export interface BannerFacts {
   readonly upstream: { readonly kind: 'simulator' | 'configured'; readonly url: string };
   readonly stateDir: string;
   readonly logFile: string;
-  /** The workspace that requests mean when they name none; null: they must name one. */
+  /** The workspace of requests that name none, or null if each must name one. */
   readonly defaultWorkspaceUuid: string | null;
   readonly adminJwt: string;
   readonly ciJwt: string;
   readonly jwtLifetime: string;
 }
 
-/** What `npm start` shows: where the service is, two JWTs, and lines to paste one after another. */
+/** The text that `npm start` shows: where the service is, two JWTs, and lines to paste one after another. */
 export function banner(facts: BannerFacts): string {
   const pipeops =
     facts.upstream.kind === 'simulator'
@@ -39,7 +39,7 @@ export function banner(facts: BannerFacts): string {
   ].join('\n');
 }
 
-/** Lines for any shell: no comments (zsh runs them), nothing but curl and sed. */
+/** Lines for any shell. They have no comments, because zsh runs those, and need only curl and sed. */
 function curlLines(defaultWorkspaceUuid: string | null): string[] {
   const query = defaultWorkspaceUuid === null ? '?workspace_uuid=$WORKSPACE' : '';
   const tokens = `"$URL/api/v1/service-account-tokens${query}"`;

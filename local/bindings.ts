@@ -15,9 +15,10 @@ export interface BindingFacts {
 }
 
 /**
- * What the Worker of a local run is told beside wrangler.toml, checked as the Worker itself will check it.
+ * The variables and secrets of a local run's Worker, beside those in wrangler.toml. They are checked as the Worker will check
+ * them.
  *
- * @throws UserError with the first thing that is wrong: the Worker would answer nothing but a fixed 500.
+ * @throws UserError with the first problem. With it the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
   const { workspaceUuid, reconcileAfterSeconds, webhooks } = facts;
@@ -32,7 +33,7 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey)),
   };
   const config = parseEnv(bindings, null);
-  // Databases and the like come from wrangler.toml, and are there by the time the Worker looks.
+  // Databases and the like come from wrangler.toml. The Worker will find them, and this check does not.
   const wrong = config.ok ? undefined : config.error.find(({ key }) => (key.split(':')[0] ?? '') in bindings);
   if (wrong !== undefined) throw new UserError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);
   return bindings;

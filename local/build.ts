@@ -6,7 +6,7 @@ import { CHECKOUT } from './settings.ts';
 
 export const BUNDLE = path.join(CHECKOUT, 'dist', 'index.js');
 
-/** Everything that the bundle is made of. Folders count as well: they tell of files that were removed. */
+/** Everything that the bundle is made of. The folders are listed too: their times change when a file is removed. */
 const SOURCES = [
   'src',
   'src/**/*',
@@ -20,7 +20,7 @@ const SOURCES = [
 /**
  * Builds the Worker as a deployment would, unless the last build is still good.
  *
- * @throws UserError if it does not build; wrangler's own words are on standard error by then.
+ * @throws UserError if it does not build. Wrangler's own message is on standard error by then.
  */
 export function buildWorker(): void {
   if (isFresh()) return;

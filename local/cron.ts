@@ -1,5 +1,5 @@
 export interface Cron {
-  /** Runs the job now. If it is running already, once more after that. Never rejects. */
+  /** Runs the job now, or once more after the run that is under way. It never throws. */
   readonly trigger: () => void;
   readonly stop: () => void;
 }
@@ -7,7 +7,7 @@ export interface Cron {
 /**
  * Calls a job on a timer, as Cloudflare calls `scheduled`: neither miniflare nor `wrangler dev` ever does.
  *
- * @param onFailure told of a run that threw; the next one comes all the same.
+ * @param onFailure is told of a run that threw. Later runs take place all the same.
  */
 export function startCron(seconds: number, job: () => Promise<unknown>, onFailure: (error: unknown) => void): Cron {
   const state = { running: false, again: false, stopped: false };

@@ -20,24 +20,23 @@ const PrivateJwk = z.object({
 });
 type PrivateJwk = z.infer<typeof PrivateJwk>;
 
-/** The key pair that signs the JWTs of a local run. The Worker is given the public half alone. */
+/** The key pair that signs the JWTs of a local run. The Worker gets only the public half. */
 export interface LocalIssuer {
   readonly privateJwk: PrivateJwk;
   readonly publicJwk: JWK;
 }
 
-/** Whom a JWT names. */
+/** The caller that a JWT names. */
 export interface Caller {
   readonly subject: string;
   readonly role: string;
-  /** What the local policy shows beside the subject, and a webhook may offboard by. */
+  /** The label that the local policy shows beside the subject. A webhook may offboard by it. */
   readonly email?: string;
   readonly ttlSeconds: number;
 }
 
 /**
- * Opens the issuer of a state directory. The first call creates it, readable by its owner only; when two processes
- * do so at once, both end up with the same key.
+ * Opens the issuer of a state directory. The first call creates its key, readable by its owner only.
  *
  * @throws UserError if the key file is not a key.
  */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { D1Database } from '@cloudflare/workers-types';
 import { unstable_splitSqlQuery } from 'wrangler';
 
-/** As `wrangler d1 migrations apply` makes it, so that either tool sees what the other applied. */
+/** The table of `wrangler d1 migrations apply`, so that either tool sees what the other applied. */
 const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations(
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   name       TEXT UNIQUE,
@@ -14,7 +14,7 @@ const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations(
  * Applies the migrations that a database lacks, in the order of their names. Each is one batch together with its
  * record, so a process killed at any moment leaves it applied or not begun.
  *
- * @returns the names of those applied now.
+ * @returns the names of the migrations that this call applied.
  */
 export async function migrate(database: D1Database, folder: string): Promise<string[]> {
   await database.prepare(CREATE_MIGRATIONS_TABLE).run();

@@ -7,9 +7,9 @@ export const LOCAL_ROLES = ['admin', 'ci', 'auditor'] as const;
 
 /**
  * The policy of a local run, in the form of `policy.ts`. `admin` may do everything; `ci` is the least that a pipeline
- * needs; `auditor` reads the trail. Each of its sources of webhooks is one that `npm run webhook` can play.
+ * needs; `auditor` reads the trail. `npm run webhook` can play each of its webhook sources.
  *
- * @param workspaceUuid the one workspace that `ci` may use; null: any, because none is known.
+ * @param workspaceUuid the one workspace that `ci` may use, or null for any, if none is known.
  */
 export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, githubKey: GithubKey) {
   return {
@@ -41,7 +41,7 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
       },
       auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] },
     },
-    // As PipeOps' SDK names it: `"preset": "sdk"` is what `ci` may have.
+    // PipeOps' SDK has a preset of this name. Here it stands for what `ci` may have.
     presets: { sdk: ['api:read'] },
     bindings: LOCAL_ROLES.map((role) => ({ issuer: LOCAL_ISSUER, claims: { role }, role })),
     webhooks: {

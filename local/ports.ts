@@ -4,7 +4,7 @@ import { errorCode, UserError } from './errors.ts';
 
 export const LOOPBACK = '127.0.0.1';
 
-/** A run that was killed leaves its children a moment to go; a port still taken after this belongs to someone else. */
+/** The children of a run that was killed need a moment to end. A port that is still taken after this belongs to someone else. */
 const LEFTOVER_PATIENCE_MS = 2_000;
 const PROBE_INTERVAL_MS = 100;
 

@@ -9,7 +9,7 @@ export const CHECKOUT = path.resolve(import.meta.dirname, '..');
 const SIMULATED_WORKSPACE_UUID = '5877a4ae-0000-4000-8000-000000000001';
 
 const CRON_SECONDS_DEFAULT = 60;
-/** A day: the cron may be made rare, and never so rare that a timer overflows. */
+/** A day. Far longer intervals would overflow the timer. */
 const CRON_SECONDS_MAX = 24 * 60 * 60;
 
 /** The PipeOps that the Worker is pointed at. */
@@ -71,7 +71,7 @@ export function stateDirOf(environment: Environment): string {
 function readUpstream(environment: Environment): UpstreamSettings {
   const apiUrl = environment['PIPEOPS_API_URL'] || null;
   const adminToken = environment['PIPEOPS_ADMIN_TOKEN'] || null;
-  // In the spelling in which the Worker will ask for it; what is no id is refused there, with everything else of the configuration.
+  // This is the spelling in which the Worker asks for it. The Worker refuses a text that is no id.
   const workspaceUuid = workspaceAsRead(environment['PIPEOPS_WORKSPACE_UUID'] ?? '') || null;
   if (apiUrl !== null && adminToken !== null) return { kind: 'configured', apiUrl, adminToken, workspaceUuid };
   if (apiUrl !== null || adminToken !== null) {

@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Nothing that is stopped here takes longer; a step that hangs must not keep the terminal. */
+/** No step takes longer than this unless it hangs, and a step that hangs must not keep the terminal. */
 const STOP_PATIENCE_MS = 8_000;
 const PARENT_CHECK_INTERVAL_MS = 500;
 
 export interface Shutdown {
-  /** A step to take when the process stops. Steps run in the reverse order of their registration. */
+  /** Registers a step to take when the process stops. Steps run in the reverse order of their registration. */
   onStop(step: () => void | Promise<void>): void;
   /** Takes the steps and ends the process. */
   stop(exitCode: number): Promise<never>;
-  /** Makes Ctrl-C and SIGTERM stop in order, in place of whatever listens to them by now. */
+  /** Makes Ctrl-C and SIGTERM stop in order. It removes the listeners that they have by now. */
   takeOverSignals(): void;
 }
 
 /**
- * How the process ends: on SIGINT, SIGTERM and SIGHUP, and, under npm, when npm is gone. npm passes signals on, but a
- * SIGKILL it cannot, and a service nobody owns would hold its port.
+ * Ends the process on SIGINT, SIGTERM and SIGHUP, and, under npm, when npm is gone. npm passes signals on, but cannot pass
+ * on a SIGKILL, and a service that nobody owns would hold its port.
  */
 export function createShutdown(): Shutdown {
   const steps: (() => void | Promise<void>)[] = [];
@@ -49,7 +49,7 @@ async function takeSteps(steps: readonly (() => void | Promise<void>)[]): Promis
     try {
       await step();
     } catch {
-      // The process is about to end; the other steps still have to be taken.
+      // The process is about to end, and the other steps still have to be taken.
     }
   }
 }

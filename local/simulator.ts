@@ -6,10 +6,10 @@ import * as z from 'zod';
 import { UserError } from './errors.ts';
 import { CHECKOUT } from './settings.ts';
 
-/** Its state is on disk after each change, so one that does not go by itself loses nothing when it is made to. */
+/** After this the simulator is killed. It loses nothing, because its state is on disk after each change. */
 const STOP_PATIENCE_MS = 3_000;
 
-/** The one line that it prints. */
+/** The one line that the simulator prints. */
 const Listening = z.object({ listening: z.url() });
 
 export interface Simulator {
@@ -20,8 +20,9 @@ export interface Simulator {
 }
 
 /**
- * Starts the PipeOps simulator as a process of its own, which ends when its standard input does: it outlives neither a
- * clean stop nor a SIGKILL. It has its own session, so that Ctrl-C reaches us alone and the order of stopping is ours.
+ * Starts the PipeOps simulator as a process of its own. It ends when its standard input does, so it outlives neither a clean
+ * stop nor a SIGKILL of this process. It has its own session, so that Ctrl-C reaches only this process, which decides the
+ * order of stopping.
  *
  * @throws UserError if it ends before it listens.
  */
@@ -42,7 +43,7 @@ export async function startSimulator(port: number, stateDir: string): Promise<Si
   const first = await Promise.race([lines.next(), ended.then(() => ({ done: true, value: undefined }) as const)]);
   if (first.done === true) throw new UserError('The PipeOps simulator did not start.');
   const { listening } = Listening.parse(JSON.parse(first.value));
-  // Nothing reads on from here, and a full pipe would stop it.
+  // Nothing reads further lines, and a full pipe would stop the simulator.
   child.stdout.resume();
   return {
     url: listening.replace(/\/$/, ''),

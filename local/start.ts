@@ -16,7 +16,7 @@ import { lockStateDir, removeRunFile, writeRunFile } from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
 import { openWorkerLog, startWorker } from './worker.ts';
 
-/** A working day: long enough to try things, and within the local policy's `maxAge`. */
+/** Long enough to try things, and within the local policy's `maxAge`. */
 const BANNER_JWT_HOURS = 12;
 
 /**
@@ -80,7 +80,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     (error) => log.write(JSON.stringify({ level: 'error', message: `cron: ${String(error)}` })),
   );
   shutdown.onStop(cron.stop);
-  // The minute may be too long to wait for: `kill -USR2 PID` runs the cron now.
+  // `kill -USR2 PID` runs the cron now, for those who do not want to wait a minute.
   process.on('SIGUSR2', cron.trigger);
 
   ready = true;

@@ -18,7 +18,7 @@ export interface GithubKey {
   readonly key: string;
 }
 
-/** The keys of the webhooks of a local run: both ends of each, since one person plays both. */
+/** The webhook keys of a local run. It has both ends of each, because one person plays both. */
 export interface LocalWebhooks {
   /** The value of FINGERPRINT_KEYS. */
   readonly fingerprintKeys: string;
@@ -42,7 +42,7 @@ const Keys = z.object({
 });
 
 const keysIn = (stateDir: string): string => path.join(stateDir, 'webhook-keys.json');
-/** Apart from the others: tokens are recognised by it for as long as they live. A further key may be put in front. */
+/** A file of its own: tokens are recognised by these keys for as long as they live, and a user may put a new key in front. */
 const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, 'fingerprint-keys');
 
 /**
@@ -56,7 +56,7 @@ export async function openWebhooks(stateDir: string): Promise<LocalWebhooks> {
 }
 
 /**
- * The webhook keys of a state directory that has them: a sender that made its own would sign what no service knows.
+ * Reads the webhook keys of a state directory. It creates none: no service would know the signatures of new keys.
  *
  * @throws UserError if there are none.
  */
@@ -91,6 +91,6 @@ function newKeys(): string {
 
 const newSigningSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 
-/** With an id of its own: one that replaces a lost key must not pass for it. */
+/** Each key has an id of its own, because a key that replaces a lost one must not pass for it. */
 const newFingerprintKey = (): string =>
   `local-${randomBytes(4).toString('hex')}:${randomBytes(32).toString('base64url')}\n`;

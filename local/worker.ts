@@ -9,7 +9,7 @@ import { BUNDLE } from './build.ts';
 import { LOOPBACK } from './ports.ts';
 import { CHECKOUT } from './settings.ts';
 
-/** What Cloudflare gives an isolate. */
+/** The memory that Cloudflare gives an isolate. */
 const ISOLATE_MAX_MB = 128;
 
 /**
@@ -22,10 +22,10 @@ export const ISOLATE_HEAP_FLAG = `--max-heap-size=${ISOLATE_MAX_MB}`;
 export interface WorkerOptions {
   readonly port: number;
   readonly stateDir: string;
-  /** Variables and secrets, over those in wrangler.toml. */
+  /** Variables and secrets. They override those in wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
-  /** Told of each workerd process: the first, and those that replace one that died. */
+  /** Is told of each workerd process: the first, and each that replaces one that died. */
   readonly onProcess: (pid: number) => void;
 }
 
@@ -36,7 +36,7 @@ export interface WorkerOptions {
 export function startWorker(options: WorkerOptions): Miniflare {
   reportProcesses(options.onProcess);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(CHECKOUT, 'wrangler.toml'));
-  // The bundle is whole: there is nothing left for module rules to find, and paths are ours.
+  // The bundle is one file, so module rules have nothing to find. The paths are set below.
   const { modulesRules: _modulesRules, rootPath: _rootPath, bindings, ...declared } = workerOptions;
   return new Miniflare(
     convertV4MiniflareOptions({
@@ -63,7 +63,7 @@ export function startWorker(options: WorkerOptions): Miniflare {
 const Variables = z.record(z.string(), z.json());
 const ChildProcessMessage = z.object({ process: z.instanceof(ChildProcess) });
 
-/** miniflare keeps its child to itself; Node tells of every process that this one starts. */
+/** miniflare does not say which process it starts. Node tells of every process that this one starts. */
 function reportProcesses(onProcess: (pid: number) => void): void {
   diagnosticsChannel.subscribe('child_process', (message) => {
     const { process: child } = ChildProcessMessage.parse(message);
@@ -73,7 +73,7 @@ function reportProcesses(onProcess: (pid: number) => void): void {
   });
 }
 
-/** The Worker's own lines are JSON already; workerd's are not. */
+/** The Worker's own lines are JSON already. Those of workerd are not. */
 function asJsonLine(level: string, message: string): string {
   return message.startsWith('{') ? message : JSON.stringify({ level, message });
 }

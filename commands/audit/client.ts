@@ -3,11 +3,11 @@ import { UserError } from '../../local/errors.ts';
 import { printable } from '../terminal-text.ts';
 import type { JwtSource } from './jwt.ts';
 
-/** A service that does not begin to answer in this time is taken for dead. Its own deadline is shorter. */
+/** A service that does not begin to answer in this time is taken for dead. The service's own deadline is shorter. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const BACKOFF_FIRST_MS = 2_000;
 const BACKOFF_MAX_MS = 60_000;
-/** Refusals to wait for before one command gives up. */
+/** The number of answers of 429 or 503 after which a command gives up. */
 const PATIENCE = 5;
 
 const EVENTS = '/api/v1/audit/events';
@@ -22,7 +22,7 @@ const Refusal = z.object({
   errors: z.record(z.string(), z.array(z.string())).optional(),
 });
 
-/** A page of events. Nothing in it is checked, nor fit to be shown. */
+/** A page of events. They are not checked, and not safe to print. */
 export interface Page {
   readonly events: readonly unknown[];
   readonly nextCursor: string | null;
@@ -31,9 +31,14 @@ export interface Page {
 
 export interface AuditClient {
   readonly url: string;
-  /** @param patience answers of "later" to wait for; Infinity: a service that has answered once may be gone for a while too. */
+  /**
+   * Asks for a page of events.
+   *
+   * @param patience the number of answers of 429 or 503 to wait for. With Infinity it also waits for a service that has
+   *   answered once and is gone for a while.
+   */
   page(parameters: Readonly<Record<string, string>>, patience?: number): Promise<Page>;
-  /** The body of an export that has begun. It throws where it breaks. */
+  /** Begins an export. Its body throws where the connection breaks. */
   export(parameters: Readonly<Record<string, string>>): Promise<ReadableStream<Uint8Array>>;
 }
 
@@ -42,18 +47,18 @@ export interface ClientOptions {
   readonly url: string;
   readonly jwt: JwtSource;
   readonly sleep: (ms: number) => Promise<void>;
-  /** Told of what is waited for. */
+  /** Is told what the client waits for. */
   readonly notice: (line: string) => void;
 }
 
-/** The trail of a service. Whatever goes wrong is an UserError that says what to do. */
+/** Creates a client of a service's trail. Every failure is a UserError that says what to do. */
 export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): AuditClient {
   let hasAnswered = false;
 
-  /** Null: nobody answers. */
+  /** Sends a request once. Null if nobody answers. */
   const send = async (target: URL): Promise<Response | null> => {
     const headers = { Authorization: `Bearer ${await jwt()}` };
-    // Ends with the headers: a long export has all the time it needs.
+    // The deadline ends with the headers: a long export has all the time it needs.
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), ANSWER_TIMEOUT_MS);
     try {
@@ -68,7 +73,7 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
     }
   };
 
-  /** The first answer that is not "later". */
+  /** Asks until the service answers with something other than a request for patience. */
   const get = async (
     path: string,
     parameters: Readonly<Record<string, string>>,
@@ -78,7 +83,6 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
     for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
     const isPatient = patience === Infinity;
     for (let refusals = 0; ; refusals += 1) {
-      // One after the other: that is what waiting is.
       const response = await send(target);
       if (response?.status === 200) return response;
       if (response === null) {
@@ -112,7 +116,7 @@ export function createAuditClient({ url, jwt, sleep, notice }: ClientOptions): A
   };
 }
 
-/** Milliseconds: what the service asks for, else twice as long each time; a minute at the most. */
+/** Milliseconds to wait: what the service asks for, or twice as long each time, and at most a minute. */
 function waitOf(retryAfter: string | null, refusals: number): number {
   const asked = retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : null;
   return Math.min(asked ?? BACKOFF_FIRST_MS * 2 ** refusals, BACKOFF_MAX_MS);

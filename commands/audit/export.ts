@@ -34,12 +34,12 @@ const WireEvent = z.object({
 type Format = 'ndjson' | 'csv';
 
 /**
- * Exports all that matches, answer after answer, as one file. The service is asked for NDJSON whatever the file is to be: that
- * alone says on its last line that it is whole, and CSV has no room for such a line.
+ * Exports all matching events as one file, however many answers of the service that takes. It asks the service for NDJSON
+ * even if the file is to be CSV: only NDJSON says on its last line that the answer is whole.
  *
- * @param write takes text; settles when there is room for more.
+ * @param write takes text, and settles when there is room for more.
  * @returns how many events were written.
- * @throws UserError if an answer breaks off or does not hold what its last line says: what was written then is not whole.
+ * @throws UserError if an answer breaks off or does not hold what its last line says. What was written is then not whole.
  */
 export async function exportAll(
   client: AuditClient,
@@ -56,7 +56,7 @@ export async function exportAll(
     const body = await client.export({ ...parameters, format: 'ndjson', ...(cursor !== null && { cursor }) });
     const { events, trailer } = await copyPart(body, async (line) => await out.add(encode(line)));
     count += events;
-    // A cursor that stands still would never end.
+    // With a cursor that stands still the export would never end.
     const isWhole = trailer?.count === events && (trailer.complete || ![null, cursor].includes(trailer.next));
     if (trailer === null || !isWhole) {
       await out.flush();
@@ -73,7 +73,7 @@ export async function exportAll(
   }
 }
 
-/** Copies the events of one answer. Only what is not its last line is one; an answer that broke off has no trailer. */
+/** Copies the events of one answer: all lines but the last, which is the trailer. An answer that broke off has no trailer. */
 async function copyPart(body: ReadableStream<Uint8Array>, copy: (line: string) => Promise<void>) {
   let last: string | null = null;
   let events = 0;
@@ -92,7 +92,7 @@ async function copyPart(body: ReadableStream<Uint8Array>, copy: (line: string) =
   return { events, trailer: last === null ? null : (Trailer.safeParse(jsonOf(last)).data ?? null) };
 }
 
-/** A line of NDJSON as a line of CSV. */
+/** Writes a line of NDJSON as a line of CSV. */
 function csvOf(line: string, url: string): string {
   const event = WireEvent.safeParse(jsonOf(line));
   if (event.success) return EXPORT_ENCODINGS.csv.event(event.data);
@@ -101,7 +101,7 @@ function csvOf(line: string, url: string): string {
   );
 }
 
-/** Fewer and larger writes. */
+/** Collects text into fewer and larger writes. */
 function buffered(write: (text: string) => Promise<void>) {
   let held = '';
   const flush = async (): Promise<void> => {
@@ -119,7 +119,7 @@ function buffered(write: (text: string) => Promise<void>) {
 /** The connection broke. */
 class BrokenOff extends Error {}
 
-/** Lines without their ends; a last one that has none did not arrive whole. */
+/** Reads lines, without their ends. A last line that has no end did not arrive whole, and throws. */
 async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   let rest = '';
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { errorCode, UserError } from '../../local/errors.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 
-/** Gives the JWT to present, anew for each request: one in a file may be replaced while events are followed. */
+/** Gives the JWT for the next request. The one in a file may be replaced while events are followed. */
 export type JwtSource = () => Promise<string>;
 
 const HOW = 'Set COUNTERSIGN_JWT, or name a file with --jwt-file';
@@ -11,10 +11,10 @@ const TTL_SECONDS = 5 * 60;
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
- * Where the JWT comes from: the file, or COUNTERSIGN_JWT, or, for a service on this machine, the issuer that `npm start`
- * made. It is never an argument, which other users of the machine could read.
+ * Chooses where the JWT comes from: the file, or COUNTERSIGN_JWT, or, for a service on this machine, the issuer that
+ * `npm start` made. It is never an argument, because other users of the machine could read that.
  *
- * @throws UserError
+ * @throws UserError if there is no JWT.
  */
 export function jwtSource(
   environment: Readonly<Record<string, string | undefined>>,
@@ -45,7 +45,7 @@ function readJwtFile(file: string): string {
   }
 }
 
-/** The JWT itself is never shown. */
+/** Checks the form of a JWT. The message never shows the JWT itself. */
 function checked(jwt: string, source: string): string {
   if (JWT.test(jwt)) return jwt;
   throw new UserError(`${source} does not hold a JWT and nothing else: three parts with dots between them.`);

@@ -11,7 +11,7 @@ import { jwtSource } from './jwt.ts';
 import { readOptions, USAGE, type AuditOptions } from './options.ts';
 import { follow, show, type Screen } from './show.ts';
 
-/** For a pipe or a file, which have no width. */
+/** The width for a pipe or a file, which have none. */
 const CELLS_ELSEWHERE = 120;
 
 /** Shows the trail of a service: as a table, as JSON, as it grows, or as a file. */
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  // Whoever reads may have seen enough, as `head` does; of an export they have then not seen the end.
+  // A reader such as `head` may have seen enough. An export that is cut there has failed.
   const enough = options.mode === 'export' ? 1 : 0;
   process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? enough : 1));
   const client = clientFor(options);
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** @throws UserError if requests would show the JWT to the network. */
+/** @throws UserError if a request would show the JWT to the network. */
 function clientFor(options: AuditOptions): AuditClient {
   const stateDir = stateDirOf(process.env);
   const service = findService(options.url ?? (process.env['COUNTERSIGN_URL'] || null), stateDir);
@@ -59,7 +59,7 @@ function clientFor(options: AuditOptions): AuditClient {
   });
 }
 
-/** A file has its name only once it is whole. */
+/** Writes the export to standard output or to a file. The file gets its name only once it is whole. */
 async function writeExport(
   client: AuditClient,
   parameters: Readonly<Record<string, string>>,
@@ -72,7 +72,7 @@ async function writeExport(
     return;
   }
   const draft = `${out}.part`;
-  // What is in the trail is not for everyone on this machine.
+  // Not everyone on this machine may read the trail.
   const file = await open(draft, 'w', 0o600).catch((error: unknown) => {
     throw new UserError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
   });

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { UserError } from '../../local/errors.ts';
 
-/** The filters of the API, by their flags. */
+/** Each filter's flag, and the API's name of it. */
 const FILTERS = [
   ['action', 'action'],
   ['status', 'status'],
@@ -16,11 +16,11 @@ const FILTERS = [
 ] as const;
 
 const LIMIT_DEFAULT = 50;
-/** More than this is for an export. */
+/** Larger results are for an export. */
 const LIMIT_MAX = 10_000;
-/** What a follower begins with: a screen, not the whole trail. */
+/** A follower begins with a screenful of events, not with the whole trail. */
 const FOLLOW_LIMIT_DEFAULT = 10;
-/** One less than the API gives at once. */
+/** One less than a page of the API: a follower asks for one event more, to place its cursor. */
 const FOLLOW_LIMIT_MAX = 199;
 
 export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
@@ -46,9 +46,10 @@ const text = { type: 'string' } as const;
 const flag = { type: 'boolean', default: false } as const;
 
 /**
- * Reads the arguments of `npm run audit`. Values of filters are left to the service, which says what is wrong with them.
+ * Reads the arguments of `npm run audit`. It does not check the values of filters: the service does, and says what is wrong
+ * with them.
  *
- * @throws UserError
+ * @throws UserError if an argument is wrong, or two do not go together.
  */
 export function readOptions(args: readonly string[]): AuditOptions {
   const values = parse(args);

@@ -2,14 +2,14 @@ import { printableJson } from '../terminal-text.ts';
 import type { AuditClient } from './client.ts';
 import { cellsOf, layoutOf, lineOf, titleLine, usualLayout } from './table.ts';
 
-/** The most that the API gives at once. */
+/** The largest page of the API, in events. */
 const PAGE_MAX = 200;
 
 /** Where lines go. */
 export interface Screen {
-  /** Takes a line of the result; settles when there is room for another. */
+  /** Writes a line of the result. It settles when there is room for another. */
   readonly write: (line: string) => Promise<void>;
-  /** Takes a line about the result. */
+  /** Writes a line about the result. */
   readonly notice: (line: string) => void;
   readonly cells: number;
 }
@@ -29,7 +29,7 @@ export async function show(
   while (hasMore && events.length < limit) {
     const rest = String(Math.min(PAGE_MAX, limit - events.length));
     const query: Parameters = { ...parameters, order, limit: rest, ...(cursor !== null && { cursor }) };
-    // One after the other: a page begins where the one before it ends.
+    // A page begins where the one before it ends, so they cannot be read at once.
     const page = await client.page(query);
     events.push(...page.events);
     cursor = page.nextCursor;
@@ -53,7 +53,7 @@ async function writeJson(events: readonly unknown[], screen: Screen): Promise<vo
 }
 
 export interface Following {
-  /** Events to begin with, unless `parameters` say from when. */
+  /** The number of earlier events to begin with. It does not count where `parameters` have a `from`. */
   readonly limit: number;
   readonly json: boolean;
   readonly sleep: (ms: number) => Promise<void>;
@@ -63,8 +63,8 @@ export interface Following {
 const POLL_MS = 2_000;
 
 /**
- * Shows events as they become final, oldest first, until it is stopped. A service that asks for patience, or is gone for
- * a while, is waited for.
+ * Shows events as they become final, oldest first, until it is stopped. It waits for a service that asks for patience or is
+ * gone for a while.
  */
 export async function follow(
   client: AuditClient,
@@ -90,7 +90,7 @@ export async function follow(
   }
 }
 
-/** The cursor after which the last `limit` events stand; null if there are no more than that. */
+/** The cursor in front of the last `limit` events, or null if the trail has no more than those. */
 async function placeBefore(client: AuditClient, parameters: Parameters, limit: number): Promise<string | null> {
   const page = await client.page({ ...parameters, order: 'desc', limit: String(Math.min(PAGE_MAX, limit + 1)) });
   return page.nextCursor;

@@ -3,7 +3,7 @@ import { fit, printable, widthOf } from '../terminal-text.ts';
 
 const text = z.string().nullish();
 
-/** What a line shows of an event, as the API gives it. */
+/** The fields of an event of the API that a line shows. */
 const ShownEvent = z.object({
   occurred_at: z.string(),
   action: z.string(),
@@ -16,18 +16,18 @@ const ShownEvent = z.object({
 
 interface Column {
   readonly title: string;
-  /** In cells. Narrower, and it says nothing. */
+  /** The least width in cells: a narrower column says nothing. */
   readonly least: number;
-  /** What it has in the tables of `--follow`, whose later lines are not known yet. */
+  /** The width in tables of `--follow`, where later lines are not known yet. */
   readonly usual: number;
-  /** Which is narrowed first: who did it and what comes last. */
+  /** Columns with a higher number are narrowed first. */
   readonly yields: number;
   readonly cut: 'end' | 'beginning';
 }
 
 const COLUMNS = [
   { title: 'TIME', least: 8, usual: 20, yields: 0, cut: 'end' },
-  // All about tokens begins alike.
+  // Actions on tokens all begin with `service_account_token.`, so the end tells them apart.
   { title: 'ACTION', least: 14, usual: 28, yields: 4, cut: 'beginning' },
   { title: 'STATUS', least: 7, usual: 9, yields: 0, cut: 'end' },
   { title: 'ACTOR', least: 8, usual: 24, yields: 1, cut: 'end' },
@@ -37,10 +37,10 @@ const COLUMNS = [
 
 const GAP = '  ';
 
-/** How many cells each column has. */
+/** The width of each column in cells. */
 export type Layout = readonly number[];
 
-/** The texts of a line. */
+/** The texts of an event's line, one a column. */
 export function cellsOf(event: unknown): readonly string[] {
   const { occurred_at, action, status, count, actor, token_id, error_code } = ShownEvent.parse(event);
   return [
@@ -54,14 +54,14 @@ export function cellsOf(event: unknown): readonly string[] {
   ].map(printable);
 }
 
-/** The layout of lines that are known. */
+/** The layout for lines that are all known. */
 export const layoutOf = (lines: readonly (readonly string[])[], terminalCells: number): Layout =>
   narrow(
     COLUMNS.map(({ title }, index) => Math.max(title.length, ...lines.map((line) => widthOf(line[index] ?? '')))),
     terminalCells,
   );
 
-/** A layout for lines to come. */
+/** The layout for lines that are not known yet. */
 export const usualLayout = (terminalCells: number): Layout =>
   narrow(
     COLUMNS.map(({ usual }) => usual),
@@ -75,7 +75,7 @@ export const titleLine = (layout: Layout, terminalCells: number): string =>
     terminalCells,
   );
 
-/** One line, never wider than the terminal. */
+/** Writes one line, never wider than the terminal. */
 export function lineOf(cells: readonly string[], layout: Layout, terminalCells: number): string {
   const line = COLUMNS.map(({ cut }, index) => fit(cells[index] ?? '', layout[index] ?? 0, cut))
     .join(GAP)
@@ -83,7 +83,7 @@ export function lineOf(cells: readonly string[], layout: Layout, terminalCells: 
   return widthOf(line) <= terminalCells ? line : fit(line, terminalCells);
 }
 
-/** Takes what is too much from the columns that yield first: down to what is usual, and then to what each needs. */
+/** Narrows the columns that yield first: all of them to their usual width, and then, if need be, to their least. */
 function narrow(wanted: Layout, terminalCells: number): Layout {
   const widths = [...wanted];
   let excess = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - terminalCells;

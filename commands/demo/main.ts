@@ -9,7 +9,7 @@ import { deliveryOf } from '../webhook/delivery.ts';
 import { DemoError, play, type Asker, type Stage } from './steps.ts';
 
 const JWT_TTL_SECONDS = 10 * 60;
-/** For a pipe or a file, which have no width. */
+/** The width for a pipe or a file, which have none. */
 const CELLS_ELSEWHERE = 100;
 const START_FIRST = 'Start the service first: npm start';
 

@@ -32,11 +32,11 @@ export interface Stage {
 
 const TOKENS = '/api/v1/service-account-tokens';
 const DELIVERIES = '/api/v1/webhooks/deliveries';
-/** The most that one page gives: others may use the service meanwhile. */
+/** The largest page, because others may use the service meanwhile. */
 const EVENTS = '/api/v1/audit/events?action=service_account_token.*,webhook.receive&limit=200';
 const LEAKED_AT = 'https://github.com/acme/shop/blob/main/.env';
 
-/** The service looks at once after a revocation, and where that shows nothing yet, a minute later by its cron. */
+/** The service looks right after a revocation. If that shows nothing yet, its cron looks a minute later. */
 const CONFIRMATION_PATIENCE_MS = 90_000;
 /** Slow enough for the limit of 100 requests in ten seconds. */
 const POLL_MS = 250;
@@ -78,9 +78,9 @@ const Delivery = z.object({
 const Trail = z.object({ data: z.array(z.looseObject({ id: z.string() })) });
 
 /**
- * Plays a first look at the service, and prints each request with its answer. No token that it minted is left alive.
+ * Plays a first look at the service, and prints each request with its answer. It leaves none of its tokens alive.
  *
- * @throws DemoError where something does not come out as it should.
+ * @throws DemoError if an answer is not the expected one.
  */
 export async function play(stage: Stage): Promise<void> {
   const run: Run = { ...stage, alive: new Set(), eventIds: new Set() };
@@ -97,9 +97,9 @@ export async function play(stage: Stage): Promise<void> {
 }
 
 interface Run extends Stage {
-  /** Ids of tokens that it minted and that are not known to be revoked. */
+  /** Ids of tokens that this run minted and that are not known to be revoked. */
   readonly alive: Set<string>;
-  /** Of the rows in the trail that it led to. */
+  /** Ids of the rows in the trail that this run led to. */
   readonly eventIds: Set<string>;
 }
 
@@ -189,7 +189,7 @@ async function mint(run: Run, step: number, name: string): Promise<Minted> {
   return { id, secret: token };
 }
 
-/** Keeps the id of what was minted, expected or not, so that it does not outlive the demo. */
+/** Keeps the id of a token that was minted, even unexpectedly, so that it does not outlive the demo. */
 function noteMinted(run: Run, { json }: ServiceResponse): void {
   const created = Created.safeParse(json);
   if (created.success) run.alive.add(created.data.data.id);
@@ -200,7 +200,7 @@ async function send(run: Run, asker: Asker, method: string, path: string, body?:
   run.write(requestLine(method, path, body));
   const answer = await run.ask(asker, method, path, body);
   const eventId = answer.headers.get('X-Audit-Event-Id');
-  // The query of the trail is an event too; it is not one of those that it shows.
+  // The query of the trail is an event too, but not one of those that it shows.
   if (eventId !== null && asker === 'ci') run.eventIds.add(eventId);
   return answer;
 }
@@ -214,7 +214,7 @@ function tell(run: Run, status: number, lines: readonly string[]): void {
   for (const line of answerLines(status, lines)) run.write(line);
 }
 
-/** @throws DemoError that says what was expected. Of an answer it shows the code and message of a failure, and nothing else. */
+/** @throws DemoError that says what was expected. It shows only the code and message of a failure, nothing else of an answer. */
 function expected<T>(step: number, answer: ServiceResponse, status: number, schema: z.ZodType<T>): T {
   const parsed = schema.safeParse(answer.json);
   if (answer.status === status && parsed.success) return parsed.data;
@@ -227,7 +227,7 @@ function expected<T>(step: number, answer: ServiceResponse, status: number, sche
   throw new DemoError(`Step ${step} did not come out as expected: ${problem}`);
 }
 
-/** Deletes what a demo that ended early has left alive. */
+/** Deletes the tokens that a demo that ended early has left alive. */
 async function tidyUp(run: Run): Promise<void> {
   for (const id of run.alive) {
     const path = `${TOKENS}/${encodeURIComponent(id)}`;

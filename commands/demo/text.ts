@@ -1,14 +1,14 @@
 import { cellsOf, layoutOf, lineOf, titleLine } from '../audit/table.ts';
 import { printable } from '../terminal-text.ts';
 
-/** As much of a secret as tells it from another, and of no use to anybody. */
+/** So many characters tell one secret from another, and are of no use to anybody. */
 const SECRET_SHOWN = 'sat_'.length + 3;
 const SECRETS = /sat_[A-Za-z0-9_-]+/g;
 /** The first part of a UUID. */
 const ID_SHOWN = 8;
 const DAY_SECONDS = 24 * 60 * 60;
 
-/** Text fit for a terminal, in which each secret is cut short. */
+/** Makes text safe for a terminal, and cuts each secret short. */
 export const shown = (text: string): string =>
   printable(text).replace(SECRETS, (secret) =>
     secret.length > SECRET_SHOWN ? `${secret.slice(0, SECRET_SHOWN)}…` : secret,
@@ -34,7 +34,7 @@ export interface ShownRole {
   /** `own` or `any`. */
   readonly tokens: string;
   readonly scopes: readonly string[];
-  /** Null: no end. */
+  /** Null if the role sets no limit. */
   readonly max_ttl_seconds: number | null;
 }
 
@@ -58,7 +58,7 @@ export interface ShownRevocation {
   readonly revoked_at?: string | null | undefined;
 }
 
-/** What a confirmed revocation came to. */
+/** Describes a confirmed revocation. */
 export function revocationLines({ token_id, received_at, revoked_at }: ShownRevocation): readonly string[] {
   const afterMs = revoked_at ? Date.parse(revoked_at) - Date.parse(received_at) : null;
   return [
@@ -69,10 +69,10 @@ export function revocationLines({ token_id, received_at, revoked_at }: ShownRevo
   ];
 }
 
-/** A UUID as a line names it. */
+/** Cuts a UUID short for a line. */
 export const shortId = (id: string): string => (id.length > ID_SHOWN ? `${id.slice(0, ID_SHOWN)}…` : id);
 
-/** Events of the trail as a table: the time of day, and ids cut short. */
+/** Writes events of the trail as a table, with the time of day alone and with short ids. */
 export function tableLines(events: readonly unknown[], terminalCells: number): readonly string[] {
   const indent = '     ';
   const cells = terminalCells - indent.length;

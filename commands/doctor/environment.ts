@@ -4,7 +4,7 @@ export type Environment = Readonly<Record<string, unknown>>;
 
 export const CREDENTIALS = ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_ADMIN_TOKEN_NEXT'] as const;
 
-/** The settings that the Worker reads, D1 and the secrets of webhooks apart: what an environment variable may stand in for. */
+/** The settings of the Worker for which an environment variable may stand in: all but D1 and the secrets of webhooks. */
 export const SETTINGS = [
   'PIPEOPS_API_URL',
   ...CREDENTIALS,
@@ -19,13 +19,13 @@ export const SETTINGS = [
 ] as const;
 
 export interface Surroundings {
-  /** The bindings that wrangler.toml declares: there, and of no use here. */
+  /** The bindings that wrangler.toml declares. They exist, and using one throws. */
   readonly bindings: Environment;
-  /** Those of these settings that are set: in wrangler.toml, over it `.dev.vars` beside it, over it the process's environment. */
+  /** The named settings that are set. The environment overrides `.dev.vars`, which overrides wrangler.toml. */
   readonly settings: (names: readonly string[]) => Record<string, unknown>;
 }
 
-/** What the Worker would find around it. */
+/** Reads what the Worker would find around it. */
 export function readSurroundings(configPath: string): Surroundings {
   const wrangler = unstable_readConfig({ config: configPath }, { hideWarnings: true });
   const vars = unstable_getVarsForDev(configPath, undefined, wrangler.vars, undefined, true);

@@ -14,7 +14,7 @@ export function keyIdsOf(setting: unknown): readonly string[] | null {
   return keys.success ? keys.data.map(({ id }) => id) : null;
 }
 
-/** `2 keys, current k2`. */
+/** Describes the keys, as in `2 keys, current k2`. */
 export function describeKeys(ids: readonly string[]): string {
   return `${ids.length} ${ids.length === 1 ? 'key' : 'keys'}, current ${ids[0] ?? ''}`;
 }
@@ -30,7 +30,7 @@ export function missingKeys(ids: readonly string[], inUse: readonly string[]): r
     }));
 }
 
-/** The database to ask, as wrangler finds it. */
+/** Where wrangler finds the database to ask. */
 export interface Database {
   readonly configPath: string;
   readonly place: 'local' | 'remote';

@@ -12,7 +12,7 @@ import { type Database, describeKeys, fingerprintKeysInUse, keyIdsOf, missingKey
 const USAGE = `usage: npm run doctor [-- --config wrangler.toml] [--policy policy.ts] [--d1 local|remote [--persist-to DIR]]
          --d1 asks the database, too, which of FINGERPRINT_KEYS live tokens still need`;
 
-/** Reads the configuration as the Worker would, and says of each thing that is wrong how it should be. */
+/** Reads the configuration as the Worker would, and says for each problem how the setting should be. */
 async function main(): Promise<void> {
   const text = { type: 'string' } as const;
   const { values: options } = parseArgs({ options: { config: text, policy: text, d1: text, 'persist-to': text } });
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const surroundings = readSurroundings(configPath);
   const settings = surroundings.settings(SETTINGS);
   const policyPath = path.resolve(options.policy ?? path.join(CHECKOUT, 'policy.ts'));
-  // A file that is asked for by name is what gets checked, even where the binding would replace it.
+  // A user who names a policy file wants that file checked, even where the binding would replace it.
   if (options.policy !== undefined) delete settings['POLICY'];
   const policyFile = 'POLICY' in settings ? null : await readPolicyFile(policyPath);
 
@@ -62,7 +62,7 @@ async function readPolicyFile(file: string): Promise<unknown> {
   return typeof module === 'object' && module !== null && 'default' in module ? module.default : null;
 }
 
-/** What the Worker would serve and nobody can have meant. */
+/** Parts of the policy that the Worker accepts and that nobody can have meant. */
 function policyProblems(env: Environment, policyFile: unknown): readonly ConfigProblem[] {
   const policy = readPolicy(env, policyFile);
   if (!policy.ok) return [];
@@ -70,7 +70,7 @@ function policyProblems(env: Environment, policyFile: unknown): readonly ConfigP
   return policyAdvice(policy.value).map((advice) => ({ ...advice, key: `${source}: ${advice.key}` }));
 }
 
-/** A setting that is wrong anyway is not looked into further. */
+/** Problems with the expiry of credentials. A credential that is a problem already is left out. */
 function credentialProblems(env: Environment, known: readonly ConfigProblem[]): readonly ConfigProblem[] {
   return CREDENTIALS.flatMap((key) => {
     const credential = env[key];
@@ -79,7 +79,7 @@ function credentialProblems(env: Environment, known: readonly ConfigProblem[]): 
   });
 }
 
-/** Keys that cannot be read are a problem of their own already. */
+/** Fingerprint keys that live tokens need. If the setting cannot be read, that is reported as a problem of its own. */
 function databaseProblems(database: Database, env: Environment): readonly ConfigProblem[] {
   const ids = keyIdsOf(env['FINGERPRINT_KEYS']);
   if (ids === null) return [];
@@ -87,7 +87,7 @@ function databaseProblems(database: Database, env: Environment): readonly Config
   return inUse.ok ? missingKeys(ids, inUse.value) : [inUse.error];
 }
 
-/** What there is to say about a setting that is fine. Never its value. */
+/** A remark about a setting that is fine. It never shows the value. */
 function remarkOn(key: string, value: unknown): string {
   if (key === 'FINGERPRINT_KEYS') return ` ${describeKeys(keyIdsOf(value) ?? [])}`;
   if (!CREDENTIALS.some((name) => name === key) || typeof value !== 'string') return '';

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { WebhookMessage } from './options.ts';
 
-/** What `POST` takes. */
+/** A signed webhook, ready to POST. */
 export interface Delivery {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -13,13 +13,13 @@ export interface Delivery {
 /** Which secret each source of the local policy signs with. */
 const SECRET_OF = { scanner: 'WEBHOOK_SCANNER', hr: 'WEBHOOK_HR' } as const;
 
-/** What PipeOps' pattern would be called among GitHub's. */
+/** The name that PipeOps' token pattern would have at GitHub. */
 const GITHUB_TYPE = 'pipeops_service_account_token';
 
 /**
- * A message as its source would send it, signed.
+ * Signs a message as its source would.
  *
- * @param id the webhook-id; GitHub's protocol has none.
+ * @param id the webhook-id. GitHub's protocol has none.
  */
 export function deliveryOf(message: WebhookMessage, webhooks: LocalWebhooks, id: string, now: Date): Delivery {
   const { body, headers } =
@@ -35,7 +35,7 @@ export function deliveryOf(message: WebhookMessage, webhooks: LocalWebhooks, id:
 
 type Signed = Pick<Delivery, 'body' | 'headers'>;
 
-/** Standard Webhooks: the HMAC covers id, time and body. */
+/** Signs by Standard Webhooks: the HMAC covers id, time and body. */
 function signedAsStandard(
   { event, data }: Exclude<WebhookMessage, { source: 'github' }>,
   secret: string,
@@ -53,7 +53,7 @@ function signedAsStandard(
   };
 }
 
-/** GitHub's secret scanning partner protocol: ECDSA over the body, the signature in DER. */
+/** Signs by GitHub's secret scanning partner protocol: ECDSA over the body, with the signature in DER. */
 function signedAsGithub(
   { token, location }: Extract<WebhookMessage, { source: 'github' }>,
   { privateKey, publicKey }: LocalWebhooks['github'],

@@ -16,14 +16,14 @@ where:   --token - reads the secret from standard input, so that it does not sho
 export type WebhookOptions = { readonly mode: 'help' } | ({ readonly mode: 'send' } & Sending);
 
 export interface Sending {
-  /** Null: the service that runs on the state directory. */
+  /** The service to send to, or null for the one that runs on the state directory. */
   readonly url: string | null;
-  /** Null: a new one. */
+  /** The webhook-id, or null for a new one. */
   readonly id: string | null;
   readonly message: WebhookMessage;
 }
 
-/** What is to be said, to which source of the local policy. */
+/** A message, and the source of the local policy that sends it. */
 export type WebhookMessage =
   | {
       readonly source: 'scanner' | 'hr';
@@ -32,7 +32,7 @@ export type WebhookMessage =
     }
   | { readonly source: 'github'; readonly token: string; readonly location: string | null };
 
-/** What each command takes, beside `--url` and `--id`. */
+/** The options of each command. Every command also takes `--url` and `--id`. */
 const COMMANDS = {
   leak: ['token', 'sha256', 'at', 'kind'],
   revoke: ['token-id', 'workspace'],
@@ -45,11 +45,11 @@ const HELP = 'Help: npm run -s webhook -- --help';
 const text = { type: 'string' } as const;
 
 /**
- * Reads the arguments of `npm run webhook`. Ids, labels and the like are left to the service, which says what is wrong
- * with them.
+ * Reads the arguments of `npm run webhook`. It does not check ids, labels and the like: the service does, and says what is
+ * wrong with them.
  *
- * @param standardInput read for `--token -` alone.
- * @throws UserError
+ * @param standardInput reads standard input. It is called only for `--token -`.
+ * @throws UserError if an argument is wrong or missing.
  */
 export async function readOptions(
   args: readonly string[],
@@ -97,7 +97,7 @@ function parse(args: readonly string[]) {
 function commandOf([command, ...rest]: readonly string[]): Command {
   const names = Object.keys(COMMANDS).join(', ');
   if (command === undefined) throw new UserError(`Say what to send: ${names}. ${HELP}`);
-  // What is not quoted here may be a secret that lost its flag.
+  // The argument may be a secret that lost its flag, so the message does not quote it.
   if (!isCommand(command)) throw new UserError(`The first argument is no command; there are: ${names}. ${HELP}`);
   if (rest.length > 0) throw new UserError(`${command} takes options alone, each with its name. ${HELP}`);
   return command;

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DRIFT_BATCH_TOKENS } from '../../../src/config/limits.ts';
-import { createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
+import { createHarness, type Harness, ISSUER, TOKENS } from '../../support/harness.ts';
 import { createWebhookHarness } from '../../revocation/harness.ts';
 import { cronTwice, listsSay, ordersOf, outcomeOf, settleAll, withClock } from './reconciling.ts';
 

@@ -1,10 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { SCOPE_MAX_CHARS } from '../../../src/config/limits.ts';
-import type { Runtime } from '../../../src/kit/runtime.ts';
+import { SCOPE_MAX_CHARS } from '../../src/config/limits.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
 import { type Answer, createHarness, TOKENS } from '../support/harness.ts';
-import { twistedTokens } from '../../support/twisted-answers.ts';
-import { createTestIssuer } from '../../support/issuer.ts';
+import { twistedTokens } from '../support/twisted-answers.ts';
+import { createTestIssuer } from '../support/issuer.ts';
 
 /** Everything as long as the configuration and the request schemas allow. */
 async function longest(runtime: Partial<Runtime> = {}) {
