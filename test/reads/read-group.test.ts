@@ -155,3 +155,29 @@ it('nor by the isolate itself: a call whose request died is not joined once its 
   const answer = await list(isolate);
   expect([answer.status, answer.headers.get('Cache-Status')]).toEqual([200, 'countersign; fwd=miss']);
 });
+
+it('a call that is not answered is waited for no longer than its deadline, by whoever joined it too', async () => {
+  const { first, another } = await createCompany();
+  await first.mint('one');
+  let calls = 0;
+  const isolate = await another({
+    runtime: {
+      fetch: async () => {
+        calls += 1;
+        return await new Promise<never>(() => {});
+      },
+      timeout: () => new AbortController().signal,
+      background: () => {},
+      after: (ms, call) => {
+        if (ms !== UPSTREAM_TIMEOUT_MS) return first.runtime.after(ms, call);
+        call();
+        return () => {};
+      },
+    },
+  });
+  void list(isolate);
+  await expect.poll(() => calls).toBe(1);
+  const joined = await list(isolate);
+  expect([joined.status, joined.body.code]).toEqual([504, 'upstream_timeout']);
+  expect(calls).toBe(1);
+});

@@ -211,6 +211,15 @@ describe('a get', () => {
     expect(await lastRow()).toMatchObject({ action: 'service_account_token.get', token_id: id, status: 'success' });
   });
 
+  it('where no list is held asks for that, not for the token alone: the next one needs no call', async () => {
+    const { id } = await isolate.mint('one');
+    for (const from of ['fwd=miss', 'hit']) {
+      const answer = await isolate.send('GET', `${TOKENS}/${id}`);
+      expect(answer.headers.get('Cache-Status')).toContain(from);
+    }
+    expect(await readsAt(isolate)).toEqual([TOKENS]);
+  });
+
   it('of an id that a complete list lacks is 404 without a call', async () => {
     await list(isolate);
     const answer = await isolate.send('GET', `${TOKENS}/unknown`);

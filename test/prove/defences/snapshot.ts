@@ -62,6 +62,19 @@ export const snapshotDefences: readonly Defence[] = [
     test: GROUPS,
   },
   {
+    name: 'snapshot: a call that somebody joined is waited for no longer than its deadline',
+    file: 'src/reads/source.ts',
+    find: "if (!outcome.ok) return err({ kind: 'upstream_timeout' });",
+    replace: "if (!outcome.ok) return err({ kind: 'upstream_unreachable' });",
+    test: GROUPS,
+  },
+  {
+    ...STEPS,
+    name: 'snapshot: a get that misses asks for the list, which the next ones are answered from',
+    find: 'if (wanted.isOff && read.isKnown(said.token)) {',
+    replace: 'if (read.isKnown(said.token)) {',
+  },
+  {
     ...STEPS,
     name: 'snapshot: where tokens keep changing, the list that is served was begun after the read was',
     find: ' && dated.begunAtMs >= startedAtMs;',
