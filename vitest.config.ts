@@ -9,6 +9,7 @@ const nodeTests = [
   'test/migrations/**/*.test.ts',
   'test/bundle/**/*.test.ts',
   'test/prove/**/*.test.ts',
+  'test/documents/**/*.test.ts',
 ];
 
 export default defineConfig(async () => ({
