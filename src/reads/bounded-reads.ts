@@ -1,5 +1,5 @@
 import { furtherRow, isFurther } from '../trail/caller-rows.ts';
-import type { ReadGroup } from './read-group.ts';
+import type { ReadGroup } from './group.ts';
 
 /**
  * The same trips, of which a caller's rows are bounded: a read or a denial for which this minute has no room is counted in the one

@@ -1,10 +1,9 @@
 import type { CallerCalls } from './caller-calls.ts';
-import type { KnownSnapshots } from './snapshot.ts';
-import type { SnapshotMemory } from './memory.ts';
-import type { OwedGenerations } from './owed.ts';
+import type { KnownSnapshots, SnapshotMemory } from './snapshot.ts';
+import type { OwedGenerations } from './generation.ts';
 import type { Pace } from './pace.ts';
-import type { ReadGroup } from './read-group.ts';
-import type { ListSource } from './source.ts';
+import type { ReadGroup } from './group.ts';
+import type { ListSource } from './upstream-lists.ts';
 
 /** Where reads get lists from, and how they are written down. */
 export interface Snapshots {

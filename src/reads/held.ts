@@ -1,5 +1,5 @@
 import type { Failure } from '../failures.ts';
-import type { CacheStatus } from './cache-status.ts';
+import type { CacheStatus } from './present.ts';
 import type { Freshness } from './pace.ts';
 import type { DatedList } from './snapshot.ts';
 

@@ -7,11 +7,11 @@ import type { Answered, Call, TokenList } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, type Result } from '../kit/result.ts';
-import type { CacheStatus } from './cache-status.ts';
+import type { CacheStatus } from './present.ts';
 import type { Inventory, InventoryRow, Snapshot } from './snapshot.ts';
 import type { TokenDependencies } from '../tokens/dependencies.ts';
 import { begin, goOn, type Next, type Reading } from './read-steps.ts';
-import { tripOf } from './read-trips.ts';
+import { tripOf } from './trip.ts';
 
 /** The inventory's row of the token that is read, as far as it is known: null where nobody has looked. */
 export type KnownToken = { readonly row: InventoryRow | undefined } | null;

@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 const ROOT = path.join(import.meta.dirname, '..', '..');
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
 /** A file or a folder in backticks, by its path or by its name alone; `*` stands for any text. */
-const NAMED = /`((?:[\w.*{},-]+\/)*[\w.*{},-]+\.(?:ts|js|sql|md|toml|json)|(?:src|test|local|commands|bench|drizzle|docs|lint)\/[\w./*-]*)`/g;
+const NAMED =
+  /`((?:[\w.*{},-]+\/)*[\w.*{},-]+\.(?:ts|js|sql|md|toml|json)|(?:src|test|local|commands|bench|drizzle|docs|lint)\/[\w./*-]*)`/g;
 /** What a user makes, or what stands in another repository. */
 const NOT_OURS = new Set(['package-lock.json', '_journal.json', 'openapi.json']);
 
@@ -54,7 +55,9 @@ describe('the map of the promises in ARCHITECTURE.md', () => {
         path.join(path.dirname(before), specifier ?? ''),
       );
       // A migration is not imported: the file before it names it.
-      expect(imported.includes(file) || read(before).includes(path.relative('src', file).replace(/^\.\.\//, ''))).toBe(true);
+      expect(imported.includes(file) || read(before).includes(path.relative('src', file).replace(/^\.\.\//, ''))).toBe(
+        true,
+      );
     }
   });
 });

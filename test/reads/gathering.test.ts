@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createGathering } from '../../src/reads/gathering.ts';
+import { createGathering } from '../../src/reads/group.ts';
 
 function setUp() {
   const asleep: { readonly ms: number; readonly wake: () => void }[] = [];

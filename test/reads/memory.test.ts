@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SNAPSHOT_LIST_WEIGHT_TOKENS } from '../../src/config/limits.ts';
-import { createSnapshotMemory } from '../../src/reads/memory.ts';
-import type { DatedList } from '../../src/reads/snapshot.ts';
+import { createSnapshotMemory, type DatedList } from '../../src/reads/snapshot.ts';
 import { tokenList, upstreamToken } from '../support/upstream-token.ts';
 
 const TOKEN = upstreamToken();

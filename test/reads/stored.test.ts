@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readStored, storedBody } from '../../src/reads/stored.ts';
+import { readStored, storedBody } from '../../src/reads/snapshot.ts';
 import { tokenList, upstreamToken } from '../support/upstream-token.ts';
 
 const list = tokenList([upstreamToken()]);

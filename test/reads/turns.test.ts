@@ -6,7 +6,7 @@ import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createLabelMemory } from '../../src/subjects/labels.ts';
 import { createPace } from '../../src/reads/pace.ts';
-import { createReadGroup } from '../../src/reads/read-group.ts';
+import { createReadGroup } from '../../src/reads/group.ts';
 import { createKnownSnapshots } from '../../src/reads/snapshot.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 

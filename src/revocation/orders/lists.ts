@@ -5,7 +5,7 @@ import { callWithin } from '../../pipeops/tries.ts';
 import type { Allowance } from '../../pipeops/call-gate.ts';
 import type { Call, TokenList, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { keepListState } from '../../reads/list-state.ts';
+import { keepListState } from '../../reads/upstream-lists.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 
 /** A list of a workspace that this run has asked for. */

@@ -14,7 +14,7 @@ import type { Allowance } from '../../pipeops/call-gate.ts';
 import { callWithin } from '../../pipeops/tries.ts';
 import type { Call, PipeOps, TokenList } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { keepListState } from '../../reads/list-state.ts';
+import { keepListState } from '../../reads/upstream-lists.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import type { CreateLook, TokenSight } from './judgement.ts';
 import type { ClaimedAttempt } from './queue.ts';

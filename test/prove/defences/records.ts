@@ -118,7 +118,7 @@ export const recordDefences: readonly Defence[] = [
   {
     ...LIMITS,
     name: 'rows: reads of tokens that differ are limited too',
-    file: 'src/reads/read-queries.ts',
+    file: 'src/reads/statements.ts',
     find: ' or ${isReadInFull(CALLER_MINUTE, BEFORE)} end`;',
     replace: ' or true end`;',
   },

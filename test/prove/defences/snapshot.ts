@@ -3,8 +3,7 @@ import type { Defence } from '../defence.ts';
 const LISTS = ['test/reads/snapshot.test.ts'];
 const GROUPS = ['test/reads/read-group.test.ts'];
 const VERIFIED = ['test/identity/verified.test.ts'];
-const QUERIES = { file: 'src/reads/read-queries.ts', test: LISTS };
-const STEPS = { file: 'src/reads/read-steps.ts', test: LISTS };
+const QUERIES = { file: 'src/reads/statements.ts', test: LISTS };
 const MUTATION = { file: 'src/tokens/mutation.ts', test: LISTS };
 
 /** What keeps what is remembered from being served, or believed, any longer than it is true. */
@@ -49,7 +48,7 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: a generation that D1 did not raise is owed',
-    file: 'src/reads/read-batch.ts',
+    file: 'src/reads/batch.ts',
     find: '    ...debts.queries,',
     replace: '',
     test: ['test/reads/owed.test.ts'],
@@ -116,21 +115,21 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: nor where no role of its reader reads there',
-    file: 'src/reads/read-trips.ts',
+    file: 'src/reads/trip.ts',
     find: 'if (!reading.read.mayList) return null;',
     replace: '',
     test: ['test/reads/bounded-reads.test.ts'],
   },
   {
     name: 'snapshot: what is held is bounded by tokens',
-    file: 'src/reads/memory.ts',
+    file: 'src/reads/snapshot.ts',
     find: 'if (weight <= maxTokens) break;',
     replace: 'break;',
     test: ['test/reads/memory.test.ts'],
   },
   {
     name: 'snapshot: a group of reads brings a few lists at a time',
-    file: 'src/reads/read-group.ts',
+    file: 'src/reads/group.ts',
     find: 'if (weighty.size >= READ_GROUP_LISTS_MAX_COUNT) return false;',
     replace: '',
     test: ['test/reads/bounded-reads.test.ts'],
@@ -144,7 +143,7 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: a caller at its end takes no lease',
-    file: 'src/reads/read-trips.ts',
+    file: 'src/reads/trip.ts',
     find: 'mayAsk: isAsking && failure === null,',
     replace: 'mayAsk: isAsking,',
     test: ['test/reads/caller-calls.test.ts'],
@@ -158,7 +157,7 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: an answer waits for the commit of its own row',
-    file: 'src/reads/read-group.ts',
+    file: 'src/reads/group.ts',
     find: 'waiting.settle(alone?.[0] ?? unavailable());',
     replace:
       "waiting.settle(alone?.[0] ?? { ok: true, value: { eventId: 'none', blocked: false, generation: 0, stored: null, lease: null, token: undefined, snapshot: null, lookRows: null } });",
@@ -166,7 +165,7 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: no request sends the reads of others for ever',
-    file: 'src/reads/read-group.ts',
+    file: 'src/reads/group.ts',
     find: ' && mayLead(groups, runtime.now() - sinceMs)',
     replace: '',
     test: ['test/reads/turns.test.ts'],

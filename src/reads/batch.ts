@@ -7,15 +7,21 @@ import { newTrace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { labelKey, type Labelled, type LabelMemory, noteLabels } from '../subjects/labels.ts';
-import { keepListState } from './list-state.ts';
-import type { OwedGenerations } from './owed.ts';
-import { pacedSinceMs, type Pace } from './pace.ts';
-import { askedToken, askedWorkspace, distinct } from './questions.ts';
-import { askingQueries, leaseFor, unsharedQueries, type Results } from './read-leases.ts';
-import { READ_QUERIES, endLease, selectInventory, storeList, type WrittenRead } from './read-queries.ts';
-import type { Lease, ReadTrip, TripAnswer } from './read-trip.ts';
-import { withInventory, type DatedList, type InventoryRow, type KnownSnapshots, type Snapshot } from './snapshot.ts';
-import { readStored, storedBody } from './stored.ts';
+import { keepListState } from './upstream-lists.ts';
+import type { OwedGenerations } from './generation.ts';
+import { type Pace, pacedSinceMs } from './pace.ts';
+import { askedToken, askedWorkspace, distinct, type Lease, type ReadTrip, type TripAnswer } from './trip.ts';
+import { askingQueries, leaseFor, type Results, unsharedQueries } from './leases.ts';
+import { endLease, READ_QUERIES, selectInventory, storeList, type WrittenRead } from './statements.ts';
+import {
+  type DatedList,
+  type InventoryRow,
+  type KnownSnapshots,
+  readStored,
+  type Snapshot,
+  storedBody,
+  withInventory,
+} from './snapshot.ts';
 
 /** What batches of reads are made of. */
 export interface BatchDependencies {

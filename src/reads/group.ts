@@ -10,11 +10,11 @@ import {
 } from '../config/limits.ts';
 import { waitFor } from '../kit/deadline.ts';
 import type { AuditFailure } from '../failures.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { Trace } from '../kit/trace.ts';
 import { err, type Result } from '../kit/result.ts';
-import { createGathering } from './gathering.ts';
-import { generationOf, sendTogether, type BatchDependencies, type Sent } from './read-batch.ts';
-import type { ReadTrip, TripAnswer } from './read-trip.ts';
+import { generationOf, sendTogether, type BatchDependencies, type Sent } from './batch.ts';
+import type { ReadTrip, TripAnswer } from './trip.ts';
 import type { KnownSnapshots } from './snapshot.ts';
 
 export interface ReadGroup {
@@ -142,3 +142,34 @@ const movesList = ({ wanted, store, inventoryOf }: ReadTrip, known: KnownSnapsho
   (inventoryOf !== null && known.of(inventoryOf) === null);
 
 const unavailable = (): Result<never, AuditFailure> => err({ kind: 'audit_unavailable' });
+
+/** What waits to be sent together. */
+export interface Gathering<T> {
+  readonly waiting: () => readonly T[];
+  add(item: T): void;
+  remove(items: readonly T[]): void;
+  /** Until so many wait, or `maxMs` are over. */
+  untilCount(count: number, maxMs: number): Promise<void>;
+}
+
+export function createGathering<T>(runtime: Pick<Runtime, 'sleep'>): Gathering<T> {
+  let waiting: readonly T[] = [];
+  let wanted: { readonly count: number; readonly reached: () => void } | null = null;
+  return {
+    waiting: () => waiting,
+    add: (item) => {
+      waiting = [...waiting, item];
+      if (wanted !== null && waiting.length >= wanted.count) wanted.reached();
+    },
+    remove: (items) => {
+      waiting = waiting.filter((item) => !items.includes(item));
+    },
+    untilCount: async (count, maxMs) => {
+      if (waiting.length >= count) return;
+      const { promise, resolve: reached } = Promise.withResolvers<void>();
+      wanted = { count, reached };
+      await Promise.race([promise, runtime.sleep(maxMs)]);
+      wanted = null;
+    },
+  };
+}
