@@ -20,7 +20,6 @@ import { rolesFor } from './policy/bindings.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './kit/runtime.ts';
-import { createBoundedReads } from './reads/bounded-reads.ts';
 import { createCallerCalls } from './reads/caller-calls.ts';
 import { createPace } from './reads/pace.ts';
 import { createKnownSnapshots, createSnapshotMemory } from './reads/snapshot.ts';
@@ -125,7 +124,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       snapshots: {
         memory,
         known,
-        reads: createBoundedReads(createReadGroup({ database, runtime, quota, labels, owed, pace, known })),
+        reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
         source: createListSource(pipeops, runtime),
         owed,
         pace,

@@ -11,8 +11,8 @@ import { keepListState } from './upstream-lists.ts';
 import type { OwedGenerations } from './generation.ts';
 import { type Pace, pacedSinceMs } from './pace.ts';
 import { askedToken, askedWorkspace, distinct, type Lease, type ReadTrip, type TripAnswer } from './trip.ts';
-import { askingQueries, leaseFor, type Results, unsharedQueries } from './leases.ts';
-import { endLease, READ_QUERIES, selectInventory, storeList, type WrittenRead } from './statements.ts';
+import { askingQueries, leaseFor, unsharedQueries, type Results } from './leases.ts';
+import { READ_QUERIES, endLease, selectInventory, storeList, type ReadEntry } from './statements.ts';
 import {
   type DatedList,
   type InventoryRow,
@@ -47,7 +47,7 @@ export async function sendTogether(
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const { database, runtime, quota, labels, owed } = dependencies;
   const nowMs = runtime.now();
-  const entries = writtenReads(group);
+  const entries = entriesOf(group);
   const asked = distinct(group.map(({ trip }) => askedWorkspace(trip)));
   const values = {
     entries: JSON.stringify(entries),
@@ -115,7 +115,7 @@ export async function sendTogether(
 
   return group.map((waiting) => {
     const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = waiting.trip;
-    const entry = entries.find((written) => isWrittenAs(waiting, written));
+    const entry = entries.find((written) => isEntryOf(waiting, written));
     const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
     const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
     const said = answersTo.get(JSON.stringify(askedWorkspace(waiting.trip)));
@@ -224,12 +224,12 @@ const readers = ({ trip: { record } }: Sent): readonly Labelled[] =>
   record === null ? [] : [{ issuer: record.row.actor_issuer, subject: record.row.actor_subject, label: record.label }];
 
 /** Alike reads that were decided on the same generation are one entry. */
-function writtenReads(group: readonly Sent[]): readonly WrittenRead[] {
-  const entries: WrittenRead[] = [];
+function entriesOf(group: readonly Sent[]): readonly ReadEntry[] {
+  const entries: ReadEntry[] = [];
   for (const waiting of group) {
     const { record, workspaceUuid } = waiting.trip;
     if (record === null) continue;
-    const index = entries.findIndex((entry) => isWrittenAs(waiting, entry));
+    const index = entries.findIndex((entry) => isEntryOf(waiting, entry));
     const known = entries[index];
     if (known !== undefined) {
       entries[index] = { ...known, count: known.count + 1 };
@@ -240,7 +240,7 @@ function writtenReads(group: readonly Sent[]): readonly WrittenRead[] {
       key: waiting.key,
       count: 1,
       workspace: workspaceUuid,
-      generation: generationOf(waiting.trip),
+      generation: waiting.trip.generation,
       issuer: record.row.actor_issuer,
       subject: record.row.actor_subject,
       label: record.label === null ? null : labelKey(record.label),
@@ -249,15 +249,11 @@ function writtenReads(group: readonly Sent[]): readonly WrittenRead[] {
   return entries;
 }
 
-/** The generation that must be the current one for a trip's row to be written; null: any will do. */
-export const generationOf = ({ record, held }: ReadTrip): number | null =>
-  record?.unconditional === true ? null : held;
-
-const isWrittenAs = (waiting: Sent, entry: WrittenRead): boolean => {
+const isEntryOf = (waiting: Sent, entry: ReadEntry): boolean => {
   const { record } = waiting.trip;
   if (record === null) return false;
   if (waiting.key === null) return entry.row.id === record.row.id;
-  return entry.key === waiting.key && entry.generation === generationOf(waiting.trip);
+  return entry.key === waiting.key && entry.generation === waiting.trip.generation;
 };
 
 function storing(database: Database, trip: ReadTrip): readonly Query[] {

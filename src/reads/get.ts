@@ -7,11 +7,11 @@ import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { InventoryRow } from './snapshot.ts';
-import type { TokenDependencies } from '../tokens/dependencies.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { named, type ShownToken } from './present.ts';
-import { runRead, type Found, type Judged, type KnownToken } from './read.ts';
+import { runRead, type ReadAnswer, type ReadDependencies } from './read.ts';
+import type { Judgement, KnownToken } from './steps.ts';
 import type { TokenReadRequest } from '../tokens/types.ts';
 
 /**
@@ -22,11 +22,11 @@ import type { TokenReadRequest } from '../tokens/types.ts';
  * answered and in what is done for it.
  */
 export async function getToken(
-  { decide, ...dependencies }: TokenDependencies,
+  { decide, ...dependencies }: ReadDependencies,
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
-): Promise<Result<Found<ShownToken>, Failure>> {
+): Promise<Result<ReadAnswer<ShownToken>, Failure>> {
   const { pipeops, runtime } = dependencies;
   const ref = { workspaceUuid, tokenId };
   const isReachable = maySeeTokensOfOthers(caller, workspaceUuid);
@@ -38,11 +38,11 @@ export async function getToken(
     return decision.allowed ? null : decision.failure;
   };
   const judgeKnown = (listed: UpstreamToken | undefined, isProof: boolean, { row }: NonNullable<KnownToken>) => {
-    if (row === undefined && isReachable && listed === undefined) return isProof ? refused(NOT_THERE) : BESIDE;
+    if (row === undefined && isReachable && listed === undefined) return isProof ? refuse(NOT_THERE) : ASK_ALONE;
     const failure = refusal(row, isReachable && listed !== undefined);
-    if (failure !== null) return refused(failure);
-    if (listed !== undefined && !listed.isRevoked) return { kind: 'shown', show: () => named(listed, row) } as const;
-    return isProof || listed !== undefined ? refused(NOT_THERE) : BESIDE;
+    if (failure !== null) return refuse(failure);
+    if (listed !== undefined && !listed.isRevoked) return { kind: 'show', show: () => named(listed, row) } as const;
+    return isProof || listed !== undefined ? refuse(NOT_THERE) : ASK_ALONE;
   };
 
   const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {
@@ -52,18 +52,18 @@ export async function getToken(
     refuse: () => null,
     refuseKnowing: (row) => (row === undefined && isReachable ? null : refusal(row, false)),
     isKnown: (row) => row !== undefined,
-    judge: (list, inventory, token): Judged<ShownToken> => {
+    judge: (list, inventory, token): Judgement<ShownToken> => {
       const listed = list.tokens.find(({ id }) => id === tokenId);
       const isProof = isProofOfAbsence(list);
       if (token !== null) return judgeKnown(listed, isProof, token);
-      if (inventory === null && (listed !== undefined || !isReachable)) return UNKNOWN;
+      if (inventory === null && (listed !== undefined || !isReachable)) return LOOK_UP;
       // What a whole list lacks is not there, whoever owned it.
-      if (listed === undefined) return isProof ? refused(NOT_THERE) : UNKNOWN;
+      if (listed === undefined) return isProof ? refuse(NOT_THERE) : LOOK_UP;
       const judged = judgeKnown(listed, isProof, { row: inventory?.get(tokenId) });
       // A token of another takes as long as one that is not listed.
-      return judged.kind === 'refused' && !isProof && !isReachable ? UNKNOWN : judged;
+      return judged.kind === 'refuse' && !isProof && !isReachable ? LOOK_UP : judged;
     },
-    askBeside: async (row, call) => {
+    askAlone: async (row, call) => {
       const got = await pipeops.get(ref, call);
       if (!got.ok) return row === undefined && got.error.kind === 'upstream_not_found' ? err(NOT_THERE) : got;
       // An id that the inventory lacks is acted on only if the answer names the workspace.
@@ -81,6 +81,6 @@ export async function getToken(
 
 /** PipeOps has it no longer, or never had. */
 const NOT_THERE = { kind: 'token_not_found', reason: 'unknown' } as const;
-const BESIDE = { kind: 'beside' } as const;
-const UNKNOWN = { kind: 'unknown' } as const;
-const refused = (failure: Failure) => ({ kind: 'refused', failure }) as const;
+const ASK_ALONE = { kind: 'ask_alone' } as const;
+const LOOK_UP = { kind: 'look_up' } as const;
+const refuse = (failure: Failure) => ({ kind: 'refuse', failure }) as const;

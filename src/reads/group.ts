@@ -13,7 +13,7 @@ import type { AuditFailure } from '../failures.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Trace } from '../kit/trace.ts';
 import { err, type Result } from '../kit/result.ts';
-import { generationOf, sendTogether, type BatchDependencies, type Sent } from './batch.ts';
+import { sendTogether, type BatchDependencies, type Sent } from './batch.ts';
 import type { ReadTrip, TripAnswer } from './trip.ts';
 import type { KnownSnapshots } from './snapshot.ts';
 
@@ -128,7 +128,7 @@ function nextGroup(gathered: readonly Waiting[], known: KnownSnapshots): readonl
       weighty.add(trip.workspaceUuid);
     }
     if (key === null) return true;
-    const decided = `${generationOf(trip)} ${trip.record?.label}`;
+    const decided = `${trip.generation} ${trip.record?.label}`;
     const earlier = decidedAs.get(key) ?? decided;
     decidedAs.set(key, earlier);
     return earlier === decided;

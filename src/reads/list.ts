@@ -5,20 +5,19 @@ import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Result } from '../kit/result.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { TokenDependencies } from '../tokens/dependencies.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { named, type Listing, type ShownToken } from './present.ts';
-import { runRead, type Found } from './read.ts';
+import { runRead, type ReadAnswer, type ReadDependencies } from './read.ts';
 import type { WorkspaceRequest } from '../tokens/types.ts';
 
 /** Lists the tokens of a workspace that this caller may see: the union of what each of its roles shows. */
 export async function listTokens(
-  dependencies: TokenDependencies,
+  dependencies: ReadDependencies,
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, isNoCache }: WorkspaceRequest,
-): Promise<Result<Found<Listing>, Failure>> {
+): Promise<Result<ReadAnswer<Listing>, Failure>> {
   const { decide, reconciler, runtime } = dependencies;
   const read = await runRead(dependencies, context, caller, isNoCache, {
     subject: {
@@ -36,8 +35,8 @@ export async function listTokens(
     },
     refuseKnowing: () => null,
     isKnown: () => false,
-    judge: () => ({ kind: 'shown', show: (snapshot) => visible(caller, workspaceUuid, snapshot) }),
-    askBeside: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
+    judge: () => ({ kind: 'show', show: (snapshot) => visible(caller, workspaceUuid, snapshot) }),
+    askAlone: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
   });
   if (read.ok && read.value.asked !== null) {
     const { asked } = read.value;

@@ -1,11 +1,14 @@
 import {
   QUOTA_BUCKETS_COUNT,
+  READ_CALLS_PER_MINUTE,
   SNAPSHOT_NO_CACHE_AGE_MS,
   SNAPSHOT_REFUSED_MS,
   SNAPSHOT_STALE_MAX_MS,
 } from '../config/limits.ts';
+import type { Failure } from '../failures.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { WINDOWS } from '../pipeops/quota-windows.ts';
+import type { Reading } from './steps.ts';
 
 /** Which lists a read accepts. Times are milliseconds. */
 export interface Freshness {
@@ -81,3 +84,32 @@ export const pacedSinceMs = (
 
 /** Since when a list must have been begun that answers where nothing else can. */
 export const standInSinceMs = (nowMs: number): number => nowMs - SNAPSHOT_STALE_MAX_MS;
+
+/** What keeps a read from causing a call, even for a list that shows a change, as far as this isolate knows; null: nothing does. */
+export function whyNotAtAll<T>({ dependencies, calls, operation, startedAtMs }: Reading<T>): Failure | null {
+  const callerSeconds = calls.waitSeconds(startedAtMs);
+  if (callerSeconds > 0) {
+    const untilMs = startedAtMs + callerSeconds * 1000;
+    const window = { policy: 'caller', limit: READ_CALLS_PER_MINUTE, windowSeconds: 60, untilMs } as const;
+    return { kind: 'rate_limited', retryAfterSeconds: callerSeconds, window };
+  }
+  return rateLimited(dependencies.quota.permit('change', operation.subject.workspaceUuid, startedAtMs));
+}
+
+/** What keeps it from asking for a list that is only older than it might be. */
+export function whyNotNow<T>({ dependencies, operation, startedAtMs }: Reading<T>): Failure | null {
+  const { quota, snapshots } = dependencies;
+  const seconds = snapshots.pace.refusedSeconds(startedAtMs);
+  if (seconds > 0) return { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: seconds };
+  return rateLimited(quota.permit('read', operation.subject.workspaceUuid, startedAtMs));
+}
+
+/** A workspace that PipeOps forbids us is asked for all the same: that is PipeOps' answer, not ours. */
+const rateLimited = (refused: Failure | null): Failure | null =>
+  refused?.kind === 'upstream_rate_limited' ? refused : null;
+
+/** Whether PipeOps is down, or is not to be asked: anything else that it says is the answer. */
+export const isStandInWanted = ({ kind }: Failure): boolean =>
+  ['upstream_rate_limited', 'upstream_timeout', 'upstream_unreachable', 'upstream_error', 'rate_limited'].includes(
+    kind,
+  );

@@ -3,6 +3,8 @@ import { markerOf, stripMarker } from '../kit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { successBody, type SuccessBody } from '../http/answer.ts';
 import { msOrNull } from '../kit/time.ts';
+import type { Freshness } from './pace.ts';
+import type { Basis } from './steps.ts';
 
 /** A token as it is shown to callers. */
 export interface ShownToken extends UpstreamToken {
@@ -107,6 +109,13 @@ export type CacheStatus =
   | { readonly from: 'memory' | 'd1'; readonly ttlMs: number; readonly ageMs: number }
   /** PipeOps, for this read or for another that wanted the same. */
   | { readonly from: 'pipeops'; readonly why: 'miss' | 'request'; readonly isShared: boolean };
+
+/** What is said of a list that an answer was taken from. */
+export function cacheStatus({ list, from, isShared }: Basis, wanted: Freshness, nowMs: number): CacheStatus {
+  if (from === 'pipeops') return { from, why: wanted.isNoCache ? 'request' : 'miss', isShared };
+  const ageMs = nowMs - list.begunAtMs;
+  return { from, ageMs, ttlMs: wanted.maxAgeMs - ageMs };
+}
 
 /** The header `Cache-Status` (RFC 9211), and `Age` (RFC 9111 §5.1) of what was held. */
 export function cacheHeaders(status: CacheStatus): Readonly<Record<string, string>> {

@@ -1,37 +1,85 @@
-import { actorOf, type EventSubject, failureOutcome } from '../trail/event.ts';
-import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import {
+  SNAPSHOT_LISTS_MAX_COUNT,
+  SNAPSHOT_POLL_MS,
+  SNAPSHOT_POLLS_MAX_COUNT,
+  UPSTREAM_TIMEOUT_MS,
+} from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { Failure } from '../failures.ts';
-import { callWithin } from '../pipeops/tries.ts';
-import type { Answered, Call, TokenList } from '../pipeops/types.ts';
-import type { Caller } from '../policy/types.ts';
+import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { err, type Result } from '../kit/result.ts';
-import type { CacheStatus } from './present.ts';
-import type { Inventory, InventoryRow, Snapshot } from './snapshot.ts';
-import type { TokenDependencies } from '../tokens/dependencies.ts';
-import { begin, goOn, type Next, type Reading } from './read-steps.ts';
-import { tripOf } from './trip.ts';
+import { callWithin } from '../pipeops/tries.ts';
+import type { Quota } from '../pipeops/quota.ts';
+import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';
+import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
+import { actorOf, type EventSubject, failureOutcome } from '../trail/event.ts';
+import { furtherRow } from '../trail/caller-rows.ts';
+import type { Reconciler } from '../trail/reconcile/run.ts';
+import type { Recorder } from '../trail/recorder.ts';
+import type { CallerCalls } from './caller-calls.ts';
+import type { OwedGenerations } from './generation.ts';
+import type { ReadGroup } from './group.ts';
+import { isStandInWanted, type Pace, standInSinceMs, whyNotAtAll, whyNotNow } from './pace.ts';
+import { cacheStatus, type CacheStatus } from './present.ts';
+import {
+  type Inventory,
+  type InventoryRow,
+  type KnownSnapshots,
+  type Snapshot,
+  type SnapshotMemory,
+  withInventory,
+} from './snapshot.ts';
+import {
+  type Basis,
+  type Decided,
+  isDecided,
+  type Judgement,
+  type KnownToken,
+  type Reading,
+  refusal,
+  type Step,
+} from './steps.ts';
+import { type Lease, type Leavings, type TripAnswer, tripOf } from './trip.ts';
+import { type Fetched, type ListSource, listStateOf } from './upstream-lists.ts';
 
-/** The inventory's row of the token that is read, as far as it is known: null where nobody has looked. */
-export type KnownToken = { readonly row: InventoryRow | undefined } | null;
+// A read, from request to row.
+//
+// It is decided on the list of its workspace that this isolate holds, before D1 is asked. One trip to D1 then records it, provided
+// that the list is of the current generation, and the answer leaves. If the list is not current, or there is none, the trip brings
+// the list that another isolate left in D1, or the lease to ask PipeOps for one; the read is decided on that list, and the next trip
+// records it. A read that D1 does not record is not answered.
 
-/**
- * What a read makes of a list. `beside`: the list lacks what PipeOps must be asked for by itself. `unknown`: it cannot be said
- * without the inventory's row.
- */
-export type Judged<T> =
-  | { readonly kind: 'shown'; readonly show: (snapshot: Snapshot) => T }
-  | { readonly kind: 'refused'; readonly failure: Failure }
-  | { readonly kind: 'beside' }
-  | { readonly kind: 'unknown' };
+/** What a read, a list or a get, is made of. */
+export interface ReadDependencies {
+  readonly database: Database;
+  readonly recorder: Recorder;
+  readonly reconciler: Pick<Reconciler, 'sweep'>;
+  readonly pipeops: PipeOps;
+  readonly quota: Quota;
+  readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
+  readonly snapshots: Snapshots;
+  readonly runtime: Runtime;
+}
 
-/** A read, as far as it differs from the other one. */
-export interface Read<T> {
+/** Where reads get lists from, and how they are recorded. */
+export interface Snapshots {
+  readonly memory: SnapshotMemory;
+  readonly known: KnownSnapshots;
+  readonly reads: ReadGroup;
+  readonly source: ListSource;
+  readonly owed: OwedGenerations;
+  readonly pace: Pace;
+  readonly callsOf: (caller: { readonly issuer: string; readonly subject: string }) => CallerCalls;
+}
+
+/** What a list and a get differ in. */
+export interface ReadOperation<T> {
   readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
-  /** Whether a role of the caller shows it tokens of others there: else it has no list before the inventory shows that this is its own. */
+  /** Whether a role of the caller shows it tokens of others there. If not, it gets no list before the inventory shows that this token is its own. */
   readonly isReachable: boolean;
-  /** Whether a role of the caller reads in the workspace at all: else no list is looked at, taken or asked for. */
+  /** Whether a role of the caller reads in the workspace at all. If not, no list is looked at, taken or asked for. */
   readonly mayList: boolean;
   /** What is refused whatever PipeOps holds; null: that depends. */
   refuse(): Failure | null;
@@ -40,12 +88,11 @@ export interface Read<T> {
   /** Whether it can be decided without a list: then, where snapshots are off, PipeOps is asked for this alone. */
   isKnown(row: InventoryRow | undefined): boolean;
   /** Decides on a list. `inventory`: of the tokens that it shows; null: not known yet. */
-  judge(list: TokenList, inventory: Inventory | null, token: KnownToken): Judged<T>;
-  askBeside(row: InventoryRow | undefined, call: Call): Promise<Result<Answered<T>, Failure>>;
+  judge(list: TokenList, inventory: Inventory | null, token: KnownToken): Judgement<T>;
+  askAlone(row: InventoryRow | undefined, call: Call): Promise<Result<Answered<T>, Failure>>;
 }
 
-/** What a read found, and where. */
-export interface Found<T> {
+export interface ReadAnswer<T> {
   readonly data: T;
   /** Null: PipeOps was asked for this alone. */
   readonly cache: CacheStatus | null;
@@ -61,67 +108,235 @@ export interface Asked {
 }
 
 /**
- * Runs a read. It decides on the list that this isolate holds, and writes its row where D1 says that no token of the
- * workspace has changed since: one trip. Otherwise it takes a list from D1 or from PipeOps, and writes its row with a second
- * trip. A read that cannot be recorded is not answered: `audit_unavailable`.
+ * Runs a read to its end, though the caller hangs up.
  *
- * @param isNoCache wants a list that was begun just now.
+ * @param isNoCache the caller wants a list that was begun just now.
  */
 export async function runRead<T>(
-  dependencies: TokenDependencies,
+  dependencies: ReadDependencies,
   context: RequestContext,
   caller: Caller,
   isNoCache: boolean,
-  read: Read<T>,
-): Promise<Result<Found<T>, Failure>> {
+  operation: ReadOperation<T>,
+): Promise<Result<ReadAnswer<T>, Failure>> {
   const { runtime, snapshots } = dependencies;
   const startedAtMs = runtime.now();
   const calls = snapshots.callsOf(caller);
-  const reading: Reading<T> = {
+  let call: Call | null = null;
+  const work = readOn<T>({
     dependencies,
     context,
     caller,
-    read,
+    operation,
     calls,
     wanted: snapshots.pace.freshness(isNoCache, startedAtMs),
-    call: once(() => callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, runtime.newId(), { calls })),
+    call: () => (call ??= callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, runtime.newId(), { calls })),
     startedAtMs,
     token: null,
-    failure: null,
+    notAsking: null,
     lists: 0,
     polls: 0,
-  };
-  const work = readOn(reading);
+    leavings: {},
+  });
   runtime.background(work);
   return await work;
 }
 
-/** Most reads need no call: the one that does makes it. */
-function once<T>(make: () => T): () => T {
-  let made: T | null = null;
-  return () => (made ??= make());
-}
-
-async function readOn<T>(reading: Reading<T>): Promise<Result<Found<T>, Failure>> {
-  const { dependencies, context } = reading;
-  let next: Next<T> = await begin(reading);
+async function readOn<T>(reading: Reading<T>): Promise<Result<ReadAnswer<T>, Failure>> {
+  let step = await begin(reading);
   for (;;) {
-    const said = await dependencies.snapshots.reads.send(tripOf(reading, next), context.trace);
+    const said = await makeTrip(reading, step);
     if (!said.ok) return said;
     if (said.value.blocked) return await refuseBlocked(reading);
-    const { step } = next;
-    if (step.kind === 'decided' && said.value.eventId !== null) {
-      context.trace.eventId = said.value.eventId;
-      return step.verdict.answer(said.value);
+    if (isDecided(step) && said.value.eventId !== null) {
+      reading.context.trace.eventId = said.value.eventId;
+      return answerOf(reading, step, said.value);
     }
-    next = await goOn(reading, step, said.value);
+    step = await advance(reading, step, said.value);
   }
 }
 
-async function refuseBlocked<T>(reading: Reading<T>): Promise<Result<never, Failure>> {
-  const { dependencies, context, caller, read } = reading;
+/**
+ * A read, or a denial, for which its caller has no room left in this minute is counted in the one row of its action and outcome, by a
+ * second trip. A caller who was offboarded takes it too: `blocked` stays.
+ */
+async function makeTrip<T>(reading: Reading<T>, step: Step<T>): Promise<Result<TripAnswer, AuditFailure>> {
+  const { snapshots } = reading.dependencies;
+  const { trace } = reading.context;
+  const trip = tripOf(reading, step);
+  reading.leavings = {};
+  const answer = await snapshots.reads.send(trip, trace);
+  if (!answer.ok || !answer.value.blocked || trip.record === null) return answer;
+  const row = await furtherRow(trip.record.row);
+  return await snapshots.reads.send({ ...trip, record: { ...trip.record, row, counted: true } }, trace);
+}
+
+async function refuseBlocked<T>({ dependencies, context, caller, operation }: Reading<T>) {
   const failure = { kind: 'subject_blocked' } as const;
-  const subject = { ...read.subject, actor: actorOf(caller) };
+  const subject = { ...operation.subject, actor: actorOf(caller) };
   const recorded = await dependencies.recorder.record(context, subject, failureOutcome(failure), []);
   return recorded.ok ? err(failure) : recorded;
+}
+
+/** @param said by the trip that recorded it. */
+function answerOf<T>(reading: Reading<T>, decided: Decided<T>, said: TripAnswer): Result<ReadAnswer<T>, Failure> {
+  if (decided.kind === 'refuse') return err(decided.failure);
+  if (decided.kind === 'tell') return ok({ data: decided.data, cache: null, asked: null });
+  const snapshot = said.snapshot ?? withInventory(decided.basis.list, []);
+  const asked = said.lookRows === null ? null : { snapshot, rows: said.lookRows };
+  const { runtime, snapshots } = reading.dependencies;
+  // D1 may have told of the pace since the read began.
+  const wanted = snapshots.pace.freshness(reading.wanted.isNoCache, reading.startedAtMs);
+  return ok({ data: decided.show(snapshot), cache: cacheStatus(decided.basis, wanted, runtime.now()), asked });
+}
+
+const SEARCH = { kind: 'search' } as const;
+
+/** The first step: on what this isolate holds. */
+async function begin<T>(reading: Reading<T>): Promise<Step<T>> {
+  const { dependencies, operation, wanted, startedAtMs } = reading;
+  const refused = operation.refuse();
+  if (refused !== null) return refusal(refused);
+  const refusedToAll = whyNotAtAll(reading);
+  reading.notAsking = refusedToAll ?? whyNotNow(reading);
+  if (!operation.mayList || (wanted.isOff && reading.notAsking === null)) return SEARCH;
+  const sinceMs = reading.notAsking === null ? startedAtMs - wanted.maxAgeMs : standInSinceMs(startedAtMs);
+  const list = dependencies.snapshots.memory.get(operation.subject.workspaceUuid, sinceMs);
+  if (list !== null) return await decideOn(reading, { list, from: 'memory', isShared: false });
+  // A list that has to show a change is asked for at once, and only D1 knows whether there is one.
+  reading.notAsking = refusedToAll;
+  return SEARCH;
+}
+
+/** The step after a trip that recorded nothing: there was no list, or it was not current. */
+async function advance<T>(reading: Reading<T>, step: Step<T>, said: TripAnswer): Promise<Step<T>> {
+  const { dependencies, operation, wanted } = reading;
+  if (step.kind === 'look_up' && step.basis.list.generation === said.generation) {
+    reading.token = { row: said.token };
+    return await decideOn(reading, step.basis);
+  }
+  // The row that an earlier trip brought may be of another generation.
+  reading.token = step.kind === 'search' && operation.subject.tokenId !== null ? { row: said.token } : null;
+  if (said.stored !== null) {
+    const { list } = said.stored;
+    dependencies.snapshots.memory.put(operation.subject.workspaceUuid, list);
+    return await decideOn(reading, { list, from: 'd1', isShared: false });
+  }
+  if (step.kind !== 'search') {
+    reading.notAsking = whyNotAtAll(reading);
+    return SEARCH;
+  }
+  const refused = operation.refuseKnowing(said.token);
+  if (refused !== null) {
+    said.lease?.allowance.end();
+    return { ...refusal<T>(refused), generation: said.generation };
+  }
+  if (reading.notAsking !== null) return await standIn(reading, reading.notAsking, said.generation);
+  if (wanted.isOff && operation.isKnown(said.token)) return await askAlone(reading, said.lease);
+  return await askForList(reading, said);
+}
+
+async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAnswer): Promise<Step<T>> {
+  const { dependencies, operation, wanted } = reading;
+  const { snapshots, runtime } = dependencies;
+  const { workspaceUuid } = operation.subject;
+  const joined = snapshots.source.join(workspaceUuid, generation, wanted.minBegunMs);
+  if (joined !== null) {
+    lease?.allowance.end();
+    return await takeIn(reading, lease, generation, await joined);
+  }
+  if (lease !== null) {
+    const { refusal: refused, allowance, isChanged } = lease;
+    if (refused !== null) return await takeIn(reading, lease, generation, noted(reading, refused));
+    const call: Call = { ...reading.call(), purpose: isChanged ? 'change' : 'read', allowance };
+    const fetched = await snapshots.source.ask(workspaceUuid, generation, call);
+    allowance.end();
+    return await takeIn(reading, lease, generation, fetched);
+  }
+  if (!wanted.isOff && reading.polls < SNAPSHOT_POLLS_MAX_COUNT) {
+    reading.polls += 1;
+    await runtime.sleep(SNAPSHOT_POLL_MS);
+    return SEARCH;
+  }
+  const own = wanted.isOff ? null : ownStandIn(reading, generation);
+  if (own !== null) return await decideOn(reading, own);
+  return await takeIn(reading, null, generation, await snapshots.source.ask(workspaceUuid, generation, reading.call()));
+}
+
+/** The other reads of this isolate need not find it out each for itself. */
+function noted<T>({ dependencies }: Reading<T>, refused: UpstreamFailure): Result<never, UpstreamFailure> {
+  const seconds = refused.kind === 'upstream_rate_limited' ? (refused.retryAfterSeconds ?? 1) : 1;
+  dependencies.snapshots.pace.refuse(seconds, dependencies.runtime.now());
+  return err(refused);
+}
+
+/** Goes on with what PipeOps answered, and leaves it to other isolates. */
+async function takeIn<T>(
+  reading: Reading<T>,
+  lease: Lease | null,
+  generation: number,
+  fetched: Result<Fetched, UpstreamFailure>,
+): Promise<Step<T>> {
+  const { dependencies, operation, wanted, startedAtMs } = reading;
+  const holder = lease?.holder ?? null;
+  const ended = holder === null ? {} : { endLease: { holder, isListed: fetched.ok } };
+  if (!fetched.ok) {
+    reading.leavings = { ...ended, ...stateLeft(fetched, startedAtMs) };
+    return isStandInWanted(fetched.error) ? await standIn(reading, fetched.error, generation) : refusal(fetched.error);
+  }
+  const { dated, isShared } = fetched.value;
+  reading.lists += 1;
+  dependencies.snapshots.memory.put(operation.subject.workspaceUuid, dated);
+  const listed = isShared
+    ? {}
+    : { ...(!wanted.isOff && { store: dated }), ...stateLeft(ok(dated.list), dated.begunAtMs) };
+  reading.leavings = { ...ended, ...listed };
+  const step = await decideOn(reading, { list: dated, from: 'pipeops', isShared });
+  // Tokens keep changing. Whatever was over when this read began is in a list that was begun after it.
+  const isLast = reading.lists >= SNAPSHOT_LISTS_MAX_COUNT && dated.begunAtMs >= startedAtMs;
+  return isLast && isDecided(step) ? { ...step, generation: null } : step;
+}
+
+function stateLeft(listed: Parameters<typeof listStateOf>[0], atMs: number): Leavings {
+  const state = listStateOf(listed);
+  return state === null ? {} : { listState: { state, atMs } };
+}
+
+/** PipeOps does not answer, or is not to be asked: a list that nothing has changed since stands in, of this isolate or another. */
+async function standIn<T>(reading: Reading<T>, failure: Failure, generation: number): Promise<Step<T>> {
+  const own = ownStandIn(reading, generation);
+  if (own !== null) return await decideOn(reading, own);
+  const isLookedFor = reading.notAsking !== null || reading.wanted.isOff;
+  reading.notAsking = failure;
+  return isLookedFor ? refusal(failure) : SEARCH;
+}
+
+function ownStandIn<T>({ dependencies, operation, startedAtMs }: Reading<T>, generation: number): Basis | null {
+  const { memory } = dependencies.snapshots;
+  const list = memory.get(operation.subject.workspaceUuid, standInSinceMs(startedAtMs));
+  return list?.generation === generation ? { list, from: 'memory', isShared: false } : null;
+}
+
+/** @param lease with a call that is reserved for it; null: one is reserved by itself. */
+async function askAlone<T>(reading: Reading<T>, lease: Lease | null): Promise<Step<T>> {
+  const { operation, token, notAsking, call } = reading;
+  const refused = notAsking ?? lease?.refusal ?? null;
+  if (refused !== null) return refusal(refused);
+  const answered = await operation.askAlone(
+    token?.row,
+    lease === null ? call() : { ...call(), allowance: lease.allowance },
+  );
+  lease?.allowance.end();
+  if (!answered.ok) return refusal(answered.error);
+  const { data, status } = answered.value;
+  return { kind: 'tell', data, basis: null, generation: null, status };
+}
+
+async function decideOn<T>(reading: Reading<T>, basis: Basis): Promise<Step<T>> {
+  const { list } = basis;
+  const known = reading.dependencies.snapshots.known.of(list);
+  const judged = reading.operation.judge(list.list, known?.inventory ?? null, reading.token);
+  if (judged.kind === 'look_up') return { kind: 'look_up', basis };
+  if (judged.kind === 'ask_alone') return await askAlone(reading, null);
+  return { ...judged, basis, generation: list.generation, status: basis.from === 'pipeops' ? 200 : null };
 }

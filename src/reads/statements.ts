@@ -14,7 +14,7 @@ import type { InventoryRow } from './snapshot.ts';
 import { MINUTE_MS } from '../kit/time.ts';
 
 /** Alike reads of one caller and generation, as they are written down together. */
-export interface WrittenRead {
+export interface ReadEntry {
   /** Of the row that is inserted unless one of its key is there. */
   readonly row: NewAuditRow;
   /** Null: it always has a row of its own. */
@@ -72,7 +72,7 @@ const OWN_CURRENT = currentOf(sql.raw(`e.value ->> 'workspace'`));
 
 const IS_BLOCKED = sql.raw(`exists (select 1 from subject_blocks as b
   where (b.issuer = e.value ->> 'issuer' and b.subject = e.value ->> 'subject') or b.label = e.value ->> 'label')`);
-const IS_WRITTEN = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
+const IS_RECORDED = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
 const LATEST = sql`max(coalesce(${auditEvents.last_at}, ${auditEvents.occurred_at}), e.value ->> '$.row.occurred_at')`;
 
 const IS_AUTHORISED = sql`not ${IS_BLOCKED} and (e.value ->> 'own' is null or exists (
@@ -127,7 +127,7 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
 /** The entries that have no row yet, and how many of the same caller and kind this statement inserts before each. */
 const NEW_ENTRIES = sql`(select e.value, row_number() over (
     partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
-  from ${ENTRIES} where ${IS_WRITTEN} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
+  from ${ENTRIES} where ${IS_RECORDED} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
     where a.read_key = e.value ->> 'key' and a.read_key is not null))) as e`;
 
 const CALLER_MINUTE = {
@@ -140,7 +140,7 @@ const HAS_ROOM = sql`case when e.value ->> 'key' is null then ${isDenialInFull(C
   else e.value ->> 'key' like ${sql.raw(`'${FURTHER_PREFIX}%'`)} or ${isReadInFull(CALLER_MINUTE, BEFORE)} end`;
 
 /**
- * The statements of a group of reads, built once and filled in for each: with `entries`, WrittenRead as JSON, `asked`,
+ * The statements of a group of reads, built once and filled in for each: with `entries`, ReadEntry as JSON, `asked`,
  * AskedWorkspace as JSON, and `tokens`, AskedToken as JSON; times in milliseconds since the epoch.
  */
 export const READ_QUERIES = {
@@ -152,7 +152,7 @@ export const READ_QUERIES = {
       .from(ENTRIES)
       .where(
         sql`${auditEvents.read_key} = e.value ->> 'key' and ${auditEvents.read_key} is not null
-            and e.value ->> 'key' is not null and ${IS_WRITTEN}`,
+            and e.value ->> 'key' is not null and ${IS_RECORDED}`,
       )
       .returning({
         read_key: sql<string>`${auditEvents.read_key}`.as('read_key'),

@@ -1,12 +1,12 @@
 import type { Recorder } from '../trail/recorder.ts';
 import type { Reconciler } from '../trail/reconcile/run.ts';
 import type { Database } from '../db/database.ts';
-import type { Decision, Caller, PolicyRequest } from '../policy/types.ts';
+import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import type { Idempotency } from '../idempotency/sealing.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { Snapshots } from '../reads/dependencies.ts';
+import type { Snapshots } from '../reads/read.ts';
 import type { Fingerprints } from './secret.ts';
 
 /** What the five operations are made of. */

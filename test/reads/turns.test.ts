@@ -61,7 +61,7 @@ function setUp() {
   });
   const read = async (workspaceUuid: string) =>
     await group.send(
-      { workspaceUuid, held: null, wanted: null, tokenId: null, inventoryOf: null, isLook: false, record: null },
+      { workspaceUuid, generation: null, wanted: null, tokenId: null, inventoryOf: null, isLook: false, record: null },
       newTrace(),
     );
   const advance = (ms: number) => {

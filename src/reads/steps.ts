@@ -1,0 +1,89 @@
+import type { Failure } from '../failures.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import type { Call } from '../pipeops/types.ts';
+import type { Caller } from '../policy/types.ts';
+import type { CallerCalls } from './caller-calls.ts';
+import type { Freshness } from './pace.ts';
+import type { CacheStatus } from './present.ts';
+import type { ReadDependencies, ReadOperation } from './read.ts';
+import type { DatedList, InventoryRow, Snapshot } from './snapshot.ts';
+import type { Leavings } from './trip.ts';
+
+// A read on its way, and what it may have come to between two trips to D1.
+
+/** A read on its way. */
+export interface Reading<T> {
+  readonly dependencies: ReadDependencies;
+  readonly context: RequestContext;
+  readonly caller: Caller;
+  readonly operation: ReadOperation<T>;
+  readonly calls: CallerCalls;
+  readonly wanted: Freshness;
+  /** With one deadline for all of them, from the first call on. */
+  readonly call: () => Call;
+  readonly startedAtMs: number;
+  token: KnownToken;
+  /** Why PipeOps is not asked: a list that nothing has changed since stands in, or this is the answer. Null: it is. */
+  notAsking: Failure | null;
+  /** Lists that it asked for. */
+  lists: number;
+  /** How often it has looked for the list of another isolate. */
+  polls: number;
+  /** What its next trip leaves in D1. */
+  leavings: Leavings;
+}
+
+/** What a list says to a read. */
+export type Judgement<T> =
+  | { readonly kind: 'show'; readonly show: (snapshot: Snapshot) => T }
+  | { readonly kind: 'refuse'; readonly failure: Failure }
+  /** The list lacks what PipeOps must be asked for by itself. */
+  | { readonly kind: 'ask_alone' }
+  /** It cannot be said without the inventory's row. */
+  | { readonly kind: 'look_up' };
+
+/** The inventory's row of the token that is read; null where nobody has looked. */
+export type KnownToken = { readonly row: InventoryRow | undefined } | null;
+
+/** How far a read has come. Each step is a trip to D1. */
+export type Step<T> =
+  /** No list is at hand: the trip looks for one. */
+  | { readonly kind: 'search' }
+  /** The list says nothing without the inventory's row of the token: the trip brings that. */
+  | { readonly kind: 'look_up'; readonly basis: Basis }
+  | Decided<T>;
+
+/** A read that is decided: the trip records it, and then the answer leaves. */
+export type Decided<T> =
+  | ({ readonly kind: 'refuse'; readonly failure: Failure } & Decision)
+  | ({ readonly kind: 'show'; readonly basis: Basis; readonly show: (snapshot: Snapshot) => T } & Decision)
+  /** PipeOps was asked for this alone. */
+  | ({ readonly kind: 'tell'; readonly data: T } & Decision);
+
+interface Decision {
+  /** The list that it rests on; null: it rests on none. */
+  readonly basis: Basis | null;
+  /** The generation under which it holds; null: whatever the generation is. */
+  readonly generation: number | null;
+  /** PipeOps' status, if it was asked. */
+  readonly status: number | null;
+}
+
+export const isDecided = <T>(step: Step<T>): step is Decided<T> => step.kind !== 'search' && step.kind !== 'look_up';
+
+/** A list that a read is decided on, and where it came from. */
+export interface Basis {
+  readonly list: DatedList;
+  readonly from: CacheStatus['from'];
+  /** Whether another read of this isolate asked PipeOps for it. */
+  readonly isShared: boolean;
+}
+
+/** A refusal that rests on no list. */
+export const refusal = <T>(failure: Failure): Decided<T> => ({
+  kind: 'refuse',
+  failure,
+  basis: null,
+  generation: null,
+  status: 'status' in failure ? failure.status : null,
+});
