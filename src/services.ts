@@ -20,7 +20,7 @@ import { rolesFor } from './policy/bindings.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import type { Runtime } from './kit/runtime.ts';
-import { createCallerCalls } from './reads/caller-calls.ts';
+import { createCalledRows, createCallerCalls } from './reads/caller-calls.ts';
 import { createPace } from './reads/pace.ts';
 import { createKnownSnapshots, createSnapshotMemory } from './reads/snapshot.ts';
 import { createOwedGenerations } from './reads/generation.ts';
@@ -129,6 +129,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
         owed,
         pace,
         callsOf: createCallerCalls(),
+        calledRows: createCalledRows(),
       },
       runtime,
     },

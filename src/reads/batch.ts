@@ -232,7 +232,9 @@ function entriesOf(group: readonly Sent[]): readonly ReadEntry[] {
     const index = entries.findIndex((entry) => isEntryOf(waiting, entry));
     const known = entries[index];
     if (known !== undefined) {
-      entries[index] = { ...known, count: known.count + 1 };
+      // PipeOps knows the read that asked it by the id of its row.
+      const row = record.isAsker ? { ...record.row, read_key: waiting.key } : known.row;
+      entries[index] = { ...known, row, count: known.count + 1 };
       continue;
     }
     entries.push({

@@ -1,6 +1,16 @@
-import { READ_CALLERS_MAX_COUNT, READ_CALLS_PER_MINUTE } from '../config/limits.ts';
-
-const MINUTE_MS = 60_000;
+import {
+  READ_CALLERS_MAX_COUNT,
+  READ_CALLS_PER_MINUTE,
+  READ_KEYS_MAX_COUNT,
+  UPSTREAM_TIMEOUT_MS,
+} from '../config/limits.ts';
+import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
+import { callWithin } from '../pipeops/tries.ts';
+import type { Call } from '../pipeops/types.ts';
+import { readIdentity } from '../trail/counted-reads.ts';
+import { type NewAuditRow, successOutcome } from '../trail/event.ts';
+import type { Decided, Reading } from './steps.ts';
+import { isCounted, rowOf } from './trip.ts';
 
 /** The calls to PipeOps that one caller's reads may cause. */
 export interface CallerCalls {
@@ -49,4 +59,46 @@ export function createCallerCalls(): (caller: { readonly issuer: string; readonl
       },
     };
   };
+}
+
+/** In which rows the reads of this minute are that asked PipeOps: of those that are alike, whatever came of them, the last one. */
+export interface CalledRows {
+  /** The id of the row; null: this isolate knows none. */
+  of(read: NewAuditRow): string | null;
+  note(read: NewAuditRow, eventId: string): void;
+}
+
+/**
+ * A read that asks PipeOps is often counted in the row of an alike one: then PipeOps is told the id of that row, since its own will be
+ * in no trail.
+ */
+export function createCalledRows(): CalledRows {
+  let ids = new Map<string, string>();
+  let minute = 0;
+  /** Without the outcome: nobody knows it before PipeOps has answered. */
+  const nameOf = (read: NewAuditRow): string =>
+    readIdentity({ ...read, status: 'success', error_code: null, upstream_status: null, outcome: null });
+  return {
+    of: (read) => ids.get(nameOf(read)) ?? null,
+    note: (read, eventId) => {
+      const readMinute = minuteBeginMs(read.occurred_at);
+      if (readMinute !== minute || ids.size >= READ_KEYS_MAX_COUNT) ids = new Map();
+      minute = readMinute;
+      ids.set(nameOf(read), eventId);
+    },
+  };
+}
+
+/** What accompanies the calls of a read. PipeOps is told the id of the row that the read will be in, as far as that is known. */
+export function callOf<T>(reading: Reading<T>): Call {
+  const { dependencies, context, calls } = reading;
+  const { runtime, snapshots } = dependencies;
+  const eventId = snapshots.calledRows.of(rowOf(reading, successOutcome(null))) ?? reading.eventId;
+  return (reading.call ??= callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { calls }));
+}
+
+/** Notes the row of a read that asked PipeOps, for alike ones that will be counted in it. */
+export function noteCalledRow<T>(reading: Reading<T>, decided: Decided<T>, eventId: string): void {
+  if (reading.call === null || !isCounted(decided)) return;
+  reading.dependencies.snapshots.calledRows.note(rowOf(reading, successOutcome(null)), eventId);
 }

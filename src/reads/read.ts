@@ -1,16 +1,17 @@
-import {
-  SNAPSHOT_LISTS_MAX_COUNT,
-  SNAPSHOT_POLL_MS,
-  SNAPSHOT_POLLS_MAX_COUNT,
-  UPSTREAM_TIMEOUT_MS,
-} from '../config/limits.ts';
+// Carries a read from request to row.
+//
+// A read is decided on the list of its workspace that this isolate holds, before D1 is asked. One trip to D1 then records it, provided
+// that the list is of the current generation, and the answer leaves. If the list is not current, or there is none, the trip brings
+// the list that another isolate left in D1, or the lease to ask PipeOps for one. The read is decided on that list, and the next trip
+// records it. A read that D1 does not record is not answered.
+
+import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { callWithin } from '../pipeops/tries.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
@@ -18,7 +19,7 @@ import { actorOf, type EventSubject, failureOutcome } from '../trail/event.ts';
 import { furtherRow } from '../trail/caller-rows.ts';
 import type { Reconciler } from '../trail/reconcile/run.ts';
 import type { Recorder } from '../trail/recorder.ts';
-import type { CallerCalls } from './caller-calls.ts';
+import { callOf, noteCalledRow, type CalledRows, type CallerCalls } from './caller-calls.ts';
 import type { OwedGenerations } from './generation.ts';
 import type { ReadGroup } from './group.ts';
 import { isStandInWanted, type Pace, standInSinceMs, whyNotAtAll, whyNotNow } from './pace.ts';
@@ -44,13 +45,6 @@ import {
 import { type Lease, type Leavings, type TripAnswer, tripOf } from './trip.ts';
 import { type Fetched, type ListSource, listStateOf } from './upstream-lists.ts';
 
-// A read, from request to row.
-//
-// It is decided on the list of its workspace that this isolate holds, before D1 is asked. One trip to D1 then records it, provided
-// that the list is of the current generation, and the answer leaves. If the list is not current, or there is none, the trip brings
-// the list that another isolate left in D1, or the lease to ask PipeOps for one; the read is decided on that list, and the next trip
-// records it. A read that D1 does not record is not answered.
-
 /** What a read, a list or a get, is made of. */
 export interface ReadDependencies {
   readonly database: Database;
@@ -72,6 +66,7 @@ export interface Snapshots {
   readonly owed: OwedGenerations;
   readonly pace: Pace;
   readonly callsOf: (caller: { readonly issuer: string; readonly subject: string }) => CallerCalls;
+  readonly calledRows: CalledRows;
 }
 
 /** What a list and a get differ in. */
@@ -121,17 +116,16 @@ export async function runRead<T>(
 ): Promise<Result<ReadAnswer<T>, Failure>> {
   const { runtime, snapshots } = dependencies;
   const startedAtMs = runtime.now();
-  const calls = snapshots.callsOf(caller);
-  let call: Call | null = null;
   const work = readOn<T>({
     dependencies,
     context,
     caller,
     operation,
-    calls,
+    calls: snapshots.callsOf(caller),
     wanted: snapshots.pace.freshness(isNoCache, startedAtMs),
-    call: () => (call ??= callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, runtime.newId(), { calls })),
+    eventId: runtime.newId(),
     startedAtMs,
+    call: null,
     token: null,
     notAsking: null,
     lists: 0,
@@ -148,8 +142,10 @@ async function readOn<T>(reading: Reading<T>): Promise<Result<ReadAnswer<T>, Fai
     const said = await makeTrip(reading, step);
     if (!said.ok) return said;
     if (said.value.blocked) return await refuseBlocked(reading);
-    if (isDecided(step) && said.value.eventId !== null) {
-      reading.context.trace.eventId = said.value.eventId;
+    const { eventId } = said.value;
+    if (isDecided(step) && eventId !== null) {
+      reading.context.trace.eventId = eventId;
+      noteCalledRow(reading, step, eventId);
       return answerOf(reading, step, said.value);
     }
     step = await advance(reading, step, said.value);
@@ -171,10 +167,10 @@ async function makeTrip<T>(reading: Reading<T>, step: Step<T>): Promise<Result<T
   return await snapshots.reads.send({ ...trip, record: { ...trip.record, row, counted: true } }, trace);
 }
 
-async function refuseBlocked<T>({ dependencies, context, caller, operation }: Reading<T>) {
+async function refuseBlocked<T>({ dependencies, context, caller, operation, eventId }: Reading<T>) {
   const failure = { kind: 'subject_blocked' } as const;
   const subject = { ...operation.subject, actor: actorOf(caller) };
-  const recorded = await dependencies.recorder.record(context, subject, failureOutcome(failure), []);
+  const recorded = await dependencies.recorder.record(context, subject, failureOutcome(failure), [], { eventId });
   return recorded.ok ? err(failure) : recorded;
 }
 
@@ -248,7 +244,7 @@ async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAns
   if (lease !== null) {
     const { refusal: refused, allowance, isChanged } = lease;
     if (refused !== null) return await takeIn(reading, lease, generation, noted(reading, refused));
-    const call: Call = { ...reading.call(), purpose: isChanged ? 'change' : 'read', allowance };
+    const call: Call = { ...callOf(reading), purpose: isChanged ? 'change' : 'read', allowance };
     const fetched = await snapshots.source.ask(workspaceUuid, generation, call);
     allowance.end();
     return await takeIn(reading, lease, generation, fetched);
@@ -260,7 +256,12 @@ async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAns
   }
   const own = wanted.isOff ? null : ownStandIn(reading, generation);
   if (own !== null) return await decideOn(reading, own);
-  return await takeIn(reading, null, generation, await snapshots.source.ask(workspaceUuid, generation, reading.call()));
+  return await takeIn(
+    reading,
+    null,
+    generation,
+    await snapshots.source.ask(workspaceUuid, generation, callOf(reading)),
+  );
 }
 
 /** The other reads of this isolate need not find it out each for itself. */
@@ -319,12 +320,12 @@ function ownStandIn<T>({ dependencies, operation, startedAtMs }: Reading<T>, gen
 
 /** @param lease with a call that is reserved for it; null: one is reserved by itself. */
 async function askAlone<T>(reading: Reading<T>, lease: Lease | null): Promise<Step<T>> {
-  const { operation, token, notAsking, call } = reading;
+  const { operation, token, notAsking } = reading;
   const refused = notAsking ?? lease?.refusal ?? null;
   if (refused !== null) return refusal(refused);
   const answered = await operation.askAlone(
     token?.row,
-    lease === null ? call() : { ...call(), allowance: lease.allowance },
+    lease === null ? callOf(reading) : { ...callOf(reading), allowance: lease.allowance },
   );
   lease?.allowance.end();
   if (!answered.ok) return refusal(answered.error);

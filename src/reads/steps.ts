@@ -19,9 +19,11 @@ export interface Reading<T> {
   readonly operation: ReadOperation<T>;
   readonly calls: CallerCalls;
   readonly wanted: Freshness;
-  /** With one deadline for all of them, from the first call on. */
-  readonly call: () => Call;
+  /** Id of the row that it leaves, unless it is counted in that of an alike read. */
+  readonly eventId: string;
   readonly startedAtMs: number;
+  /** What accompanies its calls to PipeOps, with one deadline for all of them; null: it has made none. */
+  call: Call | null;
   token: KnownToken;
   /** Why PipeOps is not asked: a list that nothing has changed since stands in, or this is the answer. Null: it is. */
   notAsking: Failure | null;

@@ -72,6 +72,8 @@ export interface ReadRecord {
   readonly row: NewAuditRow;
   /** Whether it shares a row with alike reads of its minute. */
   readonly counted: boolean;
+  /** Whether this read asked PipeOps, which was told the id of its row. */
+  readonly isAsker: boolean;
   /** The label of its actor, whole: the row holds a part of it. */
   readonly label: string | null;
 }
@@ -154,18 +156,21 @@ function recordOf<T>(reading: Reading<T>, decided: Decided<T>): ReadRecord {
   const outcome = failure === null ? successOutcome(decided.status) : failureOutcome(failure);
   return {
     row: rowOf(reading, outcome),
-    // A denial always has a row of its own; of everything else, what is alike within a minute is counted.
-    counted: failure === null || !isDenial(failure),
+    counted: isCounted(decided),
+    isAsker: reading.call !== null,
     label: reading.caller.label,
   };
 }
 
+/** The row of a read, with the id that is its own. */
 export function rowOf<T>(reading: Reading<T>, outcome: EventOutcome): NewAuditRow {
-  const { dependencies, context, caller, operation } = reading;
-  const { runtime } = dependencies;
+  const { dependencies, context, caller, operation, eventId } = reading;
   const subject = { ...operation.subject, actor: actorOf(caller) };
-  return finalRow(runtime.newId(), runtime.now(), context, subject, outcome);
+  return finalRow(eventId, dependencies.runtime.now(), context, subject, outcome);
 }
+
+/** A denial always has a row of its own; of everything else, what is alike within a minute is counted. */
+export const isCounted = <T>(decided: Decided<T>): boolean => decided.kind !== 'refuse' || !isDenial(decided.failure);
 
 const isDenial = ({ kind }: Failure): boolean => kind === 'forbidden' || kind === 'token_not_found';
 

@@ -132,9 +132,9 @@ export const recordDefences: readonly Defence[] = [
   {
     ...LIMITS,
     name: 'rows: a read beyond the limit is counted',
-    file: 'src/reads/bounded-reads.ts',
-    find: 'return await reads.send({ ...trip, record: counted }, trace);',
-    replace: 'return { ok: true, value: { ...answer.value, blocked: false, eventId: counted.row.id } };',
+    file: 'src/reads/read.ts',
+    find: 'return await snapshots.reads.send({ ...trip, record: { ...trip.record, row, counted: true } }, trace);',
+    replace: 'return { ok: true, value: { ...answer.value, blocked: false, eventId: row.id } };',
   },
   {
     name: 'rows: deliveries that lead to nothing are limited',

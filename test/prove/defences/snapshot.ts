@@ -116,7 +116,7 @@ export const snapshotDefences: readonly Defence[] = [
   {
     name: 'snapshot: nor where no role of its reader reads there',
     file: 'src/reads/trip.ts',
-    find: 'if (!reading.read.mayList) return null;',
+    find: 'if (!operation.mayList) return null;',
     replace: '',
     test: ['test/reads/bounded-reads.test.ts'],
   },
@@ -144,8 +144,8 @@ export const snapshotDefences: readonly Defence[] = [
   {
     name: 'snapshot: a caller at its end takes no lease',
     file: 'src/reads/trip.ts',
-    find: 'mayAsk: isAsking && failure === null,',
-    replace: 'mayAsk: isAsking,',
+    find: 'mayAsk: isSearch && notAsking === null,',
+    replace: 'mayAsk: isSearch,',
     test: ['test/reads/caller-calls.test.ts'],
   },
   {
