@@ -24,6 +24,7 @@ import { createCalledRows, createCallerCalls } from './reads/caller-calls.ts';
 import { createPace } from './reads/pace.ts';
 import { createKnownSnapshots, createSnapshotMemory } from './reads/snapshot.ts';
 import { createOwedGenerations } from './reads/generation.ts';
+import { createListBodies } from './reads/present.ts';
 import { createReadGroup } from './reads/group.ts';
 import { createListSource } from './reads/upstream-lists.ts';
 import { createLabelMemory } from './subjects/labels.ts';
@@ -124,6 +125,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       snapshots: {
         memory,
         known,
+        bodies: createListBodies(),
         reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
         source: createListSource(pipeops, runtime),
         owed,

@@ -1,6 +1,6 @@
 import type { Failure } from '../failures.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
-import { visibleTokens } from '../policy/decide.ts';
+import { maySeeTokensOfOthers, visibleTokens } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Result } from '../kit/result.ts';
@@ -35,7 +35,7 @@ export async function listTokens(
     },
     refuseKnowing: () => null,
     isKnown: () => false,
-    judge: () => ({ kind: 'show', show: (snapshot) => visible(caller, workspaceUuid, snapshot) }),
+    judge: () => ({ kind: 'show', show: (snapshot) => listing(caller, workspaceUuid, snapshot) }),
     askAlone: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
   });
   if (read.ok && read.value.asked !== null) {
@@ -51,27 +51,25 @@ export async function listTokens(
 const strangers = ({ list, inventory }: Snapshot): readonly UpstreamToken[] =>
   list.tokens.filter((token) => !inventory.has(token.id));
 
-function visible(caller: Caller, workspaceUuid: string, snapshot: Snapshot): Listing {
+function listing(caller: Caller, workspaceUuid: string, snapshot: Snapshot): Listing {
+  const { generation, begunAtMs } = snapshot;
+  // A role over any token shows all of them, and every other role its caller's own.
+  const view = maySeeTokensOfOthers(caller, workspaceUuid) ? 'all' : { issuer: caller.issuer, subject: caller.subject };
+  return {
+    name: JSON.stringify([workspaceUuid, generation, begunAtMs, view]),
+    tokens: () => visible(caller, workspaceUuid, snapshot),
+    isPartial: !snapshot.list.complete,
+  };
+}
+
+function visible(caller: Caller, workspaceUuid: string, { list, inventory }: Snapshot): readonly ShownToken[] {
   const known = (tokenId: string): KnownToken => {
-    const row = snapshot.inventory.get(tokenId);
+    const row = inventory.get(tokenId);
     return row === undefined
       ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] }
       : knownToken({ ...row, workspace_uuid: workspaceUuid });
   };
-  const tokens = namedTokens(snapshot);
-  const candidates = tokens.map((token) => ({ ...known(token.id), token }));
+  const candidates = list.tokens.map((token) => ({ ...known(token.id), token }));
   const shown = visibleTokens(caller, workspaceUuid, candidates);
-  // The list itself where all of it is shown, so that its bytes need not be made anew for each caller.
-  const seen = shown.length === tokens.length ? tokens : shown.map(({ token }) => token);
-  return { tokens: seen, isPartial: !snapshot.list.complete };
+  return shown.map(({ token }) => named(token, inventory.get(token.id)));
 }
-
-/** The tokens of a list as they are shown, made once for each list that is held. */
-function namedTokens(snapshot: Snapshot): readonly ShownToken[] {
-  const tokens =
-    NAMED.get(snapshot) ?? snapshot.list.tokens.map((token) => named(token, snapshot.inventory.get(token.id)));
-  NAMED.set(snapshot, tokens);
-  return tokens;
-}
-
-const NAMED = new WeakMap<Snapshot, readonly ShownToken[]>();

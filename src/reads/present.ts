@@ -1,9 +1,11 @@
+import { SNAPSHOT_TOKENS_MAX_COUNT } from '../config/limits.ts';
 import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
 import { markerOf, stripMarker } from '../kit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { successBody, type SuccessBody } from '../http/answer.ts';
 import { msOrNull } from '../kit/time.ts';
 import type { Freshness } from './pace.ts';
+import { createTokenCache } from './snapshot.ts';
 import type { Basis } from './steps.ts';
 
 /** A token as it is shown to callers. */
@@ -71,7 +73,9 @@ export function presentList(tokens: readonly ShownToken[], nowMs: number) {
 
 /** The tokens of a workspace that a caller sees. */
 export interface Listing {
-  readonly tokens: readonly ShownToken[];
+  /** Names what it shows: workspace, generation, list, and what its caller may see. What has one name shows the same tokens. */
+  readonly name: string;
+  readonly tokens: () => readonly ShownToken[];
   /** Whether there may be others, of which PipeOps did not tell. */
   readonly isPartial: boolean;
 }
@@ -82,26 +86,31 @@ interface ListBody {
   readonly untilMs: number;
 }
 
-/**
- * The answer to a list, made once for each list that is held and again when a token of it expires: everybody who sees all of it gets
- * the same bytes.
- */
-export function listBody({ tokens, isPartial }: Listing, nowMs: number): SuccessBody {
-  const bodies = isPartial ? PARTIAL_BODIES : WHOLE_BODIES;
-  const known = bodies.get(tokens);
-  if (known !== undefined && nowMs < known.untilMs) return known.bytes;
-  const data = presentList(tokens, nowMs);
-  const bytes = successBody('Service account tokens.', data, isPartial ? { partial: true } : {});
-  bodies.set(tokens, { bytes, untilMs: nextEndMs(tokens, nowMs) });
-  return bytes;
+/** The answers to lists. Each is made once, and again when a token of it expires: all who see the same tokens get the same bytes. */
+export interface ListBodies {
+  of(listing: Listing, nowMs: number): SuccessBody;
+}
+
+/** @param maxTokens in all of them. */
+export function createListBodies(maxTokens = SNAPSHOT_TOKENS_MAX_COUNT): ListBodies {
+  const bodies = createTokenCache<ListBody>(maxTokens);
+  return {
+    of: ({ name, tokens: shownTokens, isPartial }, nowMs) => {
+      const key = `${isPartial ? 'part' : 'whole'} ${name}`;
+      const known = bodies.peek(key);
+      if (known !== undefined && nowMs < known.untilMs) return known.bytes;
+      const tokens = shownTokens();
+      const data = presentList(tokens, nowMs);
+      const bytes = successBody('Service account tokens.', data, isPartial ? { partial: true } : {});
+      bodies.put(key, { bytes, untilMs: nextEndMs(tokens, nowMs) }, tokens.length);
+      return bytes;
+    },
+  };
 }
 
 /** When the first token of a list ends that has not ended yet. */
 const nextEndMs = (tokens: readonly ShownToken[], nowMs: number): number =>
   tokens.map(endMsOf).reduce((next, endMs) => (endMs > nowMs && endMs < next ? endMs : next), Infinity);
-
-const WHOLE_BODIES = new WeakMap<readonly ShownToken[], ListBody>();
-const PARTIAL_BODIES = new WeakMap<readonly ShownToken[], ListBody>();
 
 /** Where an answer came from. */
 export type CacheStatus =

@@ -22,8 +22,8 @@ import type { Recorder } from '../trail/recorder.ts';
 import { callOf, noteCalledRow, type CalledRows, type CallerCalls } from './caller-calls.ts';
 import type { OwedGenerations } from './generation.ts';
 import type { ReadGroup } from './group.ts';
-import { isStandInWanted, type Pace, standInSinceMs, whyNotAtAll, whyNotNow } from './pace.ts';
-import { cacheStatus, type CacheStatus } from './present.ts';
+import { isStandInWanted, standInSinceMs, whyNotAtAll, whyNotNow, type Pace } from './pace.ts';
+import { cacheStatus, type CacheStatus, type ListBodies } from './present.ts';
 import {
   type Inventory,
   type InventoryRow,
@@ -61,6 +61,7 @@ export interface ReadDependencies {
 export interface Snapshots {
   readonly memory: SnapshotMemory;
   readonly known: KnownSnapshots;
+  readonly bodies: ListBodies;
   readonly reads: ReadGroup;
   readonly source: ListSource;
   readonly owed: OwedGenerations;

@@ -59,38 +59,54 @@ export interface SnapshotMemory {
 
 /** Bounded by the tokens of all lists together: those that were looked at longest ago go first. */
 export function createSnapshotMemory(maxTokens = SNAPSHOT_TOKENS_MAX_COUNT): SnapshotMemory {
-  // A Map gives its keys in the order in which they were put.
-  const held = new Map<string, DatedList>();
-  let weight = 0;
-  const drop = (workspaceUuid: string): void => {
-    const list = held.get(workspaceUuid);
-    if (list !== undefined) weight -= weightOf(list);
-    held.delete(workspaceUuid);
-  };
-  const put = (workspaceUuid: string, list: DatedList): void => {
-    drop(workspaceUuid);
-    held.set(workspaceUuid, list);
-    weight += weightOf(list);
-    for (const longestAgo of held.keys()) {
-      if (weight <= maxTokens) break;
-      drop(longestAgo);
-    }
-  };
+  const lists = createTokenCache<DatedList>(maxTokens);
+  const put = (workspaceUuid: string, list: DatedList): void => lists.put(workspaceUuid, list, list.list.tokens.length);
   return {
     get: (workspaceUuid, minBegunMs) => {
-      const list = held.get(workspaceUuid);
+      const list = lists.peek(workspaceUuid);
       if (list === undefined || list.begunAtMs < minBegunMs) return null;
       put(workspaceUuid, list);
       return list;
     },
     put: (workspaceUuid, list) => {
-      if ((held.get(workspaceUuid)?.begunAtMs ?? -Infinity) <= list.begunAtMs) put(workspaceUuid, list);
+      if ((lists.peek(workspaceUuid)?.begunAtMs ?? -Infinity) <= list.begunAtMs) put(workspaceUuid, list);
+    },
+    drop: lists.drop,
+  };
+}
+
+/** Things made of tokens, by name, as far as all of them together are not made of too many. */
+export interface TokenCache<T> {
+  /** Without counting as a look at it. */
+  peek(name: string): T | undefined;
+  /** Whatever was put longest ago goes first. */
+  put(name: string, value: T, tokens: number): void;
+  drop(name: string): void;
+}
+
+/** @param maxTokens of all of them; each weighs SNAPSHOT_LIST_WEIGHT_TOKENS beside its own. */
+export function createTokenCache<T>(maxTokens: number): TokenCache<T> {
+  // A Map gives its keys in the order in which they were put.
+  const kept = new Map<string, { readonly value: T; readonly weight: number }>();
+  let weight = 0;
+  const drop = (name: string): void => {
+    weight -= kept.get(name)?.weight ?? 0;
+    kept.delete(name);
+  };
+  return {
+    peek: (name) => kept.get(name)?.value,
+    put: (name, value, tokens) => {
+      drop(name);
+      kept.set(name, { value, weight: tokens + SNAPSHOT_LIST_WEIGHT_TOKENS });
+      weight += tokens + SNAPSHOT_LIST_WEIGHT_TOKENS;
+      for (const longestAgo of kept.keys()) {
+        if (weight <= maxTokens) break;
+        drop(longestAgo);
+      }
     },
     drop,
   };
 }
-
-const weightOf = ({ list }: DatedList): number => list.tokens.length + SNAPSHOT_LIST_WEIGHT_TOKENS;
 
 const text = z.string().nullable();
 const storedList = z

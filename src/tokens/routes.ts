@@ -4,7 +4,7 @@ import { authorise } from '../http/access.ts';
 import { readJsonBody } from '../http/body.ts';
 import { failure, methodNotAllowed, success, successOf } from '../http/answer.ts';
 import { IDEMPOTENCY_KEY, readIdempotencyKey } from '../idempotency/header.ts';
-import { cacheHeaders, type CacheStatus, listBody, presentToken } from '../reads/present.ts';
+import { cacheHeaders, type CacheStatus, presentToken } from '../reads/present.ts';
 import { createToken } from './create.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { getToken } from '../reads/get.ts';
@@ -23,7 +23,7 @@ export function registerTokenRoutes(
   tokens: TokenDependencies,
   defaultWorkspaceUuid: string | null,
 ): void {
-  const { idempotency, recorder, runtime } = tokens;
+  const { idempotency, recorder, runtime, snapshots } = tokens;
 
   app.post(TOKENS, authorise(recorder, 'tokens:create', 'service_account_token.create'), async (c) => {
     const key = readIdempotencyKey(c.req.header(IDEMPOTENCY_KEY) ?? null);
@@ -50,7 +50,7 @@ export function registerTokenRoutes(
     const wanted = { ...request.value, isNoCache: isNoCache(c) };
     const listed = await listTokens(tokens, c.get('context'), c.get('caller'), wanted);
     if (!listed.ok) return failure(c, listed.error);
-    return saysWhereFrom(successOf(c, listBody(listed.value.data, runtime.now())), listed.value.cache);
+    return saysWhereFrom(successOf(c, snapshots.bodies.of(listed.value.data, runtime.now())), listed.value.cache);
   });
 
   app.get(TOKEN, authorise(recorder, 'tokens:read', 'service_account_token.get'), async (c) => {

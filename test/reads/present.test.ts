@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UpstreamToken } from '../../src/pipeops/types.ts';
-import { listBody, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
+import { SNAPSHOT_LIST_WEIGHT_TOKENS } from '../../src/config/limits.ts';
+import { createListBodies, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
 
 const token: UpstreamToken = {
   id: 'tok-1',
@@ -64,27 +65,35 @@ it('shows a list with its total', () => {
 describe('the bytes of a list', () => {
   const parsed = (body: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(body));
 
-  it('are made once, for everybody who sees all of it', () => {
-    const tokens = [token];
-    const body = listBody({ tokens, isPartial: false }, NOW_MS);
+  const listing = (name: string, isPartial = false) => ({ name, tokens: () => [token], isPartial });
+
+  it('are made once, for everybody who sees the same', () => {
+    const bodies = createListBodies();
+    const body = bodies.of(listing('all'), NOW_MS);
     expect(parsed(body)).toEqual({
       success: true,
       message: 'Service account tokens.',
       data: { tokens: [shown], total: 1 },
     });
-    expect(listBody({ tokens, isPartial: false }, NOW_MS)).toBe(body);
-    expect(listBody({ tokens: [token], isPartial: false }, NOW_MS)).not.toBe(body);
+    expect(bodies.of(listing('all'), NOW_MS)).toBe(body);
+    expect(bodies.of(listing('own'), NOW_MS)).not.toBe(body);
   });
 
   it('say that a part is all that is known, whoever saw the same tokens as a whole', () => {
-    const tokens = [token];
-    const [whole, partial] = [
-      listBody({ tokens, isPartial: false }, NOW_MS),
-      listBody({ tokens, isPartial: true }, NOW_MS),
-    ];
+    const bodies = createListBodies();
+    const [whole, partial] = [bodies.of(listing('all'), NOW_MS), bodies.of(listing('all', true), NOW_MS)];
     expect(parsed(partial)).toEqual({ ...(parsed(whole) as object), partial: true });
-    expect(listBody({ tokens, isPartial: true }, NOW_MS)).toBe(partial);
-    expect(listBody({ tokens, isPartial: false }, NOW_MS)).toBe(whole);
+    expect(bodies.of(listing('all', true), NOW_MS)).toBe(partial);
+    expect(bodies.of(listing('all'), NOW_MS)).toBe(whole);
+  });
+
+  it('are bounded by the tokens in all of them: those made longest ago are made anew', () => {
+    const bodies = createListBodies(2 * (1 + SNAPSHOT_LIST_WEIGHT_TOKENS));
+    const first = bodies.of(listing('1'), NOW_MS);
+    bodies.of(listing('2'), NOW_MS);
+    expect(bodies.of(listing('1'), NOW_MS)).toBe(first);
+    bodies.of(listing('3'), NOW_MS);
+    expect(bodies.of(listing('1'), NOW_MS)).not.toBe(first);
   });
 });
 
@@ -123,9 +132,11 @@ describe('a token is active', () => {
 
   it('in a list that is held, until its end and no longer', () => {
     const later = { ...token, id: 'tok-2', expiresAt: '2026-04-30T12:00:00.000Z' };
-    const listing = { tokens: [later, token, { ...token, id: 'tok-3', expiresAt: null }], isPartial: false };
+    const bodies = createListBodies();
+    const tokens = [later, token, { ...token, id: 'tok-3', expiresAt: null }];
+    const listing = { name: 'all', tokens: () => tokens, isPartial: false };
     const active = (nowMs: number): unknown =>
-      JSON.parse(new TextDecoder().decode(listBody(listing, nowMs))).data.tokens.map(
+      JSON.parse(new TextDecoder().decode(bodies.of(listing, nowMs))).data.tokens.map(
         ({ is_active }: { is_active: boolean }) => is_active,
       );
     expect(active(NOW_MS)).toEqual([true, true, true]);
@@ -133,6 +144,6 @@ describe('a token is active', () => {
     expect(active(END_MS)).toEqual([true, false, true]);
     expect(active(Date.parse(later.expiresAt))).toEqual([false, false, true]);
     // Made anew once for each end, not for each read.
-    expect(listBody(listing, END_MS * 2)).toBe(listBody(listing, END_MS * 2 + 1));
+    expect(bodies.of(listing, END_MS * 2)).toBe(bodies.of(listing, END_MS * 2 + 1));
   });
 });

@@ -70,6 +70,36 @@ describe('a list', () => {
     expect(namesIn(await list(company.first))).toEqual(['mine', 'of the administrator']);
   });
 
+  it('is the same bytes for all who see the same of it, and nobody gets those of another', async () => {
+    const roles = {
+      owner: { permissions: ['tokens:create', 'tokens:read'], tokens: 'own', workspaces: ['*'], scopes: ['*'] },
+    };
+    company = await createCompany({ roles });
+    const { first } = company;
+    const jwts = {
+      alice: await first.jwtFor('owner', { sub: 'alice' }),
+      bob: await first.jwtFor('owner', { sub: 'bob' }),
+      admin: await first.jwtFor('admin'),
+      auditor: await first.jwtFor('admin', { sub: 'auditor' }),
+    };
+    await first.mint('of alice', jwts.alice);
+    await first.mint('of bob', jwts.bob);
+    const seen = {
+      alice: ['of alice'],
+      bob: ['of bob'],
+      admin: ['of alice', 'of bob'],
+      auditor: ['of alice', 'of bob'],
+    };
+    for (const _ of ['made', 'kept']) {
+      for (const [name, jwt] of Object.entries(jwts)) {
+        expect(namesIn(await first.send('GET', TOKENS, { jwt }))).toEqual(seen[name as keyof typeof seen]);
+      }
+    }
+    await first.mint('of alice too', jwts.alice);
+    expect(namesIn(await first.send('GET', TOKENS, { jwt: jwts.alice }))).toEqual(['of alice', 'of alice too']);
+    expect(namesIn(await first.send('GET', TOKENS, { jwt: jwts.bob }))).toEqual(['of bob']);
+  });
+
   it.each([
     ['1 s after the last one', 1, 'hit'],
     ['3 s after it', 3, 'fwd=request'],

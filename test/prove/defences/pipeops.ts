@@ -180,8 +180,8 @@ export const pipeopsDefences: readonly Defence[] = [
   {
     name: 'pipeops: a part of a list has bytes of its own',
     file: 'src/reads/present.ts',
-    find: 'isPartial ? PARTIAL_BODIES : WHOLE_BODIES',
-    replace: 'WHOLE_BODIES',
+    find: "`${isPartial ? 'part' : 'whole'} ${name}`",
+    replace: '`whole ${name}`',
     test: ['test/reads/present.test.ts'],
   },
   {
