@@ -205,6 +205,16 @@ export const SNAPSHOT_LIST_WEIGHT_TOKENS = 5;
 export const LIST_TOKENS_MAX_COUNT = 40_000;
 /** Workspaces whose lists one group of reads may bring, leave or look up: of the longest in D1, some 20 MB of answer. */
 export const READ_GROUP_LISTS_MAX_COUNT = 4;
+/** The same of all groups under way together: some 40 MB of an isolate's 128, beside what SNAPSHOT_TOKENS_MAX_COUNT holds. */
+export const READ_LISTS_UNDER_WAY_MAX_COUNT = 8;
+/**
+ * A read that has waited this long behind a group is sent beside it. D1 is tens of milliseconds away: behind one batch a read would
+ * wait half a trip on average and a whole one at worst. Shorter, groups are small, and D1, which runs batches one after another, is
+ * the slower for all of them.
+ */
+export const READ_OVERTAKE_MS = 8;
+/** Groups of reads under way at once: one each READ_OVERTAKE_MS, for a D1 that is some 100 ms away. */
+export const READ_GROUPS_MAX_COUNT = 12;
 /** Reads whose rows go to D1 together: the statement stays far below D1's limits. */
 export const READ_GROUP_MAX_COUNT = 100;
 /**

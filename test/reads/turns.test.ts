@@ -1,6 +1,14 @@
 import { env } from 'cloudflare:workers';
-import { expect, it } from 'vitest';
-import { D1_TIMEOUT_MS, READ_FLUSH_MAX_MS, READ_LEAD_MAX_GROUPS, READ_LEAD_MAX_MS } from '../../src/config/limits.ts';
+import { describe, expect, it } from 'vitest';
+import {
+  D1_TIMEOUT_MS,
+  READ_FLUSH_MAX_MS,
+  READ_GROUPS_MAX_COUNT,
+  READ_LEAD_MAX_GROUPS,
+  READ_LEAD_MAX_MS,
+  READ_LISTS_UNDER_WAY_MAX_COUNT,
+  READ_OVERTAKE_MS,
+} from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace } from '../../src/kit/trace.ts';
@@ -8,6 +16,7 @@ import { createLabelMemory } from '../../src/subjects/labels.ts';
 import { createPace } from '../../src/reads/pace.ts';
 import { createReadGroup } from '../../src/reads/group.ts';
 import { createKnownSnapshots } from '../../src/reads/snapshot.ts';
+import type { WantedList } from '../../src/reads/trip.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 // Which request sends the trips of reads that came while a batch was under way.
@@ -17,7 +26,9 @@ function setUp() {
   let nowMs = Date.now();
   /** Of reads, in their order. */
   const deadlines: (() => void)[] = [];
-  const batches: { size: number; letGo: () => void }[] = [];
+  const batches: { size: number; letGo: () => void; fail: () => void; hangAfter: () => Promise<void> }[] = [];
+  /** Of reads that wait behind a group, in their order: each call is its 8 ms. */
+  const patience: (() => void)[] = [];
   const jobs: { isOver: boolean }[] = [];
   const sleepers: (() => void)[] = [];
   const db = new Proxy(env.DB, {
@@ -25,7 +36,15 @@ function setUp() {
       const value: unknown = Reflect.get(target, key);
       if (key !== 'batch') return typeof value === 'function' ? value.bind(target) : value;
       return async (statements: D1PreparedStatement[]) => {
-        await new Promise<void>((resolve) => batches.push({ size: statements.length, letGo: resolve }));
+        await new Promise<void>((resolve, reject) =>
+          batches.push({
+            size: statements.length,
+            letGo: resolve,
+            fail: () => reject(new Error('injected')),
+            // D1 takes it, and nobody hears of it.
+            hangAfter: async () => void (await target.batch(statements)),
+          }),
+        );
         return await target.batch(statements);
       };
     },
@@ -36,6 +55,7 @@ function setUp() {
     timeout: () => new AbortController().signal,
     after: (ms: number, call: () => void) => {
       if (ms === D1_TIMEOUT_MS) deadlines.push(call);
+      if (ms === READ_OVERTAKE_MS) patience.push(call);
       return () => {};
     },
     // Nobody's patience ends by itself.
@@ -59,15 +79,15 @@ function setUp() {
     pace: createPace(15_000, quota),
     known: createKnownSnapshots(),
   });
-  const read = async (workspaceUuid: string) =>
+  const read = async (workspaceUuid: string, wanted: WantedList | null = null) =>
     await group.send(
-      { workspaceUuid, generation: null, wanted: null, tokenId: null, inventoryOf: null, isLook: false, record: null },
+      { workspaceUuid, generation: null, wanted, tokenId: null, inventoryOf: null, isLook: false, record: null },
       newTrace(),
     );
   const advance = (ms: number) => {
     nowMs += ms;
   };
-  return { read, batches, jobs, deadlines, sleepers, advance };
+  return { read, batches, jobs, deadlines, patience, sleepers, advance };
 }
 
 /** Batches, or pauses. */
@@ -159,4 +179,166 @@ it('one that comes again alone is sent when patience is over', async () => {
   await begun(batches, 3);
   batches[2]?.letGo();
   expect(await alone).toMatchObject({ ok: true });
+});
+
+describe('a read that has waited behind a group for long enough', () => {
+  /** One read alone under way, and others behind it. */
+  async function behindOne(count: number) {
+    const rig = setUp();
+    const first = rig.read('w-1');
+    await begun(rig.batches, 1);
+    const others = Array.from({ length: count }, async (_item, index) => await rig.read(`behind-${index}`));
+    await begun(rig.patience, count);
+    return { ...rig, first, others };
+  }
+  const OK = { ok: true };
+  const UNAVAILABLE = { ok: false, error: { kind: 'audit_unavailable' } };
+
+  it('is sent beside it, with all that wait by then', async () => {
+    const { batches, patience, first, others } = await behindOne(3);
+    expect(batches).toHaveLength(1);
+    patience[0]?.();
+    await begun(batches, 2);
+    batches[1]?.letGo();
+    expect(await Promise.all(others)).toMatchObject([OK, OK, OK]);
+    // Those that are sent send nothing more when their time comes.
+    patience[1]?.();
+    patience[2]?.();
+    expect(batches).toHaveLength(2);
+    batches[0]?.letGo();
+    expect(await first).toMatchObject(OK);
+  });
+
+  it('is nobody who finds nothing under way', async () => {
+    const { read, batches, patience } = setUp();
+    const alone = read('w-1');
+    await begun(batches, 1);
+    batches[0]?.letGo();
+    await alone;
+    expect(patience).toEqual([]);
+  });
+
+  it('waits where twelve groups are under way, and goes when one of them ends', async () => {
+    const { read, batches, patience } = setUp();
+    const reads = [];
+    for (let group = 1; group <= READ_GROUPS_MAX_COUNT; group += 1) {
+      reads.push(read(`w-${group}`));
+      if (group > 1) {
+        await begun(patience, group - 1);
+        patience.at(-1)?.();
+      }
+      await begun(batches, group);
+    }
+    reads.push(read('w-last'));
+    await begun(patience, READ_GROUPS_MAX_COUNT);
+    patience.at(-1)?.();
+    await scheduler.wait(0);
+    expect(batches).toHaveLength(READ_GROUPS_MAX_COUNT);
+
+    batches[5]?.letGo();
+    await begun(batches, READ_GROUPS_MAX_COUNT + 1);
+    for (const batch of batches) batch.letGo();
+    expect(new Set((await Promise.all(reads)).map(({ ok }) => ok))).toEqual(new Set([true]));
+  });
+
+  it('takes none with it whose list has no room beside those under way', async () => {
+    const { read, batches, patience } = setUp();
+    const wanted = { minBegunMs: 0, eachMs: 0, isShared: true, mayAsk: false } as const;
+    const reader = { issuer: null, subject: null, label: null, owner: null };
+    const reads = [read('w-0', { ...wanted, reader })];
+    await begun(batches, 1);
+    const others = 2 * READ_LISTS_UNDER_WAY_MAX_COUNT;
+    for (let index = 1; index <= others; index += 1) reads.push(read(`w-${index}`, { ...wanted, reader }));
+    await begun(patience, others);
+    for (const isOver of patience) isOver();
+    // One, four and three workspaces.
+    await begun(batches, 3);
+    await scheduler.wait(0);
+    expect(batches).toHaveLength(3);
+
+    let isDone = false;
+    const done = Promise.all(reads).finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      for (const batch of batches) batch.letGo();
+      await scheduler.wait(0);
+    }
+    expect(new Set((await done).map(({ ok }) => ok))).toEqual(new Set([true]));
+  });
+
+  it('goes on with its own group when the one before it ends, and that one sends nobody who has just come', async () => {
+    const { read, batches, patience, first, others } = await behindOne(1);
+    patience[0]?.();
+    await begun(batches, 2);
+    const later = read('w-later');
+    await begun(patience, 2);
+    batches[0]?.letGo();
+    await first;
+    await scheduler.wait(0);
+    expect(batches).toHaveLength(2);
+    batches[1]?.letGo();
+    expect(await Promise.all(others)).toMatchObject([OK]);
+    // Nobody else sends now: the one that overtook goes on.
+    await begun(batches, 3);
+    batches[2]?.letGo();
+    expect(await later).toMatchObject(OK);
+  });
+
+  it('is sent by another one that waits, where its own request died before it could', async () => {
+    const { batches, patience, others } = await behindOne(2);
+    patience[1]?.();
+    await begun(batches, 2);
+    batches[1]?.letGo();
+    expect(await Promise.all(others)).toMatchObject([OK, OK]);
+  });
+
+  it.each([
+    ['before D1 had it', async () => await Promise.resolve()],
+    ['after D1 had it', async (batch: ReturnType<typeof setUp>['batches'][number]) => await batch.hangAfter()],
+  ])('and dies with its group %s: those in it are not answered, and those that come are', async (_case, die) => {
+    const { read, batches, patience, deadlines, first, others } = await behindOne(2);
+    patience[0]?.();
+    await begun(batches, 2);
+    const [, overtaking] = batches;
+    if (overtaking !== undefined) await die(overtaking);
+    const later = read('w-later');
+    await begun(patience, 3);
+    patience[2]?.();
+    await begun(batches, 3);
+    batches[2]?.letGo();
+    expect(await later).toMatchObject(OK);
+    batches[0]?.letGo();
+    expect(await first).toMatchObject(OK);
+
+    deadlines[1]?.();
+    deadlines[2]?.();
+    expect(await Promise.all(others)).toEqual([UNAVAILABLE, UNAVAILABLE]);
+  });
+
+  it('does not take a dead group for one that is under way for ever', async () => {
+    const { read, batches, patience, advance } = await behindOne(1);
+    patience[0]?.();
+    await begun(batches, 2);
+    advance(READ_FLUSH_MAX_MS + 1);
+    const next = read('w-next');
+    await begun(batches, 3);
+    expect(patience).toHaveLength(1);
+    batches[2]?.letGo();
+    expect(await next).toMatchObject(OK);
+  });
+
+  it('is sent once more, and alone, where D1 refuses its group; the group before it hears nothing of that', async () => {
+    const { batches, patience, first, others } = await behindOne(2);
+    patience[0]?.();
+    await begun(batches, 2);
+    batches[1]?.fail();
+    await begun(batches, 3);
+    batches[2]?.letGo();
+    await begun(batches, 4);
+    batches[3]?.letGo();
+    expect(await Promise.all(others)).toMatchObject([OK, OK]);
+    batches[0]?.letGo();
+    expect(await first).toMatchObject(OK);
+  });
 });

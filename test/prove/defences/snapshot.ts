@@ -130,7 +130,7 @@ export const snapshotDefences: readonly Defence[] = [
   {
     name: 'snapshot: a group of reads brings a few lists at a time',
     file: 'src/reads/group.ts',
-    find: 'if (weighty.size >= READ_GROUP_LISTS_MAX_COUNT) return false;',
+    find: 'if (moved.size >= lists) return false;',
     replace: '',
     test: ['test/reads/bounded-reads.test.ts'],
   },
@@ -168,6 +168,27 @@ export const snapshotDefences: readonly Defence[] = [
     file: 'src/reads/group.ts',
     find: ' && mayLead(groups, runtime.now() - sinceMs)',
     replace: '',
+    test: ['test/reads/turns.test.ts'],
+  },
+  {
+    name: 'snapshot: a dead group keeps no read waiting',
+    file: 'src/reads/group.ts',
+    find: 'if (nowMs - group.sentAtMs > READ_FLUSH_MAX_MS) underWay.delete(group);',
+    replace: 'void group;',
+    test: ['test/reads/turns.test.ts'],
+  },
+  {
+    name: 'snapshot: a read that waited long enough is sent, whoever was to send it',
+    file: 'src/reads/group.ts',
+    find: 'const isDue = !isLed(runtime.now()) || isOneOverdue();',
+    replace: 'const isDue = !isLed(runtime.now());',
+    test: ['test/reads/turns.test.ts'],
+  },
+  {
+    name: 'snapshot: so many groups are under way, and no more',
+    file: 'src/reads/group.ts',
+    find: '!isDue || underWay.size >= READ_GROUPS_MAX_COUNT',
+    replace: '!isDue',
     test: ['test/reads/turns.test.ts'],
   },
   {
