@@ -7,7 +7,7 @@ import {
 import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
 import { callWithin } from '../pipeops/tries.ts';
 import type { Call } from '../pipeops/types.ts';
-import { readIdentity } from '../trail/counted-reads.ts';
+import { readIdentity } from '../trail/counted.ts';
 import { type NewAuditRow, successOutcome } from '../trail/event.ts';
 import type { Decided, Reading } from './steps.ts';
 import { isCounted, rowOf } from './trip.ts';

@@ -20,7 +20,7 @@ export async function readKey(row: NewAuditRow): Promise<string> {
 }
 
 /** The same as text, whole. */
-function readIdentity(row: NewAuditRow): string {
+export function readIdentity(row: NewAuditRow): string {
   const { actor_type, actor_issuer, actor_subject, actor_label, action, workspace_uuid, token_id, detail, ip } = row;
   const outcome = [row.status, row.error_code, row.upstream_status, row.outcome];
   const minute = minuteBeginMs(row.occurred_at);

@@ -4,6 +4,7 @@ const LISTS = ['test/reads/snapshot.test.ts'];
 const GROUPS = ['test/reads/read-group.test.ts'];
 const VERIFIED = ['test/identity/verified.test.ts'];
 const QUERIES = { file: 'src/reads/statements.ts', test: LISTS };
+const STEPS = { file: 'src/reads/read.ts', test: LISTS };
 const MUTATION = { file: 'src/tokens/mutation.ts', test: LISTS };
 
 /** What keeps what is remembered from being served, or believed, any longer than it is true. */
@@ -55,14 +56,14 @@ export const snapshotDefences: readonly Defence[] = [
   },
   {
     name: 'snapshot: a call of a request that died is not joined',
-    file: 'src/reads/source.ts',
+    file: 'src/reads/upstream-lists.ts',
     find: 'if (!isAlive || joined.begunAtMs < minBegunMs) return null;',
     replace: 'if (joined === undefined || joined.begunAtMs < minBegunMs) return null;',
     test: GROUPS,
   },
   {
     name: 'snapshot: a call that somebody joined is waited for no longer than its deadline',
-    file: 'src/reads/source.ts',
+    file: 'src/reads/upstream-lists.ts',
     find: "if (!outcome.ok) return err({ kind: 'upstream_timeout' });",
     replace: "if (!outcome.ok) return err({ kind: 'upstream_unreachable' });",
     test: GROUPS,
@@ -70,8 +71,8 @@ export const snapshotDefences: readonly Defence[] = [
   {
     ...STEPS,
     name: 'snapshot: a get that misses asks for the list, which the next ones are answered from',
-    find: 'if (wanted.isOff && read.isKnown(said.token)) {',
-    replace: 'if (read.isKnown(said.token)) {',
+    find: 'if (wanted.isOff && operation.isKnown(said.token))',
+    replace: 'if (operation.isKnown(said.token))',
   },
   {
     ...STEPS,
@@ -82,8 +83,8 @@ export const snapshotDefences: readonly Defence[] = [
   {
     ...STEPS,
     name: 'snapshot: a token that is newer than the list of this isolate is found by its owner',
-    find: "if (step.kind !== 'ask') reading.token = null;\n  else if",
-    replace: 'if',
+    find: "reading.token = step.kind === 'search' && operation.subject.tokenId !== null ? { row: said.token } : null;",
+    replace: 'reading.token = operation.subject.tokenId !== null ? { row: said.token } : null;',
   },
   {
     name: 'snapshot: a list is served no longer than it is good for',
