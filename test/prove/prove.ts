@@ -1,105 +1,95 @@
-import type { Defence } from './defence.ts';
-import { defences } from './defences/index.ts';
-import { CHECKOUT, copySource, createWorkspace, removeDefence, removeWorkspace, staleness } from './tree.ts';
-import { killRuns, runTests, type TestRun } from './vitest-run.ts';
+import { glob, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { proveByHand } from './by-hand.ts';
+import { listMutants, proveGenerated, type Targets } from './generated.ts';
+import { killSessions } from './session.ts';
+import { changedSince } from './since.ts';
+import { CHECKOUT, createWorkspace, removeWorkspace } from './tree.ts';
+import { killRuns } from './vitest-run.ts';
 
-// `npm run prove [text…]`: takes the defences out of a copy of the source, one at a time, and demands that a test goes
-// red for each. With arguments, only those whose name holds one of them.
+const USAGE = `npm run prove -- <room or file…>    mutants of these parts of src, such as policy or src/policy/decide.ts
+npm run prove -- --since <ref>      mutants of the lines that this branch changed since it left a git ref, such as main
+npm run prove -- --by-hand [text…]  the defences of test/prove/defences, or those whose name holds a text
+--far also runs tests that are far away from the code; --list prints the mutants and runs nothing.`;
 
-/** Each run is a vitest and a workerd: two of them keep two cores busy. */
-const PARALLEL_RUNS = 2;
-const LINE_MAX_CHARS = 160;
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    since: { type: 'string' },
+    'by-hand': { type: 'boolean' },
+    list: { type: 'boolean' },
+    far: { type: 'boolean' },
+  },
+});
 
-/** What says that the source without the defence does not even run: that proves nothing. */
-const NO_SOURCE_ANY_MORE = /^(?:Syntax|Reference)Error\b/;
-/** What a busy machine says too. */
-const OUT_OF_TIME = /^Error: (?:Test|Hook) timed out/;
-
-const wanted = process.argv.slice(2);
-const chosen = defences.filter(({ name }) => wanted.length === 0 || wanted.some((text) => name.includes(text)));
-
-const workspace = await createWorkspace();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    killRuns();
-    void removeWorkspace(workspace).finally(() => process.exit(130));
-  });
-}
-try {
-  process.exitCode = (await prove()) ? 0 : 1;
-} finally {
-  killRuns();
-  await removeWorkspace(workspace);
+if (options['by-hand'] === true || positionals.length > 0 || options.since !== undefined) {
+  process.exitCode = (await run()) ? 0 : 1;
+} else {
+  console.error(USAGE);
+  process.exitCode = 2;
 }
 
-async function prove(): Promise<boolean> {
-  if (!(await listIsInOrder())) return false;
-  const trees = await Promise.all(
-    Array.from({ length: PARALLEL_RUNS }, async (_, index) => await copySource(workspace, `tree-${index + 1}`)),
-  );
-  const [first = CHECKOUT] = trees;
-  const files = [...new Set(chosen.flatMap(({ test }) => test))];
-  const whole = await runTests(first, files, { bail: false });
-  if (!isGreen(whole)) {
-    console.error('With every defence in its place the tests must be green, and are not:');
-    for (const { file, title } of whole.failed) console.error(`  ${file}: ${title}`);
-    if (whole.outside !== null) console.error(`  ${whole.outside}`);
-    return false;
+async function run(): Promise<boolean> {
+  if (options['by-hand'] === true)
+    return await inWorkspace(async (workspace) => await proveByHand(workspace, positionals));
+  const targets = await targetsOf(positionals, options.since);
+  if (targets.size === 0) {
+    console.error(
+      options.since === undefined ? 'There is no such file in src.' : `No line of it changed since ${options.since}.`,
+    );
+    return options.since !== undefined;
   }
-  console.log(`${whole.passed} tests of ${files.length} files are green with every defence in its place.`);
-
-  const queue = chosen.values();
-  let caught = 0;
-  const work = async (tree: string): Promise<void> => {
-    for (const defence of queue) if (await isCaught(tree, defence)) caught += 1;
-  };
-  await Promise.all(trees.map(work));
-  console.log(`${caught} of ${chosen.length} removals turned a test red.`);
-  return caught === chosen.length;
-}
-
-/** Text that stands nowhere, or twice, would remove nothing, or something else. */
-async function listIsInOrder(): Promise<boolean> {
-  const problems: string[] = [];
-  const names = new Set<string>();
-  for (const defence of chosen) {
-    if (names.has(defence.name)) problems.push(`${defence.name}: the name is taken`);
-    names.add(defence.name);
-    const stale = await staleness(CHECKOUT, defence);
-    if (stale !== null) problems.push(`${defence.name}: ${stale}`);
-    if (defence.find === defence.replace || defence.test.length === 0) problems.push(`${defence.name}: proves nothing`);
-  }
-  if (chosen.length === 0) problems.push('no defence has such a name');
-  for (const problem of problems) console.error(`out of date  ${problem}`);
-  return problems.length === 0;
-}
-
-async function isCaught(tree: string, defence: Defence): Promise<boolean> {
-  const putBack = await removeDefence(tree, defence);
-  let run: TestRun;
-  try {
-    run = await runTests(tree, defence.test, { bail: true });
-  } finally {
-    await putBack();
-  }
-  const witness = run.failed.find(
-    ({ message }) => !NO_SOURCE_ANY_MORE.test(message) && (defence.hangs === true || !OUT_OF_TIME.test(message)),
-  );
-  if (witness !== undefined) {
-    console.log(cut(`caught    ${defence.name} - ${witness.file}: ${witness.title}`));
+  if (options.list === true) {
+    await listMutants(targets);
     return true;
   }
-  const why = run.failed[0]?.message ?? run.outside;
-  if (why === null) console.error(`SURVIVED  ${defence.name} - ${defence.test.join(', ')} stayed green`);
-  else console.error(cut(`NO PROOF  ${defence.name} - ${why}`));
-  return false;
+  return await inWorkspace(async (workspace) => await proveGenerated(workspace, targets, options.far === true));
 }
 
-function isGreen(run: TestRun): boolean {
-  return run.failed.length === 0 && run.outside === null && run.passed > 0;
+async function inWorkspace(work: (workspace: string) => Promise<boolean>): Promise<boolean> {
+  const workspace = await createWorkspace();
+  const endRuns = (): void => {
+    killRuns();
+    killSessions();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      endRuns();
+      void removeWorkspace(workspace).finally(() => process.exit(130));
+    });
+  }
+  try {
+    return await work(workspace);
+  } finally {
+    endRuns();
+    await removeWorkspace(workspace);
+  }
 }
 
-function cut(line: string): string {
-  const oneLine = line.replace(/\s+/g, ' ').replace(/^(caught|NO PROOF) /, (word) => word.padEnd(10));
-  return oneLine.length > LINE_MAX_CHARS ? `${oneLine.slice(0, LINE_MAX_CHARS - 1)}…` : oneLine;
+/** The files that are named, or all, and of them the lines that changed, or all. */
+async function targetsOf(names: readonly string[], since: string | undefined): Promise<Targets> {
+  const files = (await Promise.all((names.length === 0 ? ['src'] : names).map(filesOf))).flat();
+  const changed = since === undefined ? null : await changedSince(CHECKOUT, since);
+  const everyLine = [{ first: 1, last: Number.MAX_SAFE_INTEGER }];
+  return new Map(
+    files.flatMap((file) => {
+      const lines = changed === null ? everyLine : changed.get(file);
+      return lines === undefined ? [] : [[file, lines]];
+    }),
+  );
+}
+
+/** A room is named as a folder of `src`, with or without it; a file by its path. */
+async function filesOf(name: string): Promise<readonly string[]> {
+  for (const candidate of [name, path.join('src', name)]) {
+    const found = await stat(path.join(CHECKOUT, candidate)).catch(() => null);
+    if (found === null || !path.normalize(candidate).startsWith('src')) continue;
+    if (found.isFile()) return [path.normalize(candidate)];
+    const files: string[] = [];
+    for await (const file of glob('**/*.ts', { cwd: path.join(CHECKOUT, candidate) }))
+      files.push(path.join(candidate, file));
+    return files.filter((file) => !file.endsWith('.d.ts')).toSorted();
+  }
+  throw new Error(`There is no ${name} in src.`);
 }

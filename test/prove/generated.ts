@@ -1,0 +1,216 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { equivalents, type Equivalent } from './equivalent.ts';
+import { changeOf, type Change } from './mutants/lines.ts';
+import { mutantsOf } from './mutants/mutate.ts';
+import { withSwitches, type NumberedMutant } from './mutants/switches.ts';
+import { runSession, type Run, type RunEnd } from './session.ts';
+import type { Lines } from './since.ts';
+import { testsOf } from './test-choice.ts';
+import { CHECKOUT, copySource } from './tree.ts';
+import { judgeFailure } from './worker/witness.ts';
+
+/** Each session is a vitest and a workerd: two of them keep two cores busy. */
+const PARALLEL_SESSIONS = 2;
+/** Time of tests that a mutant may take, by what they take without it. The cheapest are run first. */
+const MUTANT_BUDGET_MS = 60_000;
+/** Tests in the first round of a mutant. Most mutants need no second one. */
+const FIRST_ROUND_COUNT = 3;
+/** Test files that are far away are looked at so many at a time, the nearest first: most mutants need few of them. */
+const FAR_CHUNK_COUNT = 16;
+/** What a file of the run costs beside its tests: a database, and every module once more. */
+const FILE_OVERHEAD_MS = 500;
+
+type Outcome = 'caught' | 'out of time' | 'no proof' | 'survived' | 'accepted' | 'unreached';
+
+/** A mutant of a file, and what is known of it so far. */
+interface Trial extends NumberedMutant {
+  readonly file: string;
+  readonly change: Change;
+  /** Test files that run through its place and have not been run under it, cheapest first. */
+  waiting: string[];
+  ranCount: number;
+  /** What is left of it. */
+  budgetMs: number;
+  witness: string | null;
+  isOutOfTime: boolean;
+  brokenBy: string | null;
+}
+
+export type Targets = ReadonlyMap<string, readonly Lines[]>;
+
+/** The mutants of these lines, in the order of their places. */
+export async function generate(targets: Targets): Promise<readonly Trial[]> {
+  const trials: Trial[] = [];
+  for (const [file, lines] of targets) {
+    const source = await readFile(path.join(CHECKOUT, file), 'utf8');
+    for (const mutant of mutantsOf(source)) {
+      const change = changeOf(source, mutant);
+      if (!lines.some(({ first, last }) => change.line <= last && change.lastLine >= first)) continue;
+      const blank = {
+        waiting: [],
+        ranCount: 0,
+        budgetMs: MUTANT_BUDGET_MS,
+        witness: null,
+        isOutOfTime: false,
+        brokenBy: null,
+      };
+      trials.push({ ...mutant, ...blank, number: trials.length + 1, file, change });
+    }
+  }
+  return trials;
+}
+
+/** Prints the mutants of these lines. */
+export async function listMutants(targets: Targets): Promise<void> {
+  const trials = await generate(targets);
+  for (const trial of trials) console.log(described(trial));
+  console.log(`${trials.length} mutants.`);
+}
+
+/**
+ * Runs the tests that are near to these lines under each mutant of them; `isFar`: and then those further away under each
+ * mutant that none has noticed. The answer: whether each was noticed, or is accepted.
+ */
+export async function proveGenerated(workspace: string, targets: Targets, isFar: boolean): Promise<boolean> {
+  const trials = await generate(targets);
+  const tests = await testsOf(CHECKOUT, [...targets.keys()]);
+  console.log(
+    `${trials.length} mutants of ${targets.size} files; ${tests.near.length} test files near them, ${tests.far.length} further away.`,
+  );
+  if (trials.length === 0) return true;
+  const trees = await Promise.all(
+    Array.from({ length: PARALLEL_SESSIONS }, async (_, index) => await copySource(workspace, `tree-${index + 1}`)),
+  );
+  await Promise.all(trees.map(async (tree) => await writeSwitches(tree, trials)));
+
+  const red: string[] = [];
+  for (const group of [tests.near, ...(isFar ? chunksOf(tests.far) : [])]) {
+    if (group.length === 0 || trials.every(isDecided)) continue;
+    red.push(...(await findReached(trees, group, trials)));
+    for (const count of [FIRST_ROUND_COUNT, Infinity]) await runRound(trees, trials, count);
+  }
+  return report(trials) && red.length === 0;
+}
+
+function chunksOf(tests: readonly string[]): readonly (readonly string[])[] {
+  const count = Math.ceil(tests.length / FAR_CHUNK_COUNT);
+  return Array.from({ length: count }, (_, at) => tests.slice(at * FAR_CHUNK_COUNT, (at + 1) * FAR_CHUNK_COUNT));
+}
+
+async function writeSwitches(tree: string, trials: readonly Trial[]): Promise<void> {
+  for (const [file, ofFile] of Map.groupBy(trials, (trial) => trial.file)) {
+    const source = await readFile(path.join(CHECKOUT, file), 'utf8');
+    await writeFile(path.join(tree, file), withSwitches(source, ofFile));
+  }
+}
+
+/**
+ * Runs tests on the source as it is, and notes which of them run through which mutant's place. The answer: those that are
+ * not green, which prove nothing.
+ */
+async function findReached(
+  trees: readonly string[],
+  tests: readonly string[],
+  trials: readonly Trial[],
+): Promise<readonly string[]> {
+  const green: { readonly test: string; readonly ms: number; readonly reached: ReadonlySet<number> }[] = [];
+  const red: string[] = [];
+  const runs = tests.map((test) => [{ mutant: 0, test }]);
+  await inAll(trees, runs, ({ test }, end) => {
+    const problem = end === null ? 'did not end' : (end.failed[0]?.message ?? end.outside[0]);
+    if (problem !== undefined) console.error(`LEFT OUT   ${test}, which is not green without a mutant: ${problem}`);
+    if (end === null || problem !== undefined) red.push(test);
+    else green.push({ test, ms: end.ms, reached: new Set(end.reached) });
+  });
+  for (const { test, ms, reached } of green.toSorted((a, b) => a.ms - b.ms)) {
+    for (const trial of trials.filter(({ number }) => reached.has(number))) {
+      trial.budgetMs -= ms + FILE_OVERHEAD_MS;
+      if (trial.budgetMs >= 0) trial.waiting.push(test);
+    }
+  }
+  return red;
+}
+
+/** Runs the next few tests of each mutant that nothing has noticed yet. */
+async function runRound(trees: readonly string[], trials: readonly Trial[], count: number): Promise<void> {
+  const open = trials.filter((trial) => !isDecided(trial) && trial.waiting.length > 0);
+  if (open.length === 0) return;
+  const byNumber = new Map(open.map((trial) => [trial.number, trial]));
+  const runs = open.map((trial) => trial.waiting.splice(0, count).map((test) => ({ mutant: trial.number, test })));
+  await inAll(trees, runs, ({ mutant, test }, end) => {
+    const trial = byNumber.get(mutant);
+    if (trial !== undefined && !isDecided(trial)) note(trial, test, end);
+  });
+  console.log(`${trials.filter(isDecided).length} of ${trials.length} decided.`);
+}
+
+function note(trial: Trial, test: string, end: RunEnd | null): void {
+  trial.ranCount += 1;
+  if (end === null) {
+    trial.isOutOfTime = true;
+    return;
+  }
+  const failures = [
+    ...end.failed.map(({ title, message }) => ({ text: `${test}: ${title}`, judged: judgeFailure(message), message })),
+    // A hook that fails after the tests looked at what they left. What fails before any test ran proves nothing.
+    ...end.outside.map((message) => ({
+      text: `${test}: ${message}`,
+      judged: end.ranCount > 0 ? judgeFailure(message) : ('broken' as const),
+      message,
+    })),
+  ];
+  trial.witness ??= failures.find(({ judged }) => judged === 'witness')?.text ?? null;
+  trial.isOutOfTime ||= failures.some(({ judged }) => judged === 'timeout');
+  trial.brokenBy ??= failures.find(({ judged }) => judged === 'broken')?.message ?? null;
+}
+
+/** A file that does not load decides nothing: the next one may. */
+const isDecided = ({ witness, isOutOfTime }: Trial): boolean => witness !== null || isOutOfTime;
+
+/** Shares the runs between the trees; those of one mutant stay together. */
+async function inAll(
+  trees: readonly string[],
+  groups: readonly (readonly Run[])[],
+  onEnd: (run: Run, end: RunEnd | null) => void,
+): Promise<void> {
+  await Promise.all(
+    trees.map(async (tree, index) => {
+      const share = groups.filter((_, at) => at % trees.length === index).flat();
+      await runSession(tree, share, onEnd);
+    }),
+  );
+}
+
+function outcomeOf(trial: Trial): Outcome {
+  if (trial.witness !== null) return 'caught';
+  if (trial.isOutOfTime) return 'out of time';
+  if (trial.brokenBy !== null) return 'no proof';
+  if (equivalents.some((equivalent) => isSame(equivalent, trial))) return 'accepted';
+  return trial.ranCount === 0 ? 'unreached' : 'survived';
+}
+
+function isSame(equivalent: Equivalent, trial: Trial): boolean {
+  return (
+    equivalent.file === trial.file &&
+    equivalent.before === trial.change.before &&
+    equivalent.after === trial.change.after
+  );
+}
+
+function report(trials: readonly Trial[]): boolean {
+  const byOutcome = Map.groupBy(trials, outcomeOf);
+  const of = (outcome: Outcome): readonly Trial[] => byOutcome.get(outcome) ?? [];
+  for (const trial of of('no proof')) console.log(`\nNO PROOF   ${described(trial)}\n  ${trial.brokenBy}`);
+  for (const trial of of('unreached')) console.log(`\nUNREACHED  ${described(trial)}\n  no test that was run comes by`);
+  for (const trial of of('survived'))
+    console.log(`\nSURVIVED   ${described(trial)}\n  ${trial.ranCount} test files stayed green`);
+  const counts = [...byOutcome].map(([outcome, list]) => `${list.length} ${outcome}`);
+  console.log(`\n${trials.length} mutants: ${counts.join(', ')}.`);
+  return of('survived').length === 0 && of('unreached').length === 0;
+}
+
+function described({ file, kind, change }: Trial): string {
+  const after = change.after === '' ? '' : `\n  + ${change.after}`;
+  return `${file}:${change.line}  ${kind}\n  - ${change.before}${after}`;
+}

@@ -1,0 +1,60 @@
+import { writeSync } from 'node:fs';
+import path from 'node:path';
+import type { Reporter, TestModule } from 'vitest/node';
+import { parseRunFileName, type RunName } from './run-name.ts';
+
+/** A pipe from the run to the process that started it. */
+export const EVENTS_FD = 3;
+
+export interface FailedTest {
+  readonly title: string;
+  readonly message: string;
+}
+
+/** What happens to the files of the run, a line of JSON each. */
+export type RunEvent =
+  | (RunName & { readonly event: 'begin' })
+  | (RunName & {
+      readonly event: 'end';
+      /** Time of the imports, the hooks and the tests, without the set-up that all files share. */
+      readonly ms: number;
+      readonly ranCount: number;
+      readonly failed: readonly FailedTest[];
+      /** What failed outside of a test: an import, or a hook of the file. */
+      readonly outside: readonly string[];
+      /** Numbers of the mutants whose place the tests of this file ran through; of mutant 0 only. */
+      readonly reached: readonly number[];
+    });
+
+export default class RunReporter implements Reporter {
+  onTestModuleQueued(module: TestModule): void {
+    send({ event: 'begin', ...parseRunFileName(path.basename(module.moduleId)) });
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    const tests = [...module.children.allTests()];
+    const { collectDuration, duration } = module.diagnostic();
+    const meta = module.meta() as { readonly reached?: readonly number[] };
+    send({
+      event: 'end',
+      ...parseRunFileName(path.basename(module.moduleId)),
+      ms: Math.round(collectDuration + duration),
+      ranCount: tests.filter((test) => ['passed', 'failed'].includes(test.result().state)).length,
+      failed: tests.flatMap((test) =>
+        (test.result().errors ?? []).map((error) => ({ title: test.fullName, message: textOf(error) })),
+      ),
+      outside: [...module.children.allSuites()]
+        .flatMap((suite) => suite.errors())
+        .concat(module.errors())
+        .map(textOf),
+      reached: meta.reached ?? [],
+    });
+  }
+}
+
+const textOf = ({ name, message }: { name?: string; message: string }): string =>
+  `${name ?? 'Error'}: ${message}`.slice(0, 500);
+
+function send(event: RunEvent): void {
+  writeSync(EVENTS_FD, `${JSON.stringify(event)}\n`);
+}

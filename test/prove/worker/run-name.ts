@@ -1,0 +1,18 @@
+/** A file of the run: one test file under one mutant; mutant 0 is the source as it is. */
+export interface RunName {
+  readonly mutant: number;
+  readonly order: number;
+}
+
+/** The folder, from the checkout, of the files that each import one test file. */
+export const RUNS_FOLDER = 'test/prove-runs';
+
+/** Files run in the order of their names. */
+export const runFileName = ({ order, mutant }: RunName): string =>
+  `${String(order).padStart(6, '0')}-m${mutant}.test.ts`;
+
+export function parseRunFileName(file: string): RunName {
+  const [, order, mutant] = /(\d+)-m(\d+)\.test\.ts$/.exec(file) ?? [];
+  if (order === undefined || mutant === undefined) throw new Error(`${file} is not a file of the run`);
+  return { order: Number(order), mutant: Number(mutant) };
+}
