@@ -30,6 +30,7 @@ describe('claims match', () => {
     ['a number in an array', { ids: '7' }, { ids: [6, 7] }],
     ['a word of scope', { scope: 'mint' }, { scope: 'read mint audit' }],
     ['all words of scope, in any order', { scope: 'mint read' }, { scope: 'read  mint' }],
+    ['words of scope between and beside spaces', { scope: ' mint  read ' }, { scope: 'mint read' }],
     ['words of scp as an array', { scp: 'mint read' }, { scp: ['read', 'mint'] }],
     ['a pattern for a word of scope', { scope: 'tokens.*' }, { scope: 'openid tokens.mint' }],
     ['a nested claim by its path', { '/kubernetes.io/namespace': 'shop' }, { 'kubernetes.io': { namespace: 'shop' } }],

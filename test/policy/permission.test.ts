@@ -3,7 +3,7 @@ import type { DenialReason } from '../../src/failures.ts';
 import { decide, hasPermission } from '../../src/policy/decide.ts';
 import type { PolicyRequest, Role } from '../../src/policy/types.ts';
 import { PERMISSIONS } from '../../src/vocabulary.ts';
-import { CONTEXT, SHOP, TOKENS, callerWith, create, role } from './builders.ts';
+import { BANK, CONTEXT, SHOP, TOKENS, callerWith, create, role } from './builders.ts';
 
 const auditor = role({ name: 'auditor', permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] });
 
@@ -48,5 +48,24 @@ describe('the trail', () => {
     const failure = { kind: 'forbidden', reason, permission: 'audit:read' };
     expect(decide(caller, { operation: 'audit' }, CONTEXT)).toEqual({ allowed: false, failure });
     expect(hasPermission(caller, 'audit:read')).toBe(false);
+  });
+});
+
+describe('what a delivery ordered', () => {
+  const responder = role({ name: 'responder', permissions: ['tokens:revoke'], tokens: 'any', workspaces: [SHOP] });
+  const retry = (workspaceUuids: readonly string[], ...roles: readonly Role[]): unknown =>
+    decide(callerWith(...roles), { operation: 'retry', workspaceUuids }, CONTEXT);
+
+  test('is repeated under a role over any token of its workspaces', () => {
+    const grant = { role: 'responder', scopes: null, expiresAtMs: null, lifts: [] };
+    expect(retry([SHOP], role(), responder)).toEqual({ allowed: true, grant });
+  });
+  test.each<[string, readonly string[], Role, DenialReason]>([
+    ['of a workspace that its role is not for', [BANK], responder, 'workspace'],
+    ['of two workspaces of which its role is for one', [SHOP, BANK], responder, 'workspace'],
+    ['by a role over own tokens', [SHOP], { ...responder, tokens: 'own' }, 'ownership'],
+  ])('is not repeated %s', (_, workspaceUuids, held, reason) => {
+    const failure = { kind: 'forbidden', reason, permission: 'tokens:revoke', shortfall: null };
+    expect(retry(workspaceUuids, held)).toEqual({ allowed: false, failure });
   });
 });

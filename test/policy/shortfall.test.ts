@@ -141,6 +141,10 @@ it('nothing of the workspaces of a delivery, which its caller need not know', ()
   );
 });
 
+it('nothing where no role has the permission', () => {
+  expect(shortfallOf(callerWith(reader), 'tokens:create', create(), CONTEXT)).toBeNull();
+});
+
 it('a role that would mint what is asked for falls short of nothing', () => {
   expect(shortfallOf(callerWith(role()), 'tokens:create', create(), CONTEXT)).toBeNull();
 });

@@ -22,9 +22,15 @@ describe('the workspaces that a caller may use', () => {
     ['are none of a role that only reads the trail', [auditor], []],
     ['are not more by a role that only reads the trail', [role(), auditor], [SHOP]],
     ['are those of a role that only revokes', [role({ permissions: ['tokens:revoke'] })], [SHOP]],
+    ['are those of a role that also reads the trail', [role({ permissions: ['audit:read', 'tokens:read'] })], [SHOP]],
     ['are none without a role', [], []],
   ])('%s', (_case, roles, expected) => {
     expect(usableWorkspaces(callerWith(...roles), KNOWN)).toEqual(expected);
+  });
+
+  it('are the default too where nothing else names it', () => {
+    const known = { byDefault: 'home', inPolicy: [SHOP], inUse: [] };
+    expect(usableWorkspaces(callerWith(any()), known)).toEqual(['home', SHOP]);
   });
 
   it('may be known without a default', () => {
