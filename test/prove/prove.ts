@@ -33,12 +33,10 @@ if (options['by-hand'] === true || positionals.length > 0 || options.since !== u
 async function run(): Promise<boolean> {
   if (options['by-hand'] === true)
     return await inWorkspace(async (workspace) => await proveByHand(workspace, positionals));
-  const targets = await targetsOf(positionals, options.since);
-  if (targets.size === 0) {
-    console.error(
-      options.since === undefined ? 'There is no such file in src.' : `No line of it changed since ${options.since}.`,
-    );
-    return options.since !== undefined;
+  const targets = await targetsOf(positionals, options.since).catch((error: Error) => error.message);
+  if (typeof targets === 'string') {
+    console.error(targets);
+    return false;
   }
   if (options.list === true) {
     await listMutants(targets);
@@ -84,7 +82,7 @@ async function targetsOf(names: readonly string[], since: string | undefined): P
 async function filesOf(name: string): Promise<readonly string[]> {
   for (const candidate of [name, path.join('src', name)]) {
     const found = await stat(path.join(CHECKOUT, candidate)).catch(() => null);
-    if (found === null || !path.normalize(candidate).startsWith('src')) continue;
+    if (found === null || !/^src(?:\/|$)/.test(path.normalize(candidate))) continue;
     if (found.isFile()) return [path.normalize(candidate)];
     const files: string[] = [];
     for await (const file of glob('**/*.ts', { cwd: path.join(CHECKOUT, candidate) }))

@@ -120,7 +120,7 @@ function mutantsAt(source: string, node: Node, parent: Node | null): readonly Mu
       if (node['operator'] === '??') return instead('fallback dropped', text(node['left']));
       return without(`one side of ${String(node['operator'])} dropped`, operands(source, node));
     case 'ConditionalExpression':
-      return instead(ALWAYS, bracketed(text(node['consequent'])), bracketed(text(node['alternate'])));
+      return instead(ALWAYS, text(node['consequent']), text(node['alternate']));
     case 'BinaryExpression': {
       const { left, right, operator } = node;
       const boundary = OTHER_BOUNDARY[String(operator)];
@@ -244,8 +244,6 @@ function withBrackets(source: string, node: Node): Node {
 const isInBrackets = (source: string, node: Node): boolean => withBrackets(source, node).start !== node.start;
 const isCallBracket = (before: string): boolean =>
   /[\w$)\]>]\($/.test(before) && !/\b(?:return|await|in|of|typeof)\($/.test(before);
-/** `a ? b : c` binds as loosely as nothing else does; what stands in its place must not be torn apart by its neighbours. */
-const bracketed = (text: string): string => (/^[\w$.]+$/.test(text) ? text : `(${text})`);
 
 /** A guard ends with leaving the function, the loop or the round. */
 function leaves(consequent: unknown): boolean {
