@@ -2,15 +2,13 @@ import type { Defence } from './defence.ts';
 import { defences } from './defences/index.ts';
 import { CHECKOUT, copySource, removeDefence, staleness } from './tree.ts';
 import { runTests, type TestRun } from './vitest-run.ts';
+import { isTimeout } from './worker/agreed.ts';
 
 /** Each run is a vitest and a workerd: two of them keep two cores busy. */
 const PARALLEL_RUNS = 2;
 const LINE_MAX_CHARS = 160;
-
-/** What says that the source without the defence does not even run: that proves nothing. */
+/** Says that the source without the defence does not even run: that proves nothing. */
 const NO_SOURCE_ANY_MORE = /^(?:Syntax|Reference)Error\b/;
-/** What a busy machine says too. */
-const OUT_OF_TIME = /^Error: (?:Test|Hook) timed out/;
 
 /**
  * Takes the defences whose name holds one of these texts, or all, out of a copy of the source, one at a time. The answer:
@@ -68,7 +66,7 @@ async function isCaught(tree: string, defence: Defence): Promise<boolean> {
     await putBack();
   }
   const witness = run.failed.find(
-    ({ message }) => !NO_SOURCE_ANY_MORE.test(message) && (defence.hangs === true || !OUT_OF_TIME.test(message)),
+    ({ message }) => !NO_SOURCE_ANY_MORE.test(message) && (defence.hangs === true || !isTimeout(message)),
   );
   if (witness !== undefined) {
     console.log(cut(`caught    ${defence.name} - ${witness.file}: ${witness.title}`));

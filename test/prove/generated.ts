@@ -8,7 +8,7 @@ import { runSession, type Run, type RunEnd } from './session.ts';
 import type { Lines } from './since.ts';
 import { testsOf } from './test-choice.ts';
 import { CHECKOUT, copySource } from './tree.ts';
-import { judgeFailure } from './worker/witness.ts';
+import { isTimeout } from './worker/agreed.ts';
 
 /** Each session is a vitest and a workerd: two of them keep two cores busy. */
 const PARALLEL_SESSIONS = 2;
@@ -18,6 +18,8 @@ const MUTANT_BUDGET_MS = 60_000;
 const FIRST_ROUND_COUNT = 3;
 /** Test files that are far away are looked at so many at a time, the nearest first: most mutants need few of them. */
 const FAR_CHUNK_COUNT = 16;
+/** Whoever waits sees that it goes on. */
+const PROGRESS_MS = 30_000;
 /** What a file of the run costs beside its tests: a database, and every module once more. */
 const FILE_OVERHEAD_MS = 500;
 
@@ -151,18 +153,13 @@ function note(trial: Trial, test: string, end: RunEnd | null): void {
     trial.isOutOfTime = true;
     return;
   }
-  const failures = [
-    ...end.failed.map(({ title, message }) => ({ text: `${test}: ${title}`, judged: judgeFailure(message), message })),
-    // A hook that fails after the tests looked at what they left. What fails before any test ran proves nothing.
-    ...end.outside.map((message) => ({
-      text: `${test}: ${message}`,
-      judged: end.ranCount > 0 ? judgeFailure(message) : ('broken' as const),
-      message,
-    })),
-  ];
-  trial.witness ??= failures.find(({ judged }) => judged === 'witness')?.text ?? null;
-  trial.isOutOfTime ||= failures.some(({ judged }) => judged === 'timeout');
-  trial.brokenBy ??= failures.find(({ judged }) => judged === 'broken')?.message ?? null;
+  const inTests = end.failed.map(({ title, message }) => ({ text: `${test}: ${title}`, message }));
+  const outside = end.outside.map((message) => ({ text: `${test}: ${message}`, message }));
+  // A hook that fails after the tests looked at what they left. What fails before any test ran proves nothing.
+  if (end.ranCount === 0) trial.brokenBy ??= outside[0]?.text ?? null;
+  const failures = end.ranCount === 0 ? [] : [...inTests, ...outside];
+  trial.witness ??= failures.find(({ message }) => !isTimeout(message))?.text ?? null;
+  trial.isOutOfTime ||= failures.some(({ message }) => isTimeout(message));
 }
 
 /** A file that does not load decides nothing: the next one may. */
@@ -174,12 +171,22 @@ async function inAll(
   groups: readonly (readonly Run[])[],
   onEnd: (run: Run, end: RunEnd | null) => void,
 ): Promise<void> {
-  await Promise.all(
-    trees.map(async (tree, index) => {
-      const share = groups.filter((_, at) => at % trees.length === index).flat();
-      await runSession(tree, share, onEnd);
-    }),
-  );
+  const totalCount = groups.flat().length;
+  let endedCount = 0;
+  const progress = setInterval(() => console.log(`  ${endedCount} of ${totalCount} runs`), PROGRESS_MS);
+  try {
+    await Promise.all(
+      trees.map(async (tree, index) => {
+        const share = groups.filter((_, at) => at % trees.length === index).flat();
+        await runSession(tree, share, (run, end) => {
+          endedCount += 1;
+          onEnd(run, end);
+        });
+      }),
+    );
+  } finally {
+    clearInterval(progress);
+  }
 }
 
 function outcomeOf(trial: Trial): Outcome {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { EVENTS_FD, type RunEvent } from './worker/reporter.ts';
-import { RUNS_FOLDER, runFileName } from './worker/run-name.ts';
+import { RUNS_FOLDER, runFileName } from './worker/agreed.ts';
 
 /** From the start of vitest to the first test: workerd, the simulator, and every module once. */
 const START_TIMEOUT_MS = 120_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { changeOf } from './lines.ts';
 import { mutantsOf, mutated } from './mutate.ts';
-import { SWITCH } from './switch-name.ts';
+import { SWITCH } from '../worker/agreed.ts';
 import { withSwitches } from './switches.ts';
 
 const table: readonly [kind: string, source: string, mutants: readonly string[]][] = [

@@ -1,6 +1,6 @@
 import { parseAst } from 'vitest/node';
 import type { Edit, Mutant } from './edit.ts';
-import { isStatement, sqlEdits } from './sql.ts';
+import { isStatement, OTHER_BOUNDARY, sqlEdits } from './sql.ts';
 
 // Source in, mutants out: pure. The kinds are those faults that this code can have and that a test should see: a guard
 // that is not there, a condition that is not asked, a statement of a batch that is not sent, a boundary that is one off.
@@ -12,16 +12,15 @@ export interface Node {
   readonly [key: string]: unknown;
 }
 
+const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
+
 /** Methods that only narrow what the value before them lets through, so that the value alone still is of its kind. */
-const REFINEMENTS = new Set(
-  'refine superRefine check min max length regex nonempty int positive nonnegative gt gte lt lte multipleOf strict'.split(
-    ' ',
-  ),
+const REFINEMENTS = words(
+  'refine superRefine check min max length regex nonempty int positive nonnegative gt gte lt lte multipleOf strict',
 );
 /** Methods that give back something of the kind that they were called on. */
-const STEPS = new Set(
-  'filter where toSorted toReversed toLowerCase toUpperCase normalize trim replace replaceAll slice'.split(' '),
-);
+const STEPS = words('filter where toSorted toReversed toLowerCase toUpperCase normalize trim replace replaceAll slice');
+/** What has methods of these names and is neither a schema nor a value. */
 const NO_SCHEMAS = new Set(['Math', 'Object', 'Number', 'Promise']);
 const OTHER_NAME: Readonly<Record<string, string>> = {
   every: 'some',
@@ -32,7 +31,6 @@ const OTHER_NAME: Readonly<Record<string, string>> = {
   gte: 'gt',
   strictObject: 'object',
 };
-const OTHER_BOUNDARY: Readonly<Record<string, string>> = { '<': '<=', '<=': '<', '>': '>=', '>=': '>' };
 const EQUALITIES = new Set(['===', '!==', 'in', 'instanceof']);
 /** A longer list of nothing but literals is a vocabulary: which words are in it is not decided by code. */
 const LITERALS_MAX_COUNT = 8;

@@ -1,15 +1,16 @@
 import type { Edit } from './edit.ts';
 
-/** Words that end a condition, and words that stand between two of them. */
-const CONDITION_ENDS = new Set(
-  'and or where when then else end on having select from set values returning order group limit union join cross left inner do as'.split(
-    ' ',
-  ),
+const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
+
+/** Words that end a condition, or stand between two of them. */
+const CONDITION_ENDS = words(
+  'and or where when then else end on having select from set values returning order group limit union join cross left inner do as',
 );
 /** Where a condition begins that can lose its first part: what is left still follows one of these. */
 const CONDITION_STARTS = new Set(['where', 'when', 'on', 'having', '(', '']);
 const STATEMENT = /^\s*(?:select|insert|update|delete|with)\b/i;
-const OTHER_BOUNDARY: Readonly<Record<string, string>> = { '<': '<=', '<=': '<', '>': '>=', '>=': '>' };
+/** Of each comparison that has a boundary, the one that draws it on the other side of the value. */
+export const OTHER_BOUNDARY: Readonly<Record<string, string>> = { '<': '<=', '<=': '<', '>': '>=', '>=': '>' };
 
 interface Token {
   readonly text: string;

@@ -1,7 +1,7 @@
 import { parse } from './mutate.ts';
 import type { Mutant } from './edit.ts';
 
-import { SWITCH } from './switch-name.ts';
+import { SWITCH } from '../worker/agreed.ts';
 
 export interface NumberedMutant extends Mutant {
   readonly number: number;

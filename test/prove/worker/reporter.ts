@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import path from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
-import { parseRunFileName, type RunName } from './run-name.ts';
+import { parseRunFileName, type RunName } from './agreed.ts';
 
 /** A pipe from the run to the process that started it. */
 export const EVENTS_FD = 3;

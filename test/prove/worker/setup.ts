@@ -1,7 +1,5 @@
 import { afterEach, beforeEach, vi } from 'vitest';
-import { SWITCH } from '../mutants/switch-name.ts';
-import { parseRunFileName } from './run-name.ts';
-import { judgeFailure } from './witness.ts';
+import { parseRunFileName, SWITCH } from './agreed.ts';
 
 // Runs in workerd before each file of the run, and before the setup file of the tests: chooses the mutant, and has every
 // module loaded anew for it, so that what a module makes while it loads is made of the mutant, and no mutant leaves state
@@ -37,6 +35,5 @@ beforeEach(({ skip }) => {
 afterEach(({ task }) => {
   Object.assign(task.file.meta, { reached: [...reached] });
   if (mutant === 0 || task.result?.state !== 'fail') return;
-  const failures = (task.result.errors ?? []).map(({ name, message }) => judgeFailure(`${name}: ${message}`));
-  if (failures.some((failure) => failure !== 'broken')) shared.settled.add(mutant);
+  shared.settled.add(mutant);
 });

@@ -3,7 +3,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import base from '../../../vitest.config.ts';
 import RunReporter from './reporter.ts';
-import { RUNS_FOLDER } from './run-name.ts';
+import { RUNS_FOLDER } from './agreed.ts';
 
 /** A machine that runs two of these may be busy: what is out of time here would wait for ever. */
 const TEST_TIMEOUT_MS = 20_000;

@@ -1,3 +1,8 @@
+// What the process that starts a run and the workerd that it runs in have agreed on.
+
+/** The global function, made in workerd, that says whether the mutant of a number is the one that runs now. */
+export const SWITCH = '__isMutant';
+
 /** A file of the run: one test file under one mutant; mutant 0 is the source as it is. */
 export interface RunName {
   readonly mutant: number;
@@ -16,3 +21,6 @@ export function parseRunFileName(file: string): RunName {
   if (order === undefined || mutant === undefined) throw new Error(`${file} is not a file of the run`);
   return { order: Number(order), mutant: Number(mutant) };
 }
+
+/** Whether a test or a hook was out of time: what a busy machine does to any. */
+export const isTimeout = (message: string): boolean => /^[^\n]*(?:Test|Hook) timed out/.test(message);
