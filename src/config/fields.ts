@@ -1,22 +1,17 @@
 import * as z from 'zod';
 import { parseWorkspaceUuid, WORKSPACE_FORM } from '../kit/ids.ts';
+import { isObject } from '../kit/json.ts';
+import { durationSeconds, SECONDS_PER_DAY } from '../kit/time.ts';
 import { eachOnce } from './grant-names.ts';
 import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
 
-const SECONDS_PER_DAY = 24 * 60 * 60;
-const SECONDS_PER_UNIT = new Map([
-  ['s', 1],
-  ['m', 60],
-  ['h', 60 * 60],
-  ['d', SECONDS_PER_DAY],
-]);
 const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 
 /** `90s`, `15m`, `1h`, `30d`, read as seconds. */
 export const duration = z
   .string()
   .regex(/^[1-9]\d{0,8}[smhd]$/, { error: 'is not a duration: a whole number above 0, then s, m, h or d' })
-  .transform((text) => Number(text.slice(0, -1)) * (SECONDS_PER_UNIT.get(text.slice(-1)) ?? Number.NaN))
+  .transform((text) => durationSeconds(text) ?? Number.NaN)
   .refine((seconds) => seconds <= TOKEN_TTL_MAX_SECONDS, {
     error: `is longer than ${TOKEN_TTL_MAX_SECONDS / SECONDS_PER_DAY} days`,
   });
@@ -72,10 +67,6 @@ export const dictionary = <Value extends z.ZodType>(keys: z.ZodString, values: V
       },
     })
     .pipe(z.record(keys, values));
-
-function isObject(input: unknown): input is object {
-  return typeof input === 'object' && input !== null && !Array.isArray(input);
-}
 
 function urlProblem(text: string): string | null {
   const url = URL.parse(text);

@@ -1,6 +1,6 @@
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../config/limits.ts';
 import type { RequestFailure } from '../failures.ts';
-import { collect, decodeUtf8 } from '../kit/bytes.ts';
+import { decodeUtf8, readBody } from '../kit/bytes.ts';
 import { isDeeperThan, isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 
@@ -22,22 +22,13 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
   if (Number(request.headers.get('Content-Length')) > REQUEST_BODY_MAX_BYTES) return TOO_LARGE;
   if (request.body === null) return INVALID_JSON;
 
-  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
-  let chunks: readonly Uint8Array[] | null;
   try {
-    chunks = await collect(reader, REQUEST_BODY_MAX_BYTES);
-  } catch {
-    // The sender broke off: what came is not whole.
-    return INVALID_JSON;
-  }
-  if (chunks === null) {
-    reader.cancel().catch(() => {});
-    return TOO_LARGE;
-  }
-  try {
+    const chunks = await readBody(request.body, REQUEST_BODY_MAX_BYTES);
+    if (chunks === null) return TOO_LARGE;
     const value: unknown = JSON.parse(decodeUtf8(chunks));
     return isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value) ? ok(value) : INVALID_JSON;
   } catch {
+    // It is no JSON, or its sender broke off.
     return INVALID_JSON;
   }
 }

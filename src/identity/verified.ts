@@ -1,6 +1,7 @@
 import type { LocalJWKSet } from 'jose';
 import { VERIFIED_JWTS_MAX_BYTES, VERIFIED_JWTS_MAX_COUNT } from '../config/limits.ts';
 import type { CredentialHeader, IssuerPolicy } from '../config/issuers.ts';
+import { createBoundedMap } from '../kit/bounded-map.ts';
 import type { Identity } from './identity.ts';
 
 /** A JWT whose signature was verified, and what it was verified with. */
@@ -23,26 +24,18 @@ export interface VerifiedJwts {
 }
 
 export function createVerifiedJwts(): VerifiedJwts {
-  const held = new Map<string, VerifiedJwt>();
-  /** Of all of them: a JWT is ASCII. */
-  let bytes = 0;
-  const drop = (token: string): void => {
-    if (held.delete(token)) bytes -= token.length;
-  };
+  const jwts = createBoundedMap<VerifiedJwt>({
+    maxCount: VERIFIED_JWTS_MAX_COUNT,
+    maxWeight: VERIFIED_JWTS_MAX_BYTES,
+    // A JWT is ASCII.
+    weightOf: (token) => token.length,
+  });
   return {
     get: (token, nowMs) => {
-      const verified = held.get(token);
+      const verified = jwts.get(token);
       return verified !== undefined && isBetweenItsTimes(verified, nowMs) ? verified : null;
     },
-    put: (token, verified) => {
-      drop(token);
-      held.set(token, verified);
-      bytes += token.length;
-      for (const oldest of held.keys()) {
-        if (held.size <= VERIFIED_JWTS_MAX_COUNT && bytes <= VERIFIED_JWTS_MAX_BYTES) break;
-        drop(oldest);
-      }
-    },
+    put: (token, verified) => jwts.set(token, verified),
   };
 }
 

@@ -1,7 +1,31 @@
 import { base64url } from 'jose';
+import { untilAborted } from './deadline.ts';
 
-/** All bytes of a body, or null where there are more than `maxBytes`. Counted as they come: Content-Length may lie. */
-export async function collect(
+/**
+ * Reads all bytes of a body; null where there are more than `maxBytes`. They are counted as they come, since Content-Length may lie.
+ * A body that is not read to its end is let go.
+ *
+ * Rejects where the body breaks off, and as soon as `signal` aborts.
+ */
+export async function readBody(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<readonly Uint8Array[] | null> {
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const letGo = (): void => void reader.cancel().catch(() => {});
+  try {
+    const reading = collect(reader, maxBytes);
+    const chunks = signal === undefined ? await reading : await untilAborted(reading, signal);
+    if (chunks === null) letGo();
+    return chunks;
+  } catch (error) {
+    letGo();
+    throw error;
+  }
+}
+
+async function collect(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   maxBytes: number,
 ): Promise<readonly Uint8Array[] | null> {

@@ -17,7 +17,17 @@ export const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Pr
   }
 };
 
-/** The same as a result: `timeout` if the signal aborted first, `failed` if the work threw. */
+/** Waits `ms` milliseconds. False: `signal` aborted before they were over. */
+export async function pause(runtime: Pick<Runtime, 'sleep'>, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await untilAborted(runtime.sleep(ms), signal);
+    return !signal.aborted;
+  } catch {
+    return false;
+  }
+}
+
+/** Settles as `work` does, as a result: `timeout` if the signal aborted first, `failed` if the work threw. */
 export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<Result<T, 'timeout' | 'failed'>> {
   try {
     return ok(await untilAborted(work, signal));
@@ -27,8 +37,8 @@ export async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<
 }
 
 /**
- * Waits so long, and no longer, for work that is told of no deadline, and then leaves it to itself. A timer and no signal: for what
- * every request does.
+ * Waits at most `ms` milliseconds for work that hears of no deadline, and then leaves it to itself. It sets a timer and makes no
+ * signal, which would cost too much in what every request does.
  */
 export async function waitFor<T>(
   runtime: Pick<Runtime, 'after'>,

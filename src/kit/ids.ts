@@ -14,6 +14,9 @@ const isId = (text: string): boolean => ID.test(text) && !containsSecret(text);
 /** Whether a token id can be put into an upstream path. Text shaped like a secret is never one. */
 export const isTokenId = (text: string): boolean => isId(text);
 
+/** Whether text is a UUID as this service writes its own: small letters, five groups (RFC 9562 §4). */
+export const isOwnUuid = (text: string): boolean => uuidOf(text) === text;
+
 /** What `parseWorkspaceUuid` reads, for whoever wrote something else. */
 export const WORKSPACE_FORM = `a UUID, in any case and with or without hyphens, or up to ${TOKEN_ID_MAX_CHARS} letters, digits, ".", "_", "~" and "-" with a letter or digit first`;
 

@@ -19,6 +19,23 @@ export const rfc3339OrNull = (ms: number | null): string | null => (ms === null 
 /** Milliseconds since the epoch of a time that was checked where it came in. */
 export const msOrNull = (time: string | null): number | null => (time === null ? null : Date.parse(time));
 
+const DURATION = /^(?<count>\d{1,9})(?<unit>[smhdw])$/;
+export const SECONDS_PER_DAY = 24 * 60 * 60;
+const SECONDS_PER_UNIT: Readonly<Record<string, number>> = {
+  s: 1,
+  m: 60,
+  h: 60 * 60,
+  d: SECONDS_PER_DAY,
+  w: 7 * SECONDS_PER_DAY,
+};
+
+/** The seconds of a duration, a whole number and s, m, h, d or w, such as `30d`; null: the text is no duration. */
+export function durationSeconds(text: string): number | null {
+  const { count, unit = '' } = DURATION.exec(text)?.groups ?? {};
+  const secondsPerUnit = SECONDS_PER_UNIT[unit];
+  return secondsPerUnit === undefined ? null : Number(count) * secondsPerUnit;
+}
+
 /** When the minute of the clock begins that a moment is in: counted rows have one for each. */
 export const minuteBeginMs = (ms: number): number => Math.floor(ms / MINUTE_MS) * MINUTE_MS;
 export const MINUTE_MS = 60_000;

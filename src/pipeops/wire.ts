@@ -1,8 +1,7 @@
 import * as z from 'zod';
 import { UPSTREAM_BODY_MAX_BYTES } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { collect, decodeUtf8 } from '../kit/bytes.ts';
-import { untilAborted } from '../kit/deadline.ts';
+import { decodeUtf8, readBody } from '../kit/bytes.ts';
 import { isElsewhere, isTokenId, workspaceAsRead } from '../kit/ids.ts';
 import { isObject } from '../kit/json.ts';
 import { markerOf, stripMarker } from '../kit/marker.ts';
@@ -236,18 +235,13 @@ export const discardBody = (response: Response): void => {
 export const readJson = async (response: Response, signal: AbortSignal): Promise<Result<unknown, UpstreamFailure>> => {
   const invalid = err({ kind: 'upstream_invalid_response', status: response.status } as const);
   if (response.body === null) return invalid;
-  const reader = response.body.getReader();
   let chunks: readonly Uint8Array[] | null;
   try {
-    chunks = await untilAborted(collect(reader, UPSTREAM_BODY_MAX_BYTES), signal);
+    chunks = await readBody(response.body, UPSTREAM_BODY_MAX_BYTES, signal);
   } catch {
-    reader.cancel().catch(() => {});
     return err({ kind: signal.aborted ? 'upstream_timeout' : 'upstream_unreachable' });
   }
-  if (chunks === null) {
-    reader.cancel().catch(() => {});
-    return invalid;
-  }
+  if (chunks === null) return invalid;
   try {
     return ok(JSON.parse(decodeUtf8(chunks)));
   } catch {

@@ -3,6 +3,7 @@ import { ACTOR_LABEL_MAX_BYTES, LABEL_NOTE_MS, LABEL_NOTES_MAX_COUNT } from '../
 import type { Database } from '../db/database.ts';
 import { subjectLabels } from '../db/schema.ts';
 import { compiled } from '../db/sql.ts';
+import { createBoundedMap } from '../kit/bounded-map.ts';
 import { byteLength } from '../kit/bytes.ts';
 import { sha256HexSync } from '../kit/digest.ts';
 import { replaceControls } from '../kit/text.ts';
@@ -79,7 +80,9 @@ export interface LabelMemory {
 }
 
 export function createLabelMemory(): LabelMemory {
-  const known = new Map<string, { readonly label: string; readonly atMs: number }>();
+  const known = createBoundedMap<{ readonly label: string; readonly atMs: number }>({
+    maxCount: LABEL_NOTES_MAX_COUNT,
+  });
   const isKnown = (note: LabelNote, nowMs: number): boolean => {
     const last = known.get(subjectKey(note));
     return last?.label === note.label && nowMs >= last.atMs && nowMs - last.atMs < LABEL_NOTE_MS;
@@ -92,11 +95,7 @@ export function createLabelMemory(): LabelMemory {
     },
     noted: (notes, nowMs) => {
       for (const note of notes) {
-        const key = subjectKey(note);
-        known.delete(key);
-        known.set(key, { label: note.label, atMs: nowMs });
-        const [oldest] = known.keys();
-        if (known.size > LABEL_NOTES_MAX_COUNT && oldest !== undefined) known.delete(oldest);
+        known.set(subjectKey(note), { label: note.label, atMs: nowMs });
       }
     },
     forget: (notes) => {

@@ -15,7 +15,7 @@ import { containsMarkerShape } from '../kit/marker.ts';
 import type { Problems } from '../kit/problems.ts';
 import { containsSecret } from '../kit/redaction.ts';
 import { containsHiddenText, containsInvisible } from '../kit/text.ts';
-import { parseTimeMs } from '../kit/time.ts';
+import { durationSeconds, parseTimeMs, SECONDS_PER_DAY } from '../kit/time.ts';
 
 /** Control characters, and line and paragraph separators: in the trail they could make one name look like two. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
@@ -95,16 +95,6 @@ export function readScopes(given: ScopeFields, problems: Problems): readonly str
 const isSameSet = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((one) => others.includes(one));
 
-const SECONDS_PER_DAY = 24 * 60 * 60;
-const SECONDS_PER_UNIT: Readonly<Record<string, number>> = {
-  s: 1,
-  m: 60,
-  h: 60 * 60,
-  d: SECONDS_PER_DAY,
-  w: 7 * SECONDS_PER_DAY,
-};
-const DURATION = /^(?<count>\d{1,9})(?<unit>[smhdw])$/;
-
 const UNREADABLE_TIME = 'Use a time in RFC 3339, such as "2030-01-31T12:00:00Z".';
 const UNREADABLE_DURATION = 'Use a whole number and s, m, h, d or w, such as "30d", or a whole number of days.';
 
@@ -134,7 +124,7 @@ export function readExpiry(
   }
   if (at !== '') return checked('expires_at', parseTimeMs(at), UNREADABLE_TIME, nowMs, problems);
   if (within !== '') {
-    const seconds = durationSeconds(within);
+    const seconds = typeof within === 'number' ? secondsOfDays(within) : durationSeconds(within);
     const expiresAtMs = seconds === null ? null : nowMs + seconds * 1000;
     return checked('expires_in', expiresAtMs, UNREADABLE_DURATION, nowMs, problems);
   }
@@ -155,12 +145,7 @@ function checked(
   return null;
 }
 
-function durationSeconds(duration: string | number): number | null {
-  if (typeof duration === 'number') return Number.isSafeInteger(duration) ? duration * SECONDS_PER_DAY : null;
-  const { count, unit = '' } = DURATION.exec(duration)?.groups ?? {};
-  const secondsPerUnit = SECONDS_PER_UNIT[unit];
-  return secondsPerUnit === undefined ? null : Number(count) * secondsPerUnit;
-}
+const secondsOfDays = (days: number): number | null => (Number.isSafeInteger(days) ? days * SECONDS_PER_DAY : null);
 
 /** The only parameter of any token route, by PipeOps' two names for it; the first is the one that is advised. */
 const NAMES = ['workspace_uuid', 'workspace'] as const;

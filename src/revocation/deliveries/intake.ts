@@ -6,7 +6,7 @@ import type { Failure, RequestFailure } from '../../failures.ts';
 import { failure, methodNotAllowed, success } from '../../http/answer.ts';
 import type { AppEnv } from '../../http/context.ts';
 import { noParameters } from '../../http/query.ts';
-import { collect } from '../../kit/bytes.ts';
+import { readBody } from '../../kit/bytes.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { acceptDelivery, type Receipt } from './acceptance.ts';
@@ -106,15 +106,12 @@ async function readRawBody(request: Request): Promise<Result<Uint8Array, Request
   // Only spares the reading: the header is the sender's word, so the bytes are counted as well.
   if (Number(request.headers.get('Content-Length')) > WEBHOOK_BODY_MAX_BYTES) return tooLarge;
   if (request.body === null) return ok(new Uint8Array());
-  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
   try {
-    const chunks = await collect(reader, WEBHOOK_BODY_MAX_BYTES);
-    if (chunks !== null) return ok(new Uint8Array(await new Blob([...chunks]).arrayBuffer()));
+    const chunks = await readBody(request.body, WEBHOOK_BODY_MAX_BYTES);
+    return chunks === null ? tooLarge : ok(new Uint8Array(await new Blob([...chunks]).arrayBuffer()));
   } catch {
     return err({ kind: 'invalid_json' });
   }
-  reader.cancel().catch(() => {});
-  return tooLarge;
 }
 
 /** A delivery whose signature is good. */

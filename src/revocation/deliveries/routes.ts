@@ -13,6 +13,7 @@ import type { RequestFailure } from '../../failures.ts';
 import type { AppEnv } from '../../http/context.ts';
 import { authorise } from '../../http/access.ts';
 import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
+import { isOwnUuid } from '../../kit/ids.ts';
 import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { listDeliveries, readDelivery } from './deliveries.ts';
@@ -87,5 +88,4 @@ function parseDeliveryId(text: string): Result<string, RequestFailure> {
   return err(problems.failure());
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const readId = matching((text) => UUID.test(text), 'Use the id of a delivery, as its receipt gave it.');
+const readId = matching(isOwnUuid, 'Use the id of a delivery, as its receipt gave it.');

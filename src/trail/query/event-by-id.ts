@@ -4,7 +4,7 @@ import type { Database } from '../../db/database.ts';
 import { type AuditEventRow, auditEvents } from '../../db/schema.ts';
 import type { Failure, RequestFailure } from '../../failures.ts';
 import { cutToBytes } from '../../kit/bytes.ts';
-import { workspaceAsRead } from '../../kit/ids.ts';
+import { isOwnUuid, workspaceAsRead } from '../../kit/ids.ts';
 import { parseStored } from '../../kit/json.ts';
 import { createProblems } from '../../kit/problems.ts';
 import { redact } from '../../kit/redaction.ts';
@@ -17,12 +17,10 @@ import type { Trail } from './page.ts';
 import type { Owner } from './params.ts';
 import { selectEvent } from '../statements.ts';
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /** Reads the id of an event as it stood in the path. `invalid_request` if it is none. */
 export function parseEventId(text: string): Result<string, RequestFailure> {
   const id = text.toLowerCase();
-  if (UUID.test(id)) return ok(id);
+  if (isOwnUuid(id)) return ok(id);
   const problems = createProblems();
   problems.misunderstood('id', 'Use the id of an event, as the trail or the header "X-Audit-Event-Id" gave it.');
   return err(problems.failure());
