@@ -1,5 +1,6 @@
 import type { D1Database } from '@cloudflare/workers-types';
 import * as z from 'zod';
+import { isObject, parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import { type FingerprintKey, fingerprintKeys, idempotencySecret, readWebhookSecrets } from './secrets.ts';
@@ -182,7 +183,7 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
 
 /** The policy part of `parseEnv`, for those who look at a policy whatever else is wrong. */
 export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, readonly ConfigProblem[]> {
-  const binding: unknown = typeof env === 'object' && env !== null && 'POLICY' in env ? env.POLICY : undefined;
+  const binding = isObject(env) ? env['POLICY'] : undefined;
   if (binding === undefined) return within('policy.ts', parsePolicy(policyFile));
   const json = typeof binding === 'string' ? parseJson(binding) : undefined;
   if (json === undefined) return err([{ key: 'POLICY', problem: 'is not JSON', example: EXAMPLES['POLICY'] ?? '' }]);
@@ -193,14 +194,6 @@ export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, re
 function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnType<typeof parsePolicy> {
   if (parsed.ok) return parsed;
   return err(parsed.error.map(({ key, ...rest }) => ({ key: key === '' ? source : `${source}: ${key}`, ...rest })));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isD1(input: unknown): boolean {

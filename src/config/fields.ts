@@ -5,8 +5,6 @@ import { durationSeconds, SECONDS_PER_DAY } from '../kit/time.ts';
 import { eachOnce } from './grant-names.ts';
 import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
 
-const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
-
 /** `90s`, `15m`, `1h`, `30d`, read as seconds. */
 export const duration = z
   .string()
@@ -71,10 +69,15 @@ export const dictionary = <Value extends z.ZodType>(keys: z.ZodString, values: V
 function urlProblem(text: string): string | null {
   const url = URL.parse(text);
   if (url === null) return 'is not a URL';
-  const isLoopback = LOOPBACK_HOSTS.includes(url.hostname);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback)) {
+  if (url.protocol !== 'https:' && !isHttpLoopback(url)) {
     return 'is neither https nor http on a loopback address';
   }
   if (url.username !== '' || url.password !== '') return 'holds credentials';
   return /[#\s\\]/.test(text) ? 'has a fragment, a space or a backslash' : null;
 }
+
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+
+/** Whether a URL is plain http to this very machine, where nobody can listen in. */
+export const isHttpLoopback = ({ protocol, hostname }: URL): boolean =>
+  protocol === 'http:' && LOOPBACK_HOSTS.includes(hostname);

@@ -7,6 +7,8 @@ import {
   CLOCK_TOLERANCE_MAX_SECONDS,
   JWT_MAX_AGE_DEFAULT_SECONDS,
 } from './limits.ts';
+import { byteLength } from '../kit/bytes.ts';
+import { isObject } from '../kit/json.ts';
 import type { Identity } from '../identity/identity.ts';
 
 /** The signature algorithms that an issuer may use. None is symmetric: RFC 8725 §3.1 and §3.2. */
@@ -114,7 +116,7 @@ const publicKeys = z
 /** One entry of `issuers`. */
 export const issuerSchema = z
   .strictObject({
-    issuer: trustedBaseUrl.refine((text) => new TextEncoder().encode(text).length <= ACTOR_ISSUER_MAX_BYTES, {
+    issuer: trustedBaseUrl.refine((text) => byteLength(text) <= ACTOR_ISSUER_MAX_BYTES, {
       error: `is longer than the ${ACTOR_ISSUER_MAX_BYTES} bytes that the trail keeps`,
     }),
     audience,
@@ -149,7 +151,7 @@ function keysOf(jwks: JSONWebKeySet | undefined, jwksUri: string | undefined): I
 }
 
 function isPublicKey(input: unknown): boolean {
-  if (typeof input !== 'object' || input === null) return false;
-  const isPublicType = 'kty' in input && PUBLIC_KEY_TYPES.includes(input.kty);
+  if (!isObject(input)) return false;
+  const isPublicType = PUBLIC_KEY_TYPES.includes(input['kty']);
   return isPublicType && !PRIVATE_MEMBERS.some((member) => member in input);
 }

@@ -12,7 +12,7 @@ import type { Source } from './webhooks.ts';
 import { decodeBase64, decodePaddedBase64 } from '../kit/bytes.ts';
 import { isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { SECONDS_PER_DAY } from '../kit/time.ts';
+import { DATE_MAX_SECONDS, SECONDS_PER_DAY } from '../kit/time.ts';
 
 /** A key that fingerprints of secrets are made with. Its id is stored beside each of them. */
 export interface FingerprintKey {
@@ -123,8 +123,6 @@ function standardSecretProblem(value: string): string | null {
     : null;
 }
 
-/** The last second that a Date can hold (ECMA-262 §21.4.1.1). */
-const DATE_MAX_SECONDS = 8_640_000_000_000;
 const EXAMPLE =
   'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
 

@@ -4,7 +4,7 @@ import type { AuthFailure, TokenRejection } from '../failures.ts';
 import { byteLength } from '../kit/bytes.ts';
 import { containsSecret, redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { containsInvisible, replaceControls } from '../kit/text.ts';
+import { containsControls, containsInvisible, replaceControls } from '../kit/text.ts';
 import { readClaim } from '../policy/bindings.ts';
 import type { ActorType } from '../vocabulary.ts';
 
@@ -28,9 +28,6 @@ export interface Authenticator {
    */
   authenticate(request: { method: string; url: string; headers: Headers }): Promise<Result<Identity, AuthFailure>>;
 }
-
-/** What would break a line of a log or of a terminal. */
-const CONTROL_CHARACTERS = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 
 /** The identity that verified claims give under a policy. Errors: those of `readSubject`. */
 export function identityOf(
@@ -61,7 +58,7 @@ function readSubject(claim: unknown): Result<string, TokenRejection> {
   if (subject.trim() === '') return err('subject_empty');
   const acceptable =
     subject.isWellFormed() &&
-    !CONTROL_CHARACTERS.test(subject) &&
+    !containsControls(subject) &&
     // In the trail it would look like another.
     !containsInvisible(subject) &&
     byteLength(subject) <= ACTOR_SUBJECT_MAX_BYTES &&

@@ -1,6 +1,8 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type LocalJWKSet } from 'jose';
 import { type IssuerPolicy, SIGNATURE_ALGORITHMS } from '../config/issuers.ts';
+import { isHttpLoopback } from '../config/fields.ts';
 import { JWKS_MAX_BYTES, JWKS_TIMEOUT_MS } from '../config/limits.ts';
+import { readBody } from '../kit/bytes.ts';
 import { within } from '../kit/deadline.ts';
 import { isObject, parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -116,15 +118,12 @@ async function discover(issuer: string, network: Network, signal: AbortSignal): 
   return ok(jwksUri);
 }
 
-/** https; or plain http on this machine, for an issuer that is itself one. */
+/** Whether keys come over https, or over plain http on this machine from an issuer that is itself there. */
 function isSecure(jwksUri: string, issuer: string): boolean {
   const url = URL.parse(jwksUri);
   if (url === null) return false;
-  return url.protocol === 'https:' || (isHttpLoopback(url) && isHttpLoopback(URL.parse(issuer)));
+  return url.protocol === 'https:' || (isHttpLoopback(url) && isHttpLoopback(new URL(issuer)));
 }
-
-const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
-const isHttpLoopback = (url: URL | null): boolean => url?.protocol === 'http:' && LOOPBACK_HOSTS.includes(url.hostname);
 
 /** Reads a JSON document of at most JWKS_MAX_BYTES. Throws what the network throws. */
 export async function fetchJson(
@@ -140,22 +139,8 @@ export async function fetchJson(
     // Followed, it would let whoever answers choose another host's keys.
     return err(response.status >= 300 && response.status < 400 ? 'redirected' : 'status');
   }
-  const text = await readText(response);
-  if (text === null) return err('too_large');
-  const document = parseJson(text);
+  const chunks = response.body === null ? [] : await readBody(response.body, JWKS_MAX_BYTES);
+  if (chunks === null) return err('too_large');
+  const document = parseJson(await new Blob([...chunks]).text());
   return document === undefined ? err('not_json') : ok(document);
-}
-
-/** Counts while it reads, because `Content-Length` is only a claim. Null: over JWKS_MAX_BYTES. */
-async function readText(response: Response): Promise<string | null> {
-  const decoder = new TextDecoder();
-  let bytes = 0;
-  let text = '';
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    // Leaving the loop cancels the body.
-    if (bytes > JWKS_MAX_BYTES) return null;
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

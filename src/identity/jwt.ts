@@ -3,6 +3,7 @@ import { type CredentialHeader, type IssuerPolicy, mediaTypeOf, type SignatureAl
 import { JWT_MAX_BYTES } from '../config/limits.ts';
 import type { TokenRejection } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
+import { DATE_MAX_SECONDS } from '../kit/time.ts';
 import { readClaim } from '../policy/bindings.ts';
 
 /** What a JWT claims before its signature is checked. It serves to choose the policy to verify it under, no more. */
@@ -104,13 +105,10 @@ async function verifySigned(
   }
 }
 
-/** The last second that a Date can hold: ECMA-262, "Time Values and Time Range". */
-const LAST_SECOND = 8_640_000_000_000;
-
-/** JSON's `1e999` is Infinity, which is after every `now`: a JWT that never expires. */
+/** Whether every time of a JWT is one that a clock can show. JSON's `1e999` is Infinity, and would be a JWT that never expires. */
 function hasOnlyRealTimes(claims: Readonly<Record<string, unknown>>): boolean {
   return [claims['exp'], claims['iat'], claims['nbf'] ?? 0].every(
-    (time) => typeof time === 'number' && time >= 0 && time <= LAST_SECOND,
+    (time) => typeof time === 'number' && time >= 0 && time <= DATE_MAX_SECONDS,
   );
 }
 

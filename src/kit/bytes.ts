@@ -2,8 +2,8 @@ import { base64url } from 'jose';
 import { untilAborted } from './deadline.ts';
 
 /**
- * Reads all bytes of a body; null where there are more than `maxBytes`. They are counted as they come, since Content-Length may lie.
- * A body that is not read to its end is let go.
+ * Reads all bytes of a body, or gives null if there are more than `maxBytes`. The bytes are counted as they come, since
+ * Content-Length may lie. A body that is not read to its end is cancelled, so that its connection is free again.
  *
  * Rejects where the body breaks off, and as soon as `signal` aborts.
  */
@@ -13,14 +13,14 @@ export async function readBody(
   signal?: AbortSignal,
 ): Promise<readonly Uint8Array[] | null> {
   const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
-  const letGo = (): void => void reader.cancel().catch(() => {});
+  const cancel = (): void => void reader.cancel().catch(() => {});
   try {
     const reading = collect(reader, maxBytes);
     const chunks = signal === undefined ? await reading : await untilAborted(reading, signal);
-    if (chunks === null) letGo();
+    if (chunks === null) cancel();
     return chunks;
   } catch (error) {
-    letGo();
+    cancel();
     throw error;
   }
 }
@@ -40,7 +40,7 @@ async function collect(
   }
 }
 
-/** Throws on bytes that are not UTF-8: replacing them would make up what nobody sent. */
+/** The text that the bytes are in UTF-8. Throws on bytes that are none: replacing them would make up text that nobody sent. */
 export function decodeUtf8(chunks: readonly Uint8Array[]): string {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
   return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join('') + decoder.decode();
@@ -48,7 +48,7 @@ export function decodeUtf8(chunks: readonly Uint8Array[]): string {
 
 const encoder = new TextEncoder();
 
-/** Length in bytes of UTF-8: what a column costs. */
+/** The length of a text in bytes of UTF-8, which is what a column costs. */
 export const byteLength = (text: string): number => encoder.encode(text).byteLength;
 
 /** The longest prefix of whole code points that fits into `maxBytes` bytes of UTF-8. */
@@ -61,7 +61,10 @@ export function cutToBytes(text: string, maxBytes: number): string {
 
 const EITHER_ALPHABET = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
-/** The bytes of base64 in either alphabet (RFC 4648 §4 and §5), since `openssl rand -base64` writes the first; null: it is none. */
+/**
+ * The bytes of base64 in either alphabet (RFC 4648 §4 and §5), with or without padding; null if the text is not base64.
+ * `openssl rand -base64`, which operators make secrets with, writes the first alphabet.
+ */
 export function decodeBase64(text: string): Uint8Array | null {
   if (!EITHER_ALPHABET.test(text)) return null;
   try {
@@ -73,6 +76,6 @@ export function decodeBase64(text: string): Uint8Array | null {
 
 const PADDED_BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** The bytes of base64 with its padding (RFC 4648 §4); null for anything else, an empty text too. */
+/** The bytes of base64 with its padding (RFC 4648 §4); null for anything else, and for an empty text. */
 export const decodePaddedBase64 = (text: string): Uint8Array | null =>
   text !== '' && PADDED_BASE64.test(text) ? Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)) : null;

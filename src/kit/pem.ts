@@ -1,8 +1,8 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 
-/** A public key of the curve P-256 in PEM, as a JWK; null for a key of another kind, and for any other text. */
+/** Reads a public key of the curve P-256 in PEM as a JWK; null for a key of another kind, and for any other text. */
 export function readPem(pem: string): JsonWebKey | null {
-  // From a private key a public one could be derived: who configures or publishes one made a mistake.
+  // `createPublicKey` would derive the public key of a private one, but whoever configures or publishes that made a mistake.
   if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) return null;
   try {
     const { kty, crv, x, y } = createPublicKey(pem).export({ format: 'jwk' });

@@ -1,23 +1,23 @@
 import type { RequestFailure } from '../failures.ts';
 
-/** Collects everything that is wrong with a request, so that its caller learns all of it at once. */
+/** Everything that is wrong with a request, collected so that its caller learns all of it at once. */
 export interface Problems {
-  /** The request cannot be understood: 400. `field` is as the caller wrote it. */
+  /** Notes that the request cannot be understood (400). `field` is the name as the caller wrote it. */
   misunderstood(field: string, message: string): void;
-  /** A value that is understood is not acceptable: 422. */
+  /** Notes that a value is understood and not acceptable (422). */
   unacceptable(field: string, message: string): void;
   any(): boolean;
   has(field: string): boolean;
   /**
-   * All of it; `invalid_request` if any of it is, since its other fields may then not mean what they seem to. What made it that
-   * comes first: a client that shows one problem shows that one.
+   * All problems as one failure. One that cannot be understood makes all of it `invalid_request`, since the other fields may
+   * then not mean what they seem to; it comes first, for clients that show one problem alone.
    */
   failure(): RequestFailure;
 }
 
-/** Messages must say what to do and never quote a value: it may be a secret in the wrong place. */
+/** Creates an empty collection. Its messages must say what to do and never quote a value, which may be a secret in the wrong place. */
 export function createProblems(): Problems {
-  // Not a plain object: a field may be called __proto__.
+  // A plain object would lose a field that is called __proto__.
   const misunderstood = new Map<string, string[]>();
   const unacceptable = new Map<string, string[]>();
   const all = () => [...misunderstood, ...unacceptable];

@@ -1,4 +1,4 @@
-/** A value or a typed failure: expected failures are returned, only bugs are thrown. */
+/** A value or a typed failure. Expected failures are returned; only bugs are thrown. */
 export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E };
 
 export const ok = <T>(value: T): Result<T, never> => ({ ok: true, value });

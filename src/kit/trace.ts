@@ -1,25 +1,25 @@
-/** What one request (or one cron run) carries through every room. */
+/** What one request, or one run of the cron, carries through every room. */
 export interface RequestContext {
   readonly requestId: string;
-  /** W3C trace context as the caller sent it, if well-formed. */
+  /** The W3C trace context as the caller sent it; null if it is not well-formed. */
   readonly traceparent: string | null;
   readonly ip: string | null;
   readonly userAgent: string | null;
   readonly trace: Trace;
 }
 
-/** What the log line of a request says about its way through the service. Counted where it happens. */
+/** What the log line of a request says about its way through the service. Each number is counted where it happens. */
 export interface Trace {
   eventId: string | null;
   d1Trips: number;
-  /** Statements of those trips: Workers allow 1,000 a request, and as many a run of the cron. */
+  /** Statements of those trips. Workers allow 1,000 in a request, and as many in a run of the cron. */
   d1Queries: number;
   d1Ms: number;
   upstreamCalls: number;
   upstreamMs: number;
-  /** Whether it was refused for who asked, whatever the caller was told. */
+  /** Whether it was refused because of who asked, whatever the caller was told. */
   denied: boolean;
-  /** Why it ended as it did, for the log alone. */
+  /** Why it ended as it did. Only the log shows this. */
   reason: string | null;
 }
 

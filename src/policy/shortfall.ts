@@ -1,4 +1,5 @@
 import { SHORTFALL_NAMES_MAX_COUNT } from '../config/limits.ts';
+import { durationText } from '../kit/time.ts';
 import type { Permission } from '../vocabulary.ts';
 import { mintedUnder, usablePresets, withinCeiling } from './ceiling.ts';
 import { workspaceObstacle } from './reach.ts';
@@ -75,19 +76,4 @@ function listText(names: readonly string[]): string {
   const more = names.length - SHORTFALL_NAMES_MAX_COUNT;
   const shown = names.slice(0, SHORTFALL_NAMES_MAX_COUNT).join(', ');
   return more > 0 ? `${shown} and ${more} more` : shown;
-}
-
-const UNITS = [
-  { name: 'second', seconds: 1 },
-  { name: 'minute', seconds: 60 },
-  { name: 'hour', seconds: 60 * 60 },
-  { name: 'day', seconds: 24 * 60 * 60 },
-] as const;
-
-/** In the largest unit that gives a whole number. */
-function durationText(seconds: number): string {
-  const fitting = UNITS.filter((unit) => seconds % unit.seconds === 0);
-  const { name, seconds: length } = fitting.reduce((_smaller, unit) => unit);
-  const count = seconds / length;
-  return `${count} ${name}${count === 1 ? '' : 's'}`;
 }
