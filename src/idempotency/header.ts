@@ -4,21 +4,21 @@ import { createProblems } from '../kit/problems.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { containsSecret } from '../kit/redaction.ts';
 
+/** The header that makes a create safe to repeat. */
 export const IDEMPOTENCY_KEY = 'Idempotency-Key';
 
 /**
- * A string of RFC 8941 §3.3.3, as draft-ietf-httpapi-idempotency-key-header-07 §2.1 wants it, but for spaces: visible ASCII
- * in quotes, with `\"` and `\\` for the two characters that end it.
+ * A string of RFC 8941 §3.3.3 without spaces, as draft-ietf-httpapi-idempotency-key-header-07 §2.1 requires it: visible ASCII in
+ * quotes, in which `\"` and `\\` stand for a quote and a backslash.
  */
 const QUOTED = /^"(?<text>(?:[!#-[\]-~]|\\["\\])*)"$/;
-/** As most clients send it. Where the header came twice, its values are joined with a comma. */
+/** The value without quotes, as most clients send it. It holds no comma, which joins the values of a header that came twice. */
 const BARE = /^[!#-+\--[\]-~]+$/;
 
 /**
- * Reads the header that makes a create safe to repeat; null: it was not sent. The same text in quotes and without is the
- * same key.
+ * Reads the header as its key; null if it was not sent. A text with quotes and without is one key.
  *
- * Errors: `invalid_request` for an empty, overlong or malformed value, and for two of them; `validation_failed` for one that
+ * Errors: `invalid_request` for an empty, overlong or malformed value, and for two values; `validation_failed` for a value that
  * looks like a secret.
  */
 export function readIdempotencyKey(header: string | null): Result<string | null, RequestFailure> {

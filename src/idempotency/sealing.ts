@@ -1,39 +1,14 @@
 import { base64url, compactDecrypt, CompactEncrypt } from 'jose';
-import type { RowsOf } from '../db/database.ts';
-import type { IdempotencyFailure } from '../failures.ts';
-import type { claimKey } from './keys.ts';
 import { canonicalJson } from '../kit/digest.ts';
-import { parseJson } from '../kit/json.ts';
-import { err, ok, type Result } from '../kit/result.ts';
 
-/** A create that came with an `Idempotency-Key`, as it is kept, and what it takes to answer it a second time. */
-interface KeptRequest {
-  /** What the key is found by. It tells neither the key nor whose it is. */
-  readonly keyHash: string;
-  /** Tells this request from another with the same key. */
-  readonly fingerprint: string;
-  /** Null: what was sealed is not this, or under other keys. */
-  unseal(sealed: string): Promise<string | null>;
-}
-
-export interface KeyedRequest extends KeptRequest {
-  /** Seals its answer; null: that cannot be done. */
-  seal(answer: string): Promise<string | null>;
-  /** The same as an earlier version of this service may have kept it; null: no otherwise. No hash can be migrated. */
-  readonly former: KeptRequest | null;
-}
-
-interface Owner {
-  readonly issuer: string;
-  readonly subject: string;
-  readonly workspaceUuid: string;
-}
-
+/** Makes what is stored of a request with an `Idempotency-Key`. One for each isolate. */
 export interface Idempotency {
   /**
+   * The form of a create in which it is stored.
+   *
    * @param key the caller's, as `readIdempotencyKey` read it.
    * @param sent the request as it was sent, before any default: parameters and body.
-   * @param former what of this an earlier version of this service took otherwise; null: nothing.
+   * @param former the parts of this request that an earlier version of this service read otherwise; null if there are none.
    */
   keyed(
     owner: Owner,
@@ -43,22 +18,50 @@ export interface Idempotency {
   ): Promise<KeyedRequest>;
 }
 
-/** A key of one route is not that of another, should one more take them. */
+/** A create that came with an `Idempotency-Key`, in the form in which it is stored. */
+export interface KeyedRequest extends StoredRequest {
+  /** Seals the answer of this create; null if that fails. */
+  seal(answer: string): Promise<string | null>;
+  /**
+   * The form in which an earlier version of this service may have stored this create; null if that is no other. Hashes cannot be
+   * migrated, so both forms are looked for.
+   */
+  readonly former: StoredRequest | null;
+}
+
+/** What finds, recognises and answers a create that is repeated. */
+export interface StoredRequest {
+  /** The hash that a key is found by. It tells neither the key nor whose it is. */
+  readonly keyHash: string;
+  /** A digest of the request: it tells this request from another one with the same key. */
+  readonly fingerprint: string;
+  /** Opens a sealed answer; null if it was sealed for another request or under another secret. */
+  unseal(sealed: string): Promise<string | null>;
+}
+
+interface Owner {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly workspaceUuid: string;
+}
+
+/** Part of every hash, so that a key would mean another request on another route. */
 const ROUTE = 'POST /api/v1/service-account-tokens';
 const HMAC = { name: 'HMAC', hash: 'SHA-256', length: 256 } as const;
-/** RFC 7518 §4.5 and §5.3. */
+/** Answers are JWEs with direct encryption (RFC 7518 §4.5) by AES-GCM (§5.3). */
 const SEAL = { alg: 'dir', enc: 'A256GCM' } as const;
 const encoder = new TextEncoder();
 
 /**
- * Everything is derived from one secret by HKDF (RFC 5869). An answer is sealed under a key that takes the caller's key as
- * well, both as the key schedule of TLS takes two secrets (RFC 8446 §7.1): neither the database nor whoever holds the
- * secret besides can open it, unless the caller's key can be guessed.
+ * Derives everything from one secret by HKDF (RFC 5869). The key that an answer is sealed under is derived from the caller's key
+ * too, as the key schedule of TLS takes in two secrets (RFC 8446 §7.1): whoever holds the database and the secret can open no
+ * answer, unless the caller's key can be guessed.
  *
  * @param secret `IDEMPOTENCY_SECRET`.
  */
 export function createIdempotency(secret: Uint8Array): Idempotency {
-  // Nothing is imported while the Worker starts. An import reads no network, so that no request's end can spoil it.
+  // Workers do no cryptography while they start, so keys are imported by the first request. That waits for no network, so the end of
+  // this request cannot leave the promise unsettled for others.
   let imported: Promise<{ readonly secret: CryptoKey; readonly hashing: CryptoKey }> | undefined;
   const importKeys = async () => {
     const root = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey']);
@@ -66,7 +69,7 @@ export function createIdempotency(secret: Uint8Array): Idempotency {
     return { secret: root, hashing: await crypto.subtle.deriveKey(from, root, HMAC, false, ['sign']) };
   };
 
-  const kept = async ({ issuer, subject, workspaceUuid }: Owner, key: string, sent: unknown) => {
+  const stored = async ({ issuer, subject, workspaceUuid }: Owner, key: string, sent: unknown) => {
     imported ??= importKeys();
     const keys = await imported;
     const hash = async (value: unknown): Promise<string> => {
@@ -84,8 +87,8 @@ export function createIdempotency(secret: Uint8Array): Idempotency {
 
   return {
     keyed: async (owner, key, sent, former = null) => ({
-      ...(await kept(owner, key, sent)),
-      former: former && (await kept({ ...owner, workspaceUuid: former.workspaceUuid }, key, former.sent)),
+      ...(await stored(owner, key, sent)),
+      former: former && (await stored({ ...owner, workspaceUuid: former.workspaceUuid }, key, former.sent)),
     }),
   };
 }
@@ -107,7 +110,7 @@ const sealedUnder = (sealingKey: () => Promise<CryptoKey>): Pick<KeyedRequest, '
 const hkdf = (salt: string, info: string) =>
   ({ name: 'HKDF', hash: 'SHA-256', salt: encoder.encode(salt), info: encoder.encode(info) }) as const;
 
-/** jose and WebCrypto throw, and what they throw may name what they were given. */
+/** The result of `work`; null if it throws. The errors of jose and WebCrypto may quote what they were given, so they go nowhere. */
 async function orNull(work: () => Promise<string>): Promise<string | null> {
   try {
     return await work();
@@ -115,35 +118,3 @@ async function orNull(work: () => Promise<string>): Promise<string | null> {
     return null;
   }
 }
-
-/** The create that holds a key, as trip 1 of another found it. */
-export type Holder = RowsOf<ReturnType<typeof claimKey>[2]>[number];
-
-/**
- * The answer of the create that holds the key of this request, to be given once more.
- *
- * Errors, each with the holder's event id: `idempotency_key_reused` if it was another request; `idempotency_in_flight` while
- * its outcome is not known; `idempotency_token_gone` once its token is revoked, expired or suspended, as far as this service
- * knows; `idempotency_no_replay` where its answer is not kept or cannot be opened.
- */
-export async function replayOf(
-  request: KeyedRequest,
-  holder: Holder,
-  nowMs: number,
-): Promise<Result<unknown, IdempotencyFailure>> {
-  const refused = (kind: IdempotencyFailure['kind']) => err({ kind, heldBy: holder.event_id });
-  const kept = keptAs(request, holder);
-  if (holder.request_fingerprint !== kept.fingerprint) return refused('idempotency_key_reused');
-  if (holder.status === 'attempted') return refused('idempotency_in_flight');
-  if (holder.status === 'success' && !isLive(holder, nowMs)) return refused('idempotency_token_gone');
-  const answer = holder.status === 'success' && holder.sealed !== null ? await kept.unseal(holder.sealed) : null;
-  return answer === null ? refused('idempotency_no_replay') : ok(parseJson(answer));
-}
-
-/** The form of a request under which its key is held: this version's, or that of an earlier one. */
-const keptAs = (request: KeyedRequest, { key_hash: keyHash }: Holder): KeptRequest =>
-  request.former?.keyHash === keyHash ? request.former : request;
-
-/** As the inventory knows it. A token that is gone without this service is found by the next list. */
-const isLive = ({ token_expires_at: expiresAtMs, revoked_at, suspended_by }: Holder, nowMs: number): boolean =>
-  revoked_at === null && suspended_by === null && (expiresAtMs === null || expiresAtMs > nowMs);

@@ -1,7 +1,7 @@
 import type { Query } from '../db/database.ts';
 import type { Failure } from '../failures.ts';
-import { freeKey } from '../idempotency/keys.ts';
-import { type Holder, type KeyedRequest, replayOf } from '../idempotency/sealing.ts';
+import { freeKey, type Holder, replayOf } from '../idempotency/keys.ts';
+import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { err, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { TokenDependencies } from './dependencies.ts';
