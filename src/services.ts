@@ -1,6 +1,6 @@
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import type { Trail } from './trail/query/page.ts';
-import type { Policy } from './config/policy-schema.ts';
+import type { Policy } from './config/policy.ts';
 import { createRecorder } from './trail/recorder.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import { createRejections } from './trail/rejections.ts';

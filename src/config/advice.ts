@@ -1,5 +1,5 @@
 import { MAX_TOKENS_DEFAULT_COUNT } from './limits.ts';
-import type { Policy } from './policy-schema.ts';
+import type { Policy } from './policy.ts';
 import type { ConfigProblem } from './problems.ts';
 
 /**

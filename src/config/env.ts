@@ -15,7 +15,7 @@ import {
   SNAPSHOT_MAX_AGE_DEFAULT_SECONDS,
   SNAPSHOT_MAX_AGE_MAX_SECONDS,
 } from './limits.ts';
-import { parsePolicy, type Policy } from './policy-schema.ts';
+import { parsePolicy, type Policy } from './policy.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 
 export type { ConfigProblem } from './problems.ts';

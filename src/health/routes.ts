@@ -1,5 +1,5 @@
 import type { Hono } from 'hono';
-import type { Policy } from '../config/policy-schema.ts';
+import type { Policy } from '../config/policy.ts';
 import { credentialExpiryMs } from '../config/secrets.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';

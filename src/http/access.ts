@@ -2,8 +2,14 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { failure } from './answer.ts';
 import type { AppEnv } from './context.ts';
-import type { Authenticator, Identity } from '../identity/identity.ts';
+import { ratePolicy } from './wire-errors.ts';
+import type { RateLimiter } from '../config/env.ts';
+import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
+import type { Identity } from '../identity/identity.ts';
+import { waitFor } from '../kit/deadline.ts';
 import { isTokenId, parseWorkspaceUuid } from '../kit/ids.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { Role } from '../policy/types.ts';
 import { actorOf, failureOutcome } from '../trail/event.ts';
@@ -11,6 +17,9 @@ import type { Recorder } from '../trail/recorder.ts';
 import type { Rejection, Rejections } from '../trail/rejections.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';
 
+// Who gets in: a request passes authentication, its caller's limit, and, by route, a permission.
+
+/** What `authenticate` needs. */
 export interface Authentication {
   readonly authenticator: Authenticator;
   readonly rolesOf: (identity: Identity) => readonly Role[];
@@ -18,7 +27,8 @@ export interface Authentication {
 }
 
 /**
- * Lets through only requests whose JWT is valid and known to a binding, and names their caller.
+ * Lets only requests pass whose JWT is valid and has a role by some binding, and names their caller. The trail gets a row, or a
+ * count, of each that does not.
  *
  * @example app.use('/api/*', authenticate({ authenticator, rolesOf: (identity) => rolesFor(identity, policy), rejections }))
  */
@@ -38,8 +48,40 @@ export const authenticate = ({ authenticator, rolesOf, rejections }: Authenticat
   });
 
 /**
- * Turns away callers none of whose roles has the permission at all, before anything of their request is read. The
- * denial is in the trail before they hear of it.
+ * Limits the requests of each caller, known by issuer and subject: an address is shared, and a label can be chosen. A limiter
+ * that fails, or does not answer, lets the request pass, since it protects PipeOps' quota and not its tokens.
+ *
+ * @example app.use('/api/*', rateLimit(rateLimits.caller, runtime))
+ */
+export const rateLimit = (limiter: RateLimiter, runtime: Runtime) =>
+  createMiddleware<AppEnv>(async function rateLimitMiddleware(c, next) {
+    const { issuer, subject } = c.get('caller');
+    const key = JSON.stringify([issuer, subject]);
+    const ask = async () => await limiter.limit({ key });
+    const asked = await waitFor(runtime, RATE_LIMIT_TIMEOUT_MS, ask());
+    if (asked.ok && !asked.value.success) {
+      // The binding does not say when its window ends: a whole window from now at the latest.
+      const window = { ...CALLER_LIMIT, untilMs: runtime.now() + CALLER_LIMIT_PERIOD_SECONDS * 1000 };
+      return failure(c, { kind: 'rate_limited', retryAfterSeconds: CALLER_LIMIT_PERIOD_SECONDS, window });
+    }
+    if (!asked.ok)
+      runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: c.get('context').requestId });
+    await next();
+    // A 429 may already carry a policy of PipeOps' limits, so this one is added to it.
+    c.res.headers.append('RateLimit-Policy', ratePolicy(CALLER_LIMIT));
+    return undefined;
+  });
+
+/** The binding says only yes or no, so an answer cannot tell how many requests are left before none is. */
+const CALLER_LIMIT = {
+  policy: 'caller',
+  limit: CALLER_LIMIT_REQUESTS,
+  windowSeconds: CALLER_LIMIT_PERIOD_SECONDS,
+} as const;
+
+/**
+ * Turns callers away none of whose roles has the permission at all, before anything of their request is read. The denial is in
+ * the trail before they hear of it.
  *
  * @example app.post('/tokens', authorise(recorder, 'tokens:create', 'service_account_token.create'), handler)
  */
@@ -51,9 +93,9 @@ export const authorise = (recorder: Recorder, permission: Permission, action: Au
   });
 
 /**
- * Answers whoever lacks a permission, once that is in the trail.
+ * Answers a caller that lacks a permission, once the denial is in the trail.
  *
- * @param detail what was asked for, checked.
+ * @param detail what the caller asked for, validated.
  */
 export async function deny(
   c: Context<AppEnv>,
@@ -66,7 +108,7 @@ export async function deny(
   const subject = {
     action,
     actor: actorOf(c.get('caller')),
-    // Nothing of a denied request was validated yet, so only what can be an id is kept.
+    // Nothing of a denied request is validated yet, so only what can be an id is kept.
     workspaceUuid: parseWorkspaceUuid(c.req.query('workspace_uuid') ?? c.req.query('workspace') ?? ''),
     tokenId: tokenIdOrNull(c.req.param('id')),
     tokenName: null,
@@ -79,7 +121,7 @@ export async function deny(
 const tokenIdOrNull = (text: string | undefined): string | null =>
   text !== undefined && isTokenId(text) ? text : null;
 
-/** A leaver's role does not outlive it, even where nothing else of the request would be in the trail. */
+/** Answers an offboarded caller, once the refusal is in the trail. Its JWT and its role may well outlive its offboarding. */
 export async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder, action: AuditAction): Promise<Response> {
   const denial = { kind: 'subject_blocked' } as const;
   const subject = {

@@ -1,13 +1,12 @@
 import { UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
-import { codeOf, type Failure, type FieldErrors } from '../failures.ts';
+import { codeOf, type Failure, type FieldErrors, type RateWindow } from '../failures.ts';
 import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
 import { adviceOn } from '../identity/jwt.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
 import type { ErrorCode } from '../vocabulary.ts';
-import { firstProblem, rateHeaders } from './wire-messages.ts';
 
-/** A failure as the caller sees it: generic, and saying what to do next. */
-export interface WireError {
+/** A failure as the caller sees it. It is generic, and its message says what to do next. */
+interface WireError {
   readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
   readonly code: ErrorCode;
   readonly message: string;
@@ -15,16 +14,19 @@ export interface WireError {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** RFC 6750 §3: without credentials the challenge carries no error code. */
-const CHALLENGE = 'Bearer realm="countersign"';
-
-/** The one place where an internal failure becomes an answer. */
+/** The answer to a failure. This is the one place where an internal failure becomes an answer. */
 export function toWireError(failure: Failure): WireError {
   const { status, ...told } = answerTo(failure);
   return { status, code: codeOf(failure), ...told };
 }
 
-function answerTo(failure: Failure): Omit<WireError, 'code'> {
+/** An answer without its code, which `codeOf` gives. */
+type Answer = Omit<WireError, 'code'>;
+
+/** RFC 6750 §3: where no credentials were sent the challenge carries no error code. */
+const CHALLENGE = 'Bearer realm="countersign"';
+
+function answerTo(failure: Failure): Answer {
   switch (failure.kind) {
     case 'invalid_json':
       return {
@@ -38,15 +40,9 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
         errors: failure.errors,
       };
     case 'unsupported_media_type':
-      return {
-        status: 415,
-        message: 'Send the body as JSON, with "Content-Type: application/json".',
-      };
+      return { status: 415, message: 'Send the body as JSON, with "Content-Type: application/json".' };
     case 'body_too_large':
-      return {
-        status: 413,
-        message: `The body is too large. Send at most ${failure.maxBytes / 1024} KiB.`,
-      };
+      return { status: 413, message: `The body is too large. Send at most ${failure.maxBytes / 1024} KiB.` };
     case 'too_many_tokens':
       return {
         status: 413,
@@ -93,7 +89,7 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
         status: 401,
         message:
           'The signature is not accepted. Sign the body as it is sent, with a current secret and the time of now.',
-        // RFC 9110 §15.5.2 wants a challenge; the scheme is this service's own.
+        // RFC 9110 §15.5.2 requires a challenge. The scheme is this service's own.
         headers: { 'WWW-Authenticate': 'Webhook-Signature realm="countersign"' },
       };
     case 'keys_unavailable':
@@ -110,10 +106,7 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
           'Your access was withdrawn. If you should have it, ask the operators of this service to reinstate you.',
       };
     case 'cross_site':
-      return {
-        status: 403,
-        message: 'A change under a browser session must come from this site itself.',
-      };
+      return { status: 403, message: 'A change under a browser session must come from this site itself.' };
     case 'no_role':
       return {
         status: 403,
@@ -140,10 +133,7 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
       };
     case 'token_not_found':
     case 'upstream_not_found':
-      return {
-        status: 404,
-        message: 'There is no such token in this workspace, or it is not within your reach.',
-      };
+      return { status: 404, message: 'There is no such token in this workspace, or it is not within your reach.' };
     case 'delivery_not_found':
       return { status: 404, message: 'There is no such webhook delivery.' };
     case 'audit_event_not_found':
@@ -201,10 +191,7 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
         message: 'PipeOps refused the credential of this service, not yours. Tell its operators to renew it.',
       };
     case 'upstream_forbidden':
-      return {
-        status: 502,
-        message: 'PipeOps does not let this service act in this workspace. Tell its operators.',
-      };
+      return { status: 502, message: 'PipeOps does not let this service act in this workspace. Tell its operators.' };
     case 'upstream_rate_limited':
       return upstreamRateLimited(failure);
     case 'upstream_rejected':
@@ -245,15 +232,12 @@ function answerTo(failure: Failure): Omit<WireError, 'code'> {
         message: 'This service is not configured correctly. Its operators find the reason in its log.',
       };
     case 'internal_error':
-      return {
-        status: 500,
-        message: 'Something went wrong here. Tell the operators of this service the request id.',
-      };
+      return { status: 500, message: 'Something went wrong here. Tell the operators of this service the request id.' };
   }
 }
 
-/** @param advice what may be told of the JWT, in the characters of RFC 6750 §3; null: nothing. */
-function invalidToken(advice: string | null): Omit<WireError, 'code'> {
+/** @param advice what the caller is told of its JWT, in the characters of RFC 6750 §3; null if it is told nothing. */
+function invalidToken(advice: string | null): Answer {
   const description = advice ?? 'The JWT is not accepted';
   return {
     status: 401,
@@ -262,18 +246,18 @@ function invalidToken(advice: string | null): Omit<WireError, 'code'> {
   };
 }
 
-/** That no role has a permission follows from the roles alone, as a shortfall does: the true reason of anything else is not told. */
+/** Tells only what follows from the caller's roles: that none has the permission, or a shortfall. Any other reason stays in the trail. */
 function whatIsMissing({ reason, permission, shortfall }: Extract<Failure, { kind: 'forbidden' }>): string {
   if (reason === 'permission') return `has the permission ${permission}`;
   const why = shortfall ? `: ${describeShortfall(shortfall)}` : ` (${permission})`;
   return `allows the whole of this request${why}`;
 }
 
-/** 429, as PipeOps itself would say it: its clients know that one by its type. */
+/** A 429 with the headers of PipeOps' own, which its clients know how to wait for. */
 function upstreamRateLimited({
   retryAfterSeconds,
   window,
-}: Extract<Failure, { kind: 'upstream_rate_limited' }>): Omit<WireError, 'code'> {
+}: Extract<Failure, { kind: 'upstream_rate_limited' }>): Answer {
   const waitSeconds = retryAfterSeconds ?? UPSTREAM_WAIT_DEFAULT_MS / 1000;
   return {
     status: 429,
@@ -288,7 +272,7 @@ function upstreamRateLimited({
   };
 }
 
-function upstreamRejected(fields: readonly string[]): Omit<WireError, 'code'> {
+function upstreamRejected(fields: readonly string[]): Answer {
   const errors = Object.fromEntries(fields.map((field) => [field, ['PipeOps does not accept this value.']]));
   return {
     status: 422,
@@ -297,5 +281,39 @@ function upstreamRejected(fields: readonly string[]): Omit<WireError, 'code'> {
   };
 }
 
-/** The event of the first request with a key: that of this one stands beside it. */
+/** Names the event of the first request with a key. The event of this request has a field and a header of its own. */
 const heldBy = (eventId: string): FieldErrors => ({ [IDEMPOTENCY_KEY]: [`Held by the create of event ${eventId}.`] });
+
+/**
+ * The first problem of a request as one line, such as `scopes: name at least one scope or a preset.` PipeOps' own clients show
+ * `message` and nothing else.
+ *
+ * @param otherwise the line for errors that name no field.
+ */
+function firstProblem(errors: FieldErrors, otherwise: string): string {
+  const [field, texts = []] = Object.entries(errors)[0] ?? [];
+  const [text] = texts;
+  return field === undefined || text === undefined ? otherwise : `${field}: ${text.replace(FIRST_WORD, lowerCase)}`;
+}
+
+/** A first word that has a capital only because it begins a sentence: not `PipeOps`, not `RFC`. */
+const FIRST_WORD = /^[A-Z][a-z]*(?![A-Za-z])/;
+const lowerCase = (word: string): string => word.toLowerCase();
+
+/**
+ * The headers of a 429 of this service: those that PipeOps' clients read, and those of draft-ietf-httpapi-ratelimit-headers.
+ * `X-RateLimit-Reset` is in seconds since the epoch, as this service reads PipeOps' own; `t` is in seconds from now.
+ */
+function rateHeaders({ policy, limit, windowSeconds, untilMs }: RateWindow, waitSeconds: number) {
+  return {
+    'X-RateLimit-Limit': String(limit),
+    'X-RateLimit-Remaining': '0',
+    'X-RateLimit-Reset': String(Math.ceil(untilMs / 1000)),
+    'RateLimit-Policy': ratePolicy({ policy, limit, windowSeconds }),
+    RateLimit: `"${policy}";r=0;t=${waitSeconds}`,
+  };
+}
+
+/** The value of the header `RateLimit-Policy` for a limit (draft-ietf-httpapi-ratelimit-headers). */
+export const ratePolicy = ({ policy, limit, windowSeconds }: Omit<RateWindow, 'untilMs'>): string =>
+  `"${policy}";q=${limit};w=${windowSeconds}`;

@@ -2,14 +2,24 @@ import type { LocalJWKSet } from 'jose';
 import type { CredentialHeader, IssuerPolicy } from '../config/issuers.ts';
 import { JWT_MAX_BYTES } from '../config/limits.ts';
 import type { AuthFailure, TokenRejection } from '../failures.ts';
-import { type Authenticator, type Identity, identityOf } from './identity.ts';
+import { type Identity, identityOf } from './identity.ts';
 import { choosePolicy, readUnverified, verifyJwt } from './jwt.ts';
 import type { KeySource } from './keys.ts';
-import { createVerifiedJwts } from './verified.ts';
+import { createVerifiedJwts } from './verified-jwts.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 
-/** Verifies callers' JWTs against the operator's issuers. `issuers` stand in file order. */
+export interface Authenticator {
+  /**
+   * Verifies the JWT of a request and gives the identity that it names.
+   *
+   * Fails for a request without a JWT, for a JWT that is not acceptable (with the reason), for an issuer whose keys cannot be had,
+   * and for a change that another site's page may have made with a cookie.
+   */
+  authenticate(request: { method: string; url: string; headers: Headers }): Promise<Result<Identity, AuthFailure>>;
+}
+
+/** Creates the authenticator for the operator's issuers, which stand in file order. */
 export function createAuthenticator(options: {
   readonly issuers: readonly IssuerPolicy[];
   readonly keys: KeySource;
@@ -38,12 +48,12 @@ export function createAuthenticator(options: {
     const policy = known === null ? policyFor(token, header) : ok(known.policy);
     if (!policy.ok) return policy;
     const { issuer } = policy.value;
-    const found = await keys.find(policy.value, async (set) =>
-      // What was verified with the keys that its issuer still has need not be verified again.
+    const verifying = await keys.find(policy.value, async (set) =>
+      // A JWT that was verified with the keys that its issuer still has is not verified again.
       known?.keys === set ? ok(known.identity) : await verifyWith(set, token, header, policy.value),
     );
-    if (!found.ok) return err({ kind: 'issuer_unavailable', issuer, ...found.error });
-    return found.value ?? rejected('key_unknown', issuer);
+    if (!verifying.ok) return err({ kind: 'issuer_unavailable', issuer, ...verifying.error });
+    return verifying.value ?? rejected('key_unknown', issuer);
   }
 
   function policyFor(token: string, header: CredentialHeader): Result<IssuerPolicy, AuthFailure> {
@@ -54,7 +64,7 @@ export function createAuthenticator(options: {
     return rejected(policy.error, policy.error === 'wrong_header' ? String(unverified.value.claims['iss']) : undefined);
   }
 
-  /** Null: `set` lacks the key that the JWT names. */
+  /** Null if `set` lacks the key that the JWT names. */
   async function verifyWith(
     set: LocalJWKSet,
     token: string,
@@ -70,30 +80,31 @@ export function createAuthenticator(options: {
   }
 }
 
-/** `issuer` is named only where it is one of the operator's: the rest of an unverified token is not repeated anywhere. */
+/** @param issuer one of the operator's. Nothing else of an unverified JWT is repeated anywhere, so a strange issuer is not named. */
 const rejected = (reason: TokenRejection, issuer?: string): Result<never, AuthFailure> =>
   err(issuer === undefined ? { kind: 'token_rejected', reason } : { kind: 'token_rejected', reason, issuer });
 
-/** A JWT as the request carried it: nothing about it is verified yet. */
+/** A JWT as the request carried it. Nothing about it is verified yet. */
 interface Credentials {
   readonly token: string;
   readonly header: CredentialHeader;
 }
 
 /**
- * Finds the one JWT of a request. It is looked for in headers alone: a URL ends up in logs (RFC 6750 §2.3).
+ * Finds the one JWT of a request. Only headers are read, because a URL ends up in logs (RFC 6750 §2.3).
  *
- * `Authorization` wins; the Access header counts only where there is no `Authorization` at all. Two headers of one name
- * arrive joined by a comma, which no JWT contains. Errors: `credentials_missing`; `credentials_ambiguous`, `malformed`
- * and `too_large` as reasons of `token_rejected`.
+ * `Authorization` wins: the Access header counts only where there is no `Authorization` at all. Two headers of one name arrive
+ * joined by a comma, which no JWT contains.
+ *
+ * Errors: `credentials_missing`; `token_rejected` with `credentials_ambiguous`, `malformed` or `too_large` as its reason.
  */
 export function findCredentials(headers: Headers): Result<Credentials, AuthFailure> {
   const authorization = headers.get('Authorization');
   if (authorization !== null) {
-    // More than one, if any of them is ours: which one counts must not be guessed.
+    // Of several credentials, one of them a bearer's, nobody must guess which one counts.
     if (/(?:^|,)\s*bearer\b/i.test(authorization) && authorization.includes(','))
       return rejected('credentials_ambiguous');
-    // The scheme is case-insensitive: RFC 9110 §11.1.
+    // The scheme is case-insensitive (RFC 9110 §11.1).
     const bearer = /^bearer(?: +(?<token>.*))?$/i.exec(authorization);
     if (bearer === null) return err({ kind: 'credentials_missing' });
     return checked(bearer.groups?.['token'] ?? '', 'Authorization');
@@ -105,7 +116,7 @@ export function findCredentials(headers: Headers): Result<Credentials, AuthFailu
   return checked(assertion, 'Cf-Access-Jwt-Assertion');
 }
 
-/** Three segments of base64url (RFC 7515 §7.1). jose's decoder would let white space and padding pass. */
+/** Three segments of base64url (RFC 7515 §7.1). jose's decoder would accept white space and padding. */
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
 function checked(token: string, header: CredentialHeader): Result<Credentials, AuthFailure> {
@@ -114,14 +125,14 @@ function checked(token: string, header: CredentialHeader): Result<Credentials, A
   return ok({ token, header });
 }
 
-/** RFC 9110 §9.2.1: methods that this service gives no effect to. */
+/** The methods that change nothing here (RFC 9110 §9.2.1). */
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD'];
 
 /**
- * Whether a request under a header that Cloudflare derives from a cookie may have been made by another site's page.
+ * Whether another site's page may have made a change whose JWT Cloudflare took from a cookie.
  *
- * Browsers set `Sec-Fetch-Site` and `Origin` themselves. Whichever is there must say same origin, and one must be there:
- * a client that is not a browser sends `Sec-Fetch-Site: same-origin` itself, which a page cannot forge.
+ * Browsers set `Sec-Fetch-Site` and `Origin` themselves, and a page cannot forge them. At least one must be there, and each that
+ * is there must name the same origin. A client that is no browser sends `Sec-Fetch-Site: same-origin` itself.
  */
 export function isCrossSiteMutation(request: { method: string; url: string; headers: Headers }): boolean {
   if (SAFE_METHODS.includes(request.method)) return false;

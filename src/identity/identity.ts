@@ -1,6 +1,6 @@
 import type { IssuerPolicy } from '../config/issuers.ts';
 import { ACTOR_SUBJECT_MAX_BYTES } from '../config/limits.ts';
-import type { AuthFailure, TokenRejection } from '../failures.ts';
+import type { TokenRejection } from '../failures.ts';
 import { byteLength } from '../kit/bytes.ts';
 import { containsSecret, redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -8,28 +8,18 @@ import { containsControls, containsInvisible, replaceControls } from '../kit/tex
 import { readClaim } from '../policy/bindings.ts';
 import type { ActorType } from '../vocabulary.ts';
 
-/** Who a verified JWT names. Nothing here is taken from a token whose signature was not checked. */
+/** Who a verified JWT names. Nothing in it comes from a JWT whose signature was not checked. */
 export interface Identity {
   readonly issuer: string;
-  /** The value of the issuer's `subject` claim: the owner of tokens. */
+  /** The value of the issuer's `subject` claim. Issuer and subject together own tokens. */
   readonly subject: string;
   readonly label: string | null;
   readonly actorType: Extract<ActorType, 'user' | 'service_account'>;
-  /** All verified claims, for bindings to match on. Never stored, never logged. */
+  /** All verified claims, for bindings to match. They are never stored and never logged. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-export interface Authenticator {
-  /**
-   * Verifies the JWT that a request carries.
-   *
-   * Rejects: no credentials, an unacceptable token (with its reason), an issuer whose keys cannot be had, and a
-   * mutation from another site under a cookie-borne header.
-   */
-  authenticate(request: { method: string; url: string; headers: Headers }): Promise<Result<Identity, AuthFailure>>;
-}
-
-/** The identity that verified claims give under a policy. Errors: those of `readSubject`. */
+/** The identity that verified claims give under a policy. Its errors are those of `readSubject`. */
 export function identityOf(
   claims: Readonly<Record<string, unknown>>,
   policy: IssuerPolicy,
@@ -46,8 +36,8 @@ export function identityOf(
 }
 
 /**
- * The subject owns tokens, so it is taken whole and unchanged or not at all: cutting or cleaning it could make one caller of
- * two.
+ * Reads the subject. It owns tokens, so it is taken whole and unchanged or not at all: cutting or cleaning it could make two
+ * callers one.
  *
  * Errors: `claim_missing`, `subject_empty`, `claim_malformed`.
  */
@@ -59,17 +49,17 @@ function readSubject(claim: unknown): Result<string, TokenRejection> {
   const acceptable =
     subject.isWellFormed() &&
     !containsControls(subject) &&
-    // In the trail it would look like another.
+    // With an invisible character it would look like another subject in the trail.
     !containsInvisible(subject) &&
     byteLength(subject) <= ACTOR_SUBJECT_MAX_BYTES &&
-    // It will be stored, and redacting would change it.
+    // It will be stored, and redaction would change it.
     !containsSecret(subject);
   return acceptable ? ok(subject) : err('claim_malformed');
 }
 
 /**
- * The label is made fit to be shown. It is kept whole, since offboarding names it whole; the trail shows the beginning of a long
- * one. Null where the claim is not text.
+ * Reads the label in a form that is fit to be shown; null where the claim is no text. It is kept whole, since offboarding names it
+ * whole; the trail shows the beginning of a long one.
  */
 function readLabel(claim: unknown): string | null {
   const label = textOf(claim);
@@ -77,7 +67,7 @@ function readLabel(claim: unknown): string | null {
   return redact(replaceControls(label.toWellFormed()));
 }
 
-/** A string, or a whole number that a double holds exactly. Null: anything else. */
+/** A string, or the text of a whole number that a double holds exactly; null for anything else. */
 function textOf(claim: unknown): string | null {
   if (typeof claim === 'number') return Number.isSafeInteger(claim) ? String(claim) : null;
   return typeof claim === 'string' ? claim : null;

@@ -8,27 +8,30 @@ import { isObject, parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 
-/** An issuer's public keys, imported once; `jwks` is the same set as text, without what verification does not need. */
+/** The public keys of an issuer, or of a sender of webhooks. */
 export interface KeySet {
+  /** The keys, imported. */
   readonly keys: LocalJWKSet;
+  /** The set as text, without what verification does not need. */
   readonly jwks: string;
 }
 
-/** A key set, and when its origin gave it. */
+/** A key set with the time when its origin gave it. */
 export interface DatedKeySet {
   readonly set: KeySet;
+  /** Milliseconds since the epoch. */
   readonly fetchedAtMs: number;
 }
 
-/** NIST SP 800-131A; RFC 7518 §3.3 and §3.5. jose would refuse a shorter key only when it is used. */
+/** The shortest RSA key (NIST SP 800-131A; RFC 7518 §3.3 and §3.5). jose would refuse a shorter one only when it is used. */
 const RSA_MIN_BITS = 2048;
 
-/** The members of a public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Certificates and all else are left behind. */
+/** The members of a public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Certificates and everything else are dropped. */
 const PUBLIC_MEMBERS = ['kty', 'kid', 'use', 'key_ops', 'alg', 'crv', 'x', 'y', 'n', 'e'] as const;
 
 /**
- * Reads a JWK set (RFC 7517 §5). Keys that cannot verify one of our algorithms are dropped, and so is every symmetric
- * key and every one whose private half its issuer published. Null: no key is left, or it is no JWK set.
+ * Reads a JWK set (RFC 7517 §5). It drops the keys that can verify none of our algorithms, every symmetric key, and every key whose
+ * private half its issuer published. Null: no key is left, or the document is no JWK set.
  */
 export async function readKeySet(document: unknown): Promise<KeySet | null> {
   if (!isObject(document) || !Array.isArray(document['keys'])) return null;
@@ -38,7 +41,7 @@ export async function readKeySet(document: unknown): Promise<KeySet | null> {
 
   const jwks: JSONWebKeySet = { keys: usable };
   const keys = createLocalJWKSet(jwks);
-  // jose keeps an import that is under way, and one begun by a request that is cancelled would never end for the others.
+  // jose shares an import that is under way. One that a cancelled request began would never end for the others, so all end here.
   await Promise.all(usable.map(async (key) => await importable(keys, key)));
   return { keys, jwks: JSON.stringify(jwks) };
 }
@@ -48,12 +51,12 @@ async function readKey(value: unknown): Promise<JWK | null> {
   const key: JWK = Object.fromEntries(
     PUBLIC_MEMBERS.filter((name) => Object.hasOwn(value, name)).map((name) => [name, value[name]]),
   );
-  // Its curve says all there is; the two names of the one algorithm would not match each other (RFC 9864).
+  // The curve says the algorithm. Its two names would not match each other (RFC 9864).
   if (key.kty === 'OKP' && (key.alg === 'EdDSA' || key.alg === 'Ed25519')) delete key.alg;
   return (await importable(createLocalJWKSet({ keys: [key] }), key)) ? key : null;
 }
 
-/** Imports a key for each of our algorithms; whether any can use it. */
+/** Imports a key for each of our algorithms, and says whether any can use it. */
 async function importable(keys: LocalJWKSet, { kid }: JWK): Promise<boolean> {
   const imports = await Promise.allSettled(
     SIGNATURE_ALGORITHMS.map(async (alg) => await keys(typeof kid === 'string' ? { alg, kid } : { alg })),
@@ -63,11 +66,11 @@ async function importable(keys: LocalJWKSet, { kid }: JWK): Promise<boolean> {
   );
 }
 
-/** Undefined for a key that is not RSA. */
+/** The length of an RSA key; undefined for any other key. */
 const modulusBits = (algorithm: object): number | undefined =>
   'modulusLength' in algorithm ? Number(algorithm.modulusLength) : undefined;
 
-/** Why keys could not be read: for the log. */
+/** Why keys could not be read. It goes to the log alone. */
 export type JwksProblem =
   | 'timeout'
   | 'unreachable'
@@ -81,12 +84,12 @@ export type JwksProblem =
 
 export type Network = Pick<Runtime, 'fetch' | 'timeout'>;
 
-/** Reads an issuer's keys over the network, discovery included, in JWKS_TIMEOUT_MS altogether. */
+/** Reads an issuer's keys over the network, discovery included. It takes at most JWKS_TIMEOUT_MS altogether. */
 export async function fetchKeySet(policy: IssuerPolicy, network: Network): Promise<Result<KeySet, JwksProblem>> {
   return await inTime(network, async (signal) => await read(policy, network, signal));
 }
 
-/** Reads keys in JWKS_TIMEOUT_MS altogether, be it that `work` throws or never ends. */
+/** Gives `work` JWKS_TIMEOUT_MS to read keys. The result comes by then even if `work` throws or never ends. */
 export async function inTime(
   network: Network,
   work: (signal: AbortSignal) => Promise<Result<KeySet, JwksProblem>>,
@@ -107,7 +110,7 @@ async function read(policy: IssuerPolicy, network: Network, signal: AbortSignal)
   return set === null ? err('no_usable_key') : ok(set);
 }
 
-/** OIDC Discovery 1.0 §4. The document must name the very issuer (§4.3), or one could speak for another. */
+/** Finds where an issuer's keys are (OIDC Discovery 1.0 §4). The document must name the very issuer (§4.3), or one could speak for another. */
 async function discover(issuer: string, network: Network, signal: AbortSignal): Promise<Result<string, JwksProblem>> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const document = await fetchJson(url, network, signal);
@@ -136,7 +139,7 @@ export async function fetchJson(
   const response = await network.fetch(url, init);
   if (response.status !== 200) {
     await response.body?.cancel();
-    // Followed, it would let whoever answers choose another host's keys.
+    // A redirect that was followed would let whoever answers choose another host's keys.
     return err(response.status >= 300 && response.status < 400 ? 'redirected' : 'status');
   }
   const chunks = response.body === null ? [] : await readBody(response.body, JWKS_MAX_BYTES);

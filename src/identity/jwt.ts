@@ -6,17 +6,18 @@ import { err, ok, type Result } from '../kit/result.ts';
 import { DATE_MAX_SECONDS } from '../kit/time.ts';
 import { readClaim } from '../policy/bindings.ts';
 
-/** What a JWT claims before its signature is checked. It serves to choose the policy to verify it under, no more. */
+/** A JWT before its signature is checked. It serves to choose the policy that verifies it, and nothing else. */
 interface UnverifiedJwt {
   readonly header: Readonly<Record<string, unknown>>;
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Errors: `malformed`, and `critical_header` for any `crit`: no extension is understood here, and jose would let `b64` pass
- * (RFC 7515 §4.1.11).
+ * Reads a JWT without verifying it. The last value of a name that stands twice counts (RFC 7519 §4), here and in jose alike,
+ * since both use JSON.parse.
  *
- * A name given twice counts with its last value (RFC 7519 §4), here and in jose alike, since both use JSON.parse.
+ * Errors: `malformed`, and `critical_header` for any `crit` (RFC 7515 §4.1.11): no extension is understood here, and jose would
+ * accept `b64`.
  */
 export function readUnverified(token: string): Result<UnverifiedJwt, TokenRejection> {
   try {
@@ -28,13 +29,13 @@ export function readUnverified(token: string): Result<UnverifiedJwt, TokenReject
   }
 }
 
-/** The names under which a JWT's `alg` may state an algorithm of the policy: RFC 9864 renames EdDSA with Ed25519. */
+/** The values of `alg` that stand for the algorithms of a policy. RFC 9864 renames EdDSA with the curve Ed25519 to Ed25519. */
 const algorithmNames = (algorithms: readonly SignatureAlgorithm[]): string[] =>
   algorithms.flatMap((algorithm) => (algorithm === 'EdDSA' ? ['EdDSA', 'Ed25519'] : [algorithm]));
 
 /**
- * The policy to verify a JWT under, of those that accept its issuer in this header: the first whose algorithms, types, audience
- * and subject claim fit what it claims. If none fits, the first of them, so that verification gives the reason.
+ * Chooses the policy that verifies a JWT, of those that accept its issuer in this header: the first whose algorithms, types,
+ * audience and subject claim fit the JWT. If none fits it is the first of them, so that verification gives the reason.
  *
  * Errors: `issuer_unknown`, `wrong_header`.
  */
@@ -63,10 +64,10 @@ function fits(policy: IssuerPolicy, { header, claims }: UnverifiedJwt): boolean 
 }
 
 /**
- * Verifies signature, type, issuer, audience and times of a JWT; returns its claims.
+ * Verifies signature, type, issuer, audience and times of a JWT, and gives its claims.
  *
- * `jku`, `jwk`, `x5u` and `x5c` in its header are never looked at: keys come from `keys` alone (RFC 8725 §3.10).
- * An error of `key_unknown` says that `keys` holds no one key for it: OIDC Core §10.1 wants a `kid` where there are several.
+ * Keys come from `keys` alone; `jku`, `jwk`, `x5u` and `x5c` in the header are never read (RFC 8725 §3.10). The error `key_unknown`
+ * says that `keys` does not hold exactly one key for the JWT: where there are several, OIDC Core §10.1 requires a `kid`.
  */
 export async function verifyJwt(
   token: string,
@@ -75,7 +76,7 @@ export async function verifyJwt(
   nowMs: number,
 ): Promise<Result<Readonly<Record<string, unknown>>, TokenRejection>> {
   const claims = await verifySigned(token, keys, policy, nowMs);
-  // A JWT of another type than is wanted is told so first: a fresh one, or one for us, would be no better.
+  // A wrong type is told before a wrong audience or time: a fresh JWT of that type would be no better.
   const isSigned = claims.ok || isBehindSignature(claims.error);
   return isSigned && !isAcceptedType(decodeProtectedHeader(token).typ, policy.acceptTyp)
     ? err('type_not_accepted')
@@ -94,7 +95,7 @@ async function verifySigned(
       issuer: policy.issuer,
       audience: [...policy.audience],
       requiredClaims: ['exp'],
-      // Makes `iat` mandatory and refuses one in the future.
+      // This also makes `iat` mandatory and refuses one in the future.
       maxTokenAge: policy.maxAgeSeconds,
       clockTolerance: policy.clockToleranceSeconds,
       currentDate: new Date(nowMs),
@@ -112,7 +113,7 @@ function hasOnlyRealTimes(claims: Readonly<Record<string, unknown>>): boolean {
   );
 }
 
-/** What jose's error says about the token. An error that is not about the token is a bug and is thrown on. */
+/** The reason in an error of jose. An error that is not about the JWT is a bug and is thrown on. */
 function rejectionOf(error: unknown): TokenRejection {
   if (error instanceof errors.JOSEAlgNotAllowed) return 'algorithm_not_allowed';
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
@@ -126,14 +127,14 @@ function rejectionOf(error: unknown): TokenRejection {
     if (error.claim === 'aud') return 'audience_mismatch';
     return error.claim === 'nbf' ? 'not_yet_valid' : 'issued_in_future';
   }
-  // A missing or odd `alg`, a signature that is not base64url.
+  // Others are about a missing or odd `alg`, or a signature that is not base64url.
   if (error instanceof errors.JOSEError) return 'malformed';
   throw error;
 }
 
 /**
- * Whether a JWT of this type is a credential: RFC 8725 §3.11. One that says nothing of its type is taken for one; whoever signs
- * other kinds of JWT says which they are.
+ * Whether a JWT of this type is a credential (RFC 8725 §3.11). One without a type is: an issuer that also signs JWTs of other kinds
+ * gives those a type.
  *
  * @param accepted whole media types.
  */
@@ -142,8 +143,8 @@ function isAcceptedType(typ: unknown, accepted: readonly string[]): boolean {
 }
 
 /**
- * What is found only behind a good signature: jose checks claims after it (RFC 7519 §7.2). So whoever hears of it was given
- * this JWT by its issuer, and learns nothing of the issuer's keys or of the policy.
+ * The reasons that are found only after the signature was good, since jose checks claims after it (RFC 7519 §7.2). Whoever is told
+ * one of them has the JWT from its issuer, and learns nothing of the issuer's keys or of the policy.
  */
 const BEHIND_SIGNATURE = [
   'type_not_accepted',
@@ -159,7 +160,7 @@ const BEHIND_SIGNATURE = [
 
 type Told = (typeof BEHIND_SIGNATURE)[number];
 
-/** Whether a JWT that was rejected for this was signed by its issuer. */
+/** Whether a JWT that was rejected for this reason was signed by its issuer. */
 export const isBehindSignature = (reason: TokenRejection): reason is Told =>
   (BEHIND_SIGNATURE as readonly TokenRejection[]).includes(reason);
 
@@ -167,7 +168,7 @@ const EARLY = 'The JWT is not valid yet. Try again shortly; if it stays so, the 
 const BAD_CLAIM =
   'The JWT lacks a claim, or has one that cannot be used. Have its issuer give it iat, exp, aud and a subject.';
 
-/** Characters of RFC 6750 §3 alone: no quote, no backslash. */
+/** Advice in the characters that RFC 6750 §3 allows in a challenge: no quote and no backslash. */
 const ADVICE: Readonly<Record<Told, string>> = {
   type_not_accepted:
     'The JWT is of a type (typ) that is no credential here, as a logout token is none. Send an access token of its issuer.',
@@ -182,12 +183,12 @@ const ADVICE: Readonly<Record<Told, string>> = {
   subject_empty: BAD_CLAIM,
 };
 
-/** The size is known before anything of the JWT is read. */
+/** A size is told to anybody, since it is known before anything of the JWT is read. */
 const TOO_LARGE = `The JWT has more than ${JWT_MAX_BYTES / 1024} KiB. Have its issuer put less into it, such as fewer groups.`;
 
 /**
- * What a caller is told of its JWT that was rejected, and what to do about it. It is chosen by the reason alone, so it repeats
- * nothing of the JWT. Null: nothing is told, since nobody knows who made the JWT.
+ * What a caller is told about its rejected JWT, and what to do about it. Only the reason chooses it, so it repeats nothing of the
+ * JWT. Null: the caller is told nothing, since nobody knows who made the JWT.
  */
 export function adviceOn(reason: TokenRejection): string | null {
   if (reason === 'too_large') return TOO_LARGE;

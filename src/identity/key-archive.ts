@@ -4,35 +4,36 @@ import { within } from '../kit/deadline.ts';
 import { parseJson } from '../kit/json.ts';
 import type { Runtime } from '../kit/runtime.ts';
 
-/** Keeps the last good key set of each issuer, or sender of webhooks, for the hours in which it cannot be reached. */
+/** Stores the last good key set of each issuer, and of each sender of webhooks, for the hours in which it cannot be reached. */
 export interface JwksStore {
-  /** Null: none is kept. */
+  /** Null if none is stored. */
   read(issuer: string): Promise<StoredJwks | null>;
   write(issuer: string, stored: StoredJwks): Promise<void>;
 }
 
-/** `jwks` is the set as text; `fetchedAtMs` is when its origin gave it. */
+/** A key set as it is stored: its text, and the time when its origin gave it in milliseconds since the epoch. */
 export interface StoredJwks {
   readonly jwks: string;
   readonly fetchedAtMs: number;
 }
 
-/** What reading keys needs. */
+/** What a source of keys needs. */
 export interface KeySourceDependencies {
   readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log'>;
   readonly store: JwksStore;
-  /** Lets work go on after the request that began it: `waitUntil`. */
+  /** Lets work go on after the request that began it, as `waitUntil` does. */
   readonly background: (work: Promise<unknown>) => void;
 }
 
-/** One origin's last good keys in D1. Neither method rejects: D1 failing costs the stand-in, not the login. */
+/** The last good keys of one origin in D1. Neither method rejects: a D1 that fails costs the stand-in and not the login. */
 interface KeyArchive {
-  /** Null: none kept, none readable, or D1 did not answer within D1_TIMEOUT_MS. */
+  /** Null if none is stored, none is readable, or D1 did not answer within D1_TIMEOUT_MS. */
   find(): Promise<DatedKeySet | null>;
-  /** Writes only what is news: another set than the last written, or the same after JWKS_STORE_INTERVAL_MS. */
+  /** Stores a set that is not the last one stored, or that one again after JWKS_STORE_INTERVAL_MS. Anything else costs D1 nothing. */
   keep(keys: DatedKeySet): Promise<void>;
 }
 
+/** @param name the origin's alone. */
 export function createKeyArchive(
   name: string,
   { store, runtime }: Pick<KeySourceDependencies, 'store' | 'runtime'>,
@@ -41,11 +42,11 @@ export function createKeyArchive(
 
   return {
     find: async () => {
-      const found = await bounded('read', async () => await store.read(name));
-      if (found === undefined || found === null) return null;
-      const set = await readKeySet(parseJson(found.jwks));
-      // Another isolate's clock may run ahead; a date to come would never grow old.
-      return set === null ? null : { set, fetchedAtMs: Math.min(found.fetchedAtMs, runtime.now()) };
+      const stored = await bounded('read', async () => await store.read(name));
+      if (stored === undefined || stored === null) return null;
+      const set = await readKeySet(parseJson(stored.jwks));
+      // Another isolate's clock may run ahead, and a set from the future would never grow old.
+      return set === null ? null : { set, fetchedAtMs: Math.min(stored.fetchedAtMs, runtime.now()) };
     },
 
     keep: async (keys) => {
@@ -60,7 +61,7 @@ export function createKeyArchive(
     },
   };
 
-  /** Undefined: it failed, or took longer than D1_TIMEOUT_MS. */
+  /** Undefined if the call failed, or took longer than D1_TIMEOUT_MS. */
   async function bounded<T>(operation: 'read' | 'write', call: () => Promise<T>): Promise<T | undefined> {
     const outcome = await within(call(), runtime.timeout(D1_TIMEOUT_MS));
     if (outcome.ok) return outcome.value;
@@ -69,7 +70,7 @@ export function createKeyArchive(
   }
 }
 
-/** Over the table `jwks_cache`. Both methods throw what D1 throws. */
+/** The store in the table `jwks_cache`. Both methods throw what D1 throws. */
 export function createJwksStore(d1: D1Database): JwksStore {
   return {
     read: async (issuer) =>
@@ -78,8 +79,8 @@ export function createJwksStore(d1: D1Database): JwksStore {
         .bind(issuer)
         .first<StoredJwks>(),
 
-    // Every isolate writes here: a set older than the one kept must not replace it, and the same set is not worth a row
-    // written more often than once in the interval.
+    // Every isolate writes here. An older set must not replace a newer one, and an unchanged set is worth a written row only once
+    // in JWKS_STORE_INTERVAL_MS.
     write: async (issuer, { jwks, fetchedAtMs }) => {
       await d1
         .prepare(

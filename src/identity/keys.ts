@@ -15,17 +15,17 @@ import { err, ok, type Result } from '../kit/result.ts';
 /** The public keys of issuers. */
 export interface KeySource {
   /**
-   * Looks for a key in the set that is held and, where that lacks it, in the one that the issuer has now: it is asked once in
-   * JWKS_COOLDOWN_MS at the most, so that random `kid`s do not make us hammer it. In the steady state it makes no network call
-   * and no D1 call. Rejects only if `look` does.
+   * Looks for a key in the set that this isolate has, and then in the one that the issuer has now. The issuer is asked at most once
+   * in JWKS_COOLDOWN_MS, so that random `kid`s do not make us hammer it. In the steady state there is no network call and no D1
+   * call. Rejects only if `look` does.
    *
-   * Null: the key was looked for in a set that was asked for since this call, and is not there. Fails where the issuer cannot
-   * be asked, or may not be asked again yet: then nobody knows whether the token is good.
+   * Null: the key is missing in a set that was asked for after this call. Fails where the issuer cannot be asked, or must not be
+   * asked again yet: then nobody knows whether the JWT is good.
    */
   find<T>(policy: IssuerPolicy, look: KeyLook<T>): Promise<Result<T | null, KeysUnavailable>>;
 }
 
-/** One per isolate: it holds imported keys. */
+/** Creates the source of issuers' keys. An isolate needs one, since it holds the imported keys. */
 export function createKeySource(dependencies: KeySourceDependencies): KeySource {
   const inlineKeys = new WeakMap<JSONWebKeySet, LocalJWKSet>();
   const remoteKeys = new Map<string, RemoteKeys>();
@@ -61,57 +61,59 @@ export function createKeySource(dependencies: KeySourceDependencies): KeySource 
 }
 
 /**
- * Under which name keys are kept, here and in D1: where they come from. So an operator who corrects `jwksUri` is not
- * served what the old one gave, and no issuer is served another's. A URL holds no space, so no two names meet; nor is
- * `webhook` an issuer, under which senders' keys are kept.
+ * The name of an issuer's keys here and in D1. It says where they come from, so an operator who corrects `jwksUri` is not served the
+ * keys of the old one, and no issuer is served another's. A URL holds no space, so no two names are equal; and no issuer is
+ * called `webhook`, which the names of senders' keys begin with.
  */
 const sourceName = ({ issuer, keys }: IssuerPolicy): string =>
   keys.kind === 'uri' ? `${issuer} ${keys.jwksUri}` : issuer;
 
-/** Where keys come from over the network: an issuer, or a sender of webhooks. */
+/** An issuer or a sender of webhooks, whose keys come over the network. */
 interface KeyOrigin {
-  /** Under which they are kept in D1: this origin's alone. */
+  /** The name of the keys in D1, which is this origin's alone. */
   readonly name: string;
-  /** Says in the log whose keys could not be read. */
+  /** The fields that name this origin in the log. */
   readonly logged: Readonly<Record<string, string>>;
-  /** Ends within JWKS_TIMEOUT_MS, and never rejects. */
+  /** Reads the keys. It ends within JWKS_TIMEOUT_MS and never rejects. */
   readonly fetch: (network: Network) => Promise<Result<KeySet, JwksProblem>>;
 }
 
-/** The keys of one origin. See KeySource. */
+/** The keys of one origin. */
 export interface RemoteKeys {
+  /** Looks for a key as `KeySource.find` does. */
   find<T>(look: KeyLook<T>): Promise<Result<T | null, KeysUnavailable>>;
 }
 
-/** Nobody knows whether a key exists: its origin cannot be asked, or may not be asked again yet. */
+/** The failure where nobody knows whether a key exists: its origin cannot be asked, or must not be asked again yet. */
 interface KeysUnavailable {
-  /** When it may be asked again: from 1 to JWKS_COOLDOWN_MS. */
+  /** When it may be asked again: from 1 second to JWKS_COOLDOWN_MS. */
   readonly retryAfterSeconds: number;
 }
 
-/** Looks for a key in a set. Null: the set lacks it. */
+/** Looks for a key in a set; null if the set lacks it. */
 type KeyLook<T> = (keys: LocalJWKSet) => Promise<T | null>;
 
-/** The longest that one read takes. After it a read is dead: the request that began it was cancelled. */
+/** The longest that one read takes. A read that takes longer is dead, since the request that began it was cancelled. */
 const READ_MAX_MS = JWKS_TIMEOUT_MS + D1_TIMEOUT_MS;
 
+/** Creates the keys of one origin, none of which are read yet. */
 export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDependencies): RemoteKeys {
   const { runtime, background } = dependencies;
   const archive = createKeyArchive(origin.name, dependencies);
 
   let lastGood: DatedKeySet | null = null;
   let readsBegun = 0;
-  /** Which of them gave `lastGood`, or was the last to give the same again; 0 where D1 gave it. */
+  /** The number of the last read that gave `lastGood`; 0 if D1 gave it. */
   let lastGoodRead = 0;
   let lastReadFailed = false;
   let lastReadAtMs = -Infinity;
   let reading: Promise<void> | null = null;
 
   const current = async (): Promise<Result<LocalJWKSet, KeysUnavailable>> => {
-    const held = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
-    if (held !== null) return ok(held);
+    const fresh = lastGoodYoungerThan(JWKS_MAX_AGE_MS);
+    if (fresh !== null) return ok(fresh);
     const standIn = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-    // During an outage one request a minute waits for the origin; the others do not.
+    // During an outage one request a minute waits for the origin, and the others do not.
     if (standIn !== null && readUnderWay() !== null && lastReadFailed) return ok(standIn);
     await readAgain();
     const keys = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
@@ -121,17 +123,17 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
   return {
     find: async (look) => {
       const before = readsBegun;
-      const held = await current();
-      if (!held.ok) return held;
-      const found = await look(held.value);
-      if (found !== null) return ok(found);
-      if (lastGood?.set.keys === held.value && lastGoodRead <= before) await readAgain();
+      const keys = await current();
+      if (!keys.ok) return keys;
+      const key = await look(keys.value);
+      if (key !== null) return ok(key);
+      if (lastGood?.set.keys === keys.value && lastGoodRead <= before) await readAgain();
       const newer = lastGoodYoungerThan(JWKS_STALE_MAX_MS);
-      if (newer !== null && newer !== held.value) {
-        const foundNow = await look(newer);
-        if (foundNow !== null) return ok(foundNow);
+      if (newer !== null && newer !== keys.value) {
+        const newKey = await look(newer);
+        if (newKey !== null) return ok(newKey);
       }
-      // A read that was begun before says nothing: the key may be younger than what it read.
+      // A read that began before this call proves nothing, since the key may be younger than what it read.
       return lastGoodRead > before ? ok(null) : unavailable();
     },
   };
@@ -145,7 +147,7 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
     return lastGood !== null && runtime.now() - lastGood.fetchedAtMs < maxAgeMs ? lastGood.set.keys : null;
   }
 
-  /** Joins the read under way, or begins one if the last began long enough ago, be it that it failed. */
+  /** Joins the read under way, or begins one if the last one, good or failed, began long enough ago. */
   async function readAgain(): Promise<void> {
     const nowMs = runtime.now();
     let joined = readUnderWay();
@@ -156,12 +158,12 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
       joined = reading = read(readsBegun, nowMs);
       background(reading);
     }
-    // A deadline of its own: the read may belong to another request, and die with it.
+    // The read may belong to another request and die with it, so this request has a deadline of its own.
     const outcome = await within(joined, runtime.timeout(READ_MAX_MS));
     if (!outcome.ok) lastReadFailed = true;
   }
 
-  /** A read that outlived its deadline is dead: it counts as failed, and nobody waits for it any more. */
+  /** The read that others may join. One that outlived its deadline is dead: it counts as failed, and nobody joins it any more. */
   function readUnderWay(): Promise<void> | null {
     if (reading !== null && runtime.now() - lastReadAtMs >= READ_MAX_MS) {
       reading = null;
@@ -174,7 +176,7 @@ export function createRemoteKeys(origin: KeyOrigin, dependencies: KeySourceDepen
     const fetched = await origin.fetch(runtime);
     lastReadFailed = !fetched.ok;
     if (fetched.ok) {
-      // The same keys stay the same object: nothing is imported twice.
+      // Unchanged keys stay one object, so that nothing is imported twice and verified JWTs are still known.
       const set = lastGood?.set.jwks === fetched.value.jwks ? lastGood.set : fetched.value;
       lastGood = { set, fetchedAtMs: startedAtMs };
       lastGoodRead = number;

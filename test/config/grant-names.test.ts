@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { parsePolicy } from '../../src/config/policy-schema.ts';
+import { parsePolicy } from '../../src/config/policy.ts';
 import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
 import { create, MARKER_SHAPED, update } from '../tokens/parsing.ts';
 import { policyWith } from './policies.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parsePolicy } from '../../src/config/policy-schema.ts';
+import { parsePolicy } from '../../src/config/policy.ts';
 import { readWebhookSecrets } from '../../src/config/secrets.ts';
 import { policyWith } from './policies.ts';
 

@@ -1,8 +1,7 @@
-import { createAuthenticator } from '../../src/identity/authenticator.ts';
+import { type Authenticator, createAuthenticator } from '../../src/identity/authenticator.ts';
 import { createKeySource } from '../../src/identity/keys.ts';
 import type { IssuerPolicy } from '../../src/config/issuers.ts';
 import type { JwksStore, StoredJwks } from '../../src/identity/key-archive.ts';
-import type { Authenticator } from '../../src/identity/identity.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 
 /** A Monday in 2026, on a whole second. */

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { LOCAL_AUDIENCE, LOCAL_ISSUER, openIssuer, signJwt } from '../../local/issuer.ts';
 import { localPolicy } from '../../local/policy.ts';
 import { openWebhooks } from '../../local/webhook-keys.ts';
-import { parsePolicy } from '../../src/config/policy-schema.ts';
+import { parsePolicy } from '../../src/config/policy.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-issuer-'));
 afterAll(() => rmSync(root, { recursive: true }));

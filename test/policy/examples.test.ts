@@ -6,7 +6,7 @@ import oauthScopes from '../../docs/policy/oauth-scopes.ts';
 import webhooks from '../../docs/policy/webhooks.ts';
 import rootPolicy from '../../policy.ts';
 import { policyAdvice } from '../../src/config/advice.ts';
-import { parsePolicy, type Policy } from '../../src/config/policy-schema.ts';
+import { parsePolicy, type Policy } from '../../src/config/policy.ts';
 import { readClaim, rolesFor } from '../../src/policy/bindings.ts';
 import { ACCESS_SERVICE, ACCESS_USER, AUTH0, GITHUB, KUBERNETES, OKTA } from './claims.ts';
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { definePolicy } from '../../src/config/define-policy.ts';
 import { policyAdvice } from '../../src/config/advice.ts';
-import { parsePolicy } from '../../src/config/policy-schema.ts';
+import { parsePolicy } from '../../src/config/policy.ts';
 import { spellingsOf } from '../support/spellings.ts';
 import { FULL, GITHUB_ISSUER, ISSUER, policyWith } from './policies.ts';
 

@@ -4,21 +4,21 @@ import type { CredentialHeader, IssuerPolicy } from '../config/issuers.ts';
 import { createBoundedMap } from '../kit/bounded-map.ts';
 import type { Identity } from './identity.ts';
 
-/** A JWT whose signature was verified, and what it was verified with. */
+/** What a JWT was verified with, and the identity that it gave. */
 export interface VerifiedJwt {
   readonly header: CredentialHeader;
   readonly policy: IssuerPolicy;
-  /** While these are the issuer's current keys, its signature is good. */
+  /** The signature is good while these are the issuer's current keys. */
   readonly keys: LocalJWKSet;
   readonly identity: Identity;
 }
 
 /**
- * The JWTs that this isolate has verified: an app sends the same one for minutes, and its signature does not change. Held
+ * The JWTs that this isolate has verified. An app sends one JWT for minutes, and its signature does not change meanwhile. They are
  * in memory alone, and no more of them than VERIFIED_JWTS_MAX_COUNT and VERIFIED_JWTS_MAX_BYTES allow.
  */
-export interface VerifiedJwts {
-  /** Null: not verified yet, or so near to one of its times that it is verified again. */
+interface VerifiedJwts {
+  /** Null if the JWT is not verified yet, or is so near to one of its times that it must be verified again. */
   get(token: string, nowMs: number): VerifiedJwt | null;
   put(token: string, verified: VerifiedJwt): void;
 }
@@ -39,7 +39,7 @@ export function createVerifiedJwts(): VerifiedJwts {
   };
 }
 
-/** Without the tolerance that verification grants to clocks: what needs it is verified again, and so judged in one place. */
+/** Grants clocks no tolerance, as verification does: a JWT that needs it is verified again, so that one place judges it. */
 function isBetweenItsTimes({ identity: { claims }, policy }: VerifiedJwt, nowMs: number): boolean {
   const nowSeconds = nowMs / 1000;
   const { exp, iat, nbf = 0 } = claims;

@@ -5,7 +5,7 @@ import {
   VERIFIED_JWTS_MAX_BYTES,
   VERIFIED_JWTS_MAX_COUNT,
 } from '../../src/config/limits.ts';
-import { createVerifiedJwts, type VerifiedJwt } from '../../src/identity/verified.ts';
+import { createVerifiedJwts, type VerifiedJwt } from '../../src/identity/verified-jwts.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { authenticatorFor, createHarness, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';
 import { first, policy, second, setUp } from './isolate.ts';
