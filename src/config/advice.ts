@@ -3,8 +3,8 @@ import type { Policy } from './policy.ts';
 import type { ConfigProblem } from './problems.ts';
 
 /**
- * What is safe and useless in a policy that parses. The Worker serves it; an operator should hear of it, since it was
- * meant to do something.
+ * The parts of a valid policy that are safe and have no effect. The Worker serves such a policy; `npm run doctor` tells the operator,
+ * who meant them to do something.
  */
 export function policyAdvice({ roles, bindings }: Policy): readonly ConfigProblem[] {
   return roles.flatMap(({ name, permissions, scopes, maxTokens }) => {

@@ -3,61 +3,66 @@ import type { CredentialHeader, SignatureAlgorithm } from './issuers.ts';
 import type { Permission } from '../vocabulary.ts';
 import type { SourceInput } from './webhooks.ts';
 
-/** A whole number and a unit: seconds, minutes, hours or days. */
+/** A whole number and a unit: seconds, minutes, hours or days, such as `30d`. */
 export type Duration = `${number}${'s' | 'm' | 'h' | 'd'}`;
 
-/** Whose JWTs are accepted, and how they are read. */
+/** An issuer whose JWTs are accepted, and how they are read. */
 export interface IssuerInput {
   /** Equal to the JWT's `iss`, character by character: https, or http on a loopback address. */
   readonly issuer: string;
-  /** What the JWT's `aud` must name: something that stands for this service and no other. */
+  /** What the JWT's `aud` must name. It should stand for this service and no other. */
   readonly audience: string | readonly string[];
-  /** Default: RS, PS and ES with 256, 384 and 512, and EdDSA. */
+  /** The signature algorithms that its JWTs may use. Default: RS, PS and ES with 256, 384 and 512, and EdDSA. */
   readonly algorithms?: readonly SignatureAlgorithm[];
   /** Where the issuer's keys are. Default: where its OIDC discovery document says. */
   readonly jwksUri?: string;
-  /** The issuer's public keys themselves, in place of `jwksUri`. */
+  /** The issuer's public keys, in place of `jwksUri`. */
   readonly jwks?: JSONWebKeySet;
   /** The claim that owns tokens. Default: `sub`. A name that starts with `/` is a path into nested claims. */
   readonly subject?: string;
   /** The claim that people see beside the subject, such as `email`. Default: none. */
   readonly label?: string;
-  /** Default: `service_account`. */
+  /** What the trail calls its callers. Default: `service_account`. */
   readonly actorType?: 'user' | 'service_account';
-  /** How old a JWT may be by its `iat`. Default: `24h`. */
+  /** How old a JWT may be, counted from its `iat`. Default: `24h`. */
   readonly maxAge?: Duration;
-  /** By how many seconds the issuer's clock may differ: from 0 to 300. Default: 30. */
+  /** How many seconds the issuer's clock may differ from ours, from 0 to 300. Default: 30. */
   readonly clockToleranceSeconds?: number;
   /**
-   * Which types (`typ`) of its JWTs are credentials; one without a type is. Default: `['JWT', 'at+jwt']`, so that a logout token
-   * or a security event of this issuer is none.
+   * The types (`typ`) of its JWTs that are credentials. One without a type always is. Default: `['JWT', 'at+jwt']`, so that a logout
+   * token or a security event of this issuer is none.
    */
   readonly acceptTyp?: readonly string[];
   /** The header that carries the JWT. Default: `Authorization`. */
   readonly header?: CredentialHeader;
 }
 
-/** A grant. One role must allow the whole of a request: two never combine. */
+/** What a role grants. One role must allow the whole of a request: two never combine. */
 export interface RoleInput {
   /**
-   * A token that no role lets a caller read is 404 to it, so `tokens:update` and `tokens:revoke` need `tokens:read`
-   * beside them; a caller's own token is revoked without. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
+   * A token that no role lets a caller read is 404 to it, so `tokens:update` and `tokens:revoke` need `tokens:read` beside them,
+   * except that a caller revokes its own tokens without it. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
    */
   readonly permissions: readonly Permission[];
-  /** Only the tokens that the caller created through this service, or all of the workspace. Default: `own`. */
+  /**
+   * The tokens that the role reaches: those that the caller created through this service, or all of a workspace. Default: `own`.
+   */
   readonly tokens?: 'own' | 'any';
-  /** UUIDs, or `['*']` for all. */
+  /** The UUIDs of the workspaces in which the role counts, or `['*']` for all. */
   readonly workspaces: readonly string[];
   /**
-   * The most a token minted under this role may hold, or `['*']` for no ceiling. Default: nothing. A scope is exact: words of
-   * small letters, digits, `_`, `.` and `-`, joined by colons.
+   * The scopes that a token minted under this role may hold, or `['*']` for any. Default: none. A scope is exact: words of small
+   * letters, digits, `_`, `.` and `-`, joined by colons.
    */
   readonly scopes?: readonly string[];
-  /** The longest life of a token; one asked for without expiry gets this one. Default: no limit, none added. */
+  /**
+   * The longest life of a token. A token that is asked for without expiry gets this one. Default: no limit, and no expiry is
+   * added.
+   */
   readonly maxTtl?: Duration;
   /**
-   * How many live tokens one owner may hold, in all workspaces together, for this role to allow it another: from 1 to 10,000.
-   * A token is live until it is revoked or has expired, and its owner is issuer and subject together. Default: 2,000.
+   * How many live tokens this role lets one owner hold in all workspaces together, from 1 to 10,000. A token is live until it is
+   * revoked or has expired. An owner is issuer and subject together. Default: 2,000.
    */
   readonly maxTokens?: number;
 }
@@ -66,8 +71,8 @@ export interface RoleInput {
 export interface BindingInput<RoleName extends string = string> {
   readonly issuer: string;
   /**
-   * Claim to value; at least one value without `*`. An array claim matches by a member; `scope` and `scp` are sets of
-   * words. `*` stands for anything but `/` and `:`. A name that starts with `/` is a path into nested claims.
+   * The value of each claim, at least one of them without `*`. An array claim matches by a member; `scope` and `scp` are sets of
+   * words. `*` stands for anything without `/` and `:`. A name that starts with `/` is a path into nested claims.
    */
   readonly claims: Readonly<Record<string, string | number | boolean>>;
   readonly role: RoleName;
@@ -76,22 +81,22 @@ export interface BindingInput<RoleName extends string = string> {
 /** Who may do what. */
 export interface PolicyInput<RoleName extends string = string> {
   readonly issuers: readonly IssuerInput[];
-  /** Their order counts where several roles allow a create: the first decides. */
+  /** The order counts where several roles allow a create: the first one decides. */
   readonly roles: Readonly<Record<RoleName, RoleInput>>;
   readonly bindings: readonly BindingInput<NoInfer<RoleName>>[];
   /**
-   * The scopes that a PipeOps preset stands for, sixteen at the most. A preset that is not here is refused. Its name has up to 40
-   * small letters, digits, `.`, `_` and `-`.
+   * The scopes that each PipeOps preset stands for, at most sixteen. A preset that is not here is refused. Its name has up to 40 small
+   * letters, digits, `.`, `_` and `-`.
    */
   readonly presets?: Readonly<Record<string, readonly string[]>>;
   /**
-   * Who may revoke by webhook, each at `/webhooks/{name}`: leak scanners, HR systems, incident tools. What a source is not
-   * given, it may not do.
+   * Who may revoke by webhook, each at `/webhooks/{name}`: leak scanners, HR systems, incident tools. A source may do nothing that it
+   * is not given.
    */
   readonly webhooks?: Readonly<Record<string, SourceInput>>;
 }
 
-/** Gives `policy.ts` its types: a binding to a role that does not exist is an error in the editor already. */
+/** Gives `policy.ts` its types, so that an editor shows a binding to a role that does not exist as an error. */
 export function definePolicy<const RoleName extends string>(input: PolicyInput<RoleName>): PolicyInput<RoleName> {
   return input;
 }

@@ -3,7 +3,13 @@ import * as z from 'zod';
 import { isObject, parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
-import { type FingerprintKey, fingerprintKeys, idempotencySecret, readWebhookSecrets } from './secrets.ts';
+import {
+  adminCredential,
+  type FingerprintKey,
+  fingerprintKeys,
+  idempotencySecret,
+  readWebhookSecrets,
+} from './secrets.ts';
 import {
   QUOTA_CALLS_MAX,
   QUOTA_CALLS_MIN,
@@ -20,31 +26,31 @@ import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 
 export type { ConfigProblem } from './problems.ts';
 
-/** All that the Worker is told from outside, checked. */
+/** Everything that the Worker is told from outside, checked. */
 export interface Config {
   readonly db: D1Database;
   readonly pipeops: {
     /** Without a trailing slash. */
     readonly apiUrl: string;
-    /** In the order in which they are tried: one or two. */
+    /** One or two, in the order in which they are tried. */
     readonly credentials: readonly string[];
     readonly defaultWorkspaceUuid: string | null;
-    /** How many calls PipeOps answers in a minute and an hour, where its headers do not say. */
+    /** How many calls PipeOps answers in a minute and in an hour, where its headers do not say. */
     readonly callLimits: { readonly minute: number; readonly hour: number };
   };
   readonly reconcileAfterSeconds: number;
-  /** How old a list may be that reads are answered from; 0: none is. */
+  /** How old a list may be that answers a read; 0 means that each read asks PipeOps. */
   readonly snapshotMaxAgeSeconds: number;
   readonly rateLimits: RateLimits;
   readonly policy: Policy;
-  /** The current one first. */
+  /** The current key comes first. */
   readonly fingerprintKeys: readonly FingerprintKey[];
   readonly idempotencySecret: Uint8Array;
-  /** The keys of webhook sources, by the names that the policy gives them. */
+  /** The secrets of webhook sources, by the names that the policy gives them. */
   readonly webhookSecrets: ReadonlyMap<string, string>;
 }
 
-/** Workers' rate limits: each says yes or no, per location. */
+/** The rate limits of Workers. Each counts in its own location and says only yes or no. */
 export interface RateLimits {
   readonly caller: RateLimiter;
   readonly rejectionsPerAddress: RateLimiter;
@@ -55,6 +61,44 @@ export interface RateLimiter {
   limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
 }
 
+/**
+ * Checks the Worker's environment, its bindings included, and the policy, which is that of the binding `POLICY` if there is one and
+ * else the operator's file. Never throws, whatever the input.
+ *
+ * Errors: all problems at once. None quotes the value of a setting.
+ *
+ * @param policyFile what the operator's `policy.ts` exports.
+ */
+export function parseEnv(env: unknown, policyFile: unknown): Result<Config, readonly ConfigProblem[]> {
+  const settings = envSchema.safeParse(env, { error: wording });
+  const policy = readPolicy(env, policyFile);
+  const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
+  if (settings.success && policy.ok && secrets.ok) {
+    return ok({ ...settings.data, policy: policy.value, webhookSecrets: secrets.value });
+  }
+  return err([
+    ...(settings.success ? [] : problemsOf(settings.error, EXAMPLES, BINDINGS)),
+    ...(policy.ok ? [] : policy.error),
+    ...(secrets.ok ? [] : secrets.error),
+  ]);
+}
+
+/** Reads the policy as `parseEnv` does, for tools that look at a policy whatever else is wrong. */
+export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, readonly ConfigProblem[]> {
+  const binding = isObject(env) ? env['POLICY'] : undefined;
+  if (binding === undefined) return within('policy.ts', parsePolicy(policyFile));
+  const json = typeof binding === 'string' ? parseJson(binding) : undefined;
+  if (json === undefined) return err([{ key: 'POLICY', problem: 'is not JSON', example: EXAMPLES['POLICY'] ?? '' }]);
+  return within('POLICY', parsePolicy(json));
+}
+
+/** Puts where a policy came from into the key of each of its problems. */
+function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnType<typeof parsePolicy> {
+  if (parsed.ok) return parsed;
+  return err(parsed.error.map(({ key, ...rest }) => ({ key: key === '' ? source : `${source}: ${key}`, ...rest })));
+}
+
+/** A correct entry for each key, shown with a problem. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   DB: '[[d1_databases]] with binding = "DB" in wrangler.toml',
   PIPEOPS_API_URL: 'PIPEOPS_API_URL = "https://api.pipeops.io"',
@@ -83,14 +127,6 @@ const d1 = z.custom<D1Database>(isD1, {
 const rateLimiter = z.custom<RateLimiter>(isRateLimiter, {
   error: ({ input }) => (input === undefined ? 'is missing' : 'is not a rate limit'),
 });
-
-/** PipeOps' five token routes refuse service tokens, so one in this place would fail every request. */
-const adminCredential = z
-  .string()
-  .regex(/^[!-~]+$/, { error: 'is empty, or not one line of visible ASCII without spaces' })
-  .refine((text) => !text.startsWith('sat_'), {
-    error: 'is a service token (sat_…): PipeOps manages tokens only for the session of a user',
-  });
 
 const reconcileAfter = z
   .string()
@@ -158,43 +194,6 @@ const envSchema = z
       idempotencySecret: env.IDEMPOTENCY_SECRET,
     };
   });
-
-/**
- * Checks the Worker's environment, bindings included, and the policy: that of the binding `POLICY` if there is one, else
- * the operator's file. Never throws, whatever the input.
- *
- * Errors: all problems at once. None holds the value of a setting.
- *
- * @param policyFile what the operator's `policy.ts` exports.
- */
-export function parseEnv(env: unknown, policyFile: unknown): Result<Config, readonly ConfigProblem[]> {
-  const settings = envSchema.safeParse(env, { error: wording });
-  const policy = readPolicy(env, policyFile);
-  const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
-  if (settings.success && policy.ok && secrets.ok) {
-    return ok({ ...settings.data, policy: policy.value, webhookSecrets: secrets.value });
-  }
-  return err([
-    ...(settings.success ? [] : problemsOf(settings.error, EXAMPLES, BINDINGS)),
-    ...(policy.ok ? [] : policy.error),
-    ...(secrets.ok ? [] : secrets.error),
-  ]);
-}
-
-/** The policy part of `parseEnv`, for those who look at a policy whatever else is wrong. */
-export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, readonly ConfigProblem[]> {
-  const binding = isObject(env) ? env['POLICY'] : undefined;
-  if (binding === undefined) return within('policy.ts', parsePolicy(policyFile));
-  const json = typeof binding === 'string' ? parseJson(binding) : undefined;
-  if (json === undefined) return err([{ key: 'POLICY', problem: 'is not JSON', example: EXAMPLES['POLICY'] ?? '' }]);
-  return within('POLICY', parsePolicy(json));
-}
-
-/** Says where a policy came from in the key of each of its problems. */
-function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnType<typeof parsePolicy> {
-  if (parsed.ok) return parsed;
-  return err(parsed.error.map(({ key, ...rest }) => ({ key: key === '' ? source : `${source}: ${key}`, ...rest })));
-}
 
 function isD1(input: unknown): boolean {
   if (typeof input !== 'object' || input === null || !('prepare' in input) || !('batch' in input)) return false;

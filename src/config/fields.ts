@@ -5,7 +5,7 @@ import { durationSeconds, SECONDS_PER_DAY } from '../kit/time.ts';
 import { eachOnce } from './grant-names.ts';
 import { TOKEN_TTL_MAX_SECONDS } from './limits.ts';
 
-/** `90s`, `15m`, `1h`, `30d`, read as seconds. */
+/** A duration such as `90s`, `15m`, `1h` or `30d`, read as seconds. */
 export const duration = z
   .string()
   .regex(/^[1-9]\d{0,8}[smhd]$/, { error: 'is not a duration: a whole number above 0, then s, m, h or d' })
@@ -14,16 +14,16 @@ export const duration = z
     error: `is longer than ${TOKEN_TTL_MAX_SECONDS / SECONDS_PER_DAY} days`,
   });
 
-/** A URL that secrets or keys travel to or from: https, or http to this very machine; no credentials, no fragment. */
+/** A URL that secrets or keys travel to or from: https, or http to this very machine, without credentials and fragment. */
 export const trustedUrl = z.string().superRefine((text, context) => {
   const problem = urlProblem(text);
   if (problem !== null) context.addIssue({ code: 'custom', message: problem });
 });
 
-/** One that is added to, or compared: it has no query either. */
+/** A trusted URL that is extended or compared, so that it has no query either. */
 export const trustedBaseUrl = trustedUrl.refine((text) => !text.includes('?'), { error: 'has a query' });
 
-/** The id of a workspace, in the one spelling that it has everywhere else. */
+/** The id of a workspace, read in its one spelling. */
 const workspaceId = (error: string) =>
   z.string().transform((text, context) => {
     const workspace = parseWorkspaceUuid(text);
@@ -36,7 +36,7 @@ export const workspaceUuid = workspaceId(`is not the id of a workspace: ${WORKSP
 export const isAloneIfAny = (items: readonly string[]): boolean => items.length === 1 || !items.includes('*');
 export const aloneIfAny = { error: "has '*' beside others: it stands alone" };
 
-/** UUIDs of workspaces, each once in whatever spellings, or `['*']` for all. */
+/** The UUIDs of workspaces, each once whatever its spellings, or `['*']` for all. */
 export const workspaceList = z
   .array(
     z.union([z.literal('*'), workspaceId('')], {
@@ -47,14 +47,14 @@ export const workspaceList = z
   .refine(isAloneIfAny, aloneIfAny)
   .transform(eachOnce);
 
-/** The name of a Worker secret: what `wrangler secret put` takes. */
+/** The name of a Worker secret, as `wrangler secret put` takes it. */
 export const secretName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]{0,63}$/, { error: 'is not the name of a secret: capital letters, digits and _' });
 
 /**
- * An object whose keys the operator chooses. A key `__proto__` is refused: zod would drop it without a word, and a
- * binding with one condition less lets more callers in.
+ * An object whose keys the operator chooses. A key `__proto__` is refused: zod would drop it silently, and a binding with one
+ * condition less lets more callers in.
  */
 export const dictionary = <Value extends z.ZodType>(keys: z.ZodString, values: Value) =>
   z
@@ -66,6 +66,7 @@ export const dictionary = <Value extends z.ZodType>(keys: z.ZodString, values: V
     })
     .pipe(z.record(keys, values));
 
+/** What is wrong with a URL; null if it can be trusted. */
 function urlProblem(text: string): string | null {
   const url = URL.parse(text);
   if (url === null) return 'is not a URL';

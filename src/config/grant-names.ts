@@ -3,27 +3,30 @@ import { containsMarkerShape } from '../kit/marker.ts';
 import { containsSecret } from '../kit/redaction.ts';
 import { PRESET_MAX_CHARS, SCOPE_MAX_CHARS } from './limits.ts';
 
-// What scopes and presets may be called: once for the operator's file and for requests, so that whatever a role or a preset
-// grants can be asked for, and whatever is asked for could be granted. `whoami` shows what the file says.
+// The names that scopes and presets may have. The operator's file and requests share these rules, so that whatever a role or a
+// preset grants can be asked for, and whatever is asked for could be granted. `whoami` shows what the file says.
 
-/** Words joined by colons, as all of PipeOps' are: `api:read`, `deployments:create`. Small letters, so that case is no question. */
+/**
+ * Words joined by colons, as all scopes of PipeOps are: `api:read`, `deployments:create`. Letters are small, so that case is no
+ * question.
+ */
 const SCOPE = /^[a-z][a-z0-9_.-]*(?::[a-z0-9_.-]+)*$/;
 const PRESET = /^[a-z0-9][a-z0-9_.-]*$/;
 
-/** What is wrong with a name. `wildcard`: scopes are compared as whole strings, so a `*` would look like a pattern and be none. */
+/** What is wrong with a name. A `wildcard` would look like a pattern and be none, since scopes are compared as whole strings. */
 export type NameFault = 'secret' | 'marker' | 'wildcard' | 'form' | 'too_long';
 
-/** Null: it is the name of a scope. */
+/** What is wrong with the name of a scope; null if nothing is. */
 export const scopeFault = (text: string): NameFault | null => faultOf(text, SCOPE, SCOPE_MAX_CHARS);
 
-/** Null: it is the name of a preset. */
+/** What is wrong with the name of a preset; null if nothing is. */
 export const presetFault = (text: string): NameFault | null => faultOf(text, PRESET, PRESET_MAX_CHARS);
 
 /**
- * The schema of text in which `faultIn` finds nothing.
+ * The schema of a name in which `faultIn` finds no fault.
  *
- * @param wording what is said of each fault, to whom it concerns.
- * @param notText what is said of anything but text.
+ * @param wording the message for each fault. Operators and callers are told in different words.
+ * @param notText the message for a value that is no text.
  */
 export const grantName = (
   faultIn: (text: string) => NameFault | null,
@@ -35,11 +38,11 @@ export const grantName = (
     if (fault !== null) context.addIssue({ code: 'custom', message: wording[fault] });
   });
 
-/** Each once, in the order given: a set, however it is written. */
+/** The scopes as a set: each once, in the order given. */
 export const eachOnce = (scopes: readonly string[]): readonly string[] => [...new Set(scopes)];
 
 function faultOf(text: string, form: RegExp, maxChars: number): NameFault | null {
-  // Both are stored and shown.
+  // Names are stored and shown, so they can be neither a secret nor a marker.
   if (containsSecret(text)) return 'secret';
   if (containsMarkerShape(text)) return 'marker';
   if (text.includes('*')) return 'wildcard';

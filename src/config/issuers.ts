@@ -11,7 +11,7 @@ import { byteLength } from '../kit/bytes.ts';
 import { isObject } from '../kit/json.ts';
 import type { Identity } from '../identity/identity.ts';
 
-/** The signature algorithms that an issuer may use. None is symmetric: RFC 8725 §3.1 and §3.2. */
+/** The signature algorithms that an issuer may use. None is symmetric (RFC 8725 §3.1 and §3.2). */
 export const SIGNATURE_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -26,23 +26,26 @@ export const SIGNATURE_ALGORITHMS = [
 ] as const;
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 
-/** The request headers that a JWT is read from. */
+/** The headers of a request that may carry a JWT. */
 const CREDENTIAL_HEADERS = ['Authorization', 'Cf-Access-Jwt-Assertion'] as const;
 export type CredentialHeader = (typeof CREDENTIAL_HEADERS)[number];
 
-/** The types of JWT that are credentials where an issuer names none: a plain JWT (RFC 7519 §5.1), an access token (RFC 9068 §2.1). */
+/**
+ * The types of JWT that are credentials where an issuer names none: a plain JWT (RFC 7519 §5.1) and an access token (RFC 9068
+ * §2.1).
+ */
 const DEFAULT_TYPES = ['JWT', 'at+jwt'] as const;
 
 /**
- * A JWT's `typ` as a whole media type: one without a slash is short for one under `application/` (RFC 7515 §4.1.9), and the case
- * of letters does not count (RFC 2045 §5.1).
+ * A JWT's `typ` as a whole media type in lower case. One without a slash is short for one under `application/` (RFC 7515 §4.1.9), and
+ * the case of letters does not count (RFC 2045 §5.1).
  */
 export function mediaTypeOf(typ: string): string {
   const lower = typ.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   return lower.includes('/') ? lower : `application/${lower}`;
 }
 
-/** Where an issuer's public keys come from. */
+/** Where the public keys of an issuer come from. */
 type IssuerKeys =
   | { readonly kind: 'inline'; readonly jwks: JSONWebKeySet }
   | { readonly kind: 'uri'; readonly jwksUri: string }
@@ -50,7 +53,7 @@ type IssuerKeys =
   | { readonly kind: 'discovery' };
 
 /**
- * One entry of the operator's `issuers`, defaults filled in.
+ * One entry of the operator's `issuers`, with its defaults filled in.
  *
  * An issuer with two kinds of caller is listed twice, with a different audience, `subject` claim or type of JWT: Cloudflare Access
  * signs a user's JWT with `sub` and a service token's with an empty `sub` and a `common_name`. The first entry in file
@@ -58,21 +61,21 @@ type IssuerKeys =
  * cannot coincide, because tokens belong to issuer and subject together.
  */
 export interface IssuerPolicy {
-  /** Compared with `iss` character by character (RFC 7519 §4.1.1). */
+  /** It is compared with `iss` character by character (RFC 7519 §4.1.1). */
   readonly issuer: string;
-  /** The JWT must be for one of these, character by character. At least one. */
+  /** The JWT must be for one of these, character by character. There is at least one. */
   readonly audience: readonly string[];
-  /** `EdDSA` also stands for its newer name `Ed25519` (RFC 9864). At least one. */
+  /** There is at least one. `EdDSA` also stands for its newer name `Ed25519` (RFC 9864). */
   readonly algorithms: readonly SignatureAlgorithm[];
   readonly keys: IssuerKeys;
   /** The claim that owns tokens, named as `readClaim` reads it. */
   readonly subject: string;
-  /** The claim that is shown, named likewise; null: none. */
+  /** The claim that people see beside the subject, named likewise; null if there is none. */
   readonly label: string | null;
   readonly actorType: Identity['actorType'];
-  /** Oldest `iat` accepted. */
+  /** The age by `iat` beyond which a JWT is not accepted. */
   readonly maxAgeSeconds: number;
-  /** By how much the issuer's clock may differ from ours. */
+  /** How much the issuer's clock may differ from ours. */
   readonly clockToleranceSeconds: number;
   /** The types of JWT that are credentials, as whole media types in lower case. */
   readonly acceptTyp: readonly string[];
@@ -81,7 +84,7 @@ export interface IssuerPolicy {
 }
 
 const PUBLIC_KEY_TYPES: readonly unknown[] = ['RSA', 'EC', 'OKP'];
-/** The private members of RFC 7518 §6 and RFC 8037: with one of them, the Worker could sign what it verifies. */
+/** The private members of RFC 7518 §6 and RFC 8037. With one of them the Worker could sign what it verifies. */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
 const algorithm = z.enum(SIGNATURE_ALGORITHMS, {
@@ -101,7 +104,7 @@ const clockTolerance = z
   .custom<number>((input) => Number.isSafeInteger(input), toleranceError)
   .refine((seconds) => seconds >= 0 && seconds <= CLOCK_TOLERANCE_MAX_SECONDS, toleranceError);
 
-/** A name of RFC 6838 §4.2, with its top-level type or without. */
+/** The name of a media type (RFC 6838 §4.2), with its top-level type or without it. */
 const jwtType = z
   .string()
   .regex(/^(?:[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}\/)?[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}$/, {

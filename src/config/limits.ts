@@ -154,7 +154,10 @@ export const FORBIDDEN_WORKSPACE_MS = 60_000;
 export const READ_RETRIES_MAX_COUNT = 2;
 /** Of a change that may be repeated: the one that a lost connection needs. Reconciliation does the rest. */
 export const CHANGE_RETRIES_MAX_COUNT = 1;
-/** First pause before what a create's answer left out is asked for again; it doubles: a replica has it in seconds, or not in time. */
+/**
+ * First pause before what a create's answer left out is asked for again; it doubles: a replica has it in seconds, or not in
+ * time.
+ */
 export const LEFT_OUT_PAUSE_MS = 250;
 /** Least pause before the first of them; it doubles, and up to twice as much is added by chance. */
 export const RETRY_PAUSE_MS = 100;
@@ -178,7 +181,10 @@ export const WORKSPACE_IN_USE_MS = 60 * 60 * 1000;
 export const WORKSPACES_IN_USE_MAX_COUNT = 1_000;
 /** After a refusal of our own quota an isolate asks for no list for so long: its buckets of a minute are as long. */
 export const SNAPSHOT_REFUSED_MS = 5_000;
-/** PipeOps calls that one caller's reads may cause in a minute and isolate, pages and retries included: a tenth of the limit of all. */
+/**
+ * PipeOps calls that one caller's reads may cause in a minute and isolate, pages and retries included: a tenth of the limit of
+ * all.
+ */
 export const READ_CALLS_PER_MINUTE = 10;
 /** Callers whose calls are counted: more than can have made one in a minute. */
 export const READ_CALLERS_MAX_COUNT = 1_000;
@@ -275,7 +281,10 @@ export const AUDIT_EXPORT_PAGE_ROWS = 500;
  * a filter has no index.
  */
 export const AUDIT_EXPORT_MAX_PAGES = 450;
-/** Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it stopped. */
+/**
+ * Rows that one page looks at where filters have no index of their own: D1 reads twice that, within 5,000, to say where it
+ * stopped.
+ */
 export const AUDIT_SCAN_MAX_ROWS = 2_300;
 /** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/trail/query/page.ts`. */
 export const AUDIT_REREAD_MAX_ROWS = 200;
@@ -292,7 +301,9 @@ export const AUDIT_COUNTING_SLACK_MS = 5_000;
 /** Of the actor that a query of the trail asks for, in the row of that query: the rest of the row needs its room. */
 export const AUDIT_ACTOR_DETAIL_MAX_BYTES = 160;
 
-/** Denials of a caller that a minute of the clock records in full: enough to see what it tries. Those beyond are counted by code. */
+/**
+ * Denials of a caller that a minute of the clock records in full: enough to see what it tries. Those beyond are counted by code.
+ */
 export const CALLER_DENIALS_MAX_ROWS = 10;
 /**
  * Rows of a caller within a minute of the clock that cost PipeOps nothing: denials in full, repeats of an idempotency key, exports.

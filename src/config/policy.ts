@@ -15,7 +15,35 @@ import { err, ok, type Result } from '../kit/result.ts';
 import type { Binding, Role } from '../policy/types.ts';
 import { PERMISSIONS } from '../vocabulary.ts';
 
-/** Starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles counts. */
+/** The operator's policy: who may do what, checked and with its defaults filled in. */
+export interface Policy {
+  readonly issuers: readonly IssuerPolicy[];
+  /** In file order. */
+  readonly roles: readonly Role[];
+  readonly bindings: readonly Binding[];
+  /** The scopes that each known preset of PipeOps stands for. */
+  readonly presets: Readonly<Record<string, readonly string[]>>;
+  /** Who may revoke by webhook, in file order. */
+  readonly webhooks: readonly Source[];
+}
+
+/**
+ * Checks what `policy.ts` exports, or what the binding `POLICY` holds. Never throws, whatever the input.
+ *
+ * Errors: all problems at once, in the order of the file. References to what does not exist come last.
+ */
+export function parsePolicy(input: unknown): Result<Policy, readonly ConfigProblem[]> {
+  const parsed = policySchema.safeParse(input, { error: wording });
+  const dangling = danglingReferences(input);
+  if (parsed.success && dangling.length === 0) return ok(parsed.data);
+  const problems = parsed.success ? [] : problemsOf(parsed.error, EXAMPLES, WHOLE_FILE);
+  return err([...problems, ...dangling]);
+}
+
+/**
+ * The name of a role. It starts with a letter: JavaScript moves keys that look like numbers to the front, and the order of roles
+ * counts.
+ */
 const roleName = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, { error: 'is not a name: a letter, then up to 63 letters, digits, _ or -' });
@@ -68,7 +96,7 @@ const roleSchema = z
     },
   );
 
-/** `roles`: from an object, in file order. */
+/** `roles`: an object, read as a list in file order. */
 const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>
   Object.entries(roles).map(([name, { maxTtl, ...grant }]): Role => ({
     name,
@@ -77,7 +105,7 @@ const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>
   })),
 );
 
-/** `presets`: the scopes that each stands for, no more than a request may name. */
+/** `presets`: the scopes that each stands for, at most as many as a request may name. */
 const presetsSchema = dictionary(
   presetName,
   z
@@ -88,10 +116,10 @@ const presetsSchema = dictionary(
 );
 
 const GITHUB_ACTIONS_HOST = 'token.actions.githubusercontent.com';
-/** Every repository of GitHub shares one issuer, so one of these must say whose it is. */
+/** All repositories of GitHub share one issuer, so a binding must name one of these claims to say whose repository it means. */
 const GITHUB_OWNERSHIP_CLAIMS = ['repository', 'repository_id', 'repository_owner', 'repository_owner_id'];
 
-/** A number must be one that no reader of JSON rounds. */
+/** The value of a claim. A number must be one that no reader of JSON rounds. */
 const claimValue = z
   .custom<string | number | boolean>(
     (input) => typeof input === 'string' || typeof input === 'boolean' || Number.isSafeInteger(input),
@@ -100,7 +128,7 @@ const claimValue = z
   .transform(String)
   .refine((text) => text !== '' && text.trim() === text, { error: 'is empty, or starts or ends with a space' });
 
-/** One entry of `bindings`, as far as it can be judged alone. */
+/** One entry of `bindings`, as far as it can be checked by itself. */
 const bindingSchema = z
   .strictObject({
     issuer: z.string(),
@@ -126,7 +154,7 @@ const bindingSchema = z
     }
   });
 
-/** An enterprise's own issuer has its name as the path of the same host. */
+/** Whether an issuer is that of GitHub Actions. An enterprise's own issuer has its name as the path of this host. */
 function isGitHubActions(issuer: string): boolean {
   return URL.parse(issuer)?.hostname === GITHUB_ACTIONS_HOST;
 }
@@ -134,8 +162,8 @@ function isGitHubActions(issuer: string): boolean {
 const record = z.record(z.string(), z.unknown());
 
 /**
- * Names in bindings that nothing bears. Looked for in the raw input, so that they are told along with whatever else is
- * wrong: an operator should not have to mend a file in rounds.
+ * The problems of bindings that name an issuer or a role which does not exist. They are looked for in the raw input, so that an
+ * operator is told all problems at once and need not mend a file in rounds.
  */
 function danglingReferences(input: unknown): readonly ConfigProblem[] {
   const { issuers, roles, bindings } = record.catch({}).parse(input);
@@ -165,18 +193,7 @@ function entries(input: unknown): readonly Record<string, unknown>[] {
   return Array.isArray(input) ? input.map((entry) => record.catch({}).parse(entry)) : [];
 }
 
-/** Who may do what, checked and with its defaults filled in. */
-export interface Policy {
-  readonly issuers: readonly IssuerPolicy[];
-  /** In file order. */
-  readonly roles: readonly Role[];
-  readonly bindings: readonly Binding[];
-  /** The scopes that each known preset of PipeOps stands for. */
-  readonly presets: Readonly<Record<string, readonly string[]>>;
-  /** Who may revoke by webhook, in file order. */
-  readonly webhooks: readonly Source[];
-}
-
+/** A correct entry for each key, shown with a problem. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   issuers: "issuers: [{ issuer: 'https://token.actions.githubusercontent.com', audience: 'countersign' }]",
   issuer: "issuer: 'https://token.actions.githubusercontent.com'",
@@ -232,19 +249,9 @@ const policySchema = z.strictObject({
 });
 
 /**
- * Checks what `policy.ts` exports, or what the binding `POLICY` holds. Never throws, whatever the input.
- *
- * Errors: all problems at once, in the order of the file, references to what does not exist last.
+ * Whether `later` judges no JWT, because `earlier` fits every one that it fits. Entries of one issuer differ in what is compared
+ * here.
  */
-export function parsePolicy(input: unknown): Result<Policy, readonly ConfigProblem[]> {
-  const parsed = policySchema.safeParse(input, { error: wording });
-  const dangling = danglingReferences(input);
-  if (parsed.success && dangling.length === 0) return ok(parsed.data);
-  const problems = parsed.success ? [] : problemsOf(parsed.error, EXAMPLES, WHOLE_FILE);
-  return err([...problems, ...dangling]);
-}
-
-/** Entries of one issuer are told apart by header, subject claim, audience, algorithms or types; the first that fits judges a JWT. */
 function overshadows(earlier: IssuerPolicy, later: IssuerPolicy): boolean {
   return (
     earlier.issuer === later.issuer &&

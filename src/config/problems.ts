@@ -1,9 +1,9 @@
 import type * as z from 'zod';
 import { redact } from '../kit/redaction.ts';
 
-/** One thing that is wrong with the configuration. It names keys, never the value of a secret. */
+/** One thing that is wrong with the configuration. It names keys and never the value of a secret. */
 export interface ConfigProblem {
-  /** Where: `PIPEOPS_ADMIN_TOKEN`, `policy.ts: bindings[0].claims`. */
+  /** Where the problem is, such as `PIPEOPS_ADMIN_TOKEN` or `policy.ts: bindings[0].claims`. */
   readonly key: string;
   readonly problem: string;
   /** A correct entry. */
@@ -13,10 +13,10 @@ export interface ConfigProblem {
 type Path = readonly PropertyKey[];
 
 /**
- * Turns what a schema complains about into problems.
+ * The problems that a schema found.
  *
- * @param examples a correct entry by the name of its key; a problem inside of a key without one shows its parent's.
- * @param otherwise the example where no key of the path has one.
+ * @param examples a correct entry for each key. A problem below a key that has none shows the entry of its parent.
+ * @param otherwise the example for a path of which no key has an entry.
  */
 export function problemsOf(
   error: z.ZodError,
@@ -30,7 +30,7 @@ export function problemsOf(
   }));
 }
 
-/** Words for the complaints that a schema does not word itself. None repeats the input, which may be a secret. */
+/** The message for an issue that a schema does not word itself. It never repeats the input, which may be a secret. */
 export function wording(issue: z.core.$ZodRawIssue): string {
   if (issue.code === 'unrecognized_keys') return `has unknown keys: ${issue.keys.map(redact).join(', ')}`;
   if (issue.input === undefined) return 'is missing';
@@ -40,14 +40,17 @@ export function wording(issue: z.core.$ZodRawIssue): string {
   return issue.code === 'too_big' ? 'is too long' : 'is not valid';
 }
 
-/** `roles.ci.maxTtl`, `bindings[0].role`. A name that the operator chose may be a secret in the wrong place. */
+/**
+ * A path in words, such as `roles.ci.maxTtl` or `bindings[0].role`. A name in it that the operator chose may be a secret in the
+ * wrong place.
+ */
 export function keyOf(path: Path): string {
   return path
     .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${redact(String(part))}`))
     .join('');
 }
 
-/** A check that knows better than its key passes `params: { example }`. */
+/** The example that a check gives with `params: { example }`, which is better than that of its key. */
 function exampleIn(issue: z.core.$ZodIssue): string | undefined {
   const example: unknown = issue.code === 'custom' ? issue.params?.['example'] : undefined;
   return typeof example === 'string' ? example : undefined;

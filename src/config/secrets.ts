@@ -14,17 +14,55 @@ import { isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { DATE_MAX_SECONDS, SECONDS_PER_DAY } from '../kit/time.ts';
 
-/** A key that fingerprints of secrets are made with. Its id is stored beside each of them. */
+// What each secret of the Worker must look like. No problem ever quotes a value.
+
+/** A session of a user. PipeOps' five token routes refuse service tokens, so one here would fail every request. */
+export const adminCredential = z
+  .string()
+  .regex(/^[!-~]+$/, { error: 'is empty, or not one line of visible ASCII without spaces' })
+  .refine((text) => !text.startsWith('sat_'), {
+    error: 'is a service token (sat_…): PipeOps manages tokens only for the session of a user',
+  });
+
+/** When an admin credential of PipeOps expires by its own `exp`, in milliseconds since the epoch; null if it does not say. */
+export function credentialExpiryMs(credential: string): number | null {
+  try {
+    const { exp } = decodeJwt(credential);
+    return typeof exp === 'number' && Math.abs(exp) <= DATE_MAX_SECONDS ? exp * 1000 : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The problem of an admin credential that has expired, or expires so soon that its successor should exist by now. Null: it says
+ * neither of itself. PipeOps may end a session earlier.
+ *
+ * @param key the setting that holds the credential.
+ */
+export function expiryProblem(key: string, credential: string, nowMs: number): ConfigProblem | null {
+  const expiresAtMs = credentialExpiryMs(credential);
+  if (expiresAtMs === null || expiresAtMs > nowMs + ADMIN_CREDENTIAL_WARNING_SECONDS * 1000) return null;
+  const when = new Date(expiresAtMs).toISOString();
+  const days = ADMIN_CREDENTIAL_WARNING_SECONDS / SECONDS_PER_DAY;
+  const problem = expiresAtMs <= nowMs ? `expired at ${when}` : `expires within ${days} days, at ${when}`;
+  return { key, problem, example: FRESH_CREDENTIAL };
+}
+
+const FRESH_CREDENTIAL =
+  'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
+
+/** A key that makes the fingerprints of secrets. Its id is stored beside each fingerprint. */
 export interface FingerprintKey {
   readonly id: string;
   readonly secret: Uint8Array;
 }
 
-const ENTRY = /^(?<id>[A-Za-z0-9_-]{1,32}):(?<secret>[A-Za-z0-9+/_-]+={0,2})$/;
+const FINGERPRINT_KEY = /^(?<id>[A-Za-z0-9_-]{1,32}):(?<secret>[A-Za-z0-9+/_-]+={0,2})$/;
 
-/** `id:base64`, the current key first; further ones after commas, for as long as a live token was made under them. */
+/** `FINGERPRINT_KEYS`: `id:base64` of the current key, and after commas those of older keys that live tokens were made under. */
 export const fingerprintKeys = z.string().transform((text, context): readonly FingerprintKey[] => {
-  const keys = text.split(',').map((entry) => readKey(entry.trim()));
+  const keys = text.split(',').map((entry) => readFingerprintKey(entry.trim()));
   if (keys.some((key) => key === null)) {
     context.addIssue({
       code: 'custom',
@@ -40,36 +78,32 @@ export const fingerprintKeys = z.string().transform((text, context): readonly Fi
   return known;
 });
 
-function readKey(entry: string): FingerprintKey | null {
-  const { id, secret } = ENTRY.exec(entry)?.groups ?? {};
+function readFingerprintKey(entry: string): FingerprintKey | null {
+  const { id, secret } = FINGERPRINT_KEY.exec(entry)?.groups ?? {};
   const bytes = secret === undefined ? null : decodeBase64(secret);
   return id === undefined || bytes === null || bytes.byteLength < FINGERPRINT_KEY_MIN_BYTES
     ? null
     : { id, secret: bytes };
 }
 
-const PROBLEM = `is not base64 of ${IDEMPOTENCY_SECRET_MIN_BYTES} bytes or more`;
-
-/** What the hashes of callers' idempotency keys, and the keys that replays are sealed under, are derived from. */
+/** `IDEMPOTENCY_SECRET`: the hashes of callers' idempotency keys, and the keys that seal answers, are derived from it. */
 export const idempotencySecret = z.string().transform((text, context): Uint8Array => {
   const bytes = decodeBase64(text);
   if (bytes !== null && bytes.byteLength >= IDEMPOTENCY_SECRET_MIN_BYTES) return bytes;
-  context.addIssue({ code: 'custom', message: PROBLEM });
+  context.addIssue({ code: 'custom', message: `is not base64 of ${IDEMPOTENCY_SECRET_MIN_BYTES} bytes or more` });
   return z.NEVER;
 });
 
-const STANDARD_PREFIX = 'whsec_';
-
 /**
- * The secrets that the sources of webhooks name, from the Worker's environment.
+ * Reads the secrets that the sources of webhooks name from the Worker's environment.
  *
- * Errors: each that is missing or cannot be what its source needs. None quotes a value.
+ * Errors: each secret that is missing or is not what its source needs. None quotes a value.
  */
 export function readWebhookSecrets(
   env: unknown,
   sources: readonly Source[],
 ): Result<ReadonlyMap<string, string>, readonly ConfigProblem[]> {
-  // What is wrong with all of it is said once.
+  // An environment that is no object is one problem, which `parseEnv` reports.
   if (!isObject(env)) return ok(new Map());
   const secrets = new Map<string, string>();
   const problems = new Map<string, ConfigProblem>();
@@ -104,7 +138,7 @@ export function secretsOf(source: Source): readonly string[] {
   }
 }
 
-/** What is wrong with the value of such a secret; null: nothing. It never quotes the value. */
+/** What is wrong with the value of a source's secret, without quoting it; null if nothing is. */
 export function secretProblem({ kind }: Source, value: string): string | null {
   switch (kind) {
     case 'standard':
@@ -114,39 +148,13 @@ export function secretProblem({ kind }: Source, value: string): string | null {
   }
 }
 
-/** What is wrong with a secret of Standard Webhooks; null: nothing. */
+const STANDARD_PREFIX = 'whsec_';
+
+/** What is wrong with a secret of Standard Webhooks; null if nothing is. */
 function standardSecretProblem(value: string): string | null {
   const bytes = value.startsWith(STANDARD_PREFIX) ? decodePaddedBase64(value.slice(STANDARD_PREFIX.length)) : null;
   if (bytes === null) return 'is no secret of Standard Webhooks: whsec_ and base64, with its padding';
   return bytes.length < STANDARD_WEBHOOKS_SECRET_MIN_BYTES || bytes.length > STANDARD_WEBHOOKS_SECRET_MAX_BYTES
     ? `does not hold ${STANDARD_WEBHOOKS_SECRET_MIN_BYTES} to ${STANDARD_WEBHOOKS_SECRET_MAX_BYTES} bytes`
     : null;
-}
-
-const EXAMPLE =
-  'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
-
-/** When PipeOps' admin credential ends by its own `exp`, in milliseconds since the epoch; null if it does not say. */
-export function credentialExpiryMs(credential: string): number | null {
-  try {
-    const { exp } = decodeJwt(credential);
-    return typeof exp === 'number' && Math.abs(exp) <= DATE_MAX_SECONDS ? exp * 1000 : null;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * Whether a credential has ended, or ends so soon that its successor should exist by now. Null: neither, as far as it
- * says; PipeOps may end a session earlier.
- *
- * @param key the setting that holds it.
- */
-export function expiryProblem(key: string, credential: string, nowMs: number): ConfigProblem | null {
-  const expiresAtMs = credentialExpiryMs(credential);
-  if (expiresAtMs === null || expiresAtMs > nowMs + ADMIN_CREDENTIAL_WARNING_SECONDS * 1000) return null;
-  const when = new Date(expiresAtMs).toISOString();
-  const days = ADMIN_CREDENTIAL_WARNING_SECONDS / SECONDS_PER_DAY;
-  const problem = expiresAtMs <= nowMs ? `expired at ${when}` : `expires within ${days} days, at ${when}`;
-  return { key, problem, example: EXAMPLE };
 }

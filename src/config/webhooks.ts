@@ -4,22 +4,22 @@ import { readPem } from '../kit/pem.ts';
 import { WEBHOOK_EVENTS } from '../vocabulary.ts';
 
 /**
- * What an entry of `webhooks` is configured with: that of its kind, and what every source needs. All of it is required:
- * a source may do nothing that it is not given.
+ * The schema of an entry of `webhooks`: the fields of its kind, and those that every source needs. The latter are required, since a
+ * source may do nothing that it is not given.
  */
 const sourceFields = <Shape extends z.core.$ZodShape>(shape: Shape) =>
   z.strictObject({
     ...shape,
-    /** The events that it may send; any other is recorded and does nothing. */
+    /** The events that it may send. Any other is recorded and does nothing. */
     events: z.array(z.enum(WEBHOOK_EVENTS)).min(1, { error: 'is empty: such a source may say nothing' }),
-    /** Where its orders count: UUIDs, or `['*']`. */
+    /** The workspaces in which its orders count: UUIDs, or `['*']` for all. */
     workspaces: workspaceList,
   });
 
-/** Standard Webhooks (standardwebhooks.com). */
+/** The fields of Standard Webhooks (standardwebhooks.com). */
 const standardFields = sourceFields({
   kind: z.literal('standard'),
-  /** The names of the Worker secrets that hold its keys, `whsec_…`: more than one while they are being rotated. */
+  /** The names of the Worker secrets that hold its keys, `whsec_…`. There is more than one while they are being rotated. */
   secrets: z.array(secretName).min(1, { error: 'is empty: nobody could sign' }),
 });
 
@@ -30,14 +30,14 @@ const publicKey = z.strictObject({
   }),
 });
 
-/** GitHub's secret scanning partner protocol. */
+/** The fields of GitHub's secret scanning partner protocol. */
 const githubFields = sourceFields({
   kind: z.literal('github'),
-  /** Where its public keys are read: GitHub's, or those of whoever relays its messages. */
+  /** The URL of its public keys: GitHub's, or those of whoever relays its messages. */
   keysUrl: trustedUrl.optional(),
-  /** The name of a Worker secret to read them with: without one GitHub allows 60 requests an hour for an address. */
+  /** The name of a Worker secret to read them with. Without one GitHub allows an address 60 requests an hour. */
   keysToken: secretName.optional(),
-  /** The public keys themselves, in place of `keysUrl`. */
+  /** The public keys, in place of `keysUrl`. */
   keys: z.array(publicKey).min(1).optional(),
 })
   .refine(({ keysUrl, keys }) => (keysUrl === undefined) !== (keys === undefined), {
@@ -50,10 +50,10 @@ const githubFields = sourceFields({
     error: 'is of no use without `keysUrl`',
   });
 
-/** What an entry holds, by its kind. `revocation/senders/kinds.ts` has an adapter for each. */
+/** The fields of each kind of source. `src/revocation/senders/kinds.ts` has an adapter for each kind. */
 const KIND_FIELDS = [standardFields, githubFields] as const;
 
-/** One entry of `webhooks`, of whatever kind. */
+/** One entry of `webhooks`, of any kind. */
 const sourceSchema = z.discriminatedUnion('kind', KIND_FIELDS, {
   error: `has no known kind; there are: ${KIND_FIELDS.map(({ shape }) => shape.kind.value).join(', ')}`,
 });
@@ -67,12 +67,15 @@ export type SourceOf<Kind extends Source['kind']> = Extract<Source, { readonly k
 /** An entry of `webhooks` as the operator writes it. */
 export type SourceInput = z.input<typeof sourceSchema>;
 
-/** The last part of a path. Starts with a letter: JavaScript moves keys that look like numbers to the front. */
+/**
+ * The name of a source, which is the last part of its path. It starts with a letter: JavaScript moves keys that look like
+ * numbers to the front.
+ */
 const sourceName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,39}$/, { error: 'is not a name: a small letter, then up to 39 of them, digits or -' });
 
-/** A leaver leaves everything: whoever speaks for one workspace must not lock somebody out of the others. */
+/** A source of events about subjects is for all workspaces: whoever speaks for one must not lock a leaver out of the others. */
 const source = sourceSchema.refine(
   ({ events, workspaces }) => workspaces.includes('*') || !events.some((event) => event.startsWith('subject.')),
   {
@@ -82,7 +85,7 @@ const source = sourceSchema.refine(
   },
 );
 
-/** `webhooks`: from an object, in file order. */
+/** `webhooks`: an object, read as a list in file order. */
 export const webhooksSchema = dictionary(sourceName, source).transform((sources) =>
   Object.entries(sources).map(([name, entry]): Source => ({ ...entry, name })),
 );

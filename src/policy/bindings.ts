@@ -3,14 +3,17 @@ import { uuidOf } from '../kit/ids.ts';
 import { isObject } from '../kit/json.ts';
 import type { Binding, Role } from './types.ts';
 
-/** Claims that name a workspace, such as `workspace_uuid` or `https://acme.test/workspace`: the last word of the name says so. */
+/**
+ * The claims that name a workspace by the last word of their own name, such as `workspace_uuid` or
+ * `https://acme.test/workspace`.
+ */
 const WORKSPACE_CLAIM = /(?:^|[/:.])workspace(?:_uuid|_id)?$/;
 
-/** Claims that hold space-separated words (RFC 8693 §4.2; some issuers send `scp`, some of them as an array). */
+/** The claims that hold words with spaces between them (RFC 8693 §4.2). Some issuers send `scp`, and some of those an array. */
 const SET_CLAIMS: readonly string[] = ['scope', 'scp'];
 
 /**
- * The roles that the operator's bindings give to an identity, in file order and each once. Empty: the identity is not a
+ * The roles that the operator's bindings give to an identity, in file order and each once. An identity without a role is no
  * caller.
  */
 export function rolesFor(
@@ -23,14 +26,14 @@ export function rolesFor(
 
 function matches(binding: Binding, identity: Identity): boolean {
   const wanted = Object.entries(binding.claims);
-  // A binding that asks for nothing would match everybody.
+  // A binding without claims would match everybody.
   if (wanted.length === 0 || binding.issuer !== identity.issuer) return false;
   return wanted.every(([name, pattern]) => matchesClaim(name, pattern, readClaim(identity.claims, name)));
 }
 
 /**
- * A claim matches by its own value or, if it is an array, by one member; the UUID of a workspace does in whatever spelling. `scope` and `scp` match if each word of the
- * pattern is matched by a word of the claim, whatever their order.
+ * Whether a claim matches what a binding asks for: by its value or, if it is an array, by one member. The UUID of a workspace
+ * matches in any spelling. `scope` and `scp` match if each word of the pattern matches a word of the claim, in any order.
  */
 function matchesClaim(name: string, pattern: string, claim: unknown): boolean {
   if (!SET_CLAIMS.includes(name)) {
@@ -64,14 +67,13 @@ function words(text: string): readonly string[] {
 }
 
 /**
- * Reads one claim of a verified JWT by the name that the operator's policy gives it.
+ * Reads a claim of a verified JWT by the name that the operator's policy gives it; undefined if there is no such claim.
  *
  * A name that starts with `/` is a JSON Pointer (RFC 6901) into objects: `/kubernetes.io/namespace` is the `namespace`
  * of the claim `kubernetes.io`. Any other name is a top-level claim, verbatim, so `https://acme.example/groups` and
  * `kubernetes.io` need no escaping. A pointer does not index arrays: bindings match their members instead.
  *
  * Only own properties are read, so a name such as `__proto__` or `constructor` finds nothing that the issuer did not send.
- * Undefined: no such claim.
  */
 export function readClaim(claims: Readonly<Record<string, unknown>>, name: string): unknown {
   const path = name.startsWith('/') ? name.slice(1).split('/').map(unescapeToken) : [name];
@@ -83,20 +85,20 @@ export function readClaim(claims: Readonly<Record<string, unknown>>, name: strin
   return value;
 }
 
-/** RFC 6901 §4: `~1` first, so that `~01` means `~1` and not `/`. */
+/** Undoes the escapes of a JSON Pointer (RFC 6901 §4): `~1` first, so that `~01` means `~1` and not `/`. */
 function unescapeToken(token: string): string {
   return token.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
-/** What separates the segments of claims such as `refs/heads/main`, `acme/shop` and `system:serviceaccount:shop:ci`. */
+/** The characters between the segments of claims such as `refs/heads/main`, `acme/shop` and `system:serviceaccount:shop:ci`. */
 const SEPARATORS = /[/:]/g;
 
 /**
- * Whether a claim's value is what a binding asks for: equal, or, where the pattern holds `*`, equal with each `*` standing
- * for any run of characters without `/` and `:`. Every other character stands for itself. Nothing matches an empty value.
+ * Whether a value matches a pattern. Each `*` stands for any run of characters without `/` and `:`, and every other character for
+ * itself. Nothing matches an empty value.
  *
- * The pieces between the `*` cover every separator of the pattern. So if the value has no more of them, whatever is left
- * for the `*` has none.
+ * The pieces between the `*` hold every separator of the pattern. So if the value has no more separators than the pattern, the
+ * text that is left for each `*` has none.
  */
 export function matchesPattern(pattern: string, value: string): boolean {
   if (value === '') return false;
@@ -105,8 +107,8 @@ export function matchesPattern(pattern: string, value: string): boolean {
 }
 
 /**
- * Takes the leftmost place for each piece between two `*`: if any choice leads to a match, that one does. The value is
- * walked once from left to right, so no input makes it backtrack.
+ * Whether the pieces between the `*` stand in the value in their order. Each takes its leftmost place: if any choice leads to a
+ * match, that one does. The value is walked once from left to right, so no input makes this backtrack.
  */
 function matchesPieces(pattern: string, value: string): boolean {
   const firstStar = pattern.indexOf('*');

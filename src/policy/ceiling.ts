@@ -5,16 +5,16 @@ import type { DecisionContext, PolicyRequest, ResultingToken, Role } from './typ
 
 type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
 
-/** What a token would get from a role. */
+/** The scopes and the expiry that a token would get under a role. */
 interface Minted {
   readonly scopes: readonly string[];
   readonly expiresAtMs: number | null;
 }
 
 /**
- * What a create would mint under this role: the scopes named and those that the preset stands for, and an expiry.
+ * The token that a create would mint under this role: the scopes that it names and those of its preset, and an expiry.
  *
- * Errors: `preset_unknown`; `scopes`, if one is beyond the ceiling or there is none at all; `lifetime`.
+ * Errors: `preset_unknown`; `scopes` if a scope is beyond the ceiling, and if there is no scope at all; `lifetime`.
  */
 export function mintedUnder(
   role: Role,
@@ -30,10 +30,10 @@ export function mintedUnder(
 }
 
 /**
- * Why a token may not come to be in this state under the role; null: it may.
+ * Why an update may not leave a token in this state under the role; null if it may.
  *
- * A token of which PipeOps names no scope may hold any, so no ceiling covers it. Nothing is cut here: PipeOps cannot
- * change an expiry.
+ * A token of which PipeOps names no scope may hold any, so no ceiling covers it. The expiry is not cut as that of a create is,
+ * since PipeOps cannot change an expiry.
  */
 export function resultObstacle(
   role: Role,
@@ -46,13 +46,13 @@ export function resultObstacle(
   return expiresAtMs !== null && expiresAtMs <= latestMs ? null : 'lifetime';
 }
 
-/** Scopes are compared as whole strings: none implies another. */
+/** Whether the ceiling of a role covers all of these scopes. They are compared as whole strings, since none implies another. */
 export function withinCeiling(role: Pick<Role, 'scopes'>, scopes: readonly string[]): boolean {
   if (role.scopes.includes('*')) return true;
   return scopes.length > 0 && scopes.every((scope) => role.scopes.includes(scope));
 }
 
-/** The presets that a role can use, with the scopes that each stands for. */
+/** The presets that a role can use, with the scopes of each. */
 export function usablePresets(
   role: Pick<Role, 'scopes'>,
   presets: DecisionContext['presets'],
@@ -60,21 +60,22 @@ export function usablePresets(
   return Object.fromEntries(Object.entries(presets).filter(([, scopes]) => withinCeiling(role, scopes)));
 }
 
-/** Undefined: nobody configured what this preset stands for. */
+/** The scopes of a preset; undefined if the operator configured none for it. */
 function presetScopes(preset: string | null, { presets }: DecisionContext): readonly string[] | undefined {
   if (preset === null) return [];
   return Object.hasOwn(presets, preset) ? presets[preset] : undefined;
 }
 
+/** The expiry of a token under a role: the one asked for, or the latest that the role allows. */
 function expiryUnder(role: Role, wantedMs: number | null, nowMs: number): Result<number | null, 'lifetime'> {
   const latestMs = latestExpiryMs(role, nowMs);
   if (latestMs === null) return ok(wantedMs);
   if (wantedMs === null) return ok(latestMs);
-  // Written so that NaN is refused.
+  // The comparison is written so that NaN is refused.
   return wantedMs <= latestMs + EXPIRY_TOLERANCE_SECONDS * 1000 ? ok(Math.min(wantedMs, latestMs)) : err('lifetime');
 }
 
-/** Null: the role sets no limit. */
+/** The latest expiry that a role allows; null if it sets no limit. */
 function latestExpiryMs(role: Role, nowMs: number): number | null {
   return role.maxTtlSeconds === null ? null : nowMs + role.maxTtlSeconds * 1000;
 }

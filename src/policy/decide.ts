@@ -32,18 +32,17 @@ type TokenRequest = Extract<PolicyRequest, { token: KnownToken | null }>;
 type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
 type SightedUpdateRequest = Extract<SightedTokenRequest, { operation: 'update' }>;
 type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
-/** What one role, alone, says to the whole of a request. */
-type Verdict = Result<Omit<Grant, 'role'>, DenialReason | 'token_limit'>;
+/** What one role alone answers to the whole of a request. */
+type RoleDecision = Result<Omit<Grant, 'role'>, DenialReason | 'token_limit'>;
 type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
 
 /**
  * Decides whether a caller may do what it asks. One role must allow the whole of the request; the grants of two never
  * combine. Where several allow it, the first in file order decides.
  *
- * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read (a revoke of the
- * caller's own needs no such role);
- * `token_limit_reached` for a create that a role allows but for the tokens that the caller holds; `forbidden`, with the reason of
- * the role that came closest, for the trail, and with what the caller is told.
+ * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read, where a revoke of
+ * the caller's own token needs no such role; `token_limit_reached` for a create that a role would allow if the caller held fewer
+ * tokens; `forbidden` with the reason of the role that came closest, for the trail, and the shortfall that the caller is told.
  */
 export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
   const permission = PERMISSION_FOR[request.operation];
@@ -55,10 +54,10 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
   const reasons: DenialReason[] = [];
   const limits: number[] = [];
   for (const role of caller.roles) {
-    const verdict = judge(role, caller, sighted.value, context);
-    if (verdict.ok) return { allowed: true, grant: { role: role.name, ...verdict.value } };
-    if (verdict.error === 'token_limit') limits.push(role.maxTokens);
-    else reasons.push(verdict.error);
+    const decision = judge(role, caller, sighted.value, context);
+    if (decision.ok) return { allowed: true, grant: { role: role.name, ...decision.value } };
+    if (decision.error === 'token_limit') limits.push(role.maxTokens);
+    else reasons.push(decision.error);
   }
   if (limits.length > 0) {
     return { allowed: false, failure: { kind: 'token_limit_reached', limit: Math.max(...limits) } };
@@ -67,20 +66,20 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
   return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission, shortfall } };
 }
 
-/** The most live tokens under which any role allows a create that is otherwise as this one; null: none allows it at all. */
+/** The most live tokens under which any role allows this create; null if no role would allow it to a caller without tokens. */
 export function tokenLimit(caller: Caller, request: CreateRequest, context: DecisionContext): number | null {
   const allowing = caller.roles.filter((role) => judge(role, caller, { ...request, heldTokens: 0 }, context).ok);
   return mostTokens(allowing);
 }
 
-/** The most live tokens under which any role of the caller allows some create; null: none allows any. */
+/** The most live tokens under which any role of the caller allows creates; null if none of its roles does. */
 export const mostTokensOf = (caller: Pick<Caller, 'roles'>): number | null =>
   mostTokens(caller.roles.filter(({ permissions }) => permissions.includes(PERMISSION_FOR.create)));
 
 const mostTokens = (roles: readonly Role[]): number | null =>
   roles.length === 0 ? null : Math.max(...roles.map(({ maxTokens }) => maxTokens));
 
-/** A token out of the caller's sight is the same to it as one that does not exist. */
+/** Refuses a token out of the caller's sight in the way of one that does not exist. */
 function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest, PolicyFailure> {
   if (!('token' in request)) return ok(request);
   const { token, workspaceUuid } = request;
@@ -89,7 +88,7 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
   return isInSight ? ok({ ...request, token }) : err({ kind: 'token_not_found', reason: 'not_readable' });
 }
 
-function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): Verdict {
+function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): RoleDecision {
   const permission = PERMISSION_FOR[request.operation];
   if (request.operation === 'audit') return unless(auditObstacle(role));
   if (request.operation === 'retry') return unless(retryObstacle(role, permission, request.workspaceUuids));
@@ -106,32 +105,34 @@ function judge(role: Role, caller: Caller, request: SightedRequest, context: Dec
   return updatedUnder(role, request, context);
 }
 
-/** A delivery is about whatever tokens it names, so only a role over any token may repeat what it ordered. */
+/** Why a role may not retry a delivery. A delivery may name tokens of anybody, so only a role over any token may. */
 function retryObstacle(role: Role, permission: Permission, workspaceUuids: readonly string[]): DenialReason | null {
   const obstacles = workspaceUuids.map((workspaceUuid) => workspaceObstacle(role, permission, workspaceUuid));
   const missing = role.permissions.includes(permission) ? null : 'permission';
   return missing ?? obstacles.find((obstacle) => obstacle !== null) ?? (role.tokens === 'any' ? null : 'ownership');
 }
 
-/** A leaver must not undo what the webhook about its leaving did, and neither must whoever shares its role. */
+/**
+ * What a role answers to an update. A leaver, and whoever shares its role, must not undo what the webhook about its leaving did.
+ */
 function updatedUnder(
   role: Role,
   { token, resumes, resulting }: SightedUpdateRequest,
   { nowMs }: DecisionContext,
-): Verdict {
+): RoleDecision {
   const lifts = resumes ? liftableReasons(role, token.suspendedBy) : [];
   if (resumes && token.suspendedBy.length > 0 && lifts.length === 0) return err('suspended');
   const obstacle = resulting === null ? null : resultObstacle(role, resulting, nowMs);
   return obstacle === null ? ok({ ...NOTHING_GRANTED, lifts }) : err(obstacle);
 }
 
-function unless(obstacle: DenialReason | null): Verdict {
+function unless(obstacle: DenialReason | null): RoleDecision {
   return obstacle === null ? ok(NOTHING_GRANTED) : err(obstacle);
 }
 
 /**
- * The reasons of a suspension that a role may lift: one over any token all of them, one over its own what their owner did.
- * Who was suspended by an administrator or by a webhook must not undo that.
+ * The reasons of a suspension that a role may lift: a role over any token lifts all of them, and one over its own tokens only the
+ * owner's. An owner must not undo what an administrator or a webhook did to its token.
  */
 const liftableReasons = (
   { tokens }: Pick<Role, 'tokens'>,

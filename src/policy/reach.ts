@@ -2,7 +2,7 @@ import type { DenialReason, PolicyFailure } from '../failures.ts';
 import type { Caller, KnownToken, Role } from './types.ts';
 import type { Permission } from '../vocabulary.ts';
 
-/** The order in which a role is judged: the later its reason, the further the request got with it. */
+/** The reasons in the order in which a role is judged. The later its reason stands, the further the request got with the role. */
 const JUDGED_IN_ORDER = [
   'permission',
   'workspace',
@@ -16,43 +16,46 @@ const JUDGED_IN_ORDER = [
 const rank = (reason: DenialReason): number => JUDGED_IN_ORDER.indexOf(reason);
 
 /**
- * The reason that stands in the trail when no role allows a request: that of the role which came closest. It depends on
- * the roles alone, not on their order.
+ * The reason that the trail shows where no role allows a request: that of the role which came closest. The order of the roles does
+ * not matter.
  *
- * @param reasons one for each role.
+ * @param reasons the reason of each role.
  */
 export function furthest(reasons: readonly DenialReason[]): DenialReason {
   return reasons.reduce((best, reason) => (rank(reason) > rank(best) ? reason : best), 'permission');
 }
 
-/** Why a role does not allow something, or null if it does not stand in the way. */
+/** Why a role does not allow a request; null if it does. */
 type Obstacle = DenialReason | null;
 
 function lacks(role: Role, permission: Permission): 'permission' | null {
   return role.permissions.includes(permission) ? null : 'permission';
 }
 
-/** Whether the role holds a permission in a workspace. */
+/** Why the role does not hold a permission in a workspace; null if it does. */
 export function workspaceObstacle(role: Role, permission: Permission, workspaceUuid: string): Obstacle {
   const confined = !role.workspaces.includes('*') && !role.workspaces.includes(workspaceUuid);
   return lacks(role, permission) ?? (confined ? 'workspace' : null);
 }
 
 /**
- * Whether the role holds a permission over a token. A token that nobody here created belongs to nobody: only a role over
- * any token reaches it.
+ * Why the role does not hold a permission over a token; null if it does. A token that was not created through this service belongs
+ * to nobody, so only a role over any token reaches it.
  */
 export function tokenObstacle(role: Role, permission: Permission, caller: Caller, token: KnownToken): Obstacle {
   const ownership = role.tokens === 'any' || isOwner(caller, token) ? null : 'ownership';
   return workspaceObstacle(role, permission, token.workspaceUuid) ?? ownership;
 }
 
-/** An owner is issuer and subject together. */
+/** Whether a caller owns a token. An owner is issuer and subject together. */
 function isOwner(caller: Caller, token: KnownToken): boolean {
   return token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject;
 }
 
-/** The trail tells of every workspace and every owner, so only a role over all of them may read it. */
+/**
+ * Why the role may not read the trail; null if it may. The trail tells of every workspace and every owner, so the role must be
+ * over all.
+ */
 export function auditObstacle(role: Role): Obstacle {
   if (!role.permissions.includes('audit:read')) return 'permission';
   if (!role.workspaces.includes('*')) return 'workspace';
@@ -60,9 +63,9 @@ export function auditObstacle(role: Role): Obstacle {
 }
 
 /**
- * Why no role of the caller holds a permission at all; null if one does.
+ * Why no role of the caller holds a permission; null if one does.
  *
- * Failures: `no_role`; `forbidden`, for `audit:read` also with the reason why a role that lists it does not count.
+ * Failures: `no_role`; `forbidden`, and for `audit:read` with the reason why a role that lists it does not count.
  */
 export function permissionFailure(caller: Caller, permission: Permission): PolicyFailure | null {
   if (caller.roles.length === 0) return { kind: 'no_role' };
@@ -75,21 +78,21 @@ export function permissionFailure(caller: Caller, permission: Permission): Polic
 }
 
 /**
- * Whether any role of the caller holds a permission at all: what can be said before anything is read. True means that
- * the request may go on to its decision, not that it is allowed.
+ * Whether any role of the caller holds a permission. This is known before anything of a request is read: true means that the
+ * request may go on to its decision, not that it is allowed.
  */
 export function hasPermission(caller: Caller, permission: Permission): boolean {
   return permissionFailure(caller, permission) === null;
 }
 
-/** Whether some single role of the caller shows it this token. */
+/** Whether a single role of the caller shows it this token. */
 export function maySee(caller: Caller, token: KnownToken): boolean {
   return caller.roles.some((role) => tokenObstacle(role, 'tokens:read', caller, token) === null);
 }
 
 /**
- * Whether some single role of the caller lets it revoke a token of its own, be it that none shows it. That it exists is no news
- * to whoever created it. Of anybody else's token it says no, whatever the role reaches.
+ * Whether a single role of the caller lets it revoke this token of its own, even where no role shows it: that the token exists is no
+ * news to whoever created it. False for a token of anybody else, whatever the role reaches.
  */
 export function mayRevokeOwn(caller: Caller, token: KnownToken): boolean {
   return (
@@ -97,14 +100,14 @@ export function mayRevokeOwn(caller: Caller, token: KnownToken): boolean {
   );
 }
 
-/** Whether some single role of the caller shows it tokens of others in a workspace. */
+/** Whether a single role of the caller shows it tokens of others in a workspace. */
 export function maySeeTokensOfOthers(caller: Caller, workspaceUuid: string): boolean {
   return caller.roles.some(
     (role) => role.tokens === 'any' && workspaceObstacle(role, 'tokens:read', workspaceUuid) === null,
   );
 }
 
-/** The union of what each single role shows of a workspace's tokens, in the order given. */
+/** The tokens of a workspace that any single role shows to the caller, in the order given. */
 export function visibleTokens<T extends KnownToken>(
   caller: Caller,
   workspaceUuid: string,
@@ -113,27 +116,27 @@ export function visibleTokens<T extends KnownToken>(
   return tokens.filter((token) => token.workspaceUuid === workspaceUuid && maySee(caller, token));
 }
 
-/** Workspaces that a role for all of them may be shown, in the order in which they are. */
+/** The workspaces that are shown to a role for all of them, in this order. */
 export interface KnownWorkspaces {
-  /** The configured default; null: there is none. */
+  /** The configured default; null if there is none. */
   readonly byDefault: string | null;
-  /** Those that the policy names, for whatever. */
+  /** The workspaces that the policy names anywhere. */
   readonly inPolicy: readonly string[];
-  /** Those that this service has seen tokens in. */
+  /** The workspaces in which this service has seen tokens. */
   readonly inUse: readonly string[];
 }
 
-/** Whether the role does anything in a workspace: reading the trail is not about one. */
+/** Whether a role does anything in a workspace. Reading the trail is about none. */
 const actsInWorkspaces = ({ permissions }: Role): boolean =>
   permissions.some((permission) => permission.startsWith('tokens:'));
 
-/** Whether some role of the caller is for all workspaces, so that what it may use is more than the policy names. */
+/** Whether a role of the caller is for all workspaces, so that it may use more of them than the policy names. */
 export const mayUseAnyWorkspace = ({ roles }: Caller): boolean =>
   roles.some((role) => actsInWorkspaces(role) && role.workspaces.includes('*'));
 
 /**
- * The workspaces in which some single role of the caller may do something, each once. The default comes first where it is one of
- * them, since PipeOps' clients take the first; then those that its roles name, in file order.
+ * The workspaces in which a single role of the caller may do something, each once. The default comes first if it is one of them,
+ * since PipeOps' clients take the first; then come those that the roles name, in file order.
  */
 export function usableWorkspaces(caller: Caller, known: KnownWorkspaces): readonly string[] {
   const all = [...known.inPolicy, ...known.inUse];

@@ -6,20 +6,20 @@ import { workspaceObstacle } from './reach.ts';
 import type { Caller, DecisionContext, PolicyRequest, Role } from './types.ts';
 
 /**
- * What a caller is told of why its roles do not allow a request: by how much the first role, in file order, that has the permission
- * falls short of it.
+ * What a caller is told where its roles do not allow a request: how the first role in file order that has the permission falls short
+ * of the request.
  *
- * It follows from that role and from what was asked for, and from nothing else, so it tells nothing that `whoami` does not: no
- * token, its owner or its state has a part in it.
+ * It follows from that role and from the request alone, so it tells nothing that `whoami` does not. No token, owner or state of a
+ * token has a part in it.
  */
 export type Shortfall =
   | { readonly of: 'workspace'; readonly role: string; readonly workspaces: readonly string[] }
-  /** `presets`: the names of those that the role can use. */
+  /** `presets` are the names of the presets that the role can use. */
   | { readonly of: 'preset'; readonly role: string; readonly presets: readonly string[] }
   | { readonly of: 'scopes'; readonly role: string; readonly scopes: readonly string[] }
   | { readonly of: 'lifetime'; readonly role: string; readonly maxTtlSeconds: number };
 
-/** Null: no role has the permission, or the first that has it does not fall short by itself. Of what else does nothing is told. */
+/** The shortfall of a request; null if no role has the permission, or if the reason is not in the first role that has it. */
 export function shortfallOf(
   { roles }: Pick<Caller, 'roles'>,
   permission: Permission,
@@ -27,7 +27,7 @@ export function shortfallOf(
   context: DecisionContext,
 ): Shortfall | null {
   const role = roles.find(({ permissions }) => permissions.includes(permission));
-  // Without a workspace in the request it is about a delivery, whose workspaces the caller need not know, or about the trail.
+  // A request that names no workspace is about the trail, or about a delivery, whose workspaces the caller need not know.
   if (role === undefined || !('workspaceUuid' in request)) return null;
   const { name, workspaces, scopes } = role;
   if (workspaceObstacle(role, permission, request.workspaceUuid) !== null) {
@@ -71,7 +71,7 @@ export function describeShortfall(shortfall: Shortfall): string {
   }
 }
 
-/** The first of a list that a policy may make as long as it likes. */
+/** The first names of a list, which a policy may make as long as it likes. */
 function listText(names: readonly string[]): string {
   const more = names.length - SHORTFALL_NAMES_MAX_COUNT;
   const shown = names.slice(0, SHORTFALL_NAMES_MAX_COUNT).join(', ');
