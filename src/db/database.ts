@@ -6,7 +6,7 @@ import { untilAborted } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import * as schema from './schema.ts';
 
-/** A Drizzle query that is built, not run: `batch` sends it. */
+/** A Drizzle query that is built and not run: `batch` sends it. */
 export interface Query<Rows = unknown> extends PromiseLike<Rows> {
   toSQL(): { sql: string; params: unknown[] };
 }
@@ -15,26 +15,27 @@ export interface Query<Rows = unknown> extends PromiseLike<Rows> {
 export type RowsOf<Q> =
   Q extends PromiseLike<infer Rows> ? (Rows extends readonly (infer Row)[] ? Row[] : never[]) : never;
 
-/** `rejected`: D1 answered with an error. `unanswered`: it did not answer, so what was sent may have been committed. */
+/** `rejected`: D1 answered with an error. `unanswered`: D1 did not answer in time, and may have committed the batch. */
 export type DatabaseFailure = 'rejected' | 'unanswered';
 
 export interface Database {
   readonly build: ReturnType<typeof drizzle<typeof schema>>;
   /**
-   * Sends queries as one atomic D1 batch and returns the rows of each.
+   * Sends queries as one atomic D1 batch and gives the rows of each. It gives up when `signal` aborts, or without one after
+   * D1_TIMEOUT_MS; D1 may still commit then.
    *
    * Drizzle builds and the binding sends, since Drizzle's own batch loses `meta` and puts bound values into its errors.
-   * Gives up when `signal` aborts, or, without one, after D1_TIMEOUT_MS; D1 may still commit then.
    */
   batch<const Q extends readonly Query[]>(
     context: { readonly trace: Trace },
     queries: Q,
     signal?: AbortSignal,
   ): Promise<Result<{ [K in keyof Q]: RowsOf<Q[K]> }, DatabaseFailure>>;
-  /** Bytes of the database after the last answer that said so; null before any. */
+  /** The bytes of the database according to the last answer that said so; null before any did. */
   sizeBytes(): number | null;
 }
 
+/** Creates the database over a binding of D1. */
 export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>): Database {
   let sizeBytes: number | null = null;
 
@@ -54,7 +55,7 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
       return ok(results.map((result) => result.results) as never);
     } catch (error) {
       const failure: DatabaseFailure = deadline.aborted ? 'unanswered' : 'rejected';
-      // D1's own message names tables and triggers, never a bound value.
+      // D1's message names tables and triggers, and never a bound value.
       runtime.log({ level: 'error', event: 'd1_failed', failure, message: messageOf(error) });
       return err(failure);
     } finally {

@@ -6,11 +6,11 @@ import type { RequestContext } from '../kit/trace.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { CronJob, LeasedWork } from '../vocabulary.ts';
 
-// Two runs of the cron may be under way at once, where one takes longer than the minute. A lease keeps each job to one of them.
+// Two runs of the cron are under way at once where one takes longer than a minute. A lease keeps each job to one of them.
 
 /**
- * Gives back the lease of the job that is over, and takes that of the next, in one batch. True: this run has the next one. False:
- * another run has it, there is none, or D1 does not say; then what was to be given back ends by itself.
+ * Gives back the lease of the job that is over, and takes that of the next job, in one batch. True: this run has the next job. False:
+ * another run has it, there is none, or D1 did not answer; a lease that was to be given back then ends by itself.
  */
 export async function changeJob(
   database: Database,
@@ -29,12 +29,12 @@ export async function changeJob(
   return changed.ok && changed.value[0].length > 0;
 }
 
-/** As long as what a job has begun may take: a run that died is followed by another after that. */
+/** The length of a job's lease: what the job has begun ends within it, and after it another run follows one that died. */
 const leaseMs = (job: CronJob): number => CRON_SHARES[job].ms + CRON_JOB_TAIL_MS;
 
 /**
- * Takes a lease, and gives a row where it is taken. A lease that ends later than any that is taken now was taken by a clock that was ahead,
- * and counts for nothing.
+ * Takes a lease, and gives a row if it did. A lease that ends later than this one would was taken by a clock that ran ahead, and does
+ * not count.
  */
 export function takeLease({ build }: Database, job: LeasedWork, holder: string, nowMs: number, lengthMs: number) {
   const until = nowMs + lengthMs;

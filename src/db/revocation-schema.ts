@@ -11,17 +11,17 @@ import {
   REVOCATION_MODES,
 } from '../vocabulary.ts';
 
-// What webhooks and revocation keep: deliveries, leavers and orders. As in `schema.ts`, property names are the column names, and times are
-// milliseconds since the epoch.
+// The tables of webhooks and revocation: deliveries, leavers and orders. As in `schema.ts`, property names are the column names, and times
+// are milliseconds since the epoch.
 
-/** Who was offboarded: an owner, or everybody of a label, or an owner because of its label. */
+/** Who was offboarded: an owner, everybody with a label, or an owner because of its label. */
 export const subjectBlocks = sqliteTable(
   'subject_blocks',
   {
     seq: integer().primaryKey(),
     issuer: text(),
     subject: text(),
-    /** In the form in which labels are compared. */
+    /** The label in the form in which labels are compared. */
     label: text(),
     delivery_id: text().notNull(),
     created_at: integer().notNull(),
@@ -32,16 +32,16 @@ export const subjectBlocks = sqliteTable(
   ],
 );
 
-/** Who carried which label, and when it became theirs last. Written when a caller's label differs from its last one. */
+/** Who carried which label, and when it last became theirs. A row is written when a caller's label differs from its last one. */
 export const subjectLabels = sqliteTable(
   'subject_labels',
   {
     issuer: text().notNull(),
     subject: text().notNull(),
-    /** SHA-256 of the label in the form in which labels are compared: a label may have any length. */
+    /** The SHA-256 of the label in the form in which labels are compared, since a label may have any length. */
     label_digest: text().notNull(),
     first_seen_at: integer().notNull(),
-    /** When this became the subject's label last. The greatest of a subject's rows names the label that it carries. */
+    /** When this last became the subject's label. The row with the latest time names the label that a subject carries. */
     last_seen_at: integer().notNull(),
   },
   (table) => [
@@ -50,41 +50,41 @@ export const subjectLabels = sqliteTable(
   ],
 );
 
-/** Every webhook whose signature was good, whether or not it led to anything. */
+/** The deliveries of webhooks whose signature was good, whether or not they led to anything. */
 export const webhookDeliveries = sqliteTable(
   'webhook_deliveries',
   {
-    /** In the order of their acceptance. */
+    /** The order of acceptance. */
     seq: integer().primaryKey(),
     id: text().notNull(),
     source: text().notNull(),
-    /** One of the closed list, or what is kept of an unknown name. */
+    /** One of WEBHOOK_EVENTS, or the part that is kept of an unknown name. */
     event: text().notNull(),
-    /** The id that its sender gave it; null: the protocol has none. */
+    /** The id that its sender gave it; null where the protocol has none. */
     sender_id: text(),
-    /** A digest of that id, or of the body: what tells a second delivery from another. */
+    /** A digest of that id, or of the body: a repeated delivery has the key of the first one. */
     dedupe_key: text().notNull(),
-    /** A digest of what it orders, or of its body: what tells a repetition from another delivery under a used id. */
+    /** A digest of what it orders, or of its body. It tells a repetition from another delivery under a used id. */
     content_digest: text(),
-    /** 1: its id was that of another delivery. */
+    /** 1 if its id was that of another delivery. */
     id_reused: integer().notNull().default(0),
-    /** Its row in the trail. */
+    /** The id of its row in the trail. */
     event_id: text().notNull(),
     received_at: integer().notNull(),
-    /** Why it led to nothing; null: it was carried out. */
+    /** Why it led to nothing; null if it was carried out. */
     ignored: text({ enum: IGNORED_DELIVERIES }),
-    /** The error code with which it was refused, and the path of the field at fault; null: it was not refused. */
+    /** The error code with which it was refused, and the path of the field at fault; null if it was not refused. */
     refused: text({ enum: ERROR_CODES }),
     refused_field: text(),
-    /** How many of its items could not be acted on, by reason: a JSON object; null: none. */
+    /** How many of its items could not be acted on, by reason, as a JSON object; null if there are none. */
     rejected_items: text(),
     mode: text({ enum: REVOCATION_MODES }),
     subject_issuer: text(),
     subject: text(),
     subject_label: text(),
-    /** 1: former holders of the label are meant too. */
+    /** 1 if former holders of the label are meant too. */
     former: integer().notNull().default(0),
-    /** 1: orders of it are still to be made, ORDERS_MAKE_BATCH_ROWS at a time. */
+    /** 1 while orders of it are still to be made, ORDERS_MAKE_BATCH_ROWS at a time. */
     orders_left: integer().notNull().default(0),
   },
   (table) => [
@@ -100,81 +100,84 @@ export const webhookDeliveries = sqliteTable(
   ],
 );
 
-/** Each token that a delivery named: whether it is one of ours, and where it was seen. */
+/** The tokens that a delivery named: whether each is one of ours, and where it was seen. */
 export const webhookItems = sqliteTable(
   'webhook_items',
   {
     seq: integer().primaryKey(),
     delivery_id: text().notNull(),
-    /** Counted from 0, as the sender listed them. */
+    /** The place in the sender's list, counted from 0. */
     position: integer().notNull(),
     found: text({ enum: ITEM_FINDINGS }).notNull(),
     location: text(),
     workspace_uuid: text(),
     token_id: text(),
-    /** Of an unmatched leak: ids of tokens whose prefix fits, as a JSON list. */
+    /** The ids of tokens whose prefix fits an unmatched leak, as a JSON list. */
     candidates: text(),
   },
   (table) => [index('webhook_items_delivery').on(table.delivery_id)],
 );
 
-/** The owners whom a delivery about a subject found, as they were when it was accepted. */
+/** The owners that a delivery about a subject found when it was accepted. */
 export const webhookOwners = sqliteTable(
   'webhook_owners',
   {
     delivery_id: text().notNull(),
     issuer: text().notNull(),
     subject: text().notNull(),
-    /** `owner`: it is meant. `also_carried`: a former holder of the label, which is not touched. */
+    /** `owner` is meant by the delivery. `also_carried` is a former holder of the label, which is not touched. */
     found: text({ enum: OWNER_FINDINGS }).notNull(),
-    /** Its tokens whose end is not seen. */
+    /** How many tokens it has whose end is not proven. */
     tokens: integer().notNull(),
   },
   (table) => [primaryKey({ columns: [table.delivery_id, table.issuer, table.subject] })],
 );
 
 /**
- * A durable wish that a token be revoked or suspended, and how far that is: see `src/revocation/orders/states.ts`. Its id is that
- * of its row in the trail.
+ * The durable orders that a token be revoked or suspended. `src/revocation/orders/states.ts` says how they proceed. The id of an order
+ * is that of its row in the trail.
  */
 export const revocationOrders = sqliteTable(
   'revocation_orders',
   {
     id: text().primaryKey(),
     cause: text({ enum: ORDER_CAUSES }).notNull(),
-    /** Null where no webhook caused it. */
+    /** The delivery that caused it; null where no webhook did. */
     delivery_id: text(),
     workspace_uuid: text().notNull(),
     token_id: text().notNull(),
     mode: text({ enum: REVOCATION_MODES }).notNull(),
-    /** Lower goes first: see ORDER_RANKS. */
+    /** Orders of a lower rank go first: see ORDER_RANKS. */
     rank: integer().notNull(),
     state: text({ enum: ORDER_STATES }).notNull(),
     result: text({ enum: ORDER_RESULTS }),
     error_code: text({ enum: ERROR_CODES }),
     tries: integer().notNull().default(0),
-    /** Until then nobody drives it: the lease of a run, or the pause before the next step; null: no step is left. */
+    /**
+     * Nobody drives it before this time, which ends the lease of a run or the pause before the next step; null if no step is
+     * left.
+     */
     next_at: integer(),
-    /** Which run holds it. */
+    /** The run that has its lease. */
     claim: text(),
     created_at: integer().notNull(),
-    /** Its first try since it was opened; it is given up ORDERS_GIVE_UP_MS later. Null: none yet. */
+    /** When it was first tried since it was opened; it is given up ORDERS_GIVE_UP_MS later. Null before that. */
     begun_at: integer(),
-    /** When PipeOps said 2xx, or its token's end was known. */
+    /** When PipeOps answered 2xx, or the end of its token was known. */
     acknowledged_at: integer(),
-    /** When a later look agreed last. */
+    /** When a later look last agreed. */
     confirmed_at: integer(),
-    /** Which of CONFIRM_PAUSES_MS is due next. */
+    /** The index in CONFIRM_PAUSES_MS of the look that is due next. */
     confirm_round: integer().notNull().default(0),
-    /** Of a token that the inventory lacks: as `tokens.unseen_at`. */
+    /** What `tokens.unseen_at` is, for a token that the inventory lacks. */
     unseen_at: integer(),
-    /** Since when a look contradicts it; null once a look agrees. */
+    /** When looks began to contradict it; null once a look agrees. */
     contradicted_at: integer(),
   },
   (table) => [
     index('revocation_orders_delivery').on(table.delivery_id, table.workspace_uuid, table.token_id),
     index('revocation_orders_token').on(table.workspace_uuid, table.token_id),
-    // The cron and /readyz read no more than what has a step left, is not over, failed, or is contradicted.
+    // The cron and /readyz read only orders that have a step left, are not over, failed, or are contradicted.
     index('revocation_orders_due')
       .on(table.rank, table.next_at)
       .where(sql`${table.next_at} is not null`),

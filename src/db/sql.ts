@@ -5,15 +5,15 @@ import type { Database, Query } from './database.ts';
 type Builder = Pick<Database, 'build'>;
 
 /**
- * A query that is built once, with `sql.placeholder(name)` where values go, and then only filled in: for statements that are
- * sent many times a second, of which building takes longer than sending. All databases share its text.
+ * A query that is built once, with `sql.placeholder(name)` where values go, and then only filled in. It is for statements that are sent
+ * many times a second, which take longer to build than to send. All databases share its text.
  */
 export function compiled<Q extends Query>(
   build: (database: Builder) => Q,
 ): (database: Builder, values: Readonly<Record<string, unknown>>) => Q {
   let built: { readonly sql: string; readonly params: unknown[] } | null = null;
   return (database, values) => {
-    // Not while the Worker starts.
+    // It is built by the first request, and not while the Worker starts.
     built ??= build(database).toSQL();
     const filled = { sql: built.sql, params: fillPlaceholders(built.params, values) };
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch needs its SQL, and the types of its rows
@@ -22,8 +22,8 @@ export function compiled<Q extends Query>(
 }
 
 /**
- * The columns of a row in the order of its table, for `insert into … select`: how a row is inserted under a condition.
- * What is absent is null.
+ * The values of a row in the order of its table's columns, for an `insert into … select` that inserts the row under a condition. A
+ * column that `row` does not name is null.
  */
 export function selectedRow(table: SQLiteTable, row: object): SQL {
   const values = new Map<string, unknown>(Object.entries(row));
@@ -33,12 +33,14 @@ export function selectedRow(table: SQLiteTable, row: object): SQL {
 
 const hex = (bytes: number) => sql.raw(`lower(hex(randomblob(${bytes})))`);
 
-/** A random UUID (RFC 9562 §5.4) made by the database, where rows are inserted whose number is not known before. */
+/** A random UUID (RFC 9562 §5.4) that the database makes, for statements that insert a number of rows which is not known before. */
 export const newUuid = sql`${hex(4)} || '-' || ${hex(2)} || '-4' || substr(${hex(2)}, 2) || '-a' || substr(${hex(2)}, 2) || '-' || ${hex(6)}`;
 
 /**
- * Whether a token's end is not proven, of rows of `tokens` under a name: its revoke was not acknowledged, and the rule of absence
- * has not spoken. What one list said, or an earlier version of this service believed, proves nothing.
+ * Whether the end of a token is not proven: its revoke was not acknowledged, and its absence was not proven. A single list proves
+ * nothing, and neither does what an earlier version of this service believed.
+ *
+ * @param name the name under which the statement reads `tokens`.
  */
 export const isEndUnproven = (name: string): SQL =>
   sql.raw(`(${name}.ended_by is null or ${name}.ended_by not in ('acknowledged', 'absent'))`);

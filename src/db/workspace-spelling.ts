@@ -1,10 +1,10 @@
 import { sql, type SQL } from 'drizzle-orm';
 
-// `parseWorkspaceUuid` for columns of D1. The trail keeps what was written, and before there was one spelling of a workspace that
-// could be any: so whatever compares a `workspace_uuid` of the trail with a workspace compares one of these. A column is given
-// by its name as it stands in the statement, since an index takes none with its table.
+// `parseWorkspaceUuid` for columns of D1. The trail keeps what was written, which could be any spelling before there was one for
+// each workspace. So whatever compares a `workspace_uuid` of the trail with a workspace compares one of these expressions. A
+// column is given by its name as it stands in the statement, since an index cannot name its table.
 
-/** The one spelling of a UUID, and anything else as it is. No index is used for it. */
+/** The one spelling of a UUID, and any other text as it is. No index serves this expression. */
 export function canonicalWorkspace(column: string): SQL {
   const digits = `replace(${column}, '-', '')`;
   const part = (first: number, length: number): string => `substr(${digits}, ${first}, ${length})`;
@@ -13,11 +13,13 @@ export function canonicalWorkspace(column: string): SQL {
     then lower(${groups}) else ${column} end`);
 }
 
-/** Whether what may be a UUID is not in that spelling. The cheap questions come first: nearly every row answers no to both. */
+/**
+ * Whether a text that may be a UUID is in another spelling. The cheap questions come first: nearly every row answers no to both.
+ */
 export const isRespelled = (column: string): SQL => sql.raw(isRespelledText(column));
 
 const isRespelledText = (column: string): string =>
   `(${column} <> lower(${column}) or ${column} not glob '????????-????-????-????-????????????') and length(replace(${column}, '-', '')) = 32`;
 
-/** What all spellings of a UUID have in common. */
+/** The digits of a UUID, which all of its spellings have in common. */
 export const digitsOfWorkspace = (column: string): SQL => sql.raw(`lower(replace(${column}, '-', ''))`);

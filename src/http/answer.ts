@@ -4,39 +4,39 @@ import type { AppEnv } from './context.ts';
 import { toWireError } from './wire-errors.ts';
 import type { Runtime } from '../kit/runtime.ts';
 
-/** A success in PipeOps' envelope. */
+/** Answers with a success in PipeOps' envelope. */
 export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 | 202 = 200): Response {
   return c.json({ success: true, message, data }, status);
 }
 
 /**
- * The body of a success, for answers that are given many times: made once, and sent without a copy for each.
+ * Makes the body of a success that is the answer to many requests, so that it is made once and sent without a copy for each.
  *
- * @param more what a list says of itself, beside its data.
+ * @param more what a list says about itself beside its data.
  */
 export function successBody(message: string, data: unknown, more: ListNotes = {}): SuccessBody {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it gives is never shared memory
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an encoder never gives shared memory
   return new TextEncoder().encode(JSON.stringify({ success: true, message, data, ...more })) as SuccessBody;
 }
 
-/** What a list says of itself. */
+/** What a list says about itself. */
 interface ListNotes {
-  /** Only where a part is all that is known: what it lacks may exist. */
+  /** Present only where the list is known in part: a token that it lacks may exist. */
   readonly partial?: true;
 }
 
-/** JSON in UTF-8. Not to be changed: answers that are on their way hold it. */
+/** JSON in UTF-8. It must not be changed, since answers that are on their way share it. */
 export type SuccessBody = Uint8Array<ArrayBuffer>;
 
-/** A success whose body is there. */
+/** Answers with a body of `successBody`. */
 export function successOf(c: Context<AppEnv>, body: SuccessBody): Response {
   return c.body(body, 200, { 'Content-Type': 'application/json' });
 }
 
 /**
- * A page of a list: `next_cursor` is null on the last one.
+ * Answers with a page of a list, whose `next_cursor` is null on the last one.
  *
- * @param more what else a list says about its pages.
+ * @param more what else the list says about its pages.
  */
 export function page(
   c: Context<AppEnv>,
@@ -49,8 +49,8 @@ export function page(
 }
 
 /**
- * A failure in PipeOps' envelope. `status: "error"` is a string, since PipeOps' own clients read no other type there.
- * The event id is also a header: those clients drop the body of a 5xx.
+ * Answers with a failure in PipeOps' envelope. `status: "error"` is a string, since PipeOps' own clients read no other type there.
+ * The event id is also a header, since those clients drop the body of a 5xx.
  */
 export function failure(c: Context<AppEnv>, cause: Failure): Response {
   const context = c.get('context');
@@ -72,6 +72,7 @@ export function failure(c: Context<AppEnv>, cause: Failure): Response {
   );
 }
 
+/** Whether a failure is about who asked: the log calls such a request denied. */
 function isDenial(cause: Failure): boolean {
   const { kind } = cause;
   if (kind === 'token_not_found') return cause.reason === 'not_readable';
@@ -87,7 +88,7 @@ function isDenial(cause: Failure): boolean {
 }
 
 /**
- * Answers every other method of a path with 405 and what it does take.
+ * Answers the other methods of a path with 405 and the methods that it takes.
  *
  * @example app.all('/healthz', methodNotAllowed('GET'))
  */
@@ -96,7 +97,10 @@ export const methodNotAllowed =
   (c: Context<AppEnv>): Response =>
     failure(c, { kind: 'method_not_allowed', allowed });
 
-/** A bug: the caller gets a fixed answer, and the log the error's name and stack, never its message, which may quote. */
+/**
+ * Answers a bug. The caller gets a fixed text; the log gets the error's name and stack, and never its message, which may quote a
+ * secret.
+ */
 export const unexpected =
   (runtime: Runtime): ErrorHandler<AppEnv> =>
   (error, c) => {

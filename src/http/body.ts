@@ -14,11 +14,11 @@ const TOO_LARGE = err({ kind: 'body_too_large', maxBytes: REQUEST_BODY_MAX_BYTES
  * `REQUEST_BODY_MAX_BYTES`, and `invalid_json` for an empty or broken body, bytes that are not UTF-8, JSON that is not
  * an object, and nesting beyond `REQUEST_JSON_MAX_DEPTH`.
  *
- * A key such as `__proto__` is an own property of the result, like any other key.
+ * A key such as `__proto__` is an own property of the result like any other key.
  */
 export async function readJsonBody(request: Request): Promise<Result<Record<string, unknown>, RequestFailure>> {
   if (!isJson(request.headers)) return err({ kind: 'unsupported_media_type' });
-  // Only spares the reading: the header is the sender's word, so the bytes are counted as well.
+  // This only saves the reading. The header may lie, so the bytes are counted as well.
   if (Number(request.headers.get('Content-Length')) > REQUEST_BODY_MAX_BYTES) return TOO_LARGE;
   if (request.body === null) return INVALID_JSON;
 
@@ -28,18 +28,18 @@ export async function readJsonBody(request: Request): Promise<Result<Record<stri
     const value: unknown = JSON.parse(decodeUtf8(chunks));
     return isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value) ? ok(value) : INVALID_JSON;
   } catch {
-    // It is no JSON, or its sender broke off.
+    // The body is not JSON, or its sender broke off.
     return INVALID_JSON;
   }
 }
 
 /**
- * Whether a request says that its body is JSON in UTF-8 (RFC 8259 §8.1), not compressed: `application/json`, with any
- * parameters but another `charset`.
+ * Whether a request says that its body is JSON in UTF-8 (RFC 8259 §8.1) and not compressed: `application/json` with any parameters
+ * except another `charset`.
  */
 function isJson(headers: Headers): boolean {
   const [essence = '', ...parameters] = (headers.get('Content-Type') ?? '').split(';').map((part) => part.trim());
-  // RFC 9110 §8.4: a coding that we do not undo makes it another type of body.
+  // A coding that is not undone here makes the body another type (RFC 9110 §8.4).
   const coding = headers.get('Content-Encoding') ?? 'identity';
   return (
     essence.toLowerCase() === 'application/json' &&

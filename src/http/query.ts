@@ -6,11 +6,12 @@ import { createProblems, type Problems } from '../kit/problems.ts';
 import { containsSecret } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 
+/** A name that may be repeated in an answer. */
 const NAME = new RegExp(`^[A-Za-z0-9_.-]{1,${UNKNOWN_NAME_MAX_CHARS}}$`);
 
 /**
- * Reports fields or parameters that are not known. Only what reads like a name is repeated, and not without end: a
- * secret can be put in a name's place too.
+ * Reports fields or parameters that are not known. Only UNKNOWN_NAMES_MAX_COUNT names are repeated, and only those that read like
+ * a name, since a caller may have put a secret in the place of a name.
  */
 export function refuseUnknown(
   what: 'field' | 'parameter',
@@ -25,7 +26,7 @@ export function refuseUnknown(
 }
 
 /**
- * For routes that take no parameters: one that is given is misunderstood, not ignored.
+ * Refuses the parameters of a route that takes none. Whoever sends one expects an effect, so it is not ignored.
  *
  * @example app.get('/api/v1/whoami', noParameters, handler)
  */
@@ -35,11 +36,12 @@ export const noParameters = createMiddleware<AppEnv>(async function noParameters
   return problems.any() ? failure(c, problems.failure()) : await next();
 });
 
-/** Reads the text of one parameter. Its error says what to do and never quotes the text. */
+/** Reads the text of a parameter. Its error says what to do and never quotes the text. */
 export type ParseParameter<T> = (text: string) => Result<T, string>;
 
 /**
- * Reads a parameter that may be given once; `otherwise` if it is not given, or not as it must be, which is reported.
+ * Reads a parameter that may be given once. The result is `otherwise` if it is not given, and if it is wrong, which is reported to
+ * `problems`.
  */
 export function readParameter<T>(
   query: URLSearchParams,
@@ -56,21 +58,21 @@ export function readParameter<T>(
   return otherwise;
 }
 
-/** A parameter that is one of a closed list. */
+/** Reads a parameter that is one of a closed list. */
 export const oneOf =
   <T extends string>(known: readonly T[]): ParseParameter<T> =>
   (text) => {
-    const found = known.find((name) => name === text);
-    return found === undefined ? err(`Use one of: ${known.join(', ')}.`) : ok(found);
+    const match = known.find((name) => name === text);
+    return match === undefined ? err(`Use one of: ${known.join(', ')}.`) : ok(match);
   };
 
-/** A parameter of a certain form. */
+/** Reads a parameter of a certain form. */
 export const matching =
   (isOfForm: (text: string) => boolean, advice: string): ParseParameter<string> =>
   (text) =>
     isOfForm(text) ? ok(text) : err(advice);
 
-/** How many rows a page has at the most. */
+/** Reads how many rows a page may have, from 1 to `maxRows`. */
 export const limitUpTo =
   (maxRows: number): ParseParameter<number> =>
   (text) => {
@@ -78,19 +80,19 @@ export const limitUpTo =
     return rows >= 1 && rows <= maxRows ? ok(rows) : err(`Use a whole number from 1 to ${maxRows}.`);
   };
 
-/** Where a page goes on: the `seq` that its cursor stands for. */
+/** Reads a cursor as the `seq` at which the page goes on. */
 export const cursor: ParseParameter<number> = (text) => {
   const seq = decodeCursor(text);
   return seq === null ? err('Use "next_cursor" of an earlier page as it was given.') : ok(seq);
 };
 
 /**
- * A place in the trail, for the next page. It is a position and nothing else: it carries no authority and no filter, so
- * holding one grants nothing.
+ * The cursor of a place in the trail, for the next page. It is a position and nothing else: it carries no authority and no filter,
+ * so whoever has one is granted nothing.
  */
 export const encodeCursor = (seq: number): string => btoa(`seq:${seq}`).replace(/=+$/, '');
 
-/** The `seq` that a cursor stands for; null for anything that `encodeCursor` did not make. */
+/** The `seq` of a cursor; null for any text that `encodeCursor` did not make. */
 export function decodeCursor(text: string): number | null {
   if (!/^[A-Za-z0-9]{6,32}$/.test(text)) return null;
   try {

@@ -246,7 +246,10 @@ function invalidToken(advice: string | null): Answer {
   };
 }
 
-/** Tells only what follows from the caller's roles: that none has the permission, or a shortfall. Any other reason stays in the trail. */
+/**
+ * Tells only what follows from the caller's roles: that none has the permission, or a shortfall. Any other reason stays in the
+ * trail.
+ */
 function whatIsMissing({ reason, permission, shortfall }: Extract<Failure, { kind: 'forbidden' }>): string {
   if (reason === 'permission') return `has the permission ${permission}`;
   const why = shortfall ? `: ${describeShortfall(shortfall)}` : ` (${permission})`;

@@ -80,7 +80,9 @@ export function createAuthenticator(options: {
   }
 }
 
-/** @param issuer one of the operator's. Nothing else of an unverified JWT is repeated anywhere, so a strange issuer is not named. */
+/**
+ * @param issuer one of the operator's. Nothing else of an unverified JWT is repeated anywhere, so a strange issuer is not named.
+ */
 const rejected = (reason: TokenRejection, issuer?: string): Result<never, AuthFailure> =>
   err(issuer === undefined ? { kind: 'token_rejected', reason } : { kind: 'token_rejected', reason, issuer });
 

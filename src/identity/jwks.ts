@@ -110,7 +110,10 @@ async function read(policy: IssuerPolicy, network: Network, signal: AbortSignal)
   return set === null ? err('no_usable_key') : ok(set);
 }
 
-/** Finds where an issuer's keys are (OIDC Discovery 1.0 §4). The document must name the very issuer (§4.3), or one could speak for another. */
+/**
+ * Finds where an issuer's keys are (OIDC Discovery 1.0 §4). The document must name the very issuer (§4.3), or one could speak
+ * for another.
+ */
 async function discover(issuer: string, network: Network, signal: AbortSignal): Promise<Result<string, JwksProblem>> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const document = await fetchJson(url, network, signal);

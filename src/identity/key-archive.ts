@@ -29,7 +29,10 @@ export interface KeySourceDependencies {
 interface KeyArchive {
   /** Null if none is stored, none is readable, or D1 did not answer within D1_TIMEOUT_MS. */
   find(): Promise<DatedKeySet | null>;
-  /** Stores a set that is not the last one stored, or that one again after JWKS_STORE_INTERVAL_MS. Anything else costs D1 nothing. */
+  /**
+   * Stores a set that is not the last one stored, or that one again after JWKS_STORE_INTERVAL_MS. Anything else costs D1
+   * nothing.
+   */
   keep(keys: DatedKeySet): Promise<void>;
 }
 

@@ -7,7 +7,10 @@
  * caller is refused: whoever could write a marker could have another's create taken for their own.
  */
 
-/** Base32 in lower case (RFC 4648 §6). A name field changes none of these characters, and no letter is likelier, since 32 divides 256. */
+/**
+ * Base32 in lower case (RFC 4648 §6). A name field changes none of these characters, and no letter is likelier, since 32 divides
+ * 256.
+ */
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 /** These characters are 80 bits: no two creates ever share a marker, and nobody can guess one. */
 const RANDOM_CHARS = 16;

@@ -15,7 +15,10 @@ export interface Problems {
   failure(): RequestFailure;
 }
 
-/** Creates an empty collection. Its messages must say what to do and never quote a value, which may be a secret in the wrong place. */
+/**
+ * Creates an empty collection. Its messages must say what to do and never quote a value, which may be a secret in the wrong
+ * place.
+ */
 export function createProblems(): Problems {
   // A plain object would lose a field that is called __proto__.
   const misunderstood = new Map<string, string[]>();

@@ -42,7 +42,10 @@ export function redact(text: string): string {
 /** Whether `redact` would change the text. */
 export const containsSecret = (text: string): boolean => redact(text) !== text;
 
-/** Whether the whole of a text is a service account token. A secret of another shape could not be redacted, so it is not accepted as one. */
+/**
+ * Whether the whole of a text is a service account token. A secret of another shape could not be redacted, so it is not accepted
+ * as one.
+ */
 export const isSecret = (text: string): boolean => WHOLE_SERVICE_ACCOUNT_TOKEN.test(text);
 
 const redactSeen = (text: string): string =>

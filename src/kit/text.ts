@@ -34,7 +34,10 @@ const BEYOND_ASCII = /[^\0-\u{7F}]/u;
 /** Whether a text holds an invisible character. */
 export const containsInvisible = (text: string): boolean => ANY_INVISIBLE.test(text);
 
-/** Whether a text holds invisible characters beyond the joiners and emoji styles that writing needs, which are at most two in a row. */
+/**
+ * Whether a text holds invisible characters beyond the joiners and emoji styles that writing needs, which are at most two in a
+ * row.
+ */
 export const containsHiddenText = (text: string): boolean => NOT_OF_WRITING.test(text);
 
 /** The text without its invisible characters. */
