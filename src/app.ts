@@ -1,36 +1,51 @@
 import { Hono } from 'hono';
-import { registerAuditRoutes } from './trail/query/routes.ts';
 import { registerProbes, registerStatusRoutes } from './health/routes.ts';
-import { type AppEnv, requestContext } from './http/context.ts';
 import { authenticate, rateLimit } from './http/access.ts';
 import { failure, unexpected } from './http/answer.ts';
+import { type AppEnv, requestContext } from './http/context.ts';
+import { registerIntake } from './revocation/deliveries/intake.ts';
+import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
 import type { Services } from './services.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
-import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
-import { registerIntake } from './revocation/deliveries/intake.ts';
+import { registerAuditRoutes } from './trail/query/routes.ts';
 
-/** What is for callers alone. PipeOps' list of workspaces stands outside its `/api`. */
+/** The paths that need a caller. PipeOps' list of workspaces is outside its `/api`, so it is named by itself. */
 const PROTECTED_PATHS = ['/api/*', WORKSPACE];
 
-/** The service over HTTP: middleware in order, then routes. */
+/** The service over HTTP. Middleware and routes stand in the order in which a request meets them. */
 export function createApp(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
+  // Every request gets an id, a log line, and an answer in PipeOps' envelope.
   app.use(requestContext(services.runtime));
   app.onError(unexpected(services.runtime));
   app.notFound((c) => failure(c, { kind: 'route_not_found' }));
 
+  // GET /healthz and /readyz are open to anyone.
   registerProbes(app, services.health);
+
+  // POST /webhooks/{source} is open to whoever signs.
   registerIntake(app, services.webhooks, services.orders);
 
+  // Everything below needs a JWT of a configured issuer, and a caller that does not ask too often.
   for (const path of PROTECTED_PATHS) {
     app.use(path, authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
   }
+
+  // The tokens: create, list, get, update, revoke.
   registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
+
+  // The audit trail: query, one event, export.
   registerAuditRoutes(app, services.trail);
+
+  // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);
+
+  // Who the caller is, and how the service is.
   registerStatusRoutes(app, services.health);
+
+  // The workspaces that a caller may use, as PipeOps' CLI asks for them.
   registerWorkspaceRoute(app, services.workspaces);
 
   return app;
