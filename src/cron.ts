@@ -6,13 +6,13 @@ import { newTrace, type RequestContext } from './kit/trace.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 
-/** What each job says of its run, for the log line. */
+/** What a job says about its run in the log line. */
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: what was ordered, what nobody waits for any more, and what is over. Each has a share
- * of what a Worker may use up, and a lease, so that a second run beside this one does not do the same. One failing does not keep
- * the others.
+ * Runs the jobs of the cron in their order: revocation orders that are due, attempts that are still open, and rows that have expired.
+ * Each job has a share of what a run may use up, and a lease, so that no other run does it at the same time. A job that fails does
+ * not keep the others from running.
  */
 export async function runCron(services: Services): Promise<void> {
   const { database, runtime } = services;
@@ -56,7 +56,7 @@ type Job = (context: RequestContext, budget: Budget) => Promise<JobReport>;
 
 function jobsOf({ database, runtime, orders, reconciler, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
   return {
-    // A leak first: PipeOps answers only so many calls a minute.
+    // Orders come first, since they may be about a leak and PipeOps answers only so many calls a minute.
     orders: async (context, budget) => {
       const { due, ended } = await orders.run(context, null, budget);
       return { due_orders: due, ended_orders: ended };

@@ -1,7 +1,7 @@
 import { workerRuntime } from './worker-runtime.ts';
 import { createWorker, type Worker } from './worker.ts';
 
-/** One per isolate: the configuration cannot change during its life. */
+/** The Worker of this isolate. An isolate needs one, since its configuration cannot change during its life. */
 let worker: Worker | undefined;
 
 export default {

@@ -1,8 +1,9 @@
 /**
- * The closed lists that the service speaks in: event names, permissions and error codes. They are stored in the trail
- * and read by callers' programs, so an entry may be added and never changes its meaning.
+ * The closed lists of names: events, permissions, states and error codes. They are stored in the trail and read by callers' programs,
+ * so an entry may be added and never changes its meaning.
  */
 
+/** What an event of the trail is about. */
 export const AUDIT_ACTIONS = [
   'service_account_token.create',
   'service_account_token.list',
@@ -23,60 +24,63 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
+/** How far an event is. An attempt is settled once, as a success or a failure. */
 export const AUDIT_STATUSES = ['attempted', 'success', 'failure'] as const;
 export type AuditStatus = (typeof AUDIT_STATUSES)[number];
 
-/** PipeOps' own actor types, of which `webhook` and `system` are never a caller. */
+/** PipeOps' actor types. A `webhook` and the `system` are never callers. */
 export const ACTOR_TYPES = ['user', 'service_account', 'webhook', 'system'] as const;
 export type ActorType = (typeof ACTOR_TYPES)[number];
 
+/** What a role of the policy may grant. */
 export const PERMISSIONS = ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
-/** What a webhook may say. A source is allowed each by name. */
+/** The events of webhooks. The policy allows each source its events by name. */
 export const WEBHOOK_EVENTS = ['token.revoke', 'token.leaked', 'subject.offboarded', 'subject.reinstated'] as const;
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 
-/** Why a delivery that is rightly signed leads to nothing: an error code of its row. */
+/** Why a delivery whose signature is good leads to nothing. Each is the error code of its row. */
 export const IGNORED_DELIVERIES = ['event_not_allowed', 'event_unknown'] as const;
 
-/** What a token that a delivery named is to us: ours and within the source's workspaces, none of ours, or ours elsewhere. */
+/**
+ * What a token is that a delivery named. `matched`: it is ours and in a workspace of the source. `unmatched`: it is none of ours.
+ * `out_of_scope`: it is ours and in another workspace.
+ */
 export const ITEM_FINDINGS = ['matched', 'unmatched', 'out_of_scope'] as const;
-export type ItemFinding = (typeof ITEM_FINDINGS)[number];
 
-/** What becomes of a leaver's tokens. A suspended one can be resumed, by a role with `tokens: 'any'`. */
+/** What becomes of a leaver's tokens. A role with `tokens: 'any'` can resume a suspended one. */
 export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
 export type RevocationMode = (typeof REVOCATION_MODES)[number];
 
-/** Why a token is suspended: a resume lifts only the reasons that its caller may lift. */
+/** Why a token is suspended. A resume lifts only the reasons that its caller may lift. */
 export const SUSPENSION_REASONS = ['owner', 'administrator', 'offboarding', 'leak'] as const;
 export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
 
 /**
- * How the end of a token is known. `acknowledged`: PipeOps said 2xx to a revoke of ours. `absent`: two looks that prove its
- * absence agree. `listed`: a list said that it is revoked.
+ * How the end of a token is known. `acknowledged`: PipeOps answered 2xx to a revoke of ours. `absent`: two looks proved its absence.
+ * `listed`: a list said that it is revoked.
  */
 export const TOKEN_ENDS = ['acknowledged', 'absent', 'listed'] as const;
 export type TokenEnd = (typeof TOKEN_ENDS)[number];
 
 /**
- * How far a revocation order is. `open`: PipeOps has not said 2xx. `acknowledged`: it has. `confirmed`: a later look agrees.
- * `failed`: it was given up. `retried`: another order stands in for it. `lifted`: a resume has lifted what it ordered.
+ * How far a revocation order is. `open`: PipeOps has not answered 2xx. `acknowledged`: it has. `confirmed`: a later look agreed.
+ * `failed`: it was given up. `retried`: another order replaces it. `lifted`: a resume has lifted what it ordered.
  */
 export const ORDER_STATES = ['open', 'acknowledged', 'confirmed', 'failed', 'retried', 'lifted'] as const;
 export type OrderState = (typeof ORDER_STATES)[number];
 
-/** What an order came to. */
+/** The result of an order. */
 export const ORDER_RESULTS = ['revoked', 'suspended', 'already_gone', 'expired', 'not_found'] as const;
 export type OrderResult = (typeof ORDER_RESULTS)[number];
 
-/** What made an order: a webhook's event, a caller's DELETE, or this service itself, which undoes or repeats something. */
+/** What made an order: an event of a webhook, a caller's DELETE, or this service itself, which undoes or repeats something. */
 export const ORDER_CAUSES = ['leak', 'command', 'offboarding', 'caller', 'system'] as const;
 export type OrderCause = (typeof ORDER_CAUSES)[number];
 
-/** Whether an owner that a delivery found is meant by it. */
+/** Whether a delivery means an owner that it found, or only a former holder of the label. */
 export const OWNER_FINDINGS = ['owner', 'also_carried'] as const;
-export type OwnerFinding = (typeof OWNER_FINDINGS)[number];
 
 /**
  * What the last list of a workspace was good for. `partial`: PipeOps counts more than it shows, or something could not be read.
@@ -89,18 +93,18 @@ export type ListState = (typeof LIST_STATES)[number];
 export const CRON_JOBS = ['orders', 'attempts', 'sweeps'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
-/** What one run at a time does: the jobs of the cron, and asking about workspaces of which nothing is known here. */
+/** The work that one run does at a time: the jobs of the cron, and asking PipeOps about workspaces that are not known here. */
 export const LEASED_WORK = [...CRON_JOBS, 'unknown_workspaces'] as const;
 export type LeasedWork = (typeof LEASED_WORK)[number];
 
 /**
- * Why an item of a leak report is not acted on, while the others are. `not_an_object`: it is neither an object nor a text.
- * `no_secret`: it names none. `unusable_secret`: what it names is no text, or no SHA-256. `beyond_limit`: there are too many before it.
+ * Why an item of a leak report is not acted on, while the others are. `not_an_object`: it is neither an object nor a text. `no_secret`:
+ * it names no secret. `unusable_secret`: the secret is no text, or no SHA-256. `beyond_limit`: too many items stand before it.
  */
-export const ITEM_REJECTIONS = ['not_an_object', 'no_secret', 'unusable_secret', 'beyond_limit'] as const;
+const ITEM_REJECTIONS = ['not_an_object', 'no_secret', 'unusable_secret', 'beyond_limit'] as const;
 export type ItemRejection = (typeof ITEM_REJECTIONS)[number];
 
-/** `code` of a failing answer, and `error_code` of an audit row. */
+/** The `code` of an answer that is a failure, and the `error_code` of a row of the trail. */
 export const ERROR_CODES = [
   // The request is at fault.
   'invalid_json',
@@ -145,23 +149,26 @@ export const ERROR_CODES = [
   'not_ready',
   'configuration_invalid',
   'internal_error',
-  // Only in the trail: what reconciliation, or a request that lost its race, found.
+  // These stand only in the trail, and say what reconciliation, or a request that lost a race, found.
   'undelivered',
   'not_applied',
-  // Only in the trail: what a list showed that nobody did through this service.
+  // These stand only in the trail, and say what a list showed that nobody did through this service.
   'gone_upstream',
   'appeared_upstream',
   'reappeared_upstream',
-  // Only in the trail: what became of an order.
+  // These stand only in the trail, and say what became of an order.
   'revocation_contradicted',
   'workspace_unavailable',
-  // Only in the trail: a webhook that was rightly signed and did nothing.
+  // These stand only in the trail, at a webhook whose signature was good and that did nothing.
   'event_not_allowed',
   'event_unknown',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** Those that say that a caller may not do what it asked for, or that there is nothing: of them a minute records a few in full. */
+/**
+ * The codes of denials: the caller may not do what it asked for, or there is no such thing. A minute records only a few of them
+ * in full.
+ */
 export const DENIAL_CODES = [
   'forbidden',
   'not_found',

@@ -1,6 +1,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import type { Runtime } from './kit/runtime.ts';
 
+/** The timer of each signal that `timeout` made, so that `cancel` can end it. */
 const timers = new WeakMap<AbortSignal, number>();
 
 /** The runtime of the deployed Worker. */
@@ -9,7 +10,7 @@ export const workerRuntime: Runtime = {
   newId: () => crypto.randomUUID(),
   randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   fetch: async (url, init) => await fetch(url, init),
-  // As AbortSignal.timeout, which cannot be cancelled: seconds' worth of them make an isolate's garbage collection slow.
+  // `AbortSignal.timeout` cannot be cancelled, and a few seconds' worth of its signals make an isolate's garbage collection slow.
   timeout: (ms) => {
     const controller = new AbortController();
     const expire = () => controller.abort(new DOMException('The operation timed out.', 'TimeoutError'));

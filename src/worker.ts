@@ -7,15 +7,15 @@ import type { Runtime } from './kit/runtime.ts';
 import { createServices } from './services.ts';
 import { toWireError } from './http/wire-errors.ts';
 
-/** The two handlers that Workers call. */
+/** The two handlers of a Worker: requests and the cron. */
 export interface Worker {
   fetch(request: Request): Promise<Response>;
   scheduled(): Promise<void>;
 }
 
 /**
- * Reads the configuration, once, and makes a Worker of it. One that does not parse serves nothing but a fixed 500, on
- * every path, and runs no cron: what is wrong goes to the log.
+ * Reads the configuration once and creates the Worker. One whose configuration does not parse serves only a fixed 500, on every path,
+ * and runs no cron; the problems go to the log.
  */
 export function createWorker(env: unknown, runtime: Runtime): Worker {
   const config = parseEnv(env, policy);
