@@ -17,8 +17,8 @@ import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
-import { createBoundedReads } from './reads/bounded-reads.ts';
-import { createCallerCalls } from './reads/caller-calls.ts';
+import { createCalledRows, createCallerCalls } from './reads/caller-calls.ts';
+import { createListBodies } from './reads/present.ts';
 import { createKnownSnapshots, createSnapshotMemory } from './reads/snapshot.ts';
 import { createOwedGenerations } from './reads/generation.ts';
 import { createPace } from './reads/pace.ts';
@@ -101,9 +101,11 @@ export function createServices(config: Config, runtime: Runtime): Services {
     known,
     owed,
     pace,
-    reads: createBoundedReads(createReadGroup({ database, runtime, quota, labels, owed, pace, known })),
+    bodies: createListBodies(),
+    reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
     source: createListSource(pipeops, runtime),
     callsOf: createCallerCalls(),
+    calledRows: createCalledRows(),
   };
 
   // ── trail/reconcile ──

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import example from '../../docs/policy/webhooks.ts';
+import example from '../../../docs/policy/webhooks.ts';
 import { parsePolicy } from '../../../src/config/policy.ts';
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../../..');
