@@ -1,7 +1,7 @@
-import { createBudget, type Budget } from './kit/budget.ts';
+import { type Budget, createBudget } from './kit/budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
 import { changeJob } from './db/job-leases.ts';
-import { forgetCalls } from './pipeops/call-buckets.ts';
+import { forgetCalls } from './pipeops/quota-calls.ts';
 import { newTrace, type RequestContext } from './kit/trace.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';

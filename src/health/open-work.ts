@@ -1,12 +1,12 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
-import { selectCalls, type CallBucket } from '../pipeops/call-buckets.ts';
-import { selectLimits, type LimitRow } from '../pipeops/limits-table.ts';
+import { type CallBucket, selectCalls } from '../pipeops/quota-calls.ts';
+import { type LimitRow, selectLimits } from '../pipeops/quota-news.ts';
 import type { Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { selectListStates, type ListStateRow } from './lists.ts';
+import { type ListStateRow, selectListStates } from './lists.ts';
 import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../revocation/orders/states.ts';

@@ -10,7 +10,7 @@ import { failure, methodNotAllowed, success } from '../http/answer.ts';
 import { noParameters } from '../http/query.ts';
 import { selectNearLimit } from '../inventory/token-counts.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import { usedCalls, type CallBucket } from '../pipeops/call-buckets.ts';
+import { type CallBucket, usedCalls } from '../pipeops/quota-calls.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';

@@ -6,43 +6,44 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { type Allowance, createAllowance, type Grant } from './call-gate.ts';
+import { type Allowance, createAllowance } from './call-gate.ts';
+import type { Grant } from '../policy/types.ts';
 import {
   addCalls,
+  type AskedCalls,
+  type Buckets,
   bucketsAt,
+  type CallBucket,
   giveBackCalls,
   grantedCalls,
   reserveCalls,
   selectCalls,
   whenFree,
-  type AskedCalls,
-  type Buckets,
-  type CallBucket,
-} from './call-buckets.ts';
+} from './quota-calls.ts';
 import {
   ALL,
   forgetExpired,
+  type LimitRow,
   limitScope,
   takeTry,
   tellNoMore,
   tellUntil,
   tellWindow,
   TRY,
-  type LimitRow,
-} from './limits-table.ts';
+} from './quota-news.ts';
 import {
+  type CallLimits,
   DEFAULT_CALL_LIMITS,
   isWindowNews,
   keptCalls,
   lookUpPurpose,
   mergeWindow,
-  readWindow,
-  WINDOW_NAMES,
-  WINDOWS,
-  type CallLimits,
   type Purpose,
+  readWindow,
   type Window,
+  WINDOW_NAMES,
   type WindowName,
+  WINDOWS,
 } from './quota-windows.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { createForbiddenWorkspaces, createToldLimits } from './told-limits.ts';

@@ -1,9 +1,9 @@
 import type { Database, Query, RowsOf } from '../db/database.ts';
-import type { Grant } from '../pipeops/call-gate.ts';
-import type { CallBucket } from '../pipeops/call-buckets.ts';
+import type { Grant } from '../policy/types.ts';
+import type { CallBucket } from '../pipeops/quota-calls.ts';
 import type { Quota, Reservation } from '../pipeops/quota.ts';
 import { askedWorkspace, type Lease, type ReadTrip } from './trip.ts';
-import { READ_QUERIES, leasesTaken, unsharedAsks, type AskedWorkspace } from './statements.ts';
+import { type AskedWorkspace, leasesTaken, READ_QUERIES, unsharedAsks } from './statements.ts';
 
 /** The rows that a batch gave for a query of it. */
 export type Results = <Q extends Query>(query: Q) => RowsOf<Q>;

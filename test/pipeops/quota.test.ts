@@ -2,12 +2,12 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { FORBIDDEN_WORKSPACE_MS, UPSTREAM_TIMEOUT_MS, UPSTREAM_WAIT_DEFAULT_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { selectLimits, type LimitRow } from '../../src/pipeops/limits-table.ts';
+import { type LimitRow, selectLimits } from '../../src/pipeops/quota-news.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
-import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
+import { API_URL, callWith, CREATE, json, NOW_MS, patientCall, REF, RUNTIME } from './scripted-pipeops.ts';
 import { createCallGate } from '../../src/pipeops/call-gate.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 

@@ -5,12 +5,13 @@ import { createPipeOps } from '../../src/pipeops/client.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
+  type Answer,
   API_URL,
-  OPEN_GATE,
   callWith,
   CREATE,
   json,
   MOST_SENT,
+  OPEN_GATE,
   operations,
   patientCall,
   REF,
@@ -18,7 +19,6 @@ import {
   scripted,
   WORKSPACE,
 } from './scripted-pipeops.ts';
-import type { Answer } from './scripted-pipeops.ts';
 
 // What is sent once more, and what is then known.
 

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { createBudget, type Budget } from '../../kit/budget.ts';
+import { type Budget, createBudget } from '../../kit/budget.ts';
 import {
   ORDER_LOOK_MAX_QUERIES,
   ORDER_SEND_MAX_QUERIES,
@@ -13,7 +13,7 @@ import {
 } from '../../config/limits.ts';
 import { takeLease } from '../../db/job-leases.ts';
 import type { Allowance } from '../../pipeops/call-gate.ts';
-import { selectLimits } from '../../pipeops/limits-table.ts';
+import { selectLimits } from '../../pipeops/quota-news.ts';
 import type { Database } from '../../db/database.ts';
 import type { Quota, Reservation } from '../../pipeops/quota.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -24,21 +24,21 @@ import { createLists } from './lists.ts';
 import { createRun, logNotDriven, type Run } from './run.ts';
 import {
   claimDueOrders,
-  countClaimed,
-  EXPIRED_RANKS,
-  releaseOrders,
-  selectWork,
-  isInUnknownTurn,
-  KNOWN_RANKS,
-  UNKNOWN_RANKS,
-  URGENT_RANKS,
   type ClaimedOrder,
   type ClaimTerms,
+  countClaimed,
+  EXPIRED_RANKS,
+  isInUnknownTurn,
+  KNOWN_RANKS,
   type MovedOrder,
+  releaseOrders,
+  selectWork,
+  UNKNOWN_RANKS,
+  URGENT_RANKS,
 } from './queue.ts';
 import { makeOrdersLeft } from './queries.ts';
 import { createSender, type Sender } from './sending.ts';
-import { isEnd, isOneOf, LOOKED_AT, SENT, waitingTogether, type Move } from './states.ts';
+import { isEnd, isOneOf, LOOKED_AT, type Move, SENT, waitingTogether } from './states.ts';
 import { recordMove, recordMoves } from './writing.ts';
 
 export interface OrderDriver {

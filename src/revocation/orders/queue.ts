@@ -4,9 +4,9 @@ import type { Database, RowsOf } from '../../db/database.ts';
 import { revocationOrders, tokens } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
-import { mustWait } from '../../pipeops/limits-table.ts';
+import { mustWait } from '../../pipeops/quota-news.ts';
 import type { OrderState } from '../../vocabulary.ts';
-import { isIn, isReopening, LOOKED_AT, ORDER_STATE, SENT, type Move, type OrderColumns } from './states.ts';
+import { isIn, isReopening, LOOKED_AT, type Move, ORDER_STATE, type OrderColumns, SENT } from './states.ts';
 
 // What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
 

@@ -13,7 +13,7 @@ import type { Judgement } from './judgement.ts';
 import { announceLate } from '../late-settlement.ts';
 import { LATER_AGAIN } from './looks.ts';
 import type { ReconcilerDependencies } from './run.ts';
-import { forgetReview, noteUnseen, type ClaimedAttempt } from './queue.ts';
+import { type ClaimedAttempt, forgetReview, noteUnseen } from './queue.ts';
 import { parseStored } from '../../kit/json.ts';
 import { acknowledgedRevoke } from './undelivered.ts';
 

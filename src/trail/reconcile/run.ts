@@ -3,7 +3,7 @@ import type { Budget } from '../../kit/budget.ts';
 import { QUOTA_RUN_BLOCK_CALLS as BLOCK, RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { askAlone } from '../../inventory/looks.ts';
-import { selectLimits } from '../../pipeops/limits-table.ts';
+import { selectLimits } from '../../pipeops/quota-news.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -14,14 +14,14 @@ import {
   giveUp,
   isSuperseded,
   judgeCreate,
+  type Judgement,
   judgeRevoke,
   judgeUpdate,
   UPDATE_UNKNOWN,
-  type Judgement,
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './looks.ts';
 import type { Recorder } from '../recorder.ts';
-import { claimDueAttempts, countClaimed, releaseAttempts, type ClaimedAttempt } from './queue.ts';
+import { claimDueAttempts, type ClaimedAttempt, countClaimed, releaseAttempts } from './queue.ts';
 import { carryOut } from './carry-out.ts';
 import { revokeUndelivered } from './undelivered.ts';
 

@@ -3,16 +3,16 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import {
+  type CallBucket,
   forgetCalls,
   grantedCalls,
   reserveCalls,
   selectCalls,
   usedCalls,
   whenFree,
-  type CallBucket,
-} from '../../src/pipeops/call-buckets.ts';
+} from '../../src/pipeops/quota-calls.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
-import { DEFAULT_CALL_LIMITS, mostCalls, type CallLimits, type Purpose } from '../../src/pipeops/quota-windows.ts';
+import { type CallLimits, DEFAULT_CALL_LIMITS, mostCalls, type Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { NOW_MS } from './scripted-pipeops.ts';
