@@ -8,10 +8,7 @@ import { createIdempotency } from './idempotency/sealing.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
 import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
-import { createKeySource } from './identity/keys.ts';
-import { markRevoked } from './inventory/inventory.ts';
-import type { Runtime } from './kit/runtime.ts';
-import { createCallGate } from './pipeops/call-gate.ts';
+import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
@@ -67,10 +64,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   // ── pipeops ──
   const quota = createQuota(config.pipeops.callLimits);
-  const gate = createCallGate(database, quota, runtime);
-  const pipeops = createPipeOps({ apiUrl, credentials, quota, gate, runtime });
-
-  // ── subjects ──
+  const admit = createAdmission(database, quota, runtime);
+  const pipeops = createPipeOps({ apiUrl, credentials, quota, admit, runtime });
   const labels = createLabelMemory();
 
   // ── trail ──

@@ -150,7 +150,9 @@ export const QUOTA_TOLD_LIMIT_MS = 24 * 60 * 60 * 1000;
 export const REVOCATION_TRY_MS = 60_000;
 /** How long a 403 of one workspace is believed. One call a minute finds out that it is over. */
 export const FORBIDDEN_WORKSPACE_MS = 60_000;
-/** Further tries of a read. A hiccup is over in a second, and three of 100 calls a minute are enough for it. */
+/** Workspaces whose 403 an isolate remembers: each costs a call, and a minute of the published quota has a hundred. */
+export const FORBIDDEN_WORKSPACES_MAX_COUNT = 1_000;
+/** Further tries of a read: a hiccup is over in a second, and three tries of 100 calls a minute are enough for it. */
 export const READ_RETRIES_MAX_COUNT = 2;
 /** Further tries of a change that may be repeated: the one that a lost connection needs. Reconciliation does the rest. */
 export const CHANGE_RETRIES_MAX_COUNT = 1;

@@ -1,8 +1,8 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
-import { type CallBucket, selectCalls } from '../pipeops/quota-calls.ts';
-import { type LimitRow, selectLimits } from '../pipeops/quota-news.ts';
+import { selectCalls, type CallBucket } from '../pipeops/quota-calls.ts';
+import { selectQuotaNews, type QuotaNews } from '../pipeops/quota-news.ts';
 import type { Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -29,7 +29,7 @@ export interface OpenWork {
   /** Deliveries of the last day that were rightly signed and refused: at most WEBHOOK_REFUSED_MAX_ROWS a minute of a source. */
   readonly refusedDeliveries: number;
   /** What isolates told each other of PipeOps' limits. */
-  readonly limits: readonly LimitRow[];
+  readonly limits: readonly QuotaNews[];
   /** The calls to PipeOps that are reserved. */
   readonly calls: readonly CallBucket[];
   /** Whether whoever asks was offboarded. */
@@ -73,7 +73,7 @@ export async function readOpenWork(
       .where(isNotNull(revocationOrders.contradicted_at)),
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
     selectBlocked(database, asker),
-    selectLimits(database, runtime.now(), null),
+    selectQuotaNews(database, runtime.now(), null),
     selectCalls(database, runtime.now()),
     selectListStates(database),
     build

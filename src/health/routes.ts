@@ -10,7 +10,7 @@ import { failure, methodNotAllowed, success } from '../http/answer.ts';
 import { noParameters } from '../http/query.ts';
 import { selectNearLimit } from '../inventory/token-counts.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import { type CallBucket, usedCalls } from '../pipeops/quota-calls.ts';
+import { usedCalls, type CallBucket } from '../pipeops/quota-calls.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -119,9 +119,9 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
 /** `remaining` and `resets_at` are null where PipeOps has not told, or not since the last window ended. */
 function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number) {
-  const { waitUntilMs, minute, hour, limits } = quota.standing(nowMs);
+  const { waitUntilMs, minute, hour, sizes } = quota.standing(nowMs);
   const window = (name: WindowName, told: Window | null) => ({
-    limit: limits[name],
+    limit: sizes[name],
     reserved: usedCalls(calls, name),
     remaining: told?.remaining ?? null,
     resets_at: rfc3339OrNull(told?.untilMs ?? null),

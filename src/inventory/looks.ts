@@ -15,7 +15,7 @@ import { appearanceQueries, reappearanceQueries } from './reappearance.ts';
 import { markerOf } from '../kit/marker.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { callWithin } from '../pipeops/tries.ts';
+import { callWithin } from '../pipeops/client.ts';
 import type { Call, PipeOps, TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
 
 // What a look at PipeOps says about the inventory. Drift, reconciliation and the driver of orders judge their lists here, and
@@ -295,7 +295,7 @@ export async function askAlone(
   const asked = ids.slice(0, ABSENCE_ASK_ALONE_MAX_TOKENS);
   if (asked.length === 0) return;
   const cause = context.trace.eventId ?? context.requestId;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { ...whose, once: true });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { ...whose, isRetriedLater: true });
   for (const tokenId of asked) {
     const ref = { workspaceUuid, tokenId };
     const begunAtMs = runtime.now();

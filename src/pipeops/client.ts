@@ -1,14 +1,16 @@
+import { CHANGE_RETRIES_MAX_COUNT, READ_RETRIES_MAX_COUNT, RETRY_PAUSE_MS } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { untilAborted } from '../kit/deadline.ts';
+import { chanceOf } from '../kit/backoff.ts';
+import { pause, untilAborted } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { CallGate } from './call-gate.ts';
-import { failureOf, isCredentialRefusal } from './failures.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { failureOf, isCredentialRefusal, isOutcomeUnknown } from './failures.ts';
 import { gatherPages } from './pages.ts';
 import type { Purpose } from './quota-windows.ts';
 import type { Quota } from './quota.ts';
+import type { Admit } from './quota-calls.ts';
 import { createBody, purposeOf, tokenUrls, updateBody } from './requests.ts';
-import { settled, tryRepeatedly } from './tries.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from './types.ts';
 import { discardBody, isAcknowledgement, readJson, readMinted, readPage, readToken } from './wire.ts';
 
@@ -17,14 +19,14 @@ interface PipeOpsOptions {
   readonly apiUrl: string;
   /** The admin credential and, during a rotation, the next one. */
   readonly credentials: readonly string[];
-  /** What is known of PipeOps' limits; every answer adds to it. */
+  /** Hears of every request and every answer. */
   readonly quota: Pick<Quota, 'begin' | 'note'>;
-  /** What each request passes before it is sent. */
-  readonly gate: CallGate;
+  /** Each request is sent only once this has let it. */
+  readonly admit: Admit;
   readonly runtime: Pick<Runtime, 'fetch' | 'now' | 'sleep' | 'randomBytes'>;
 }
 
-/** Where no token is named, what PipeOps does not find is the workspace: our standing with it, and no token missing. */
+/** Where no token is named, what PipeOps does not find is the workspace: we have no standing there, and no token is missing. */
 const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
   answered.ok || answered.error.kind !== 'upstream_not_found'
     ? answered
@@ -36,12 +38,11 @@ const CREDENTIAL = /^[\x21-\x7e]+$/;
 /**
  * The client of PipeOps' token API. A refused credential gives way to the next: a request refused for its credential had no
  * effect. Beyond that a request is repeated where `retryPauseMs` says so, within the one deadline of its call; a create never
- * is, since PipeOps has no idempotency key. Each request, a page or a repetition too, passes the gate by itself.
+ * is, since PipeOps has no idempotency key. Each request, a page or a repetition too, is admitted by itself.
  *
- * Throws on a URL or credential that cannot be used, and its methods on an id that is not of an id's shape: those are
- * checked before.
+ * Throws on a URL or credential that cannot be used. Its methods throw on an id that has not an id's shape: callers check ids before.
  */
-export const createPipeOps = ({ apiUrl, credentials, quota, gate, runtime }: PipeOpsOptions): PipeOps => {
+export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: PipeOpsOptions): PipeOps => {
   const urls = tokenUrls(apiUrl);
   if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
     throw new TypeError('No PipeOps credential that a header can carry.');
@@ -65,7 +66,7 @@ export const createPipeOps = ({ apiUrl, credentials, quota, gate, runtime }: Pip
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
     const purpose = call.purpose ?? request.purpose;
     for (const credential of order) {
-      const refused = await gate.pass(purpose, request.workspaceUuid, call);
+      const refused = await admit(purpose, request.workspaceUuid, call);
       if (refused !== null) return err(refused);
       const answered = await counted(request, credential, call);
       if (!answered.ok) return answered;
@@ -139,13 +140,13 @@ export const createPipeOps = ({ apiUrl, credentials, quota, gate, runtime }: Pip
       const read = (body: unknown) => (body === undefined || isAcknowledgement(body) ? ('revoked' as const) : null);
       const tried = await tryRepeatedly(runtime, request, call, async () => await tryOnce(request, call, read));
       const { answered } = tried;
-      // After a try whose answer was lost, 404 is what that try is most likely the reason of; it is no less ambiguous for that.
+      // After a try whose answer was lost, that try is the likeliest reason of a 404. It is no less ambiguous for that.
       return !answered.ok && answered.error.kind === 'upstream_not_found' ? answered : settled(tried);
     },
   };
 };
 
-export interface UpstreamRequest {
+interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: string;
   readonly workspaceUuid: string;
@@ -197,3 +198,80 @@ const exchange = async (
     call.trace.upstreamMs += runtime.now() - startedAtMs;
   }
 };
+
+/** What the tries of one request came to. */
+interface Tried<T> {
+  /** The last answer. */
+  readonly answered: Awaited<Upstream<T>>;
+  /** How an earlier try of a change failed, after which nobody knows whether it took effect; null: there was none. */
+  readonly doubt: UpstreamFailure | null;
+}
+
+/** Sends a request, and again where `retryPauseMs` says so, within the one deadline of its call. */
+async function tryRepeatedly<T>(
+  runtime: Pick<Runtime, 'sleep' | 'randomBytes'>,
+  { method }: Pick<UpstreamRequest, 'method'>,
+  call: Call,
+  tryOnce: () => Upstream<T>,
+): Promise<Tried<T>> {
+  let doubt: UpstreamFailure | null = null;
+  for (let retries = 0; ; retries += 1) {
+    // One after the other: each is the same request.
+    const answered = await tryOnce();
+    if (answered.ok || call.isRetriedLater === true) return { answered, doubt };
+    const pauseMs = retryPauseMs(method, answered.error, retries, chanceOf(runtime.randomBytes(1)));
+    if (pauseMs === null || !(await pause(runtime, pauseMs, call.signal))) return { answered, doubt };
+    if (method !== 'GET') doubt = answered.error;
+  }
+}
+
+/**
+ * Says what is known after all tries. A refusal of the last one says nothing of an earlier one that may have taken effect: then the
+ * doubt remains.
+ */
+const settled = <T>({ answered, doubt }: Tried<T>): Awaited<Upstream<T>> =>
+  answered.ok || doubt === null || isOutcomeUnknown(answered.error) ? answered : err(doubt);
+
+/** What a gateway answers, or a PipeOps that is starting: the next try may meet another one. */
+const PASSING: readonly number[] = [502, 503, 504];
+
+/**
+ * Says how long to wait before a request is sent once more, in milliseconds; null: it is not sent again.
+ *
+ * A read may be repeated. So may a change that has one effect however often it is made: a revoke, and an update, which sets values
+ * and adds nothing. A create would mint again, so it is never repeated. Nothing is repeated that PipeOps has answered: 4xx and 429
+ * mean what they say, and an answer that cannot be read would not be readable the next time either. Nor is a request whose time is up.
+ *
+ * @param retries how many there were already.
+ * @param chance from 0 to 1.
+ */
+export function retryPauseMs(
+  method: UpstreamRequest['method'],
+  failure: UpstreamFailure,
+  retries: number,
+  chance: number,
+): number | null {
+  if (retries >= mostRetries(method) || !isPassing(method, failure)) return null;
+  return Math.round(RETRY_PAUSE_MS * 2 ** retries * (1 + 2 * chance));
+}
+
+function mostRetries(method: UpstreamRequest['method']): number {
+  if (method === 'POST') return 0;
+  return method === 'GET' ? READ_RETRIES_MAX_COUNT : CHANGE_RETRIES_MAX_COUNT;
+}
+
+function isPassing(method: UpstreamRequest['method'], failure: UpstreamFailure): boolean {
+  if (failure.kind === 'upstream_unreachable') return true;
+  // A change has most likely met a bug in a 500: it would meet it again, and half of it may be done.
+  if (failure.kind !== 'upstream_error') return false;
+  return PASSING.includes(failure.status) || (method === 'GET' && failure.status === 500);
+}
+
+/** What accompanies the calls that one step of an operation makes: they share one deadline, `timeoutMs` from now. */
+export const callWithin = (
+  timeoutMs: number,
+  runtime: Pick<Runtime, 'timeout'>,
+  { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
+  eventId: string,
+  options: Pick<Call, 'purpose' | 'isRetriedLater' | 'reserved' | 'calls'> = {},
+): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });

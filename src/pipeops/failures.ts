@@ -72,3 +72,20 @@ export const retryAfterSeconds = (header: string | null, nowMs: number): number 
   if (Number.isNaN(atMs)) return null;
   return Math.min(Math.max(0, Math.ceil((atMs - nowMs) / 1000)), RETRY_AFTER_MAX_SECONDS);
 };
+
+const OUTCOME_UNKNOWN: Readonly<Record<UpstreamFailure['kind'], boolean>> = {
+  upstream_timeout: true,
+  upstream_unreachable: true,
+  upstream_error: true,
+  upstream_invalid_response: true,
+  upstream_credential_rejected: false,
+  upstream_forbidden: false,
+  upstream_rate_limited: false,
+  upstream_not_found: false,
+  upstream_rejected: false,
+  // It has taken effect, and not as it should.
+  upstream_disobeyed: false,
+};
+
+/** Whether a mutation that failed in this way may have taken effect all the same. */
+export const isOutcomeUnknown = (failure: UpstreamFailure): boolean => OUTCOME_UNKNOWN[failure.kind];

@@ -7,11 +7,12 @@ import {
   QUOTA_MINUTE_CALLS,
 } from '../config/limits.ts';
 
-// PipeOps counts the calls of a credential in two windows. Its headers tell of one of them, the one nearer to its limit.
+// The two windows in which PipeOps counts the calls of a credential: what its headers tell of them, and how much of each a call may
+// use. Its headers tell of one window, the one that is nearer to its limit.
 
 /**
- * What a call is for, from what waits first to what waits last: each leaves a share of a window to those after it. `revocation` is
- * of tokens that must not live on.
+ * What a call is for, from what waits first to what waits last: each purpose leaves a share of a window to those after it.
+ * `revocation` is of tokens that must not live on.
  */
 export type Purpose = 'read' | 'change' | 'reconciliation' | 'revocation';
 
@@ -32,54 +33,56 @@ export type WindowName = keyof typeof WINDOWS;
 
 export const WINDOW_NAMES = ['minute', 'hour'] as const satisfies readonly WindowName[];
 
-/** How many calls PipeOps answers in each window. */
-export type CallLimits = Readonly<Record<WindowName, number>>;
+/** Calls in each window. */
+export type WindowCalls = Readonly<Record<WindowName, number>>;
 
-export const DEFAULT_CALL_LIMITS: CallLimits = { minute: QUOTA_MINUTE_CALLS, hour: QUOTA_HOUR_CALLS };
+export const DEFAULT_QUOTA: WindowCalls = { minute: QUOTA_MINUTE_CALLS, hour: QUOTA_HOUR_CALLS };
 
-/** How many of `limit` calls a window keeps from those of a purpose: at least one, where it keeps any. */
-export const keptCalls = (name: WindowName, purpose: Purpose, limit: number): number =>
-  Math.ceil(limit * QUOTA_KEPT_SHARES[name][purpose]);
+/** How many of `size` calls a window keeps from a purpose: at least one, where it keeps any. */
+export const keptCalls = (name: WindowName, purpose: Purpose, size: number): number =>
+  Math.ceil(size * QUOTA_KEPT_SHARES[name][purpose]);
 
-/** The most that may be reserved within a window once a call of that purpose is. */
-export const mostCalls = (name: WindowName, purpose: Purpose, limit: number): number =>
-  limit - keptCalls(name, purpose, limit);
+/** The most calls that a window of `size` may hold, one of that purpose included. */
+export const mostCalls = (name: WindowName, purpose: Purpose, size: number): number =>
+  size - keptCalls(name, purpose, size);
 
 /**
- * What it is for to look up an id that the inventory lacks, for the sake of a change: whoever revokes ids that it makes up must not
+ * The purpose of looking up an id that the inventory lacks, for the sake of a change. Whoever revokes ids that it makes up must not
  * use up what is kept for revocation.
  */
 export const lookUpPurpose = (purpose: Purpose): Purpose => (purpose === 'revocation' ? 'reconciliation' : purpose);
 
-/** Below this a reset is seconds from now, above the next it is milliseconds: between them, seconds since the epoch. */
+/** A reset below the first is in seconds from now, one above the second in milliseconds, and one between them in seconds, since the epoch. */
 const RELATIVE_BELOW = 1e6;
 const MILLISECONDS_ABOVE = 1e11;
 
 /** What the headers of an answer tell. */
-export interface ToldWindow {
+interface HeardWindow {
   readonly name: WindowName;
   readonly window: Window;
-  /** Calls of the whole window. Null: a number that no limit of an API has. */
-  readonly limit: number | null;
+  /** Calls of the whole window; null: the header names a number that no quota of an API has. */
+  readonly size: number | null;
 }
 
 /**
- * The window that an answer tells of, by `X-RateLimit-Limit`, `-Remaining` and `-Reset`. Null: it tells of none. Its limit says
- * which one it is: the one whose limit is nearer, by their ratio. A reset that is missing, or further away than the window is long,
+ * Reads of which window an answer tells, by `X-RateLimit-Limit`, `-Remaining` and `-Reset`; null: it tells of none. Its limit says
+ * which one it is: the one whose size is nearer, by their ratio. A reset that is missing, or further away than the window is long,
  * is taken to be one length away: nothing holds us back for longer.
+ *
+ * @param settings the sizes that the windows are set to have.
  */
-export function readWindow(headers: Headers, limits: CallLimits, nowMs: number): ToldWindow | null {
+export function readWindow(headers: Headers, settings: WindowCalls, nowMs: number): HeardWindow | null {
   const limit = numberOf(headers.get('X-RateLimit-Limit'));
   const remaining = numberOf(headers.get('X-RateLimit-Remaining'));
   if (limit === null || remaining === null) return null;
-  const name = limit ** 2 <= limits.minute * limits.hour ? 'minute' : 'hour';
+  const name = limit ** 2 <= settings.minute * settings.hour ? 'minute' : 'hour';
   const latestMs = nowMs + WINDOWS[name].lengthMs;
   const resetMs = resetMsOf(numberOf(headers.get('X-RateLimit-Reset')), nowMs);
-  const isLimit = Number.isInteger(limit) && limit >= QUOTA_CALLS_MIN && limit <= QUOTA_CALLS_MAX;
+  const isSize = Number.isInteger(limit) && limit >= QUOTA_CALLS_MIN && limit <= QUOTA_CALLS_MAX;
   return {
     name,
     window: { remaining, untilMs: Math.min(resetMs ?? latestMs, latestMs) },
-    limit: isLimit ? limit : null,
+    size: isSize ? limit : null,
   };
 }
 
@@ -95,14 +98,14 @@ function resetMsOf(reset: number | null, nowMs: number): number | null {
 }
 
 /**
- * Whether two ends are those of one window. They are told by clocks that differ and in whole seconds, and the next window
- * ends a whole length later.
+ * Whether two ends are those of one window. Clocks that differ tell them in whole seconds, and the next window ends a whole length
+ * later.
  */
-export const isSameWindow = (name: WindowName, a: Window, b: Window): boolean =>
+const isSameWindow = (name: WindowName, a: Window, b: Window): boolean =>
   Math.abs(a.untilMs - b.untilMs) <= WINDOWS[name].lengthMs / 2;
 
 /**
- * What is known of a window after hearing more of it, in any order. A later window replaces an earlier one; of one window the
+ * Says what is known of a window after hearing more of it, in any order. A later window replaces an earlier one. Of one window the
  * lower number is the later one, since calls only use it up.
  */
 export function mergeWindow(name: WindowName, known: Window | null, heard: Window, nowMs: number): Window {
@@ -112,20 +115,20 @@ export function mergeWindow(name: WindowName, known: Window | null, heard: Windo
 }
 
 /**
- * Whether others must hear of it: it has come to what is kept for revocation, or to half of what they know. Each of those is
- * reached a few times in a window, so telling costs next to nothing.
+ * Whether other isolates must hear of a window: it has come to what is kept for revocation, or to half of what they know. Each is
+ * reached a few times in a window, so sharing it costs next to nothing.
  *
- * @param told what they know of it; null: nothing.
- * @param limit calls of the whole window.
+ * @param shared what they know of it; null: nothing.
+ * @param size calls of the whole window.
  */
 export function isWindowNews(
   name: WindowName,
-  told: Window | null,
+  shared: Window | null,
   { remaining, untilMs }: Window,
-  limit: number,
+  size: number,
 ): boolean {
-  const reserve = keptCalls(name, 'change', limit);
-  const known = told !== null && isSameWindow(name, told, { remaining, untilMs }) ? told.remaining : limit;
+  const reserve = keptCalls(name, 'change', size);
+  const known = shared !== null && isSameWindow(name, shared, { remaining, untilMs }) ? shared.remaining : size;
   if (remaining >= known) return false;
   return remaining <= known / 2 || (remaining <= reserve && known > reserve);
 }

@@ -6,141 +6,139 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import { type Allowance, createAllowance } from './call-gate.ts';
-import type { Grant } from '../policy/types.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import { isCredentialRefusal, retryAfterSeconds } from './failures.ts';
 import {
   addCalls,
   type AskedCalls,
   type Buckets,
   bucketsAt,
-  type CallBucket,
+  countGranted,
+  createReservedCalls,
   giveBackCalls,
-  grantedCalls,
   reserveCalls,
   selectCalls,
   whenFree,
+  type AskedCalls,
+  type Buckets,
+  type CallBucket,
+  type GrantedCalls,
+  type ReservedCalls,
 } from './quota-calls.ts';
 import {
   ALL,
-  forgetExpired,
-  type LimitRow,
-  limitScope,
+  createForbiddenWorkspaces,
+  createWindowSizes,
+  forgetNews,
+  type QuotaNews,
+  shareWait,
+  shareWindow,
+  sizeScope,
   takeTry,
-  tellNoMore,
-  tellUntil,
-  tellWindow,
   TRY,
+  withdraw,
 } from './quota-news.ts';
 import {
-  type CallLimits,
-  DEFAULT_CALL_LIMITS,
+  DEFAULT_QUOTA,
   isWindowNews,
   keptCalls,
   lookUpPurpose,
   mergeWindow,
+  readWindow,
+  WINDOW_NAMES,
+  WINDOWS,
   type Purpose,
   readWindow,
   type Window,
-  WINDOW_NAMES,
+  type WindowCalls,
   type WindowName,
   WINDOWS,
 } from './quota-windows.ts';
-import type { Runtime } from '../kit/runtime.ts';
-import { createForbiddenWorkspaces, createToldLimits } from './told-limits.ts';
-import { isCredentialRefusal, retryAfterSeconds } from './failures.ts';
 
-/** How we stand with PipeOps' limits, as far as this isolate knows. Times are milliseconds since the epoch. */
-export interface Standing {
-  /** Null: PipeOps does not say wait. */
-  readonly waitUntilMs: number | null;
-  /** Null: PipeOps has not told of this window. */
-  readonly minute: Window | null;
-  readonly hour: Window | null;
-  /** Calls of each window, by PipeOps' headers or by the settings. */
-  readonly limits: CallLimits;
-}
+// PipeOps' quota: the calls that it answers with one credential, in any minute and in any hour. All isolates share it. In its words:
+//
+//   window     one of the two spans that PipeOps counts in. Its size is how many calls it has (`quota-windows.ts`).
+//   purpose    what a call is for. Each keeps a share of a window for the purposes after it; revocation comes last.
+//   reserve    to count calls in D1 before they are sent, so that no two isolates send one call (`quota-calls.ts`).
+//   wait       PipeOps answered 429. Nothing is sent until then, but for one revocation a minute that tries all the same.
+//   news       what an isolate has heard from PipeOps and the others have not. It goes with D1 batches that are sent anyway
+//              (`quota-news.ts`).
+//
+// During a rotation there are two credentials, each with a quota of its own at PipeOps. Here what PipeOps tells of one counts for
+// both, which at worst keeps us waiting for the end of a window.
 
-/** Calls that a batch reserves. */
-export interface Reservation {
-  /** To be sent in this order, in one batch; the rows of the first say what was granted. */
-  readonly queries: readonly [ReturnType<typeof selectCalls>, Query];
-  /** @param asked what is known by now: how many an expression asked for, or whether the inventory holds the token. */
-  grant(buckets: readonly CallBucket[], asked?: { readonly calls?: number; readonly isKnown?: boolean }): Grant;
-}
-
-/**
- * What this isolate knows of PipeOps' limits, which count the calls of all isolates: from the calls that all of them have reserved
- * in D1, from PipeOps' own answers, and from what other isolates left of those.
- *
- * The limits are those of one credential. During a rotation there are two, each with limits of its own upstream; here what is
- * told of one counts for both, which at worst keeps us waiting for the end of a window.
- */
+/** What this isolate knows of the quota: from the calls reserved in D1, from PipeOps' answers, and from the news of other isolates. */
 export interface Quota {
-  /** Why, by what PipeOps has said, a call must not be sent now; null: go ahead, once it is reserved. */
+  /** Why, by what PipeOps has said, a call must not be sent now; null: it may be sent once it is reserved. */
   permit(purpose: Purpose, workspaceUuid: string | null, nowMs: number): UpstreamFailure | null;
-  /** Whether a revocation may try one call though PipeOps says wait: if it says so for long, and nobody has for a minute. */
+  /** Whether a revocation may try one call though PipeOps says wait: it says so for long, and nobody has tried for a minute. */
   mayTry(nowMs: number): boolean;
-  /** It is on its way: unless PipeOps answers 429, it takes calls again. */
+  /** That call is on its way. Unless PipeOps answers 429, it takes calls again. */
   trying(): void;
-  /** Takes that call from all other isolates; a row says that it was taken. */
+  /** Takes that call from all other isolates. A row says that it was taken. */
   takeTry(database: Database, nowMs: number): readonly [ReturnType<typeof takeTry>];
-  /** How many calls of each window a purpose may use, as far as this isolate knows its limits. */
-  most(purpose: Purpose, nowMs: number): CallLimits;
+  /** How many calls each window may hold, one of that purpose included, as far as this isolate knows its size. */
+  most(purpose: Purpose, nowMs: number): WindowCalls;
   /** Reserves calls: as many as are left of those asked for. */
   reserve(database: Database, purpose: Purpose, calls: AskedCalls, nowMs: number): Reservation;
-  /** For the calls of one piece of work; what is left of them goes back with the next news. */
-  allowance(block?: number): Allowance;
+  /** For the calls of one piece of work. What is left of them is given back with the next news. */
+  reservedCalls(block?: number): ReservedCalls;
   /** For calls that must not wait for D1: each is counted with the next news. */
-  credit(runtime: Pick<Runtime, 'now'>): Allowance;
-  /** A call is sent that D1 could not be asked for: it is counted with the next news. */
-  owe(nowMs: number): void;
+  countedLater(runtime: Pick<Runtime, 'now'>): ReservedCalls;
+  /** A call is sent that D1 could not be asked for. It is counted with the next news. */
+  countLater(nowMs: number): void;
   /**
-   * A call is under way; PipeOps has counted it before it answers. The result says that it has ended; of a request that was
-   * killed it is never called, so a call counts no longer than UPSTREAM_TIMEOUT_MS.
+   * A call is under way: PipeOps counts it before it answers. The result says that it has ended. A request that was killed never
+   * calls that, so a call counts no longer than UPSTREAM_TIMEOUT_MS.
    */
   begin(nowMs: number): () => void;
   /** Notes what an answer of PipeOps tells. */
   note(answer: Pick<Response, 'status' | 'headers'>, workspaceUuid: string, nowMs: number): void;
-  /** Takes in what `selectLimits` read. */
-  learn(rows: readonly LimitRow[], nowMs: number): void;
+  /** Takes in what `selectQuotaNews` read. */
+  learn(rows: readonly QuotaNews[], nowMs: number): void;
   /**
-   * What other isolates have to hear, to be attached to a D1 batch that is sent anyway: nearly always nothing. Each thing is
-   * given once; where that batch is lost, others find out by a call of their own.
+   * What other isolates have to hear, for a D1 batch that is sent anyway: nearly always nothing. Each thing is given once. Where that
+   * batch is lost, others find out by a call of their own.
    */
   news(database: Database, nowMs: number): readonly Query[];
   standing(nowMs: number): Standing;
 }
 
-/** Of what is not an expression. */
-const callsIn = (asked: AskedCalls): number => {
-  if (typeof asked === 'number') return asked;
-  return 'token' in asked ? asked.calls : 0;
-};
+/** Calls that a batch reserves. */
+export interface Reservation {
+  /** To be sent in this order, in one batch. The rows of the first say what was granted. */
+  readonly queries: readonly [ReturnType<typeof selectCalls>, Query];
+  /** @param asked what is known by now: how many an expression asked for, or whether the inventory has the token. */
+  grant(buckets: readonly CallBucket[], asked?: { readonly calls?: number; readonly isKnown?: boolean }): GrantedCalls;
+}
 
-const refusalUntil = (untilMs: number, nowMs: number): Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> => ({
-  kind: 'upstream_rate_limited',
-  status: 429,
-  retryAfterSeconds: Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
-});
+/** How we stand with the quota, as far as this isolate knows. Times are milliseconds since the epoch. */
+export interface Standing {
+  /** Null: PipeOps does not say wait. */
+  readonly waitUntilMs: number | null;
+  /** Null: PipeOps has told nothing of this window. */
+  readonly minute: Window | null;
+  readonly hour: Window | null;
+  readonly sizes: WindowCalls;
+}
 
-/** @param settings how much PipeOps takes where it does not say. */
-export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
-  let waitUntilMs = 0;
-  let toldWaitMs = 0;
-  /** A revocation is not tried all the same before then. */
-  let tryAtMs = 0;
-  /** One is on its way that was. */
-  let isTrying = false;
-  /** It has shown that PipeOps takes calls again, and D1 says wait. */
-  let isWaitOver = false;
-  const limits = createToldLimits(settings);
+/** @param settings the sizes of the windows where PipeOps does not tell them. */
+export function createQuota(settings: WindowCalls = DEFAULT_QUOTA): Quota {
+  const sizes = createWindowSizes(settings);
   const forbidden = createForbiddenWorkspaces();
-  /** Reservations that nobody needs any more, as calls to take off; and calls that were sent without one, to add. */
-  let changes: readonly { readonly at: Buckets; readonly calls: number }[] = [];
-  /** When each began. */
-  const underWay = new Map<symbol, number>();
   const windows: Record<WindowName, Window | null> = { minute: null, hour: null };
-  const told: Record<WindowName, Window | null> = { minute: null, hour: null };
+  const sharedWindows: Record<WindowName, Window | null> = { minute: null, hour: null };
+  let waitUntilMs = 0;
+  let sharedWaitMs = 0;
+  /** No revocation tries before then. */
+  let tryAtMs = 0;
+  let isTrying = false;
+  /** A try has shown that PipeOps takes calls again, and D1 says wait. */
+  let isWaitOver = false;
+  /** Calls to add to those that D1 counts, since they were sent without being reserved; and to take off, since nobody sends them. */
+  let uncounted: readonly { readonly at: Buckets; readonly calls: number }[] = [];
+  /** When each call under way began. */
+  const underWay = new Map<symbol, number>();
 
   const countUnderWay = (nowMs: number): number => {
     for (const [call, begunAtMs] of underWay) if (nowMs - begunAtMs > UPSTREAM_TIMEOUT_MS) underWay.delete(call);
@@ -152,8 +150,8 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     return window !== null && window.untilMs > nowMs ? window : null;
   };
 
-  const owe = (nowMs: number): void => {
-    changes = [...changes, { at: bucketsAt(nowMs), calls: 1 }];
+  const countLater = (nowMs: number): void => {
+    uncounted = [...uncounted, { at: bucketsAt(nowMs), calls: 1 }];
   };
 
   /** Until when a call has to wait; `nowMs` or earlier: it need not. */
@@ -162,7 +160,7 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     const ends = WINDOW_NAMES.map((name) => {
       const window = live(name, nowMs);
       // What is under way is not in the number that PipeOps told last.
-      const kept = keptCalls(name, purpose, limits.of(name, nowMs));
+      const kept = keptCalls(name, purpose, sizes.of(name, nowMs));
       // What PipeOps told may be of a window that is over: a revocation finds out.
       const isKept = window !== null && purpose !== 'revocation' && window.remaining - inFlight <= kept;
       return isKept ? window.untilMs : 0;
@@ -170,12 +168,12 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     return Math.max(waitUntilMs, ...ends);
   };
 
-  /** A limit that has no call left until then: what a caller is told of it. */
+  /** What a caller is told where a window has no call left until then. */
   const fullUntil = (name: WindowName, untilMs: number, nowMs: number): UpstreamFailure => ({
     ...refusalUntil(untilMs, nowMs),
     window: {
       policy: 'pipeops',
-      limit: limits.of(name, nowMs),
+      limit: sizes.of(name, nowMs),
       windowSeconds: WINDOWS[name].lengthMs / 1000,
       untilMs,
     },
@@ -187,23 +185,23 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     isTrying = false;
     if (status === 429) return;
     waitUntilMs = 0;
-    isWaitOver = toldWaitMs > 0;
-    toldWaitMs = 0;
+    isWaitOver = sharedWaitMs > 0;
+    sharedWaitMs = 0;
   };
 
-  const learnRow = ({ scope, until, remaining }: LimitRow, nowMs: number): void => {
-    const limited = WINDOW_NAMES.find((name) => limitScope(name) === scope);
-    if (limited !== undefined) return limits.learn(limited, remaining, until, nowMs);
+  const learnRow = ({ scope, until, remaining }: QuotaNews, nowMs: number): void => {
+    const sized = WINDOW_NAMES.find((name) => sizeScope(name) === scope);
+    if (sized !== undefined) return sizes.learn(sized, remaining, until, nowMs);
     if (scope === ALL) {
       waitUntilMs = Math.max(waitUntilMs, Math.min(until, nowMs + RETRY_AFTER_MAX_SECONDS * 1000));
-      toldWaitMs = Math.max(toldWaitMs, until);
+      sharedWaitMs = Math.max(sharedWaitMs, until);
     } else if (scope === TRY) {
       tryAtMs = Math.max(tryAtMs, Math.min(until, nowMs + REVOCATION_TRY_MS));
     } else if (scope === 'minute' || scope === 'hour') {
       if (remaining === null) return;
       const heard = { remaining, untilMs: until };
       windows[scope] = mergeWindow(scope, windows[scope], heard, nowMs);
-      told[scope] = mergeWindow(scope, told[scope], heard, nowMs);
+      sharedWindows[scope] = mergeWindow(scope, sharedWindows[scope], heard, nowMs);
     } else forbidden.learn(scope, until, nowMs);
   };
 
@@ -230,41 +228,41 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
       isTrying = true;
     },
 
-    most: (purpose, nowMs) => limits.most(purpose, nowMs),
+    most: (purpose, nowMs) => sizes.most(purpose, nowMs),
 
     reserve: (database, purpose, asked, nowMs) => {
-      const most = limits.most(purpose, nowMs);
-      const mostUnknown = limits.most(lookUpPurpose(purpose), nowMs);
+      const most = sizes.most(purpose, nowMs);
+      const mostUnknown = sizes.most(lookUpPurpose(purpose), nowMs);
       const at = bucketsAt(nowMs);
       return {
         queries: [selectCalls(database, nowMs), reserveCalls(database, asked, most, mostUnknown, nowMs)],
-        grant: (buckets, { calls = callsIn(asked), isKnown = true } = {}) => {
-          const limit = isKnown ? most : mostUnknown;
-          const granted = grantedCalls(buckets, limit, calls);
+        grant: (buckets, { calls = numberOf(asked), isKnown = true } = {}) => {
+          const mostHere = isKnown ? most : mostUnknown;
+          const granted = countGranted(buckets, mostHere, calls);
           const own = WINDOW_NAMES.map((span) => ({ span, bucket: at[span], calls: granted }));
-          const { name, atMs } = whenFree([...buckets, ...own], limit, 1, nowMs);
+          const { name, atMs } = whenFree([...buckets, ...own], mostHere, 1, nowMs);
           return { calls: granted, at, refusal: granted === calls ? null : fullUntil(name, atMs, nowMs) };
         },
       };
     },
 
-    allowance: (block = 1) =>
-      createAllowance(block, (at, calls) => {
-        changes = [...changes, { at, calls: -calls }];
+    reservedCalls: (block = 1) =>
+      createReservedCalls(block, (at, calls) => {
+        uncounted = [...uncounted, { at, calls: -calls }];
       }),
 
-    owe,
-
-    credit: (runtime) => ({
+    countedLater: (runtime) => ({
       block: 0,
       add: () => {},
       take: () => {
-        owe(runtime.now());
+        countLater(runtime.now());
         return true;
       },
       refusal: () => null,
       end: () => {},
     }),
+
+    countLater,
 
     begin: (nowMs) => {
       const call = Symbol('call');
@@ -273,12 +271,12 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
     },
 
     note: ({ status, headers }, workspaceUuid, nowMs) => {
-      // A credential that is not taken has limits of its own, if any.
+      // A credential that is refused has a quota of its own, if any.
       if (isCredentialRefusal(status)) return;
       noteTry(status);
       const heard = readWindow(headers, settings, nowMs);
       if (heard !== null) {
-        limits.note(heard.name, heard.limit, nowMs);
+        sizes.note(heard.name, heard.size, nowMs);
         windows[heard.name] = mergeWindow(heard.name, windows[heard.name], heard.window, nowMs);
       }
       if (status === 429) {
@@ -296,32 +294,44 @@ export function createQuota(settings: CallLimits = DEFAULT_CALL_LIMITS): Quota {
 
     news: (database, nowMs) => {
       const queries: Query[] = [];
-      if (isWaitOver) queries.push(tellNoMore(database, ALL));
+      if (isWaitOver) queries.push(withdraw(database, ALL));
       isWaitOver = false;
-      if (waitUntilMs > Math.max(toldWaitMs, nowMs)) {
-        queries.push(tellUntil(database, ALL, waitUntilMs));
-        if (waitUntilMs - nowMs > REVOCATION_TRY_MS) queries.push(tellUntil(database, TRY, tryAtMs));
-        toldWaitMs = waitUntilMs;
+      if (waitUntilMs > Math.max(sharedWaitMs, nowMs)) {
+        queries.push(shareWait(database, ALL, waitUntilMs));
+        if (waitUntilMs - nowMs > REVOCATION_TRY_MS) queries.push(shareWait(database, TRY, tryAtMs));
+        sharedWaitMs = waitUntilMs;
       }
       for (const name of WINDOW_NAMES) {
         const window = live(name, nowMs);
-        if (window === null || !isWindowNews(name, told[name], window, limits.of(name, nowMs))) continue;
-        queries.push(tellWindow(database, name, window, nowMs));
-        told[name] = window;
+        if (window === null || !isWindowNews(name, sharedWindows[name], window, sizes.of(name, nowMs))) continue;
+        queries.push(shareWindow(database, name, window, nowMs));
+        sharedWindows[name] = window;
       }
-      queries.push(...limits.news(database), ...forbidden.news(database, nowMs));
-      const counted = changes.map(({ at, calls }) =>
+      queries.push(...sizes.news(database), ...forbidden.news(database, nowMs));
+      const counted = uncounted.map(({ at, calls }) =>
         calls > 0 ? addCalls(database, at, calls) : giveBackCalls(database, at, -calls),
       );
-      changes = [];
-      return [...counted, ...(queries.length === 0 ? [] : [forgetExpired(database, nowMs), ...queries])];
+      uncounted = [];
+      return [...counted, ...(queries.length === 0 ? [] : [forgetNews(database, nowMs), ...queries])];
     },
 
     standing: (nowMs) => ({
       waitUntilMs: waitUntilMs > nowMs ? waitUntilMs : null,
       minute: live('minute', nowMs),
       hour: live('hour', nowMs),
-      limits: { minute: limits.of('minute', nowMs), hour: limits.of('hour', nowMs) },
+      sizes: { minute: sizes.of('minute', nowMs), hour: sizes.of('hour', nowMs) },
     }),
   };
 }
+
+/** How many calls are asked for; 0 where an expression says it. */
+const numberOf = (asked: AskedCalls): number => {
+  if (typeof asked === 'number') return asked;
+  return 'token' in asked ? asked.calls : 0;
+};
+
+const refusalUntil = (untilMs: number, nowMs: number): Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> => ({
+  kind: 'upstream_rate_limited',
+  status: 429,
+  retryAfterSeconds: Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
+});

@@ -3,7 +3,7 @@ import type { UpstreamFailure } from '../failures.ts';
 import type { Trace } from '../kit/trace.ts';
 import type { CallerCalls } from '../reads/caller-calls.ts';
 import type { ListState } from '../vocabulary.ts';
-import type { Allowance } from './call-gate.ts';
+import type { ReservedCalls } from './quota-calls.ts';
 import type { Purpose } from './quota-windows.ts';
 
 /** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
@@ -80,11 +80,11 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Default: that of the request itself: a list or get is a read; a revoke, and an update that suspends and does nothing else, are revocation. */
   readonly purpose?: Purpose;
-  /** Whoever sends this sends it again later, after pauses of its own: it is not retried at once. */
-  readonly once?: boolean;
-  /** Calls that are reserved for it already; without it each is reserved by itself. */
-  readonly allowance?: Allowance;
-  /** Of a read: the calls of its caller, each of which is one of them. */
+  /** Whoever sends this sends it again later, after pauses of its own, so it is not retried at once. */
+  readonly isRetriedLater?: boolean;
+  /** The calls that are reserved for it already. Without them each call is reserved by itself. */
+  readonly reserved?: ReservedCalls;
+  /** Of a read: the calls that its caller may cause. Each of its calls is one of them. */
   readonly calls?: CallerCalls;
   /** Where requests and the time they take are counted, for the log line. */
   readonly trace: Trace;

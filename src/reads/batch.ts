@@ -27,7 +27,7 @@ import {
 export interface BatchDependencies {
   readonly database: Database;
   readonly runtime: Runtime;
-  readonly quota: Pick<Quota, 'learn' | 'news' | 'reserve' | 'allowance'>;
+  readonly quota: Pick<Quota, 'learn' | 'news' | 'reserve' | 'reservedCalls'>;
   readonly labels: LabelMemory;
   readonly owed: Pick<OwedGenerations, 'of'>;
   readonly pace: Pick<Pace, 'learn' | 'workspacesInUse'>;

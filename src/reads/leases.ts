@@ -1,5 +1,5 @@
 import type { Database, Query, RowsOf } from '../db/database.ts';
-import type { Grant } from '../policy/types.ts';
+import type { GrantedCalls } from '../pipeops/quota-calls.ts';
 import type { CallBucket } from '../pipeops/quota-calls.ts';
 import type { Quota, Reservation } from '../pipeops/quota.ts';
 import { askedWorkspace, type Lease, type ReadTrip } from './trip.ts';
@@ -10,7 +10,7 @@ export type Results = <Q extends Query>(query: Q) => RowsOf<Q>;
 
 interface Dependencies {
   readonly database: Database;
-  readonly quota: Pick<Quota, 'learn' | 'reserve' | 'allowance'>;
+  readonly quota: Pick<Quota, 'learn' | 'reserve' | 'reservedCalls'>;
 }
 
 /** What is needed to ask PipeOps for lists: the leases, and the calls that they take. */
@@ -80,18 +80,18 @@ export const leaseFor = (
 };
 
 function leaseOf(
-  quota: Pick<Quota, 'allowance'>,
+  quota: Pick<Quota, 'reservedCalls'>,
   holder: string | null,
   changed: number,
-  grant: Grant | undefined,
+  grant: GrantedCalls | undefined,
 ): Lease {
-  const allowance = quota.allowance();
-  if (grant !== undefined) allowance.add(grant);
-  return { holder, isChanged: changed === 1, allowance, refusal: grant?.refusal ?? null };
+  const reserved = quota.reservedCalls();
+  if (grant !== undefined) reserved.add(grant);
+  return { holder, isChanged: changed === 1, reserved, refusal: grant?.refusal ?? null };
 }
 
 /** One call each: those that come first get what was granted. */
-function grantsOf(reservation: Reservation, buckets: readonly CallBucket[], count: number): readonly Grant[] {
+function grantsOf(reservation: Reservation, buckets: readonly CallBucket[], count: number): readonly GrantedCalls[] {
   const all = reservation.grant(buckets, { calls: count });
   return Array.from({ length: count }, (_, index) =>
     index < all.calls ? { ...all, calls: 1, refusal: null } : { ...all, calls: 0 },

@@ -8,9 +8,10 @@
 import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
-import { err, ok, type Result } from '../kit/result.ts';
-import type { Runtime } from '../kit/runtime.ts';
+import type { Failure } from '../failures.ts';
+import { callWithin } from '../pipeops/client.ts';
+import type { Answered, Call, TokenList } from '../pipeops/types.ts';
+import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';

@@ -10,7 +10,8 @@ import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { undoOvertaken } from '../inventory/overtaken.ts';
 import type { Reservation } from '../inventory/token-counts.ts';
-import { callWithin, isOutcomeUnknown } from '../pipeops/tries.ts';
+import { callWithin } from '../pipeops/client.ts';
+import { isOutcomeUnknown } from '../pipeops/failures.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
@@ -121,19 +122,19 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
 
   const startedAtMs = runtime.now();
   const purpose = mutation.purpose ?? 'change';
-  const allowance = dependencies.quota.allowance();
+  const reserved = dependencies.quota.reservedCalls();
   const terms = {
     subject: { ...mutation.subject, actor },
     keyed: once?.request ?? null,
     eventId: runtime.newId(),
     purpose,
     calls: mutation.calls ?? 1,
-    allowance,
+    reserved,
     reserves: mutation.reserves ?? null,
   };
   const begun = await begin(dependencies, context, terms, 'undecided');
   if (!begun.ok) return begun;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, terms.eventId, { purpose, allowance });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, terms.eventId, { purpose, reserved });
   const decideOn = async ({ blocked, known, holder, heldTokens }: Beginning): ReturnType<typeof mutation.decide> => {
     if (blocked) return err({ kind: 'subject_blocked' });
     // A repeat mints nothing, so the token that its first request minted does not stand in its way.
@@ -142,13 +143,13 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   const first = await decideOn(begun.value);
 
   const isDecidedFirst = begun.value.attempt === null;
-  if (!first.ok) allowance.end();
+  if (!first.ok) reserved.end();
   if (isDecidedFirst && !first.ok) return await recordRefusal(dependencies, context, terms, first.error);
   // Whoever was denied often in this minute pays a trip more for what it may do.
   const beginning = isDecidedFirst ? await begin(dependencies, context, { ...terms, calls: 0 }, 'allowed') : begun;
   if (!beginning.ok) return beginning;
   const { attempt, blocked, holder } = beginning.value;
-  if (attempt === null || blocked || (once && holder !== null)) allowance.end();
+  if (attempt === null || blocked || (once && holder !== null)) reserved.end();
   if (attempt === null) return err(outOfRows(runtime.now()));
   if (blocked) {
     const late = addLateOwner(dependencies.database, actor, startedAtMs);
@@ -156,7 +157,7 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   }
   // Another create may have taken the last token that the owner may hold.
   const decision = isDecidedFirst && terms.reserves !== null ? await decideOn(beginning.value) : first;
-  if (!decision.ok) allowance.end();
+  if (!decision.ok) reserved.end();
   if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;
 
@@ -170,7 +171,7 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
   const performed = await mutation.perform(allowed, call);
   // What this isolate holds is not current any more: it need not ask D1 to be told so.
   dependencies.snapshots.memory.drop(mutation.subject.workspaceUuid);
-  allowance.end();
+  reserved.end();
   if (!performed.ok) return await settleFailure(run, allowed, performed.error);
   const minted = mutation.minted?.(performed.value.data);
   return minted === undefined

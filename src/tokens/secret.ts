@@ -8,7 +8,7 @@ import { freeKey, keepAnswer } from '../idempotency/keys.ts';
 import { markRevoked } from '../inventory/inventory.ts';
 import { insertOrder, type NewOrder, orderAnew } from '../inventory/orders.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { callWithin } from '../pipeops/tries.ts';
+import { callWithin } from '../pipeops/client.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from '../pipeops/types.ts';
 import { raiseGeneration } from '../reads/generation.ts';
 import type { TokenDependencies } from './dependencies.ts';
@@ -52,8 +52,8 @@ export async function withhold(
   const { database, pipeops, quota, runtime, snapshots } = dependencies;
   const { eventId, keyed } = attempt;
   // D1 may be what failed: the token does not live on until D1 has counted the call.
-  const allowance = quota.credit(runtime);
-  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, eventId, { allowance });
+  const reserved = quota.countedLater(runtime);
+  const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, eventId, { reserved });
   const { ref, revoked } = await revokeWhereItIs(pipeops, refs, call);
   const upstreamStatus = revoked.ok ? revoked.value.status : null;
   const nowMs = runtime.now();

@@ -6,9 +6,8 @@ import type { AuditFailure } from '../failures.ts';
 import { claimKey, type Holder } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { heldBeside, type Reservation, reserveToken } from '../inventory/token-counts.ts';
-import type { Allowance } from '../pipeops/call-gate.ts';
-import type { CallBucket } from '../pipeops/quota-calls.ts';
-import { type LimitRow, selectLimits } from '../pipeops/quota-news.ts';
+import type { CallBucket, ReservedCalls } from '../pipeops/quota-calls.ts';
+import { type QuotaNews, selectQuotaNews } from '../pipeops/quota-news.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
@@ -37,7 +36,7 @@ export interface BeginningTerms {
   readonly purpose: Purpose;
   /** How many calls are reserved; 0: those of an earlier trip 1 are there. */
   readonly calls: number;
-  readonly allowance: Allowance;
+  readonly reserved: ReservedCalls;
   /** Of a create that policy may allow. */
   readonly reserves: Pick<Reservation, 'owner' | 'limit'> | null;
 }
@@ -51,17 +50,17 @@ export interface BeginningTerms {
 export async function begin(
   { recorder, database, runtime, quota }: TokenDependencies,
   context: RequestContext,
-  { subject, keyed, eventId, purpose, calls, allowance, reserves }: BeginningTerms,
+  { subject, keyed, eventId, purpose, calls, reserved, reserves }: BeginningTerms,
   room: AttemptRoom,
 ): Promise<Result<Beginning, AuditFailure>> {
   const { workspaceUuid, tokenId } = subject;
   const nowMs = runtime.now();
   const asked = tokenId === null ? calls : { calls, token: { workspaceUuid, tokenId } };
   const reservation = quota.reserve(database, purpose, asked, nowMs);
-  const known = [selectLimits(database, nowMs, workspaceUuid), ...reservation.queries] as const;
-  const hear = (told: readonly LimitRow[], buckets: readonly CallBucket[], isKnown = true): void => {
+  const known = [selectQuotaNews(database, nowMs, workspaceUuid), ...reservation.queries] as const;
+  const hear = (told: readonly QuotaNews[], buckets: readonly CallBucket[], isKnown = true): void => {
     quota.learn(told, runtime.now());
-    allowance.add(reservation.grant(buckets, { isKnown }));
+    reserved.add(reservation.grant(buckets, { isKnown }));
   };
   if (tokenId !== null) {
     const reads = [...known, selectToken(database, { workspaceUuid, tokenId })] as const;

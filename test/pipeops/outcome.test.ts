@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isOutcomeUnknown } from '../../src/pipeops/tries.ts';
+import { isOutcomeUnknown } from '../../src/pipeops/failures.ts';
 
 it.each([
   { kind: 'upstream_timeout' } as const,

@@ -5,19 +5,20 @@ import { createDatabase } from '../../src/db/database.ts';
 import {
   type CallBucket,
   forgetCalls,
-  grantedCalls,
+  countGranted,
   reserveCalls,
   selectCalls,
   usedCalls,
   whenFree,
+  type CallBucket,
 } from '../../src/pipeops/quota-calls.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
-import { type CallLimits, DEFAULT_CALL_LIMITS, mostCalls, type Purpose } from '../../src/pipeops/quota-windows.ts';
+import { DEFAULT_QUOTA, mostCalls, type WindowCalls, type Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { NOW_MS } from './scripted-pipeops.ts';
 
-// How calls to PipeOps are reserved in D1, by a real one.
+// How calls to PipeOps are reserved in D1. These tests use a real D1.
 
 const database = createDatabase(env.DB, { ...workerRuntime, log: () => {} });
 const context = { trace: newTrace() };
@@ -25,12 +26,12 @@ beforeEach(async () => {
   await env.DB.prepare('delete from upstream_calls').run();
 });
 
-const ALL: CallLimits = DEFAULT_CALL_LIMITS;
-const reserve = async (calls: number, nowMs: number, most: CallLimits = ALL): Promise<number> => {
+const ALL: WindowCalls = DEFAULT_QUOTA;
+const reserve = async (calls: number, nowMs: number, most: WindowCalls = ALL): Promise<number> => {
   const queries = [selectCalls(database, nowMs), reserveCalls(database, calls, most, most, nowMs)] as const;
   const reserved = await database.batch(context, queries);
   if (!reserved.ok) throw new Error(reserved.error);
-  return grantedCalls(reserved.value[0], most, calls);
+  return countGranted(reserved.value[0], most, calls);
 };
 const read = async (nowMs: number): Promise<readonly CallBucket[]> => {
   const buckets = await database.batch(context, [selectCalls(database, nowMs)] as const);
@@ -190,12 +191,12 @@ describe('what is kept from each purpose', () => {
 
   it('is given back where it was not sent, and added where it was sent without', async () => {
     const quota = createQuota();
-    const allowance = quota.allowance();
-    allowance.add(await granted(quota, 'change', 5));
-    expect([allowance.take(), allowance.take()]).toEqual([true, true]);
-    allowance.end();
-    expect(allowance.take()).toBe(false);
-    quota.owe(NOW_MS);
+    const reserved = quota.reservedCalls();
+    reserved.add(await granted(quota, 'change', 5));
+    expect([reserved.take(), reserved.take()]).toEqual([true, true]);
+    reserved.end();
+    expect(reserved.take()).toBe(false);
+    quota.countLater(NOW_MS);
     await database.batch(context, quota.news(database, seconds(3)));
     expect(usedCalls(await read(NOW_MS), 'minute')).toBe(3);
     expect(quota.news(database, seconds(3))).toEqual([]);

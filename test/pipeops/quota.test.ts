@@ -2,13 +2,13 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { FORBIDDEN_WORKSPACE_MS, UPSTREAM_TIMEOUT_MS, UPSTREAM_WAIT_DEFAULT_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { type LimitRow, selectLimits } from '../../src/pipeops/quota-news.ts';
+import { selectQuotaNews, type QuotaNews } from '../../src/pipeops/quota-news.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
-import { API_URL, callWith, CREATE, json, NOW_MS, patientCall, REF, RUNTIME } from './scripted-pipeops.ts';
-import { createCallGate } from '../../src/pipeops/call-gate.ts';
+import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
+import { createAdmission } from '../../src/pipeops/quota-calls.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 
 // What PipeOps' answers, and other isolates, tell of its limits; and what may be sent then.
@@ -167,7 +167,7 @@ describe('a 403', () => {
 });
 
 describe('what other isolates told', () => {
-  const learned = (rows: readonly LimitRow[], nowMs = NOW_MS, quota = createQuota()): Quota => {
+  const learned = (rows: readonly QuotaNews[], nowMs = NOW_MS, quota = createQuota()): Quota => {
     quota.learn(rows, nowMs);
     return quota;
   };
@@ -207,13 +207,13 @@ describe('what other isolates told', () => {
 });
 
 /** Sends what there is to tell, and gives the table as others read it; null: there was nothing. */
-async function tell(quota: Quota, nowMs = NOW_MS): Promise<readonly LimitRow[] | null> {
+async function tell(quota: Quota, nowMs = NOW_MS): Promise<readonly QuotaNews[] | null> {
   const news = quota.news(database, nowMs);
   if (news.length === 0) return null;
-  const queries = [...news, selectLimits(database, nowMs, WS)];
+  const queries = [...news, selectQuotaNews(database, nowMs, WS)];
   const told = await database.batch({ trace: newTrace() }, queries);
   if (!told.ok) throw new Error(told.error);
-  return (told.value.at(-1) as LimitRow[]).toSorted((a, b) => a.scope.localeCompare(b.scope));
+  return (told.value.at(-1) as QuotaNews[]).toSorted((a, b) => a.scope.localeCompare(b.scope));
 }
 
 describe('what others must hear', () => {
@@ -298,8 +298,8 @@ describe('the client', () => {
       return (await answers[calls - 1]?.()) ?? new Response(null, { status: 404 });
     };
     const runtime = { ...RUNTIME, fetch };
-    const gate = createCallGate(database, quota, runtime);
-    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota, gate, runtime });
+    const admit = createAdmission(database, quota, runtime);
+    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota, admit, runtime });
     return { pipeops, calls: () => calls };
   };
   const done = () => Response.json({ success: true, data: { uuid: 'tok-1', name: 'deploy' } });

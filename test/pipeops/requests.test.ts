@@ -4,7 +4,7 @@ import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,
-  OPEN_GATE,
+  ADMIT_ALL,
   callWith,
   CREATE,
   json,
@@ -113,7 +113,7 @@ it.each([[[]], [['']], [['two words']], [['line\nbreak']], [['good', '']]])(
   (credentials) => {
     const runtime = { ...RUNTIME, fetch: async () => new Response() };
     expect(() =>
-      createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), gate: OPEN_GATE, runtime }),
+      createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), admit: ADMIT_ALL, runtime }),
     ).toThrow('No PipeOps credential');
   },
 );

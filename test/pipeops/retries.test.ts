@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { retryPauseMs } from '../../src/pipeops/tries.ts';
+import { createPipeOps, retryPauseMs } from '../../src/pipeops/client.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
-import { createPipeOps } from '../../src/pipeops/client.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
+  ADMIT_ALL,
   type Answer,
   API_URL,
   callWith,
@@ -86,7 +86,7 @@ describe.each(operations)('%s', (name, run) => {
 
   it('is sent once where whoever sends it comes again by itself', async () => {
     const { pipeops, sent } = scripted([lost, lost, lost, lost]);
-    expect(await run(pipeops, callWith(new AbortController().signal, { once: true }))).toEqual(UNREACHABLE);
+    expect(await run(pipeops, callWith(new AbortController().signal, { isRetriedLater: true }))).toEqual(UNREACHABLE);
     expect(sent).toHaveLength(1);
   });
 
@@ -108,7 +108,7 @@ describe.each(operations)('%s', (name, run) => {
       apiUrl: API_URL,
       credentials: ['admin-jwt'],
       quota: createQuota(),
-      gate: OPEN_GATE,
+      admit: ADMIT_ALL,
       runtime,
     });
     expect(await run(pipeops, callWith(deadline.signal))).toEqual(UNREACHABLE);

@@ -1,6 +1,6 @@
 import { createPipeOps } from '../../src/pipeops/client.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
-import type { CallGate } from '../../src/pipeops/call-gate.ts';
+import type { Admit } from '../../src/pipeops/quota-calls.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import type { Call, PipeOps } from '../../src/pipeops/types.ts';
 
@@ -35,13 +35,14 @@ export const callWith = (signal: AbortSignal, rest: Partial<Call> = {}): Call =>
   ...rest,
 });
 
-/** Every call has been reserved. */
-export const OPEN_GATE: CallGate = { pass: async () => null };
+/** Admits every call, as if each were reserved. */
+export const ADMIT_ALL: Admit = async () => null;
 
-/** The same, as long as PipeOps has not said wait. */
-const gateOf = (quota: Quota): CallGate => ({
-  pass: async (purpose, workspaceUuid) => quota.permit(purpose, workspaceUuid, NOW_MS),
-});
+/** Admits every call, as long as PipeOps has not said wait. */
+const admitAsLongAs =
+  (quota: Quota): Admit =>
+  async (purpose, workspaceUuid) =>
+    quota.permit(purpose, workspaceUuid, NOW_MS);
 
 /** A call whose deadline never comes. */
 export const patientCall = (): Call => callWith(new AbortController().signal);
@@ -66,7 +67,10 @@ export const scripted = (
   };
   const runtime = { ...RUNTIME, fetch };
   const quota = createQuota();
-  return { pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota, gate: gateOf(quota), runtime }), sent };
+  return {
+    pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota, admit: admitAsLongAs(quota), runtime }),
+    sent,
+  };
 };
 
 export const json =

@@ -1,4 +1,4 @@
-import { OPEN_GATE } from './scripted-pipeops.ts';
+import { ADMIT_ALL } from './scripted-pipeops.ts';
 import { UnsecuredJWT } from 'jose';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
@@ -26,7 +26,7 @@ const session = (): string => {
 };
 
 const clientWith = (...credentials: readonly string[]): PipeOps =>
-  createPipeOps({ apiUrl, credentials, quota: createQuota(), gate: OPEN_GATE, runtime: workerRuntime });
+  createPipeOps({ apiUrl, credentials, quota: createQuota(), admit: ADMIT_ALL, runtime: workerRuntime });
 
 const command = (name = 'deploy') => ({
   workspaceUuid,

@@ -12,8 +12,8 @@ import {
   UNKNOWN_WORKSPACES_TURN_MS,
 } from '../../config/limits.ts';
 import { takeLease } from '../../db/job-leases.ts';
-import type { Allowance } from '../../pipeops/call-gate.ts';
-import { selectLimits } from '../../pipeops/quota-news.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
+import { selectQuotaNews } from '../../pipeops/quota-news.ts';
 import type { Database } from '../../db/database.ts';
 import type { Quota, Reservation } from '../../pipeops/quota.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -85,8 +85,8 @@ async function drive(
   budget: Budget,
 ): Promise<Driven> {
   const { quota, runtime } = dependencies;
-  const allowance = quota.allowance(QUOTA_RUN_BLOCK_CALLS);
-  const lists = createLists(dependencies, context, allowance);
+  const reserved = quota.reservedCalls(QUOTA_RUN_BLOCK_CALLS);
+  const lists = createLists(dependencies, context, reserved);
   const run = createRun(lists, deliveryId, budget, quota, runtime);
   const sender = createSender(dependencies, context, lists);
   const startedAtMs = runtime.now();
@@ -94,7 +94,7 @@ async function drive(
   // A look is kept room for: what was sent is looked at in the same run.
   const maySend = (): boolean =>
     runtime.now() - startedAtMs <= sendMs && run.goesOn(ORDER_SEND_MAX_QUERIES + ORDER_LOOK_MAX_QUERIES);
-  const driving: Driving = { dependencies, context, run, sender, maySend, allowance };
+  const driving: Driving = { dependencies, context, run, sender, maySend, reserved };
 
   // A leak first: PipeOps answers only so many calls a minute.
   const { urgent, work } = await driveUrgent(driving);
@@ -103,7 +103,7 @@ async function drive(
   const expired = work.expired === 1 || work.unmade === 1 ? await driveExpired(driving) : NOTHING;
   // What may be made up comes last, so that nothing waits for it.
   const unknown = work.unknown === 1 ? await driveUnknown(driving) : NOTHING;
-  allowance.end();
+  reserved.end();
   const news = quota.news(dependencies.database, runtime.now());
   if (news.length > 0) await dependencies.database.batch(context, news);
   return {
@@ -122,7 +122,7 @@ interface Driving {
   readonly run: Run;
   readonly sender: Sender;
   readonly maySend: () => boolean;
-  readonly allowance: Allowance;
+  readonly reserved: ReservedCalls;
 }
 
 /** A claim, and the orders that it holds. */
@@ -142,16 +142,16 @@ function claimTerms(
   return { claim: runtime.newId(), states, ranks, deliveryId: run.deliveryId, limitRows, nowMs: runtime.now() };
 }
 
-async function claimOrders({ dependencies, context, allowance }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
+async function claimOrders({ dependencies, context, reserved }: Driving, terms: ClaimTerms | null): Promise<Claimed> {
   if (terms === null) return { claim: '', orders: [] };
   const { database, runtime, quota } = dependencies;
   const reservation = reserveBlock(database, quota, terms);
-  const queries = [...claimDueOrders(database, terms), selectLimits(database, terms.nowMs, null)] as const;
+  const queries = [...claimDueOrders(database, terms), selectQuotaNews(database, terms.nowMs, null)] as const;
   const claimed = await database.batch(context, [...queries, ...reservation.queries] as const);
   if (!claimed.ok) return { claim: terms.claim, orders: [] };
   const [, orders, limits, buckets] = claimed.value;
   quota.learn(limits, runtime.now());
-  allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
+  reserved.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   return { claim: terms.claim, orders };
 }
 
@@ -181,13 +181,13 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
   if (terms === null) return { urgent: NOTHING, work: NO_WORK };
   const { claim, nowMs, deliveryId } = terms;
   const reservation = reserveBlock(database, quota, terms);
-  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
+  const reads = [selectQuotaNews(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
   const queries = [...claimDueOrders(database, terms), ...reads, ...reservation.queries] as const;
   const claimed = await database.batch(driving.context, queries);
   if (!claimed.ok) return { urgent: NOTHING, work: NO_WORK };
   const [, orders, limits, [work], buckets] = claimed.value;
   quota.learn(limits, runtime.now());
-  driving.allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
+  driving.reserved.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   const { ended, left } = await sendAll(driving, claim, orders);
   await release(driving, claim, left);
   return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };

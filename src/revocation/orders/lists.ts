@@ -1,8 +1,8 @@
 import { UNKNOWN_IDS_MAX_COUNT, UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { UpstreamFailure } from '../../failures.ts';
 import { judgeList, recordFindings, selectLookRows } from '../../inventory/looks.ts';
-import { callWithin } from '../../pipeops/tries.ts';
-import type { Allowance } from '../../pipeops/call-gate.ts';
+import { callWithin } from '../../pipeops/client.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import type { Call, TokenList, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
@@ -47,16 +47,20 @@ export interface Lists {
  * The lists of one run. Each is compared with the inventory as soon as it is there: what it shows of other tokens than those
  * of the orders is written down with it.
  *
- * @param allowance of the calls of the run.
+ * @param reserved of the calls of the run.
  */
-export function createLists(dependencies: DriverDependencies, context: RequestContext, allowance: Allowance): Lists {
+export function createLists(dependencies: DriverDependencies, context: RequestContext, reserved: ReservedCalls): Lists {
   const { pipeops, runtime } = dependencies;
   const known = new Map<string, { readonly look: WorkspaceLook; readonly begunAtMs: number; isOutdated: boolean }>();
   // All of it serves a revocation, and an order that fails is due again after a pause of its own.
   const call = (eventId: string): Call =>
-    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true, allowance });
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, {
+      purpose: 'revocation',
+      isRetriedLater: true,
+      reserved,
+    });
   const doubtful = (eventId: string): Call =>
-    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'change', once: true });
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'change', isRetriedLater: true });
   let lookUps = 0;
 
   const ask = async (workspaceUuid: string, called: Call): Promise<WorkspaceLook> => {

@@ -3,7 +3,7 @@ import { COMPENSATION_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
 import { insertOrder, isOvertaken, orderAnew } from '../../inventory/orders.ts';
-import { callWithin } from '../../pipeops/tries.ts';
+import { callWithin } from '../../pipeops/client.ts';
 import type { TokenRef } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';

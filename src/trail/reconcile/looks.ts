@@ -10,8 +10,8 @@ import {
   selectLookRows,
 } from '../../inventory/looks.ts';
 import { markersIn, selectHeldMarkers } from '../../inventory/markers.ts';
-import type { Allowance } from '../../pipeops/call-gate.ts';
-import { callWithin } from '../../pipeops/tries.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
+import { callWithin } from '../../pipeops/client.ts';
 import type { Call, PipeOps, TokenList } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
@@ -24,7 +24,7 @@ interface Dependencies {
   readonly pipeops: Pick<PipeOps, 'list' | 'get'>;
   readonly runtime: Runtime;
   /** Of the calls of the run. */
-  readonly allowance: Allowance;
+  readonly reserved: ReservedCalls;
 }
 
 /** A list that a run asked for, and what it says about the inventory. */
@@ -42,8 +42,8 @@ export interface RunLooks {
   answered(): ReadonlyMap<string, WorkspaceLook>;
 }
 
-/** What comes again by itself: an attempt is looked into until it is settled. */
-export const LATER_AGAIN = { once: true } as const satisfies Pick<Call, 'once'>;
+/** An attempt is looked into again and again until it is settled. */
+export const LATER_AGAIN = { isRetriedLater: true } as const satisfies Pick<Call, 'isRetriedLater'>;
 
 const LOOK = { ...LATER_AGAIN, purpose: 'reconciliation' } as const;
 
@@ -66,13 +66,13 @@ export function createRunLooks(dependencies: Dependencies, context: RequestConte
 }
 
 async function askList(
-  { database, pipeops, runtime, allowance }: Dependencies,
+  { database, pipeops, runtime, reserved }: Dependencies,
   context: RequestContext,
   workspaceUuid: string,
   eventId: string,
 ): Promise<WorkspaceLook | null> {
   const begunAtMs = runtime.now();
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { ...LOOK, allowance });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { ...LOOK, reserved });
   const listed = await pipeops.list(workspaceUuid, call);
   if (!listed.ok) return null;
   const list = listed.value.data;
@@ -102,14 +102,14 @@ const NONE = { tokens: [], complete: false };
  * well, and then it is one proof of absence.
  */
 async function lookAtToken(
-  { database, pipeops, runtime, allowance }: Dependencies,
+  { database, pipeops, runtime, reserved }: Dependencies,
   context: RequestContext,
   row: ClaimedAttempt,
   listOf: RunLooks['listOf'],
 ): Promise<TokenSight> {
   const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: row.token_id ?? '' };
   const begunAtMs = runtime.now();
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, { ...LOOK, allowance });
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, row.id, { ...LOOK, reserved });
   const got = await pipeops.get(ref, call);
   if (got.ok) {
     const token = got.value.data;

@@ -3,7 +3,7 @@ import type { Budget } from '../../kit/budget.ts';
 import { QUOTA_RUN_BLOCK_CALLS as BLOCK, RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { askAlone } from '../../inventory/looks.ts';
-import { selectLimits } from '../../pipeops/quota-news.ts';
+import { selectQuotaNews } from '../../pipeops/quota-news.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -75,7 +75,7 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
   if (mustWait()) return { due: 0, settled: 0 };
   const oldEnoughMs = startedAtMs - reconcileAfterSeconds * 1000;
   const claim = runtime.newId();
-  const limits = selectLimits(database, startedAtMs, null);
+  const limits = selectQuotaNews(database, startedAtMs, null);
   const reservation = quota.reserve(
     database,
     'reconciliation',
@@ -88,10 +88,10 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
 
   const due = claimed.value[1];
   quota.learn(claimed.value[2], runtime.now());
-  const allowance = quota.allowance(BLOCK);
-  allowance.add(reservation.grant(claimed.value[3], { calls: Math.min(BLOCK, due.length) }));
+  const reserved = quota.reservedCalls(BLOCK);
+  reserved.add(reservation.grant(claimed.value[3], { calls: Math.min(BLOCK, due.length) }));
   let settled = 0;
-  const looks = createRunLooks({ ...dependencies, allowance }, context);
+  const looks = createRunLooks({ ...dependencies, reserved }, context);
   const left = [...due];
   const isOver = (): boolean =>
     mustWait() || !budget.permits(RECONCILE_STEP_MAX_QUERIES) || runtime.now() - startedAtMs > RECONCILE_RUN_MS;
@@ -113,7 +113,7 @@ async function settleOpenAttempts(dependencies: ReconcilerDependencies, context:
     if (!isOver())
       await askAlone(dependencies, context, workspaceUuid, findings.askAlone, { purpose: 'reconciliation' });
   }
-  allowance.end();
+  reserved.end();
   await endRun(dependencies, context, claim, left);
   return { due: due.length, settled };
 }

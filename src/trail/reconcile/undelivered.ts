@@ -5,7 +5,7 @@ import { revocationOrders } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { acknowledgeOrder, contradictionRow, insertOrder, orderAnew, reopenOrders } from '../../inventory/orders.ts';
 import { each } from '../../inventory/recording.ts';
-import { callWithin } from '../../pipeops/tries.ts';
+import { callWithin } from '../../pipeops/client.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Runtime } from '../../kit/runtime.ts';
