@@ -128,7 +128,7 @@ export function reserveToken(
  *
  * @param isWritten whether the create has its row: without one nothing is reserved yet.
  */
-export function heldBeside(rows: readonly (readonly HeldRow[])[], isWritten: boolean): number {
+export function tokensBeside(rows: readonly (readonly HeldRow[])[], isWritten: boolean): number {
   const row = rows.at(-1)?.[0];
   if (row === undefined) return Infinity;
   return row.reserved === 1 || !isWritten ? row.held : Infinity;

@@ -10,9 +10,10 @@ import type { InventoryRow } from './snapshot.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { named, type ShownToken } from './present.ts';
-import { runRead, type ReadAnswer, type ReadDependencies } from './read.ts';
-import type { Judgement, KnownToken } from './steps.ts';
-import type { TokenReadRequest } from '../tokens/types.ts';
+import { type Judged, runRead } from './read.ts';
+import type { Found } from '../inventory/reach.ts';
+import type { KnownToken } from './steps.ts';
+import type { TokenReadRequest } from '../tokens/requests.ts';
 
 /**
  * Reads one token out of the workspace's list. An id that a complete list of one page lacks is not there, and costs no call;

@@ -7,9 +7,10 @@ import type { Result } from '../kit/result.ts';
 import type { Snapshot } from './snapshot.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { knownToken } from '../inventory/inventory.ts';
-import { named, type Listing, type ShownToken } from './present.ts';
-import { runRead, type ReadAnswer, type ReadDependencies } from './read.ts';
-import type { WorkspaceRequest } from '../tokens/types.ts';
+import { type Listing, named, type ShownToken } from './present.ts';
+import { runRead } from './read.ts';
+import type { Found } from '../inventory/reach.ts';
+import type { WorkspaceRequest } from '../tokens/requests.ts';
 
 /** Lists the tokens of a workspace that this caller may see: the union of what each of its roles shows. */
 export async function listTokens(

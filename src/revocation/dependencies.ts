@@ -5,7 +5,7 @@ import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { Fingerprints } from '../tokens/secret.ts';
+import type { Fingerprints } from '../tokens/fingerprints.ts';
 import type { Adapter } from './senders/sender.ts';
 import type { Source } from '../config/webhooks.ts';
 

@@ -17,21 +17,21 @@ import { labelKey } from '../subjects/labels.ts';
 import { sha256Hex } from '../kit/digest.ts';
 import { rfc3339OrNull, msOrNull } from '../kit/time.ts';
 import { cameOfCreate, contradiction, type Granted, readLeftOut, withCame } from './effects.ts';
-import type { CreateRequest } from './types.ts';
+import type { CreateRequest } from './requests.ts';
 
-/** What a create answers. */
+/** The answer to a create. */
 export interface CreateAnswer {
   /** The token with its secret, as PipeOps' clients read it. */
   readonly data: unknown;
-  /** It was answered before, to the first request with the same key. */
+  /** Whether it was given before, to the first request with its key. */
   readonly isReplay: boolean;
 }
 
 /**
- * Mints a token. Its upstream name carries a random marker, since that is all by which a create whose answer was lost
- * can be told from another. The secret is in the result and, sealed, in the answer that is kept under a key; nowhere else.
+ * Mints a token. Its name at PipeOps ends with a random marker: nothing else tells a create whose answer was lost from another. The
+ * secret is in the result and, sealed, in the answer that is kept under a key, and nowhere else.
  *
- * @param keyed the request's `Idempotency-Key`; null: none, and a repeat mints another token.
+ * @param keyed the request's `Idempotency-Key`; null: it has none, and a repeat mints another token.
  */
 export async function createToken(
   dependencies: TokenDependencies,
@@ -66,7 +66,7 @@ export async function createToken(
       },
       marker,
     },
-    // What policy refuses anyway reserves nothing.
+    // A create that policy refuses whatever its owner has reserves nothing.
     reserves: here === null ? null : { owner: caller, limit: { here, anywhere: mostTokensOf(caller) ?? here } },
     decide: async (_known, _call, heldTokens) => {
       const decision = decide(caller, { ...asked, heldTokens });
@@ -78,7 +78,7 @@ export async function createToken(
           workspaceUuid,
           name: withMarker(name, marker),
           description,
-          // What a preset stands for was judged here, so PipeOps is not left to say what it means.
+          // Policy has judged what a preset stands for here, so PipeOps is not asked what it means.
           scopes: grant.scopes ?? [],
           expiresAt: rfc3339OrNull(grant.expiresAtMs),
         },
@@ -134,7 +134,7 @@ export async function createToken(
       refs: [{ workspaceUuid, tokenId: id }, ...elsewhere(workspaceUuid, id, workspaceId)],
       refusal,
     }),
-    once: keyed === null ? null : { request: keyed, replayed: (answer) => ({ answer, isReplay: true }) },
+    keyed: keyed === null ? null : { request: keyed, replayed: (answer) => ({ answer, isReplay: true }) },
   });
   return created.ok ? ok({ data: created.value.answer, isReplay: 'isReplay' in created.value }) : created;
 }
@@ -145,7 +145,7 @@ const grantedBy = (workspaceUuid: string, { scopes, expiresAtMs }: Grant): Grant
   expiresAtMs,
 });
 
-/** A token that is not what was granted is not handed out. What came instead is in the trail. */
+/** Why a token is not handed out that is not what was granted; null: it is. The trail says what came instead. */
 function refusalOf(granted: Granted, token: MintedToken, status: number): Minted['refusal'] {
   if (contradiction(granted, token) === null) return null;
   const detail = withCame({}, cameOfCreate(granted, token));
@@ -155,12 +155,12 @@ function refusalOf(granted: Granted, token: MintedToken, status: number): Minted
   };
 }
 
-/** Nobody knows what was minted. */
+/** Why a token is not handed out of which nobody knows what was minted. */
 const unread = (failure: UpstreamFailure): Minted['refusal'] => ({
   withheld: { errorCode: 'undelivered', detail: { unread: codeOf(failure) } },
   failure,
 });
 
-/** Where PipeOps says that the token is, if that is another workspace. */
+/** The token in the workspace that PipeOps names, if that is another one. */
 const elsewhere = (workspaceUuid: string, tokenId: string, workspaceId: string | null): readonly TokenRef[] =>
   workspaceId === null || !isElsewhere(workspaceUuid, workspaceId) ? [] : [{ workspaceUuid: workspaceId, tokenId }];

@@ -7,7 +7,7 @@ import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Snapshots } from '../reads/read.ts';
-import type { Fingerprints } from './secret.ts';
+import type { Fingerprints } from './fingerprints.ts';
 
 /** What the five operations are made of. */
 export interface TokenDependencies {

@@ -7,7 +7,7 @@ import {
 } from '../config/limits.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { byteLength, cutToBytes } from '../kit/bytes.ts';
-import { untilAborted } from '../kit/deadline.ts';
+import { pause } from '../kit/deadline.ts';
 import { isElsewhere } from '../kit/ids.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -22,32 +22,32 @@ export interface Granted {
   readonly expiresAtMs: number | null;
 }
 
-/** What was minted, as PipeOps tells it. Null and empty mean none here: what an answer left out has been read since. */
+/** What was minted, as PipeOps tells it. Here null and empty mean none: what the answer left out has been read since. */
 export type MintedEffect = Pick<UpstreamToken, 'scopes' | 'expiresAt' | 'workspaceId'>;
 
-/** What an update changes, as far as its answer can contradict it. Absent: it stays as it is. */
+/** What an update asks for, as far as its answer can contradict it. What is absent stays as it is. */
 interface AskedChange {
   readonly scopes?: readonly string[];
   readonly isActive?: boolean;
 }
 
-/** What PipeOps did, in the words of its wire, as far as it is not what was asked for. */
+/** What PipeOps did other than it was asked to, in the words of its wire. */
 interface Came {
   readonly scopes?: readonly string[];
-  /** How many further scopes came, for which the row has no room. */
+  /** How many scopes came beyond those that the row has room for. */
   readonly more_scopes?: number;
   readonly expires_at?: string | null;
   readonly workspace_id?: string | null;
   readonly is_active?: boolean;
 }
 
-/** A time without its fraction of a second is the same time: some databases keep no more. */
+/** Two times within a second are one time: some databases keep no fractions of a second. */
 const TIME_PRECISION_MS = 1_000;
 
 /**
- * What contradicts the grant of a create: a scope outside it, in whatever case of letters; an expiry that is later by more than
- * EXPIRY_TOLERANCE_SECONDS, or none where one was granted; another UUID as workspace. Null: nothing does. Less than was granted
- * contradicts nothing.
+ * Tells which fields of a minted token contradict its grant; null: none. A scope outside the grant does, in whatever case of letters;
+ * so does an expiry that is later by more than EXPIRY_TOLERANCE_SECONDS, no expiry where one was granted, and another UUID as
+ * workspace. Less than was granted contradicts nothing.
  */
 export function contradiction(granted: Granted, minted: MintedEffect): readonly (keyof MintedEffect)[] | null {
   const fields = [
@@ -58,7 +58,7 @@ export function contradiction(granted: Granted, minted: MintedEffect): readonly 
   return fields.length === 0 ? null : fields;
 }
 
-/** What came of a create where it is not what was granted: more, less, or earlier. */
+/** Tells what a create brought that is not what was granted: more, less, or earlier. */
 export function cameOfCreate(granted: Granted, minted: MintedEffect): Came {
   const expiresAtMs = msOrNull(minted.expiresAt);
   return {
@@ -69,8 +69,8 @@ export function cameOfCreate(granted: Granted, minted: MintedEffect): Came {
 }
 
 /**
- * What of an update's answer contradicts it: the other state than was asked for, or a scope outside those that were. What the
- * answer leaves out says nothing. Null: nothing contradicts it.
+ * Tells what in the answer to an update contradicts it; null: nothing. The opposite state does, and so does a scope outside those that
+ * were asked for. What the answer leaves out says nothing.
  */
 export function contradictionOfUpdate(
   asked: AskedChange,
@@ -86,10 +86,10 @@ export function contradictionOfUpdate(
 }
 
 /**
- * `detail` with what came beside it, cut to what an outcome may add to its row: PipeOps may tell of any number of scopes, of any
- * length. Those outside what was asked for are named first.
+ * Adds what came to a detail, cut to what an outcome may add to its row: PipeOps may tell of any number of scopes, of any length. The
+ * scopes outside what was asked for come first.
  *
- * @param keptBytes room for what is added to the detail later.
+ * @param keptBytes room that is left for what is added to the detail later.
  */
 export function withCame(
   detail: Readonly<Record<string, unknown>>,
@@ -103,7 +103,7 @@ export function withCame(
   const shown: string[] = [];
   for (const scope of cut) {
     const tried = [...shown, scope];
-    // As if some were left, whose number needs room too.
+    // The number of those that are left out needs room too.
     const whole = { ...detail, came: { ...rest, scopes: tried, more_scopes: scopes.length } };
     if (byteLength(JSON.stringify(whole)) + keptBytes > OUTCOME_DETAIL_MAX_BYTES) break;
     shown.push(scope);
@@ -136,11 +136,11 @@ const isSameSet = (granted: readonly string[], came: readonly string[]): boolean
   outside(granted, came).length === 0 && outside(came, granted).length === 0;
 
 /**
- * A minted token with what the answer to its create left out, read by one GET: what that lacks too is none. A whole answer costs
- * no call, and neither does an expiry that is left out where none was granted.
+ * Reads by one GET what the answer to a create left out. What the GET lacks too, the token does not have. A whole answer costs no
+ * call, and neither does one that leaves out an expiry where none was granted.
  *
- * 404 is lag, since the token was minted a moment ago: the GET is tried again until the time of the call is up. Any failure
- * means that nobody knows what was minted.
+ * A 404 is lag, since the token was minted a moment ago: the GET is tried again until the time of the call is up. After any failure
+ * nobody knows what was minted.
  */
 export async function readLeftOut(
   { pipeops, runtime }: { readonly pipeops: Pick<PipeOps, 'get'>; readonly runtime: Pick<Runtime, 'sleep'> },
@@ -166,18 +166,9 @@ export async function readLeftOut(
     }
     if (got.error.kind !== 'upstream_not_found') return got;
     pausedMs += pauseMs;
-    if (pausedMs > UPSTREAM_TIMEOUT_MS || !(await isPausedInTime(runtime, pauseMs, call.signal))) {
-      // To its caller it is not the token that is missing.
+    if (pausedMs > UPSTREAM_TIMEOUT_MS || !(await pause(runtime, pauseMs, call.signal))) {
+      // Its caller asked for no token, so it must not hear of one that is missing.
       return err({ kind: 'upstream_invalid_response', status: got.error.status });
     }
-  }
-}
-
-async function isPausedInTime(runtime: Pick<Runtime, 'sleep'>, ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await untilAborted(runtime.sleep(ms), signal);
-    return !signal.aborted;
-  } catch {
-    return false;
   }
 }

@@ -1,35 +1,91 @@
 import type { SQL } from 'drizzle-orm';
-import { type Actor, actorOf, type EventOutcome, type EventSubject, failureOutcome } from '../trail/event.ts';
-import { isOpen } from '../trail/statements.ts';
-import { outOfRows } from '../trail/final-records.ts';
-import { type Attempt, type Following, repeatBatch } from '../trail/recorder.ts';
-import { REQUEST_LIFETIME_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
-import { undoOvertaken } from '../inventory/overtaken.ts';
 import type { Reservation } from '../inventory/token-counts.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import { callWithin } from '../pipeops/client.ts';
-import { isOutcomeUnknown } from '../pipeops/failures.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
 import type { Call } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
-import type { RequestContext } from '../kit/trace.ts';
-import { err, ok, type Result } from '../kit/result.ts';
-import { raiseGeneration } from '../reads/generation.ts';
 import { addLateOwner } from '../subjects/blocks.ts';
+import { type Actor, actorOf, type EventOutcome, type EventSubject } from '../trail/event.ts';
+import { outOfRows } from '../trail/final-records.ts';
+import type { Attempt, Following } from '../trail/recorder.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { answerAgain, type KeyedAttempt, recordRefusal, settleRefusal } from './refusal.ts';
-import { begin, type Beginning } from './trip-one.ts';
-import { type MintedRefs, type Withheld, withhold } from './secret.ts';
+import { type MintedRefs, settleMinted, type Withheld } from './secret.ts';
+import { type AttemptTerms, type Beginning, type KeyedAttempt, recordAttempt } from './trip-one.ts';
+import { recordRefusal, settleChange, settleFailure, settleRefusal, settleRepeat } from './trip-two.ts';
 
-/** What a decision that allows something brings: the grant, and what else the operation goes on with. */
+/**
+ * Runs a create, an update or a revoke in four steps. PipeOps changes nothing that D1 has not recorded before, and no secret leaves
+ * before D1 has recorded how it ended.
+ *
+ *   1. Trip 1 commits the `attempted` row, and reads what policy needs (`trip-one.ts`).
+ *   2. The decision. A refusal settles the row with its reason.
+ *   3. PipeOps is asked to make the change.
+ *   4. Trip 2 settles the row, and what it says is the answer (`trip-two.ts`; of a create `secret.ts`).
+ *
+ * From trip 1 on the work outlives its caller: hanging up does not stop the settling.
+ */
+export async function runMutation<T, A extends Allowed, R = never>(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  caller: Caller,
+  mutation: Mutation<T, A, R>,
+): Promise<Result<T | R, Failure>> {
+  const work = mutate(dependencies, context, caller, mutation);
+  dependencies.runtime.background(work);
+  return await work;
+}
+
+/** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
+export interface Mutation<T, A extends Allowed, R = never> {
+  readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
+  /** What its calls are for; default: `change`. */
+  readonly purpose?: Purpose;
+  /** How many calls trip 1 reserves; default: one. Each call beyond them costs a trip of its own. */
+  readonly calls?: number;
+  /** The token that trip 1 reserves for the owner of a create; null or absent: none, since policy refuses it or it is no create. */
+  readonly reserves?: Pick<Reservation, 'owner' | 'limit'> | null;
+  /** A create's `Idempotency-Key`, and what the create results in where the answer to its first request is given again. */
+  readonly keyed?: { readonly request: KeyedRequest; replayed(answer: unknown): R } | null;
+  /**
+   * Decides on what trip 1 read. It may ask PipeOps for what the inventory lacks, and changes nothing there.
+   *
+   * @param known the token's row in the inventory.
+   * @param heldTokens how many tokens the caller has beside the one that is reserved; infinitely many where none could be reserved.
+   */
+  decide(
+    known: TokenRow | undefined,
+    call: Call,
+    heldTokens: number,
+  ): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
+  /** Asks PipeOps for the change. Fails with `upstream_disobeyed` where PipeOps has made another change than it was asked for. */
+  perform(allowed: A, call: Call): Promise<Result<Performed<T>, UpstreamFailure>>;
+  outcome(allowed: A, performed: Performed<T>): EventOutcome;
+  /** What trip 2 writes beside the settled row. */
+  following(attempt: Attempt, data: T, allowed: A): Following;
+  /** Tells of the token that a create has minted. */
+  minted?(data: T): Minted;
+  /** The condition under which, at trip 2, the change must not stand and is undone; null: there is none. */
+  overtaken?(attempt: Attempt, allowed: A): SQL | null;
+  /**
+   * What is written, and what the caller hears, where a failure leaves the row open on purpose, for an order to settle; null: the row
+   * is settled. The queries take effect where `guard` holds, and once however often they are sent.
+   */
+  leftOpen?(attempt: Attempt, failure: UpstreamFailure, guard: SQL): LeftOpen | null;
+}
+
+/** A decision that allows a mutation: the grant, and what else the operation goes on with. */
 export interface Allowed {
   readonly grant: Grant;
 }
 
-/** What an operation came to. `status`: PipeOps' own; null where it was not asked to change anything. */
+/** What an operation came to. `status` is PipeOps' own; null where it was not asked to change anything. */
 export interface Performed<T> {
   readonly status: number | null;
   readonly data: T;
@@ -38,44 +94,8 @@ export interface Performed<T> {
 /** A token that must not stay alive if its secret cannot be handed out. */
 export interface Minted {
   readonly refs: MintedRefs;
-  /** Why it is not handed out whatever D1 says, and what its caller hears; null: nothing stands in the way. */
+  /** Why the secret is withheld whatever D1 says, and what the caller hears; null: it may be handed out. */
   readonly refusal: { readonly withheld: Withheld; readonly failure: Failure } | null;
-}
-
-/** One of the three operations that change something at PipeOps, as far as it differs from the other two. */
-export interface Mutation<T, A extends Allowed, R = never> {
-  readonly subject: Omit<EventSubject, 'actor'> & { readonly workspaceUuid: string };
-  /** Of the calls that it makes; default: `change`. */
-  readonly purpose?: Purpose;
-  /** How many of them are reserved with trip 1; default: one. Each beyond that costs a trip of its own. */
-  readonly calls?: number;
-  /** Of a create that policy may allow: the token that trip 1 reserves for its owner; null: none. */
-  readonly reserves?: Pick<Reservation, 'owner' | 'limit'> | null;
-  /**
-   * Decides on what trip 1 read. May ask PipeOps for what the inventory lacks, but changes nothing there.
-   *
-   * @param heldTokens how many tokens the caller holds beside one that is reserved; infinitely many where none is.
-   */
-  decide(
-    known: TokenRow | undefined,
-    call: Call,
-    heldTokens: number,
-  ): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
-  /** Fails with `upstream_disobeyed` where PipeOps changed something else than it was asked to change. */
-  perform(allowed: A, call: Call): Promise<Result<Performed<T>, UpstreamFailure>>;
-  outcome(allowed: A, performed: Performed<T>): EventOutcome;
-  /** What trip 2 writes beside the settled row. */
-  following(attempt: Attempt, data: T, allowed: A): Following;
-  minted?(data: T): Minted;
-  /** Under which condition, at trip 2, what PipeOps did must not stand and is undone; null: none. */
-  overtaken?(attempt: Attempt, allowed: A): SQL | null;
-  /**
-   * What is written, and what the caller hears, where a failure leaves the row open on purpose, for an order to settle; null: the
-   * failure is one like any other. The queries take effect where `guard` holds, and once however often they are sent.
-   */
-  leftOpen?(attempt: Attempt, failure: UpstreamFailure, guard: SQL): LeftOpen | null;
-  /** Of a create with an `Idempotency-Key`, and what it results in where its first answer is given once more. */
-  readonly once?: { readonly request: KeyedRequest; replayed(answer: unknown): R } | null;
 }
 
 export interface LeftOpen {
@@ -83,25 +103,8 @@ export interface LeftOpen {
   readonly failure: Failure;
 }
 
-/**
- * Runs a mutation: attempted row → decision → PipeOps → settled row → answer. No effect without a prior record, no
- * secret without a recorded outcome.
- *
- * From the first row on the work outlives its caller: hanging up does not stop the settling.
- */
-export async function runMutation<T, A extends Allowed, R = never>(
-  dependencies: TokenDependencies,
-  context: RequestContext,
-  caller: Caller,
-  mutation: Mutation<T, A, R>,
-): Promise<Result<T | R, Failure>> {
-  const work = attemptAndSettle(dependencies, context, caller, mutation);
-  dependencies.runtime.background(work);
-  return await work;
-}
-
 /** A mutation whose attempt is committed. */
-interface Run<T, A extends Allowed, R> {
+export interface Run<T, A extends Allowed, R = never> {
   readonly dependencies: TokenDependencies;
   readonly context: RequestContext;
   readonly mutation: Mutation<T, A, R>;
@@ -110,68 +113,50 @@ interface Run<T, A extends Allowed, R> {
   readonly startedAtMs: number;
 }
 
-async function attemptAndSettle<T, A extends Allowed, R = never>(
+async function mutate<T, A extends Allowed, R = never>(
   dependencies: TokenDependencies,
   context: RequestContext,
   caller: Caller,
   mutation: Mutation<T, A, R>,
 ): Promise<Result<T | R, Failure>> {
-  const { runtime } = dependencies;
-  const actor = actorOf(caller);
-  const { once } = mutation;
-
+  const { database, quota, runtime, snapshots } = dependencies;
+  const { keyed = null, purpose = 'change' } = mutation;
+  const { workspaceUuid } = mutation.subject;
   const startedAtMs = runtime.now();
-  const purpose = mutation.purpose ?? 'change';
-  const reserved = dependencies.quota.reservedCalls();
+  const actor = actorOf(caller);
+  const reserved = quota.reservedCalls();
   const terms = {
     subject: { ...mutation.subject, actor },
-    keyed: once?.request ?? null,
+    keyed: keyed?.request ?? null,
     eventId: runtime.newId(),
     purpose,
     calls: mutation.calls ?? 1,
     reserved,
     reserves: mutation.reserves ?? null,
   };
-  const begun = await begin(dependencies, context, terms, 'undecided');
+
+  const begun = await beginAndDecide(dependencies, context, mutation, terms);
   if (!begun.ok) return begun;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, terms.eventId, { purpose, reserved });
-  const decideOn = async ({ blocked, known, holder, heldTokens }: Beginning): ReturnType<typeof mutation.decide> => {
-    if (blocked) return err({ kind: 'subject_blocked' });
-    // A repeat mints nothing, so the token that its first request minted does not stand in its way.
-    return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, holder === null ? heldTokens : 0);
-  };
-  const first = await decideOn(begun.value);
+  const { attempt, blocked, holder, decision, call } = begun.value;
 
-  const isDecidedFirst = begun.value.attempt === null;
-  if (!first.ok) reserved.end();
-  if (isDecidedFirst && !first.ok) return await recordRefusal(dependencies, context, terms, first.error);
-  // Whoever was denied often in this minute pays a trip more for what it may do.
-  const beginning = isDecidedFirst ? await begin(dependencies, context, { ...terms, calls: 0 }, 'allowed') : begun;
-  if (!beginning.ok) return beginning;
-  const { attempt, blocked, holder } = beginning.value;
-  if (attempt === null || blocked || (once && holder !== null)) reserved.end();
-  if (attempt === null) return err(outOfRows(runtime.now()));
-  if (blocked) {
-    const late = addLateOwner(dependencies.database, actor, startedAtMs);
-    return await settleRefusal(dependencies, context, attempt, { kind: 'subject_blocked' }, late);
+  if (!decision.ok) {
+    reserved.end();
+    const late = blocked ? addLateOwner(database, actor, startedAtMs) : [];
+    return await settleRefusal(dependencies, context, attempt, decision.error, late);
   }
-  // Another create may have taken the last token that the owner may hold.
-  const decision = isDecidedFirst && terms.reserves !== null ? await decideOn(beginning.value) : first;
-  if (!decision.ok) reserved.end();
-  if (!decision.ok) return await settleRefusal(dependencies, context, attempt, decision.error);
   const allowed = decision.value;
-
-  if (once && holder !== null) {
-    const { role } = allowed.grant;
-    const again = await answerAgain(dependencies, context, actor, attempt, once.request, holder, role);
-    return again.ok ? ok(once.replayed(again.value)) : again;
+  const run = { dependencies, context, mutation, actor, attempt, startedAtMs };
+  if (keyed !== null && holder !== null) {
+    reserved.end();
+    const repeated = await settleRepeat(run, keyed.request, holder, allowed.grant.role);
+    return repeated.ok ? ok(keyed.replayed(repeated.value)) : repeated;
   }
 
-  const run = { dependencies, context, mutation, actor, attempt, startedAtMs };
   const performed = await mutation.perform(allowed, call);
-  // What this isolate holds is not current any more: it need not ask D1 to be told so.
-  dependencies.snapshots.memory.drop(mutation.subject.workspaceUuid);
+  // The list that this isolate has is not current any more, so it need not ask D1 whether it is.
+  snapshots.memory.drop(workspaceUuid);
   reserved.end();
+
   if (!performed.ok) return await settleFailure(run, allowed, performed.error);
   const minted = mutation.minted?.(performed.value.data);
   return minted === undefined
@@ -179,166 +164,51 @@ async function attemptAndSettle<T, A extends Allowed, R = never>(
     : await settleMinted(run, allowed, performed.value, minted);
 }
 
-async function settleFailure<T, A extends Allowed, R>(
-  run: Run<T, A, R>,
-  allowed: A,
-  failure: UpstreamFailure,
-): Promise<Result<T, Failure>> {
-  const { dependencies, context, mutation, attempt } = run;
-  const { workspaceUuid } = mutation.subject;
-  const leftOpen = mutation.leftOpen?.(attempt, failure, isOpen(attempt.eventId)) ?? null;
-  if (leftOpen !== null) {
-    const isTaken = await leaveOpen(run, leftOpen.queries);
-    return err(isTaken ? leftOpen.failure : { kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
-  }
-  if (isOutcomeUnknown(failure)) {
-    // Reconciliation finds out: only PipeOps knows what became of this.
-    await leaveOpen(run, []);
-    return err({ kind: 'outcome_unknown', cause: failure });
-  }
-  if (failure.kind === 'upstream_disobeyed') return await settleDisobeyed(run, allowed, failure);
-  // Whatever PipeOps made of a request, it may have changed something; saying that it wants none of them, it did not.
-  const isUntouched = failure.kind === 'upstream_rate_limited';
-  const changed = isUntouched ? [] : [raiseGeneration(dependencies.database, workspaceUuid)];
-  const refused = await settleRefusal(dependencies, context, attempt, failure, changed);
-  if (!isUntouched && refused.error.kind === 'audit_unavailable') dependencies.snapshots.owed.owe(workspaceUuid);
-  return refused;
+/** A mutation whose attempt is committed, and what policy says of it. */
+interface Begun<A> extends Beginning {
+  readonly attempt: KeyedAttempt;
+  readonly decision: Result<A, PolicyFailure | UpstreamFailure>;
+  readonly call: Call;
 }
 
 /**
- * The row stays open. Until it is settled no list from before is served, so D1 is asked for that until it answers; what it does
- * not take, this isolate owes. True: D1 has taken it.
+ * Trip 1, and the decision on what it read. A caller that was often denied in this minute gets no row before policy allows the
+ * request: then a second trip 1 commits it, and a refusal is recorded by itself.
+ *
+ * Fails where nothing more is to be settled.
  */
-async function leaveOpen<T, A extends Allowed, R>(
-  { dependencies, context, mutation }: Run<T, A, R>,
-  queries: readonly Query[],
-): Promise<boolean> {
-  const { database, quota, runtime, snapshots } = dependencies;
-  const { workspaceUuid } = mutation.subject;
-  const all = [...queries, raiseGeneration(database, workspaceUuid), ...quota.news(database, runtime.now())];
-  const taken = await repeatBatch({ database, runtime }, context, all);
-  if (!taken.ok) snapshots.owed.owe(workspaceUuid);
-  return taken.ok;
-}
-
-/** Whatever PipeOps did to a token, it is recorded as a failure; if it must not stand besides, it is undone. */
-async function settleDisobeyed<T, A extends Allowed, R>(
-  run: Run<T, A, R>,
-  allowed: A,
-  failure: Extract<UpstreamFailure, { kind: 'upstream_disobeyed' }>,
-): Promise<Result<T, Failure>> {
-  const settled = await settleUnlessOvertaken(run, allowed, failureOutcome(failure), () => []);
-  return settled.ok ? err(failure) : settled;
-}
-
-async function settleChange<T, A extends Allowed, R>(
-  run: Run<T, A, R>,
-  allowed: A,
-  performed: Performed<T>,
-): Promise<Result<T, Failure>> {
-  const { mutation, attempt } = run;
-  const { data } = performed;
-  const following = mutation.following(attempt, data, allowed);
-  const settled = await settleUnlessOvertaken(run, allowed, mutation.outcome(allowed, performed), following);
-  return settled.ok ? ok(data) : settled;
-}
-
-/** Trip 2 of whatever mints nothing. Ok: the row says so, or somebody else has found as much. */
-async function settleUnlessOvertaken<T, A extends Allowed, R>(
-  run: Run<T, A, R>,
-  allowed: A,
-  outcome: EventOutcome,
-  following: Following,
-): Promise<Result<null, Failure>> {
-  const { dependencies, context, mutation, attempt } = run;
-  const { database, recorder, quota, runtime, snapshots } = dependencies;
-  const { workspaceUuid } = mutation.subject;
-  const overtaken = mutation.overtaken?.(attempt, allowed) ?? null;
-  const settlement = await recorder.settle(
-    context,
-    attempt,
-    outcome,
-    (guard) => [
-      ...following(guard),
-      ...(outcome.upstreamStatus === null ? [] : [raiseGeneration(database, workspaceUuid)]),
-      ...quota.news(database, runtime.now()),
-    ],
-    overtaken === null ? undefined : { holds: overtaken },
-  );
-  if (settlement.kind === 'own') return ok(null);
-  if (settlement.kind === 'blocked' && overtaken !== null) return await undo(run, overtaken, outcome);
-  if (settlement.kind === 'other' && settlement.row.status === outcome.status) return ok(null);
-  if (settlement.kind === 'unknown') snapshots.owed.owe(workspaceUuid);
-  return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
-}
-
-/** The row is settled as a failure, with the order that undoes what PipeOps did. */
-async function undo<T, A extends Allowed, R>(
-  { dependencies, context, mutation, actor, attempt }: Run<T, A, R>,
-  overtaken: SQL,
-  { upstreamStatus, errorCode, detail }: EventOutcome,
-): Promise<Result<never, Failure>> {
-  const { database, runtime, snapshots } = dependencies;
-  const { workspaceUuid } = mutation.subject;
-  const { eventId, tokenId } = attempt;
-  const order = runtime.newId();
-  const queries = undoOvertaken(database, context, {
-    eventId,
-    ref: { workspaceUuid, tokenId: tokenId ?? '' },
-    actor,
-    overtaken,
-    orderId: order,
-    nowMs: runtime.now(),
-    upstreamStatus,
-    // Of what disobeyed too, that stays in the trail.
-    detail: errorCode === null ? {} : detail,
-  });
-  const undone = await repeatBatch({ database, runtime }, context, [
-    ...queries,
-    raiseGeneration(database, workspaceUuid),
-  ] as const);
-  if (!undone.ok) snapshots.owed.owe(workspaceUuid);
-  const row = undone.ok ? undone.value[2][0] : undefined;
-  // Reconciliation settles it under the same condition.
-  if (row?.status !== 'failure') return err({ kind: 'outcome_unknown', cause: { kind: 'unrecorded' } });
-  return err(
-    row.error_code === 'subject_blocked'
-      ? { kind: 'subject_blocked' }
-      : { kind: 'overtaken', status: upstreamStatus, order },
-  );
-}
-
-/** Trip 2 of a create: the secret leaves only if the row says so. Otherwise it is withheld, and its token revoked. */
-async function settleMinted<T, A extends Allowed, R>(
-  { dependencies, context, mutation, actor, attempt, startedAtMs }: Run<T, A, R>,
-  allowed: A,
-  performed: Performed<T>,
-  { refs, refusal }: Minted,
-): Promise<Result<T, Failure>> {
-  const { database, recorder, quota, runtime } = dependencies;
-  const { data } = performed;
-  const refuse = async (withheld: Withheld, failure: Failure): Promise<Result<never, Failure>> => {
-    await withhold(dependencies, context, attempt, refs, withheld);
-    return err(failure);
+async function beginAndDecide<T, A extends Allowed, R>(
+  dependencies: TokenDependencies,
+  context: RequestContext,
+  mutation: Mutation<T, A, R>,
+  terms: AttemptTerms,
+): Promise<Result<Begun<A>, Failure>> {
+  const { runtime } = dependencies;
+  const { eventId, purpose, reserved } = terms;
+  const first = await recordAttempt(dependencies, context, terms, 'undecided');
+  if (!first.ok) return first;
+  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose, reserved });
+  const decide = async ({ blocked, known, holder, heldTokens }: Beginning): Promise<Begun<A>['decision']> => {
+    if (blocked) return err({ kind: 'subject_blocked' });
+    // A repeat mints nothing, so the token that its first request has minted does not stand in its way.
+    return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, holder === null ? heldTokens : 0);
   };
-  if (refusal !== null) return await refuse(refusal.withheld, refusal.failure);
-  const undelivered = { errorCode: 'undelivered', detail: {} } as const;
-  // Reconciliation may be looking at the row of a request that lived this long: one that is late hands out nothing.
-  if (runtime.now() - startedAtMs > REQUEST_LIFETIME_MS)
-    return await refuse(undelivered, { kind: 'audit_unavailable' });
-  const settlement = await recorder.settle(
-    context,
-    attempt,
-    mutation.outcome(allowed, performed),
-    (guard) => [
-      ...mutation.following(attempt, data, allowed)(guard),
-      raiseGeneration(database, mutation.subject.workspaceUuid),
-      ...quota.news(database, runtime.now()),
-    ],
-    // A leaver keeps what it has until that is taken away, and gets nothing new.
-    { blocked: actor },
-  );
-  if (settlement.kind === 'own') return ok(data);
-  if (settlement.kind !== 'blocked') return await refuse(undelivered, { kind: 'audit_unavailable' });
-  return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
+  const decision = await decide(first.value);
+  const { attempt } = first.value;
+  if (attempt !== null) return ok({ ...first.value, attempt, decision, call });
+
+  if (!decision.ok) {
+    reserved.end();
+    return await recordRefusal(dependencies, context, terms, decision.error);
+  }
+  const second = await recordAttempt(dependencies, context, { ...terms, calls: 0 }, 'allowed');
+  if (!second.ok) return second;
+  if (second.value.attempt === null) {
+    reserved.end();
+    return err(outOfRows(runtime.now()));
+  }
+  // Its caller may be offboarded since, and another create may have taken the last token that the owner may have.
+  const mayDiffer = second.value.blocked || terms.reserves !== null;
+  const decidedAgain = mayDiffer ? await decide(second.value) : decision;
+  return ok({ ...second.value, attempt: second.value.attempt, decision: decidedAgain, call });
 }

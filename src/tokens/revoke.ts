@@ -11,18 +11,18 @@ import { isProvenEnd } from '../inventory/looks.ts';
 import { markRevoked } from '../inventory/inventory.ts';
 import { runMutation, type Allowed, type LeftOpen } from './mutation.ts';
 import { findInWorkspace } from '../inventory/reach.ts';
-import type { TokenRequest } from './types.ts';
+import type { TokenRequest } from './requests.ts';
 
 interface Revocable extends Allowed {
-  /** Its end is proven, so PipeOps is not asked. */
+  /** The end of the token is proven, so PipeOps is not asked. */
   readonly isEnded: boolean;
 }
 
 /**
- * Revokes a token. Done is what PipeOps acknowledges, and an order has that looked at later. A token whose end is proven counts as
- * revoked without a call.
+ * Revokes a token. A revoke is done when PipeOps acknowledges it, and an order has the end looked at later. A token whose end is
+ * proven counts as revoked, and PipeOps is not asked.
  *
- * 404 proves nothing: it fails with `revocation_pending`, and the wish goes on as an order.
+ * A 404 proves nothing: the revoke fails with `revocation_pending`, and an order goes on with it.
  */
 export async function revokeToken(
   dependencies: TokenDependencies,
@@ -74,8 +74,8 @@ export async function revokeToken(
 }
 
 /**
- * What PipeOps does not find is driven on by an order under the id of this event, which settles its row. Where another order
- * revokes the token already, the row is settled now and names that one.
+ * Leaves the row of a revoke open that PipeOps answered with 404: an order under the id of this event goes on with it and settles the
+ * row. Where another order revokes the token already, the row is settled now and names that order.
  */
 function leftPending(
   { database, runtime }: TokenDependencies,

@@ -1,18 +1,16 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { base64url } from 'jose';
-import { COMPENSATION_TIMEOUT_MS } from '../config/limits.ts';
-import type { FingerprintKey } from '../config/secrets.ts';
+import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
+import type { Failure } from '../failures.ts';
 import { freeKey, keepAnswer } from '../idempotency/keys.ts';
 import { markRevoked } from '../inventory/inventory.ts';
 import { insertOrder, type NewOrder, orderAnew } from '../inventory/orders.ts';
+import { err, ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { callWithin } from '../pipeops/client.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from '../pipeops/types.ts';
 import { raiseGeneration } from '../reads/generation.ts';
-import type { TokenDependencies } from './dependencies.ts';
-import type { KeyedAttempt } from './refusal.ts';
 import {
   type EventSubject,
   finalRow,
@@ -23,8 +21,11 @@ import {
 } from '../trail/event.ts';
 import { repeatBatch } from '../trail/recorder.ts';
 import { insertEventWhere, isOver, settleEvent } from '../trail/statements.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import type { Allowed, Minted, Performed, Run } from './mutation.ts';
+import type { KeyedAttempt } from './trip-one.ts';
 
-/** A token that a create minted: where it was asked for and, where PipeOps names another workspace, there as well. */
+/** Where a minted token may be: in the workspace it was asked for and, if PipeOps names another, there as well. */
 export type MintedRefs = readonly [TokenRef, ...TokenRef[]];
 
 /** Why a secret is not handed out, as the row of its create says it. */
@@ -34,15 +35,54 @@ export interface Withheld {
 }
 
 /**
- * The compensating revoke: a token whose secret is not handed out must not live. The row of its create, which covers the call, is
- * settled as a failure; where it says success by then, since only the answers of its settling were lost, it stays. Beside it
- * stands a row by `system` of the revoke itself, with an order that has it looked at; where PipeOps does not acknowledge the
- * revoke, an open order goes on with it in each workspace where the token may be. 404 is no success: a token that is seconds old may not be found yet.
- *
- * All of that is one batch, which is repeated while D1 does not say. If it takes none of it, reconciliation finds the token by
- * the marker of its create, whose row is open.
+ * Trip 2 of a create. The secret leaves only after its `success` row is known to be committed. Otherwise it is withheld, and its
+ * token revoked.
  */
-export async function withhold(
+export async function settleMinted<T, A extends Allowed, R>(
+  { dependencies, context, mutation, actor, attempt, startedAtMs }: Run<T, A, R>,
+  allowed: A,
+  performed: Performed<T>,
+  { refs, refusal }: Minted,
+): Promise<Result<T, Failure>> {
+  const { database, recorder, quota, runtime } = dependencies;
+  const { data } = performed;
+  const refuse = async (withheld: Withheld, failure: Failure): Promise<Result<never, Failure>> => {
+    await withhold(dependencies, context, attempt, refs, withheld);
+    return err(failure);
+  };
+  if (refusal !== null) return await refuse(refusal.withheld, refusal.failure);
+  const undelivered = { errorCode: 'undelivered', detail: {} } as const;
+  // Reconciliation may be looking at the row of a request that lived this long, so a late request hands out nothing.
+  if (runtime.now() - startedAtMs > REQUEST_LIFETIME_MS)
+    return await refuse(undelivered, { kind: 'audit_unavailable' });
+  const settlement = await recorder.settle(
+    context,
+    attempt,
+    mutation.outcome(allowed, performed),
+    (guard) => [
+      ...mutation.following(attempt, data, allowed)(guard),
+      raiseGeneration(database, mutation.subject.workspaceUuid),
+      ...quota.news(database, runtime.now()),
+    ],
+    // A leaver keeps what it has until that is taken away, and gets nothing new.
+    { blocked: actor },
+  );
+  if (settlement.kind === 'own') return ok(data);
+  if (settlement.kind !== 'blocked') return await refuse(undelivered, { kind: 'audit_unavailable' });
+  return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
+}
+
+/**
+ * Makes the compensating revoke: a token whose secret is not handed out must not live. The row of its create covers the call, and is
+ * settled as a failure. Where it says success by then, since only the answers of its settling were lost, it stays.
+ *
+ * A revoke that PipeOps acknowledges has a row of its own, by `system`, and an order that has it looked at. Otherwise an open order
+ * goes on with it in each workspace where the token may be. 404 is no success: a token that is seconds old may not be found yet.
+ *
+ * All of that is one batch, which is repeated while D1 does not answer. If D1 takes none of it, reconciliation finds the token by the
+ * marker of its create, whose row is open.
+ */
+async function withhold(
   dependencies: TokenDependencies,
   context: RequestContext,
   attempt: KeyedAttempt,
@@ -51,7 +91,7 @@ export async function withhold(
 ): Promise<void> {
   const { database, pipeops, quota, runtime, snapshots } = dependencies;
   const { eventId, keyed } = attempt;
-  // D1 may be what failed: the token does not live on until D1 has counted the call.
+  // D1 may be what failed: the token must not live until D1 has counted the call.
   const reserved = quota.countedLater(runtime);
   const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, eventId, { reserved });
   const { ref, revoked } = await revokeWhereItIs(pipeops, refs, call);
@@ -77,7 +117,7 @@ export async function withhold(
           ...(keyed === null ? [] : [freeKey(database, keyed, eventId, created)]),
         ]
       : [
-          // It may be in any of them: what is not found in one yet may be there all the same.
+          // The token may be in any of them: what is not found in one yet may be there all the same.
           ...refs.flatMap((other) =>
             orderAnew(
               database,
@@ -98,7 +138,7 @@ export async function withhold(
   if (!recorded.ok) for (const workspaceUuid of workspacesOf(refs)) snapshots.owed.owe(workspaceUuid);
 }
 
-/** The revoke that PipeOps acknowledged: its row, the end of its token, and an order that has the end looked at. */
+/** The statements about a revoke that PipeOps acknowledged: its row, the end of its token, and an order that has the end looked at. */
 function recordRevoked(
   { database }: TokenDependencies,
   context: RequestContext,
@@ -126,8 +166,8 @@ function recordRevoked(
 }
 
 /**
- * Whether it is upon this request to have the token revoked later: not where reconciliation was faster, revoked it and settled its
- * create as undelivered.
+ * Whether this request has to have the token revoked later. It has not where reconciliation was faster, revoked the token and settled
+ * its create as undelivered.
  */
 const isLeftAlive = (createId: string, own: SettledColumns): SQL =>
   sql`exists (select 1 from ${auditEvents} as a where a.id = ${createId} and a.status <> 'attempted'
@@ -150,46 +190,3 @@ async function revokeWhereItIs(
 }
 
 const workspacesOf = (refs: MintedRefs): readonly string[] => [...new Set(refs.map((ref) => ref.workspaceUuid))];
-
-/** What the inventory keeps of a secret: enough to recognise it, and nothing that could be tried against a list. */
-interface Fingerprint {
-  readonly keyId: string;
-  readonly value: string;
-}
-
-export interface Fingerprints {
-  /** Under the current key. */
-  of(secretSha256: string): Promise<Fingerprint>;
-  /** Under every key that is configured: one of them is what an inventory row would hold. */
-  candidates(secretSha256: string): Promise<readonly Fingerprint[]>;
-}
-
-const HMAC = { name: 'HMAC', hash: 'SHA-256' } as const;
-
-/**
- * `HMAC-SHA-256(key, SHA-256(secret))` (RFC 2104), so that whoever knows a secret or its SHA-256 alone finds its token,
- * and whoever reads the database finds nothing.
- *
- * @param keys the current one first; at least one.
- */
-export function createFingerprints(keys: readonly FingerprintKey[]): Fingerprints {
-  // Nothing is imported while the Worker starts. An import reads no network, so that no request's end can spoil it.
-  const imported = new Map<string, Promise<CryptoKey>>();
-  const importKey = async ({ id, secret }: FingerprintKey): Promise<CryptoKey> => {
-    const known = imported.get(id) ?? crypto.subtle.importKey('raw', secret, HMAC, false, ['sign']);
-    imported.set(id, known);
-    return await known;
-  };
-  const under = async (key: FingerprintKey, secretSha256: string): Promise<Fingerprint> => {
-    const mac = await crypto.subtle.sign(HMAC, await importKey(key), bytesOfHex(secretSha256));
-    return { keyId: key.id, value: base64url.encode(new Uint8Array(mac)) };
-  };
-  const [current] = keys;
-  if (current === undefined) throw new TypeError('No fingerprint key.');
-  return {
-    of: async (secretSha256) => await under(current, secretSha256),
-    candidates: async (secretSha256) => await Promise.all(keys.map(async (key) => await under(key, secretSha256))),
-  };
-}
-
-const bytesOfHex = (hex: string): Uint8Array => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));

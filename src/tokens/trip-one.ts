@@ -1,98 +1,111 @@
 import type { SQL } from 'drizzle-orm';
-import type { AttemptRoom } from '../trail/statements.ts';
-import type { EventSubject } from '../trail/event.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure } from '../failures.ts';
 import { claimKey, type Holder } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
-import { heldBeside, type Reservation, reserveToken } from '../inventory/token-counts.ts';
+import { selectToken } from '../inventory/inventory.ts';
+import { type Reservation, reserveToken, tokensBeside } from '../inventory/token-counts.ts';
+import { ok, type Result } from '../kit/result.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import type { CallBucket, ReservedCalls } from '../pipeops/quota-calls.ts';
 import { type QuotaNews, selectQuotaNews } from '../pipeops/quota-news.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
-import type { RequestContext } from '../kit/trace.ts';
-import { ok, type Result } from '../kit/result.ts';
+import type { EventSubject } from '../trail/event.ts';
+import type { Attempt } from '../trail/recorder.ts';
+import type { AttemptRoom } from '../trail/statements.ts';
 import type { TokenDependencies } from './dependencies.ts';
-import { selectToken } from '../inventory/inventory.ts';
-import type { KeyedAttempt } from './refusal.ts';
-
-/** What trip 1 found. */
-export interface Beginning {
-  /** Null: nothing was written, since the caller has no room for another row in this minute. */
-  readonly attempt: KeyedAttempt | null;
-  readonly blocked: boolean;
-  readonly known: TokenRow | undefined;
-  /** Another create that holds the key of this one. */
-  readonly holder: Holder | null;
-  /** How many tokens the caller holds beside the one that is reserved; infinitely many where none could be. */
-  readonly heldTokens: number;
-}
 
 /** What trip 1 needs to know of a mutation. */
-export interface BeginningTerms {
+export interface AttemptTerms {
   readonly subject: EventSubject & { readonly workspaceUuid: string };
+  /** A create's `Idempotency-Key`; null: none. */
   readonly keyed: KeyedRequest | null;
-  /** Of its row. */
+  /** The id of the row. */
   readonly eventId: string;
   readonly purpose: Purpose;
-  /** How many calls are reserved; 0: those of an earlier trip 1 are there. */
+  /** How many calls are reserved; 0: an earlier trip 1 has reserved them. */
   readonly calls: number;
+  /** Takes the calls that are reserved. */
   readonly reserved: ReservedCalls;
-  /** Of a create that policy may allow. */
+  /** The token that is reserved for the owner of a create; null: none. */
   readonly reserves: Pick<Reservation, 'owner' | 'limit'> | null;
 }
 
+/** An attempt, and the idempotency key that its request came with; null: none. */
+export interface KeyedAttempt extends Attempt {
+  readonly keyed: KeyedRequest | null;
+}
+
+/** What trip 1 read and committed. */
+export interface Beginning {
+  /** Null: nothing was written, since the caller has no room for another row in this minute. */
+  readonly attempt: KeyedAttempt | null;
+  /** Whether the caller was offboarded. */
+  readonly blocked: boolean;
+  /** The token's row in the inventory. */
+  readonly known: TokenRow | undefined;
+  /** Another create that holds the key of this one; null: none does. */
+  readonly holder: Holder | null;
+  /** How many tokens the caller has beside the one that is reserved; infinitely many where none could be reserved. */
+  readonly heldTokens: number;
+}
+
 /**
- * Trip 1: the attempt, with the token that it is about, or with the claim of its key and the token that it reserves, what others know
- * of the quota, and the calls that it makes, which are reserved. Whatever else it writes beside the row stands or falls with that.
+ * Trip 1, one D1 batch: it commits the `attempted` row, reads the news of the quota and reserves the calls. Of an update or a revoke
+ * it also reads the token; of a create it claims the key and reserves the token. Whatever it writes takes effect only with the row.
  *
  * @param room see `Recorder.attempt`.
  */
-export async function begin(
+export async function recordAttempt(
   { recorder, database, runtime, quota }: TokenDependencies,
   context: RequestContext,
-  { subject, keyed, eventId, purpose, calls, reserved, reserves }: BeginningTerms,
+  { subject, keyed, eventId, purpose, calls, reserved, reserves }: AttemptTerms,
   room: AttemptRoom,
 ): Promise<Result<Beginning, AuditFailure>> {
   const { workspaceUuid, tokenId } = subject;
   const nowMs = runtime.now();
   const asked = tokenId === null ? calls : { calls, token: { workspaceUuid, tokenId } };
   const reservation = quota.reserve(database, purpose, asked, nowMs);
-  const known = [selectQuotaNews(database, nowMs, workspaceUuid), ...reservation.queries] as const;
-  const hear = (told: readonly QuotaNews[], buckets: readonly CallBucket[], isKnown = true): void => {
-    quota.learn(told, runtime.now());
+  const quotaQueries = [selectQuotaNews(database, nowMs, workspaceUuid), ...reservation.queries] as const;
+  const hear = (news: readonly QuotaNews[], buckets: readonly CallBucket[], isKnown = true): void => {
+    quota.learn(news, runtime.now());
     reserved.add(reservation.grant(buckets, { isKnown }));
   };
+  const withKey = (attempt: Attempt | null): KeyedAttempt | null => attempt && { ...attempt, keyed };
+
   if (tokenId !== null) {
-    const reads = [...known, selectToken(database, { workspaceUuid, tokenId })] as const;
-    const begun = await recorder.attempt(context, subject, () => reads, { room, eventId });
+    const queries = [...quotaQueries, selectToken(database, { workspaceUuid, tokenId })] as const;
+    const begun = await recorder.attempt(context, subject, () => queries, { room, eventId });
     if (!begun.ok) return begun;
     const { attempt, rows, blocked } = begun.value;
-    const [told, buckets, , [token]] = rows;
-    hear(told, buckets, token !== undefined);
-    return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: token, holder: null, heldTokens: Infinity });
+    const [news, buckets, , [known]] = rows;
+    hear(news, buckets, known !== undefined);
+    return ok({ attempt: withKey(attempt), blocked, known, holder: null, heldTokens: Infinity });
   }
-  const reserve = (guard: SQL): ReturnType<typeof reserveToken> =>
+
+  const reserveOwn = (guard: SQL): ReturnType<typeof reserveToken> =>
     reserves === null
       ? []
       : reserveToken(database, { ...reserves, eventId, keyHash: keyed?.keyHash ?? null, guard, nowMs });
   if (keyed === null) {
-    const writes = (guard: SQL) => [...known, ...reserve(guard)] as const;
-    const begun = await recorder.attempt(context, subject, writes, { room, eventId });
+    const queries = (guard: SQL) => [...quotaQueries, ...reserveOwn(guard)] as const;
+    const begun = await recorder.attempt(context, subject, queries, { room, eventId });
     if (!begun.ok) return begun;
     const { attempt, rows, blocked } = begun.value;
-    const [told, buckets, , ...held] = rows;
-    hear(told, buckets);
-    const heldTokens = heldBeside(held, attempt !== null);
-    return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder: null, heldTokens });
+    const [news, buckets, , ...counts] = rows;
+    hear(news, buckets);
+    const heldTokens = tokensBeside(counts, attempt !== null);
+    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder: null, heldTokens });
   }
-  const writes = (guard: SQL) =>
-    [...known, ...claimKey(database, keyed, eventId, nowMs, guard), ...reserve(guard)] as const;
-  const begun = await recorder.attempt(context, subject, writes, { room, eventId });
+
+  const queries = (guard: SQL) =>
+    [...quotaQueries, ...claimKey(database, keyed, eventId, nowMs, guard), ...reserveOwn(guard)] as const;
+  const begun = await recorder.attempt(context, subject, queries, { room, eventId });
   if (!begun.ok) return begun;
   const { attempt, rows, blocked } = begun.value;
-  const [told, buckets, , , , holders, ...held] = rows;
-  hear(told, buckets);
+  const [news, buckets, , , , holders, ...counts] = rows;
+  hear(news, buckets);
   const holder = holders.find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
-  const heldTokens = heldBeside(held, attempt !== null);
-  return ok({ attempt: attempt && { ...attempt, keyed }, blocked, known: undefined, holder, heldTokens });
+  const heldTokens = tokensBeside(counts, attempt !== null);
+  return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens });
 }

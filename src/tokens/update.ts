@@ -19,31 +19,31 @@ import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from '../i
 import { runMutation, type Allowed, type Performed } from './mutation.ts';
 import { named, type ShownToken } from '../reads/present.ts';
 import { findInWorkspace } from '../inventory/reach.ts';
-import type { TokenChanges, UpdateRequest } from './types.ts';
+import type { TokenChanges, UpdateRequest } from './requests.ts';
 
-/** An update as it is carried out. */
+/** An update that policy allows, as it is carried out. */
 interface Changeable extends Allowed {
-  /** The marker of its upstream name, if it has one of ours. */
+  /** The marker that ends the token's name at PipeOps, if it is one of ours. */
   readonly marker: string | null;
-  /** What PipeOps is told; empty: nothing. */
+  /** What PipeOps is asked to change. It may be empty. */
   readonly command: UpdateCommand;
-  /** The token as it is, where it was read. */
+  /** The token as PipeOps has it; null: it was not asked. */
   readonly current: Answered<UpstreamToken> | null;
-  /** Of a suspension: why. */
+  /** Why the token is suspended; null: it is no suspension. */
   readonly suspends: SuspensionReason | null;
-  /** Of a resume: the reasons that go, and those that stay. */
+  /** The reasons of its suspension that a resume lifts, and those that it leaves. */
   readonly lifted: readonly SuspensionReason[];
   readonly left: readonly SuspensionReason[];
 }
 
-/** What names the order that undoes an update, in the outcome of its row. */
+/** Room in the outcome of a row for the id of the order that undoes its update. */
 const ORDER_DETAIL_BYTES = 50;
 
 /**
- * Changes a token. An update that names scopes, or resumes a suspended token, is judged on the token it results in;
- * renaming and suspending need only a token within reach.
+ * Changes a token. An update that names scopes, or resumes a suspended token, is judged on the token that it results in. Renaming and
+ * suspending need only a token within reach.
  *
- * A resume lifts the reasons that its caller may lift. PipeOps hears of it only where none is left.
+ * A resume lifts the reasons that its caller may lift. PipeOps hears of it only where no reason is left.
  */
 export async function updateToken(
   dependencies: TokenDependencies,
@@ -64,7 +64,7 @@ export async function updateToken(
       detail: await recordedChanges(changes),
     },
     purpose: purposeOf(changes),
-    // What it results in is judged on what PipeOps has: a GET beside the PATCH.
+    // The resulting token is judged on what PipeOps has, which takes a GET beside the PATCH.
     calls: changes.scopes !== undefined || changes.isActive === true ? 2 : 1,
     decide: async (known, call) => await decideUpdate(dependencies, context, caller, request, known, call),
     perform: async ({ command, current, marker }, call): Promise<Result<Performed<ShownToken>, UpstreamFailure>> => {
@@ -91,8 +91,9 @@ export async function updateToken(
 }
 
 /**
- * A token that is to be revoked or suspended must not come alive by a change that was under way beside that, or that somebody
- * else has suspended meanwhile. What only suspends, or tells PipeOps nothing, takes nothing of that back.
+ * The condition under which an update must not stand; null: it may stand anyway. A token that is to be revoked or suspended, or that
+ * somebody else has suspended meanwhile, must not come alive by a change that was under way beside that. An update that only suspends,
+ * or of which PipeOps hears nothing, brings nothing to life.
  */
 function overtakenWhere(
   { database }: TokenDependencies,
@@ -147,7 +148,7 @@ async function decideUpdate(
   if (!withinReach.ok || found.value === null || token === null) {
     return withinReach.ok ? err({ kind: 'token_not_found', reason: 'unknown' }) : withinReach;
   }
-  // Of a token that the inventory lacks only its name is known.
+  // The inventory lacks the token: its name may only look as if it ended with a marker.
   const marker =
     known === undefined ? await heldMarkerOf(database, context, workspaceUuid, found.value.marker) : found.value.marker;
   const carriedOut = (grant: Grant, current: Changeable['current']): Changeable => {
@@ -165,7 +166,7 @@ async function decideUpdate(
     };
   };
   if (changes.scopes === undefined && !resumes) return ok(carriedOut(withinReach.value, null));
-  // PipeOps is asked, since its console may have changed the token behind our back.
+  // PipeOps' console may have changed the token behind our back.
   const current = await pipeops.get(ref, call);
   if (!current.ok) return current;
   const { scopes, expiresAt } = current.value.data;
@@ -173,7 +174,7 @@ async function decideUpdate(
   return grant.ok ? ok(carriedOut(grant.value, current.value)) : grant;
 }
 
-/** Of the reasons for which a token is suspended: those that this grant lifts, and those that it leaves. */
+/** Parts the reasons for which a token is suspended into those that this grant lifts and those that it leaves. */
 const afterResume = ({ suspendedBy }: KnownToken, { lifts }: Grant) => ({
   lifted: suspendedBy.filter((reason) => lifts.includes(reason)),
   left: suspendedBy.filter((reason) => !lifts.includes(reason)),
@@ -182,17 +183,17 @@ const afterResume = ({ suspendedBy }: KnownToken, { lifts }: Grant) => ({
 const reasonOf = ({ issuer, subject }: Caller, { owner }: KnownToken): SuspensionReason =>
   owner?.issuer === issuer && owner.subject === subject ? 'owner' : 'administrator';
 
-/** A renamed token keeps its marker: without it, its create could no longer be recognised. */
+/** What PipeOps is asked to change. A renamed token keeps its marker, without which its create could not be recognised. */
 const commandFor = ({ name, ...changes }: TokenChanges, marker: string | null): UpdateCommand => ({
   ...changes,
   ...(name !== undefined && { name: marker === null ? name : withMarker(name, marker) }),
 });
 
-/** What the trail keeps of an update: enough to read it back by. A description may be long, so its digest stands in. */
+/** What the trail keeps of an update: enough to recognise its effect. The digest stands for a description, which may be long. */
 async function recordedChanges(changes: TokenChanges): Promise<Record<string, unknown>> {
   const { name, description, scopes, isActive } = changes;
   return {
-    // The new name is the event's own `token_name`; here it would be twice in a row of 2 KB.
+    // The new name is the event's `token_name`. A row of 2 KB has no room for it twice.
     ...(name !== undefined && { name: true }),
     ...(description !== undefined && { description_sha256: await sha256Hex(description) }),
     ...(scopes !== undefined && { scopes }),

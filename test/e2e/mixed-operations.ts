@@ -58,7 +58,7 @@ export function createOperations(url: string, webhooks: LocalWebhooks, tally: Ta
   };
   const pathOf = ({ id, workspaceUuid }: Held): string => `${TOKENS}/${id}?workspace_uuid=${workspaceUuid}`;
   const listOf = (caller: SoakCaller): string => `${TOKENS}?workspace_uuid=${caller.workspaceUuid}`;
-  const heldBeside = ({ workspaceUuid }: SoakCaller): readonly Held[] =>
+  const tokensBeside = ({ workspaceUuid }: SoakCaller): readonly Held[] =>
     held.filter((token) => token.workspaceUuid === workspaceUuid);
   /** Nobody revokes or leaks it beside. */
   const take = (from: readonly Held[]): Held | null => {
@@ -92,7 +92,7 @@ export function createOperations(url: string, webhooks: LocalWebhooks, tally: Ta
       await send(caller, 'GET', '/api/v1/audit/events?limit=20');
     },
     get: async (caller: SoakCaller) => {
-      const beside = heldBeside(caller);
+      const beside = tokensBeside(caller);
       const path = beside.length === 0 ? listOf(caller) : pathOf(any(beside));
       await send(caller, 'GET', path);
     },
@@ -109,12 +109,12 @@ export function createOperations(url: string, webhooks: LocalWebhooks, tally: Ta
       if (token !== null) held.push(token);
     },
     update: async (caller: SoakCaller) => {
-      const beside = heldBeside(caller);
+      const beside = tokensBeside(caller);
       const body = { name: `renamed-${Math.floor(Math.random() * 1_000)}` };
       if (beside.length > 0) await send(caller, 'PATCH', pathOf(any(beside)), { body });
     },
     revoke: async (caller: SoakCaller) => {
-      const token = take(heldBeside(caller));
+      const token = take(tokensBeside(caller));
       if (token !== null) await send(caller, 'DELETE', pathOf(token));
     },
     leak: async () => {

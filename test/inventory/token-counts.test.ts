@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { COUNT_TOKENS_AGAIN_AFTER_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { heldBeside, reserveToken, selectHeld, type Reservation } from '../../src/inventory/token-counts.ts';
+import { tokensBeside, reserveToken, selectHeld, type Reservation } from '../../src/inventory/token-counts.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 // The counts of live tokens: which triggers keep, and which a create is held against.
@@ -67,7 +67,7 @@ describe('a token is reserved', () => {
     };
     const batch = await database.batch(context, reserveToken(database, reservation));
     if (!batch.ok) throw new Error(batch.error);
-    return heldBeside(batch.value, true);
+    return tokensBeside(batch.value, true);
   };
   const held = async (nowMs = NOW): Promise<unknown> => {
     const batch = await database.batch(context, [selectHeld(database, owner, nowMs)]);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { fingerprintKeys } from '../../src/config/secrets.ts';
 import { sha256Hex } from '../../src/kit/digest.ts';
-import { createFingerprints } from '../../src/tokens/secret.ts';
+import { createFingerprints } from '../../src/tokens/fingerprints.ts';
 import { clearOrders, createWebhookHarness, itemsOf, type WebhookHarness } from './harness.ts';
 
 // What the inventory keeps of a secret, and how keys rotate.

@@ -16,7 +16,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import type { Accepted, Signed } from './intake.ts';
 import type { NamedToken, Order, SubjectRef } from '../senders/sender.ts';
 import { labelKey } from '../../subjects/labels.ts';
-import type { Fingerprints } from '../../tokens/secret.ts';
+import type { Fingerprints } from '../../tokens/fingerprints.ts';
 import {
   type Actor,
   type EventOutcome,

@@ -13,7 +13,7 @@ import { sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
 import { candidatesOf, likeliestOf } from '../senders/leaks.ts';
 import type { Leak, NamedToken, Order } from '../senders/sender.ts';
-import type { Fingerprints } from '../../tokens/secret.ts';
+import type { Fingerprints } from '../../tokens/fingerprints.ts';
 
 /** A token that a delivery names, as the query knows it that looks for it in the inventory. No secret is in it. */
 interface SoughtItem {

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { fingerprintKeys } from '../../../src/config/secrets.ts';
 import { sha256Hex } from '../../../src/kit/digest.ts';
-import { createFingerprints } from '../../../src/tokens/secret.ts';
+import { createFingerprints } from '../../../src/tokens/fingerprints.ts';
 import { createQuota, quotaHeaders } from '../../pipeops-simulator/quota.ts';
 import { FINGERPRINT_KEYS, ISSUER } from '../../support/harness.ts';
 import { clearOrders, createWebhookHarness } from '../harness.ts';

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { fingerprintKeys } from '../../../src/config/secrets.ts';
 import { CONFIRM_PAUSES_MS } from '../../../src/config/limits.ts';
 import { sha256Hex } from '../../../src/kit/digest.ts';
-import { createFingerprints } from '../../../src/tokens/secret.ts';
+import { createFingerprints } from '../../../src/tokens/fingerprints.ts';
 import { FINGERPRINT_KEYS } from '../../support/harness.ts';
 import { createQuota, quotaHeaders } from '../../pipeops-simulator/quota.ts';
 import { clearOrders, createWebhookHarness, ordersOf } from '../harness.ts';
