@@ -6,7 +6,7 @@ import { tokens, type TokenRow } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { each, idsOf, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
-/** Tokens that are missed, seen, gone or revoked, as many as one batch takes. */
+/** The tokens that a look misses, sees, proves to be gone or shows as revoked: as many as one batch takes. */
 export interface Ends {
   readonly seen: readonly string[];
   readonly unseen: readonly string[];
@@ -15,13 +15,13 @@ export interface Ends {
 }
 
 interface EndBatch {
-  /** Each has a row in the trail. */
+  /** Tokens whose end gets a row in the trail. */
   readonly told: readonly TokenRow[];
-  /** They have expired, or the trail knows their end: they have none. */
+  /** Tokens whose end gets no row: they have expired, or the trail knows it. */
   readonly silent: readonly TokenRow[];
 }
 
-/** The statements that write down what a look says about the ends of tokens. */
+/** The statements that record what a look says about the ends of tokens. */
 export function endQueries(recording: Recording, { seen, unseen, gone, ended }: Ends): readonly Query[] {
   const { begunAtMs } = recording;
   return [
@@ -32,7 +32,7 @@ export function endQueries(recording: Recording, { seen, unseen, gone, ended }: 
   ];
 }
 
-/** The rule of absence once more, on the row as it is now: somebody may have seen the token since it was read. */
+/** Asks the rule of absence once more, of the row as it is now: somebody may have seen the token since it was read. */
 const unproven = (begunAtMs: number): SQL =>
   sql`(ended_by is null or ended_by = 'listed') and unseen_at <= ${begunAtMs - ABSENCE_GAP_MS}`;
 
@@ -40,8 +40,8 @@ const isOf = (workspaceUuid: string, ids: readonly string[]): SQL =>
   sql`workspace_uuid = ${workspaceUuid} and token_id in ${idsOf(ids)}`;
 
 /**
- * Whether a look that shows a token refutes its absence: an older one does not. An absence that is later than the look by more
- * than a look may last was noted by a clock that has been put back.
+ * Whether a look that shows a token refutes its absence. An older look does not. An absence that is later than the look by more than a
+ * look may last was noted by a clock that has been put back since.
  */
 export const refutes = (begunAtMs: number, unseenAtMs: number): boolean =>
   unseenAtMs <= begunAtMs || unseenAtMs > begunAtMs + ABSENCE_GAP_MS;
@@ -91,7 +91,7 @@ function markEnds(
   ];
 }
 
-/** A revoke of ours that is under way, or done, explains an end. What a look saw before is none. */
+/** Whether a revoke of ours that is under way or done explains an end. What an earlier look saw explains nothing. */
 const isExplained = (workspaceUuid: string): SQL =>
   sql`exists (select 1 from audit_events as a where a.token_id = ${ITEM_ID} and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid}
       and a.action = 'service_account_token.revoke'

@@ -8,12 +8,12 @@ import type { KnownToken } from '../policy/types.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { SUSPENSION_REASONS, type SuspensionReason, type TokenEnd } from '../vocabulary.ts';
 
-// Queries on our table of tokens and their owners. They are built here and sent by whoever has a batch to put them in.
+// The inventory: our table of tokens and their owners. Its queries are made here, and sent by whoever has a batch for them.
 
 export const isToken = (ref: TokenRef): SQL | undefined =>
   and(eq(tokens.workspace_uuid, ref.workspaceUuid), eq(tokens.token_id, ref.tokenId));
 
-/** The row of one token, in the workspace that it is asked for in and no other. */
+/** Selects the row of a token in this workspace, and in no other. */
 export const selectToken = (database: Database, { workspaceUuid, tokenId }: TokenRef) =>
   SELECT_TOKEN(database, { workspaceUuid, tokenId });
 
@@ -27,8 +27,8 @@ const SELECT_TOKEN = compiled(({ build }) =>
 );
 
 /**
- * Enters a token that was minted here, once, where `guard` holds. A list that fell into its create may have shown it without
- * its marker, so that it was adopted without an owner: then its create takes it over.
+ * Enters a token that was minted here, where `guard` holds. A list that fell into its create may have shown it without its marker, so
+ * that it was adopted without an owner: then its create takes it over.
  */
 export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
   build
@@ -53,8 +53,8 @@ export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
     });
 
 /**
- * Notes that a token has ended, and how that is known, where `guard` holds. An end that proves nothing gives way to one that
- * does, and to a revoke that PipeOps acknowledged, which is looked at from then on. The first time of each stays.
+ * Notes that a token has ended, and how that is known, where `guard` holds. An end that proves nothing gives way to one that proves it,
+ * and to a revoke that PipeOps acknowledged, which is looked at from then on. The first time of each stays.
  */
 export const markRevoked = (
   { build }: Database,
@@ -80,10 +80,10 @@ export const markRevoked = (
     )
     .where(and(isToken(ref), guard));
 
-/** A version before this one wrote the id of the webhook delivery there. */
+/** The reasons as a JSON list. An earlier version of this service wrote the id of a webhook's delivery there. */
 const REASONS_LIST = sql`case when json_valid(${tokens.suspended_by}) then ${tokens.suspended_by} else json_array('offboarding') end`;
 
-/** Notes one more reason why tokens are suspended, for those that `where` names and where `guard` holds. */
+/** Notes one more reason why the tokens that `where` names are suspended, where `guard` holds. */
 export const addSuspension = ({ build }: Pick<Database, 'build'>, where: SQL, reason: SuspensionReason, guard: SQL) =>
   build
     .update(tokens)
@@ -95,7 +95,7 @@ export const addSuspension = ({ build }: Pick<Database, 'build'>, where: SQL, re
     })
     .where(and(where, guard));
 
-/** Takes reasons away, where `guard` holds. A token of which none is left is suspended by nothing here: null. */
+/** Takes reasons away, where `guard` holds. A token with no reason left is not suspended: its column is null. */
 export const liftSuspensions = (
   { build }: Pick<Database, 'build'>,
   ref: TokenRef,
@@ -110,13 +110,13 @@ export const liftSuspensions = (
     })
     .where(and(isToken(ref), isNotNull(tokens.suspended_by), guard));
 
-/** Why a token is suspended. What this version does not know counts as a reason that only a role over any token lifts. */
+/** The reasons why a token is suspended. One that this version does not know counts as one that only a role over any token lifts. */
 export const suspensionReasons = ({ suspended_by }: Pick<TokenRow, 'suspended_by'>): readonly SuspensionReason[] =>
   suspended_by === null ? [] : REASONS.parse(parseJson(suspended_by));
 
 const REASONS = z.array(z.enum(SUSPENSION_REASONS).catch('offboarding')).catch(['offboarding']);
 
-/** Whether a token is suspended for a reason that is none of these, as a condition of the batch that it stands in. */
+/** The condition that a token is suspended for a reason that is none of these. */
 export const isSuspendedBeyond = (ref: TokenRef, reasons: readonly SuspensionReason[]): SQL =>
   sql`exists (select 1 from ${tokens} as t,
       json_each(iif(json_valid(coalesce(t.suspended_by, '[]')), coalesce(t.suspended_by, '[]'), '["offboarding"]')) as r

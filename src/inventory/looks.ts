@@ -1,50 +1,39 @@
 import { sql, type SQL } from 'drizzle-orm';
-import {
-  ABSENCE_ASK_ALONE_MAX_TOKENS,
-  ABSENCE_MASS_MIN_TOKENS,
-  CONTRADICTION_AFTER_MS,
-  DRIFT_BATCH_TOKENS,
-  DRIFT_SILENT_BATCH_TOKENS,
-  UPSTREAM_TIMEOUT_MS,
-} from '../config/limits.ts';
-import type { Database, Query } from '../db/database.ts';
+import { ABSENCE_MASS_MIN_TOKENS, CONTRADICTION_AFTER_MS, DRIFT_SILENT_BATCH_TOKENS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
 import { type TokenRow, tokens } from '../db/schema.ts';
-import { type AbsenceFinding, judgeAbsence } from './absence.ts';
-import { endQueries, refutes } from './ends.ts';
-import { appearanceQueries, reappearanceQueries } from './reappearance.ts';
 import { markerOf } from '../kit/marker.ts';
-import type { Runtime } from '../kit/runtime.ts';
-import type { RequestContext } from '../kit/trace.ts';
-import { callWithin } from '../pipeops/client.ts';
-import type { Call, PipeOps, TokenList, TokenRef, UpstreamToken } from '../pipeops/types.ts';
+import type { TokenList, UpstreamToken } from '../pipeops/types.ts';
+import { type AbsenceFinding, judgeAbsence } from './absence.ts';
+import { refutes } from './ends.ts';
 
-// What a look at PipeOps says about the inventory. Drift, reconciliation and the driver of orders judge their lists here, and
-// write down here what they find.
+// What a look at PipeOps says about the inventory: pure decisions, and the query for what they need. Drift, reconciliation and the
+// driver of orders judge their lists here. `drift.ts` records what they say.
 
 /** A list, and when it was begun. */
-interface Look {
+export interface Look {
   readonly list: Pick<TokenList, 'tokens' | 'complete'>;
-  /** Milliseconds since the epoch, before PipeOps was asked: whatever was over by then is in it. */
+  /** Milliseconds since the epoch, before PipeOps was asked. Whatever was over by then is in the list. */
   readonly begunAtMs: number;
 }
 
 /** Where the inventory and a list differ. */
 export interface Findings {
-  /** Ids that were missed before and are there. */
+  /** Ids of tokens that were missed before and are there. */
   readonly seen: readonly string[];
-  /** Ids that are missed for the first time: an observation. */
+  /** Ids of tokens that are missed for the first time. That is an observation, and proves nothing. */
   readonly unseen: readonly string[];
-  /** Absent by the rule of absence. */
+  /** Tokens that are gone by the rule of absence. */
   readonly gone: readonly TokenRow[];
-  /** Listed as revoked, and not known to be. */
+  /** Tokens that are listed as revoked, and were not known to be. */
   readonly ended: readonly TokenRow[];
-  /** Known to have ended, and listed alive. */
+  /** Tokens that are listed alive, and were known to have ended. */
   readonly reappeared: readonly TokenRow[];
-  /** Listed alive, and not in the inventory: made at PipeOps' console, or by whoever else may. */
+  /** Tokens that are listed alive and that the inventory lacks: somebody made them at PipeOps' console or elsewhere. */
   readonly appeared: readonly UpstreamToken[];
   /**
-   * Ids that a list lacks which proves nothing: each is to be asked for by itself. Those that were missed before come first; of
-   * the others each list begins with another, since one that turns out to be there is not remembered.
+   * Ids of tokens to be asked for one by one, since a list lacks them that proves nothing. Those that were missed before come first.
+   * Of the others each list begins with another one, since nobody remembers which of them turned out to be there.
    */
   readonly askAlone: readonly string[];
   /** The list is incomplete, or lacks too many tokens at once: absence from it proves nothing. */
@@ -59,9 +48,9 @@ export const isProvenEnd = ({ ended_by }: Pick<TokenRow, 'ended_by'>): boolean =
 const isAlive = ({ isRevoked, isExpired }: UpstreamToken): boolean => !isRevoked && !isExpired;
 
 /**
- * The rows that a list must be judged with: those whose end is not proven, and those that it shows. Of the first not all where a
- * workspace has thousands that have expired: those that should be there come first, so that a list that lacks most of them is known
- * by it.
+ * Selects the rows that a list must be judged with: those whose end is not proven, and those that it shows. Where a workspace has
+ * thousands whose end is not proven, not all of them are selected. Those that should be there come first, so that a list that lacks
+ * most of them is recognised.
  *
  * @param listedIds the ids of the list.
  */
@@ -78,24 +67,24 @@ export const selectLookRows = ({ build }: Database, workspaceUuid: string, liste
         union all select value from json_each(${JSON.stringify(listedIds)}))`,
     );
 
-/** Ids of tokens without an end, as many as can matter. */
+/** The ids of tokens without an end, as many as can matter. */
 const idsWithoutEnd = (workspaceUuid: string, condition: SQL, listed: number): SQL =>
   sql`select token_id from (select token_id from ${tokens} as w
     where w.workspace_uuid = ${workspaceUuid} and w.ended_by is null and ${condition} limit ${mostMissing(listed)})`;
 
 /**
- * Where a list lacks more tokens than it shows it proves nothing, and so no more need be read to know that. Beyond it the next list
- * goes on, since those that have been missed twice are over.
+ * How many missing tokens can matter. A list that lacks more tokens than it shows proves nothing, and no more rows are needed to see
+ * that. The next list goes on with the others, since tokens that have been missed twice are over.
  */
 const mostMissing = (listed: number): number => 2 * listed + DRIFT_SILENT_BATCH_TOKENS;
 
 /**
- * Compares a list with the inventory. Two rows of one workspace never influence each other, but for a list that lacks so many
- * tokens at once that it proves nothing.
+ * Compares a list with the inventory. No row of a workspace influences another, unless the list lacks so many tokens at once that it
+ * proves nothing.
  *
- * @param rows those of `selectLookRows` at least.
- * @param knownMarkers markers that rows of the trail hold, where they were asked for. Where not, whoever records the findings
- *   asks: a stranger whose name ends like one is then among those that appeared.
+ * @param rows at least those of `selectLookRows`.
+ * @param knownMarkers the markers that rows of the trail have, if they were asked for. If not, recording the findings asks for them: a
+ *   stranger whose name ends like a marker is then among those that appeared.
  */
 export function judgeList(rows: readonly TokenRow[], look: Look, knownMarkers?: ReadonlySet<string>): Findings {
   const { list, begunAtMs } = look;
@@ -124,7 +113,7 @@ export function judgeList(rows: readonly TokenRow[], look: Look, knownMarkers?: 
       return isOld && token !== undefined && isAlive(token);
     }),
     appeared: list.tokens.filter((token) => !known.has(token.id) && !token.isRevoked && !isOurs(token)),
-    // An incomplete list may lack thousands that it never meant to show.
+    // An incomplete list may lack thousands of tokens that it never meant to show.
     askAlone:
       isNoProof && list.complete ? [...gone, ...turned(missedAnew, begunAtMs)].map(({ row }) => row.token_id) : [],
     isNoProof,
@@ -136,8 +125,8 @@ const turned = <T>(items: readonly T[], by: number): readonly T[] => {
   return [...items.slice(first), ...items.slice(0, first)];
 };
 
-/** What one more proof of absence makes of a row. */
-const judgeMissing = (row: Pick<TokenRow, 'created_at' | 'unseen_at'>, begunAtMs: number): AbsenceFinding =>
+/** Says what one more proof of absence makes of a row. */
+export const judgeMissing = (row: Pick<TokenRow, 'created_at' | 'unseen_at'>, begunAtMs: number): AbsenceFinding =>
   judgeAbsence({ settledAtMs: row.created_at, unseenAtMs: row.unseen_at }, begunAtMs);
 
 /** Whether a list lacks at least three of the tokens that should be there, and more than half of them. */
@@ -149,160 +138,6 @@ function isMassAbsence(rows: readonly TokenRow[], listed: ReadonlyMap<string, un
   return lacking >= ABSENCE_MASS_MIN_TOKENS && lacking * 2 > expected.length;
 }
 
-/** By our clock, and what PipeOps said of its expiry: good for leaving a row of the trail out, and for nothing else. */
-const isExpired = ({ expires_at }: TokenRow, nowMs: number): boolean => expires_at !== null && expires_at <= nowMs;
-
-interface Recording {
-  readonly database: Database;
-  readonly runtime: Pick<Runtime, 'now' | 'newId'>;
-}
-
-/**
- * Writes down what a list shows, in one batch at the most. Every statement takes effect only where the row is still as it was
- * judged, so two isolates that see the same list write it down once, and an older look undoes nothing. What D1 does not take
- * now, and what is more than a batch, the next list shows again.
- */
-export async function recordFindings(
-  { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
-  workspaceUuid: string,
-  look: Look,
-  findings: Findings,
-): Promise<void> {
-  const queries = findingQueries({ database, runtime }, context, workspaceUuid, look, findings);
-  if (queries.length > 0) await database.batch(context, queries);
-}
-
-function findingQueries(
-  { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId'>,
-  workspaceUuid: string,
-  { list, begunAtMs }: Look,
-  findings: Findings,
-): readonly Query[] {
-  const recording = { database, context, workspaceUuid, begunAtMs, nowMs: runtime.now(), newId: () => runtime.newId() };
-  // An end that nobody would look up needs no row, so there may be many at once.
-  const isSilent = (row: TokenRow): boolean => row.revoked_at !== null || isExpired(row, begunAtMs);
-  const batchOf = (rows: readonly TokenRow[]) => ({
-    told: rows.filter((row) => !isSilent(row)).slice(0, DRIFT_BATCH_TOKENS),
-    silent: rows.filter(isSilent).slice(0, DRIFT_SILENT_BATCH_TOKENS),
-  });
-  const active = new Map(list.tokens.map((token) => [token.id, token.isActive]));
-  return [
-    ...endQueries(recording, {
-      seen: findings.seen.slice(0, DRIFT_SILENT_BATCH_TOKENS),
-      unseen: findings.unseen.slice(0, DRIFT_SILENT_BATCH_TOKENS),
-      gone: batchOf(findings.gone),
-      ended: batchOf(findings.ended),
-    }),
-    ...reappearanceQueries(recording, findings.reappeared.slice(0, DRIFT_BATCH_TOKENS), active),
-    ...appearanceQueries(recording, findings.appeared.slice(0, DRIFT_BATCH_TOKENS)),
-  ];
-}
-
-const NOTHING: Findings = {
-  seen: [],
-  unseen: [],
-  gone: [],
-  ended: [],
-  reappeared: [],
-  appeared: [],
-  askAlone: [],
-  isNoProof: false,
-};
-
-/**
- * Writes down that PipeOps answered 404 for an id while it answered the workspace's list, and says what that makes of the
- * token. `unknown`: the inventory has none of this id. `unseen` too where D1 does not say: nothing is concluded from silence.
- *
- * @param proofBegunAtMs when the call that met the 404 was begun.
- */
-export async function recordAbsence(
-  { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
-  ref: TokenRef,
-  proofBegunAtMs: number,
-): Promise<AbsenceFinding | 'unknown'> {
-  const row = await readToken(database, context, ref);
-  if (row === null) return 'unseen';
-  if (row === undefined) return 'unknown';
-  if (isProvenEnd(row)) return 'gone';
-  const finding = judgeMissing(row, proofBegunAtMs);
-  if (finding === 'too_early' || (finding === 'unseen' && row.unseen_at !== null)) return finding;
-  const findings = finding === 'gone' ? { ...NOTHING, gone: [row] } : { ...NOTHING, unseen: [ref.tokenId] };
-  const look = { list: EMPTY, begunAtMs: proofBegunAtMs };
-  const queries = findingQueries({ database, runtime }, context, ref.workspaceUuid, look, findings);
-  const written = await database.batch(context, queries);
-  if (finding === 'unseen' || !written.ok) return 'unseen';
-  const after = await readToken(database, context, ref);
-  return after !== null && after !== undefined && isProvenEnd(after) ? 'gone' : 'unseen';
-}
-
-/** Writes down what an answer about one token shows: that it is there, revoked, or there again. */
-export async function recordPresence(
-  { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
-  ref: TokenRef,
-  token: UpstreamToken,
-  begunAtMs: number,
-): Promise<void> {
-  const row = await readToken(database, context, ref);
-  if (row === null || row === undefined) return;
-  const look = { list: { ...EMPTY, tokens: [token] }, begunAtMs };
-  await recordFindings({ database, runtime }, context, ref.workspaceUuid, look, judgeList([row], look));
-}
-
-/** A list that shows nothing and proves nothing. */
-const EMPTY: Look['list'] = { tokens: [], complete: false };
-
-/** Null: D1 does not say. */
-async function readToken(
-  database: Database,
-  context: Pick<RequestContext, 'trace'>,
-  ref: TokenRef,
-): Promise<TokenRow | undefined | null> {
-  const read = await database.batch(context, [selectOne(database, ref)]);
-  return read.ok ? read.value[0][0] : null;
-}
-
-const selectOne = ({ build }: Database, { workspaceUuid, tokenId }: TokenRef) =>
-  build
-    .select()
-    .from(tokens)
-    .where(sql`${tokens.workspace_uuid} = ${workspaceUuid} and ${tokens.token_id} = ${tokenId}`);
-
-interface Dependencies {
-  readonly database: Database;
-  readonly runtime: Runtime;
-  readonly pipeops: Pick<PipeOps, 'get'>;
-}
-
-/**
- * Asks PipeOps for tokens by themselves that its list lacks and that such a list proves nothing about, a few at a time, and
- * writes down what it answers. The list was answered, so 404 is about the token. Anything but an answer about the token ends
- * it: the next list begins anew.
- *
- * @param ids in the order in which they matter.
- * @param whose what the calls are for, and whose they are if a caller's read causes them.
- */
-export async function askAlone(
-  { database, runtime, pipeops }: Dependencies,
-  context: RequestContext,
-  workspaceUuid: string,
-  ids: readonly string[],
-  whose: Pick<Call, 'purpose' | 'calls'>,
-): Promise<void> {
-  const asked = ids.slice(0, ABSENCE_ASK_ALONE_MAX_TOKENS);
-  if (asked.length === 0) return;
-  const cause = context.trace.eventId ?? context.requestId;
-  const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, cause, { ...whose, isRetriedLater: true });
-  for (const tokenId of asked) {
-    const ref = { workspaceUuid, tokenId };
-    const begunAtMs = runtime.now();
-    const got = await pipeops.get(ref, call);
-    if (got.ok) await recordPresence({ database, runtime }, context, ref, got.value.data, begunAtMs);
-    else if (got.error.kind === 'upstream_not_found')
-      await recordAbsence({ database, runtime }, context, ref, begunAtMs);
-    else return;
-  }
-}
+/** Whether a token has expired by our clock and by what PipeOps said. That is a reason to leave out a row of the trail, and for nothing else. */
+export const isExpired = ({ expires_at }: TokenRow, nowMs: number): boolean =>
+  expires_at !== null && expires_at <= nowMs;

@@ -7,12 +7,12 @@ import type { UpstreamToken } from '../pipeops/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { idsOf } from './recording.ts';
 
-/** What the names of tokens end with, where that has the shape of a marker. It counts where a row of ours holds it. */
+/** The ends of tokens' names that have the shape of a marker. One counts only where a row of the trail has it: see `selectOwnMarkers`. */
 export const markersIn = (tokens: readonly Pick<UpstreamToken, 'name'>[]): readonly string[] =>
   tokens.map(({ name }) => markerOf(name)).filter((marker) => marker !== null);
 
-/** Which of these markers a row of ours holds in that workspace: a name alone moves nothing elsewhere. */
-export const selectHeldMarkers = ({ build }: Database, workspaceUuid: string, markers: readonly string[]) =>
+/** Selects which of these markers a row of the trail has in that workspace. A name that is copied elsewhere moves nothing there. */
+export const selectOwnMarkers = ({ build }: Database, workspaceUuid: string, markers: readonly string[]) =>
   build
     .select({ marker: auditEvents.marker })
     .from(auditEvents)
@@ -21,16 +21,16 @@ export const selectHeldMarkers = ({ build }: Database, workspaceUuid: string, ma
     );
 
 /**
- * The marker that a token's name ends with, if a row of ours holds it: what a rename must send again. It is asked for only where
- * the name has its shape; where D1 does not say, the name is taken for ours, so that no create loses its token.
+ * Gives back the marker that a token's name ends with, if a row of the trail has it: a rename must send it again. D1 is asked only where
+ * there is a marker. Where D1 does not answer, the marker is taken for ours, so that no create loses its token.
  */
-export async function heldMarkerOf(
+export async function ownMarkerOf(
   database: Database,
   context: Pick<RequestContext, 'trace'>,
   workspaceUuid: string,
   marker: string | null,
 ): Promise<string | null> {
   if (marker === null) return null;
-  const read = await database.batch(context, [selectHeldMarkers(database, workspaceUuid, [marker])]);
+  const read = await database.batch(context, [selectOwnMarkers(database, workspaceUuid, [marker])]);
   return !read.ok || read.value[0].length > 0 ? marker : null;
 }

@@ -7,6 +7,7 @@ import { selectedRow } from '../db/sql.ts';
 import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
+import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
@@ -217,7 +218,7 @@ export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string,
         and (o.state = 'open'
           or (o.state not in ('retried', 'lifted') and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
     or exists (select 1 from ${tokens} as t
-      join ${subjectBlocks} as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
+      join ${subjectBlocks} as b on ${IS_BLOCK_OF_OWNER}
       join ${webhookDeliveries} as d on d.id = b.delivery_id
       where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${tokenId} and ${isMeantBlock} and ${isAfter('d.event_id')}))`;
 }

@@ -9,16 +9,16 @@ import { isBlocked } from '../subjects/blocks.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import { isOvertaken, orderAnew } from './orders.ts';
 
-/** A change that must not stand: see `isOvertaken`. */
+/** A change that PipeOps has made and that must not stand: see `isOvertaken`. */
 export interface OvertakenChange {
-  /** Of its attempt. */
+  /** The event of its attempt. */
   readonly eventId: string;
   readonly ref: TokenRef;
   /** Who attempted it. */
   readonly actor: Pick<Actor, 'issuer' | 'subject' | 'label'>;
-  /** Under which condition it must not stand. */
+  /** The condition under which it must not stand. */
   readonly overtaken: SQL;
-  /** Of the order that undoes it, made up before the batch, so that a repeat of the batch repeats the same. */
+  /** The id of the order that undoes it. It is made before the batch, so that a repeat of the batch makes no second order. */
   readonly orderId: string;
   readonly nowMs: number;
   readonly upstreamStatus: number | null;
@@ -27,11 +27,11 @@ export interface OvertakenChange {
 }
 
 /**
- * Undoes a change that must not stand, in one batch that may be repeated: its row is settled as a failure that names an order
- * of its own, and that order suspends or revokes the token, as what overtook it asks for. The failure is `subject_blocked` where
- * whoever attempted it was offboarded, and `revocation_pending` elsewhere. The first of the queries gives the row.
+ * Undoes a change that must not stand, in one batch that may be repeated. Its row is settled as a failure that names an order, and that
+ * order suspends or revokes the token, as whatever overtook the change asks for. The failure is `subject_blocked` where whoever
+ * attempted the change was offboarded, and `revocation_pending` elsewhere. The third of the queries gives the row.
  *
- * Where nothing overtakes it any more, all of this does nothing and the row stays open.
+ * Where nothing overtakes the change any more, the batch does nothing and the row stays open.
  */
 export function undoOvertaken(
   database: Database,

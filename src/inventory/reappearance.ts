@@ -10,18 +10,18 @@ import { cutToBytes } from '../kit/bytes.ts';
 import { markerOf } from '../kit/marker.ts';
 import { msOrNull } from '../kit/time.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
+import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import { insertEventsFrom } from '../trail/statements.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 
 /**
- * The statements that undo an end that a later look refutes, and order anew what was ordered before: one whose owner is blocked,
- * that was ever ordered, or whose DELETE was asked for. All of it takes effect only where the end is still the one that was
- * judged.
+ * The statements that undo the ends of tokens that a later look refutes. They order a token anew whose owner is blocked, that was ever
+ * ordered, or whose DELETE was asked for. All of them take effect only where the end is still the one that was judged.
  *
- * A revoke goes before a suspension. A token that was only ever suspended contradicts nothing by being alive: it is ordered anew
- * where PipeOps does not say that it is inactive.
+ * A revoke goes before a suspension. A token that was only ever suspended contradicts nothing by being alive: it is ordered anew where
+ * PipeOps does not say that it is inactive.
  *
- * @param active what the look says of each token: whether it is active.
+ * @param active whether each token is active, as the look says.
  */
 export function reappearanceQueries(
   recording: Recording,
@@ -79,21 +79,21 @@ export function reappearanceQueries(
   ];
 }
 
-/** Whether an item's token has an order that fits, `o`. */
+/** Whether an item's token has an order, `o`, that fits the condition. */
 const hasOrderIn =
   (workspaceUuid: string) =>
   (condition: SQL): SQL =>
     sql`exists (select 1 from revocation_orders as o
       where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${ITEM_ID} and ${condition})`;
 
-/** Whether a DELETE of an item's token was asked for, and not refused. What a look saw is nobody's wish. */
+/** Whether a DELETE of an item's token was asked for and not refused. A row about what a look saw is nobody's wish. */
 const isAskedFor = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
     where a.token_id = ${ITEM_ID} and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.action = 'service_account_token.revoke'
       and a.status = 'success' and a.error_code is null)`;
 
-/** Whether the owner of an item's token is blocked, by a delivery of that mode; one without a mode revokes. */
+/** Whether the owner of an item's token is blocked by a delivery of that mode. One without a mode revokes. */
 const isBlockedIn = (workspaceUuid: string, mode: RevocationMode): SQL => sql`exists (select 1 from tokens as t
-    join subject_blocks as b on (b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label
+    join subject_blocks as b on ${IS_BLOCK_OF_OWNER}
     left join webhook_deliveries as d on d.id = b.delivery_id
     where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID} and coalesce(d.mode, 'revoke') = ${mode})`;
 
@@ -124,7 +124,7 @@ const reopenSuspensions = ({ database: { build }, workspaceUuid, nowMs }: Record
             and state in ('acknowledged', 'confirmed', 'failed')`,
     );
 
-/** The rows in the trail of the orders that were made: they are there before anything is sent. */
+/** Records the orders that were made in the trail, before anything is sent. */
 function recordOrders(recording: Recording, orderIds: readonly string[]) {
   const isRevoke = sql`${revocationOrders.mode} = 'revoke'`;
   return insertEventsFrom(
@@ -141,11 +141,11 @@ function recordOrders(recording: Recording, orderIds: readonly string[]) {
 }
 
 /**
- * The statements that write down tokens that nobody made here, and adopt them without an owner: only a role with
- * `tokens: 'any'` reaches them. One whose name ends with a marker that a row of ours holds is the token of that create.
+ * The statements that record tokens that nobody made here, and adopt them without an owner: only a role with `tokens: 'any'` reaches
+ * them. A token whose name ends with a marker that a row of the trail has belongs to that create.
  *
- * One that was ordered by its id alone, and whose revoke PipeOps has acknowledged, is listed alive all the same: at first that is
- * lag, and it is adopted as one that has ended; later it contradicts its order.
+ * A token that was ordered by its id alone may be listed alive after PipeOps has acknowledged its revoke. At first that is lag, and the
+ * token is adopted as one that has ended. Later it contradicts its order.
  */
 export function appearanceQueries(recording: Recording, appeared: readonly UpstreamToken[]): readonly Query[] {
   if (appeared.length === 0) return [];
@@ -178,7 +178,7 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
       seenRow(recording, 'service_account_token.create', { status: 'success', errorCode: 'appeared_upstream' }),
       { id: event, token_id: ITEM_ID, token_name: sql.raw(`e.value ->> 'name'`) },
       sql`from ${each(items)} where not exists (select 1 from tokens as t
-            where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID}) and not ${isHeldMarker(workspaceUuid)}`,
+            where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID}) and not ${isOwnMarker(workspaceUuid)}`,
     ),
     contradictionRows(recording, items, sql`${isRecorded} and ${isAcknowledged(workspaceUuid, isOld)}`),
     reopenOrdersOf(
@@ -195,14 +195,14 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
 }
 
 /**
- * Whether a row of ours holds the marker that an item's name ends with. That of a create that succeeded is held by its own token
- * alone: a copy of the name is another token.
+ * Whether a row of the trail has the marker that an item's name ends with. The marker of a create that succeeded belongs to its own
+ * token alone: a copy of the name is another token.
  */
-const isHeldMarker = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
+const isOwnMarker = (workspaceUuid: string): SQL => sql`exists (select 1 from audit_events as a
     where a.marker = e.value ->> 'marker' and ${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid}
       and not (a.status = 'success' and a.token_id is not ${ITEM_ID}))`;
 
-/** Whether PipeOps has acknowledged a revoke of an item's token that was ordered. */
+/** Whether PipeOps has acknowledged an ordered revoke of an item's token. */
 const isAcknowledged = (workspaceUuid: string, isOld: SQL): SQL => sql`exists (select 1 from revocation_orders as o
     where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${ITEM_ID} and o.mode = 'revoke'
       and o.state in ('acknowledged', 'confirmed') and ${isOld})`;

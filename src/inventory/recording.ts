@@ -4,10 +4,10 @@ import type { Database } from '../db/database.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { AuditAction } from '../vocabulary.ts';
 
-// What the statements about one look have in common. Each takes a whole list of tokens as one JSON parameter, `e`, whatever
-// their number: D1 takes a hundred parameters a statement, and a Worker sends a thousand statements.
+// What the statements about one look have in common. Each takes a list of tokens as one JSON parameter, `e`, however many they are:
+// D1 takes a hundred parameters a statement, and a Worker may send a thousand statements.
 
-/** A look that is written down. */
+/** A look that is recorded. */
 export interface Recording {
   readonly database: Database;
   readonly context: Pick<RequestContext, 'requestId'>;
@@ -18,7 +18,7 @@ export interface Recording {
   readonly newId: () => string;
 }
 
-/** Items of a JSON list, as `e.value`. */
+/** The items of a JSON list, as `e.value`. */
 export const each = (items: readonly unknown[]): SQL => sql`json_each(${JSON.stringify(items)}) as e`;
 
 /** The ids of a JSON list, to stand behind `in`. */
@@ -27,7 +27,7 @@ export const idsOf = (ids: readonly string[]): SQL => sql`(select value from jso
 /** The id of the token that an item is about. */
 export const ITEM_ID = sql.raw(`e.value ->> 'id'`);
 
-/** The row of something that a look shows; its id and its token come from the items. */
+/** The row in the trail of what a look shows. The items give its id and its token. */
 export const seenRow = (
   { context, workspaceUuid, nowMs }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>,
   action: AuditAction,
@@ -39,7 +39,7 @@ export const seenRow = (
     detail: {},
   });
 
-/** The row of an order that this service makes by itself; its id, its action and its token come from the order. */
+/** The row in the trail of an order that this service makes by itself. The order gives its id, its action and its token. */
 export const orderRow = ({
   context,
   workspaceUuid,
@@ -47,7 +47,7 @@ export const orderRow = ({
 }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>): NewAuditRow =>
   attemptedRow('', nowMs, byTheWay(context), subjectOf('service_account_token.revoke', workspaceUuid));
 
-/** Seen in somebody's list: nobody's request, address or program caused it. */
+/** Somebody's list showed it, so nobody's address or program caused it. */
 const byTheWay = ({ requestId }: Pick<RequestContext, 'requestId'>) => ({ requestId, ip: null, userAgent: null });
 
 const subjectOf = (action: AuditAction, workspaceUuid: string) => ({

@@ -3,16 +3,16 @@ import { COUNT_TOKENS_AGAIN_AFTER_MS, STATUS_OWNERS_MAX_COUNT } from '../config/
 import type { Database, Query } from '../db/database.ts';
 import { openCreates, tokenCounts } from '../db/schema.ts';
 
-// How many live tokens an owner holds. Triggers keep the count (`drizzle/0008_token_counts.sql`), so here it is only read, put right
-// for what has expired since, and held against a limit. The queries are sent by whoever has a batch to put them in.
+// How many live tokens an owner has. Triggers keep the count (`drizzle/0008_token_counts.sql`). Here it is read, corrected for what has
+// expired since, and compared with a limit. Whoever has a batch for these queries sends them.
 
-/** Whoever owns tokens: issuer and subject together, in every workspace. */
+/** An owner of tokens, in all workspaces: issuer and subject together. */
 export interface Owner {
   readonly issuer: string;
   readonly subject: string;
 }
 
-/** What limits a create. */
+/** The limits of a create. */
 export interface TokenLimit {
   /** The most live tokens under which any role of the caller allows this create. */
   readonly here: number;
@@ -20,24 +20,24 @@ export interface TokenLimit {
   readonly anywhere: number;
 }
 
-/** What reserves a token. */
+/** A token that is reserved. */
 export interface Reservation {
   readonly owner: Owner;
   readonly limit: TokenLimit;
   /** The audit event of the create, whose row is committed in the same batch. */
   readonly eventId: string;
-  /** Of the idempotency key that the batch has claimed before: what another create holds is not minted again. Null: none. */
+  /** The hash of the idempotency key that the batch has claimed before; null: none. A create whose key another one holds mints nothing. */
   readonly keyHash: string | null;
-  /** Under which condition the token is reserved. */
+  /** The condition under which the token is reserved. */
   readonly guard: SQL;
   readonly nowMs: number;
 }
 
-/** What the last of the queries gives. */
+/** The row that the last query of `reserveToken` gives. */
 interface HeldRow {
-  /** Tokens that the owner holds beside the one that is reserved, its other creates under way included. */
+  /** Tokens that the owner has beside the one that is reserved, its other creates under way included. */
   readonly held: number;
-  /** 1: a token is reserved. */
+  /** 1: the token is reserved. */
   readonly reserved: number;
 }
 
@@ -45,12 +45,12 @@ const isOwner = ({ issuer, subject }: Owner): SQL => sql`owner_issuer = ${issuer
 const openOf = (owner: Owner): SQL => sql`(select count(*) from open_creates where ${isOwner(owner)})`;
 const liveOf = (owner: Owner): SQL => sql`coalesce((select live from token_counts where ${isOwner(owner)}), 0)`;
 
-/** How many tokens of an owner, `t`, that are not known to have ended fit a condition. By `tokens_owner_live` alone. */
+/** Counts the tokens of an owner, `t`, that are not known to have ended and that fit a condition. It reads `tokens_owner_live` alone. */
 const countTokens = (issuer: SQL, subject: SQL, condition: SQL): SQL =>
   sql`(select count(*) from tokens as t where t.owner_issuer = ${issuer} and t.owner_subject = ${subject}
     and t.revoked_at is null and ${condition})`;
 
-/** What a row of `token_counts` counts too many, or too few where a clock ran ahead when it was counted. */
+/** How many tokens a row of `token_counts` counts too many; below 0: too few, since a clock ran ahead when they were counted. */
 const sinceCounted = (nowMs: number): SQL => {
   const between = (from: SQL, to: SQL): SQL =>
     countTokens(
@@ -63,12 +63,11 @@ const sinceCounted = (nowMs: number): SQL => {
 };
 
 /**
- * Reserves a token for a create where its owner holds fewer than the limit, in the batch that commits its row. Batches of D1
- * come one after the other, so of two creates at once the second counts the first. A trigger gives the reservation back when the row
- * is settled.
+ * Reserves a token for a create, in the batch that commits its row, where its owner has fewer than the limit. D1 runs one batch after
+ * the other, so of two creates at once the second counts the first. A trigger gives the reservation back when the row is settled.
  *
- * At the limit the live tokens are counted, and the count is put right before it decides; also where it is above four fifths, every
- * COUNT_TOKENS_AGAIN_AFTER_MS, so that `/status` names nobody for tokens that have expired.
+ * At the limit the live tokens are counted, and the count is corrected before it decides. Above four fifths of the limit that is done
+ * every COUNT_TOKENS_AGAIN_AFTER_MS, so that `/status` names nobody for tokens that have expired.
  */
 export function reserveToken(
   { build }: Database,
@@ -123,10 +122,10 @@ export function reserveToken(
 }
 
 /**
- * How many tokens the owner holds beside the one that is reserved, of the rows of `reserveToken`. Where none could be reserved, no
- * number is few enough, whatever the clock has made of the roles since.
+ * Reads from the rows of `reserveToken` how many tokens the owner has beside the one that is reserved. Where none could be reserved, no
+ * number is few enough, whatever roles the owner has by now.
  *
- * @param isWritten whether the create has its row: without one nothing is reserved yet.
+ * @param isWritten whether the create has its row. Without one nothing is reserved yet.
  */
 export function tokensBeside(rows: readonly (readonly HeldRow[])[], isWritten: boolean): number {
   const row = rows.at(-1)?.[0];
@@ -134,7 +133,7 @@ export function tokensBeside(rows: readonly (readonly HeldRow[])[], isWritten: b
   return row.reserved === 1 || !isWritten ? row.held : Infinity;
 }
 
-/** What the limits of an owner's roles are held against: its live tokens, and its creates under way. One row. */
+/** Selects what the limits of an owner's roles are compared with: its live tokens and its creates under way, in one row. */
 export const selectHeld = ({ build }: Database, owner: Owner, nowMs: number) =>
   build
     .select({
@@ -144,8 +143,8 @@ export const selectHeld = ({ build }: Database, owner: Owner, nowMs: number) =>
     .from(sql`(select 1)`);
 
 /**
- * Owners whose live tokens are above four fifths of what their roles allow, the most first: one more than are to be shown, if there
- * are so many. Those of which more has expired since they were counted are among them: see `presentNearLimit`.
+ * Selects the owners whose live tokens are above four fifths of what their roles allow, the most first, and one owner more than are to be
+ * shown. An owner whose tokens have expired since they were counted is among them: see `presentNearLimit`.
  */
 export const selectNearLimit = ({ build }: Database, nowMs: number) =>
   build

@@ -4,18 +4,18 @@ import { subjectBlocks, webhookDeliveries, webhookOwners } from '../db/schema.ts
 import { compiled, isEndUnproven, selectedRow } from '../db/sql.ts';
 import { labelKey, type Labelled } from './labels.ts';
 
-/** Whoever may be blocked: a caller, as the trail names it. */
+/** Somebody who may be blocked: a caller, as the trail names it. */
 export interface Blockable {
   readonly issuer: string | null;
   readonly subject: string | null;
   readonly label: string | null;
 }
 
-/** Whether somebody was offboarded, by issuer and subject or by label, as a condition of the batch that it stands in. */
+/** The condition that somebody was offboarded, by issuer and subject or by label. */
 export const isBlocked = (database: Pick<Database, 'build'>, blockable: Blockable): SQL =>
   blockExists(database, blockedValues(blockable));
 
-/** The same with placeholders, for a compiled query: `blockedValues` has what goes there. */
+/** `isBlocked` with placeholders, for a compiled query. `blockedValues` fills them. */
 export const isBlockedFilled = (database: Pick<Database, 'build'>): SQL =>
   blockExists(database, {
     blocked_issuer: sql.placeholder('blocked_issuer'),
@@ -23,7 +23,7 @@ export const isBlockedFilled = (database: Pick<Database, 'build'>): SQL =>
     blocked_label: sql.placeholder('blocked_label'),
   });
 
-/** Null equals nothing in SQL: who has no label is not found by one. */
+/** What fills the placeholders. Null equals nothing in SQL, so nobody without a label is found by one. */
 export const blockedValues = ({ issuer, subject, label }: Blockable) => ({
   blocked_issuer: issuer,
   blocked_subject: subject,
@@ -44,7 +44,12 @@ const blockExists = (
   );
 };
 
-/** The same as a query: one row, of one number that is 1 or 0. */
+/** The condition that a block, `b`, is of the owner of a token, `t`. */
+export const IS_BLOCK_OF_OWNER = sql.raw(
+  '(b.issuer = t.owner_issuer and b.subject = t.owner_subject) or b.label = t.owner_label',
+);
+
+/** Selects whether somebody was offboarded: one row with a number that is 1 or 0. */
 export const selectBlocked = (database: Database, blockable: Blockable) =>
   SELECT_BLOCKED(database, blockedValues(blockable));
 
@@ -52,15 +57,15 @@ const SELECT_BLOCKED = compiled((database) =>
   database.build.select({ blocked: sql<number>`${isBlockedFilled(database)}`.as('blocked') }).from(sql`(select 1)`),
 );
 
-/** A caller, and when its JWT was issued; null where nothing says so. */
+/** A caller, and when its JWT was issued; null: nothing says when. */
 interface LateCaller extends Labelled {
   readonly issuedAtMs?: number | null;
 }
 
 /**
- * What a refusal of a blocked caller brings with it: a caller whose JWT was issued before its label was offboarded had that label
- * then, though nobody here knew. So it is the leaver: the delivery has one owner more, who is blocked by itself, and whose tokens
- * are ordered by the next run. A JWT that is newer says nothing: the label may be somebody else's by now.
+ * The statements that go with the refusal of a blocked caller. A caller whose JWT was issued before its label was offboarded had that
+ * label then, though nobody here knew. So it is the leaver: the delivery gets one owner more, who is blocked by subject, and the next
+ * run orders its tokens. A newer JWT says nothing, since the label may be somebody else's by now.
  */
 export function addLateOwner({ build }: Pick<Database, 'build'>, caller: LateCaller, nowMs: number): readonly Query[] {
   const { issuer, subject, label, issuedAtMs = null } = caller;
@@ -75,7 +80,7 @@ export function addLateOwner({ build }: Pick<Database, 'build'>, caller: LateCal
       where t.owner_issuer = ${issuer} and t.owner_subject = ${subject} and ${isEndUnproven('t')})`,
   };
   const block = { issuer, subject, label: key, delivery_id: sql`d.id`, created_at: nowMs };
-  /** Deliveries, as `d`, that offboarded the label and did not find the caller. */
+  /** The deliveries, `d`, that offboarded the label and did not find the caller. */
   const missed: SQL = sql`from subject_blocks as b join webhook_deliveries as d on d.id = b.delivery_id
     where b.label = ${key} and b.issuer is null and d.received_at >= ${issuedAtMs}
       and not exists (select 1 from webhook_owners as o

@@ -9,38 +9,38 @@ import { sha256HexSync } from '../kit/digest.ts';
 import { replaceControls } from '../kit/text.ts';
 
 /**
- * The form in which labels are compared: an e-mail address is the same whatever its letters' case. A label may have any length, so
- * the digest of a long one stands for it: what it begins with says nothing about whose it is.
+ * Gives a label the form in which labels are compared: an e-mail address is the same whatever the case of its letters. A label may have
+ * any length, so a digest stands for a long one. What a long label begins with does not say whose it is.
  */
 export function labelKey(label: string): string {
   const key = replaceControls(label.toWellFormed()).normalize('NFC').toLowerCase();
   return byteLength(key) <= ACTOR_LABEL_MAX_BYTES ? key : `sha256:${sha256HexSync(key)}`;
 }
 
-/** What `subject_labels` knows a label by. */
+/** The digest by which `subject_labels` knows a label. */
 export const labelDigest = (label: string): string => sha256HexSync(labelKey(label));
 
-/** A caller, as far as its label goes. */
+/** A caller and its label. */
 export interface Labelled {
   readonly issuer: string | null;
   readonly subject: string | null;
   readonly label: string | null;
 }
 
-/** That a subject carries a label, to be written where it is not known as its current one. */
+/** Says that a subject carries a label. */
 export interface LabelNote {
   readonly issuer: string;
   readonly subject: string;
   readonly label: string;
 }
 
-/** What is to be noted of a caller; null for one without a label, and for whoever is no caller. */
+/** What is to be noted of a caller; null: it has no label, or is no caller. */
 export const labelNote = ({ issuer, subject, label }: Labelled): LabelNote | null =>
   issuer === null || subject === null || label === null ? null : { issuer, subject, label };
 
 /**
- * Writes labels that are not the current ones of their subjects; at most one of each subject. The row with a subject's greatest
- * `last_seen_at` is its current label, so that time grows with every change, whatever the clock does.
+ * Writes the labels that are not the current ones of their subjects, at most one label of each subject. The row with the greatest
+ * `last_seen_at` of a subject is its current label, so that time grows with every change, whatever the clock does.
  */
 export const noteLabels = (database: Database, notes: readonly LabelNote[], nowMs: number) =>
   NOTE_LABELS(database, {
@@ -71,11 +71,11 @@ const NOTE_LABELS = compiled(({ build }) => {
 
 /** The labels that this isolate has noted lately, so that not every read brings its caller's label. */
 export interface LabelMemory {
-  /** What a batch that is sent anyway is to note of these callers: one label of each subject, the last. */
+  /** What a batch that is sent anyway is to note of these callers: the last label of each subject. */
   due(callers: readonly Labelled[], nowMs: number): readonly LabelNote[];
-  /** They are committed. */
+  /** D1 has committed these notes. */
   noted(notes: readonly LabelNote[], nowMs: number): void;
-  /** It is not known whether they are committed. */
+  /** Nobody knows whether D1 has committed these notes. */
   forget(notes: readonly LabelNote[]): void;
 }
 
@@ -107,15 +107,17 @@ export function createLabelMemory(): LabelMemory {
 const subjectKey = ({ issuer, subject }: LabelNote): string => JSON.stringify([issuer, subject]);
 
 /**
- * Whom a label means, as a query with the columns `issuer`, `subject` and `found`.
+ * Tells whom a label means, as a query with the columns `issuer`, `subject` and `found`.
  *
- * Of each issuer those are asked who ever had the label: by `subject_labels`, or, from before that was kept, by a token that they
- * minted under it. A subject carries the label if that is the one it had last; one that is known by tokens alone carries it too,
- * since nothing says otherwise. `owner`, who is meant: those who carry it; where nobody does, those who carried it last and those
- * who minted under it. All others are `also_carried`: the label is somebody else's by now, and so are their tokens.
+ * It looks at everybody who ever had the label: by `subject_labels`, or, from before that was kept, by a token that was minted under the
+ * label. A subject carries the label if it is the one that the subject had last. A subject that is known by tokens alone carries it too,
+ * since nothing says otherwise.
  *
- * @param key of the label, as `labelKey` makes it.
- * @param former means all of them.
+ * `owner` is whoever is meant: of each issuer those who carry the label or, where nobody does, those who carried it last and those who
+ * minted under it. All others are `also_carried`: the label is somebody else's by now, and they are not who is meant.
+ *
+ * @param key the label, as `labelKey` makes it.
+ * @param former whether everybody who ever had the label is meant.
  */
 export const meantByLabel = (key: string, former: boolean): SQL => sql`
   with holding as (

@@ -43,12 +43,12 @@ export async function revokeToken(
     },
     purpose: 'revocation',
     decide: async (known, call) => {
-      const found = await findInWorkspace(pipeops, caller, ref, known, call);
-      if (!found.ok) return found;
+      const located = await findInWorkspace(pipeops, caller, ref, known, call);
+      if (!located.ok) return located;
       const decision = decide(caller, {
         operation: 'revoke',
         workspaceUuid: ref.workspaceUuid,
-        token: found.value?.token ?? null,
+        token: located.value?.token ?? null,
       });
       if (!decision.allowed) return err(decision.failure);
       return ok({ grant: decision.grant, isEnded: known !== undefined && isProvenEnd(known) });

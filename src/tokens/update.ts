@@ -3,7 +3,7 @@ import { withMarker } from '../kit/marker.ts';
 import { successOutcome } from '../trail/event.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { TokenRow } from '../db/schema.ts';
-import { heldMarkerOf } from '../inventory/markers.ts';
+import { ownMarkerOf } from '../inventory/markers.ts';
 import { isOvertaken, liftOrders } from '../inventory/orders.ts';
 import { purposeOf } from '../pipeops/requests.ts';
 import type { Answered, Call, TokenRef, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
@@ -128,9 +128,9 @@ async function decideUpdate(
 ): Promise<Result<Changeable, PolicyFailure | UpstreamFailure>> {
   const { database, decide, pipeops } = dependencies;
   const ref = { workspaceUuid, tokenId };
-  const found = await findInWorkspace(pipeops, caller, ref, known, call);
-  if (!found.ok) return found;
-  const token = found.value?.token ?? null;
+  const located = await findInWorkspace(pipeops, caller, ref, known, call);
+  if (!located.ok) return located;
+  const token = located.value?.token ?? null;
   const resumes = changes.isActive === true;
   const judged = (resulting: ResultingToken | null): Result<Grant, PolicyFailure> => {
     const decision = decide(caller, {
@@ -145,12 +145,14 @@ async function decideUpdate(
   };
 
   const withinReach = judged(null);
-  if (!withinReach.ok || found.value === null || token === null) {
+  if (!withinReach.ok || located.value === null || token === null) {
     return withinReach.ok ? err({ kind: 'token_not_found', reason: 'unknown' }) : withinReach;
   }
   // The inventory lacks the token: its name may only look as if it ended with a marker.
   const marker =
-    known === undefined ? await heldMarkerOf(database, context, workspaceUuid, found.value.marker) : found.value.marker;
+    known === undefined
+      ? await ownMarkerOf(database, context, workspaceUuid, located.value.marker)
+      : located.value.marker;
   const carriedOut = (grant: Grant, current: Changeable['current']): Changeable => {
     const { lifted, left } = resumes ? afterResume(token, grant) : { lifted: [], left: [] };
     const { isActive, ...others } = changes;

@@ -1,6 +1,7 @@
 import { UNKNOWN_IDS_MAX_COUNT, UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { UpstreamFailure } from '../../failures.ts';
-import { judgeList, recordFindings, selectLookRows } from '../../inventory/looks.ts';
+import { recordFindings } from '../../inventory/drift.ts';
+import { judgeList, selectLookRows } from '../../inventory/looks.ts';
 import { callWithin } from '../../pipeops/client.ts';
 import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import type { Call, TokenList, UpstreamToken } from '../../pipeops/types.ts';

@@ -1,6 +1,6 @@
 import type { UpstreamFailure } from '../../failures.ts';
 import { isProofOfAbsence, judgeAbsence } from '../../inventory/absence.ts';
-import { recordAbsence, recordPresence } from '../../inventory/looks.ts';
+import { recordAbsence, recordPresence } from '../../inventory/drift.ts';
 import { chanceOf } from '../../kit/backoff.ts';
 import { isElsewhere, isWithin } from '../../kit/ids.ts';
 import type { RequestContext } from '../../kit/trace.ts';

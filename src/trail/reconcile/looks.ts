@@ -1,15 +1,9 @@
 import { UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
 import { judgeAbsence } from '../../inventory/absence.ts';
-import {
-  type Findings,
-  judgeList,
-  recordAbsence,
-  recordFindings,
-  recordPresence,
-  selectLookRows,
-} from '../../inventory/looks.ts';
-import { markersIn, selectHeldMarkers } from '../../inventory/markers.ts';
+import { recordAbsence, recordFindings, recordPresence } from '../../inventory/drift.ts';
+import { type Findings, judgeList, selectLookRows } from '../../inventory/looks.ts';
+import { markersIn, selectOwnMarkers } from '../../inventory/markers.ts';
 import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import { callWithin } from '../../pipeops/client.ts';
 import type { Call, PipeOps, TokenList } from '../../pipeops/types.ts';
@@ -80,7 +74,7 @@ async function askList(
   const markers = markersIn(list.tokens);
   const queries = [
     selectLookRows(database, workspaceUuid, ids),
-    selectHeldMarkers(database, workspaceUuid, markers),
+    selectOwnMarkers(database, workspaceUuid, markers),
     keepListState(database, workspaceUuid, { state: list.state, atMs: begunAtMs }),
   ] as const;
   const read = await database.batch(context, queries);

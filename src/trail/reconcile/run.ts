@@ -2,7 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import type { Budget } from '../../kit/budget.ts';
 import { QUOTA_RUN_BLOCK_CALLS as BLOCK, RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QUERIES } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
-import { askAlone } from '../../inventory/looks.ts';
+import { askAlone } from '../../inventory/drift.ts';
 import { selectQuotaNews } from '../../pipeops/quota-news.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
