@@ -32,7 +32,7 @@ const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
     ? answered
     : err({ kind: 'upstream_forbidden', status: answered.error.status });
 
-/** What a header value can carry unchanged. */
+/** What a header can carry unchanged. */
 const CREDENTIAL = /^[\x21-\x7e]+$/;
 
 /**
@@ -47,10 +47,10 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
   if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
     throw new TypeError('No PipeOps credential that a header can carry.');
   }
-  // The one that worked last goes first, so a rotation does not cost every request a refusal.
+  // The credential that worked last goes first, so a rotation does not cost every request a refusal.
   let order = credentials;
 
-  /** One request, of which the quota hears. */
+  /** Sends one request with one credential, and tells the quota. */
   const counted = async (request: UpstreamRequest, credential: string, call: Call): ReturnType<typeof exchange> => {
     const end = quota.begin(runtime.now());
     try {
@@ -77,13 +77,13 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
       }
       discardBody(response);
       refusal = { kind: 'upstream_credential_rejected', status: response.status };
-      // A refusal is known to have changed nothing. A second request without time for its answer would not be.
+      // A refusal has certainly changed nothing. Of a second request without time for its answer nobody could say so.
       if (call.signal.aborted) break;
     }
     return err(refusal);
   };
 
-  /** `read` gets the JSON of a 2xx, or undefined for a 204, and gives null where that is no valid answer. */
+  /** Sends one request and reads its answer. `read` takes the JSON of a 2xx, or undefined for a 204; null: it is no valid answer. */
   const tryOnce = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
     const answered = await send(request, call);
     if (!answered.ok) return answered;
@@ -111,7 +111,7 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
         body: createBody(command),
       } as const;
       const answered = ofWorkspace(await perform(request, call, (body) => readMinted(body, command.name)));
-      // No other create sends this name, so what it conflicts with is an earlier copy of itself.
+      // No other create sends this name, so a 409 is about an earlier copy of this one.
       if (answered.ok || answered.error.kind !== 'upstream_rejected' || answered.error.status !== 409) return answered;
       return err({ kind: 'upstream_error', status: 409 });
     },
@@ -267,7 +267,7 @@ function isPassing(method: UpstreamRequest['method'], failure: UpstreamFailure):
   return PASSING.includes(failure.status) || (method === 'GET' && failure.status === 500);
 }
 
-/** What accompanies the calls that one step of an operation makes: they share one deadline, `timeoutMs` from now. */
+/** Makes what accompanies the calls of one step of an operation: they share one deadline, `timeoutMs` from now. */
 export const callWithin = (
   timeoutMs: number,
   runtime: Pick<Runtime, 'timeout'>,

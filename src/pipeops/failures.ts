@@ -3,7 +3,7 @@ import type { UpstreamFailure } from '../failures.ts';
 import { isObject } from '../kit/json.ts';
 import { discardBody, readJson } from './wire.ts';
 
-/** Names that PipeOps may complain about, and what our callers know them as. */
+/** The fields that PipeOps may complain about, and the names that our callers know them by. */
 const FIELD_NAMES: ReadonlyMap<string, string> = new Map([
   ['name', 'name'],
   ['description', 'description'],
@@ -24,15 +24,15 @@ const complainedFields = (body: unknown): readonly string[] => {
   return [...new Set(names)];
 };
 
-/** PipeOps' two ways to refuse the credential: 419 says that the admin's session has ended. */
+/** Whether PipeOps refuses the credential. It has two ways to say so: 419 means that the admin's session has ended. */
 export const isCredentialRefusal = (status: number): boolean => status === 401 || status === 419;
 
 const isJsonAnswer = (response: Response): boolean =>
   /^application\/(?:[a-z.]+\+)?json\b/i.test(response.headers.get('Content-Type') ?? '');
 
 /**
- * What an answer that is not a 2xx means. Of its body only the names of fields that we sent are used, and only where a
- * field can be at fault; its words go nowhere.
+ * Says what an answer means that is not a 2xx. Of its body only the names of fields that we sent are used, and only where a field can
+ * be at fault. Its words go nowhere.
  */
 export const failureOf = async (response: Response, signal: AbortSignal, nowMs: number): Promise<UpstreamFailure> => {
   const { status } = response;
@@ -46,8 +46,7 @@ export const failureOf = async (response: Response, signal: AbortSignal, nowMs: 
   discardBody(response);
   if (isCredentialRefusal(status)) return { kind: 'upstream_credential_rejected', status };
   if (status === 403) return { kind: 'upstream_forbidden', status };
-  // A gateway answers 404 too, while PipeOps is not behind it. Taken for PipeOps' own, it would make a token that lives
-  // look revoked.
+  // A gateway answers 404 too, while PipeOps is not behind it. If it were taken for PipeOps' own 404, a live token would look revoked.
   if (status === 404 && isJsonAnswer(response)) return { kind: 'upstream_not_found', status };
   if (status === 408 || status >= 500) return { kind: 'upstream_error', status };
   if (status === 429) {
@@ -58,12 +57,12 @@ export const failureOf = async (response: Response, signal: AbortSignal, nowMs: 
   return { kind: 'upstream_invalid_response', status };
 };
 
-/** The preferred form of an HTTP date (RFC 9110, 5.6.7). `Date.parse` alone takes "-5" for a date. */
+/** The preferred form of an HTTP date (RFC 9110 §5.6.7). `Date.parse` alone takes "-5" for a date. */
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 
 /**
- * `Retry-After` (RFC 9110, 10.2.3) in seconds from now, at most an hour: PipeOps' longest window. Null: absent, or not
- * a value that means anything.
+ * Reads `Retry-After` (RFC 9110 §10.2.3): seconds from now, at most an hour, which is PipeOps' longest window. Null: the header is
+ * absent or means nothing.
  */
 export const retryAfterSeconds = (header: string | null, nowMs: number): number | null => {
   const text = header?.trim() ?? '';

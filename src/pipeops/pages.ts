@@ -5,29 +5,28 @@ import type { TokenList, TokenListState, Upstream, UpstreamToken } from './types
 import type { PageQuery } from './requests.ts';
 import type { ListPage } from './wire.ts';
 
-/** What the pages of a list came to so far. */
+/** What the pages of a list have brought so far. */
 interface Gathered {
   readonly tokens: ReadonlyMap<string, UpstreamToken>;
-  /** The most that any of them said; null where none of them did. */
+  /** The greatest total that a page told; null: none told one. */
   readonly total: number | null;
   readonly unreadable: number;
   readonly pages: number;
 }
 
 /**
- * Gathers a list from its pages. One is enough where its total is at most the ids that it shows. Otherwise further pages are
- * asked for, each with as many tokens as the first one had, since nothing is published of pages and any answer to them is
- * possible. The list is complete where every item was readable and either the ids reach the total, or the last page came back
- * empty: this is how a total ends that counts revoked tokens, which are not shown.
+ * Gathers a list from its pages. One page is enough if it shows as many ids as its total. Otherwise further pages are asked for, each
+ * with as many tokens as the first one had: PipeOps publishes nothing about pages, so any answer to them is possible. The list is
+ * complete if every item was readable and either the ids reach the total or the last page was empty. A total that also counts revoked
+ * tokens, which are not shown, ends with an empty page.
  *
- * A page that brings no new id shows that `page` is ignored, and 400 or 422 that there are no pages. Then only the total counts;
- * where there is none, the list is unproven. A later page that fails in any other way leaves the list partial: what is known of
- * it can be shown, and is never taken for all.
+ * A page that brings no new id shows that PipeOps ignores `page`, and 400 or 422 that it has no pages. Then only the total counts, and
+ * a list without a total is unproven. A later page that fails in any other way leaves the list partial: what is known of the list can
+ * be shown, and is never taken for all of it.
  *
- * A list ends with LIST_TOKENS_MAX_COUNT tokens: a longer one is partial, whoever made it so long, and fits into the memory of an
- * isolate.
+ * A list has at most LIST_TOKENS_MAX_COUNT tokens, so that it fits into the memory of an isolate. A longer one is partial.
  *
- * @param ask for the first page without a query. Fails as it does for that one.
+ * @param ask asks for a page, and for the first one without a query. Where that fails, this fails alike.
  */
 export async function gatherPages(ask: (page?: PageQuery) => Upstream<ListPage>): Upstream<TokenList> {
   const first = await ask();
@@ -63,16 +62,16 @@ function add(gathered: Gathered, page: ListPage): Gathered {
   };
 }
 
-/** What the list is after a page; null: another page may bring more. */
+/** Says what the list is after a page; null: another page may bring more. */
 function stateAfter(
   { tokens, total, unreadable, pages }: Gathered,
   page: ListPage,
   newIds: number,
 ): TokenListState | null {
   const end = unreadable === 0 ? 'complete' : 'partial';
-  // What could not be read is counted too: no other page has it.
+  // Items that could not be read count too: no other page has them.
   if (total !== null && tokens.size + unreadable >= total) return end;
-  // A first page that is empty is believed at once only where it does not say that there are tokens.
+  // An empty first page is not believed at once if it says that there are tokens.
   if (page.items === 0 && (pages > 1 || total === null)) return end;
   if (pages > 1 && newIds === 0) return total === null && unreadable === 0 ? 'unproven' : 'partial';
   return null;

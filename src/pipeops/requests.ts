@@ -6,14 +6,14 @@ const TOKENS_PATH = '/api/v1/service-account-tokens';
 
 /** Which page of a list is asked for. */
 export interface PageQuery {
-  /** From 2: the first is what is answered without it. */
+  /** From 2 on: the first page is the answer to a request without one. */
   readonly page: number;
-  /** How many tokens a page has; null: as many as PipeOps likes. */
+  /** How many tokens a page is to have; null: as many as PipeOps likes. */
   readonly limit: number | null;
 }
 
 interface TokenUrls {
-  /** The tokens of a workspace; of a list, a page of them. */
+  /** The tokens of a workspace, or a page of them. */
   collection(workspaceUuid: string, page?: PageQuery): string;
   /** One token. */
   token(ref: TokenRef): string;
@@ -24,8 +24,8 @@ const pagingOf = ({ page, limit }: PageQuery): string => `&page=${page}${limit =
 /**
  * The only place where an upstream URL is made. `apiUrl` may have a base path.
  *
- * Throws, without naming the value, on an id that is not of an id's shape or on a finished URL that is not exactly what
- * was put in: callers check ids first, so that is a bug, and nothing has been sent.
+ * Throws, without naming the value, on an id that has not an id's shape and on a finished URL that is not exactly what was put in.
+ * Callers check ids first, so that is a bug, and nothing has been sent.
  */
 export const tokenUrls = (apiUrl: string): TokenUrls => {
   const base = new URL(apiUrl);
@@ -35,7 +35,7 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
   const basePath = base.pathname.replace(/\/+$/, '');
 
   const build = (workspaceUuid: string, idPath: string, paging = ''): string => {
-    // PipeOps hears one spelling, since it may hold another for another workspace.
+    // PipeOps hears one spelling, since it may take another spelling for another workspace.
     if (parseWorkspaceUuid(workspaceUuid) !== workspaceUuid) throw new TypeError('Not a workspace UUID.');
     const path = `${basePath}${TOKENS_PATH}${idPath}`;
     // PipeOps' controller wants the workspace in the query of every route.
@@ -57,8 +57,8 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
 };
 
 /**
- * The body of a create, in the form that PipeOps' CLI sends. Its controller reads `scopes`, its SDK sends `permissions`: a name
- * that is not read would be a token without scopes, or with those of a default, so both go out with the same value.
+ * The body of a create, in the form that PipeOps' CLI sends. PipeOps' controller reads `scopes`, its SDK sends `permissions`. If the name
+ * that we sent were not read, the token would have no scopes or default ones, so both go out with one value.
  */
 export const createBody = (command: CreateCommand): Readonly<Record<string, unknown>> => ({
   name: command.name,
@@ -70,10 +70,10 @@ export const createBody = (command: CreateCommand): Readonly<Record<string, unkn
 });
 
 /**
- * The body of an update; what is absent stays as it is.
+ * The body of an update. What is absent stays as it is.
  *
- * PipeOps' SDK and CLI send `permissions` here, while its controller reads `scopes` on create and answers `scopes`. A
- * name that it does not read would be a narrowing that never happened, so both go out with the same value.
+ * PipeOps' SDK and CLI send `permissions` here, while its controller reads `scopes` on create and answers `scopes`. If the name that we
+ * sent were not read, a narrowing would never happen, so both go out with one value.
  */
 export const updateBody = (command: UpdateCommand): Readonly<Record<string, unknown>> => ({
   ...(command.name !== undefined && { name: command.name }),
@@ -82,6 +82,6 @@ export const updateBody = (command: UpdateCommand): Readonly<Record<string, unkn
   ...(command.isActive !== undefined && { is_active: command.isActive }),
 });
 
-/** An update that only suspends takes access away, as a revoke does. */
+/** The purpose of an update. One that only suspends takes access away, as a revoke does. */
 export const purposeOf = (command: UpdateCommand): Purpose =>
   command.isActive === false && Object.keys(command).length === 1 ? 'revocation' : 'change';

@@ -6,10 +6,10 @@ import type { ListState } from '../vocabulary.ts';
 import type { ReservedCalls } from './quota-calls.ts';
 import type { Purpose } from './quota-windows.ts';
 
-/** A token as PipeOps tells it, whatever form the answer had. Times are RFC 3339 with milliseconds, UTC. */
+/** A token as PipeOps tells of it, in whatever form it answered. Times are RFC 3339 with milliseconds, UTC. */
 export interface UpstreamToken {
   readonly id: string;
-  /** As PipeOps holds it: with our marker, if we sent one. */
+  /** The name as PipeOps has it: with our marker, if we sent one. */
   readonly name: string;
   readonly description: string | null;
   readonly scopes: readonly string[];
@@ -17,7 +17,7 @@ export interface UpstreamToken {
   readonly workspaceId: string | null;
   readonly isRevoked: boolean;
   readonly isExpired: boolean;
-  /** Null where PipeOps does not say. */
+  /** Null: PipeOps does not say. */
   readonly isActive: boolean | null;
   readonly expiresAt: string | null;
   readonly createdAt: string | null;
@@ -25,28 +25,28 @@ export interface UpstreamToken {
   readonly lastUsedAt: string | null;
 }
 
-/** A created token. `secret` leaves the service once, in the answer to its create, and is stored nowhere. */
+/** A token that was created. Its `secret` leaves the service once, in the answer to its create, and is stored nowhere. */
 export interface MintedToken extends UpstreamToken {
   readonly secret: string;
-  /** What the answer left out (absent, null or ""): that says nothing, not that there is none. Only a get can say none. */
+  /** The fields that the answer left out (absent, null or ""). That does not say that the token has none: only a get can say so. */
   readonly leftOut: ReadonlySet<'scopes' | 'expires_at' | 'workspace_id'>;
 }
 
 export interface TokenList {
   readonly tokens: readonly UpstreamToken[];
   readonly total: number;
-  /** Whether all of the workspace's tokens are in it. Where not, absence proves nothing. */
+  /** Whether it has all tokens of the workspace. Where it has not, absence proves nothing. */
   readonly complete: boolean;
-  /** Why it is not complete, where it is not. */
+  /** Why it is not complete, if it is not. */
   readonly state: TokenListState;
-  /** How many pages were asked for. Between two pages a token may slip through: see `isProofOfAbsence`. */
+  /** How many pages were asked for. A token may slip through between two pages: see `isProofOfAbsence`. */
   readonly pages: number;
 }
 
-/** What a list that was answered is good for; a workspace whose list is answered 404 is `unavailable`. */
+/** What a list that PipeOps answered is good for. A workspace whose list it answers with 404 is `unavailable`. */
 export type TokenListState = Exclude<ListState, 'unavailable'>;
 
-/** The create that PipeOps is asked for (the form marked *send* in its wire notes). */
+/** The create that PipeOps is asked for. */
 export interface CreateCommand {
   readonly workspaceUuid: string;
   /** With the marker. */
@@ -57,7 +57,7 @@ export interface CreateCommand {
   readonly expiresAt: string | null;
 }
 
-/** Absent means unchanged. */
+/** The update that PipeOps is asked for. What is absent stays as it is. */
 export interface UpdateCommand {
   readonly name?: string;
   readonly description?: string;
@@ -72,13 +72,13 @@ export interface TokenRef {
 
 /** What accompanies one operation's calls to PipeOps. */
 export interface Call {
-  /** The audit event id; sent as `X-Request-Id`, which is what links PipeOps' log to our trail. */
+  /** The id of the audit event. It is sent as `X-Request-Id`, which links PipeOps' log to our trail. */
   readonly eventId: string;
   /** W3C trace context to pass on. */
   readonly traceparent: string | null;
   /** Aborts when the operation's budget for PipeOps is spent. */
   readonly signal: AbortSignal;
-  /** Default: that of the request itself: a list or get is a read; a revoke, and an update that suspends and does nothing else, are revocation. */
+  /** Default: by the request. A list or get is `read`; a revoke, and an update that only suspends, are `revocation`; the rest is `change`. */
   readonly purpose?: Purpose;
   /** Whoever sends this sends it again later, after pauses of its own, so it is not retried at once. */
   readonly isRetriedLater?: boolean;
@@ -104,8 +104,8 @@ export interface PipeOps {
   get(ref: TokenRef, call: Call): Upstream<UpstreamToken>;
   update(ref: TokenRef, command: UpdateCommand, call: Call): Upstream<UpstreamToken>;
   /**
-   * Only a 2xx is success. A 404 fails with `upstream_not_found`: it may mean the token, its workspace, or an earlier try whose
-   * answer was lost.
+   * Only a 2xx is success. A 404 fails with `upstream_not_found`: it may mean the token or its workspace, or come of an earlier try
+   * whose answer was lost.
    */
   revoke(ref: TokenRef, call: Call): Upstream<'revoked'>;
 }

@@ -10,9 +10,9 @@ import { err, ok, type Result } from '../kit/result.ts';
 import { parseTimeMs, rfc3339OrNull } from '../kit/time.ts';
 import type { MintedToken, UpstreamToken } from './types.ts';
 
-// Each reader takes the JSON of a 2xx and gives null where it is not an answer that PipeOps is known to give.
+// PipeOps' answers. Each reader takes the JSON of a 2xx; null: it is no answer that PipeOps is known to give.
 
-/** A 2xx that says of itself that it failed did not succeed. */
+/** The envelope of a success: a 2xx that says of itself that it failed is none. */
 const envelope = z.object({
   success: z.literal(true).nullish(),
   status: z
@@ -41,8 +41,8 @@ export const readToken = (body: unknown, id: string): UpstreamToken | null => {
 const isNone = (value: unknown): boolean => value === undefined || value === null || value === '';
 
 /**
- * A create's `data` made flat: in the older form `data.token` is an object that holds the secret, and id and name stand
- * in either. Null where the two name different tokens: nobody could say which one the secret belongs to.
+ * Flattens the `data` of a create: in the older form `data.token` is an object that has the secret, and id and name are in either.
+ * Null: the two name different tokens, and nobody could say which one the secret belongs to.
  */
 const flattenMinted = (data: Fields): Fields | null => {
   const { token: inner, ...outer } = data;
@@ -52,7 +52,7 @@ const flattenMinted = (data: Fields): Fields | null => {
   return { ...inner, ...Object.fromEntries(Object.entries(outer).filter(([, value]) => !isNone(value))) };
 };
 
-/** What a create's answer does not say, in neither of its forms. An empty list of scopes is said. */
+/** What the answer to a create leaves out, in all of its forms. An empty list of scopes is not left out. */
 const leftOutOf = (flat: Fields): MintedToken['leftOut'] => {
   const names = { scopes: ['scopes', 'permissions'], expires_at: ['expires_at'], workspace_id: ['workspace_id'] };
   const isLeftOut = (field: keyof typeof names): boolean => names[field].every((name) => isNone(flat[name]));
@@ -60,8 +60,8 @@ const leftOutOf = (flat: Fields): MintedToken['leftOut'] => {
 };
 
 /**
- * The answer to a create. Without a secret it is not one. PipeOps' CLI takes the name that it sent where the answer has
- * none, and so does this.
+ * Reads the answer to a create; without a secret it is none. Where the answer has no name, PipeOps' CLI takes the name that it sent,
+ * and so does this.
  */
 export const readMinted = (body: unknown, sentName: string): MintedToken | null => {
   const data = dataOf(body);
@@ -79,7 +79,7 @@ const totals = z.object({
   pagination: z.object({ total: count }).nullish().catch(null),
 });
 
-/** The most tokens that the list says there are; null where it does not say. */
+/** How many tokens the list says there are, at the most; null: it does not say. */
 const totalOf = (data: Fields): number | null => {
   const { total, pagination } = totals.parse(data);
   const counts = [total, pagination?.total].filter((value) => typeof value === 'number');
@@ -88,17 +88,17 @@ const totalOf = (data: Fields): number | null => {
 
 /** One answer to a list. */
 export interface ListPage {
-  /** Those that could be read, each once. */
+  /** The tokens that could be read, each once. */
   readonly tokens: readonly UpstreamToken[];
-  /** How many items it has, whatever they are. */
+  /** How many items the page has, whatever they are. */
   readonly items: number;
   /** How many items could not be read, or name another workspace: PipeOps is not trusted to keep them apart. */
   readonly unreadable: number;
-  /** The most tokens that it says there are; null where it does not say. */
+  /** How many tokens the page says there are, at the most; null: it does not say. */
   readonly total: number | null;
 }
 
-/** The answer to a list, or to a page of one. What is not in it may exist all the same: see `gatherPages`. */
+/** Reads the answer to a list, or to a page of one. A token that is not in it may exist all the same: see `gatherPages`. */
 export const readPage = (body: unknown, workspaceUuid: string): ListPage | null => {
   const data = dataOf(body);
   if (data === null) return null;
@@ -111,7 +111,7 @@ export const readPage = (body: unknown, workspaceUuid: string): ListPage | null 
     .filter((token) => !isElsewhere(workspaceUuid, token.workspaceId));
   const total = totalOf(data);
   return {
-    // By id, because one token sent twice must not stand in for another that was not sent.
+    // Each id counts once: a token sent twice must not stand in for another that was not sent.
     tokens: [...new Map(readable.map((token) => [token.id, token])).values()],
     items: items.length,
     unreadable: items.length - readable.length,
@@ -120,10 +120,10 @@ export const readPage = (body: unknown, workspaceUuid: string): ListPage | null 
   };
 };
 
-// What decisions rest on (id, name, scopes, flags, expiry) must be readable; of the rest, what is not is none. Absent,
-// null and "" all mean none. Keys that are not known here are left out.
+// What decisions rest on (id, name, scopes, flags, expiry) must be readable. Any other value that is not readable counts as none, and so
+// do absent, null and "". Keys that are not known here are left out.
 
-/** Text that is shown or stored: nothing shaped like a secret passes. */
+/** Text that is shown or stored, so nothing shaped like a secret may pass. */
 const optionalText = z
   .string()
   .nullish()
@@ -188,12 +188,12 @@ const readId = (value: unknown): string | null => {
 };
 
 /**
- * The marker is kept out of it: `sat_report` is no secret, but with a marker behind it looks like one, and redacting
- * both would make the create unrecognisable.
+ * Redacts a name without its marker. `sat_report` is no secret, but with a marker behind it looks like one, and the create could not be
+ * recognised if both were redacted.
  */
 const redactName = (name: string): string => redact(stripMarker(name)) + (markerOf(name) ?? '');
 
-/** A token object of PipeOps in any of its forms; null where what matters is missing or unreadable. */
+/** Reads a token object of PipeOps in any of its forms; null: what matters is missing or unreadable. */
 const readTokenFields = (value: unknown): UpstreamToken | null => {
   const parsed = wireToken.safeParse(value);
   if (!parsed.success) return null;
@@ -204,7 +204,7 @@ const readTokenFields = (value: unknown): UpstreamToken | null => {
     id,
     name: redactName(token.name),
     description: token.description ?? token.metadata?.description ?? null,
-    // Where both are given and differ, the token is taken to hold all of them.
+    // Where both are given and differ, the token is taken to have all of them.
     scopes: [...new Set([...(token.scopes ?? []), ...(token.permissions ?? [])])].map(redact),
     tokenPrefix: token.token_prefix,
     workspaceId: token.workspace_id === null ? null : workspaceAsRead(token.workspace_id),
@@ -221,7 +221,7 @@ const readTokenFields = (value: unknown): UpstreamToken | null => {
 /** A JSON object, its values not looked at yet. */
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Lets go of a body that nobody will read, so that its connection is free again. Failing to is of no consequence. */
+/** Lets go of a body that nobody will read, so that its connection is free again. It does not matter if that fails. */
 export const discardBody = (response: Response): void => {
   response.body?.cancel().catch(() => {});
 };

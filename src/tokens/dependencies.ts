@@ -9,7 +9,7 @@ import type { Runtime } from '../kit/runtime.ts';
 import type { Snapshots } from '../reads/read.ts';
 import type { Fingerprints } from './fingerprints.ts';
 
-/** What the five operations are made of. */
+/** What the five operations need. */
 export interface TokenDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
@@ -17,7 +17,7 @@ export interface TokenDependencies {
   readonly pipeops: PipeOps;
   readonly quota: Quota;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
-  /** The most live tokens under which any role of the caller allows a create; null: none allows it at all. */
+  /** The most live tokens with which any role of the caller allows a create; null: no role allows it at all. */
   readonly tokenLimit: (caller: Caller, request: Extract<PolicyRequest, { operation: 'create' }>) => number | null;
   readonly fingerprints: Fingerprints;
   readonly idempotency: Idempotency;

@@ -17,14 +17,14 @@ import { containsSecret } from '../kit/redaction.ts';
 import { containsHiddenText, containsInvisible } from '../kit/text.ts';
 import { durationSeconds, parseTimeMs, SECONDS_PER_DAY } from '../kit/time.ts';
 
-/** Control characters, and line and paragraph separators: in the trail they could make one name look like two. */
+/** Control characters, and line and paragraph separators, could make one name look like two in the trail. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 const CONTROL_BUT_NEWLINE_AND_TAB = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}]/u;
 
 const LIKE_A_SECRET = 'Leave out what looks like a token or a JWT: this text is stored.';
 const LIKE_A_MARKER = 'Leave out "-csgn-" with 16 letters or digits after it: this service adds it.';
 
-/** Text that is passed on and stored: nothing shaped like a secret, and nothing that could pass for a marker. */
+/** Text that is passed on and stored: nothing in it is shaped like a secret or could pass for a marker. */
 const wellFormedText = (maxBytes: number) =>
   z
     .string('Use text.')
@@ -33,7 +33,7 @@ const wellFormedText = (maxBytes: number) =>
     .refine((text) => text.isWellFormed(), 'Use well-formed Unicode, without lone surrogates.')
     .refine((text) => byteLength(text) <= maxBytes, `Use at most ${maxBytes} bytes of UTF-8.`);
 
-/** The name of a token, as its caller will read it again: never trimmed or otherwise changed here. */
+/** The name of a token. Its caller reads it again as it was sent, so it is never trimmed or otherwise changed here. */
 export const tokenName = wellFormedText(TOKEN_NAME_MAX_BYTES)
   .refine((name) => name !== '', 'Give the token a name.')
   .refine((name) => name === name.trim(), 'Leave out the spaces at the beginning and the end.')
@@ -65,7 +65,7 @@ const PRESET_WORDING: Readonly<Record<NameFault, string>> = {
   too_long: PRESET_FORM,
 };
 
-/** The number comes first: a long list of bad scopes must not make a longer answer. */
+/** A list of scopes. Their number is checked first: a long list of bad scopes must not make a long answer. */
 export const scopeList = z
   .array(z.unknown(), 'Use a list of texts.')
   .max(SCOPES_MAX_COUNT, `Use at most ${SCOPES_MAX_COUNT} scopes.`)
@@ -80,7 +80,7 @@ export interface ScopeFields {
   readonly permissions?: readonly string[] | undefined;
 }
 
-/** `scopes`, or `permissions` as PipeOps' SDK calls them; both if they are the same set. Undefined: none given. */
+/** Reads `scopes`, or `permissions` as PipeOps' SDK calls them, or both if they are one set. Undefined: neither is given. */
 export function readScopes(given: ScopeFields, problems: Problems): readonly string[] | undefined {
   const { scopes, permissions } = given;
   if (scopes !== undefined && permissions !== undefined && !isSameSet(scopes, permissions)) {
@@ -91,24 +91,23 @@ export function readScopes(given: ScopeFields, problems: Problems): readonly str
   return scopes ?? permissions;
 }
 
-/** Both without duplicates. */
+/** Whether two lists without duplicates are one set. */
 const isSameSet = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((one) => others.includes(one));
 
 const UNREADABLE_TIME = 'Use a time in RFC 3339, such as "2030-01-31T12:00:00Z".';
 const UNREADABLE_DURATION = 'Use a whole number and s, m, h, d or w, such as "30d", or a whole number of days.';
 
-/** PipeOps' three forms: a time, a duration such as `30d`, a whole number of days. */
+/** PipeOps' three forms of an expiry: a time, a duration such as `30d`, a whole number of days. */
 export const expiryFields = {
   expires_at: z.string(UNREADABLE_TIME),
   expires_in: z.union([z.string(), z.number()], UNREADABLE_DURATION),
 };
 
 /**
- * The expiry that a create asks for, in RFC 3339 with milliseconds, UTC; null if none. Empty text means none, as with
- * PipeOps.
+ * Reads the expiry that a create asks for, in RFC 3339 with milliseconds, UTC; null: none. Empty text means none, as at PipeOps.
  *
- * Unacceptable: both fields, what cannot be read, a time that is not after `nowMs`, and one more than
+ * Unacceptable are both fields at once, what cannot be read, a time that is not after `nowMs`, and one that is more than
  * `TOKEN_TTL_MAX_SECONDS` ahead.
  */
 export function readExpiry(
@@ -147,21 +146,21 @@ function checked(
 
 const secondsOfDays = (days: number): number | null => (Number.isSafeInteger(days) ? days * SECONDS_PER_DAY : null);
 
-/** The only parameter of any token route, by PipeOps' two names for it; the first is the one that is advised. */
+/** PipeOps' two names of the only parameter of any token route. The first is the one that we advise. */
 const NAMES = ['workspace_uuid', 'workspace'] as const;
 
-/** The same in a body. */
+/** The workspace in a body, under either name. */
 type InBody = { readonly [Name in (typeof NAMES)[number]]?: string | undefined };
 
-/** Every value that names the workspace of a request, with the name it was given under. */
+/** Every value that names the workspace of a request, with the name that it was given under. */
 const namedIn = (query: URLSearchParams, inBody: InBody): readonly (readonly [name: string, value: string])[] =>
   NAMES.flatMap((name) => [...query.getAll(name), inBody[name] ?? []].flat().map((value) => [name, value] as const));
 
 /**
- * What tells a request from another under the same idempotency key: it as it was sent, before any default, with its workspace in the
+ * Tells a request from another one with its idempotency key: the request as it was sent, before any default, with its workspace in the
  * one spelling.
  *
- * `former`: what an earlier version of this service took, which knew a workspace by each of its spellings. Null: the same.
+ * `former` is what an earlier version of this service took, which knew a workspace by each of its spellings; null: it took the same.
  */
 export function sentWithKey(query: URLSearchParams, body: Readonly<Record<string, unknown>>) {
   const sentIn = (spell: (text: string) => string) => [
@@ -179,10 +178,10 @@ export function sentWithKey(query: URLSearchParams, body: Readonly<Record<string
 }
 
 /**
- * The workspace that a request is about: from the query, the body, or the configured default, under either of PipeOps' names. Null: none that can be
- * used, which is reported. Refuses every other query parameter.
+ * Reads the workspace that a request is about: from the query, the body or the configured default, under either of PipeOps' names. Null:
+ * none can be used, which is reported. Every other query parameter is refused.
  *
- * An empty value is refused too and never means the default: it is what a script sends whose variable is unset.
+ * An empty value is refused too and never means the default: a script sends it whose variable is unset.
  */
 export function readWorkspace(
   query: URLSearchParams,
@@ -216,7 +215,7 @@ export function readWorkspace(
   return workspaceUuid;
 }
 
-/** The id of a token as it stood in the path, decoded; null if it is not one, which is reported. */
+/** Reads the id of a token as it stood in the path, decoded; null: it is no id, which is reported. */
 export function readTokenId(id: string, problems: Problems): string | null {
   if (isTokenId(id)) return id;
   problems.misunderstood('id', 'Use the id of a token, as a create or a list gave it.');
@@ -224,8 +223,8 @@ export function readTokenId(id: string, problems: Problems): string | null {
 }
 
 /**
- * Reads the fields of a body. What is not in order is reported and left out, so that the rest can still be judged
- * together. Null counts as absent, as PipeOps' CLI means it.
+ * Reads the fields of a body. A field that is not in order is reported and left out, so that the others can still be judged. Null counts
+ * as absent, as PipeOps' CLI means it.
  *
  * @param schema every field optional
  * @param within the path of the object that the fields stand in, such as `metadata.`
@@ -249,6 +248,6 @@ export function readFields<S extends z.ZodObject>(
   return schema.parse(Object.fromEntries(given.filter(([name]) => !bad.has(name))));
 }
 
-/** In a list, the position is told, counted from 1. */
+/** The message of an issue. Of a list it tells the position, counted from 1. */
 const describe = ({ message, path: [, index] }: z.core.$ZodIssue): string =>
   typeof index === 'number' ? `Number ${index + 1}: ${message}` : message;

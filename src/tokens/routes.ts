@@ -17,7 +17,7 @@ import { sentWithKey } from './fields.ts';
 const TOKENS = '/api/v1/service-account-tokens';
 const TOKEN = `${TOKENS}/:id`;
 
-/** The five operations, under PipeOps' own paths: request → operation → PipeOps' own envelope. */
+/** Registers the five operations under PipeOps' own paths. Each reads its request, runs, and answers in PipeOps' own envelope. */
 export function registerTokenRoutes(
   app: Hono<AppEnv>,
   tokens: TokenDependencies,
@@ -34,7 +34,7 @@ export function registerTokenRoutes(
     const request = parseCreate({ body: body.value, query: queryOf(c), defaultWorkspaceUuid, nowMs });
     if (!request.ok) return failure(c, request.error);
     const caller = c.get('caller');
-    // As it was sent: what defaults make of it may differ from one moment to the next.
+    // A key stands for the request as it was sent: what defaults make of it may differ from one moment to the next.
     const { sent, former } = sentWithKey(queryOf(c), body.value);
     const owner = { ...caller, workspaceUuid: request.value.workspaceUuid };
     const keyed = key.value === null ? null : await idempotency.keyed(owner, key.value, sent, former);
@@ -88,7 +88,7 @@ export function registerTokenRoutes(
 
 const queryOf = (c: Context<AppEnv>): URLSearchParams => new URL(c.req.url).searchParams;
 
-/** Of the directives of `Cache-Control` the one that means something here; every other is about caches of the caller. */
+/** Whether the caller wants a fresh list. Every other directive of `Cache-Control` is about caches of its own. */
 const isNoCache = (c: Context<AppEnv>): boolean =>
   (c.req.header('Cache-Control') ?? '').split(',').some((directive) => directive.trim().toLowerCase() === 'no-cache');
 

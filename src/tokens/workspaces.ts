@@ -15,15 +15,15 @@ export interface WorkspaceDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly defaultWorkspaceUuid: string | null;
-  /** Those that the policy names, in file order. */
+  /** The workspaces that the policy names, in file order. */
   readonly namedInPolicy: readonly string[];
 }
 
 export const WORKSPACE = '/workspace';
 
 /**
- * PipeOps' own list of workspaces, which its CLI, MCP server and SDK ask for first: those that the caller may use here. Like
- * `whoami` it is logged and not in the trail, unless its caller was offboarded.
+ * Registers PipeOps' own list of workspaces, which its CLI, MCP server and SDK ask for first. It shows those that the caller may use
+ * here. Like `whoami` it is logged and not in the trail, unless its caller was offboarded.
  */
 export function registerWorkspaceRoute(app: Hono<AppEnv>, dependencies: WorkspaceDependencies): void {
   const { database, recorder, defaultWorkspaceUuid, namedInPolicy } = dependencies;
@@ -45,12 +45,12 @@ export function registerWorkspaceRoute(app: Hono<AppEnv>, dependencies: Workspac
   app.all(WORKSPACE, methodNotAllowed('GET'));
 }
 
-/** As the SDK reads one. What PipeOps calls it is not known here, and its CLI shows the name: so that is the UUID too. */
+/** A workspace as the SDK reads it. Its name at PipeOps is not known here, and PipeOps' CLI shows the name, so the UUID stands for it. */
 const presentWorkspace = (uuid: string) => ({ id: uuid, uuid, name: uuid });
 
 /**
- * The query for the workspaces that the inventory holds tokens of: those that PipeOps has minted or listed a token in, and not
- * whatever a caller has asked about. Those that PipeOps does not know any more are left out.
+ * Selects the workspaces of which the inventory has tokens: PipeOps has minted or listed a token there, so no caller can make one up by
+ * asking about it. Workspaces that PipeOps does not know any more are left out.
  *
  * It steps from one workspace to the next in the inventory's primary key: some three rows for each, however many tokens there are.
  */
