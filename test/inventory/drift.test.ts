@@ -51,7 +51,7 @@ const vanish = async (others: readonly string[] = []) => {
 };
 
 describe('a token that a list lacks', () => {
-  it('is missed, and nothing more: not in the inventory, not in the trail', async () => {
+  it('is missed at first: neither the inventory nor the trail says that it ended', async () => {
     const { id } = await harness.mint();
     await nextListSays([]);
     await listAfter(61);
@@ -61,7 +61,7 @@ describe('a token that a list lacks', () => {
     expect(await systemRows()).toEqual([]);
   });
 
-  it('is seen again by the next that shows it', async () => {
+  it('is seen again by the next list that shows it', async () => {
     await harness.mint();
     await nextListSays([]);
     await listAfter(61);
@@ -90,7 +90,7 @@ describe('a token that a list lacks', () => {
     expect(await harness.inventory()).toMatchObject([{ token_id: id, unseen_at: null, ended_by: null }]);
   });
 
-  it('is said to be gone once, however many isolates see it', async () => {
+  it('is recorded as gone once, however many isolates see it', async () => {
     await harness.mint();
     await nextListSays([], 10);
     await listAfter(61);
@@ -127,7 +127,7 @@ describe('a token that a list lacks', () => {
 });
 
 describe('a token that a list shows revoked', () => {
-  it('was revoked at PipeOps’ console, which is said once', async () => {
+  it('was revoked at PipeOps’ console, which is recorded once', async () => {
     const { id } = await harness.mint();
     await harness.control.revokeByHand(id);
     for (let lists = 0; lists < 3; lists += 1) await listAfter(1);
@@ -139,7 +139,7 @@ describe('a token that a list shows revoked', () => {
     ]);
   });
 
-  it('was revoked here, of which nothing more is said', async () => {
+  it('was revoked here, and nothing more is recorded', async () => {
     const { id } = await harness.mint();
     await harness.send('DELETE', `${TOKENS}/${id}`);
     await listAfter(1);
@@ -151,7 +151,7 @@ describe('a list that lacks most tokens at once', () => {
   const gets = async () =>
     (await harness.upstream()).filter(({ method, token_id }) => method === 'GET' && token_id !== null);
 
-  it('proves nothing: its tokens are asked for by themselves, a few at a time, and are there', async () => {
+  it('proves nothing: its tokens are asked for one by one, a few at a time, and are there', async () => {
     for (let made = 0; made < 7; made += 1) await harness.mint();
     const empty = { ...listFault([], 1) };
     await harness.control.fault(empty);
@@ -161,7 +161,7 @@ describe('a list that lacks most tokens at once', () => {
       expect([revoked_at, unseen_at]).toEqual([null, null]);
   });
 
-  it('is believed of those for which PipeOps answers 404 as well, twice', async () => {
+  it('is believed about the tokens for which PipeOps answers 404 as well, twice', async () => {
     for (let made = 0; made < 3; made += 1) await harness.mint();
     await harness.control.fault({
       match: { workspace_uuid: harness.workspace, method: 'GET', path_contains: `${TOKENS}/` },
@@ -178,7 +178,7 @@ describe('a list that lacks most tokens at once', () => {
 });
 
 describe('a token that reappears', () => {
-  it('is live again, and that is said', async () => {
+  it('is live again, and that is recorded', async () => {
     const { id } = await harness.mint();
     await vanish();
     await listAfter(61);
@@ -191,7 +191,7 @@ describe('a token that reappears', () => {
     expect(await ordersOf(harness)).toEqual([]);
   });
 
-  it('may vanish again, which is said again', async () => {
+  it('may vanish again, which is recorded again', async () => {
     await harness.mint();
     await vanish();
     await listAfter(61);
@@ -199,7 +199,7 @@ describe('a token that reappears', () => {
     expect(await codes()).toEqual(['gone_upstream', 'reappeared_upstream', 'gone_upstream']);
   });
 
-  it('is said once, however many isolates see it', async () => {
+  it('is recorded once, however many isolates see it', async () => {
     await harness.mint();
     await vanish();
     harness.age(61);
@@ -252,7 +252,7 @@ describe('a token that reappears', () => {
     expect(await contradictIn(24 * 3_600)).toBe(2);
   });
 
-  it('is ordered where its DELETE was asked for, and contradicts it', async () => {
+  it('is ordered where its DELETE was asked for, and contradicts that revoke', async () => {
     const { id } = await harness.mint();
     expect((await harness.send('DELETE', `${TOKENS}/${id}`)).status).toBe(200);
     await env.DB.prepare('delete from revocation_orders where workspace_uuid = ?').bind(harness.workspace).run();
@@ -273,7 +273,7 @@ describe('a token that reappears', () => {
     });
   });
 
-  it('opens the orders again that were said to be done', async () => {
+  it('opens its finished orders again', async () => {
     const { id, token } = await harness.mint();
     await harness.leak(token);
     await env.DB.prepare(`update revocation_orders set state = 'confirmed', next_at = null where workspace_uuid = ?`)
@@ -339,7 +339,7 @@ describe('a token that nobody made here', () => {
 describe('a name that merely looks like one of ours', () => {
   const NAME = 'x-csgn-aaaaaaaaaaaaaaaa';
 
-  it('is that of a token that appeared, and is shown whole', async () => {
+  it('belongs to a token that appeared, and is shown whole', async () => {
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: NAME });
     await harness.send('GET', TOKENS);
     expect(await systemRows()).toMatchObject([{ error_code: 'appeared_upstream', token_id: id, token_name: NAME }]);
@@ -375,7 +375,7 @@ describe('a name that merely looks like one of ours', () => {
     expect((await harness.upstreamTokens())[0]?.name).toMatch(/^mine-csgn-/);
   });
 
-  it('is a copy where the create that holds the marker has another token', async () => {
+  it('is a copy where the create with that marker has another token', async () => {
     const { id } = await harness.mint('deploy');
     const name = (await harness.upstreamTokens())[0]?.name ?? '';
     const copy = await harness.control.insertToken({ workspace_uuid: harness.workspace, name });
@@ -391,7 +391,7 @@ describe('a name that merely looks like one of ours', () => {
 });
 
 describe('a create whose token was adopted meanwhile', () => {
-  it('takes it over: a list fell into it, and PipeOps had cut the name', async () => {
+  it('takes the token over: a list fell into the create, and PipeOps had cut the name', async () => {
     let listed = 0;
     const cutting = await createWebhookHarness({
       like: harness,

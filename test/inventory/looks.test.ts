@@ -152,19 +152,19 @@ describe('a list that lacks too much at once proves nothing', () => {
     expect(isNoProof ? found(findings) : NOTHING).toEqual(NOTHING);
   });
 
-  it('and has them asked for by themselves, those first that were missed before', () => {
+  it('and has the missing tokens asked for one by one, first those that were missed before', () => {
     const known = [...rows(6), row({ token_id: 'due', ...missed }), row({ token_id: 'soon', unseen_at: BEGUN - 1 })];
     const { askAlone } = judgeList(known, { list: list([]), begunAtMs: BEGUN });
     expect(askAlone[0]).toBe('due');
     expect(askAlone.toSorted()).toEqual(['due', ...rows(6).map(({ token_id }) => token_id)].toSorted());
   });
 
-  it('and begins with another each time, since one that is there is not remembered', () => {
+  it('and begins with another token each time, since nobody remembers those that are there', () => {
     const first = (begunAtMs: number) => judgeList(rows(6), { list: list([]), begunAtMs }).askAlone[0];
     expect(new Set([0, 1, 2, 3, 4, 5].map((ms) => first(BEGUN + ms))).size).toBe(6);
   });
 
-  it('but what it shows counts', () => {
+  it('but the tokens that it shows count', () => {
     const known = [...rows(4), row({ token_id: 'seen', ...missed }), row({ token_id: 'over' })];
     const shown = [token({ id: 'seen' }), token({ id: 'over', isRevoked: true }), token({ id: 'new' })];
     expect(judged(known, list(shown))).toEqual({ ...NOTHING, seen: ['seen'], ended: ['over'], appeared: ['new'] });

@@ -52,13 +52,13 @@ describe.each(OPERATIONS)('%s', (method, body) => {
     expect((await harness.upstream()).filter((sent) => sent.token_id === 'no-such-token')).toEqual([]);
   });
 
-  it('asks for the token itself where the list is not whole', async () => {
+  it('asks for the one token where the list is not whole', async () => {
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     await harness.control.fault({ partial: 0, match: { credential: harness.credential } });
     expect((await send(id, 'admin')).status).toBe(200);
   });
 
-  it('does not believe PipeOps that a token of another workspace is one of this', async () => {
+  it('does not believe PipeOps that a token of another workspace belongs to this one', async () => {
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     const match = { credential: harness.credential };
     const token = { uuid: id, name: 'another’s', workspace_id: ELSEWHERE };
@@ -98,7 +98,7 @@ describe('an id that the inventory and the list lack', () => {
       1,
       err({ kind: 'upstream_timeout' }),
     ],
-  ] as const)('%s (%o) is asked for by itself where that proves nothing', async (_case, list, got, gets, result) => {
+  ] as const)('%s (%o) is asked for by one GET where that proves nothing', async (_case, list, got, gets, result) => {
     let asked = 0;
     const get = async () => {
       asked += 1;
@@ -145,7 +145,7 @@ describe('renaming a token that the inventory lacks', () => {
     expect(await rename(harness, id)).toBe('renamed');
   });
 
-  it('keeps it where D1 does not say whose it is', async () => {
+  it('keeps the marker where D1 does not answer', async () => {
     const prepared = await createHarness();
     const { id } = await prepared.control.insertToken({ workspace_uuid: prepared.workspace, name: `x${MARKER}` });
     const { db } = failingBatches((batch) => batch === 2);

@@ -129,7 +129,7 @@ describe('one proof of absence that is no list', () => {
     expect(await recordAbsence(recording, context, ref(), NOW)).toBe('unknown');
   });
 
-  it('comes to gone by itself, and is undone by an answer that shows the token', async () => {
+  it('makes the token gone the second time, and is undone by an answer that shows the token', async () => {
     await enter();
     expect(await recordAbsence(recording, context, ref(), nowMs)).toBe('unseen');
     nowMs += MINUTE;
@@ -141,7 +141,7 @@ describe('one proof of absence that is no list', () => {
     expect(await codes()).toEqual(['gone_upstream', 'reappeared_upstream']);
   });
 
-  it('is not believed where D1 does not say what came of it', async () => {
+  it('is not believed where D1 does not answer', async () => {
     await enter({ unseen_at: 1 });
     const down = createDatabase(
       { prepare: () => ({ bind: () => ({}) }), batch: async () => await Promise.reject(new Error('down')) } as never,
@@ -165,7 +165,7 @@ it('the rows that a list is judged with are those whose end is not proven, and t
   expect(new Set(ids)).toEqual(new Set(['live', 'listed', 'shown']));
 });
 
-it('a workspace that loses thousands of expired tokens at once has no row for them', async () => {
+it('a workspace that loses thousands of expired tokens at once gets no rows for them', async () => {
   const ids = Array.from({ length: 300 }, (_item, index) => `tok-${index}`);
   const row = await enter({ expires_at: 1, unseen_at: 1 });
   const insert = env.DB.prepare(

@@ -111,12 +111,12 @@ describe('a token is reserved', () => {
     expect(await reserve({ keyHash, eventId })).toBe(0);
   });
 
-  it('not where its row is not there', async () => {
+  it('not without its row', async () => {
     expect(await reserve({ guard: sql`false` })).toBe(Infinity);
     expect(await held()).toEqual([{ held: 0 }]);
   });
 
-  it('whatever a count says that has come to be wrong, once it is old', async () => {
+  it('whatever a wrong count says, once it is old', async () => {
     await run(token('t', 'a'));
     expect(await reserve()).toBe(1);
     await run(`update token_counts set live = 9, counted_at = ${NOW}`);

@@ -81,7 +81,7 @@ describe('a reservation', () => {
     expect(await reserve(100, NOW_MS)).toBe(100);
   });
 
-  it('costs two written rows at the most, and reads the rows that count alone', async () => {
+  it('writes two rows at the most, and reads only the rows that count', async () => {
     for (let second = 0; second < 4_000; second += 5) await reserve(1, seconds(second), { minute: 1e6, hour: 1e6 });
     const nowMs = seconds(4_000);
     const { sql, params } = reserveCalls(database, 1, ALL, ALL, nowMs).toSQL();
@@ -118,7 +118,7 @@ it('the calls of any minute and of any hour, wherever they begin, are within the
   );
 }, 20_000);
 
-it('no two that are made at once take the same call', async () => {
+it('no two reservations that are made at once take one call', async () => {
   const granted = await Promise.all(Array.from({ length: 50 }, async () => await reserve(3, NOW_MS)));
   expect(granted.reduce((sum, calls) => sum + calls, 0)).toBe(100);
 });
@@ -141,7 +141,7 @@ describe('when calls are free again', () => {
   });
 });
 
-describe('what is kept from each purpose', () => {
+describe('the share that each purpose leaves to the next', () => {
   it.each([
     ['read', 70, 800],
     ['change', 90, 900],
@@ -189,7 +189,7 @@ describe('what is kept from each purpose', () => {
     expect((await granted(quota, 'change', 1_000)).calls).toBe(changes);
   });
 
-  it('is given back where it was not sent, and added where it was sent without', async () => {
+  it('is given back where no call was sent, and added where one was sent without being reserved', async () => {
     const quota = createQuota();
     const reserved = quota.reservedCalls();
     reserved.add(await granted(quota, 'change', 5));
@@ -203,7 +203,7 @@ describe('what is kept from each purpose', () => {
   });
 });
 
-it('what counts no more is erased, with what a clock has noted that was far ahead', async () => {
+it('buckets that count no more are erased, and so are those of a clock that was far ahead', async () => {
   for (const at of [minutes(-100), minutes(-2), NOW_MS, minutes(200)]) await reserve(1, at);
   await database.batch(context, [forgetCalls(database, NOW_MS)]);
   const { results } = await env.DB.prepare('select span, count(*) as rows from upstream_calls group by span').all();

@@ -131,7 +131,7 @@ describe('two answers of one window', () => {
     expect(quota.standing(NOW_MS).minute?.remaining).toBe(40);
   });
 
-  it('of which the second is the next window: it replaces the first, and what was late is not heard', () => {
+  it('of which the second is of the next window: it replaces the first, and a late answer counts for nothing', () => {
     const quota = noted(200, headers(100, 0, MINUTE_END));
     // A clock that is a second ahead of ours.
     noted(200, headers(100, 99, MINUTE_END + 59), seconds(59), quota);
@@ -142,7 +142,7 @@ describe('two answers of one window', () => {
 });
 
 describe('a 403', () => {
-  it('is remembered of its workspace alone, for a minute, and holds back no revocation', () => {
+  it('is remembered for its workspace alone, for a minute, and holds back no revocation', () => {
     const quota = noted(403);
     expect(permits(quota)).toEqual([{ kind: 'upstream_forbidden', status: 403 }, null]);
     expect(quota.permit('change', 'ws-2', NOW_MS)).toBeNull();
@@ -166,13 +166,13 @@ describe('a 403', () => {
   });
 });
 
-describe('what other isolates told', () => {
+describe('the news of other isolates', () => {
   const learned = (rows: readonly QuotaNews[], nowMs = NOW_MS, quota = createQuota()): Quota => {
     quota.learn(rows, nowMs);
     return quota;
   };
 
-  it('holds like what PipeOps told', () => {
+  it('counts as if PipeOps had told it here', () => {
     expect(permits(learned([{ scope: 'all', until: seconds(20), remaining: null }]))).toEqual([
       limited(20),
       limited(20),
@@ -194,7 +194,7 @@ describe('what other isolates told', () => {
     expect(quota.standing(seconds(59))).toMatchObject({ minute: { remaining: 90 } });
   });
 
-  it('is not told again by us, and a wait without end is cut to an hour', () => {
+  it('is not shared again, and a wait without end is cut to an hour', () => {
     const rows = [
       { scope: 'all', until: seconds(1e6), remaining: null },
       { scope: 'minute', until: seconds(60), remaining: 3 },
@@ -216,7 +216,7 @@ async function tell(quota: Quota, nowMs = NOW_MS): Promise<readonly QuotaNews[] 
   return (told.value.at(-1) as QuotaNews[]).toSorted((a, b) => a.scope.localeCompare(b.scope));
 }
 
-describe('what others must hear', () => {
+describe('the news for other isolates', () => {
   const emptied = async (): Promise<void> => void (await env.DB.prepare('delete from upstream_limits').run());
 
   it('is a 429, once', async () => {
@@ -228,7 +228,7 @@ describe('what others must hear', () => {
     expect(await tell(quota)).toEqual([{ scope: 'all', until: seconds(18), remaining: null }]);
   });
 
-  it('is a window at each half of what was told, and at its reserve', async () => {
+  it('is a window each time it has halved, and when it comes to its reserve', async () => {
     await emptied();
     const quota = createQuota();
     const told: number[] = [];
@@ -240,7 +240,7 @@ describe('what others must hear', () => {
     expect(told).toEqual([50, 25, 12, 10, 5, 2, 1, 0]);
   });
 
-  it('is told anew of the next window, which replaces the last one', async () => {
+  it('begins anew with the next window, which replaces the last one', async () => {
     await emptied();
     const quota = noted(200, headers(100, 0, MINUTE_END));
     expect(await tell(quota)).toEqual([{ scope: 'minute', until: seconds(60), remaining: 0 }]);
@@ -265,7 +265,7 @@ describe('what others must hear', () => {
     expect(await tell(late, seconds(56))).toEqual([{ scope: 'minute', until: seconds(115), remaining: 50 }]);
   });
 
-  it('is a 403 of a workspace, once, and that it is over', async () => {
+  it('is a 403 of a workspace, once, and its end', async () => {
     await emptied();
     const quota = noted(403);
     expect(await tell(quota)).toEqual([{ scope: WS, until: NOW_MS + FORBIDDEN_WORKSPACE_MS, remaining: null }]);
@@ -280,7 +280,7 @@ describe('what others must hear', () => {
     expect(await tell(silent)).toBeNull();
   });
 
-  it('is nothing while all is well, and takes what has expired with it', async () => {
+  it('is nothing while all is well, and erases what has expired', async () => {
     await emptied();
     await tell(noted(429, { 'Retry-After': '1' }));
     expect(await tell(noted(200, headers(100, 99, MINUTE_END)))).toBeNull();
@@ -320,7 +320,7 @@ describe('the client', () => {
     expect(quota.standing(NOW_MS).minute?.remaining).toBe(42);
   });
 
-  it('takes a revoke, an update that only suspends, and what says so for revocation', async () => {
+  it('counts a revoke, an update that only suspends, and a call that says so as revocation', async () => {
     const quota = noted(200, headers(100, 10, MINUTE_END));
     const { pipeops, calls } = clientOf(quota, done, done, done);
     const revocation = callWith(new AbortController().signal, { purpose: 'revocation' });

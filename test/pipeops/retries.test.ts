@@ -84,7 +84,7 @@ describe.each(operations)('%s', (name, run) => {
     expect(new Set(sent.map(({ method, url, body }) => JSON.stringify([method, url, body]))).size).toBe(1);
   });
 
-  it('is sent once where whoever sends it comes again by itself', async () => {
+  it('is sent once where its sender sends it again later', async () => {
     const { pipeops, sent } = scripted([lost, lost, lost, lost]);
     expect(await run(pipeops, callWith(new AbortController().signal, { isRetriedLater: true }))).toEqual(UNREACHABLE);
     expect(sent).toHaveLength(1);
@@ -130,7 +130,7 @@ describe('a second try', () => {
     expect(await revoke.pipeops.revoke(REF, patientCall())).toMatchObject({ ok: true, value: { data: 'revoked' } });
   });
 
-  it('of a revoke that finds nothing tells that, and does not take it for the work of the first', async () => {
+  it('of a revoke that finds nothing says so, and does not take that for the work of the first', async () => {
     const { pipeops } = scripted([lost, json(404, {})]);
     const notFound = { kind: 'upstream_not_found', status: 404 };
     expect(await pipeops.revoke(REF, patientCall())).toEqual({ ok: false, error: notFound });

@@ -48,7 +48,7 @@ const currentLabel = async () => (await labels()).at(-1)?.label_digest;
 const trips = (harness: Harness) => harness.lines.findLast((line) => 'd1_trips' in line)?.['d1_trips'];
 
 describe('a mutation', () => {
-  it('writes its caller’s label where that is not its current one, and else nothing', async () => {
+  it('writes its caller’s label only where it is not the current one', async () => {
     const harness = await createIsolate();
     const atMs = nowMs;
     await mutate(harness, 'Old@acme.example');
@@ -90,7 +90,7 @@ describe('a mutation', () => {
     expect(await labels()).toHaveLength(1);
   });
 
-  it('makes no trip for it', async () => {
+  it('makes no trip for the label', async () => {
     const harness = await createIsolate();
     await mutate(harness, 'one');
     const before = trips(harness);
@@ -138,7 +138,7 @@ describe('a read', () => {
     expect(await currentLabel()).toBe(labelDigest('one'));
   });
 
-  it('is known by one label for each caller of a group, the last', async () => {
+  it('notes one label for each caller of a group, the last one', async () => {
     const harness = await createIsolate();
     const said = ['one', 'two', 'three', 'four'];
     await Promise.all(said.map(async (label) => await read(harness, label)));

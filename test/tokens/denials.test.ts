@@ -12,7 +12,7 @@ const roles = {
 const BEYOND = { name: 'deploy', scopes: ['api:write'] };
 
 describe('a refused create', () => {
-  it('reaches PipeOps in no way, and its row says why', async () => {
+  it('does not reach PipeOps, and its row says why', async () => {
     const harness = await createHarness({ roles });
     const answer = await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('narrow'), body: BEYOND });
     expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
@@ -22,7 +22,7 @@ describe('a refused create', () => {
     ]);
   });
 
-  it('that cannot be recorded is not told', async () => {
+  it('is not told where it cannot be recorded', async () => {
     // The first batch is the attempt; the others are the tries to settle it.
     const { db } = failingBatches((batch) => batch > 1);
     const harness = await createHarness({ roles, db, runtime: { sleep: async () => {} } });
@@ -75,7 +75,7 @@ describe('a refusal names its reason, where that follows from the role alone', (
     ]);
   });
 
-  it('but not what a token is, of which a resume depends', async () => {
+  it('but not what the token is that a resume depends on', async () => {
     const { id } = await harness.control.insertToken({
       workspace_uuid: harness.workspace,
       name: 'by hand',
@@ -134,7 +134,7 @@ describe('a caller without the permission', () => {
   });
 });
 
-it('a denial that cannot be recorded is not told', async () => {
+it('a denial is not told where it cannot be recorded', async () => {
   const { db } = failingBatches(() => true);
   const harness = await createHarness({ roles, db });
   const answer = await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('reader'), body: BEYOND });

@@ -157,7 +157,7 @@ describe('what a create’s answer leaves out', () => {
     },
   );
 
-  it('and that the GET leaves out too is none', async () => {
+  it('counts as none where the GET leaves it out too', async () => {
     const { harness } = await rig(['expires_at'], (body) => ({
       ...body,
       data: { token: { ...body.data.token, expires_at: '' } },

@@ -107,7 +107,7 @@ describe('the last ten calls of a minute', () => {
     expect(await sent(one)).toBe(100);
   }, 30_000);
 
-  it('are, but for half of them, not spent on what reconciliation asks: its attempts wait, and no try is counted', async () => {
+  it('are half kept from reconciliation too: its attempts wait, and no try is counted', async () => {
     await one.control.fault({ drop: 'after_commit', match: { workspace_uuid: one.workspace } });
     const { body } = await create(one);
     age(121);
@@ -135,7 +135,7 @@ describe('the last ten calls of a minute', () => {
   });
 });
 
-it('a 429 in the middle of a reconciliation: what was not looked into yet is due as soon as the wait is over', async () => {
+it('an attempt that a 429 kept from being looked into is due as soon as the wait is over', async () => {
   await one.control.fault({ drop: 'after_commit', times: 2, match: { workspace_uuid: one.workspace } });
   const [first, second] = [await create(one), await create(one)];
   const open = async () => (await one.rows()).filter(({ status }) => status === 'attempted').map(({ id }) => id);

@@ -81,7 +81,7 @@ describe('an owner at its limit', () => {
     expect(codeOf(await harness.create())).toEqual(CREATED);
   });
 
-  it('hears of what is wrong with its request first, and of the limit only where that is all', async () => {
+  it('hears of the limit only where nothing else is wrong with its request', async () => {
     const harness = await createLimitHarness();
     await fill(harness);
     expect(codeOf(await harness.create('ci', { scopes: ['api:full'] }))).toEqual([403, 'forbidden']);
@@ -176,7 +176,7 @@ describe('room is made by', () => {
     expect(count).toBeLessThanOrEqual(3);
   });
 
-  it('nothing that ends what had expired before: it is not taken off twice', async () => {
+  it('no end of a token that had expired before: it is not taken off twice', async () => {
     const harness = await createLimitHarness();
     const ids = await fill(harness, { expires_in: '1h' });
     harness.age(3_601);
@@ -263,7 +263,7 @@ describe('a create whose outcome is unknown', () => {
   });
 });
 
-it('a token that reappears takes its room again, be it that there is none', async () => {
+it('a token that reappears takes its room again, even where there is none', async () => {
   const harness = await createLimitHarness();
   const [id = ''] = await fill(harness);
   await harness.as('ci', 'DELETE', `${TOKENS}/${id}`);
@@ -309,7 +309,7 @@ describe('creates at once', () => {
     }
   });
 
-  it('take no room from each other where policy refuses them anyway', async () => {
+  it('take no room from each other where policy refuses them in any case', async () => {
     const harness = await createLimitHarness();
     await harness.create();
     await harness.create();

@@ -48,13 +48,13 @@ describe('the workspace', () => {
     }
   });
 
-  it('of query and body differing: 400', () => {
+  it('that differs in query and body is 400', () => {
     const place = { query: `workspace_uuid=${OTHER_WORKSPACE}` };
     const errors = refused(create({ ...LEAST, workspace_uuid: WORKSPACE }, place), 'invalid_request');
     expect(errors).toEqual({ workspace_uuid: ['Give one workspace: this request names several.'] });
   });
 
-  it('missing tells all three ways to give it', () => {
+  it('that is missing is answered with all three ways to give it', () => {
     const [message] = refused(list(''), 'invalid_request')['workspace_uuid'] ?? [];
     expect(message).toMatch(/query.*body.*PIPEOPS_WORKSPACE_UUID/);
   });

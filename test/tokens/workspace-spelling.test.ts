@@ -34,7 +34,7 @@ describe('a request names the same workspace', () => {
     expect(accepted(parseCreate({ query, body, defaultWorkspaceUuid: null, nowMs: 0 })).workspaceUuid).toBe(WORKSPACE);
   });
 
-  it.each(SPELLINGS)('and not another beside it: %s', (_name, text) => {
+  it.each(SPELLINGS)('and refuses another beside it: %s', (_name, text) => {
     const query = queryOf({ workspace_uuid: OTHER_WORKSPACE, workspace: text });
     const errors = refused(parseWorkspaceRequest({ query, defaultWorkspaceUuid: null }), 'invalid_request');
     expect(errors).toEqual({ workspace_uuid: ['Give one workspace: this request names several.'] });
@@ -98,7 +98,7 @@ describe('the whole of a token’s life', () => {
     expect(kept.results).toEqual([{ workspace_uuid: harness.workspace }]);
   });
 
-  it('a change under one spelling is seen at once under another, also where lists are held', async () => {
+  it('a change under one spelling is seen at once under another, with snapshots too', async () => {
     const held = await createHarness({ like: harness, env: { SNAPSHOT_MAX_AGE_SECONDS: '60' } });
     const [, [, one], [, other]] = spelled as [unknown, [string, string], [string, string]];
     const { id } = (await held.send('POST', at(one), { body: LEAST })).body.data;
@@ -108,7 +108,7 @@ describe('the whole of a token’s life', () => {
     expect((await held.send('GET', at(held.workspace, id))).status).toBe(404);
   });
 
-  it('a role is for its workspace, however either is spelled, and for no other', async () => {
+  it('a role covers its workspace however both are spelled, and covers no other', async () => {
     const roles = {
       confined: {
         permissions: ['tokens:create', 'tokens:read'],

@@ -96,17 +96,17 @@ describe('GET /workspace', () => {
     expect(named).not.toContain(madeUp);
   });
 
-  it('tells whoever has named workspaces nothing of others, and D1 is not asked for them', async () => {
+  it('tells a caller with named workspaces nothing of others, and does not ask D1 for them', async () => {
     await ask('shop');
     expect(recording.statements.filter((statement) => statement.includes('from "tokens"'))).toEqual([]);
     expect(uuids(await ask('shop'))).toEqual([SHOP]);
   });
 
-  it('names none to whoever only reads the trail', async () => {
+  it('names none to a caller that only reads the trail', async () => {
     expect((await ask('auditor')).body.data).toEqual({ workspaces: [] });
   });
 
-  it('is logged, like whoami, and is neither in the trail nor PipeOps’ business', async () => {
+  it('is logged, like whoami, and reaches neither the trail nor PipeOps', async () => {
     await harness.control.clearRequests({ credential: harness.credential });
     const answer = await ask('anywhere');
     expect(await rowsOf(answer)).toEqual([]);
@@ -142,7 +142,7 @@ describe('GET /workspace', () => {
   });
 });
 
-it('what is looked through is bounded, however many workspaces and tokens there are', async () => {
+it('the rows read are bounded, however many workspaces and tokens there are', async () => {
   await env.DB.prepare(
     `insert into tokens (workspace_uuid, token_id, created_at)
      select printf('00000000-0000-4000-9000-%012d', value / 10), 'token-' || value, 1 from json_each(?)`,
@@ -213,7 +213,7 @@ describe('`workspace`, the other name of `workspace_uuid`', () => {
     expect((await harness.send('POST', `${TOKENS}?workspace=${OTHER}`, { body: both })).status).toBe(201);
   });
 
-  it('that is none is 400 under its own name', async () => {
+  it('that is no workspace is 400 under its own name', async () => {
     const answer = await harness.send('GET', `${TOKENS}?workspace=..%2Fx`);
     expect([answer.status, Object.keys(answer.body.errors)]).toEqual([400, ['workspace']]);
   });
