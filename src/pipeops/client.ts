@@ -4,7 +4,6 @@ import { chanceOf } from '../kit/backoff.ts';
 import { pause, untilAborted } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import { failureOf, isCredentialRefusal, isOutcomeUnknown } from './failures.ts';
 import { gatherPages } from './pages.ts';
 import type { Purpose } from './quota-windows.ts';
@@ -21,24 +20,15 @@ interface PipeOpsOptions {
   readonly credentials: readonly string[];
   /** Hears of every request and every answer. */
   readonly quota: Pick<Quota, 'begin' | 'note'>;
-  /** Each request is sent only once this has let it. */
+  /** Every request is sent only after this has admitted it. */
   readonly admit: Admit;
   readonly runtime: Pick<Runtime, 'fetch' | 'now' | 'sleep' | 'randomBytes'>;
 }
 
-/** Where no token is named, what PipeOps does not find is the workspace: we have no standing there, and no token is missing. */
-const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
-  answered.ok || answered.error.kind !== 'upstream_not_found'
-    ? answered
-    : err({ kind: 'upstream_forbidden', status: answered.error.status });
-
-/** What a header can carry unchanged. */
-const CREDENTIAL = /^[\x21-\x7e]+$/;
-
 /**
- * The client of PipeOps' token API. A refused credential gives way to the next: a request refused for its credential had no
- * effect. Beyond that a request is repeated where `retryPauseMs` says so, within the one deadline of its call; a create never
- * is, since PipeOps has no idempotency key. Each request, a page or a repetition too, is admitted by itself.
+ * Makes the client of PipeOps' token API. A credential that is refused gives way to the next one: the refused request had no effect.
+ * Otherwise a request is repeated only where `retryPauseMs` says so, within the one deadline of its call. A create is never repeated,
+ * since PipeOps has no idempotency key. Every request, a page or a repetition too, is admitted by itself.
  *
  * Throws on a URL or credential that cannot be used. Its methods throw on an id that has not an id's shape: callers check ids before.
  */
@@ -145,6 +135,15 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
     },
   };
 };
+
+/** Where no token is named, what PipeOps does not find is the workspace: we have no standing there, and no token is missing. */
+const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
+  answered.ok || answered.error.kind !== 'upstream_not_found'
+    ? answered
+    : err({ kind: 'upstream_forbidden', status: answered.error.status });
+
+/** What a header can carry unchanged. */
+const CREDENTIAL = /^[\x21-\x7e]+$/;
 
 interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -266,12 +265,3 @@ function isPassing(method: UpstreamRequest['method'], failure: UpstreamFailure):
   if (failure.kind !== 'upstream_error') return false;
   return PASSING.includes(failure.status) || (method === 'GET' && failure.status === 500);
 }
-
-/** Makes what accompanies the calls of one step of an operation: they share one deadline, `timeoutMs` from now. */
-export const callWithin = (
-  timeoutMs: number,
-  runtime: Pick<Runtime, 'timeout'>,
-  { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
-  eventId: string,
-  options: Pick<Call, 'purpose' | 'isRetriedLater' | 'reserved' | 'calls'> = {},
-): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });

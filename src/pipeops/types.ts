@@ -1,6 +1,7 @@
 import type { Result } from '../kit/result.ts';
 import type { UpstreamFailure } from '../failures.ts';
-import type { Trace } from '../kit/trace.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { RequestContext, Trace } from '../kit/trace.ts';
 import type { CallerCalls } from '../reads/caller-calls.ts';
 import type { ListState } from '../vocabulary.ts';
 import type { ReservedCalls } from './quota-calls.ts';
@@ -89,6 +90,15 @@ export interface Call {
   /** Where requests and the time they take are counted, for the log line. */
   readonly trace: Trace;
 }
+
+/** Makes what accompanies the calls of one step of an operation: they share one deadline, `timeoutMs` from now. */
+export const callWithin = (
+  timeoutMs: number,
+  runtime: Pick<Runtime, 'timeout'>,
+  { traceparent, trace }: Pick<RequestContext, 'traceparent' | 'trace'>,
+  eventId: string,
+  options: Pick<Call, 'purpose' | 'isRetriedLater' | 'reserved' | 'calls'> = {},
+): Call => ({ eventId, traceparent, trace, signal: runtime.timeout(timeoutMs), ...options });
 
 export interface Answered<T> {
   readonly status: number;

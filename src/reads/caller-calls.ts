@@ -5,8 +5,7 @@ import {
   UPSTREAM_TIMEOUT_MS,
 } from '../config/limits.ts';
 import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
-import { callWithin } from '../pipeops/client.ts';
-import type { Call } from '../pipeops/types.ts';
+import { type Call, callWithin } from '../pipeops/types.ts';
 import { readIdentity } from '../trail/counted.ts';
 import { type NewAuditRow, successOutcome } from '../trail/event.ts';
 import type { Decided, Reading } from './steps.ts';

@@ -9,8 +9,7 @@ import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } 
 import type { Database } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure } from '../failures.ts';
-import { callWithin } from '../pipeops/client.ts';
-import type { Answered, Call, TokenList } from '../pipeops/types.ts';
+import { type Answered, type Call, callWithin, type TokenList } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Quota } from '../pipeops/quota.ts';

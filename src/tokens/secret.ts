@@ -8,8 +8,7 @@ import { markRevoked } from '../inventory/inventory.ts';
 import { insertOrder, type NewOrder, orderAnew } from '../inventory/orders.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { callWithin } from '../pipeops/client.ts';
-import type { Call, PipeOps, TokenRef, Upstream } from '../pipeops/types.ts';
+import { type Call, callWithin, type PipeOps, type TokenRef, type Upstream } from '../pipeops/types.ts';
 import { raiseGeneration } from '../reads/generation.ts';
 import {
   type EventSubject,

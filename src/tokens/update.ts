@@ -3,7 +3,6 @@ import { withMarker } from '../kit/marker.ts';
 import { successOutcome } from '../trail/event.ts';
 import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
 import type { TokenRow } from '../db/schema.ts';
-import { ownMarkerOf } from '../inventory/markers.ts';
 import { isOvertaken, liftOrders } from '../inventory/orders.ts';
 import { purposeOf } from '../pipeops/requests.ts';
 import type { Answered, Call, TokenRef, UpdateCommand, UpstreamToken } from '../pipeops/types.ts';
@@ -18,7 +17,7 @@ import { contradictionOfUpdate, withCame } from './effects.ts';
 import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from '../inventory/inventory.ts';
 import { runMutation, type Allowed, type Performed } from './mutation.ts';
 import { named, type ShownToken } from '../reads/present.ts';
-import { findInWorkspace } from '../inventory/reach.ts';
+import { findInWorkspace, ownMarkerOf } from '../inventory/reach.ts';
 import type { TokenChanges, UpdateRequest } from './requests.ts';
 
 /** An update that policy allows, as it is carried out. */

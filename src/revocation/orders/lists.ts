@@ -2,9 +2,8 @@ import { UNKNOWN_IDS_MAX_COUNT, UPSTREAM_TIMEOUT_MS } from '../../config/limits.
 import type { UpstreamFailure } from '../../failures.ts';
 import { recordFindings } from '../../inventory/drift.ts';
 import { judgeList, selectLookRows } from '../../inventory/looks.ts';
-import { callWithin } from '../../pipeops/client.ts';
 import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
-import type { Call, TokenList, UpstreamToken } from '../../pipeops/types.ts';
+import { type Call, callWithin, type TokenList, type UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
 import type { DriverDependencies } from '../dependencies.ts';
