@@ -8,6 +8,9 @@ import { createIdempotency } from './idempotency/sealing.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
 import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
+import { createKeySource } from './identity/keys.ts';
+import { markRevoked } from './inventory/inventory.ts';
+import type { Runtime } from './kit/runtime.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
 import { createQuota } from './pipeops/quota.ts';
@@ -21,13 +24,12 @@ import { createOwedGenerations } from './reads/generation.ts';
 import { createPace } from './reads/pace.ts';
 import { createReadGroup } from './reads/group.ts';
 import { createListSource } from './reads/upstream-lists.ts';
-import { createLabelMemory } from './subjects/labels.ts';
-import type { TokenDependencies } from './tokens/dependencies.ts';
-import { createFingerprints } from './tokens/fingerprints.ts';
-import { markRevoked } from './inventory/inventory.ts';
 import type { WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import { configureSources, namedWorkspaces } from './revocation/senders/kinds.ts';
+import { createLabelMemory } from './subjects/labels.ts';
+import type { TokenDependencies } from './tokens/dependencies.ts';
+import { createFingerprints } from './tokens/fingerprints.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -67,6 +69,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const quota = createQuota(config.pipeops.callLimits);
   const admit = createAdmission(database, quota, runtime);
   const pipeops = createPipeOps({ apiUrl, credentials, quota, admit, runtime });
+
+  // ── subjects ──
   const labels = createLabelMemory();
 
   // ── trail ──

@@ -10,8 +10,6 @@ import type { Runtime } from '../kit/runtime.ts';
 import { isCredentialRefusal, retryAfterSeconds } from './failures.ts';
 import {
   addCalls,
-  type AskedCalls,
-  type Buckets,
   bucketsAt,
   countGranted,
   createReservedCalls,
@@ -48,11 +46,9 @@ import {
   WINDOW_NAMES,
   WINDOWS,
   type Purpose,
-  readWindow,
   type Window,
   type WindowCalls,
   type WindowName,
-  WINDOWS,
 } from './quota-windows.ts';
 
 // PipeOps' quota: the calls that it answers with one credential, in any minute and in any hour. All isolates share it. In its words:

@@ -10,9 +10,8 @@ import type { InventoryRow } from './snapshot.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { named, type ShownToken } from './present.ts';
-import { type Judged, runRead } from './read.ts';
-import type { Found } from '../inventory/reach.ts';
-import type { KnownToken } from './steps.ts';
+import { type ReadAnswer, type ReadDependencies, runRead } from './read.ts';
+import type { Judgement, KnownToken } from './steps.ts';
 import type { TokenReadRequest } from '../tokens/requests.ts';
 
 /**

@@ -1,6 +1,5 @@
 import type { Database, Query, RowsOf } from '../db/database.ts';
-import type { GrantedCalls } from '../pipeops/quota-calls.ts';
-import type { CallBucket } from '../pipeops/quota-calls.ts';
+import type { CallBucket, GrantedCalls } from '../pipeops/quota-calls.ts';
 import type { Quota, Reservation } from '../pipeops/quota.ts';
 import { askedWorkspace, type Lease, type ReadTrip } from './trip.ts';
 import { type AskedWorkspace, leasesTaken, READ_QUERIES, unsharedAsks } from './statements.ts';
@@ -22,7 +21,7 @@ export function askingQueries(
   const { nowMs, leaseHolder } = values;
   const workspaces = asked.filter(({ ask, shared }) => ask && shared).map(({ workspace }) => workspace);
   const taken = READ_QUERIES.takeLeases(database, values);
-  const limits = READ_QUERIES.selectLimits(database, values);
+  const limits = READ_QUERIES.selectQuotaNews(database, values);
   const taking = (changed: 0 | 1) => leasesTaken(workspaces, leaseHolder, changed);
   // A list that shows a change is a part of it. Reads have left calls to it.
   const reserved = {

@@ -8,8 +8,7 @@ import type { Snapshot } from './snapshot.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { type Listing, named, type ShownToken } from './present.ts';
-import { runRead } from './read.ts';
-import type { Found } from '../inventory/reach.ts';
+import { type ReadAnswer, type ReadDependencies, runRead } from './read.ts';
 import type { WorkspaceRequest } from '../tokens/requests.ts';
 
 /** Lists the tokens of a workspace that this caller may see: the union of what each of its roles shows. */

@@ -8,9 +8,9 @@
 import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { Failure } from '../failures.ts';
-import { type Answered, type Call, callWithin, type TokenList } from '../pipeops/types.ts';
-import type { Caller } from '../policy/types.ts';
+import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
+import { err, ok, type Result } from '../kit/result.ts';
+import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';
@@ -225,7 +225,7 @@ async function advance<T>(reading: Reading<T>, step: Step<T>, said: TripAnswer):
   }
   const refused = operation.refuseKnowing(said.token);
   if (refused !== null) {
-    said.lease?.allowance.end();
+    said.lease?.reserved.end();
     return { ...refusal<T>(refused), generation: said.generation };
   }
   if (reading.notAsking !== null) return await standIn(reading, reading.notAsking, said.generation);
@@ -239,15 +239,15 @@ async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAns
   const { workspaceUuid } = operation.subject;
   const joined = snapshots.source.join(workspaceUuid, generation, wanted.minBegunMs);
   if (joined !== null) {
-    lease?.allowance.end();
+    lease?.reserved.end();
     return await takeIn(reading, lease, generation, await joined);
   }
   if (lease !== null) {
-    const { refusal: refused, allowance, isChanged } = lease;
+    const { refusal: refused, reserved, isChanged } = lease;
     if (refused !== null) return await takeIn(reading, lease, generation, noted(reading, refused));
-    const call: Call = { ...callOf(reading), purpose: isChanged ? 'change' : 'read', allowance };
+    const call: Call = { ...callOf(reading), purpose: isChanged ? 'change' : 'read', reserved };
     const fetched = await snapshots.source.ask(workspaceUuid, generation, call);
-    allowance.end();
+    reserved.end();
     return await takeIn(reading, lease, generation, fetched);
   }
   if (!wanted.isOff && reading.polls < SNAPSHOT_POLLS_MAX_COUNT) {
@@ -326,9 +326,9 @@ async function askAlone<T>(reading: Reading<T>, lease: Lease | null): Promise<St
   if (refused !== null) return refusal(refused);
   const answered = await operation.askAlone(
     token?.row,
-    lease === null ? callOf(reading) : { ...callOf(reading), allowance: lease.allowance },
+    lease === null ? callOf(reading) : { ...callOf(reading), reserved: lease.reserved },
   );
-  lease?.allowance.end();
+  lease?.reserved.end();
   if (!answered.ok) return refusal(answered.error);
   const { data, status } = answered.value;
   return { kind: 'tell', data, basis: null, generation: null, status };

@@ -257,7 +257,7 @@ export const READ_QUERIES = {
   ),
 
   /** What PipeOps said of its limits: before anything is asked of it. */
-  selectLimits: compiled(({ build }) =>
+  selectQuotaNews: compiled(({ build }) =>
     build
       .select({ scope: upstreamLimits.scope, until: upstreamLimits.until, remaining: upstreamLimits.remaining })
       .from(upstreamLimits)

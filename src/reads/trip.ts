@@ -1,6 +1,6 @@
 import type { TokenRow } from '../db/schema.ts';
 import type { Failure, UpstreamFailure } from '../failures.ts';
-import type { Allowance } from '../pipeops/call-gate.ts';
+import type { ReservedCalls } from '../pipeops/quota-calls.ts';
 import { labelKey } from '../subjects/labels.ts';
 import {
   actorOf,
@@ -85,7 +85,7 @@ export interface Lease {
   /** Tokens have changed since the last list was asked for. */
   readonly isChanged: boolean;
   /** The call that was reserved for it. */
-  readonly allowance: Allowance;
+  readonly reserved: ReservedCalls;
   /** Why no call was reserved: our own quota has none left. Null: one was. */
   readonly refusal: UpstreamFailure | null;
 }

@@ -1,17 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { createPipeOps, retryPauseMs } from '../../src/pipeops/client.ts';
+import { retryPauseMs } from '../../src/pipeops/client.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
+import { createPipeOps } from '../../src/pipeops/client.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
-  ADMIT_ALL,
-  type Answer,
   API_URL,
+  ADMIT_ALL,
   callWith,
   CREATE,
   json,
   MOST_SENT,
-  OPEN_GATE,
   operations,
   patientCall,
   REF,
@@ -19,6 +18,7 @@ import {
   scripted,
   WORKSPACE,
 } from './scripted-pipeops.ts';
+import type { Answer } from './scripted-pipeops.ts';
 
 // What is sent once more, and what is then known.
 
