@@ -7,6 +7,7 @@ import path from 'node:path';
 const ROOMS = [
   'vocabulary.ts',
   'failures.ts',
+  'revocation/orders/states.ts',
   'config/webhook-limits.ts',
   'config/limits.ts',
   'kit',

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { COUNTED, isIn } from '../revocation/orders/states.ts';
 import {
   ERROR_CODES,
   IGNORED_DELIVERIES,
@@ -183,7 +184,7 @@ export const revocationOrders = sqliteTable(
       .where(sql`${table.next_at} is not null`),
     index('revocation_orders_state')
       .on(table.state, table.created_at)
-      .where(sql`${table.state} in ('open', 'acknowledged', 'failed')`),
+      .where(isIn(sql`${table.state}`, COUNTED)),
     index('revocation_orders_contradicted')
       .on(table.contradicted_at)
       .where(sql`${table.contradicted_at} is not null`),

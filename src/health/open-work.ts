@@ -9,7 +9,7 @@ import type { Runtime } from '../kit/runtime.ts';
 import { type ListStateRow, selectListStates } from './lists.ts';
 import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
-import { GIVEN_UP, isIn, isOneOf, ORDER_STATE } from '../revocation/orders/states.ts';
+import { COUNTED, GIVEN_UP, isIn, isInState, ORDER_STATE } from '../revocation/orders/states.ts';
 
 /** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
 export interface OpenWork {
@@ -39,9 +39,6 @@ export interface OpenWork {
 
 /** Senders try for a day or so: a delivery that is still refused then is sent no more. */
 const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
-
-/** The states of the partial index. */
-const COUNTED = [ORDER_STATE.open, ORDER_STATE.acknowledged, ORDER_STATE.failed] as const;
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 
@@ -90,7 +87,7 @@ export async function readOpenWork(
   if (!read.ok) return read;
   const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, [deliveries]] = read.value;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
-  const oldest = states.flatMap((row) => (isOneOf(row.state, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
+  const oldest = states.flatMap((row) => (isInState(row, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
     attempts: { count: attempts?.open ?? 0, oldestMs: attempts?.oldest ?? null },
     orders: {

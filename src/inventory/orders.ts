@@ -10,6 +10,16 @@ import type { TokenRef } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
+import {
+  before,
+  isBefore,
+  isNotIn,
+  LITERALS,
+  type NewState,
+  ORDER_STATE,
+  WITHDRAWN,
+  written,
+} from '../revocation/orders/states.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 // Orders that other rooms than that of webhooks make, each with the batch that makes it necessary.
@@ -26,13 +36,13 @@ export interface NewOrder extends TokenRef {
   readonly cause: OrderCause;
   readonly mode: RevocationMode;
   /** `acknowledged`: PipeOps has said 2xx to the very call that this order stands for. */
-  readonly state: 'open' | 'acknowledged';
+  readonly state: NewState;
   readonly nowMs: number;
 }
 
 /** Inserts an order where `guard` holds and none of its id is there. Its row in the trail is inserted by somebody else. */
 export const insertOrder = ({ build }: Pick<Database, 'build'>, order: NewOrder, guard: SQL) => {
-  const isAcknowledged = order.state === 'acknowledged';
+  const isAcknowledged = order.state === ORDER_STATE.acknowledged;
   const row = {
     id: order.id,
     cause: order.cause,
@@ -102,17 +112,18 @@ export const reopenOrdersOf = (
   build
     .update(revocationOrders)
     .set({
-      state: 'open',
-      next_at: sql`${nowMs} + ${BACKOFF_MS}`,
+      ...written('reopen', {
+        next_at: sql`${nowMs} + ${BACKOFF_MS}`,
+        begun_at: null,
+        confirm_round: 0,
+        // What was given up was never said to be done, so nothing contradicts it.
+        contradicted_at: sql`iif(state = ${LITERALS.failed}, contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
+      }),
       claim: null,
-      begun_at: null,
-      confirm_round: 0,
-      // What was given up was never said to be done, so nothing contradicts it.
-      contradicted_at: sql`iif(state = 'failed', contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
     })
     .where(
       sql`workspace_uuid = ${workspaceUuid} and token_id in ${tokenIds} and mode = 'revoke'
-            and state in ('acknowledged', 'confirmed', 'failed')`,
+            and ${isBefore('reopen')}`,
     );
 
 /** Tries are counted for as long as an order is contradicted: a PipeOps that only says 2xx is asked less and less often. */
@@ -161,29 +172,30 @@ export const acknowledgeOrder = ({ build }: Pick<Database, 'build'>, id: string,
   build
     .update(revocationOrders)
     .set({
-      state: 'acknowledged',
-      result: 'revoked',
-      error_code: null,
-      tries: 0,
-      next_at: nowMs,
+      ...written('acknowledgeElsewhere', {
+        result: 'revoked',
+        error_code: null,
+        tries: 0,
+        next_at: nowMs,
+        begun_at: null,
+        acknowledged_at: nowMs,
+        confirm_round: 0,
+      }),
       claim: null,
-      begun_at: null,
-      acknowledged_at: nowMs,
-      confirm_round: 0,
     })
-    .where(sql`id = ${id} and state = 'open' and ${guard}`);
+    .where(sql`id = ${id} and ${isBefore('acknowledgeElsewhere')} and ${guard}`);
 
 /** Ends the suspensions that a resume has lifted, where `guard` holds: nothing is left to be looked at. */
 export const liftOrders = ({ build }: Pick<Database, 'build'>, ref: TokenRef, guard: SQL) =>
   build
     .update(revocationOrders)
-    .set({ state: 'lifted', next_at: null, claim: null, contradicted_at: null })
+    .set({ ...written('lift', { next_at: null, contradicted_at: null }), claim: null })
     .where(
       and(
         eq(revocationOrders.workspace_uuid, ref.workspaceUuid),
         eq(revocationOrders.token_id, ref.tokenId),
         eq(revocationOrders.mode, 'suspend'),
-        inArray(revocationOrders.state, ['acknowledged', 'confirmed']),
+        inArray(revocationOrders.state, before('lift')),
         guard,
       ),
     );
@@ -194,7 +206,7 @@ export const isOrder = (id: string): SQL => sql`exists (select 1 from ${revocati
 /** The id of the oldest open order to revoke a token; null: there is none. */
 export const openRevocation = ({ workspaceUuid, tokenId }: TokenRef): SQL =>
   sql`(select o.id from ${revocationOrders} as o where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId}
-    and o.mode = 'revoke' and o.state = 'open' order by o.created_at limit 1)`;
+    and o.mode = 'revoke' and o.state = ${LITERALS.open} order by o.created_at limit 1)`;
 
 /**
  * Whether a change of a token that was attempted under this event must not stand, as a condition of the batch that settles it:
@@ -215,8 +227,8 @@ export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string,
   const isMeantBlock = mode === undefined ? sql`true` : sql`d.mode is not 'suspend'`;
   return sql`(exists (select 1 from ${revocationOrders} as o
       where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId} and ${isMeantOrder}
-        and (o.state = 'open'
-          or (o.state not in ('retried', 'lifted') and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
+        and (o.state = ${LITERALS.open}
+          or (${isNotIn('o.state', WITHDRAWN)} and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
     or exists (select 1 from ${tokens} as t
       join ${subjectBlocks} as b on ${IS_BLOCK_OF_OWNER}
       join ${webhookDeliveries} as d on d.id = b.delivery_id

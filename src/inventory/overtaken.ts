@@ -8,6 +8,7 @@ import type { RequestContext } from '../kit/trace.ts';
 import { isBlocked } from '../subjects/blocks.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import { isOvertaken, orderAnew } from './orders.ts';
+import { ORDER_STATE } from '../revocation/orders/states.ts';
 
 /** A change that PipeOps has made and that must not stand: see `isOvertaken`. */
 export interface OvertakenChange {
@@ -49,7 +50,7 @@ export function undoOvertaken(
   const blocked = columnsOf('subject_blocked');
   const names = sql`exists (select 1 from ${auditEvents} as a
     where a.id = ${eventId} and a.status = 'failure' and a.outcome = ${blocked.outcome})`;
-  const order = { id: orderId, cause: 'system', state: 'open', nowMs, ...ref } as const;
+  const order = { id: orderId, cause: 'system', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const revokes = isOvertaken(database, eventId, ref, 'revoke');
   const orderIn = (mode: RevocationMode, guard: SQL): readonly Query[] =>
     orderAnew(database, context, SYSTEM_ACTOR, { ...order, mode }, { overtaken: eventId }, sql`${names} and ${guard}`);

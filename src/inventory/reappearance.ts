@@ -13,6 +13,7 @@ import type { UpstreamToken } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import { insertEventsFrom } from '../trail/statements.ts';
 import type { RevocationMode } from '../vocabulary.ts';
+import { isBefore, isIn, LITERALS, LOOKED_AT, ORDER_STATE, written } from '../revocation/orders/states.ts';
 
 /**
  * The statements that undo the ends of tokens that a later look refutes. They order a token anew whose owner is blocked, that was ever
@@ -44,10 +45,10 @@ export function reappearanceQueries(
       and t.revoked_at = e.value ->> 'revoked_at' and t.ended_by is e.value ->> 'ended_by')`;
   const hasOrder = hasOrderIn(workspaceUuid);
   const isContradicted = sql`(e.value ->> 'ended_by' is 'acknowledged'
-      or ${hasOrder(sql`o.mode = 'revoke' and o.state in ('acknowledged', 'confirmed')`)})`;
+      or ${hasOrder(sql`o.mode = 'revoke' and ${isIn('o.state', LOOKED_AT)}`)})`;
   const isToRevoke = sql`(${isAskedFor(workspaceUuid)} or ${isBlockedIn(workspaceUuid, 'revoke')})`;
   const isToSuspend = isBlockedIn(workspaceUuid, 'suspend');
-  const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = 'open'`)}`;
+  const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = ${LITERALS.open}`)}`;
   const idsWhere = (condition: SQL): SQL => sql`(select ${ITEM_ID} from ${all} where ${isStill} and ${condition})`;
   return [
     insertEventsFrom(
@@ -61,7 +62,7 @@ export function reappearanceQueries(
     newOrders(
       recording,
       'revoke',
-      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> 'retried'`)} and ${isToRevoke}`,
+      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> ${LITERALS.retried}`)} and ${isToRevoke}`,
     ),
     reopenSuspensions(recording, idsWhere(maySuspend)),
     newOrders(recording, 'suspend', sql`from ${all} where ${isStill} and ${maySuspend} and ${isToSuspend}`),
@@ -105,7 +106,7 @@ function newOrders({ database, workspaceUuid, nowMs }: Recording, mode: Revocati
     token_id: ITEM_ID,
     mode,
     rank: ORDER_RANKS.live,
-    state: 'open',
+    state: ORDER_STATE.open,
     tries: 0,
     next_at: nowMs,
     created_at: nowMs,
@@ -118,10 +119,10 @@ function newOrders({ database, workspaceUuid, nowMs }: Recording, mode: Revocati
 const reopenSuspensions = ({ database: { build }, workspaceUuid, nowMs }: Recording, ids: SQL) =>
   build
     .update(revocationOrders)
-    .set({ state: 'open', next_at: nowMs, claim: null, begun_at: null, confirm_round: 0 })
+    .set({ ...written('suspendAgain', { next_at: nowMs, begun_at: null, confirm_round: 0 }), claim: null })
     .where(
       sql`workspace_uuid = ${workspaceUuid} and token_id in ${ids} and mode = 'suspend'
-            and state in ('acknowledged', 'confirmed', 'failed')`,
+            and ${isBefore('suspendAgain')}`,
     );
 
 /** Records the orders that were made in the trail, before anything is sent. */
@@ -205,8 +206,8 @@ const isOwnMarker = (workspaceUuid: string): SQL => sql`exists (select 1 from au
 /** Whether PipeOps has acknowledged an ordered revoke of an item's token. */
 const isAcknowledged = (workspaceUuid: string, isOld: SQL): SQL => sql`exists (select 1 from revocation_orders as o
     where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${ITEM_ID} and o.mode = 'revoke'
-      and o.state in ('acknowledged', 'confirmed') and ${isOld})`;
+      and ${isIn('o.state', LOOKED_AT)} and ${isOld})`;
 
 const acknowledgedAt = (workspaceUuid: string): SQL => sql`(select max(o.acknowledged_at) from revocation_orders as o
     where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${ITEM_ID} and o.mode = 'revoke'
-      and o.state in ('acknowledged', 'confirmed'))`;
+      and ${isIn('o.state', LOOKED_AT)})`;

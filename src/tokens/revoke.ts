@@ -9,9 +9,10 @@ import { err, ok, type Result } from '../kit/result.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { isProvenEnd } from '../inventory/looks.ts';
 import { markRevoked } from '../inventory/inventory.ts';
-import { runMutation, type Allowed, type LeftOpen } from './mutation.ts';
+import { type Allowed, type LeftOpen, runMutation } from './mutation.ts';
 import { findInWorkspace } from '../inventory/reach.ts';
 import type { TokenRequest } from './requests.ts';
+import { ORDER_STATE } from '../revocation/orders/states.ts';
 
 interface Revocable extends Allowed {
   /** The end of the token is proven, so PipeOps is not asked. */
@@ -65,7 +66,7 @@ export async function revokeToken(
           ? []
           : [
               markRevoked(database, ref, nowMs, guard),
-              insertOrder(database, { id: eventId, state: 'acknowledged', nowMs, ...order }, guard),
+              insertOrder(database, { id: eventId, state: ORDER_STATE.acknowledged, nowMs, ...order }, guard),
             ];
       },
     leftOpen: ({ eventId }, failure, guard) =>
@@ -87,7 +88,7 @@ function leftPending(
   const nowMs = runtime.now();
   const failure = { kind: 'revocation_pending', status } as const;
   const other = openRevocation(ref);
-  const order = { id: eventId, cause: 'caller', mode: 'revoke', state: 'open', nowMs, ...ref } as const;
+  const order = { id: eventId, cause: 'caller', mode: 'revoke', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const settled = settledColumns(nowMs, ref.tokenId, failureOutcome(failure));
   return {
     failure,

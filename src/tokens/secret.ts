@@ -20,9 +20,7 @@ import {
 } from '../trail/event.ts';
 import { repeatBatch } from '../trail/recorder.ts';
 import { insertEventWhere, isOver, settleEvent } from '../trail/statements.ts';
-import type { TokenDependencies } from './dependencies.ts';
-import type { Allowed, Minted, Performed, Run } from './mutation.ts';
-import type { KeyedAttempt } from './trip-one.ts';
+import { ORDER_STATE } from '../revocation/orders/states.ts';
 
 /** Where a minted token may be: in the workspace it was asked for and, if PipeOps names another, there as well. */
 export type MintedRefs = readonly [TokenRef, ...TokenRef[]];
@@ -122,7 +120,7 @@ async function withhold(
               database,
               context,
               SYSTEM_ACTOR,
-              { id: runtime.newId(), ...order, ...other, state: 'open' },
+              { id: runtime.newId(), ...order, ...other, state: ORDER_STATE.open },
               undone,
               isLeftAlive(eventId, failure),
             ),
@@ -159,7 +157,7 @@ function recordRevoked(
   const created = isOver(createId);
   return [
     insertEventWhere(database, row, created),
-    insertOrder(database, { ...order, state: 'acknowledged' }, created),
+    insertOrder(database, { ...order, state: ORDER_STATE.acknowledged }, created),
     markRevoked(database, { workspaceUuid, tokenId }, nowMs, created),
   ];
 }

@@ -3,10 +3,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import type { DeliveryRow } from '../../src/db/schema.ts';
 import { newTrace } from '../../src/kit/trace.ts';
-import { makeOrders } from '../../src/revocation/orders/queries.ts';
+import { makeOrders } from '../../src/revocation/orders/making.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createTestIssuer } from '../support/issuer.ts';
-import { createHarness, ISSUER, TOKENS, type Answer } from '../support/harness.ts';
+import { type Answer, createHarness, ISSUER, TOKENS } from '../support/harness.ts';
 import {
   clearOrders,
   createWebhookHarness,

@@ -22,7 +22,7 @@ import { insertItems, soughtItems } from './matching.ts';
 import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
 import { selectOwners } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/queries.ts';
+import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/making.ts';
 import type { SubjectRef } from '../senders/sender.ts';
 import { callerMinuteOf, furtherRow, isIgnoredInFull } from '../../trail/caller-rows.ts';
 import { countRead } from '../../trail/counted.ts';

@@ -9,8 +9,9 @@ import type { Caller } from '../../policy/types.ts';
 import { rejectedItemsOf } from './delivery-row.ts';
 import { selectDeliveries, selectDelivery, selectItems, selectOrders } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
+import { AWAITED, isInState } from '../orders/states.ts';
 import { actorOf, type EventSubject, failureOutcome, successOutcome } from '../../trail/event.ts';
-import { type OrderState, OWNER_FINDINGS } from '../../vocabulary.ts';
+import { OWNER_FINDINGS } from '../../vocabulary.ts';
 
 type Dependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'runtime' | 'issuers'>;
 
@@ -187,9 +188,6 @@ const presentItem = (item: ItemRow) => ({
   ...(item.candidates !== null && { candidates: z.array(z.string()).parse(JSON.parse(item.candidates)) }),
 });
 
-/** An order in one of these states is tried, or looked at, until it is in another. */
-const PENDING: readonly OrderState[] = ['open', 'acknowledged'];
-
 const presentOrder = (order: OrderRow, receivedAtMs: number) => ({
   /** Its row in the trail. */
   event_id: order.id,
@@ -200,7 +198,7 @@ const presentOrder = (order: OrderRow, receivedAtMs: number) => ({
   result: order.result,
   error_code: order.error_code,
   tries: order.tries,
-  next_try_at: PENDING.includes(order.state) ? rfc3339OrNull(order.next_at) : null,
+  next_try_at: isInState(order, AWAITED) ? rfc3339OrNull(order.next_at) : null,
   received_at: rfc3339OrNull(receivedAtMs),
   matched_at: rfc3339OrNull(order.created_at),
   /** When PipeOps acknowledged it. */

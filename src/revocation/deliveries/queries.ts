@@ -2,6 +2,7 @@ import { asc, desc, eq, lt, sql, type SQL } from 'drizzle-orm';
 import { WEBHOOK_OWNERS_MAX_COUNT } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
 import { revocationOrders, webhookDeliveries, webhookItems, webhookOwners } from '../../db/schema.ts';
+import { ORDER_STATE } from '../orders/states.ts';
 import type { OrderState } from '../../vocabulary.ts';
 
 // Written out: a column of a query of one table stands there without its table, and would be that of the inner one.
@@ -33,11 +34,11 @@ const summary = {
   matched: itemsFound('matched').as('matched'),
   unmatched: itemsFound('unmatched').as('unmatched'),
   out_of_scope: itemsFound('out_of_scope').as('out_of_scope'),
-  open: ordersIn('open'),
-  acknowledged: ordersIn('acknowledged'),
-  confirmed: ordersIn('confirmed'),
-  failed: ordersIn('failed'),
-  lifted: ordersIn('lifted'),
+  open: ordersIn(ORDER_STATE.open),
+  acknowledged: ordersIn(ORDER_STATE.acknowledged),
+  confirmed: ordersIn(ORDER_STATE.confirmed),
+  failed: ordersIn(ORDER_STATE.failed),
+  lifted: ordersIn(ORDER_STATE.lifted),
   owners:
     sql<string>`(select json_group_array(json_object('issuer', issuer, 'subject', subject, 'found', found, 'tokens', tokens))
     from (select * from webhook_owners where ${OF_DELIVERY} order by found desc, issuer, subject

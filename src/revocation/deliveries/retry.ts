@@ -10,8 +10,8 @@ import { err, ok, type Result } from '../../kit/result.ts';
 import { describeUse } from './deliveries.ts';
 import { selectDelivery } from './queries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { recordOrders } from '../orders/queries.ts';
-import { GIVEN_UP, isIn, LOOKED_AT, ORDER_STATE, SENT } from '../orders/states.ts';
+import { recordOrders } from '../orders/making.ts';
+import { GIVEN_UP, isIn, ORDER_STATE, SENT, written } from '../orders/states.ts';
 
 /**
  * Has what is left of a delivery's orders tried at once. What is open is sent, what PipeOps has acknowledged is looked at, and
@@ -96,20 +96,14 @@ const isFree = (nowMs: number): SQL =>
 const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
-    .set({ next_at: nowMs, begun_at: null })
+    .set(written('hasten', { next_at: nowMs, begun_at: null }))
     .where(and(ofDelivery(id), isIn('state', SENT), isFree(nowMs), guard));
 
 /** What was acknowledged is looked at now: a token that is alive all the same is ordered again. */
 const lookAgain = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
-    .set({
-      state: sql`case when ${isIn('state', LOOKED_AT)} then ${revocationOrders.state} else ${ORDER_STATE.acknowledged} end`,
-      next_at: nowMs,
-      begun_at: null,
-      tries: 0,
-      claim: null,
-    })
+    .set({ ...written('lookAgain', { next_at: nowMs, begun_at: null, tries: 0 }), claim: null })
     .where(and(ofDelivery(id), IS_LOOKED_AT_AGAIN, isFree(nowMs), guard));
 
 /** The order that takes the place of each that was given up, or whose token nobody found. */
@@ -134,6 +128,9 @@ function replace({ build }: Database, id: string, nowMs: number, guard: SQL): re
   };
   return [
     build.insert(orders).select(sql`select ${selectedRow(orders, row)} from ${orders} where ${isReplaced}`),
-    build.update(orders).set({ state: ORDER_STATE.retried, next_at: null, contradicted_at: null }).where(isReplaced),
+    build
+      .update(orders)
+      .set(written('replace', { next_at: null, contradicted_at: null }))
+      .where(isReplaced),
   ];
 }

@@ -1,28 +1,32 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, UNKNOWN_WORKSPACES_MAX_COUNT } from '../../config/limits.ts';
-import type { Database, RowsOf } from '../../db/database.ts';
+import type { Database, Query, RowsOf } from '../../db/database.ts';
 import { revocationOrders, tokens } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import { mustWait } from '../../pipeops/quota-news.ts';
 import type { OrderState } from '../../vocabulary.ts';
-import { isIn, isReopening, LOOKED_AT, type Move, ORDER_STATE, type OrderColumns, SENT } from './states.ts';
+import { isReopening, type Move } from './rules.ts';
+import { DRIVEN, type DrivenState, isIn, LOOKED_AT, ORDER_COLUMNS, ORDER_STATE, SENT } from './states.ts';
 
 // What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
 
-/** An order as a driver holds it, and what D1 knows of its token. */
-export type ClaimedOrder = RowsOf<ReturnType<typeof claimDueOrders>[1]>[number];
+/** An order in one of these states that a driver has leased, and what D1 knows of its token. */
+export type LeasedOrder<S extends DrivenState = DrivenState> = S extends DrivenState
+  ? Omit<RowsOf<ReturnType<typeof selectLeased>>[number], 'state'> & { readonly state: S }
+  : never;
 
-/** Which orders a claim is for. */
-export interface ClaimTerms {
-  readonly claim: string;
-  readonly states: readonly OrderState[];
+/** Which orders to lease, and for whom. */
+export interface LeaseTerms<S extends DrivenState = DrivenState> {
+  /** The id of this lease: no two are the same. */
+  readonly lease: string;
+  readonly states: readonly S[];
   readonly ranks: readonly number[];
-  /** Of that delivery alone; null: of all. */
+  /** Orders of this delivery alone, or of all if null. */
   readonly deliveryId: string | null;
   readonly limitRows: number;
   readonly nowMs: number;
-  /** Which of these; default: all. */
+  /** A further condition on the orders. */
   readonly among?: SQL;
 }
 
@@ -31,21 +35,13 @@ export const EXPIRED_RANKS = [ORDER_RANKS.expired] as const;
 export const KNOWN_RANKS = [...URGENT_RANKS, ...EXPIRED_RANKS] as const;
 export const UNKNOWN_RANKS = [ORDER_RANKS.unknown] as const;
 
-/** An update or a create of the order's token by a caller, which no order caused. */
-const BESIDE = sql`audit_events as e indexed by audit_events_token_id
-  where e.token_id = revocation_orders.token_id and ${canonicalWorkspace('e.workspace_uuid')} = revocation_orders.workspace_uuid
-    and e.action in ('service_account_token.update', 'service_account_token.create')
-    and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
-    and not exists (select 1 from revocation_orders as other where other.id = e.id)`;
-
 /**
- * Claims orders that are due, by rank and then those that have waited longest, and reads them, in one batch of two queries. A
- * claimed order is due again when its lease ends: so no two drivers hold one order at once, and one that died is taken over.
- * While PipeOps says wait, nothing is due, but for the call a minute that is tried all the same.
+ * Leases orders that are due, by rank and then those that have waited longest, and reads them: two queries of one batch. A leased
+ * order is due again when its lease ends, so no two drivers send one order at once, and a driver that died is followed by
+ * another. While PipeOps says wait, nothing is due, except for the call a minute that is tried all the same.
  */
-export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
-  const { claim, states, ranks, deliveryId, limitRows, nowMs, among = sql`true` } = terms;
-  const leaseMs = nowMs + ORDERS_LEASE_MS;
+export function leaseDueOrders<S extends DrivenState>(database: Database, terms: LeaseTerms<S>) {
+  const { lease, states, ranks, deliveryId, limitRows, nowMs, among = sql`true` } = terms;
   // One query for each rank, so that the index gives the rows of each in order and no others are read.
   const dueOf = (rank: number): SQL => sql`
     select * from (select id, rank, next_at from revocation_orders
@@ -55,64 +51,79 @@ export function claimDueOrders({ build }: Database, terms: ClaimTerms) {
   const due = sql`(select id from (${sql.join(ranks.map(dueOf), sql` union all `)})
     order by rank, next_at limit ${limitRows})`;
   const orders = revocationOrders;
-  const tokenIs = sql`${tokens.workspace_uuid} = ${orders.workspace_uuid} and ${tokens.token_id} = ${orders.token_id}`;
   return [
-    build
+    database.build
       .update(orders)
       .set({
-        claim,
-        next_at: leaseMs,
+        claim: lease,
+        next_at: nowMs + ORDERS_LEASE_MS,
         tries: sql`${orders.tries} + 1`,
         begun_at: sql`coalesce(${orders.begun_at}, ${nowMs})`,
       })
       .where(sql`${orders.id} in ${due} and not ${mustWait(nowMs)}`),
-    build
-      .select({
-        id: orders.id,
-        workspace_uuid: orders.workspace_uuid,
-        token_id: orders.token_id,
-        mode: orders.mode,
-        rank: orders.rank,
-        created_at: orders.created_at,
-        state: orders.state,
-        result: orders.result,
-        error_code: orders.error_code,
-        tries: orders.tries,
-        next_at: orders.next_at,
-        begun_at: orders.begun_at,
-        acknowledged_at: orders.acknowledged_at,
-        confirmed_at: orders.confirmed_at,
-        confirm_round: orders.confirm_round,
-        unseen_at: orders.unseen_at,
-        contradicted_at: orders.contradicted_at,
-        /** 1: the inventory holds its token. */
-        known: sql<number>`${tokens.token_id} is not null`.as('known'),
-        ended_by: tokens.ended_by,
-        suspended_by: tokens.suspended_by,
-        /** 1: its row in the trail is open. */
-        attempted:
-          sql<number>`exists (select 1 from audit_events as e where e.id = revocation_orders.id and e.status = 'attempted')`.as(
-            'attempted',
-          ),
-        /** When the last update beside it was settled; far away while one is under way; null: none was. */
-        updated_until: sql<number | null>`(select max(case e.status when 'attempted' then ${Number.MAX_SAFE_INTEGER}
-          else e.settled_at end) from ${BESIDE})`.as('updated_until'),
-      })
-      .from(orders)
-      .leftJoin(tokens, tokenIs)
-      .where(isClaimed(terms))
-      .orderBy(orders.rank, orders.created_at, orders.id),
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the query before has leased orders in these states alone
+    selectLeased(database, terms) as unknown as Query<LeasedOrder<S>[]>,
   ] as const;
 }
 
-/** By the index: what is claimed now is due when this lease ends, and not before. */
-const isClaimed = ({ ranks, nowMs, claim }: ClaimTerms): SQL =>
-  sql`${revocationOrders.rank} in (${sql.raw(ranks.join(', '))}) and ${revocationOrders.next_at} = ${nowMs + ORDERS_LEASE_MS}
-    and ${revocationOrders.claim} = ${claim}`;
+const selectLeased = ({ build }: Database, terms: LeaseTerms) => {
+  const orders = revocationOrders;
+  return build
+    .select({
+      id: orders.id,
+      workspace_uuid: orders.workspace_uuid,
+      token_id: orders.token_id,
+      mode: orders.mode,
+      rank: orders.rank,
+      created_at: orders.created_at,
+      state: orders.state,
+      result: orders.result,
+      error_code: orders.error_code,
+      tries: orders.tries,
+      next_at: orders.next_at,
+      begun_at: orders.begun_at,
+      acknowledged_at: orders.acknowledged_at,
+      confirmed_at: orders.confirmed_at,
+      confirm_round: orders.confirm_round,
+      unseen_at: orders.unseen_at,
+      contradicted_at: orders.contradicted_at,
+      /** 1 if the inventory has its token. */
+      known: sql<number>`${tokens.token_id} is not null`.as('known'),
+      ended_by: tokens.ended_by,
+      suspended_by: tokens.suspended_by,
+      /** 1 if its row in the trail is open. */
+      attempted:
+        sql<number>`exists (select 1 from audit_events as e where e.id = revocation_orders.id and e.status = 'attempted')`.as(
+          'attempted',
+        ),
+      /** See `LookContext.updatedUntilMs`. */
+      updated_until: sql<number | null>`(select max(case e.status when 'attempted' then ${Number.MAX_SAFE_INTEGER}
+        else e.settled_at end) from ${BESIDE})`.as('updated_until'),
+    })
+    .from(orders)
+    .leftJoin(
+      tokens,
+      sql`${tokens.workspace_uuid} = ${orders.workspace_uuid} and ${tokens.token_id} = ${orders.token_id}`,
+    )
+    .where(isLeased(terms))
+    .orderBy(orders.rank, orders.created_at, orders.id);
+};
 
-/** How many orders a claim holds, once it was made. */
-export const countClaimed = (terms: ClaimTerms): SQL =>
-  sql`(select count(*) from ${revocationOrders} where ${isClaimed(terms)})`;
+/** Updates and creates of the order's token by callers, which no order caused. */
+const BESIDE = sql`audit_events as e indexed by audit_events_token_id
+  where e.token_id = revocation_orders.token_id and ${canonicalWorkspace('e.workspace_uuid')} = revocation_orders.workspace_uuid
+    and e.action in ('service_account_token.update', 'service_account_token.create')
+    and e.actor_type <> 'system' and (e.status = 'attempted' or e.settled_at > revocation_orders.created_at)
+    and not exists (select 1 from revocation_orders as other where other.id = e.id)`;
+
+/** By the index: what this lease has is due when the lease ends. */
+const isLeased = ({ ranks, nowMs, lease }: LeaseTerms): SQL =>
+  sql`${revocationOrders.rank} in (${sql.raw(ranks.join(', '))}) and ${revocationOrders.next_at} = ${nowMs + ORDERS_LEASE_MS}
+    and ${revocationOrders.claim} = ${lease}`;
+
+/** How many orders a lease has, in the batch that makes it. */
+export const countLeased = (terms: LeaseTerms): SQL =>
+  sql`(select count(*) from ${revocationOrders} where ${isLeased(terms)})`;
 
 /**
  * The workspaces that an unknown turn asks about, UNKNOWN_WORKSPACES_MAX_COUNT at the most: one of each delivery before the second
@@ -124,7 +135,7 @@ export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
     select w.workspace_uuid, w.tries, w.since, row_number() over (partition by w.delivery_id order by w.tries, w.since, w.workspace_uuid) as turn
     from (select d.workspace_uuid, max(d.delivery_id) as delivery_id, min(d.tries) as tries, min(d.next_at) as since
       from revocation_orders as d where ${isIn('d.rank', UNKNOWN_RANKS)} and d.next_at <= ${nowMs}
-        and ${isIn('d.state', [...SENT, ...LOOKED_AT])} group by d.workspace_uuid) as w
+        and ${isIn('d.state', DRIVEN)} group by d.workspace_uuid) as w
     where w.tries > 0 or not exists (select 1 from revocation_orders as other where other.workspace_uuid = w.workspace_uuid
       and ${isIn('other.state', SENT)} and other.next_at > ${nowMs}
       and other.error_code in ('workspace_unavailable', 'upstream_forbidden')))
@@ -149,45 +160,31 @@ export const selectWork = ({ build }: Database, nowMs: number, deliveryId: strin
     })
     .from(
       sql`(select ${isDue(LOOKED_AT, KNOWN_RANKS)} as looks, ${isDue(SENT, EXPIRED_RANKS)} as expired, ${isUnmade} as unmade,
-        ${isDue([...SENT, ...LOOKED_AT], UNKNOWN_RANKS)} as unknown) as w`,
+        ${isDue(DRIVEN, UNKNOWN_RANKS)} as unknown) as w`,
     );
 };
 
 /** An order that moves on. */
 export interface MovedOrder {
-  readonly order: ClaimedOrder;
+  readonly order: LeasedOrder;
   readonly move: Move;
 }
 
-const COLUMNS: readonly (keyof OrderColumns)[] = [
-  'state',
-  'result',
-  'error_code',
-  'tries',
-  'next_at',
-  'begun_at',
-  'acknowledged_at',
-  'confirmed_at',
-  'confirm_round',
-  'unseen_at',
-  'contradicted_at',
-];
-
 /**
- * Writes down what orders have become, any number of them in one query, each only where it is still as it was judged. A look
- * that reopens an order may find that somebody else's look has just done so: then only its pause is set.
+ * Writes down what orders have become, any number of them in one query, each only where its state is still the one that was
+ * judged. A look that contradicts an order may find that another look has reopened it just now: it is written all the same.
  *
- * @param guard where nobody else may hold them, that the claim is this driver's; else what stands for it.
+ * @param guard `isLeasedAs`, or what proves as well that no other driver moves these orders.
  */
 export function moveOrders({ build }: Database, moved: readonly MovedOrder[], guard: SQL) {
   const rows = moved.map(({ order, move }) => ({
     id: order.id,
     was: order.state,
-    reopens: isReopening(order, move) ? 1 : 0,
-    ...Object.fromEntries(COLUMNS.map((name) => [name, move.columns[name]])),
+    reopens: isReopening(move) ? 1 : 0,
+    ...Object.fromEntries(ORDER_COLUMNS.map((name) => [name, move.columns[name]])),
   }));
-  const fields = ['id', 'was', 'reopens', ...COLUMNS].map((name) => sql.raw(`value ->> '${name}' as ${name}`));
-  const become = Object.fromEntries(COLUMNS.map((name) => [name, sql.raw(`become.${name}`)]));
+  const fields = ['id', 'was', 'reopens', ...ORDER_COLUMNS].map((name) => sql.raw(`value ->> '${name}' as ${name}`));
+  const become = Object.fromEntries(ORDER_COLUMNS.map((name) => [name, sql.raw(`become.${name}`)]));
   return build
     .update(revocationOrders)
     .set({ ...become, claim: null })
@@ -198,11 +195,11 @@ export function moveOrders({ build }: Database, moved: readonly MovedOrder[], gu
     );
 }
 
-/** The guard of orders that a driver holds. */
-export const isHeldBy = (claim: string): SQL => sql`revocation_orders.claim = ${claim}`;
+/** The guard of orders under a lease. */
+export const isLeasedAs = (lease: string): SQL => sql`revocation_orders.claim = ${lease}`;
 
-/** Gives back orders that were claimed and not tried: they are due again at once, as if they had not been claimed. */
-export const releaseOrders = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
+/** Gives back orders that were leased and not tried: they are due again at once, as if they had not been leased. */
+export const releaseOrders = ({ build }: Database, lease: string, ids: readonly string[], nowMs: number) =>
   build
     .update(revocationOrders)
     .set({
@@ -211,7 +208,7 @@ export const releaseOrders = ({ build }: Database, claim: string, ids: readonly 
       begun_at: sql`case when ${revocationOrders.tries} > 1 then ${revocationOrders.begun_at} end`,
       claim: null,
     })
-    .where(sql`${revocationOrders.id} in ${listed(ids)} and ${revocationOrders.claim} = ${claim}`);
+    .where(sql`${revocationOrders.id} in ${listed(ids)} and ${revocationOrders.claim} = ${lease}`);
 
 /** The tokens of orders in those states, as rows of (workspace, id). */
 const tokensOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>

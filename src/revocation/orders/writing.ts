@@ -11,8 +11,9 @@ import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
 import type { DriverDependencies } from '../dependencies.ts';
-import { endTokens, isHeldBy, listed, moveOrders, reviveTokens, type ClaimedOrder, type MovedOrder } from './queue.ts';
-import { isIn, isOneOf, isReopening, SENT, type Move } from './states.ts';
+import { endTokens, isLeasedAs, listed, moveOrders, reviveTokens, type LeasedOrder, type MovedOrder } from './queue.ts';
+import { isReopening, type Move } from './rules.ts';
+import { isIn, isInState, ORDER_STATE, SENT } from './states.ts';
 
 /**
  * Writes down what became of one order. Where that settles its row in the trail, the recorder that mutations use settles it, and
@@ -21,8 +22,8 @@ import { isIn, isOneOf, isReopening, SENT, type Move } from './states.ts';
 export async function recordMove(
   dependencies: DriverDependencies,
   context: RequestContext,
-  claim: string,
-  order: ClaimedOrder,
+  lease: string,
+  order: LeasedOrder,
   move: Move,
 ): Promise<boolean> {
   const { outcome } = move;
@@ -30,7 +31,7 @@ export async function recordMove(
   const { id, workspace_uuid: workspaceUuid, token_id: tokenId } = order;
   // A row that is final already is that of an order which a look has reopened.
   if (outcome === null || order.attempted === 0) {
-    return await recordMoves(dependencies, context, claim, [{ order, move }]);
+    return await recordMoves(dependencies, context, lease, [{ order, move }]);
   }
   const nowMs = runtime.now();
   // Made up before the batch, so that a repeat of it repeats the same.
@@ -54,21 +55,21 @@ export async function recordMove(
 }
 
 /**
- * Writes down what became of any number of orders of a claim, in one batch. Rows of theirs in the trail that are still open are
+ * Writes down what became of any number of orders of a lease, in one batch. Rows of theirs in the trail that are still open are
  * settled with them. What D1 does not take is judged again when the lease ends. True: D1 has taken it.
  */
 export async function recordMoves(
   { database, runtime, quota }: DriverDependencies,
   context: RequestContext,
-  claim: string,
+  lease: string,
   moved: readonly MovedOrder[],
 ): Promise<boolean> {
   const nowMs = runtime.now();
   const ending = moved.filter(({ move }) => move.endsToken).map(({ order }) => order.id);
-  const reopened = moved.filter(({ order, move }) => isReopening(order, move));
+  const reopened = moved.filter(({ move }) => isReopening(move));
   const queries: readonly Query[] = [
     ...settleRows(database, context, moved, nowMs),
-    ...(moved.length > 0 ? [moveOrders(database, moved, isHeldBy(claim))] : []),
+    ...(moved.length > 0 ? [moveOrders(database, moved, isLeasedAs(lease))] : []),
     ...(ending.length > 0 ? [endTokens(database, ending, nowMs, sql`true`)] : []),
     ...recordLateOnes(database, context, moved, nowMs),
     ...(reopened.length > 0 ? contradict(database, context, reopened, nowMs) : []),
@@ -81,13 +82,13 @@ export async function recordMoves(
 
 /** PipeOps may have done what it did not answer; saying that it wants nothing of us, it has not. */
 const mayChangeTokens = ({ order, move }: MovedOrder): boolean =>
-  isOneOf(order.state, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(order, move);
+  isInState(order, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(move);
 
 const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
   ...new Set(moved.map(({ order }) => order.workspace_uuid)),
 ];
 
-const actionOf = ({ mode }: Pick<ClaimedOrder, 'mode'>): AuditAction =>
+const actionOf = ({ mode }: Pick<LeasedOrder, 'mode'>): AuditAction =>
   mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
 
 /** Settles the rows of orders by compare-and-set, and before that announces those which followers may have read past. */
@@ -186,7 +187,7 @@ function recordLateOnes(
       detail: sql`json_object('order_id', o.id)`,
     },
     sql`from revocation_orders as o join audit_events as e on e.id = o.id
-      where o.id in ${listed(ids)} and ${isIn('o.state', ['acknowledged'])} and e.status = 'failure'
+      where o.id in ${listed(ids)} and ${isIn('o.state', [ORDER_STATE.acknowledged])} and e.status = 'failure'
         and not exists (select 1 from audit_events as done indexed by audit_events_token_id
           where done.token_id = o.token_id and ${canonicalWorkspace('done.workspace_uuid')} = o.workspace_uuid and done.status = 'success'
             and done.detail ->> 'order_id' = o.id)`,
@@ -194,8 +195,8 @@ function recordLateOnes(
   return [insert];
 }
 
-const isDoneLate = ({ order, move: { outcome, columns } }: MovedOrder): boolean =>
-  order.attempted === 0 && outcome !== null && columns.state === 'acknowledged' && columns.result !== 'already_gone';
+const isDoneLate = ({ order, move: { transition, columns } }: MovedOrder): boolean =>
+  order.attempted === 0 && transition === 'acknowledge' && columns.result !== 'already_gone';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

@@ -15,6 +15,7 @@ import type { ReconcilerDependencies } from './run.ts';
 import { type ClaimedAttempt, forgetReview, noteUnseen } from './queue.ts';
 import { parseStored } from '../../kit/json.ts';
 import { acknowledgedRevoke } from './undelivered.ts';
+import { ORDER_STATE } from '../../revocation/orders/states.ts';
 
 /** Does what was judged about an attempt, and writes it down. True: the attempt is settled by this. */
 export async function carryOut(
@@ -73,7 +74,14 @@ async function revokeAndSettle(
   if (!revoked.ok) return false;
   const nowMs = runtime.now();
   const orderId = runtime.newId();
-  const order = { id: row.id, cause: 'system', mode: 'revoke', state: 'acknowledged', nowMs, ...ref } as const;
+  const order = {
+    id: row.id,
+    cause: 'system',
+    mode: 'revoke',
+    state: ORDER_STATE.acknowledged,
+    nowMs,
+    ...ref,
+  } as const;
   const checked = (guard: SQL): readonly Query[] =>
     row.action === 'service_account_token.create'
       ? acknowledgedRevoke(database, context, { createId: row.id, ...ref }, orderId, nowMs, revoked.value.status, guard)
@@ -139,7 +147,7 @@ async function settleChange(
       .where(and(eq(auditEvents.id, row.id), eq(auditEvents.status, 'attempted'), condition));
   const carries = (as: EventOutcome): SQL => sql`exists (select 1 from audit_events as a where a.id = ${row.id}
     and a.status = ${as.status} and a.settled_at = ${nowMs} and a.outcome = ${JSON.stringify(as.detail)})`;
-  const order = { id: orderId, cause: 'system', state: 'open', nowMs, ...ref } as const;
+  const order = { id: orderId, cause: 'system', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const orderIn = (mode: RevocationMode, condition: SQL): readonly Query[] =>
     orderAnew(
       database,

@@ -14,6 +14,7 @@ import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
+import { DRIVEN, isIn, LITERALS, LOOKED_AT, ORDER_STATE } from '../../revocation/orders/states.ts';
 
 /** A revoke of a token whose secret nobody got. */
 interface Undelivered extends TokenRef {
@@ -38,7 +39,14 @@ export function acknowledgedRevoke(
 ): readonly Query[] {
   const subject = revokeSubject(ref, createId);
   const row = finalRow(orderId, nowMs, context, subject, successOutcome(upstreamStatus));
-  const order = { id: orderId, cause: 'system', mode: 'revoke', state: 'acknowledged', nowMs, ...ref } as const;
+  const order = {
+    id: orderId,
+    cause: 'system',
+    mode: 'revoke',
+    state: ORDER_STATE.acknowledged,
+    nowMs,
+    ...ref,
+  } as const;
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
 }
 
@@ -99,7 +107,7 @@ function selectUndelivered(
   const hasOrder = (condition: SQL): SQL =>
     sql`exists (select 1 from revocation_orders as o where o.workspace_uuid = ${workspaceUuid}
       and o.token_id = e.value ->> 'id' and o.mode = 'revoke' and ${condition})`;
-  const isDone = sql`o.state in ('acknowledged', 'confirmed')`;
+  const isDone = isIn('o.state', LOOKED_AT);
   return build
     .select({
       create_id: sql<string>`a.id`.as('create_id'),
@@ -109,7 +117,7 @@ function selectUndelivered(
     .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
     .where(
       // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
-      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = 'open'`)}
+      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = ${LITERALS.open}`)}
         and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
     )
     .limit(UNDELIVERED_BATCH_TOKENS);
@@ -122,9 +130,9 @@ async function orderAndRevoke(
 ): Promise<void> {
   const id = runtime.newId();
   const nowMs = runtime.now();
-  const order = { id, cause: 'system', mode: 'revoke', state: 'open', nowMs, ...ref } as const;
+  const order = { id, cause: 'system', mode: 'revoke', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const isOrdered = sql`exists (select 1 from revocation_orders as o where o.workspace_uuid = ${ref.workspaceUuid}
-    and o.token_id = ${ref.tokenId} and o.mode = 'revoke' and o.id <> ${id} and o.state in ('open', 'acknowledged', 'confirmed'))`;
+    and o.token_id = ${ref.tokenId} and o.mode = 'revoke' and o.id <> ${id} and ${isIn('o.state', DRIVEN)})`;
   const { detail } = revokeSubject(ref, createId);
   const own = database.build
     .select({ id: revocationOrders.id })

@@ -4,7 +4,7 @@ import { ORDERS_MAKE_BATCH_ROWS } from '../../../src/config/limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import type { AuditEventRow, DeliveryRow, OrderRow, TokenRow } from '../../../src/db/schema.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
-import { makeOrders } from '../../../src/revocation/orders/queries.ts';
+import { makeOrders } from '../../../src/revocation/orders/making.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { clearOrders, createWebhookHarness, deliveryOf } from '../harness.ts';
 

@@ -9,6 +9,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import { sourceActor } from '../deliveries/delivery-row.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import type { Run } from './run.ts';
+import { LITERALS, ORDER_STATE } from './states.ts';
 import { attemptedRow } from '../../trail/event.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
@@ -128,7 +129,7 @@ export function recordOrders(
     database,
     row,
     { id: sql`${id}`, workspace_uuid: sql`${workspace_uuid}`, token_id: sql`${token_id}` },
-    sql`from ${revocationOrders} where ${among} and ${state} = 'open'
+    sql`from ${revocationOrders} where ${among} and ${state} = ${LITERALS.open}
       and not exists (select 1 from audit_events as e where e.id = ${id})`,
   );
 }
@@ -145,7 +146,7 @@ const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) =>
   cause,
   delivery_id: deliveryId,
   mode,
-  state: 'open',
+  state: ORDER_STATE.open,
   tries: 0,
   next_at: nowMs,
   created_at: nowMs,
