@@ -24,12 +24,11 @@ import { createOwedGenerations } from './reads/generation.ts';
 import { createPace } from './reads/pace.ts';
 import { createReadGroup } from './reads/group.ts';
 import { createListSource } from './reads/upstream-lists.ts';
-import type { WebhookDependencies } from './revocation/dependencies.ts';
-import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
-import { configureSources, namedWorkspaces } from './revocation/senders/kinds.ts';
 import { createLabelMemory } from './subjects/labels.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
 import { createFingerprints } from './tokens/fingerprints.ts';
+import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
+import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -151,7 +150,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     runtime,
     issuers: new Set(policy.issuers.map(({ issuer }) => issuer)),
     namedWorkspaces: namedWorkspaces(config),
-    sources: configureSources(config, { runtime, store }),
+    senders: configureSenders(config, { runtime, store }),
   };
   const orders = createOrderDriver(webhooks);
 

@@ -50,7 +50,7 @@ const githubFields = sourceFields({
     error: 'is of no use without `keysUrl`',
   });
 
-/** The fields of each kind of source. `src/revocation/senders/kinds.ts` has an adapter for each kind. */
+/** What an entry holds, by its kind. `revocation/dependencies.ts` has an adapter for each. */
 const KIND_FIELDS = [standardFields, githubFields] as const;
 
 /** One entry of `webhooks`, of any kind. */

@@ -1,34 +1,32 @@
 import { and, desc, eq, gt, inArray, isNull, or, sql, type SQL } from 'drizzle-orm';
-import { ORDERS_MAKE_BATCH_ROWS, WEBHOOK_SAME_BODY_MS } from '../../config/limits.ts';
+import { WEBHOOK_REFUSED_MAX_ROWS, WEBHOOK_SAME_BODY_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { type DeliveryRow, type OwnerRow, webhookDeliveries, webhookItems } from '../../db/schema.ts';
-import type { AuditFailure } from '../../failures.ts';
+import { type AuditFailure, codeOf, type RequestFailure } from '../../failures.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
+import { minuteBeginMs } from '../../kit/time.ts';
 import type { RequestContext } from '../../kit/trace.ts';
+import { callerMinuteOf, furtherRow, isIgnoredInFull } from '../../trail/caller-rows.ts';
+import { countRead, readKey } from '../../trail/counted.ts';
+import { finalRow } from '../../trail/event.ts';
+import { rowsOf } from '../../trail/final-records.ts';
+import type { WebhookDependencies } from '../dependencies.ts';
+import { carryOut } from './carry-out.ts';
+import { selectOwners } from './deliveries.ts';
 import {
   contentDigests,
   type ContentDigests,
   deliveryEvent,
   describeDelivery,
+  describeSigned,
   insertDelivery,
   isDelivery,
   type NewDelivery,
   recordDelivery,
-  sourceActor,
-  storedLabel,
+  refusedOutcome,
+  senderActor,
 } from './delivery-row.ts';
-import type { Accepted } from './intake.ts';
-import { insertItems, soughtItems } from './matching.ts';
-import { blockSubject, insertOwners, unblockSubject } from './owner-queries.ts';
-import { selectOwners } from './queries.ts';
-import type { WebhookDependencies } from '../dependencies.ts';
-import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/making.ts';
-import type { SubjectRef } from '../senders/sender.ts';
-import { callerMinuteOf, furtherRow, isIgnoredInFull } from '../../trail/caller-rows.ts';
-import { countRead } from '../../trail/counted.ts';
-import { finalRow, successOutcome } from '../../trail/event.ts';
-import { rowsOf } from '../../trail/final-records.ts';
-import { insertEventWhere } from '../../trail/statements.ts';
+import type { Accepted, Signed } from './intake.ts';
 
 /** The delivery as it was accepted: this one, or the one that it repeats. */
 export interface Receipt {
@@ -56,17 +54,17 @@ export async function acceptDelivery(
   accepted: Accepted,
 ): Promise<Result<Receipt, AuditFailure | { kind: 'id_reused' }>> {
   const { database, fingerprints, runtime } = dependencies;
-  const { order } = accepted;
-  const digests = 'ignored' in order ? null : await contentDigests(order, fingerprints);
+  const { instruction } = accepted;
+  const digests = 'ignored' in instruction ? null : await contentDigests(instruction, fingerprints);
   const received = { id: runtime.newId(), eventId: runtime.newId(), nowMs: runtime.now() };
   const row = await describeDelivery(accepted, received, digests?.[0] ?? null);
-  const isLeak = 'leaks' in order;
+  const isLeak = 'leaks' in instruction;
   const before = earlierOnes(row, digests, isLeak);
   const isThisOne = isDelivery(database, row.id);
   const isNew = sql`not ${isThere(before.same)}`;
-  const counting = 'ignored' in order ? await countIgnored(database, context, row, isNew) : null;
+  const counting = 'ignored' in instruction ? await countIgnored(database, context, row, isNew) : null;
   const queries: readonly Query[] = [
-    'ignored' in order
+    'ignored' in instruction
       ? insertDelivery(database, row, sql`${isNew} and ${isIgnoredInFull(minuteOf(row))}`)
       : isLeak
         ? insertDelivery(database, row, isNew, isThere(before.sameId))
@@ -155,60 +153,58 @@ function readBack(database: Database, same: SQL) {
   ] as const;
 }
 
-/** The queries that write down what a delivery orders, where it is this one that counts. */
-async function carryOut(
-  { database, fingerprints, runtime, namedWorkspaces }: WebhookDependencies,
+/**
+ * Records a delivery that is rightly signed and is refused: among the deliveries, with a row in the trail, in one D1 batch. Of one
+ * source that is done WEBHOOK_REFUSED_MAX_ROWS times a minute, since a sender that is out of order must not fill the database;
+ * those beyond are counted in one row of the trail for each error code.
+ *
+ * Fails with `audit_unavailable`: then the sender must send it again, or nobody would ever know of it.
+ */
+export async function refuseDelivery(
+  { database, runtime }: Pick<WebhookDependencies, 'database' | 'runtime'>,
   context: RequestContext,
-  { source, order }: Accepted,
-  row: NewDelivery,
-  isThisOne: SQL,
-): Promise<readonly Query[]> {
-  if ('ignored' in order) return [];
-  const terms: OrderTerms = {
-    deliveryId: row.id,
-    source: row.source,
-    event: order.event,
-    mode: order.event === 'subject.offboarded' ? order.mode : 'revoke',
-    nowMs: row.received_at,
-  };
-  const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
-    const detail = {
-      delivery_id: row.id,
-      ...('label' in subject ? { label: storedLabel(subject.label) } : subject),
-      ...('mode' in order && { mode: order.mode }),
-      ...('former' in order && order.former && { former: true }),
-    };
-    const event = {
-      action,
-      actor: sourceActor(row.source),
-      workspaceUuid: null,
-      tokenId: null,
-      tokenName: null,
-      detail,
-    };
-    return insertEventWhere(
-      database,
-      finalRow(runtime.newId(), row.received_at, context, event, successOutcome(null)),
-      isThisOne,
-    );
-  };
-  switch (order.event) {
-    case 'token.leaked':
-    case 'token.revoke':
-      return [
-        ...insertItems(database, row.id, await soughtItems(order, fingerprints), source.workspaces, isThisOne),
-        orderMatched(database, terms, order.event === 'token.leaked' ? 'leak' : 'command', namedWorkspaces),
-        recordOrders(database, context, terms),
-      ];
-    case 'subject.offboarded':
-      return [
-        recordSubject('subject.block', order.subject),
-        insertOwners(database, row.id, order.subject, order.former, isThisOne),
-        blockSubject(database, { id: row.id, nowMs: row.received_at }, order.subject, isThisOne),
-        // Of the owners found, so of no delivery that does not count.
-        ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
-      ];
-    case 'subject.reinstated':
-      return [recordSubject('subject.reinstate', order.subject), unblockSubject(database, order.subject, isThisOne)];
-  }
+  signed: Signed,
+  failure: RequestFailure,
+): Promise<Result<null, AuditFailure>> {
+  const code = codeOf(failure);
+  const field = fieldOf(failure);
+  const source = signed.source.name;
+  runtime.log({ level: 'warn', event: 'webhook_refused', request_id: context.requestId, source, code, field });
+
+  const nowMs = runtime.now();
+  const received = { id: runtime.newId(), eventId: runtime.newId(), nowMs };
+  const row = { ...(await describeSigned(signed, received)), refused: code, refused_field: field };
+  const minuteMs = minuteBeginMs(nowMs);
+  // The plus keeps SQLite from the index that begins with the source and holds every delivery of it.
+  const isWithinLimit = sql`(select count(*) from ${webhookDeliveries} where ${webhookDeliveries.refused} is not null
+    and ${webhookDeliveries.received_at} >= ${minuteMs} and +${webhookDeliveries.source} = ${source}) < ${WEBHOOK_REFUSED_MAX_ROWS}`;
+  const isThisOne = isDelivery(database, row.id);
+  // One row for all of a minute, whoever brought them.
+  const nobody = { requestId: context.requestId, ip: null, userAgent: null };
+  const subject = {
+    action: 'webhook.receive',
+    actor: senderActor(source),
+    workspaceUuid: null,
+    tokenId: null,
+    tokenName: null,
+    detail: {},
+  } as const;
+  const further = finalRow(runtime.newId(), nowMs, nobody, subject, refusedOutcome(code));
+  const [add, insert] = countRead(database, { ...further, read_key: await readKey(further) }, sql`not ${isThisOne}`);
+  const committed = await database.batch(context, [
+    insertDelivery(database, row, isWithinLimit),
+    recordDelivery(database, context, row, isThisOne),
+    add,
+    insert,
+  ] as const);
+  if (!committed.ok) return err({ kind: 'audit_unavailable' });
+  const [, , added, inserted] = committed.value;
+  context.trace.eventId = [...added, ...inserted][0]?.id ?? row.event_id;
+  return ok(null);
+}
+
+/** The path of the field at fault, the first of several. Null: it is not about one. */
+function fieldOf(failure: RequestFailure): string | null {
+  if (failure.kind === 'too_many_tokens') return 'data.tokens';
+  return 'errors' in failure ? (Object.keys(failure.errors)[0] ?? null) : null;
 }

@@ -1,84 +1,95 @@
+import { asc, desc, eq, lt, sql, type SQL } from 'drizzle-orm';
 import * as z from 'zod';
-import type { RowsOf } from '../../db/database.ts';
-import type { DeliveryRow, ItemRow, OrderRow, OwnerRow } from '../../db/schema.ts';
-import type { Failure } from '../../failures.ts';
-import { err, ok, type Result } from '../../kit/result.ts';
+import { WEBHOOK_OWNERS_MAX_COUNT } from '../../config/limits.ts';
+import type { Database, RowsOf } from '../../db/database.ts';
+import {
+  type DeliveryRow,
+  type ItemRow,
+  type OrderRow,
+  type OwnerRow,
+  revocationOrders,
+  webhookDeliveries,
+  webhookItems,
+  webhookOwners,
+} from '../../db/schema.ts';
 import { rfc3339OrNull } from '../../kit/time.ts';
-import type { RequestContext } from '../../kit/trace.ts';
-import type { Caller } from '../../policy/types.ts';
+import { type OrderState, OWNER_FINDINGS } from '../../vocabulary.ts';
+import { AWAITED, isInState, ORDER_STATE } from '../orders/states.ts';
 import { rejectedItemsOf } from './delivery-row.ts';
-import { selectDeliveries, selectDelivery, selectItems, selectOrders } from './queries.ts';
-import type { WebhookDependencies } from '../dependencies.ts';
-import { AWAITED, isInState } from '../orders/states.ts';
-import { actorOf, type EventSubject, failureOutcome, successOutcome } from '../../trail/event.ts';
-import { OWNER_FINDINGS } from '../../vocabulary.ts';
 
-type Dependencies = Pick<WebhookDependencies, 'database' | 'recorder' | 'runtime' | 'issuers'>;
+// What came in by webhook and what it led to: how it is read from D1, and how it is shown.
 
-/** What reading about deliveries, or repeating one, is in the trail. */
-export const describeUse = (
-  action: 'webhook.query' | 'webhook.retry',
-  caller: Caller,
-  detail: Readonly<Record<string, unknown>>,
-): EventSubject => ({
-  action,
-  actor: actorOf(caller),
-  workspaceUuid: null,
-  tokenId: null,
-  tokenName: null,
-  detail,
-});
+/** A page of deliveries, newest first, with what each led to; one more row than asked for shows that there is a next. */
+export const selectDeliveries = ({ build }: Database, beforeSeq: number | null, limitRows: number) =>
+  build
+    .select(summary)
+    .from(webhookDeliveries)
+    .where(beforeSeq === null ? undefined : lt(webhookDeliveries.seq, beforeSeq))
+    .orderBy(desc(webhookDeliveries.seq))
+    .limit(limitRows + 1);
 
-/**
- * A page of what came in by webhook, newest first. The rows and the row of this reading come from one batch, so neither is
- * had without the other: `audit_unavailable` if D1 does not take it.
- *
- * @param page after which `seq` to go on, null: from the newest; and how many.
- */
-export async function listDeliveries(
-  { database, recorder, issuers }: Dependencies,
-  context: RequestContext,
-  caller: Caller,
-  page: { readonly beforeSeq: number | null; readonly limitRows: number },
-): Promise<Result<{ deliveries: readonly ReturnType<typeof presentDelivery>[]; nextSeq: number | null }, Failure>> {
-  const subject = describeUse('webhook.query', caller, {
-    limit: page.limitRows,
-    ...(page.beforeSeq !== null && { before_seq: page.beforeSeq }),
-  });
-  const query = selectDeliveries(database, page.beforeSeq, page.limitRows);
-  const recorded = await recorder.recordRead(context, subject, successOutcome(null), [query]);
-  if (!recorded.ok) return recorded;
-  const shown = recorded.value.rows[0].slice(0, page.limitRows);
-  const hasMore = recorded.value.rows[0].length > page.limitRows;
-  return ok({
-    deliveries: shown.map((row) => presentDelivery(row, { issuers })),
-    nextSeq: hasMore ? (shown.at(-1)?.seq ?? null) : null,
-  });
-}
+export const selectDelivery = ({ build }: Database, id: string) =>
+  build.select(summary).from(webhookDeliveries).where(eq(webhookDeliveries.id, id));
 
-/**
- * One delivery with all that it led to. It leaves only after the reading of it is recorded, with what became of it: a
- * second trip to D1. `delivery_not_found`, or `audit_unavailable`.
- */
-export async function readDelivery(
-  { database, recorder, issuers }: Dependencies,
-  context: RequestContext,
-  caller: Caller,
-  id: string,
-): Promise<Result<ReturnType<typeof presentWhole>, Failure>> {
-  const queries = [selectDelivery(database, id), selectItems(database, id), selectOrders(database, id)] as const;
-  const read = await database.batch(context, queries);
-  if (!read.ok) return err({ kind: 'audit_unavailable' });
-  const [[delivery], items, orders] = read.value;
-  const subject = describeUse('webhook.query', caller, { delivery_id: id });
-  if (delivery === undefined) {
-    const failure = { kind: 'delivery_not_found' } as const;
-    const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
-    return recorded.ok ? err(failure) : recorded;
-  }
-  const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
-  return recorded.ok ? ok(presentWhole(delivery, items, orders, { issuers })) : recorded;
-}
+export const selectItems = ({ build }: Database, deliveryId: string) =>
+  build.select().from(webhookItems).where(eq(webhookItems.delivery_id, deliveryId)).orderBy(asc(webhookItems.seq));
+
+/** Whom a delivery about a subject found, those that it is about first: WEBHOOK_OWNERS_MAX_COUNT of them. */
+export const selectOwners = ({ build }: Database, deliveryId: SQL) =>
+  build
+    .select()
+    .from(webhookOwners)
+    .where(eq(webhookOwners.delivery_id, deliveryId))
+    .orderBy(desc(webhookOwners.found), asc(webhookOwners.issuer), asc(webhookOwners.subject))
+    .limit(WEBHOOK_OWNERS_MAX_COUNT);
+
+export const selectOrders = ({ build }: Database, deliveryId: string) =>
+  build
+    .select()
+    .from(revocationOrders)
+    .where(eq(revocationOrders.delivery_id, deliveryId))
+    .orderBy(asc(revocationOrders.created_at), asc(revocationOrders.id));
+
+// Written out: a column of a query of one table stands there without its table, and would be that of the inner one.
+const OF_DELIVERY = sql.raw('delivery_id = webhook_deliveries.id');
+const ordersIn = (state: OrderState) =>
+  sql<number>`(select count(*) from revocation_orders where ${OF_DELIVERY} and state = ${state})`.as(state);
+const itemsFound = (found: string) =>
+  sql<number>`(select count(*) from webhook_items where ${OF_DELIVERY} and found = ${found})`;
+
+const summary = {
+  seq: webhookDeliveries.seq,
+  id: webhookDeliveries.id,
+  source: webhookDeliveries.source,
+  event: webhookDeliveries.event,
+  sender_id: webhookDeliveries.sender_id,
+  event_id: webhookDeliveries.event_id,
+  received_at: webhookDeliveries.received_at,
+  ignored: webhookDeliveries.ignored,
+  mode: webhookDeliveries.mode,
+  subject_issuer: webhookDeliveries.subject_issuer,
+  subject: webhookDeliveries.subject,
+  subject_label: webhookDeliveries.subject_label,
+  former: webhookDeliveries.former,
+  id_reused: webhookDeliveries.id_reused,
+  refused: webhookDeliveries.refused,
+  refused_field: webhookDeliveries.refused_field,
+  rejected_items: webhookDeliveries.rejected_items,
+  orders_left: webhookDeliveries.orders_left,
+  matched: itemsFound('matched').as('matched'),
+  unmatched: itemsFound('unmatched').as('unmatched'),
+  out_of_scope: itemsFound('out_of_scope').as('out_of_scope'),
+  open: ordersIn(ORDER_STATE.open),
+  acknowledged: ordersIn(ORDER_STATE.acknowledged),
+  confirmed: ordersIn(ORDER_STATE.confirmed),
+  failed: ordersIn(ORDER_STATE.failed),
+  lifted: ordersIn(ORDER_STATE.lifted),
+  owners:
+    sql<string>`(select json_group_array(json_object('issuer', issuer, 'subject', subject, 'found', found, 'tokens', tokens))
+    from (select * from webhook_owners where ${OF_DELIVERY} order by found desc, issuer, subject
+      limit ${WEBHOOK_OWNERS_MAX_COUNT}))`.as('owners'),
+  owner_count: sql<number>`(select count(*) from webhook_owners where ${OF_DELIVERY})`.as('owner_count'),
+};
 
 type DeliverySummary = RowsOf<ReturnType<typeof selectDelivery>>[number];
 
@@ -102,7 +113,7 @@ export const presentReceipt = (row: DeliveryRow, owners: readonly Owner[], confi
 });
 
 /** A delivery as those see it who may read the trail. Times are RFC 3339 with milliseconds. */
-function presentDelivery(row: DeliverySummary, configured: Configured) {
+export function presentDelivery(row: DeliverySummary, configured: Configured) {
   const owners = ownersOf(row);
   const notShown = row.owner_count - owners.length;
   return {
@@ -137,7 +148,7 @@ function presentDelivery(row: DeliverySummary, configured: Configured) {
 }
 
 /** The same with each token that it named, and what became of each: the receipt of a leak. */
-const presentWhole = (
+export const presentWhole = (
   row: DeliverySummary,
   items: readonly ItemRow[],
   orders: readonly OrderRow[],

@@ -14,7 +14,7 @@ import { canonicalJson, sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Accepted, Signed } from './intake.ts';
-import type { NamedToken, Order, SubjectRef } from '../senders/sender.ts';
+import type { NamedToken, Instruction, SubjectRef } from '../senders/sender.ts';
 import { labelKey } from '../../subjects/labels.ts';
 import type { Fingerprints } from '../../tokens/fingerprints.ts';
 import {
@@ -40,18 +40,19 @@ interface Received {
 
 /** A delivery as it is kept: nothing of its body but what it orders about whom, and of its sender's texts a part. */
 export async function describeDelivery(
-  { order, ...signed }: Accepted,
+  { instruction, ...signed }: Accepted,
   received: Received,
   contentDigest: string | null,
 ): Promise<NewDelivery> {
-  const subject = 'subject' in order ? order.subject : null;
+  const subject = 'subject' in instruction ? instruction.subject : null;
   return {
     ...(await describeSigned(signed, received)),
     content_digest: contentDigest,
-    rejected_items: 'rejected' in order && !isEmpty(order.rejected) ? JSON.stringify(order.rejected) : null,
-    former: 'former' in order && order.former ? 1 : 0,
-    ignored: 'ignored' in order ? order.ignored : null,
-    mode: 'mode' in order ? order.mode : null,
+    rejected_items:
+      'rejected' in instruction && !isEmpty(instruction.rejected) ? JSON.stringify(instruction.rejected) : null,
+    former: 'former' in instruction && instruction.former ? 1 : 0,
+    ignored: 'ignored' in instruction ? instruction.ignored : null,
+    mode: 'mode' in instruction ? instruction.mode : null,
     subject_issuer: subject !== null && 'issuer' in subject ? subject.issuer : null,
     subject: subject !== null && 'subject' in subject ? subject.subject : null,
     subject_label: subject !== null && 'label' in subject ? storedLabel(subject.label) : null,
@@ -121,7 +122,7 @@ export function deliveryEvent(
 ): NewAuditRow {
   const subject: EventSubject = {
     action: 'webhook.receive',
-    actor: sourceActor(row.source),
+    actor: senderActor(row.source),
     workspaceUuid: null,
     tokenId: null,
     tokenName: null,
@@ -158,7 +159,7 @@ async function dedupeKey(senderId: string | null, body: Uint8Array): Promise<str
 }
 
 /** A source of webhooks as the trail names it. */
-export const sourceActor = (name: string): Actor => ({ type: 'webhook', issuer: null, subject: name, label: null });
+export const senderActor = (name: string): Actor => ({ type: 'webhook', issuer: null, subject: name, label: null });
 
 /** Digests of what a delivery orders: the one that is stored, and those that an earlier key, or version of this service, would have given. */
 export type ContentDigests = readonly [current: string, ...earlier: string[]];
@@ -168,33 +169,36 @@ export type ContentDigests = readonly [current: string, ...earlier: string[]];
  * anew is the same. A leak's is keyed as fingerprints are, since a secret is in it; two reports are the same only if every item
  * says the same.
  */
-export async function contentDigests(order: Order, fingerprints: Fingerprints): Promise<ContentDigests> {
+export async function contentDigests(instruction: Instruction, fingerprints: Fingerprints): Promise<ContentDigests> {
   const digestOf = async (content: unknown): Promise<string> => await sha256Hex(canonicalJson(content));
-  const hex = await digestOf(contentOf(order));
-  if (order.event === 'token.revoke' && order.tokens.some(({ workspaceSpelled }) => workspaceSpelled !== undefined)) {
+  const hex = await digestOf(contentOf(instruction));
+  if (
+    instruction.event === 'token.revoke' &&
+    instruction.tokens.some(({ workspaceSpelled }) => workspaceSpelled !== undefined)
+  ) {
     // Before there was one spelling of a workspace, a digest was of that which was sent.
-    return [hex, await digestOf(namedTokens(order, (token) => token.workspaceSpelled ?? token.workspaceUuid))];
+    return [hex, await digestOf(namedTokens(instruction, (token) => token.workspaceSpelled ?? token.workspaceUuid))];
   }
-  if (order.event !== 'token.leaked') return [hex];
+  if (instruction.event !== 'token.leaked') return [hex];
   const [current, ...earlier] = (await fingerprints.candidates(hex)).map(({ value }) => value);
   return [current ?? hex, ...earlier];
 }
 
-function contentOf(order: Order): unknown {
-  switch (order.event) {
+function contentOf(instruction: Instruction): unknown {
+  switch (instruction.event) {
     case 'token.leaked':
-      return order;
+      return instruction;
     case 'token.revoke':
-      return namedTokens(order, ({ workspaceUuid }) => workspaceUuid);
+      return namedTokens(instruction, ({ workspaceUuid }) => workspaceUuid);
     case 'subject.offboarded':
     case 'subject.reinstated':
-      return { ...order, subject: subjectOf(order.subject) };
+      return { ...instruction, subject: subjectOf(instruction.subject) };
   }
 }
 
 /** In whichever order, and however often. */
 function namedTokens(
-  { event, tokens }: Extract<Order, { event: 'token.revoke' }>,
+  { event, tokens }: Extract<Instruction, { event: 'token.revoke' }>,
   workspaceOf: (token: NamedToken) => string | null,
 ): unknown {
   const named = tokens.map((token) => `${token.tokenId} ${workspaceOf(token) ?? ''}`);

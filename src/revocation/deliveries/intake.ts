@@ -9,24 +9,23 @@ import { noParameters } from '../../http/query.ts';
 import { readBody } from '../../kit/bytes.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { acceptDelivery, type Receipt } from './acceptance.ts';
+import { acceptDelivery, type Receipt, refuseDelivery } from './acceptance.ts';
 import { presentReceipt } from './deliveries.ts';
-import { sourceActor } from './delivery-row.ts';
-import { refuseDelivery } from './refusal.ts';
+import { senderActor } from './delivery-row.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
-import type { Message, Order } from '../senders/sender.ts';
+import type { Message, Instruction } from '../senders/sender.ts';
 
 const INTAKE = '/webhooks/:source';
 
-/** Where scanners and HR systems send to: raw body → signature → order → one batch → receipt, and then the work. */
+/** Where scanners and HR systems send to: raw body → signature → instruction → one batch → receipt, and then the work. */
 export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies, driver: OrderDriver): void {
-  const { rejections, runtime, sources } = webhooks;
+  const { rejections, runtime, senders } = webhooks;
 
   app.post(INTAKE, noParameters, async (c) => {
-    const source = sources.get(c.req.param('source'));
-    if (source === undefined) return failure(c, { kind: 'route_not_found' });
-    const { policy, adapter } = source;
+    const sender = senders.get(c.req.param('source'));
+    if (sender === undefined) return failure(c, { kind: 'route_not_found' });
+    const { policy, adapter } = sender;
     const context = c.get('context');
     const body = await readRawBody(c.req.raw);
     if (!body.ok) return failure(c, body.error);
@@ -34,16 +33,16 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
     const received = await adapter.receive({ headers: c.req.raw.headers, body: body.value });
     if (!received.ok) {
       if (received.error.kind === 'signature_rejected') {
-        rejections.record(context, received.error, sourceActor(policy.name));
+        rejections.record(context, received.error, senderActor(policy.name));
       }
       return failure(c, received.error);
     }
     const message = received.value;
     const signed = { source: policy, body: body.value, message };
-    const order = readOrder(policy, message);
-    if (!order.ok) return failure(c, await refused(context, signed, order.error));
+    const instruction = readInstruction(policy, message);
+    if (!instruction.ok) return failure(c, await refused(context, signed, instruction.error));
 
-    const accepting = acceptDelivery(webhooks, context, { ...signed, order: order.value });
+    const accepting = acceptDelivery(webhooks, context, { ...signed, instruction: instruction.value });
     // A sender that hangs up must find, when it sends this again, what D1 took of it.
     runtime.background(accepting);
     const accepted = await accepting;
@@ -52,9 +51,9 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
       return failure(c, error.kind === 'id_reused' ? await refused(context, signed, error) : error);
     }
     const { delivery, isRepeated } = accepted.value;
-    if (delivery !== null && !isRepeated && !('ignored' in order.value))
+    if (delivery !== null && !isRepeated && !('ignored' in instruction.value))
       runtime.background(driver.run(context, delivery.id));
-    return await answer(c, message, order.value, accepted.value);
+    return await answer(c, message, instruction.value, accepted.value);
   });
   app.all(INTAKE, methodNotAllowed('POST'));
 
@@ -70,11 +69,11 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
   async function answer(
     c: Context<AppEnv>,
     message: Message,
-    order: Accepted['order'],
+    instruction: Accepted['instruction'],
     { delivery, matched, owners }: Receipt,
   ): Promise<Response> {
     if (delivery === null) return success(c, 'Counted. Too many of its kind came in this minute to keep each.', {});
-    const feedback = 'ignored' in order ? null : await message.feedback(order, matched);
+    const feedback = 'ignored' in instruction ? null : await message.feedback(instruction, matched);
     if (feedback !== null) return c.json(feedback);
     const receipt = presentReceipt(delivery, owners, webhooks);
     return delivery.ignored === null
@@ -84,7 +83,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
 }
 
 /** What a message orders, or why it is recorded and does nothing. What is not allowed is not even looked at. */
-function readOrder({ events }: Source, message: Message): Result<Accepted['order'], RequestFailure> {
+function readInstruction({ events }: Source, message: Message): Result<Accepted['instruction'], RequestFailure> {
   if (message.unreadable !== null) return err(message.unreadable);
   if (message.event === null) return ok({ ignored: 'event_unknown' });
   if (!events.includes(message.event)) return ok({ ignored: 'event_not_allowed' });
@@ -124,5 +123,5 @@ export interface Signed {
 /** One that is understood. */
 export interface Accepted extends Signed {
   /** What it orders, or why it is to do nothing. */
-  readonly order: Order | { readonly ignored: 'event_not_allowed' | 'event_unknown' };
+  readonly instruction: Instruction | { readonly ignored: 'event_not_allowed' | 'event_unknown' };
 }

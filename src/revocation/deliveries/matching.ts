@@ -8,11 +8,12 @@ import {
 } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { tokens, webhookItems } from '../../db/schema.ts';
+import { selectedRow } from '../../db/sql.ts';
 import { cutToBytes } from '../../kit/bytes.ts';
 import { sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
 import { candidatesOf, likeliestOf } from '../senders/leaks.ts';
-import type { Leak, NamedToken, Order } from '../senders/sender.ts';
+import type { Instruction, Leak, NamedToken } from '../senders/sender.ts';
 import type { Fingerprints } from '../../tokens/fingerprints.ts';
 
 /** A token that a delivery names, as the query knows it that looks for it in the inventory. No secret is in it. */
@@ -29,12 +30,12 @@ interface SoughtItem {
 
 /** What a delivery names, to be looked for in the inventory. */
 export const soughtItems = async (
-  order: Extract<Order, { event: 'token.leaked' | 'token.revoke' }>,
+  instruction: Extract<Instruction, { event: 'token.leaked' | 'token.revoke' }>,
   fingerprints: Fingerprints,
 ): Promise<readonly SoughtItem[]> =>
-  order.event === 'token.revoke'
-    ? order.tokens.map(soughtToken)
-    : await Promise.all(order.leaks.map(async (leak) => await soughtLeak(leak, fingerprints)));
+  instruction.event === 'token.revoke'
+    ? instruction.tokens.map(soughtToken)
+    : await Promise.all(instruction.leaks.map(async (leak) => await soughtLeak(leak, fingerprints)));
 
 /** A leak is looked for by the fingerprints of what may be its secret, and told by its prefix where that finds nothing. */
 async function soughtLeak({ position, text, sha256, location }: Leak, fingerprints: Fingerprints): Promise<SoughtItem> {
@@ -132,12 +133,20 @@ function insertListed(
   const isFound = sql`${workspace} is not null`;
   const candidates = sql`(select json_group_array(token_id) from (
     select token_id from alike where token_prefix in (select value from json_each(item.prefixes)) limit ${LEAK_CANDIDATES_MAX_COUNT}))`;
+  const row = {
+    // SQLite counts it.
+    seq: sql.raw('null'),
+    delivery_id: deliveryId,
+    position: sql.raw('item.position'),
+    found: sql`case when not ${isFound} then 'unmatched' when ${inScope(workspace, workspaces)} then 'matched' else 'out_of_scope' end`,
+    location: sql.raw('item.location'),
+    workspace_uuid: workspace,
+    token_id: sql.raw('coalesce(known.token_id, item.id)'),
+    candidates: sql`case when not ${isFound} then ${candidates} end`,
+  };
   return build.insert(webhookItems).select(sql`
     with ${matches}
-    select null, ${deliveryId}, item.position,
-      case when not ${isFound} then 'unmatched' when ${inScope(workspace, workspaces)} then 'matched' else 'out_of_scope' end,
-      item.location, ${workspace}, coalesce(known.token_id, item.id),
-      case when not ${isFound} then ${candidates} end
+    select ${selectedRow(webhookItems, row)}
     from item left join known on known.position = item.position
     where ${condition}
     order by item.position`);

@@ -1,5 +1,5 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
-import { failureOutcome, successOutcome } from '../../trail/event.ts';
+import { actorOf, type EventSubject, failureOutcome, successOutcome } from '../../trail/event.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { newUuid, selectedRow } from '../../db/sql.ts';
 import { revocationOrders } from '../../db/schema.ts';
@@ -7,8 +7,7 @@ import type { Failure } from '../../failures.ts';
 import type { Caller } from '../../policy/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import { describeUse } from './deliveries.ts';
-import { selectDelivery } from './queries.ts';
+import { selectDelivery } from './deliveries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import { recordOrders } from '../orders/making.ts';
 import { GIVEN_UP, isIn, ORDER_STATE, SENT, written } from '../orders/states.ts';
@@ -62,6 +61,20 @@ export async function retryDelivery(
   });
   return recorded.ok ? ok({ retried }) : recorded;
 }
+
+/** How the trail names that deliveries are read, or that one is retried. */
+export const describeUse = (
+  action: 'webhook.query' | 'webhook.retry',
+  caller: Caller,
+  detail: Readonly<Record<string, unknown>>,
+): EventSubject => ({
+  action,
+  actor: actorOf(caller),
+  workspaceUuid: null,
+  tokenId: null,
+  tokenName: null,
+  detail,
+});
 
 const ofDelivery = (id: string) => eq(revocationOrders.delivery_id, id);
 

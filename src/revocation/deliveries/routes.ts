@@ -1,4 +1,9 @@
 import type { Hono } from 'hono';
+import { DELIVERIES_PAGE_DEFAULT_ROWS, DELIVERIES_PAGE_MAX_ROWS } from '../../config/limits.ts';
+import type { Failure, RequestFailure } from '../../failures.ts';
+import { authorise } from '../../http/access.ts';
+import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
+import type { AppEnv } from '../../http/context.ts';
 import {
   cursor,
   encodeCursor,
@@ -8,18 +13,22 @@ import {
   readParameter,
   refuseUnknown,
 } from '../../http/query.ts';
-import { DELIVERIES_PAGE_DEFAULT_ROWS, DELIVERIES_PAGE_MAX_ROWS } from '../../config/limits.ts';
-import type { RequestFailure } from '../../failures.ts';
-import type { AppEnv } from '../../http/context.ts';
-import { authorise } from '../../http/access.ts';
-import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
-import { isOwnUuid } from '../../kit/ids.ts';
 import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import { listDeliveries, readDelivery } from './deliveries.ts';
+import type { RequestContext } from '../../kit/trace.ts';
+import type { Caller } from '../../policy/types.ts';
+import { failureOutcome, successOutcome } from '../../trail/event.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
-import { retryDelivery } from './retry.ts';
+import {
+  presentDelivery,
+  presentWhole,
+  selectDeliveries,
+  selectDelivery,
+  selectItems,
+  selectOrders,
+} from './deliveries.ts';
+import { describeUse, retryDelivery } from './retry.ts';
 
 const DELIVERIES = '/api/v1/webhooks/deliveries';
 // Not `:id`, which names a token wherever a denial is recorded.
@@ -58,6 +67,57 @@ export function registerDeliveryRoutes(app: Hono<AppEnv>, webhooks: WebhookDepen
     return success(c, 'What is left of this delivery is being tried again.', retried.value, 202);
   });
   app.all(RETRY, methodNotAllowed('POST'));
+}
+
+/**
+ * A page of what came in by webhook, newest first. The rows and the row of this reading come from one batch, so neither is
+ * had without the other: `audit_unavailable` if D1 does not take it.
+ *
+ * @param asked after which `seq` to go on, null: from the newest; and how many.
+ */
+async function listDeliveries(
+  { database, recorder, issuers }: WebhookDependencies,
+  context: RequestContext,
+  caller: Caller,
+  asked: { readonly beforeSeq: number | null; readonly limitRows: number },
+): Promise<Result<{ deliveries: readonly ReturnType<typeof presentDelivery>[]; nextSeq: number | null }, Failure>> {
+  const subject = describeUse('webhook.query', caller, {
+    limit: asked.limitRows,
+    ...(asked.beforeSeq !== null && { before_seq: asked.beforeSeq }),
+  });
+  const query = selectDeliveries(database, asked.beforeSeq, asked.limitRows);
+  const recorded = await recorder.recordRead(context, subject, successOutcome(null), [query]);
+  if (!recorded.ok) return recorded;
+  const shown = recorded.value.rows[0].slice(0, asked.limitRows);
+  const hasMore = recorded.value.rows[0].length > asked.limitRows;
+  return ok({
+    deliveries: shown.map((row) => presentDelivery(row, { issuers })),
+    nextSeq: hasMore ? (shown.at(-1)?.seq ?? null) : null,
+  });
+}
+
+/**
+ * One delivery with all that it led to. It leaves only after the reading of it is recorded, with what became of it: a
+ * second trip to D1. `delivery_not_found`, or `audit_unavailable`.
+ */
+async function readDelivery(
+  { database, recorder, issuers }: WebhookDependencies,
+  context: RequestContext,
+  caller: Caller,
+  id: string,
+): Promise<Result<ReturnType<typeof presentWhole>, Failure>> {
+  const queries = [selectDelivery(database, id), selectItems(database, id), selectOrders(database, id)] as const;
+  const read = await database.batch(context, queries);
+  if (!read.ok) return err({ kind: 'audit_unavailable' });
+  const [[delivery], items, orders] = read.value;
+  const subject = describeUse('webhook.query', caller, { delivery_id: id });
+  if (delivery === undefined) {
+    const missing = { kind: 'delivery_not_found' } as const;
+    const recorded = await recorder.record(context, subject, failureOutcome(missing), []);
+    return recorded.ok ? err(missing) : recorded;
+  }
+  const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
+  return recorded.ok ? ok(presentWhole(delivery, items, orders, { issuers })) : recorded;
 }
 
 const KNOWN = ['limit', 'cursor'];

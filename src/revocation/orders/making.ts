@@ -6,7 +6,7 @@ import { isEndUnproven, newUuid, selectedRow } from '../../db/sql.ts';
 import { addSuspension } from '../../inventory/inventory.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { sourceActor } from '../deliveries/delivery-row.ts';
+import { senderActor } from '../deliveries/delivery-row.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import type { Run } from './run.ts';
 import { LITERALS, ORDER_STATE } from './states.ts';
@@ -113,7 +113,7 @@ export function recordOrders(
 ) {
   const row = attemptedRow('', terms.nowMs, context, {
     action: terms.mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update',
-    actor: sourceActor(terms.source),
+    actor: senderActor(terms.source),
     workspaceUuid: null,
     tokenId: null,
     tokenName: null,

@@ -1,12 +1,16 @@
 import type { LocalJWKSet } from 'jose';
 import { createPublicKey, verify } from 'node:crypto';
+import { JWKS_COOLDOWN_MS } from '../../config/limits.ts';
 import type { RequestFailure, SignatureFailure, SignatureRejection } from '../../failures.ts';
+import { fetchJson, inTime, type JwksProblem, type KeySet, type Network, readKeySet } from '../../identity/jwks.ts';
+import { createRemoteKeys, type RemoteKeys } from '../../identity/keys.ts';
 import { decodePaddedBase64 } from '../../kit/bytes.ts';
 import { sha256Hex } from '../../kit/digest.ts';
+import { isObject } from '../../kit/json.ts';
+import { readPem } from '../../kit/pem.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import { inlineKeys, remoteKeys, type SenderKeys } from './github-keys.ts';
 import { itemsIn, parsePayload, readLeaks } from './leaks.ts';
-import type { AdapterKind, Delivery, Leak, LeakReport, Message } from './sender.ts';
+import type { AdapterDependencies, AdapterKind, Delivery, Leak, LeakReport, Message } from './sender.ts';
 
 /** GitHub's secret scanning partner protocol: ECDSA P-256 over the raw body. */
 export const github: AdapterKind<'github'> = ({ keysUrl, keysToken, keys: published = [] }, dependencies) => {
@@ -20,7 +24,7 @@ export const github: AdapterKind<'github'> = ({ keysUrl, keysToken, keys: publis
   };
 };
 
-async function verifyWith(keys: SenderKeys, { headers, body }: Delivery): Promise<Result<null, SignatureFailure>> {
+async function verifyWith(keys: RemoteKeys, { headers, body }: Delivery): Promise<Result<null, SignatureFailure>> {
   const keyId = headers.get('Github-Public-Key-Identifier') ?? '';
   const encoded = headers.get('Github-Public-Key-Signature') ?? '';
   if (keyId === '' || encoded === '') return rejected('signature_missing');
@@ -50,7 +54,8 @@ const messageIn = (body: Uint8Array): Message => ({
   eventName: 'token.leaked',
   event: 'token.leaked',
   read: () => readReport(body),
-  feedback: async (order, matched) => (order.event === 'token.leaked' ? await feedbackOn(order.leaks, matched) : []),
+  feedback: async (instruction, matched) =>
+    instruction.event === 'token.leaked' ? await feedbackOn(instruction.leaks, matched) : [],
 });
 
 /** Reads `[{"token", "type", "url"?, "source"?}]`. Fails with `invalid_json`. */
@@ -78,4 +83,70 @@ async function feedbackOn(leaks: readonly Leak[], matched: ReadonlySet<number>):
   );
   const distinct = new Map(feedback.map((told) => [`${told.token_hash} ${told.token_type}`, told]));
   return [...distinct.values()];
+}
+
+/** One entry of GitHub's `public_keys`. */
+interface PublishedKey {
+  readonly key_identifier: string;
+  /** PEM. */
+  readonly key: string;
+}
+
+/** Keys that are read at a URL, and cached, cooled down and kept for outages as an issuer's are. */
+const remoteKeys = (
+  url: string,
+  token: string | null,
+  { runtime, store }: Pick<AdapterDependencies, 'runtime' | 'store'>,
+): RemoteKeys =>
+  createRemoteKeys(
+    {
+      name: `webhook ${url}`,
+      logged: { keysHost: new URL(url).host },
+      fetch: async (network) => await fetchKeys(url, token, network),
+    },
+    { runtime, store, background: (work) => runtime.background(work) },
+  );
+
+/** Keys that stand in the configuration: they are read once, and there are no newer ones. */
+function inlineKeys(published: readonly PublishedKey[]): RemoteKeys {
+  let set: KeySet | null = null;
+  return {
+    find: async (look) => {
+      set ??= await toKeySet(published);
+      return set === null ? err({ retryAfterSeconds: JWKS_COOLDOWN_MS / 1000 }) : ok(await look(set.keys));
+    },
+  };
+}
+
+/**
+ * Reads GitHub's document of public keys: `{"public_keys": [{"key_identifier", "key", "is_current"}]}`. Keys that are no
+ * longer current verify as well, as what they signed may still be on its way.
+ *
+ * @param token null: asked without.
+ */
+async function fetchKeys(url: string, token: string | null, network: Network): Promise<Result<KeySet, JwksProblem>> {
+  return await inTime(network, async (signal) => {
+    // GitHub refuses requests without a user agent.
+    const headers = { 'User-Agent': 'countersign', ...(token !== null && { Authorization: `Bearer ${token}` }) };
+    const document = await fetchJson(url, network, signal, headers);
+    if (!document.ok) return document;
+    const listed = isObject(document.value) ? document.value['public_keys'] : undefined;
+    const set = await toKeySet(Array.isArray(listed) ? listed.filter(isPublishedKey) : []);
+    return set === null ? err('no_usable_key') : ok(set);
+  });
+}
+
+const isPublishedKey = (value: unknown): value is PublishedKey & Record<string, unknown> =>
+  isObject(value) && typeof value['key_identifier'] === 'string' && typeof value['key'] === 'string';
+
+/**
+ * The keys as a JWK set, its `kid`s GitHub's identifiers: so they are cached, and kept for outages, as issuers' keys
+ * are. Null: none of them is of use.
+ */
+async function toKeySet(published: readonly PublishedKey[]): Promise<KeySet | null> {
+  const keys = published.flatMap(({ key_identifier: kid, key: pem }) => {
+    const key = readPem(pem);
+    return key === null ? [] : [{ ...key, kid, alg: 'ES256' }];
+  });
+  return await readKeySet({ keys });
 }

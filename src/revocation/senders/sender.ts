@@ -45,18 +45,18 @@ export interface Message {
    * up to WEBHOOK_PROBLEMS_MAX_COUNT fields, where it is not certain what they order, and with `too_many_tokens`; all of them
    * with `invalid_json`. No failure quotes a value.
    */
-  read(): Result<Order, RequestFailure>;
+  read(): Result<Instruction, RequestFailure>;
   /**
    * What the sender's protocol wants to hear about the leaks that are tokens of ours: the body of the answer. Null where
    * it has no such thing: then nothing is said that would tell whether a secret matched.
    *
    * @param matched positions of leaks.
    */
-  feedback(order: Order, matched: ReadonlySet<number>): Promise<unknown>;
+  feedback(instruction: Instruction, matched: ReadonlySet<number>): Promise<unknown>;
 }
 
 /** What a delivery orders, in our words. */
-export type Order =
+export type Instruction =
   | LeakReport
   | { readonly event: 'token.revoke'; readonly tokens: readonly NamedToken[] }
   | Offboarding

@@ -1,4 +1,4 @@
-/** What tests need beyond src/revocation/senders/node-crypto.d.ts: they stand in for GitHub. */
+/** What tests need beyond src/kit/node-crypto.d.ts: they stand in for GitHub. */
 declare module 'node:crypto' {
   interface Pems {
     readonly publicKey: string;
