@@ -6,13 +6,13 @@ import { newTrace, type RequestContext } from './kit/trace.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 
-/** What a job says about its run in the log line. */
+/** What a job reports for the log line. */
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: revocation orders that are due, attempts that are still open, and rows that have expired.
- * Each job has a share of what a run may use up, and a lease, so that no other run does it at the same time. A job that fails does
- * not keep the others from running.
+ * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, and sweeps of what is
+ * over. Each job has a share of what a Worker may use up, and a lease, so that a second run at the same time does not do the same
+ * work. A job that fails does not keep the others from running.
  */
 export async function runCron(services: Services): Promise<void> {
   const { database, runtime } = services;

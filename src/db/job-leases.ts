@@ -6,11 +6,13 @@ import type { RequestContext } from '../kit/trace.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { CronJob, LeasedWork } from '../vocabulary.ts';
 
-// Two runs of the cron are under way at once where one takes longer than a minute. A lease keeps each job to one of them.
+// Two runs of the cron are under way at once if one takes longer than a minute. A lease keeps each job to one of them.
 
 /**
- * Gives back the lease of the job that is over, and takes that of the next job, in one batch. True: this run has the next job. False:
- * another run has it, there is none, or D1 did not answer; a lease that was to be given back then ends by itself.
+ * Gives back the lease of the job that is over and takes that of the next, in one batch. If D1 does not answer, the old lease
+ * ends by itself.
+ *
+ * @returns whether this run has the lease of the next job.
  */
 export async function changeJob(
   database: Database,
@@ -29,12 +31,12 @@ export async function changeJob(
   return changed.ok && changed.value[0].length > 0;
 }
 
-/** The length of a job's lease: what the job has begun ends within it, and after it another run follows one that died. */
+/** As long as the work that a job has begun may take. Another run takes over from one that died after that. */
 const leaseMs = (job: CronJob): number => CRON_SHARES[job].ms + CRON_JOB_TAIL_MS;
 
 /**
- * Takes a lease, and gives a row if it did. A lease that ends later than this one would was taken by a clock that ran ahead, and does
- * not count.
+ * Takes a lease, and returns a row if it was free. A lease that ends later than one taken now would was taken by a clock that ran
+ * ahead, and does not count.
  */
 export function takeLease({ build }: Database, job: LeasedWork, holder: string, nowMs: number, lengthMs: number) {
   const until = nowMs + lengthMs;

@@ -22,11 +22,11 @@ import {
 } from '../revocation/orders/states.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
-// Orders that other rooms than that of webhooks make, each with the batch that makes it necessary.
+// Orders that any room may make or move, each in the batch that makes it necessary.
 
 /**
- * In which order orders are driven: a leak before all else, and what has expired behind what lives. `unknown`: in a workspace of
- * which nothing was known when the order came. It may be made up, so it is asked about last, and a few a minute.
+ * Which orders are driven first, the lowest rank before others: leaks, then live tokens, then expired ones. `unknown` is an order
+ * in a workspace of which nothing was known when it came. The workspace may be made up, so a few a minute are asked about, last.
  */
 export const ORDER_RANKS = { leak: 0, live: 1, expired: 2, unknown: 3 } as const;
 
@@ -35,12 +35,12 @@ export interface NewOrder extends TokenRef {
   readonly id: string;
   readonly cause: OrderCause;
   readonly mode: RevocationMode;
-  /** `acknowledged`: PipeOps has said 2xx to the very call that this order stands for. */
+  /** Acknowledged if PipeOps has said 2xx to the very call that this order stands for. */
   readonly state: NewState;
   readonly nowMs: number;
 }
 
-/** Inserts an order where `guard` holds and none of its id is there. Its row in the trail is inserted by somebody else. */
+/** Inserts an order where `guard` holds and its id is new. The caller inserts its row in the trail. */
 export const insertOrder = ({ build }: Pick<Database, 'build'>, order: NewOrder, guard: SQL) => {
   const isAcknowledged = order.state === ORDER_STATE.acknowledged;
   const row = {
@@ -92,8 +92,8 @@ export function orderAnew(
 }
 
 /**
- * Opens the revoke orders of a token again that PipeOps has acknowledged, that a look has confirmed, or that were given up: the
- * token is alive. Where `guard` holds. One that is open already goes on as it is.
+ * Opens the revoke orders of a token again, where `guard` holds: the token is alive, although PipeOps has acknowledged them, a look
+ * has confirmed them, or they were given up. An order that is open already goes on as it is.
  */
 export const reopenOrders = (
   database: Pick<Database, 'build'>,
@@ -102,7 +102,7 @@ export const reopenOrders = (
   guard: SQL,
 ) => reopenOrdersOf(database, workspaceUuid, sql`(select ${tokenId} where ${guard})`, nowMs);
 
-/** The same for the tokens that a subquery names. */
+/** Opens the revoke orders again of the tokens that a subquery names. See `reopenOrders`. */
 export const reopenOrdersOf = (
   { build }: Pick<Database, 'build'>,
   workspaceUuid: string,
@@ -116,7 +116,7 @@ export const reopenOrdersOf = (
         next_at: sql`${nowMs} + ${BACKOFF_MS}`,
         begun_at: null,
         confirm_round: 0,
-        // What was given up was never said to be done, so nothing contradicts it.
+        // Nothing contradicts an order that was given up, since nobody said that it was done.
         contradicted_at: sql`iif(state = ${LITERALS.failed}, contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
       }),
       claim: null,
@@ -126,12 +126,10 @@ export const reopenOrdersOf = (
             and ${isBefore('reopen')}`,
     );
 
-/** Tries are counted for as long as an order is contradicted: a PipeOps that only says 2xx is asked less and less often. */
+/** Tries go on being counted while an order is contradicted: a PipeOps that only says 2xx is asked less and less often. */
 const BACKOFF_MS = sql`min(${ORDERS_BACKOFF_FIRST_MS} << min(tries, 20), ${ORDERS_BACKOFF_MAX_MS})`;
 
-/**
- * The row that says that a token is alive whose revoke PipeOps had acknowledged, where `guard` holds: one a token and day (UTC).
- */
+/** Inserts the row that says that a token is alive whose revoke PipeOps had acknowledged, where `guard` holds: one a token and day (UTC). */
 export const contradictionRow = (
   recording: Omit<Recording, 'begunAtMs' | 'newId'>,
   tokenId: string,
@@ -140,9 +138,9 @@ export const contradictionRow = (
 ) => contradictionRows(recording, [{ id: tokenId, contradiction: eventId }], guard);
 
 /**
- * The same for each of the items, as `e`, for which a condition holds.
+ * Inserts the row of `contradictionRow` for each of the items, as `e`, of which a condition holds.
  *
- * @param items each with the id of its token and, as `contradiction`, that of its row.
+ * @param items each with the id of its token and, as `contradiction`, the id of its row.
  */
 export function contradictionRows(
   recording: Omit<Recording, 'begunAtMs' | 'newId'>,
@@ -165,9 +163,7 @@ export function contradictionRows(
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/**
- * PipeOps has acknowledged the revoke that an open order stands for, where `guard` holds: it is looked at from now on.
- */
+/** Notes that PipeOps has acknowledged the revoke that an open order stands for, where `guard` holds. Looks at the token follow. */
 export const acknowledgeOrder = ({ build }: Pick<Database, 'build'>, id: string, nowMs: number, guard: SQL) =>
   build
     .update(revocationOrders)
@@ -185,7 +181,7 @@ export const acknowledgeOrder = ({ build }: Pick<Database, 'build'>, id: string,
     })
     .where(sql`id = ${id} and ${isBefore('acknowledgeElsewhere')} and ${guard}`);
 
-/** Ends the suspensions that a resume has lifted, where `guard` holds: nothing is left to be looked at. */
+/** Ends the suspensions of a token that a resume has lifted, where `guard` holds. */
 export const liftOrders = ({ build }: Pick<Database, 'build'>, ref: TokenRef, guard: SQL) =>
   build
     .update(revocationOrders)
@@ -203,20 +199,20 @@ export const liftOrders = ({ build }: Pick<Database, 'build'>, ref: TokenRef, gu
 /** Whether there is an order of this id, as a condition of the batch that it stands in. */
 export const isOrder = (id: string): SQL => sql`exists (select 1 from ${revocationOrders} as o where o.id = ${id})`;
 
-/** The id of the oldest open order to revoke a token; null: there is none. */
+/** The id of the oldest open order to revoke a token, or null. */
 export const openRevocation = ({ workspaceUuid, tokenId }: TokenRef): SQL =>
   sql`(select o.id from ${revocationOrders} as o where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId}
     and o.mode = 'revoke' and o.state = ${LITERALS.open} order by o.created_at limit 1)`;
 
 /**
- * Whether a change of a token that was attempted under this event must not stand, as a condition of the batch that settles it:
- * PipeOps may have carried it out after what an order or a block asked for. So it is where an order of the token is open, was
- * made after the attempt was recorded, or was acknowledged since; and where the token's owner was blocked after that.
+ * Whether the change of a token that this event attempted must not stand, as a condition of the batch that settles it: PipeOps
+ * may have carried it out after what an order or a block asked for. That is so if an order of the token is open, was made after
+ * the attempt was recorded, or was acknowledged since; and if the token's owner was blocked after the attempt.
  *
- * What is made later is compared by its place in the trail, since clocks differ. A lifted order counts no more, and a retried
- * one is followed by another.
+ * What came later is told by its place in the trail, since clocks differ. A lifted order counts no more, and another order has
+ * taken the place of a retried one.
  *
- * @param mode only what orders this much.
+ * @param mode count only orders and blocks of this mode.
  */
 export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string, ref: TokenRef, mode?: 'revoke'): SQL {
   const { workspaceUuid, tokenId } = ref;

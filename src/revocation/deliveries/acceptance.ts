@@ -28,25 +28,25 @@ import {
 } from './delivery-row.ts';
 import type { Accepted, Signed } from './intake.ts';
 
-/** The delivery as it was accepted: this one, or the one that it repeats. */
+/** What was accepted: this delivery, or the one that it repeats. */
 export interface Receipt {
-  /** Null: it leads to nothing and is only counted, since its source has sent enough of the kind in this minute. */
+  /** Null if it leads to nothing and is only counted, since its sender has sent enough of its kind in this minute. */
   readonly delivery: DeliveryRow | null;
   readonly isRepeated: boolean;
-  /** Positions of the named tokens that are ours, within the source's scope. */
+  /** Positions of the named tokens that are ours and within the sender's workspaces. */
   readonly matched: ReadonlySet<number>;
-  /** Whom a delivery about a subject found. */
+  /** The owners that a delivery about a subject found. */
   readonly owners: readonly OwnerRow[];
 }
 
 /**
- * Accepts a delivery in one D1 batch: the delivery, its row in the trail, what was found of the tokens that it names, and
- * an order with a row of its own for each that is to go. One that repeats another changes nothing, however many of them
- * come at once: D1 takes one batch after the other. Of those of one source that lead to nothing a minute keeps
- * WEBHOOK_IGNORED_MAX_ROWS; the others are counted in one row of the trail for each reason.
+ * Accepts a delivery in one D1 batch: the delivery, its row in the trail, what was found of the tokens that it names, and an order
+ * with a row of its own for each token that is to go. A delivery that repeats another changes nothing, however many come at once,
+ * since D1 takes one batch after the other. Of a sender's deliveries that lead to nothing, WEBHOOK_IGNORED_MAX_ROWS a minute are
+ * kept; further ones are counted in one row of the trail for each reason.
  *
- * Fails with `audit_unavailable`: then the sender must send it again. If D1 took it all the same, that is a repetition. Fails
- * with `id_reused` where a delivery of its id was accepted that ordered something else; a leak is accepted even so.
+ * Fails with `audit_unavailable`, and the sender must send it again: if D1 has taken it all the same, that is a repetition. Fails
+ * with `id_reused` if a delivery of the same id that ordered something else was accepted. A leak is accepted even then.
  */
 export async function acceptDelivery(
   dependencies: WebhookDependencies,
@@ -92,24 +92,24 @@ export async function acceptDelivery(
   });
 }
 
-/** The queries of every delivery, before those of what it orders or counts. */
+/** How many queries of every delivery stand before those that carry it out or count it. */
 const RECORDING = 2;
 
 const minuteOf = ({ source, received_at }: NewDelivery) =>
   callerMinuteOf({ actor_issuer: null, actor_subject: source, occurred_at: received_at });
 
-/** One row for all of a minute, whoever brought them. */
+/** One row counts all of a minute, whoever sent them. */
 async function countIgnored(database: Database, { requestId }: RequestContext, row: NewDelivery, condition: SQL) {
   const nobody = { requestId, ip: null, userAgent: null };
   return countRead(database, await furtherRow(deliveryEvent(nobody, row)), condition);
 }
 
 /**
- * Which earlier deliveries a delivery may repeat: those that say the same under its id; and those that were carried out under
- * its id, whatever they say. One that was refused or led to nothing uses no id up, so that it may be sent again once the body or
- * the policy is mended; sent again without that, what leads to nothing is one delivery.
+ * Which earlier deliveries this one may repeat: those that say the same under its id, and those that were carried out under its
+ * id, whatever they say. A delivery that was refused or led to nothing does not use its id up, so that it may be sent again once
+ * the body or the policy is mended. Deliveries that lead to nothing and say the same are one.
  *
- * @param digests null: this one leads to nothing.
+ * @param digests null if this delivery leads to nothing.
  */
 function earlierOnes(
   row: NewDelivery,
@@ -128,18 +128,18 @@ function earlierOnes(
     const { ignored, event } = webhookDeliveries;
     return { same: sql`${underId} and ${ignored} = ${row.ignored} and ${event} = ${row.event}`, sameId };
   }
-  // Without an id it is the body that was compared.
+  // Without an id, the body itself was compared.
   if (!hasId) return { same: sameId, sameId };
   const digest = webhookDeliveries.content_digest;
-  // A delivery of an earlier version of this service has no digest. A leak under its id is carried out once more, so that none
-  // is lost; anything else is taken for its repetition.
+  // A delivery that an earlier version of this service accepted has no digest. A leak under its id is carried out again, so that
+  // none is lost; anything else is taken for a repetition.
   const saysTheSame = or(inArray(digest, [...digests]), isLeak ? undefined : isNull(digest));
   return { same: sql`${sameId} and ${saysTheSame}`, sameId };
 }
 
 const isThere = (condition: SQL): SQL => sql`exists (select 1 from ${webhookDeliveries} where ${condition})`;
 
-/** The last delivery of which `same` holds, the tokens of ours that it named, and the owners that it found. */
+/** The last delivery that fulfils `same`, the tokens of ours that it named, and the owners that it found. */
 function readBack(database: Database, same: SQL) {
   const { build } = database;
   const id = sql`(select id from ${webhookDeliveries} where ${same} order by seq desc limit 1)`;
@@ -154,11 +154,11 @@ function readBack(database: Database, same: SQL) {
 }
 
 /**
- * Records a delivery that is rightly signed and is refused: among the deliveries, with a row in the trail, in one D1 batch. Of one
- * source that is done WEBHOOK_REFUSED_MAX_ROWS times a minute, since a sender that is out of order must not fill the database;
- * those beyond are counted in one row of the trail for each error code.
+ * Records a delivery whose signature is good and that is refused: among the deliveries, with a row in the trail, in one D1 batch.
+ * That is done for WEBHOOK_REFUSED_MAX_ROWS deliveries of a sender a minute, since a broken sender must not fill the database.
+ * Further ones are counted in one row of the trail for each error code.
  *
- * Fails with `audit_unavailable`: then the sender must send it again, or nobody would ever know of it.
+ * Fails with `audit_unavailable`, and the sender must send it again, or nobody would ever know of it.
  */
 export async function refuseDelivery(
   { database, runtime }: Pick<WebhookDependencies, 'database' | 'runtime'>,
@@ -175,11 +175,11 @@ export async function refuseDelivery(
   const received = { id: runtime.newId(), eventId: runtime.newId(), nowMs };
   const row = { ...(await describeSigned(signed, received)), refused: code, refused_field: field };
   const minuteMs = minuteBeginMs(nowMs);
-  // The plus keeps SQLite from the index that begins with the source and holds every delivery of it.
+  // The plus keeps SQLite from the index by source, which would read every delivery of the sender.
   const isWithinLimit = sql`(select count(*) from ${webhookDeliveries} where ${webhookDeliveries.refused} is not null
     and ${webhookDeliveries.received_at} >= ${minuteMs} and +${webhookDeliveries.source} = ${source}) < ${WEBHOOK_REFUSED_MAX_ROWS}`;
   const isThisOne = isDelivery(database, row.id);
-  // One row for all of a minute, whoever brought them.
+  // One row counts all of a minute, whoever sent them.
   const nobody = { requestId: context.requestId, ip: null, userAgent: null };
   const subject = {
     action: 'webhook.receive',
@@ -203,7 +203,7 @@ export async function refuseDelivery(
   return ok(null);
 }
 
-/** The path of the field at fault, the first of several. Null: it is not about one. */
+/** The path of the first field at fault, or null if the failure is not about a field. */
 function fieldOf(failure: RequestFailure): string | null {
   if (failure.kind === 'too_many_tokens') return 'data.tokens';
   return 'errors' in failure ? (Object.keys(failure.errors)[0] ?? null) : null;

@@ -67,7 +67,7 @@ export async function carryOut(
         recordSubject('subject.block', instruction.subject),
         insertOwners(database, row.id, instruction.subject, instruction.former, isThisOne),
         blockSubject(database, { id: row.id, nowMs: row.received_at }, instruction.subject, isThisOne),
-        // Of the owners found, so of no delivery that does not count.
+        // These follow from the owners that were found, so a delivery that does not count makes none.
         ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
       ];
     case 'subject.reinstated':
@@ -79,8 +79,8 @@ export async function carryOut(
 }
 
 /**
- * Writes down whom a delivery about a subject finds, with how many of their tokens are left, where `condition` holds. An owner
- * that it names is found, whether or not there is a token of it.
+ * Inserts the owners that a delivery about a subject finds, each with the number of its tokens that are left, where `condition`
+ * holds. An owner that the delivery names is found even if it has no token.
  *
  * @param former whether a label means its former holders too.
  */
@@ -103,8 +103,8 @@ function insertOwners({ build }: Database, deliveryId: string, subject: SubjectR
 }
 
 /**
- * Blocks a leaver, where `condition` holds: by what the delivery named, and, where that is a label, each owner whom it means as
- * well, since a label may change with the next login.
+ * Blocks a leaver, where `condition` holds: by what the delivery named, and, if that is a label, each owner that it means as well,
+ * since a label may change with the next login.
  */
 function blockSubject(
   { build }: Database,
@@ -129,7 +129,7 @@ function blockSubject(
       where b.issuer is who.issuer and b.subject is who.subject and b.label is ${label})`);
 }
 
-/** Lifts what blocked a subject, where `condition` holds; of a label, what blocked owners because of it too. */
+/** Lifts the blocks of a subject, where `condition` holds. Those of a label include the blocks of owners because of it. */
 const unblockSubject = ({ build }: Database, subject: SubjectRef, condition: SQL) =>
   build
     .delete(subjectBlocks)

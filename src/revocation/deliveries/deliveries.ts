@@ -19,7 +19,7 @@ import { rejectedItemsOf } from './delivery-row.ts';
 
 // What came in by webhook and what it led to: how it is read from D1, and how it is shown.
 
-/** A page of deliveries, newest first, with what each led to; one more row than asked for shows that there is a next. */
+/** A page of deliveries, newest first, with what each led to. One row more than asked for shows that there is another page. */
 export const selectDeliveries = ({ build }: Database, beforeSeq: number | null, limitRows: number) =>
   build
     .select(summary)
@@ -34,7 +34,7 @@ export const selectDelivery = ({ build }: Database, id: string) =>
 export const selectItems = ({ build }: Database, deliveryId: string) =>
   build.select().from(webhookItems).where(eq(webhookItems.delivery_id, deliveryId)).orderBy(asc(webhookItems.seq));
 
-/** Whom a delivery about a subject found, those that it is about first: WEBHOOK_OWNERS_MAX_COUNT of them. */
+/** The owners that a delivery about a subject found, at most WEBHOOK_OWNERS_MAX_COUNT. Those whom it means come first. */
 export const selectOwners = ({ build }: Database, deliveryId: SQL) =>
   build
     .select()
@@ -50,7 +50,7 @@ export const selectOrders = ({ build }: Database, deliveryId: string) =>
     .where(eq(revocationOrders.delivery_id, deliveryId))
     .orderBy(asc(revocationOrders.created_at), asc(revocationOrders.id));
 
-// Written out: a column of a query of one table stands there without its table, and would be that of the inner one.
+// Written out, since Drizzle leaves the table's name out of a column here, and the column would be the inner table's.
 const OF_DELIVERY = sql.raw('delivery_id = webhook_deliveries.id');
 const ordersIn = (state: OrderState) =>
   sql<number>`(select count(*) from revocation_orders where ${OF_DELIVERY} and state = ${state})`.as(state);
@@ -93,16 +93,16 @@ const summary = {
 
 type DeliverySummary = RowsOf<ReturnType<typeof selectDelivery>>[number];
 
-/** What of the configuration a receipt is about. */
+/** What of the configuration a receipt tells. */
 interface Configured {
   /** The issuers of the policy. */
   readonly issuers: ReadonlySet<string>;
 }
 
 /**
- * The receipt that a sender is given: nothing in it tells whether a secret matched.
+ * The receipt that a sender gets. Nothing in it tells whether a secret matched.
  *
- * @param owners whom a delivery about a subject found.
+ * @param owners the owners that a delivery about a subject found.
  */
 export const presentReceipt = (row: DeliveryRow, owners: readonly Owner[], configured: Configured) => ({
   delivery_id: row.id,
@@ -112,14 +112,14 @@ export const presentReceipt = (row: DeliveryRow, owners: readonly Owner[], confi
   ...presentOwners(row, owners, configured),
 });
 
-/** A delivery as those see it who may read the trail. Times are RFC 3339 with milliseconds. */
+/** A delivery as readers of the trail see it. Times are RFC 3339 with milliseconds. */
 export function presentDelivery(row: DeliverySummary, configured: Configured) {
   const owners = ownersOf(row);
   const notShown = row.owner_count - owners.length;
   return {
     id: row.id,
     source: row.source,
-    /** Null: its body does not say. */
+    /** Null if its body does not name an event. */
     event: row.event === '' ? null : row.event,
     sender_id: row.sender_id,
     received_at: rfc3339OrNull(row.received_at),
@@ -147,7 +147,7 @@ export function presentDelivery(row: DeliverySummary, configured: Configured) {
   };
 }
 
-/** The same with each token that it named, and what became of each: the receipt of a leak. */
+/** A delivery with each token that it named and what became of each: the receipt of a leak. */
 export const presentWhole = (
   row: DeliverySummary,
   items: readonly ItemRow[],
@@ -174,7 +174,7 @@ const owner = z.object({
 });
 const ownersOf = (row: DeliverySummary): readonly Owner[] => z.array(owner).parse(JSON.parse(row.owners));
 
-/** Whom a delivery about a subject found, nobody too: an HR system learns that its word reached no one. */
+/** The owners that a delivery about a subject found. An empty list is shown: an HR system learns that its word reached no one. */
 function presentOwners(
   row: Pick<DeliveryRow, 'subject' | 'subject_issuer' | 'subject_label'>,
   owners: readonly Owner[],

@@ -31,14 +31,14 @@ import type { ErrorCode } from '../../vocabulary.ts';
 /** A delivery that is not inserted yet. */
 export type NewDelivery = Omit<DeliveryRow, 'seq'>;
 
-/** A delivery and when it came, under which ids it is kept. */
+/** When a delivery came, and the ids under which it is kept. */
 interface Received {
   readonly id: string;
   readonly eventId: string;
   readonly nowMs: number;
 }
 
-/** A delivery as it is kept: nothing of its body but what it orders about whom, and of its sender's texts a part. */
+/** A delivery as it is kept. Of its body only what it orders, and about whom, is kept, and its sender's texts are cut. */
 export async function describeDelivery(
   { instruction, ...signed }: Accepted,
   received: Received,
@@ -88,7 +88,7 @@ export async function describeSigned(
   };
 }
 
-/** What is shown of a label, which may be as long as a JWT: it is found by more than that. */
+/** What is stored and shown of a label, which may be as long as a JWT. It is found by the whole of it. */
 export const storedLabel = (label: string): string => cutToBytes(redact(label), ACTOR_LABEL_MAX_BYTES);
 
 const isEmpty = (object: object): boolean => Object.keys(object).length === 0;
@@ -96,7 +96,7 @@ const isEmpty = (object: object): boolean => Object.keys(object).length === 0;
 /**
  * Inserts a delivery where `condition` holds.
  *
- * @param isIdReused whether its id is that of another delivery.
+ * @param isIdReused whether another delivery has used its id.
  */
 export const insertDelivery = ({ build }: Database, row: NewDelivery, condition: SQL, isIdReused: SQL = sql`0`) =>
   build
@@ -112,7 +112,7 @@ export const isDelivery = ({ build }: Database, id: string): SQL =>
       .where(eq(webhookDeliveries.id, id)),
   );
 
-/** Writes the row in the trail that says a delivery came in, where it is this one that counts. */
+/** Inserts the row in the trail that says a delivery came in, where this is the one that counts. */
 export const recordDelivery = (database: Database, context: RequestContext, row: NewDelivery, isThisOne: SQL) =>
   insertEventWhere(database, deliveryEvent(context, row), isThisOne);
 
@@ -139,7 +139,7 @@ export function deliveryEvent(
   return finalRow(row.event_id, row.received_at, context, subject, outcome);
 }
 
-/** What a delivery left in the trail that led to nothing. */
+/** The outcome of a delivery that led to nothing. */
 export const refusedOutcome = (errorCode: ErrorCode): EventOutcome => ({
   status: 'failure',
   upstreamStatus: null,
@@ -147,27 +147,27 @@ export const refusedOutcome = (errorCode: ErrorCode): EventOutcome => ({
   detail: {},
 });
 
-/** How many items of a delivery could not be acted on, by reason. Null: none. */
+/** How many items of a delivery could not be acted on, by reason, or null if all could. */
 export const rejectedItemsOf = ({ rejected_items: json }: Pick<DeliveryRow, 'rejected_items'>) =>
   json === null ? null : z.record(z.string(), z.number()).parse(JSON.parse(json));
 
-/** What tells one delivery of a source from another: a digest of its sender's id, or of its body where there is none. */
+/** What tells one delivery of a sender from another: a digest of the id that the sender gave it, or of its body if it gave none. */
 async function dedupeKey(senderId: string | null, body: Uint8Array): Promise<string> {
   const bytes = senderId === null ? body : new TextEncoder().encode(senderId);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   return `${senderId === null ? 'body' : 'id'}:${base64url.encode(digest)}`;
 }
 
-/** A source of webhooks as the trail names it. */
+/** A sender of webhooks as the trail names it. */
 export const senderActor = (name: string): Actor => ({ type: 'webhook', issuer: null, subject: name, label: null });
 
-/** Digests of what a delivery orders: the one that is stored, and those that an earlier key, or version of this service, would have given. */
+/** Digests of what a delivery orders: the one that is stored, and those that an earlier key or version of this service would give. */
 export type ContentDigests = readonly [current: string, ...earlier: string[]];
 
 /**
- * What tells a repetition from another delivery under the same id: a digest of what it orders, so that a body that is written
- * anew is the same. A leak's is keyed as fingerprints are, since a secret is in it; two reports are the same only if every item
- * says the same.
+ * What tells a repetition from another delivery under the same id: a digest of what it orders, so that the same
+ * JSON written in another way is the same. The digest of a leak is keyed as fingerprints are, since it is made from a secret. Two
+ * leak reports are the same only if every item says the same.
  */
 export async function contentDigests(instruction: Instruction, fingerprints: Fingerprints): Promise<ContentDigests> {
   const digestOf = async (content: unknown): Promise<string> => await sha256Hex(canonicalJson(content));
@@ -176,7 +176,7 @@ export async function contentDigests(instruction: Instruction, fingerprints: Fin
     instruction.event === 'token.revoke' &&
     instruction.tokens.some(({ workspaceSpelled }) => workspaceSpelled !== undefined)
   ) {
-    // Before there was one spelling of a workspace, a digest was of that which was sent.
+    // Before workspaces had one spelling, a digest was made from the spelling that was sent.
     return [hex, await digestOf(namedTokens(instruction, (token) => token.workspaceSpelled ?? token.workspaceUuid))];
   }
   if (instruction.event !== 'token.leaked') return [hex];
@@ -196,7 +196,7 @@ function contentOf(instruction: Instruction): unknown {
   }
 }
 
-/** In whichever order, and however often. */
+/** The same tokens in another order, or named twice, are the same. */
 function namedTokens(
   { event, tokens }: Extract<Instruction, { event: 'token.revoke' }>,
   workspaceOf: (token: NamedToken) => string | null,

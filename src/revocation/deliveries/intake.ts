@@ -18,7 +18,7 @@ import type { Message, Instruction } from '../senders/sender.ts';
 
 const INTAKE = '/webhooks/:source';
 
-/** Where scanners and HR systems send to: raw body → signature → instruction → one batch → receipt, and then the work. */
+/** Where scanners and HR systems send to: raw body → signature → instruction → one batch → receipt, and then the orders. */
 export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies, driver: OrderDriver): void {
   const { rejections, runtime, senders } = webhooks;
 
@@ -43,7 +43,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
     if (!instruction.ok) return failure(c, await refused(context, signed, instruction.error));
 
     const accepting = acceptDelivery(webhooks, context, { ...signed, instruction: instruction.value });
-    // A sender that hangs up must find, when it sends this again, what D1 took of it.
+    // A sender that hangs up and sends this again must find what D1 has taken of it.
     runtime.background(accepting);
     const accepted = await accepting;
     if (!accepted.ok) {
@@ -57,7 +57,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
   });
   app.all(INTAKE, methodNotAllowed('POST'));
 
-  /** What a sender is told of a delivery that is refused: why, but only once that is recorded. */
+  /** A sender is told why its delivery is refused, but only once that is recorded. */
   async function refused(context: RequestContext, signed: Signed, cause: RequestFailure): Promise<Failure> {
     const refusing = refuseDelivery(webhooks, context, signed, cause);
     runtime.background(refusing);
@@ -65,7 +65,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
     return recorded.ok ? cause : recorded.error;
   }
 
-  /** The same for the first delivery and for each that repeats it. */
+  /** The answer is the same for the first delivery and for each that repeats it. */
   async function answer(
     c: Context<AppEnv>,
     message: Message,
@@ -82,7 +82,7 @@ export function registerIntake(app: Hono<AppEnv>, webhooks: WebhookDependencies,
   }
 }
 
-/** What a message orders, or why it is recorded and does nothing. What is not allowed is not even looked at. */
+/** What a message orders, or why it is recorded and does nothing. The content of an event that is not allowed is not read. */
 function readInstruction({ events }: Source, message: Message): Result<Accepted['instruction'], RequestFailure> {
   if (message.unreadable !== null) return err(message.unreadable);
   if (message.event === null) return ok({ ignored: 'event_unknown' });
@@ -96,13 +96,13 @@ const IGNORED: Readonly<Record<(typeof IGNORED_DELIVERIES)[number], string>> = {
 };
 
 /**
- * The bytes of a delivery as they came: that is what was signed.
+ * The bytes of a delivery as they came, since these were signed.
  *
- * Fails with `body_too_large`, and with `invalid_json` where the sender broke off.
+ * Fails with `body_too_large`, and with `invalid_json` if the sender broke off.
  */
 async function readRawBody(request: Request): Promise<Result<Uint8Array, RequestFailure>> {
   const tooLarge = err({ kind: 'body_too_large', maxBytes: WEBHOOK_BODY_MAX_BYTES } as const);
-  // Only spares the reading: the header is the sender's word, so the bytes are counted as well.
+  // This only spares the reading. The header is the sender's word, so the bytes are counted as well.
   if (Number(request.headers.get('Content-Length')) > WEBHOOK_BODY_MAX_BYTES) return tooLarge;
   if (request.body === null) return ok(new Uint8Array());
   try {
@@ -120,7 +120,7 @@ export interface Signed {
   readonly message: Pick<Message, 'senderId' | 'eventName'>;
 }
 
-/** One that is understood. */
+/** A signed delivery that is understood. */
 export interface Accepted extends Signed {
   /** What it orders, or why it is to do nothing. */
   readonly instruction: Instruction | { readonly ignored: 'event_not_allowed' | 'event_unknown' };

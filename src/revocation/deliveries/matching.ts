@@ -16,13 +16,13 @@ import { candidatesOf, likeliestOf } from '../senders/leaks.ts';
 import type { Instruction, Leak, NamedToken } from '../senders/sender.ts';
 import type { Fingerprints } from '../../tokens/fingerprints.ts';
 
-/** A token that a delivery names, as the query knows it that looks for it in the inventory. No secret is in it. */
+/** A token that a delivery names, as the query takes it that looks for it in the inventory. It has no secret. */
 interface SoughtItem {
   readonly position: number;
   readonly location: string | null;
-  /** What each text that may be its secret would be kept as, under each key. */
+  /** The fingerprint, under each key, of each text that may be its secret. */
   readonly fingerprints: readonly string[];
-  /** What PipeOps may show of its secret: whichever length it shows. */
+  /** What PipeOps may show of its secret: prefixes of each length that it may show. */
   readonly prefixes: readonly string[];
   readonly token_id: string | null;
   readonly workspace_uuid: string | null;
@@ -37,7 +37,7 @@ export const soughtItems = async (
     ? instruction.tokens.map(soughtToken)
     : await Promise.all(instruction.leaks.map(async (leak) => await soughtLeak(leak, fingerprints)));
 
-/** A leak is looked for by the fingerprints of what may be its secret, and told by its prefix where that finds nothing. */
+/** A leak is looked for by the fingerprints of what may be its secret. Its prefix names candidates if no fingerprint matches. */
 async function soughtLeak({ position, text, sha256, location }: Leak, fingerprints: Fingerprints): Promise<SoughtItem> {
   const hashes = await Promise.all((text === null ? [] : candidatesOf(text)).map(sha256Hex));
   if (sha256 !== null) hashes.push(sha256);
@@ -61,7 +61,7 @@ const soughtToken = ({ tokenId, workspaceUuid }: NamedToken, position: number): 
   workspace_uuid: workspaceUuid,
 });
 
-/** None of them is long enough to be a secret. */
+/** The prefixes of a secret. The whole of it is not among them. */
 function prefixesOf(secret: string): readonly string[] {
   const lengths = Array.from(
     { length: TOKEN_PREFIX_MAX_CHARS - TOKEN_PREFIX_MIN_CHARS + 1 },
@@ -70,17 +70,17 @@ function prefixesOf(secret: string): readonly string[] {
   return lengths.filter((length) => length < secret.length).map((length) => secret.slice(0, length));
 }
 
-/** Whether a workspace is among those where a source's orders count. */
+/** Whether a workspace is one of those in which a sender may order. */
 const inScope = (column: SQL | typeof tokens.workspace_uuid, workspaces: readonly string[]): SQL =>
   workspaces.includes('*') ? sql`true` : sql`${column} in (select value from json_each(${JSON.stringify(workspaces)}))`;
 
 /**
- * Looks for the tokens that a delivery names and writes down what was found, where `condition` holds: one query for as many as
- * one value of D1 holds.
+ * Looks for the tokens that a delivery names and inserts what was found, where `condition` holds: one query for as many tokens as
+ * fit into one value of D1.
  *
- * A leaked secret is found by its fingerprint, a named id by itself; an id with a workspace that the inventory lacks there
- * counts as found: the driver asks PipeOps. An unmatched leak gets the tokens whose prefix fits, for a person to look at.
- * They are not acted on.
+ * A leaked secret is found by its fingerprint, and a named id by itself. An id with a workspace counts as found even if the
+ * inventory lacks it, and the driver asks PipeOps. An unmatched leak gets the tokens whose prefix fits, for a person to look at;
+ * nothing is done to them.
  */
 export const insertItems = (
   database: Database,
@@ -112,7 +112,7 @@ function insertListed(
   workspaces: readonly string[],
   condition: SQL,
 ) {
-  // The inventory is looked up once for each fingerprint and gone through once for ids and prefixes, however many they are.
+  // The inventory is looked up by index for each fingerprint, and scanned once for all ids and once for all prefixes.
   const matches = sql`
     item as materialized (
       select value ->> 'position' as position, value ->> 'location' as location, value ->> 'token_id' as id,
@@ -134,7 +134,7 @@ function insertListed(
   const candidates = sql`(select json_group_array(token_id) from (
     select token_id from alike where token_prefix in (select value from json_each(item.prefixes)) limit ${LEAK_CANDIDATES_MAX_COUNT}))`;
   const row = {
-    // SQLite counts it.
+    // SQLite gives the number.
     seq: sql.raw('null'),
     delivery_id: deliveryId,
     position: sql.raw('item.position'),

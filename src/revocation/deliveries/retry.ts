@@ -13,12 +13,12 @@ import { recordOrders } from '../orders/making.ts';
 import { GIVEN_UP, isIn, ORDER_STATE, SENT, written } from '../orders/states.ts';
 
 /**
- * Has what is left of a delivery's orders tried at once. What is open is sent, what PipeOps has acknowledged is looked at, and
- * so is what was confirmed where the token's end is not proven. An order that was given up has a final row in the trail, so
- * another order with a row of its own takes its place.
+ * Has what is left of a delivery's orders tried at once. Open orders are sent. Acknowledged ones are looked at, and so are
+ * confirmed ones unless the token's end is proven. An order that was given up has a final row in the trail, so another order with
+ * a row of its own takes its place.
  *
- * Failures: `delivery_not_found`; `forbidden`, unless one role with `tokens: 'any'` may revoke in every workspace of these
- * orders; `audit_unavailable`.
+ * Fails with `delivery_not_found`; with `forbidden`, unless one role with `tokens: 'any'` may revoke in every workspace of these
+ * orders; and with `audit_unavailable`.
  */
 export async function retryDelivery(
   { database, decide, recorder, runtime }: WebhookDependencies,
@@ -78,19 +78,19 @@ export const describeUse = (
 
 const ofDelivery = (id: string) => eq(revocationOrders.delivery_id, id);
 
-/** A token whose end PipeOps acknowledged, or the rule of absence found, needs nothing more. A suspended one has no end. */
+/** Nothing is left to do where PipeOps has acknowledged the token's end, or the rule of absence has found it. A suspended token has no end. */
 const IS_PROVEN =
   sql.raw(`(mode = 'revoke' and exists (select 1 from tokens as t where t.workspace_uuid = revocation_orders.workspace_uuid
   and t.token_id = revocation_orders.token_id and t.ended_by in ('acknowledged', 'absent')))`);
 const IS_NOT_FOUND = sql.raw(`result is 'not_found'`);
 const IS_CONFIRMED = isIn('state', [ORDER_STATE.confirmed]);
-/** PipeOps had acknowledged it, and no look could be had for as long as an order is driven: it is not sent again unseen. */
+/** PipeOps has acknowledged it, and every look has failed for ORDERS_GIVE_UP_MS. It is not sent again unseen. */
 const IS_UNSEEN = sql`${isIn('state', GIVEN_UP)} and ${revocationOrders.acknowledged_at} is not null`;
 const IS_LOOKED_AT_AGAIN = sql`(${isIn('state', [ORDER_STATE.acknowledged])} or (${IS_UNSEEN})
   or (${IS_CONFIRMED} and not ${IS_NOT_FOUND} and not ${IS_PROVEN}))`;
 const IS_REPLACED = sql`((${isIn('state', GIVEN_UP)} and not (${IS_UNSEEN})) or (${IS_CONFIRMED} and ${IS_NOT_FOUND}))`;
 
-/** How many orders of a delivery a retry does something about, for each workspace that it has orders in. */
+/** How many orders of a delivery a retry would change, by workspace. */
 const selectRetryable = ({ build }: Database, id: string) =>
   build
     .select({
@@ -101,25 +101,25 @@ const selectRetryable = ({ build }: Database, id: string) =>
     .where(ofDelivery(id))
     .groupBy(revocationOrders.workspace_uuid);
 
-/** What a driver holds at this moment it goes on with. */
+/** Whether no driver has leased the order at this moment. A driver that has goes on with it. */
 const isFree = (nowMs: number): SQL =>
   sql`(${revocationOrders.claim} is null or ${revocationOrders.next_at} is null or ${revocationOrders.next_at} <= ${nowMs})`;
 
-/** What waits for its next try waits no longer, and its time begins anew. */
+/** Open orders wait no longer for their next try, and their time begins anew. */
 const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
     .set(written('hasten', { next_at: nowMs, begun_at: null }))
     .where(and(ofDelivery(id), isIn('state', SENT), isFree(nowMs), guard));
 
-/** What was acknowledged is looked at now: a token that is alive all the same is ordered again. */
+/** Acknowledged orders are looked at now. The look opens the order of a token that is alive again. */
 const lookAgain = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
     .set({ ...written('lookAgain', { next_at: nowMs, begun_at: null, tries: 0 }), claim: null })
     .where(and(ofDelivery(id), IS_LOOKED_AT_AGAIN, isFree(nowMs), guard));
 
-/** The order that takes the place of each that was given up, or whose token nobody found. */
+/** Inserts an order in the place of each that was given up, or whose token was not found. */
 function replace({ build }: Database, id: string, nowMs: number, guard: SQL): readonly Query[] {
   const orders = revocationOrders;
   const isReplaced = and(ofDelivery(id), IS_REPLACED, guard);
@@ -136,7 +136,7 @@ function replace({ build }: Database, id: string, nowMs: number, guard: SQL): re
     next_at: nowMs,
     created_at: nowMs,
     confirm_round: 0,
-    // Until a look agrees with the one that stands in for it.
+    // It stays contradicted until a look agrees with the new order.
     contradicted_at: sql`${orders.contradicted_at}`,
   };
   return [

@@ -70,10 +70,10 @@ export function registerDeliveryRoutes(app: Hono<AppEnv>, webhooks: WebhookDepen
 }
 
 /**
- * A page of what came in by webhook, newest first. The rows and the row of this reading come from one batch, so neither is
- * had without the other: `audit_unavailable` if D1 does not take it.
+ * A page of what came in by webhook, newest first. One batch reads it and records that it was read, so neither happens without
+ * the other. Fails with `audit_unavailable` if D1 does not take the batch.
  *
- * @param asked after which `seq` to go on, null: from the newest; and how many.
+ * @param asked how many, and the `seq` before which the page begins, or null for the newest.
  */
 async function listDeliveries(
   { database, recorder, issuers }: WebhookDependencies,
@@ -97,8 +97,8 @@ async function listDeliveries(
 }
 
 /**
- * One delivery with all that it led to. It leaves only after the reading of it is recorded, with what became of it: a
- * second trip to D1. `delivery_not_found`, or `audit_unavailable`.
+ * One delivery with all that it led to. It leaves only once it is recorded that it was read, in a second trip to D1, since the row
+ * says whether it was found. Fails with `delivery_not_found` or `audit_unavailable`.
  */
 async function readDelivery(
   { database, recorder, issuers }: WebhookDependencies,
@@ -139,7 +139,7 @@ function parsePage(query: URLSearchParams): Result<{ beforeSeq: number | null; l
   return problems.any() ? err(problems.failure()) : ok(asked);
 }
 
-/** The id of a delivery as it stood in the path. `invalid_request` if it is none. */
+/** The id of a delivery from the path. Fails with `invalid_request`. */
 function parseDeliveryId(text: string): Result<string, RequestFailure> {
   const problems = createProblems();
   const id = readId(text.toLowerCase());

@@ -23,14 +23,14 @@ export interface OrderTerms {
   readonly nowMs: number;
 }
 
-/** A delivery as its orders are made. */
+/** What of a delivery its orders are made from. */
 type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mode' | 'received_at'>;
 
 /**
- * An order for each token that a delivery named and that is one of ours, whatever the inventory says of its end: one that is
- * gone is confirmed without a call.
+ * Makes an order for each token of ours that a delivery named, whatever the inventory says of its end. The order of a token that
+ * is gone is confirmed without a call.
  *
- * @param namedWorkspaces workspaces that the configuration names.
+ * @param namedWorkspaces the workspaces that the configuration names.
  */
 export const orderMatched = (
   { build }: Database,
@@ -50,9 +50,9 @@ export const orderMatched = (
   );
 
 /**
- * Makes orders of a delivery about a leaver, `limitRows` at the most: for the tokens of each owner whom it found to be meant,
- * those alive first, unless their end is proven or they have one. Each has its row in the trail in the same batch, and where a
- * suspension is ordered, its token says why. `orders_left` of the delivery says whether the next batch has anything to do.
+ * Makes at most `limitRows` orders of a delivery about a leaver, for the tokens of each owner whom it means. Tokens that have not
+ * expired come first; those whose end is proven, or that have an order of this delivery, get none. Each order has its row in the
+ * trail in the same batch, and a suspended token says why. `orders_left` of the delivery says whether another batch is needed.
  *
  * Two runs at once are harmless: D1 takes one batch after the other, and the second finds what the first has made.
  */
@@ -99,10 +99,10 @@ export function makeOrders(
 }
 
 /**
- * The row in the trail of each open order of a delivery that has none yet: it is there before anything is sent.
+ * Inserts the row in the trail of each open order of a delivery that has none yet: it is there before anything is sent.
  *
- * @param why what the rows say beside the delivery.
- * @param among which orders of the delivery to look at; default: all.
+ * @param why what the rows say besides the delivery.
+ * @param among a condition on the orders; by default that they are the delivery's.
  */
 export function recordOrders(
   database: Database,
@@ -154,8 +154,8 @@ const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) =>
 });
 
 /**
- * The tokens, as `t`, of the owners whom a delivery means, unless their end is proven or they have an order of it. What an owner
- * has minted who was let in again is none of it.
+ * The tokens, as `t`, of the owners whom a delivery means, without those whose end is proven or that have an order of it. Tokens
+ * that an owner has minted after being reinstated are not the delivery's.
  */
 const unorderedTokens = (deliveryId: string): SQL => sql`
   from webhook_owners as o cross join tokens as t on t.owner_issuer = o.issuer and t.owner_subject = o.subject
@@ -169,15 +169,15 @@ const isUnordered = (deliveryId: string, token: 't' | 'target'): SQL => sql`not 
     and r.workspace_uuid = ${sql.raw(token)}.workspace_uuid and r.token_id = ${sql.raw(token)}.token_id)`;
 
 /**
- * The orders of a delivery among those that were inserted last, which hold all that the statement before has made: a delivery may
- * have thousands, and a batch looks at its own alone. The plus keeps D1 from going through all of them by their index.
+ * The orders that the statement before has made: those of the delivery among the last `limitRows` rows. A delivery may have
+ * thousands of orders, and a batch reads its own alone. The plus keeps SQLite from the index that would read them all.
  */
 const newestOrders = (deliveryId: string, limitRows: number): SQL => sql`revocation_orders.rowid in (
   select n.rowid from revocation_orders as n order by n.rowid desc limit ${limitRows}) and +revocation_orders.delivery_id = ${deliveryId}`;
 
 /**
- * Makes what is left of the orders of deliveries that are about more tokens than one batch takes: the oldest delivery first, up
- * to ORDERS_MAKE_BATCHES_MAX_COUNT batches. What is made is due at once.
+ * Makes the orders that are left of deliveries about more tokens than one batch takes: the oldest delivery first, up to
+ * ORDERS_MAKE_BATCHES_MAX_COUNT batches. They are due at once.
  */
 export async function makeOrdersLeft(
   { database, runtime }: DriverDependencies,

@@ -4,12 +4,14 @@ import type { Database, Query, RowsOf } from '../../db/database.ts';
 import { revocationOrders, tokens } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
+import { idsOf } from '../../inventory/recording.ts';
 import { mustWait } from '../../pipeops/quota-news.ts';
 import type { OrderState } from '../../vocabulary.ts';
 import { isReopening, type Move } from './rules.ts';
 import { DRIVEN, type DrivenState, isIn, LOOKED_AT, ORDER_COLUMNS, ORDER_STATE, SENT } from './states.ts';
 
-// What a driver reads and writes of orders. Each query is built here and sent by whoever has a batch to put it in.
+// What a driver reads and writes of orders: leases, moves and what goes with them. Each query is sent by whoever has a batch to
+// put it in.
 
 /** An order in one of these states that a driver has leased, and what D1 knows of its token. */
 export type LeasedOrder<S extends DrivenState = DrivenState> = S extends DrivenState
@@ -126,9 +128,9 @@ export const countLeased = (terms: LeaseTerms): SQL =>
   sql`(select count(*) from ${revocationOrders} where ${isLeased(terms)})`;
 
 /**
- * The workspaces that an unknown turn asks about, UNKNOWN_WORKSPACES_MAX_COUNT at the most: one of each delivery before the second
- * of any, and those that were tried least before others, so that a sender that makes up a thousand keeps no other waiting. An
- * order that comes while others of its workspace wait, since PipeOps refused that, waits with them.
+ * Whether an order's workspace is one of those that an unknown turn asks about, UNKNOWN_WORKSPACES_MAX_COUNT at the most. One
+ * workspace of each delivery comes before the second of any, and those tried least come first, so that a sender that makes up a
+ * thousand workspaces delays no other. While orders wait because PipeOps refused their workspace, later ones of it wait too.
  */
 export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
   select workspace_uuid from (
@@ -141,7 +143,10 @@ export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
       and other.error_code in ('workspace_unavailable', 'upstream_forbidden')))
   order by turn, tries, since limit ${UNKNOWN_WORKSPACES_MAX_COUNT})`;
 
-/** Whether there is anything to look at, to hold against a list, to make, or to ask about: 1 or 0 each. Nearly always all of it is 0. */
+/**
+ * Whether orders are due for a look, or to be compared with a list, or to be made, or to be asked about in an unknown workspace:
+ * 1 or 0 each. Nearly always each is 0.
+ */
 export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
   const isDue = (
     states: readonly OrderState[],
@@ -164,7 +169,7 @@ export const selectWork = ({ build }: Database, nowMs: number, deliveryId: strin
     );
 };
 
-/** An order that moves on. */
+/** An order and what becomes of it. */
 export interface MovedOrder {
   readonly order: LeasedOrder;
   readonly move: Move;
@@ -208,16 +213,16 @@ export const releaseOrders = ({ build }: Database, lease: string, ids: readonly 
       begun_at: sql`case when ${revocationOrders.tries} > 1 then ${revocationOrders.begun_at} end`,
       claim: null,
     })
-    .where(sql`${revocationOrders.id} in ${listed(ids)} and ${revocationOrders.claim} = ${lease}`);
+    .where(sql`${revocationOrders.id} in ${idsOf(ids)} and ${revocationOrders.claim} = ${lease}`);
 
-/** The tokens of orders in those states, as rows of (workspace, id). */
+/** The tokens of those of the orders that are in one of these states, as rows of (workspace, id). */
 const tokensOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>
   sql`(select o.workspace_uuid, o.token_id from json_each(${JSON.stringify(ids)}) as j
     join revocation_orders as o on o.id = j.value where ${isIn('o.state', states)})`;
 
 const TOKEN = sql.raw('(workspace_uuid, token_id)');
 
-/** Notes that PipeOps has acknowledged the end of the tokens of orders, where `guard` holds. An end that is proven stays. */
+/** Notes that PipeOps has acknowledged the end of the orders' tokens, where `guard` holds. A proven end stays as it is. */
 export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: number, guard: SQL) =>
   build
     .update(tokens)
@@ -228,8 +233,8 @@ export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: nu
     );
 
 /**
- * Notes that the tokens of reopened orders have no end after all. An end that is younger than CONTRADICTION_AFTER_MS may be
- * that of another order, and later than the look.
+ * Notes that the tokens of reopened orders have no end after all. An end younger than CONTRADICTION_AFTER_MS stays: it may be
+ * another order's, and later than the look.
  */
 export const reviveTokens = ({ build }: Database, ids: readonly string[], nowMs: number) =>
   build
@@ -238,6 +243,3 @@ export const reviveTokens = ({ build }: Database, ids: readonly string[], nowMs:
     .where(
       sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.open])} and ${tokens.revoked_at} <= ${nowMs - CONTRADICTION_AFTER_MS}`,
     );
-
-/** Any number of ids in one parameter: D1 takes a hundred. */
-export const listed = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;

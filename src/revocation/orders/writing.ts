@@ -1,23 +1,26 @@
-import type { AuditAction } from '../../vocabulary.ts';
-import { sql } from 'drizzle-orm';
-import { finalRow, settledColumns, successOutcome, SYSTEM_ACTOR } from '../../trail/event.ts';
-import { insertEventsFrom } from '../../trail/statements.ts';
-import { announceLate, isPassed } from '../../trail/late-settlement.ts';
+import { sql, type SQL } from 'drizzle-orm';
 import { AUDIT_ANNOUNCE_AFTER_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
 import { newUuid } from '../../db/sql.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
+import { idsOf } from '../../inventory/recording.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
+import { type EventOutcome, finalRow, settledColumns, successOutcome, SYSTEM_ACTOR } from '../../trail/event.ts';
+import { announceLate, isPassed } from '../../trail/late-settlement.ts';
+import { insertEventsFrom } from '../../trail/statements.ts';
+import type { AuditAction } from '../../vocabulary.ts';
 import type { DriverDependencies } from '../dependencies.ts';
-import { endTokens, isLeasedAs, listed, moveOrders, reviveTokens, type LeasedOrder, type MovedOrder } from './queue.ts';
+import { endTokens, isLeasedAs, type LeasedOrder, type MovedOrder, moveOrders, reviveTokens } from './queue.ts';
 import { isReopening, type Move } from './rules.ts';
 import { isIn, isInState, ORDER_STATE, SENT } from './states.ts';
 
 /**
- * Writes down what became of one order. Where that settles its row in the trail, the recorder that mutations use settles it, and
- * the order, the inventory and the generation follow in the same batch. True: D1 says that it is so.
+ * Writes down what became of one order. If that settles the order's row in the trail, the recorder settles it as it does for
+ * mutations, and the order, the inventory and the generation follow in the same batch.
+ *
+ * @returns whether D1 says that it is written.
  */
 export async function recordMove(
   dependencies: DriverDependencies,
@@ -29,12 +32,12 @@ export async function recordMove(
   const { outcome } = move;
   const { database, recorder, runtime, quota } = dependencies;
   const { id, workspace_uuid: workspaceUuid, token_id: tokenId } = order;
-  // A row that is final already is that of an order which a look has reopened.
+  // The row of an order that a look has reopened is final already.
   if (outcome === null || order.attempted === 0) {
     return await recordMoves(dependencies, context, lease, [{ order, move }]);
   }
   const nowMs = runtime.now();
-  // Made up before the batch, so that a repeat of it repeats the same.
+  // The ids are made before the batch, so that a repeated batch inserts no second row.
   const announcement = { eventId: runtime.newId(), nowMs };
   const row = {
     id,
@@ -55,8 +58,10 @@ export async function recordMove(
 }
 
 /**
- * Writes down what became of any number of orders of a lease, in one batch. Rows of theirs in the trail that are still open are
- * settled with them. What D1 does not take is judged again when the lease ends. True: D1 has taken it.
+ * Writes down what became of any number of orders of a lease, in one batch, and settles those of their rows in the trail that are
+ * still open. What D1 does not take is judged again when the lease ends.
+ *
+ * @returns whether D1 has taken it.
  */
 export async function recordMoves(
   { database, runtime, quota }: DriverDependencies,
@@ -80,7 +85,7 @@ export async function recordMoves(
   return (await database.batch(context, queries)).ok;
 }
 
-/** PipeOps may have done what it did not answer; saying that it wants nothing of us, it has not. */
+/** PipeOps may have carried out a call that it did not answer. It has not carried out one that it refused for its quota. */
 const mayChangeTokens = ({ order, move }: MovedOrder): boolean =>
   isInState(order, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(move);
 
@@ -91,7 +96,7 @@ const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
 const actionOf = ({ mode }: Pick<LeasedOrder, 'mode'>): AuditAction =>
   mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
 
-/** Settles the rows of orders by compare-and-set, and before that announces those which followers may have read past. */
+/** Settles the rows of orders that are still open, and before that announces those that followers may have passed. */
 function settleRows(
   database: Database,
   context: RequestContext,
@@ -124,19 +129,11 @@ function settleRows(
   ];
 }
 
-/** As `announceLate` announces one row. It goes before their settling, which then happens in the same batch. */
-function announceAll(database: Database, context: RequestContext, settled: ReturnType<typeof sql>, nowMs: number) {
-  const subject = {
-    action: 'audit.settled',
-    actor: SYSTEM_ACTOR,
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {},
-  } as const;
+/** Announces rows as `announceLate` does one. It stands before the settling in its batch, since it looks for open rows. */
+function announceAll(database: Database, context: RequestContext, settled: SQL, nowMs: number) {
   return insertEventsFrom(
     database,
-    finalRow('', nowMs, context, subject, successOutcome(null)),
+    systemRow(context, 'audit.settled', successOutcome(null), nowMs),
     {
       id: newUuid,
       workspace_uuid: canonicalWorkspace('e.workspace_uuid'),
@@ -151,7 +148,7 @@ function announceAll(database: Database, context: RequestContext, settled: Retur
 
 /**
  * An order may be acknowledged after its row in the trail was settled as a failure: it was given up, or its token was not found,
- * and a look has shown it since. Then a row of its own says that it was done, once.
+ * and a look has shown the token since. One more row says then that it was done.
  */
 function recordLateOnes(
   database: Database,
@@ -161,24 +158,9 @@ function recordLateOnes(
 ): readonly Query[] {
   const ids = moved.filter(isDoneLate).map(({ order }) => order.id);
   if (ids.length === 0) return [];
-  const subject = {
-    action: 'service_account_token.revoke',
-    actor: SYSTEM_ACTOR,
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {},
-  } as const;
-  const row = finalRow(
-    '',
-    nowMs,
-    { requestId: context.requestId, ip: null, userAgent: null },
-    subject,
-    successOutcome(null),
-  );
   const insert = insertEventsFrom(
     database,
-    row,
+    systemRow(byNobody(context), 'service_account_token.revoke', successOutcome(null), nowMs),
     {
       id: newUuid,
       action: sql`e.action`,
@@ -187,7 +169,7 @@ function recordLateOnes(
       detail: sql`json_object('order_id', o.id)`,
     },
     sql`from revocation_orders as o join audit_events as e on e.id = o.id
-      where o.id in ${listed(ids)} and ${isIn('o.state', [ORDER_STATE.acknowledged])} and e.status = 'failure'
+      where o.id in ${idsOf(ids)} and ${isIn('o.state', [ORDER_STATE.acknowledged])} and e.status = 'failure'
         and not exists (select 1 from audit_events as done indexed by audit_events_token_id
           where done.token_id = o.token_id and ${canonicalWorkspace('done.workspace_uuid')} = o.workspace_uuid and done.status = 'success'
             and done.detail ->> 'order_id' = o.id)`,
@@ -200,7 +182,7 @@ const isDoneLate = ({ order, move: { transition, columns } }: MovedOrder): boole
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** What goes with orders that a look has reopened: their tokens have no end, and the trail says so once a token and day. */
+/** The tokens of orders that a look has reopened have no end, and the trail says so in one row a token and day. */
 function contradict(
   database: Database,
   context: RequestContext,
@@ -208,27 +190,17 @@ function contradict(
   nowMs: number,
 ): readonly Query[] {
   const ids = reopened.map(({ order }) => order.id);
-  const subject = {
-    action: 'service_account_token.revoke',
-    actor: SYSTEM_ACTOR,
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {},
-  } as const;
   const outcome = {
     status: 'failure',
     upstreamStatus: null,
     errorCode: 'revocation_contradicted',
     detail: {},
   } as const;
-  // Nobody's request, address or program caused it.
-  const row = finalRow('', nowMs, { requestId: context.requestId, ip: null, userAgent: null }, subject, outcome);
   return [
     reviveTokens(database, ids, nowMs),
     insertEventsFrom(
       database,
-      row,
+      systemRow(byNobody(context), 'service_account_token.revoke', outcome, nowMs),
       {
         id: newUuid,
         action: sql`max(case o.mode when 'revoke' then 'service_account_token.revoke' else 'service_account_token.update' end)`,
@@ -236,7 +208,7 @@ function contradict(
         token_id: sql`o.token_id`,
         detail: sql`json_object('order_id', max(o.id))`,
       },
-      sql`from revocation_orders as o where o.id in ${listed(ids)} and ${isIn('o.state', SENT)} and o.contradicted_at is not null
+      sql`from revocation_orders as o where o.id in ${idsOf(ids)} and ${isIn('o.state', SENT)} and o.contradicted_at is not null
         and not exists (select 1 from audit_events as e indexed by audit_events_token_id
           where e.token_id = o.token_id and ${canonicalWorkspace('e.workspace_uuid')} = o.workspace_uuid
             and e.error_code = ${outcome.errorCode} and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})
@@ -244,3 +216,17 @@ function contradict(
     ),
   ];
 }
+
+/** A final row by this service itself. What it says of a token comes from the orders or rows that it is inserted from. */
+const systemRow = (
+  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
+  action: AuditAction,
+  outcome: EventOutcome,
+  nowMs: number,
+) => {
+  const subject = { action, actor: SYSTEM_ACTOR, workspaceUuid: null, tokenId: null, tokenName: null, detail: {} };
+  return finalRow('', nowMs, context, subject, outcome);
+};
+
+/** Nobody's request, address or program caused what a look shows. */
+const byNobody = ({ requestId }: Pick<RequestContext, 'requestId'>) => ({ requestId, ip: null, userAgent: null });

@@ -42,7 +42,7 @@ async function verifyWith(keys: RemoteKeys, { headers, body }: Delivery): Promis
 
 const rejected = (reason: SignatureRejection) => err({ kind: 'signature_rejected', reason } as const);
 
-/** Null: none has this id. */
+/** The keys with this id, or null if there is none. */
 function named(keyId: string, set: LocalJWKSet) {
   const keys = set.jwks().keys.filter(({ kid }) => kid === keyId);
   return keys.length === 0 ? null : keys;
@@ -60,7 +60,7 @@ const messageIn = (body: Uint8Array): Message => ({
 
 /** Reads `[{"token", "type", "url"?, "source"?}]`. Fails with `invalid_json`. */
 function readReport(body: Uint8Array): Result<LeakReport, RequestFailure> {
-  // What is not UTF-8, say in the place of a file, is replaced: the secret beside it is still one.
+  // Bytes that are not UTF-8, say in a file's name, are replaced: the secret beside them is still one.
   const payload = parsePayload(new TextDecoder('utf-8', { fatal: false, ignoreBOM: true }).decode(body));
   return payload.ok ? ok(readLeaks(itemsIn(payload.value))) : payload;
 }
@@ -72,7 +72,7 @@ interface Feedback {
   readonly label: 'true_positive';
 }
 
-/** The secrets that are ours, each once for each type, by the SHA-256 of the text that GitHub sent. Of the others it learns nothing. */
+/** The secrets that are ours, one entry for each secret and type, by the SHA-256 of the text that GitHub sent. It learns nothing of others. */
 async function feedbackOn(leaks: readonly Leak[], matched: ReadonlySet<number>): Promise<readonly Feedback[]> {
   const ours = leaks.filter(({ position }) => matched.has(position));
   const feedback = await Promise.all(
@@ -92,7 +92,7 @@ interface PublishedKey {
   readonly key: string;
 }
 
-/** Keys that are read at a URL, and cached, cooled down and kept for outages as an issuer's are. */
+/** Keys that are read from a URL, and cached, asked for again and kept for outages as an issuer's keys are. */
 const remoteKeys = (
   url: string,
   token: string | null,
@@ -107,7 +107,7 @@ const remoteKeys = (
     { runtime, store, background: (work) => runtime.background(work) },
   );
 
-/** Keys that stand in the configuration: they are read once, and there are no newer ones. */
+/** Keys that stand in the configuration. They never change. */
 function inlineKeys(published: readonly PublishedKey[]): RemoteKeys {
   let set: KeySet | null = null;
   return {
@@ -119,10 +119,10 @@ function inlineKeys(published: readonly PublishedKey[]): RemoteKeys {
 }
 
 /**
- * Reads GitHub's document of public keys: `{"public_keys": [{"key_identifier", "key", "is_current"}]}`. Keys that are no
- * longer current verify as well, as what they signed may still be on its way.
+ * Reads GitHub's document of public keys: `{"public_keys": [{"key_identifier", "key", "is_current"}]}`. Keys that are no longer
+ * current verify as well, since what they signed may still be on its way.
  *
- * @param token null: asked without.
+ * @param token a GitHub token to ask with, or null.
  */
 async function fetchKeys(url: string, token: string | null, network: Network): Promise<Result<KeySet, JwksProblem>> {
   return await inTime(network, async (signal) => {
@@ -140,8 +140,8 @@ const isPublishedKey = (value: unknown): value is PublishedKey & Record<string, 
   isObject(value) && typeof value['key_identifier'] === 'string' && typeof value['key'] === 'string';
 
 /**
- * The keys as a JWK set, its `kid`s GitHub's identifiers: so they are cached, and kept for outages, as issuers' keys
- * are. Null: none of them is of use.
+ * The keys as a JWK set with GitHub's identifiers as `kid`s, so that they are cached and kept for outages as issuers' keys are.
+ * Null if none of them is usable.
  */
 async function toKeySet(published: readonly PublishedKey[]): Promise<KeySet | null> {
   const keys = published.flatMap(({ key_identifier: kid, key: pem }) => {

@@ -5,10 +5,10 @@ import { err, ok, type Result } from '../../kit/result.ts';
 import type { Leak, LeakReport, RejectedItems } from './sender.ts';
 import type { ItemRejection } from '../../vocabulary.ts';
 
-// Whatever a sender that is known takes for a leak may be one, and a token that lives on is worse than a report that is
-// read generously: a secret is matched by its fingerprint, so that nothing is revoked that was not named.
+// Whatever a known sender takes for a leak may be one, and a token that lives on is worse than a report that is read generously.
+// A secret is matched by its fingerprint, so nothing is revoked that was not named.
 
-/** Reads items one by one: what is wrong with one of them keeps none of the others from being acted on. */
+/** Reads items one by one: a bad item keeps no other from being acted on. */
 export function readLeaks(items: readonly unknown[]): LeakReport {
   const read = items.slice(0, WEBHOOK_TOKENS_MAX_COUNT).map(readLeak);
   const beyond = items.length - read.length;
@@ -21,8 +21,8 @@ export function readLeaks(items: readonly unknown[]): LeakReport {
 }
 
 /**
- * The items of what should be `{"token" | "sha256", …}` or `{"tokens": [item, …]}`: a list by itself, one item in place of a
- * list, and one beside a list are read as well.
+ * The items of what should be `{"token" | "sha256", …}` or `{"tokens": [item, …]}`. A bare list, one item in the place of a list,
+ * and an item beside a list are read as well.
  */
 export function itemsIn(data: unknown): readonly unknown[] {
   if (Array.isArray(data)) return data;
@@ -48,7 +48,7 @@ function readLeak(item: unknown, position: number): Result<Leak, ItemRejection> 
 const namesSecret = ({ token, sha256 }: Record<string, unknown>): boolean =>
   [token, sha256].some((value) => (typeof value === 'string' ? bareOf(value) !== '' : (value ?? null) !== null));
 
-/** Null: it is no text, or holds nothing. */
+/** Null for what is no text, or empty. */
 const textIn = (value: unknown): string | null => (typeof value === 'string' && bareOf(value) !== '' ? value : null);
 
 const sha256In = (value: unknown): string | null =>
@@ -60,8 +60,8 @@ const countsOf = (rejections: readonly ItemRejection[]): RejectedItems =>
 const BYTE_ORDER_MARK = '\uFEFF';
 
 /**
- * The text of a body; null: its bytes are not UTF-8. Encoded again it gives the very same bytes, a byte order mark
- * included, since they are what was signed.
+ * The text of a body, or null if its bytes are not UTF-8. The text encodes to the very same bytes, a byte order mark included,
+ * since these were signed.
  */
 export function textOf(body: Uint8Array): string | null {
   try {
@@ -71,10 +71,7 @@ export function textOf(body: Uint8Array): string | null {
   }
 }
 
-/**
- * What a body says, to whatever depth: only fields that are known are looked at. A byte order mark before it is passed over, as
- * RFC 8259 §8.1 allows. Fails with `invalid_json`.
- */
+/** The JSON of a body. A byte order mark before it is ignored, as RFC 8259 §8.1 allows. Fails with `invalid_json`. */
 export function parsePayload(text: string): Result<unknown, RequestFailure> {
   const value = parseJson(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text);
   return value === undefined ? err({ kind: 'invalid_json' }) : ok(value);
@@ -84,10 +81,10 @@ const SECRET = /sat_[A-Za-z0-9_-]+/;
 
 /**
  * What the secret may be in a text that a sender took for one, since scanners report a line, a value with its quotes, or the
- * secret itself. At most four, the likeliest last: the text; the text without what surrounds it; what is right of its last `=`
- * or `:`; its first run of `sat_…`. Each is looked for by its fingerprint, so that none finds a token that it is not.
+ * secret itself. There are at most four, the likeliest last: the text; the text without what surrounds it; what is right of its
+ * last `=` or `:`; its first run of `sat_…`. Each is looked for by its fingerprint, so none finds a token that it is not.
  *
- * Linear in the length of the text, which the sender chooses.
+ * The time is linear in the length of the text, which the sender chooses.
  */
 export function candidatesOf(text: string): readonly string[] {
   const bare = bareOf(text);
@@ -95,13 +92,13 @@ export function candidatesOf(text: string): readonly string[] {
   return [...new Set([text, bare, bareOf(valueIn(bare)), run])].filter((candidate) => candidate !== '');
 }
 
-/** The one of them whose beginning PipeOps may show as the prefix of a token. */
+/** The candidate whose beginning PipeOps may show as the prefix of a token. */
 export const likeliestOf = (text: string): string => SECRET.exec(text)?.[0] ?? bareOf(text);
 
 /** What encloses a value in code, in a configuration file or in JSON, or ends its line there. */
 const isAround = (character: string): boolean => /[\s"'`,;]/.test(character);
 
-/** The text without what surrounds it. Two indices and no expression, which would look at a run of spaces again and again. */
+/** The text without what surrounds it. A regular expression would look at a run of spaces again and again; two indices do not. */
 function bareOf(text: string): string {
   let start = 0;
   let end = text.length;
@@ -110,7 +107,7 @@ function bareOf(text: string): string {
   return text.slice(start, end);
 }
 
-/** Right of the last `=` or `:` that has a value, so that the padding of base64 is none of them; empty: there is no such one. */
+/** What is right of the last `=` or `:` that has a value, or empty text. The padding of base64 has none. */
 function valueIn(bare: string): string {
   let end = bare.length;
   while (end > 0 && bare.charAt(end - 1) === '=') end -= 1;

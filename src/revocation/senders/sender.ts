@@ -6,15 +6,15 @@ import type { Runtime } from '../../kit/runtime.ts';
 import type { ItemRejection, RevocationMode, WebhookEvent } from '../../vocabulary.ts';
 
 /**
- * The one interface between a kind of sender and the rest: an adapter says whether a delivery is signed as it must be,
- * and what it says in our words. It reads nothing but the delivery (and its source's public keys), and writes nothing.
+ * The one interface between a kind of sender and the rest: an adapter says whether a delivery is signed as it must be, and what
+ * it orders in our words. It reads nothing but the delivery (and its sender's public keys), and writes nothing.
  */
 export interface Adapter {
   /**
    * Verifies a delivery over its raw body.
    *
-   * Fails with `signature_rejected` for whatever is not signed by a current key of the source, within its tolerance, over
-   * these very bytes; with `keys_unavailable` where the source's public keys cannot be read.
+   * Fails with `signature_rejected` for whatever is not signed by a current key of the sender, within its tolerance, over
+   * these very bytes; with `keys_unavailable` if the sender's public keys cannot be read.
    */
   receive(delivery: Delivery): Promise<Result<Message, SignatureFailure>>;
 }
@@ -27,28 +27,28 @@ export interface Delivery {
 
 /** A delivery whose signature is good. Nothing of its content is checked yet. */
 export interface Message {
-  /** The id that the sender gave it; null where its protocol has none: then its body tells it from others. */
+  /** The id that the sender gave it. Null if its protocol has none: its body then tells it from others. */
   readonly senderId: string | null;
   /**
-   * Why nobody can tell which event it is; null: it says so. Then `eventName` is empty and `event` null, and this is all
-   * there is to answer: `invalid_json`, or `invalid_request` naming the field.
+   * Why nobody can tell which event it is: `invalid_json`, or `invalid_request` naming the field. `eventName` is then empty
+   * and `event` null. Null if the message names its event.
    */
   readonly unreadable: RequestFailure | null;
-  /** As the sender names it: any text, of any length. */
+  /** The event as the sender names it: any text, of any length. */
   readonly eventName: string;
-  /** Null: no event of ours. */
+  /** Null if it is no event of ours. */
   readonly event: WebhookEvent | null;
   /**
-   * What it orders. Only of an `event` that is not null.
+   * What it orders. Call this only if `event` is not null.
    *
-   * A leak that is JSON is never refused: what of it cannot be acted on is counted. Others fail with `invalid_request`, naming
-   * up to WEBHOOK_PROBLEMS_MAX_COUNT fields, where it is not certain what they order, and with `too_many_tokens`; all of them
-   * with `invalid_json`. No failure quotes a value.
+   * A leak that is JSON is never refused, and items of it that cannot be acted on are counted. Other events fail with
+   * `invalid_request`, naming up to WEBHOOK_PROBLEMS_MAX_COUNT fields, if it is not certain what they order, and with
+   * `too_many_tokens`. All events fail with `invalid_json`. No failure quotes a value.
    */
   read(): Result<Instruction, RequestFailure>;
   /**
-   * What the sender's protocol wants to hear about the leaks that are tokens of ours: the body of the answer. Null where
-   * it has no such thing: then nothing is said that would tell whether a secret matched.
+   * The body of the answer, where the sender's protocol wants to hear which leaks are tokens of ours. Null for all other
+   * protocols: nothing tells their senders whether a secret matched.
    *
    * @param matched positions of leaks.
    */
@@ -66,7 +66,7 @@ export interface LeakReport {
   readonly event: 'token.leaked';
   /** Those that can be acted on. */
   readonly leaks: readonly Leak[];
-  /** How many cannot, by reason; a reason that counts none is absent. */
+  /** How many cannot be acted on, by reason. A reason that counts none is absent. */
   readonly rejected: RejectedItems;
 }
 export type RejectedItems = Readonly<Partial<Record<ItemRejection, number>>>;
@@ -75,29 +75,29 @@ export interface Offboarding {
   readonly event: 'subject.offboarded';
   readonly subject: SubjectRef;
   readonly mode: RevocationMode;
-  /** Whether those are meant too who carried the label once, and carry another now. */
+  /** Whether former holders of the label, who carry another now, are meant too. */
   readonly former: boolean;
 }
 
-/** A secret that was seen where it should not be, by the text or by the SHA-256 that the sender gave: one of them at least. */
+/** A secret that was seen where it should not be. The sender gave its text, its SHA-256, or both. */
 export interface Leak {
-  /** Its place among the items as the sender listed them, from 0. */
+  /** Its place in the sender's list, from 0. */
   readonly position: number;
-  /** What the sender took for the secret: text of any length, maybe with something around the secret. See `candidatesOf`. */
+  /** What the sender took for the secret: text of any length, which may surround the secret. See `candidatesOf`. */
   readonly text: string | null;
   /** Lower-case hex. */
   readonly sha256: string | null;
-  /** Where: free text of any length, mostly a URL. It may hold the secret. */
+  /** Where it was seen: free text of any length, mostly a URL. It may contain the secret. */
   readonly location: string | null;
-  /** What the sender calls this kind of secret, in text of any length; null: it does not say. */
+  /** What the sender calls this kind of secret, in text of any length, or null. */
   readonly type: string | null;
 }
 
 export interface NamedToken {
   readonly tokenId: string;
-  /** Null: the inventory must know it. */
+  /** Null if the sender names no workspace: the inventory must know the token. */
   readonly workspaceUuid: string | null;
-  /** The same as its sender spells it; absent: so. */
+  /** The workspace as its sender spells it, if that differs. */
   readonly workspaceSpelled?: string;
 }
 
@@ -105,14 +105,14 @@ export interface NamedToken {
 export type SubjectRef = { readonly issuer: string; readonly subject: string } | { readonly label: string };
 
 export interface AdapterDependencies {
-  /** The value of a secret that the source names: it is there, and `config/webhook-secrets.ts` found nothing wrong with it. */
+  /** The value of a secret that the sender's configuration names. The configuration is checked: the value is there and good. */
   readonly secret: (name: string) => string;
   readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log' | 'background'>;
-  /** Keeps public keys for outages of where they come from, by a name. */
+  /** Keeps public keys, by a name, for outages of where they come from. */
   readonly store: JwksStore;
 }
 
-/** A kind of sender: how the deliveries of a source of that kind are read. */
+/** A kind of sender: it makes the adapter of a configured sender of that kind. */
 export type AdapterKind<Kind extends Source['kind']> = (
   source: SourceOf<Kind>,
   dependencies: AdapterDependencies,

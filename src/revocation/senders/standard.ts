@@ -75,7 +75,7 @@ const unreadable = (senderId: string | null, failure: RequestFailure): Message =
 /** Nothing tells a sender whether a secret is one of ours. */
 const noFeedback = async (): Promise<null> => await Promise.resolve(null);
 
-/** What a delivery was signed with and over, beside its body. None of it is empty. */
+/** What a delivery was signed with, and over besides its body. None of it is empty. */
 interface SignatureHeaders {
   readonly id: string;
   readonly timestamp: string;
@@ -83,9 +83,8 @@ interface SignatureHeaders {
 }
 
 /**
- * The headers of a delivery: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or their twins under `svix-`, which some
- * libraries send in their place. The first set that is whole counts, and halves of two sets are never put together. Null: no
- * set is whole.
+ * The headers of a delivery: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same with `svix-`, which some
+ * libraries send instead. The first complete set counts, and parts of two sets are never put together. Null if none is complete.
  */
 function signatureHeaders(headers: Headers): SignatureHeaders | null {
   for (const prefix of ['webhook', 'svix']) {
@@ -98,9 +97,9 @@ function signatureHeaders(headers: Headers): SignatureHeaders | null {
 }
 
 /**
- * What is wrong with the signature of a delivery; null: one of `keys` made it, over these headers and this text.
+ * What is wrong with the signature of a delivery, or null if one of `keys` made it over these headers and this text.
  *
- * The package judges the time as well, by the clock of the machine; `nowMs` only says why it refused.
+ * The package judges the time as well, by the machine's clock. `nowMs` only tells why it refused.
  */
 function signatureProblem(
   { id, timestamp, signature }: SignatureHeaders,
@@ -145,7 +144,7 @@ function readInstruction(event: WebhookEvent, payload: Record<string, unknown>):
   return readFields(value === null ? without : withIt, payload);
 }
 
-/** An object with these fields. Others are passed over: they say nothing about what is ordered. */
+/** An object with these fields. Other fields are ignored: they say nothing about what is ordered. */
 const object = <Shape extends z.core.$ZodShape>(shape: Shape) =>
   z.object(shape, { error: (issue) => given(issue, 'Use an object.') });
 
@@ -155,7 +154,7 @@ const list = <Item extends z.ZodType>(item: Item) =>
 
 const text = () => z.string({ error: (issue) => given(issue, 'Use text.') });
 
-/** Text that is stored, and compared with what is. */
+/** Text that is stored, and compared with stored text. */
 const storedText = (maxBytes: number) =>
   text()
     .refine((value) => value !== '', 'Use text that is not empty.')
@@ -163,10 +162,10 @@ const storedText = (maxBytes: number) =>
     .refine((value) => value.isWellFormed(), 'Use well-formed Unicode, without lone surrogates.')
     .refine((value) => !containsSecret(value), 'Leave out what looks like a token or a JWT: this text is stored.');
 
-/** Absent, or null as many serialisers write it: null. */
+/** A field that may be absent, or null as many serialisers write that. Both are read as null. */
 const optional = <Value extends z.ZodType>(value: Value) => value.nullish().transform((read) => read ?? null);
 
-/** A field that would order something else than the others do: absent, or null. */
+/** A field that must be absent or null, since it would order something else than the others do. */
 const leftOut = (message: string) => z.null({ error: message }).optional();
 
 /**
@@ -196,7 +195,7 @@ const pathText = (path: readonly PropertyKey[]): string =>
     .join('')
     .replace(/^\./, '') || 'body';
 
-// `{"type", "data"}`, as Standard Webhooks recommends. What orders something must be certain; the rest is passed over.
+// The payload is `{"type", "data"}`, as Standard Webhooks recommends. What orders something must be certain; the rest is ignored.
 
 const instructionIn = (data: z.ZodType<Instruction>) => object({ data }).transform((payload) => payload.data);
 
@@ -221,7 +220,7 @@ const owner = {
   issuer: storedText(ACTOR_ISSUER_MAX_BYTES),
   subject: storedText(ACTOR_SUBJECT_MAX_BYTES),
 };
-/** A label comes from a JWT, and is stored by a part of it and by its digest. */
+/** A label comes from a JWT. A part of it and its digest are stored. */
 const labelled = { label: storedText(JWT_MAX_BYTES) };
 const besideLabel = { issuer: leftOut('Leave this out, or "label".'), subject: leftOut('Leave this out, or "label".') };
 const mode = optional(z.enum(REVOCATION_MODES, `Use ${REVOCATION_MODES.map((name) => `"${name}"`).join(' or ')}.`));
