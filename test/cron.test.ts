@@ -21,7 +21,7 @@ const lastCron = ({ lines }: Pick<Awaited<ReturnType<typeof createWebhookHarness
   lines.findLast(({ event }) => event === 'cron');
 
 describe('the lease of a job', () => {
-  it('keeps a second run beside the first from it, and leaves it the others', async () => {
+  it('keeps a second run from that job while the first does it, and leaves it the others', async () => {
     const first = await createWebhookHarness();
     const { token } = await first.mint('leaked');
     let arrived = (): void => {};
@@ -54,7 +54,7 @@ describe('the lease of a job', () => {
     expect(lastCron(first)).not.toHaveProperty('skipped_jobs');
   });
 
-  it('of a run that died ends by itself, and one of a clock that was ahead counts for nothing', async () => {
+  it('of a run that died ends by itself, and one by a clock that was ahead does not count', async () => {
     const harness = await createWebhookHarness();
     const hold = async (job: string, seconds: number): Promise<void> => {
       await env.DB.prepare('insert or replace into job_leases (job, holder, until) values (?, ?, ?)')
@@ -71,7 +71,7 @@ describe('the lease of a job', () => {
     expect(lastCron(harness)).not.toHaveProperty('skipped_jobs');
   });
 
-  it('is not taken where D1 does not say: nothing is done, and the next run does it', async () => {
+  it('is not taken if D1 does not answer: nothing is done, and the next run does it', async () => {
     const down = await createWebhookHarness({
       db: new Proxy(env.DB, {
         get: (target, key) => {
@@ -107,7 +107,7 @@ describe('a budget', () => {
 });
 
 describe('the worst case of the cron', () => {
-  it('comes to less than nine tenths of what a Worker may ask of D1, with the leases', () => {
+  it('is less than nine tenths of the queries that a Worker may send to D1, leases included', () => {
     const shares = CRON_JOBS.map((job) => CRON_SHARES[job].d1Queries);
     const leases = 2 * CRON_JOBS.length;
     expect(shares.reduce((sum, queries) => sum + queries, leases)).toBeLessThanOrEqual(MOST_QUERIES);

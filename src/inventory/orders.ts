@@ -14,7 +14,7 @@ import {
   before,
   isBefore,
   isNotIn,
-  LITERALS,
+  STATE_LITERALS,
   type NewState,
   ORDER_STATE,
   WITHDRAWN,
@@ -117,7 +117,7 @@ export const reopenOrdersOf = (
         begun_at: null,
         confirm_round: 0,
         // Nothing contradicts an order that was given up, since nobody said that it was done.
-        contradicted_at: sql`iif(state = ${LITERALS.failed}, contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
+        contradicted_at: sql`iif(state = ${STATE_LITERALS.failed}, contradicted_at, coalesce(contradicted_at, ${nowMs}))`,
       }),
       claim: null,
     })
@@ -202,7 +202,7 @@ export const isOrder = (id: string): SQL => sql`exists (select 1 from ${revocati
 /** The id of the oldest open order to revoke a token, or null. */
 export const openRevocation = ({ workspaceUuid, tokenId }: TokenRef): SQL =>
   sql`(select o.id from ${revocationOrders} as o where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId}
-    and o.mode = 'revoke' and o.state = ${LITERALS.open} order by o.created_at limit 1)`;
+    and o.mode = 'revoke' and o.state = ${STATE_LITERALS.open} order by o.created_at limit 1)`;
 
 /**
  * Whether the change of a token that this event attempted must not stand, as a condition of the batch that settles it: PipeOps
@@ -223,7 +223,7 @@ export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string,
   const isMeantBlock = mode === undefined ? sql`true` : sql`d.mode is not 'suspend'`;
   return sql`(exists (select 1 from ${revocationOrders} as o
       where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId} and ${isMeantOrder}
-        and (o.state = ${LITERALS.open}
+        and (o.state = ${STATE_LITERALS.open}
           or (${isNotIn('o.state', WITHDRAWN)} and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
     or exists (select 1 from ${tokens} as t
       join ${subjectBlocks} as b on ${IS_BLOCK_OF_OWNER}

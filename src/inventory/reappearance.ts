@@ -13,7 +13,7 @@ import type { UpstreamToken } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import { insertEventsFrom } from '../trail/statements.ts';
 import type { RevocationMode } from '../vocabulary.ts';
-import { isBefore, isIn, LITERALS, LOOKED_AT, ORDER_STATE, written } from '../revocation/orders/states.ts';
+import { isBefore, isIn, STATE_LITERALS, LOOKED_AT, ORDER_STATE, written } from '../revocation/orders/states.ts';
 
 /**
  * The statements that undo the ends of tokens that a later look refutes. They order a token anew whose owner is blocked, that was ever
@@ -48,7 +48,7 @@ export function reappearanceQueries(
       or ${hasOrder(sql`o.mode = 'revoke' and ${isIn('o.state', LOOKED_AT)}`)})`;
   const isToRevoke = sql`(${isAskedFor(workspaceUuid)} or ${isBlockedIn(workspaceUuid, 'revoke')})`;
   const isToSuspend = isBlockedIn(workspaceUuid, 'suspend');
-  const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = ${LITERALS.open}`)}`;
+  const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = ${STATE_LITERALS.open}`)}`;
   const idsWhere = (condition: SQL): SQL => sql`(select ${ITEM_ID} from ${all} where ${isStill} and ${condition})`;
   return [
     insertEventsFrom(
@@ -62,7 +62,7 @@ export function reappearanceQueries(
     newOrders(
       recording,
       'revoke',
-      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> ${LITERALS.retried}`)} and ${isToRevoke}`,
+      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> ${STATE_LITERALS.retried}`)} and ${isToRevoke}`,
     ),
     reopenSuspensions(recording, idsWhere(maySuspend)),
     newOrders(recording, 'suspend', sql`from ${all} where ${isStill} and ${maySuspend} and ${isToSuspend}`),

@@ -129,12 +129,12 @@ describe('an owner without a token', () => {
     expect(await createAs('alice', 'another')).toEqual(BLOCKED);
   });
 
-  it('is found by issuer and subject though nobody has seen it', async () => {
+  it('is found by issuer and subject even if nobody has seen it', async () => {
     const answer = await harness.offboard({ issuer: 'https://nobody.example', subject: subjectOf('alice') });
     expect(await ownersOf(answer)).toEqual([['https://nobody.example', 'alice', 'owner', 0]]);
   });
 
-  it('nobody is found by a label that nobody had, and who comes with it is blocked', async () => {
+  it('a label that nobody had finds nobody, and whoever comes with it is blocked', async () => {
     expect(await ownersOf(await harness.offboard(labelled('unheard of')))).toEqual([]);
     expect(await createAs('alice', 'unheard of')).toEqual(BLOCKED);
   });

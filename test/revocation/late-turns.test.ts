@@ -133,7 +133,7 @@ describe('a workspace that is gone after the acknowledgement', () => {
   });
 });
 
-it('orders that were given up are carried out by a retry, each with a row that says so', async () => {
+it('orders that were given up are carried out by a retry, and each has a row that says so', async () => {
   const { id, token } = await mint();
   scene.elapse(120);
   scene.pipeops.behave({ isWorkspaceGone: true });

@@ -105,7 +105,7 @@ describe('a leaver from then on', () => {
     },
   );
 
-  it('is known by its subject as well, where the delivery named a label: a label may change with the next login', async () => {
+  it('is known by its subject even if the delivery named a label: a label may change with the next login', async () => {
     await harness.offboard({ label: email });
     expectBlocked(
       await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('owner', { sub: subject }), ...CREATE }),
@@ -114,7 +114,7 @@ describe('a leaver from then on', () => {
     expectBlocked(await harness.send('POST', TOKENS, { jwt: other, ...CREATE }));
   });
 
-  it('is no other with the same subject at another issuer, or with another label', async () => {
+  it('is nobody with the same subject at another issuer, or with another label', async () => {
     await harness.offboard({ issuer: 'https://other.example', subject });
     await harness.offboard({ label: `other.${email}` });
     expect((await harness.send('POST', TOKENS, { jwt: alice, ...CREATE })).status).toBe(201);
@@ -123,7 +123,7 @@ describe('a leaver from then on', () => {
   it.each([
     ['by issuer and subject', (): object => ({ issuer: ISSUER, subject })],
     ['by label', (): object => ({ label: email })],
-  ])('is let in again by subject.reinstated %s, and its tokens stay revoked', async (_case, who) => {
+  ])('may call again after subject.reinstated %s, and its tokens stay revoked', async (_case, who) => {
     await harness.offboard(who());
     const answer = await harness.reinstate(who());
     expect(answer.status).toBe(202);
@@ -193,7 +193,7 @@ describe('mode suspend', () => {
     expect(JSON.parse(row?.detail ?? '')).toMatchObject({ is_active: false });
   });
 
-  it('is undone by a role with any token alone, also after the leaver is back', async () => {
+  it('is undone only by a role over any token, even after the leaver is back', async () => {
     const { id } = await suspend();
     await harness.reinstate({ issuer: ISSUER, subject });
     const denied = await harness.send('PATCH', `${TOKENS}/${id}`, { jwt: alice, ...resume });
@@ -209,7 +209,7 @@ describe('mode suspend', () => {
     expect((await harness.send('PATCH', `${TOKENS}/${id}`, { jwt: alice, ...resume })).status).toBe(200);
   });
 
-  it('counts one that is gone already', async () => {
+  it('counts a token that is gone already', async () => {
     const { id } = await harness.mint('gone', alice);
     await harness.control.revokeByHand(id);
     await harness.offboard({ issuer: ISSUER, subject, mode: 'suspend' });

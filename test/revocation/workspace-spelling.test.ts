@@ -50,7 +50,7 @@ describe.each(NAMES)('a workspace %s', (name) => {
     expect((await harness.upstreamTokens()).find((token) => token.id === byHand.id)?.is_revoked).toBe(true);
   });
 
-  it('is within a source that is confined to it, and so spelled', async () => {
+  it('is within the workspaces of a sender that is confined to it', async () => {
     const source = {
       kind: 'standard',
       events: ['token.revoke'],
@@ -61,7 +61,7 @@ describe.each(NAMES)('a workspace %s', (name) => {
     expect(await itemsOf(await revoke(harness.workspace, confined, 'confined'))).toMatchObject([{ found: 'matched' }]);
   });
 
-  it('is outside of a source that is confined to another', async () => {
+  it('is outside the workspaces of a sender that is confined to another', async () => {
     const answer = await revoke(spellingsOf(harness.workspace)[name]!, harness, 'elsewhere');
     expect(await itemsOf(answer)).toMatchObject([{ found: 'out_of_scope', workspace_uuid: harness.workspace }]);
     expect(await ordersOf(harness)).toEqual([]);

@@ -53,8 +53,8 @@ export function registerDeliveryRoutes(app: Hono<AppEnv>, webhooks: WebhookDepen
   app.get(DELIVERY, mayRead, noParameters, async (c) => {
     const id = parseDeliveryId(c.req.param('delivery_id'));
     if (!id.ok) return failure(c, id.error);
-    const found = await readDelivery(webhooks, c.get('context'), c.get('caller'), id.value);
-    return found.ok ? success(c, 'Webhook delivery.', found.value) : failure(c, found.error);
+    const delivery = await readDelivery(webhooks, c.get('context'), c.get('caller'), id.value);
+    return delivery.ok ? success(c, 'Webhook delivery.', delivery.value) : failure(c, delivery.error);
   });
   app.all(DELIVERY, methodNotAllowed('GET'));
 

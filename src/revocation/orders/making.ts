@@ -9,7 +9,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import { senderActor } from '../deliveries/delivery-row.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import type { Run } from './run.ts';
-import { LITERALS, ORDER_STATE } from './states.ts';
+import { STATE_LITERALS, ORDER_STATE } from './states.ts';
 import { attemptedRow } from '../../trail/event.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
@@ -129,7 +129,7 @@ export function recordOrders(
     database,
     row,
     { id: sql`${id}`, workspace_uuid: sql`${workspace_uuid}`, token_id: sql`${token_id}` },
-    sql`from ${revocationOrders} where ${among} and ${state} = ${LITERALS.open}
+    sql`from ${revocationOrders} where ${among} and ${state} = ${STATE_LITERALS.open}
       and not exists (select 1 from audit_events as e where e.id = ${id})`,
   );
 }

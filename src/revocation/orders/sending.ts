@@ -70,7 +70,10 @@ export function createSending(dependencies: DriverDependencies, context: Request
     return order.ended_by === 'acknowledged' ? afterAcknowledgement(order, 'already_gone', null, atMs()) : null;
   };
 
-  /** An id that the inventory lacks is sent only if PipeOps' list of the workspace, or its answer about the id, has it there. Null: it does. */
+  /**
+   * What becomes of an order whose token the inventory lacks. Null if PipeOps' list of the workspace, or its answer about the id,
+   * has the token there: only then is the order sent.
+   */
   const seekUnknown = async (order: OpenOrder): Promise<Move | null> => {
     const look = await lists.any(order.workspace_uuid, order.id, order.created_at);
     if (look.kind !== 'listed') return unlisted(order, look);
@@ -115,7 +118,7 @@ export function createSending(dependencies: DriverDependencies, context: Request
     return afterAbsence(order, finding, { result: 'already_gone', unseenAtMs: null }, status, atMs());
   };
 
-  /** Where the list says nothing of the token, a GET may contradict the 404. Null: it agrees. */
+  /** Where the list says nothing of the token, a GET may contradict the 404. Null if it agrees. */
   const judgeAlone = async (order: OpenOrder, failure: UpstreamFailure): Promise<Move | null> => {
     const ref = { workspaceUuid: order.workspace_uuid, tokenId: order.token_id };
     const begunAtMs = runtime.now();

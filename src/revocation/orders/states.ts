@@ -3,7 +3,8 @@ import type { OrderRow } from '../../db/schema.ts';
 import type { OrderState } from '../../vocabulary.ts';
 
 // The life of a revocation order: which transitions there are, from which state to which, when, and what each writes. What is
-// not in this table cannot be written: `transition` and `written` take its names, its states and its columns alone.
+// not in this table cannot be written: `transition` and `written` take its names, its states and its columns alone. ORDER_STATES
+// says what each state means.
 
 /** The part of an order that changes. A lease changes `claim`, and is no transition. */
 export const ORDER_COLUMNS = [
@@ -153,7 +154,7 @@ export const NEW_STATES = ['open', 'acknowledged'] as const satisfies readonly O
 export const SENT = ['open'] as const satisfies readonly OrderState[];
 export const LOOKED_AT = ['acknowledged', 'confirmed'] as const satisfies readonly OrderState[];
 export const DRIVEN = [...SENT, ...LOOKED_AT] as const;
-/** States in which nobody knows yet whether the token has ended; in which the order was given up; and those that `/readyz` counts. */
+/** States in which the token's end is awaited; in which the order was given up; and the states that `/readyz` counts. */
 export const AWAITED = ['open', 'acknowledged'] as const satisfies readonly OrderState[];
 export const GIVEN_UP = ['failed'] as const satisfies readonly OrderState[];
 export const COUNTED = [...AWAITED, ...GIVEN_UP] as const;
@@ -179,7 +180,7 @@ export function transition<N extends TransitionName>(
   return { ...order, ...columns, state: leads[order.state] ?? order.state };
 }
 
-/** What a transition of any number of orders writes, for `update … set`. It is theirs whose state `isBefore` holds of. */
+/** What a transition of any number of orders writes, for `update … set`. The query's condition is `isBefore`. */
 export function written<N extends TransitionName>(
   name: N,
   columns: { readonly [Column in Written<N>]: OrderColumns[Column] | SQL },
@@ -223,7 +224,7 @@ export const ORDER_STATE = {
 
 const literal = (state: OrderState): SQL => sql.raw(`'${state}'`);
 /** A state as a literal: D1 uses a partial index only where the literals of its condition stand in the query. */
-export const LITERALS = {
+export const STATE_LITERALS = {
   open: literal(ORDER_STATE.open),
   failed: literal(ORDER_STATE.failed),
   retried: literal(ORDER_STATE.retried),

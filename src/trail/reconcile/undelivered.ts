@@ -14,7 +14,7 @@ import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
-import { DRIVEN, isIn, LITERALS, LOOKED_AT, ORDER_STATE } from '../../revocation/orders/states.ts';
+import { DRIVEN, isIn, STATE_LITERALS, LOOKED_AT, ORDER_STATE } from '../../revocation/orders/states.ts';
 
 /** A revoke of a token whose secret nobody got. */
 interface Undelivered extends TokenRef {
@@ -117,7 +117,7 @@ function selectUndelivered(
     .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
     .where(
       // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
-      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = ${LITERALS.open}`)}
+      sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = ${STATE_LITERALS.open}`)}
         and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
     )
     .limit(UNDELIVERED_BATCH_TOKENS);

@@ -74,7 +74,7 @@ describe('one delivery', () => {
     expect(others).toEqual([]);
   });
 
-  it('that PipeOps did not take yet says when it is tried next', async () => {
+  it('whose order PipeOps has not taken yet says when it is tried next', async () => {
     const { token } = await harness.mint('leaked');
     await refusePipeOps('DELETE');
     const answer = await read(await harness.leak(token));
@@ -117,7 +117,7 @@ describe('one delivery', () => {
     expect(revocations).toEqual([]);
   });
 
-  it('outside of its source’s workspaces says so', async () => {
+  it('of a token outside its sender’s workspaces says so', async () => {
     const { id, token } = await harness.mint('leaked');
     const { data } = (await read(await harness.sendEvent('elsewhere', 'token.leaked', { token }))).body;
     expect(data.tokens).toEqual({ matched: 0, unmatched: 0, out_of_scope: 1 });
@@ -179,7 +179,7 @@ describe('one delivery', () => {
     expect(data.items).toMatchObject([{ position: 1 }]);
   });
 
-  it('counts its orders by how far they are, but for those that another stands in for', async () => {
+  it('counts its orders by state, except for those that another has replaced', async () => {
     const { token } = await harness.mint('leaked');
     const delivery = await harness.leak(token);
     const id: string = delivery.body.data.delivery_id;
@@ -223,7 +223,7 @@ describe('one delivery', () => {
 });
 
 describe('a delivery about a subject', () => {
-  it('says that nobody was found, and names an issuer that is not configured', async () => {
+  it('says if nobody was found, and if its issuer is not configured', async () => {
     const elsewhere = { issuer: 'https://idp.example', subject: 'nobody' };
     const delivery = await harness.offboard(elsewhere);
     const owners = { owners: expect.any(Array), also_carried: [] };
@@ -260,7 +260,7 @@ describe('a delivery about a subject', () => {
     expect((await harness.offboard({ label }, signing)).body.data).toMatchObject({ delivery_id: id, ...found });
   });
 
-  it('shows a long label in part, and how far it reaches', async () => {
+  it('shows a part of a long label, and whom it found', async () => {
     const label = `${'é'.repeat(3_000)}@acme.example`;
     const delivery = await harness.offboard({ label, former: true });
     expect(delivery.status, delivery.text).toBe(202);
@@ -308,7 +308,7 @@ describe('the list', () => {
     expect(seen).toEqual(whole);
   });
 
-  it('says of each what it led to, as the delivery itself does', async () => {
+  it('says what each led to, as the delivery itself does', async () => {
     const { token } = await harness.mint('leaked');
     const { items: _items, revocations: _revocations, ...summary } = (await read(await harness.leak(token))).body.data;
     expect((await list('?limit=1')).body.data).toEqual([summary]);
@@ -329,7 +329,7 @@ describe('the list', () => {
 });
 
 describe('reading', () => {
-  it('is in the trail, once for all alike within a minute, with their count', async () => {
+  it('is in the trail, in one row for all equal readings of a minute, with their count', async () => {
     const nowMs = Date.now();
     harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
     const delivery = await harness.leak('unknown');
@@ -351,7 +351,7 @@ describe('reading', () => {
     expect(new Set(reads.map(({ headers }) => headers.get('X-Audit-Event-Id'))).size).toBe(1);
   });
 
-  it('tells no secret, and no fingerprint of one', async () => {
+  it('tells no secret and no fingerprint', async () => {
     const { token } = await harness.mint('leaked');
     const delivery = await harness.sendEvent('scanner', 'token.leaked', {
       token,
@@ -366,7 +366,7 @@ describe('reading', () => {
     expect((await read(delivery)).body.data.items).toMatchObject([{ location }]);
   });
 
-  it('needs D1: without its row nothing is told', async () => {
+  it('needs D1: nothing is told without a row in the trail', async () => {
     const down = { prepare: () => ({ bind: () => ({}) }), batch: async () => await Promise.reject(new Error('down')) };
     const broken = await createWebhookHarness({ like: harness, db: down as never });
     for (const path of [DELIVERIES, `${DELIVERIES}/${NO_DELIVERY}`]) {
@@ -376,7 +376,7 @@ describe('reading', () => {
   });
 });
 
-it('what is no delivery is no token either: the paths do not meet', async () => {
+it('of an id that is no delivery finds no token either: the paths do not meet', async () => {
   const delivery = await harness.leak('unknown');
   const answer = await harness.send('GET', `${TOKENS}/${delivery.body.data.delivery_id}`);
   expect(answer.status).toBe(404);

@@ -77,14 +77,14 @@ describe('the same delivery', () => {
     await expectOneEffect(answers[0]!);
   });
 
-  it('long after its sender’s id was new is still the same', async () => {
+  it('is still the same long after its id was new', async () => {
     const first = await harness.leak(leaked.token, { id });
     harness.age(90 * 24 * 3_600);
     expect(told(await harness.leak(leaked.token, { id }))).toEqual(told(first));
     await expectOneEffect(first);
   });
 
-  it('may be written anew: what does not matter does not make it another', async () => {
+  it('may be written in another way: what orders nothing does not make it another', async () => {
     const data = { token: leaked.token, url: 'https://git.example/a' };
     const first = await harness.sendEvent('scanner', 'token.leaked', data, { id });
     const bodies = [
@@ -108,7 +108,7 @@ describe('the same delivery', () => {
   });
 });
 
-describe('an order that is written anew is the same', () => {
+describe('an instruction that is written in another way is the same', () => {
   const at = () => ({ timestamp: new Date().toISOString() });
   const other = 'tok-of-somebody-else';
   type Written = readonly [name: string, source: string, first: object, again: object];
@@ -155,7 +155,7 @@ describe('an order that is written anew is the same', () => {
   });
 });
 
-describe('another order under a used id', () => {
+describe('another instruction under a used id', () => {
   type Order = readonly [type: string, data: object];
   const orders: readonly (readonly [name: string, source: string, first: Order, second: Order])[] = [
     ['another token', 'scanner', ['token.revoke', { token_id: 'tok-a' }], ['token.revoke', { token_id: 'tok-b' }]],
@@ -282,7 +282,7 @@ describe('a leak under a used id', () => {
     expect(await harness.upstreamTokens()).toMatchObject([{ id: leaked.id, is_revoked: true }]);
   });
 
-  it('is carried out where an earlier version of this service did not keep what the first one said', async () => {
+  it('is carried out if an earlier version of this service did not keep what the first one said', async () => {
     await harness.leak('unknown', { id });
     await env.DB.prepare('update webhook_deliveries set content_digest = null where sender_id = ?').bind(id).run();
     expect((await harness.leak(leaked.token, { id })).body.data.id_reused).toBe(true);
@@ -312,7 +312,7 @@ describe('a leak under a used id', () => {
 
 describe('a delivery that led to nothing', () => {
   const barred = { scanner: { ...SOURCES.scanner, events: ['token.revoke'] } };
-  it('for its source may not send its event is judged again once the policy is mended', async () => {
+  it('since its sender may not send its event is judged again once the policy is changed', async () => {
     const before = await createWebhookHarness({ like: harness, webhooks: barred });
     const first = await before.leak(leaked.token, { id });
     expect([first.status, first.body.data.ignored]).toEqual([200, 'event_not_allowed']);
@@ -327,7 +327,7 @@ describe('a delivery that led to nothing', () => {
     expect(await ordersOf(harness)).toHaveLength(1);
   });
 
-  it('for nobody knows its event does not use its id up', async () => {
+  it('since its event is unknown does not use its id up', async () => {
     const first = await harness.sendEvent('scanner', 'token.frozen', {}, { id });
     expect(first.body.data.ignored).toBe('event_unknown');
     expect(told(await harness.sendEvent('scanner', 'token.frozen', { other: 1 }, { id }))).toEqual(told(first));
@@ -338,7 +338,7 @@ describe('a delivery that led to nothing', () => {
     expect(told(third)).toEqual(told(first));
   });
 
-  it('that was refused, and is refused again, is two', async () => {
+  it('and was refused twice is kept twice', async () => {
     for (let sent = 0; sent < 2; sent += 1) {
       expect((await harness.sendEvent('scanner', 'token.revoke', {}, { id })).status).toBe(400);
     }
@@ -366,7 +366,7 @@ describe('another delivery', () => {
     expect(await revokes()).toHaveLength(1);
   });
 
-  it('is one whose id is longer than what is kept of it', async () => {
+  it('is one whose id differs only beyond the part that is kept', async () => {
     const long = 'm'.repeat(200);
     const [one, two] = [await harness.leak('a', { id: `${long}1` }), await harness.leak('b', { id: `${long}2` })];
     expect(one.body.data.delivery_id).not.toBe(two.body.data.delivery_id);
@@ -384,7 +384,7 @@ describe('while D1 is down', () => {
     return await createWebhookHarness({ like: harness, db });
   };
 
-  it('a delivery is 503, so that it is sent again, and nothing is done; sent again, it is', async () => {
+  it('a delivery is 503 and nothing is done; sent again, it is carried out', async () => {
     const down = await isolate(false);
     const failed = await down.leak(leaked.token, { id });
     expect([failed.status, failed.body.code]).toEqual([503, 'audit_unavailable']);
@@ -397,7 +397,7 @@ describe('while D1 is down', () => {
     await expectOneEffect(again);
   });
 
-  it('a delivery that D1 took although it did not say so is 503, is the first one when sent again, and is done', async () => {
+  it('a delivery that D1 took without saying so is 503; sent again, it is the same delivery, and is carried out', async () => {
     const down = await isolate(true);
     const failed = await down.leak(leaked.token, { id });
     expect([failed.status, failed.body.code]).toEqual([503, 'audit_unavailable']);
@@ -408,7 +408,7 @@ describe('while D1 is down', () => {
     await expectOneEffect(again);
   });
 
-  it('for good, nothing reaches PipeOps, however often it is sent', async () => {
+  it('for good, nothing reaches PipeOps, however often a delivery is sent', async () => {
     const { db } = failingBatches(() => true);
     const down = await createWebhookHarness({ like: harness, db });
     for (let sent = 0; sent < 3; sent += 1) expect((await down.leak(leaked.token, { id })).status).toBe(503);

@@ -60,7 +60,7 @@ describe('a leak that GitHub found', () => {
     expect(await deliveryOf(answer)).toMatchObject({ source: 'github', event: 'token.leaked', sender_id: null });
   });
 
-  it('is told nothing where none is ours', async () => {
+  it('and is none of ours tells GitHub nothing', async () => {
     const answer = await sendBody(bodyOf('ghp_of_somebody_else'));
     expect([answer.status, answer.text]).toEqual([200, '[]']);
     expect(await deliveryOf(answer)).not.toBeNull();
@@ -116,7 +116,7 @@ describe('a message that is not quite as GitHub sends it', () => {
     expect(await deliveryOf(answer)).toMatchObject({ rejected_items: '{"no_secret":1}' });
   });
 
-  it('that is no JSON is refused and kept', async () => {
+  it('that is not JSON is refused and recorded', async () => {
     const answer = await sendBody('[{"token":');
     expect([answer.status, answer.body.code]).toEqual([400, 'invalid_json']);
     expect(await deliveryOf(answer)).toMatchObject({ event: 'token.leaked', refused: 'invalid_json', sender_id: null });
@@ -127,7 +127,7 @@ describe('a message that is not quite as GitHub sends it', () => {
 
 describe('a key that was rotated within a minute of the last read', () => {
   const URL = 'https://github.test/keys';
-  it('is 503 until it may be read again, and then counts; and one that is not there is 401', async () => {
+  it('is 503 until keys may be read again, and counts then; an unknown key is 401 then', async () => {
     const published = [key];
     let reads = 0;
     let skewMs = 0;

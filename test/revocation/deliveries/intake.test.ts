@@ -95,7 +95,7 @@ const gzipped = async (text: string): Promise<ArrayBuffer> => {
   return await new Response(body!.pipeThrough(new CompressionStream('gzip'))).arrayBuffer();
 };
 
-describe('a delivery that its source did not sign as it must be', () => {
+describe('a delivery that its sender did not sign as it must', () => {
   it.each<[string, SignatureRejection, Sent | (() => Promise<Sent>)]>([
     ['without an id', 'signature_missing', { headers: { 'webhook-id': null } }],
     ['without a time', 'signature_missing', { headers: { 'webhook-timestamp': null } }],
@@ -121,13 +121,13 @@ describe('a delivery that its source did not sign as it must be', () => {
     await expectNothingDone(async () => await deliver(what), unsigned(reason));
   });
 
-  it('but by another source is refused', async () => {
+  it('but signed by another sender is refused', async () => {
     const secret = harness.secrets.WEBHOOK_HR;
     await expectNothingDone(async () => await deliver({ secret }), unsigned('signature_invalid'));
     await expectNothingDone(async () => await deliver({ source: 'hr' }), unsigned('signature_invalid', 'hr'));
   });
 
-  it('but with a caller’s JWT is refused: a JWT opens nothing here', async () => {
+  it('but sent with a caller’s JWT is refused: a JWT opens nothing here', async () => {
     const headers = { 'webhook-signature': null, Authorization: `Bearer ${await harness.jwtFor('admin')}` };
     await expectNothingDone(async () => await deliver({ headers }), unsigned('signature_missing'));
   });
@@ -149,8 +149,8 @@ describe('a delivery that its source did not sign as it must be', () => {
   });
 });
 
-describe('what is no delivery', () => {
-  it('a source that is not configured answers as any path that is none, and is not recorded', async () => {
+describe('a request that is no delivery', () => {
+  it('to a sender that is not configured gets the answer of an unknown path, and is not recorded', async () => {
     const before = await written();
     const same = { 'X-Request-Id': 'the-same-for-both' };
     const unknown = await deliver({ source: 'nobody', headers: same });
@@ -172,7 +172,7 @@ describe('what is no delivery', () => {
   });
 });
 
-describe('what is too much', () => {
+describe('too large a delivery', () => {
   const padded = (bytes: number): string => ORDER.padEnd(bytes - (toBytes(ORDER).length - ORDER.length));
   const streamed = (text: string): ReadableStream => new Response(text).body!;
 
@@ -230,7 +230,7 @@ describe('what is too much', () => {
   });
 });
 
-describe('an event that is not for this source', () => {
+describe('an event that this sender may not send', () => {
   it.each([
     ['that it may not send', 'subject.offboarded', { label: 'a@example.com' }, 'event_not_allowed'],
     ['that it may not send, whatever it says', 'subject.offboarded', 'no object', 'event_not_allowed'],
@@ -262,7 +262,7 @@ describe('an event that is not for this source', () => {
     expect(await env.DB.prepare('select * from subject_blocks').all()).toMatchObject({ results: [] });
   });
 
-  it('is kept by a part of its name, without what looks like a secret', async () => {
+  it('is recorded with a part of its name, without what looks like a secret', async () => {
     const answer = await deliver({ body: payload(`x sat_${'a'.repeat(40)} ${'é'.repeat(100)}`, {}) });
     const kept = (await deliveryOf(answer))?.event ?? '';
     expect(kept).toMatch(/^x \[redacted\] é+$/);
@@ -345,7 +345,7 @@ describe('a delivery that is signed and refused', () => {
     expect(await expectKept(answer)).toMatchObject({ event: '', refused_field: null });
   });
 
-  it('keeps nothing of what it says that may be a secret', async () => {
+  it('leaves nothing behind that may be a secret', async () => {
     const secret = `sat_${'q'.repeat(40)}`;
     noteSecret(secret);
     const bodies = [payload('token.revoke', { token_id: secret, [secret]: 1 }), `{"type": "${secret}", "data":`];
@@ -354,7 +354,7 @@ describe('a delivery that is signed and refused', () => {
     expect(JSON.stringify(results)).not.toContain(secret);
   });
 
-  it('may be mended and sent again under its id', async () => {
+  it('may be corrected and sent again under its id', async () => {
     const id = `msg_${crypto.randomUUID()}`;
     await expectRefusal(
       await harness.sendEvent('scanner', 'token.revoke', {}, { id }),
@@ -378,7 +378,7 @@ describe('a delivery that is signed and refused', () => {
   });
 });
 
-describe('deliveries of one source that are refused within a minute', () => {
+describe('deliveries of one sender that are refused within a minute', () => {
   const MINUTE_MS = 60_000;
   const ipOf = (index: number) => ({ 'CF-Connecting-IP': `198.18.0.${index}` });
   /** A minute that no other test is in. */
@@ -388,7 +388,7 @@ describe('deliveries of one source that are refused within a minute', () => {
       .bind(source)
       .first<number>('kept')) ?? 0;
 
-  it('are kept up to ten; those beyond are counted in one row for each code, from wherever they come', async () => {
+  it('are kept up to ten; further ones are counted in one row for each code, wherever they come from', async () => {
     await env.DB.prepare('delete from webhook_deliveries').run();
     let nowMs = minuteOfItsOwn(10);
     harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
@@ -424,7 +424,7 @@ describe('deliveries of one source that are refused within a minute', () => {
     expect(await keptOf('scanner')).toBe(11);
   });
 
-  it('at once are kept up to ten as well, and none is lost', async () => {
+  it('and come at once are kept up to ten as well, and none is lost', async () => {
     await env.DB.prepare('delete from webhook_deliveries').run();
     const nowMs = minuteOfItsOwn(20);
     harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
@@ -446,46 +446,49 @@ describe('deliveries of one source that are refused within a minute', () => {
   });
 });
 
-describe('deliveries of one source that lead to nothing within a minute', () => {
+describe('deliveries of one sender that lead to nothing within a minute', () => {
   const keptOf = async (): Promise<number> =>
     (await env.DB.prepare(
       "select count(*) as kept from webhook_deliveries where source = 'scanner' and ignored is not null",
     ).first<number>('kept')) ?? 0;
 
-  it.each(['one after the other', 'at once'])('%s: ten are kept, and those beyond counted by reason', async (how) => {
-    await env.DB.prepare('delete from webhook_deliveries').run();
-    const nowMs = (Math.floor(Date.now() / 60_000) + (how === 'at once' ? 30 : 31)) * 60_000;
-    harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
-    const send = async (index: number) =>
-      await deliver({
-        body: payload(index % 2 === 0 ? `token.frozen-${index}` : 'subject.offboarded', {
-          label: `${index}@example.com`,
-        }),
-        headers: { 'CF-Connecting-IP': `198.18.1.${index}` },
-      });
-    const answers = [];
-    if (how === 'at once')
-      answers.push(...(await Promise.all(Array.from({ length: 30 }, async (_, i) => await send(i)))));
-    else for (let sent = 0; sent < 30; sent += 1) answers.push(await send(sent));
+  it.each(['one after the other', 'at once'])(
+    '%s: ten are kept, and further ones are counted by reason',
+    async (how) => {
+      await env.DB.prepare('delete from webhook_deliveries').run();
+      const nowMs = (Math.floor(Date.now() / 60_000) + (how === 'at once' ? 30 : 31)) * 60_000;
+      harness = await createWebhookHarness({ runtime: { now: () => nowMs } });
+      const send = async (index: number) =>
+        await deliver({
+          body: payload(index % 2 === 0 ? `token.frozen-${index}` : 'subject.offboarded', {
+            label: `${index}@example.com`,
+          }),
+          headers: { 'CF-Connecting-IP': `198.18.1.${index}` },
+        });
+      const answers = [];
+      if (how === 'at once')
+        answers.push(...(await Promise.all(Array.from({ length: 30 }, async (_, i) => await send(i)))));
+      else for (let sent = 0; sent < 30; sent += 1) answers.push(await send(sent));
 
-    for (const { status, body } of answers) expect([status, body.success]).toEqual([200, true]);
-    expect(await keptOf()).toBe(10);
-    const ids = [...new Set(answers.map(({ headers }) => headers.get('X-Audit-Event-Id')))];
-    const { results } = await env.DB.prepare(
-      'select error_code, count, ip from audit_events where id in (select value from json_each(?))',
-    )
-      .bind(JSON.stringify(ids))
-      .all<AuditEventRow>();
-    const further = results.filter(({ count }) => count > 1);
-    expect(results).toHaveLength(10 + further.length);
-    expect(new Set(further.map(({ error_code, ip }) => `${error_code} ${ip}`))).toEqual(
-      new Set(['event_unknown null', 'event_not_allowed null']),
-    );
-    expect(further.reduce((sum, { count }) => sum + count, 0)).toBe(20);
-    // They keep no other from being carried out.
-    expect((await deliver()).status).toBe(202);
-    expect((await deliver({ body: payload('token.revoke', {}) })).status).toBe(400);
-  });
+      for (const { status, body } of answers) expect([status, body.success]).toEqual([200, true]);
+      expect(await keptOf()).toBe(10);
+      const ids = [...new Set(answers.map(({ headers }) => headers.get('X-Audit-Event-Id')))];
+      const { results } = await env.DB.prepare(
+        'select error_code, count, ip from audit_events where id in (select value from json_each(?))',
+      )
+        .bind(JSON.stringify(ids))
+        .all<AuditEventRow>();
+      const further = results.filter(({ count }) => count > 1);
+      expect(results).toHaveLength(10 + further.length);
+      expect(new Set(further.map(({ error_code, ip }) => `${error_code} ${ip}`))).toEqual(
+        new Set(['event_unknown null', 'event_not_allowed null']),
+      );
+      expect(further.reduce((sum, { count }) => sum + count, 0)).toBe(20);
+      // They keep no other from being carried out.
+      expect((await deliver()).status).toBe(202);
+      expect((await deliver({ body: payload('token.revoke', {}) })).status).toBe(400);
+    },
+  );
 });
 
 it.each(['WEBHOOK_SCANNER', 'WEBHOOK_SCANNER_NEXT'] as const)('%s: either secret of a source signs', async (name) => {

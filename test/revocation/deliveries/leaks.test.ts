@@ -69,7 +69,7 @@ describe('a leaked secret of a token of ours', () => {
     expect((await revokes()).map(({ event_id }) => event_id)).toEqual([revoked?.id]);
   });
 
-  it('is written down with where it was seen, and with nothing of the secret', async () => {
+  it('is recorded with the place where it was seen, and with nothing of the secret', async () => {
     const { token } = await harness.mint('leaked');
     const answer = await harness.sendEvent('scanner', 'token.leaked', {
       token,
@@ -96,7 +96,7 @@ describe('a leak that is no token of ours', () => {
     expect(await revokes()).toEqual([]);
   });
 
-  it('is answered as one that matched is, but for ids and times', async () => {
+  it('gets the answer of a leak that matched, except for ids and times', async () => {
     const { token } = await harness.mint('leaked');
     const shapes = [];
     for (const secret of [token, `sat_${'y'.repeat(40)}`]) {
@@ -118,7 +118,7 @@ describe('a leak that is no token of ours', () => {
   });
 });
 
-it('many leaks in one delivery are one order for each token, confirmed by one list', async () => {
+it('many leaks in one delivery make one order for each token, and one list confirms them all', async () => {
   const minted = [await harness.mint('one'), await harness.mint('two'), await harness.mint('three')];
   const tokens = [...minted, minted[0]!].map(({ token }) => ({ token }));
   const answer = await harness.sendEvent('scanner', 'token.leaked', { tokens: [...tokens, { token: 'sat_unknown' }] });
@@ -205,7 +205,7 @@ describe('a leak that a real sender reports in its own way', () => {
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
 
-  it('with two secrets in one text revokes the first that is found whole, and both where both are named', async () => {
+  it('with two secrets in one text revokes the first that is found whole, and both if both are named', async () => {
     const [one, two] = [await harness.mint('one'), await harness.mint('two')];
     // The run of `sat_…` is the first one; what is right of the last `=` is the second.
     await harness.leak(`A=${one.token} B=${two.token}`);
@@ -241,7 +241,7 @@ describe('a leak that a real sender reports in its own way', () => {
     expect(await rowsOfDelivery(answer)).toHaveLength(1);
   });
 
-  it('is answered as one that matches nothing is, whatever surrounds its secret', async () => {
+  it('gets the answer of a leak that matches nothing, whatever surrounds its secret', async () => {
     const { token } = await harness.mint('leaked');
     const shapes = [];
     for (const secret of [token, `sat_${'y'.repeat(40)}`]) {
@@ -265,14 +265,14 @@ describe('token.revoke', () => {
     expect((await harness.upstream()).map(({ method }) => method)).toEqual(['POST', 'DELETE', 'GET']);
   });
 
-  it('revokes one that the inventory lacks, if PipeOps has it in that workspace', async () => {
+  it('revokes a token that the inventory lacks, if PipeOps has it in that workspace', async () => {
     const byHand = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     await harness.sendEvent('scanner', 'token.revoke', { token_id: byHand.id, workspace_uuid: harness.workspace });
     expect(await harness.upstreamTokens()).toMatchObject([{ id: byHand.id, is_revoked: true }]);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', result: 'revoked' }]);
   });
 
-  it('does nothing about one that PipeOps lacks there, and says so', async () => {
+  it('does nothing about a token that PipeOps lacks there, and says so', async () => {
     const elsewhere = await harness.control.insertToken({ workspace_uuid: crypto.randomUUID(), name: 'not here' });
     const answer = await harness.sendEvent('scanner', 'token.revoke', {
       token_id: elsewhere.id,
@@ -289,7 +289,7 @@ describe('token.revoke', () => {
     expect(await revokes()).toEqual([]);
   });
 
-  it('is only recorded where nobody says in which workspace an unknown id is', async () => {
+  it('is only recorded if nobody says in which workspace an unknown id is', async () => {
     const answer = await harness.sendEvent('scanner', 'token.revoke', { token_id: 'tok-unknown' });
     expect(answer.status).toBe(202);
     expect(await itemsOf(answer)).toMatchObject([{ found: 'unmatched', token_id: 'tok-unknown' }]);
@@ -308,7 +308,7 @@ describe('a token that is gone already', () => {
     expect(JSON.parse(row?.outcome ?? '')).toMatchObject({ already_gone: true });
   });
 
-  it('by a revoke that PipeOps acknowledged costs no further one, and is looked at', async () => {
+  it('by a revoke that PipeOps acknowledged costs no further revoke, and is looked at', async () => {
     const { id, token } = await harness.mint('gone');
     await harness.send('DELETE', `/api/v1/service-account-tokens/${id}`);
     await harness.control.clearRequests({ workspace_uuid: harness.workspace });

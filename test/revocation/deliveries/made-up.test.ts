@@ -109,7 +109,7 @@ describe.each([404, 403, 'empty'] as const)(
       expect(company.left.ofHour).toBeGreaterThanOrEqual(QUOTA_HOUR_CALLS - 61 * UNKNOWN_WORKSPACES_MAX_COUNT);
     }, 60_000);
 
-    it('keep no leak waiting, and no order in a workspace that is true and was not known', async () => {
+    it('keep no leak waiting, and no order in a workspace that exists and was not known', async () => {
       const company = await createCompany({ unknown });
       const { harness, workspaces } = company;
       await company.order(madeUp(1_000));
@@ -204,7 +204,7 @@ describe('orders of one workspace that is made up', () => {
     });
   }, 60_000);
 
-  it('are tried at once where a person has their delivery retried', async () => {
+  it('are tried at once when a person retries their delivery', async () => {
     const company = await createCompany();
     const { harness, workspaces } = company;
     const workspace = crypto.randomUUID();

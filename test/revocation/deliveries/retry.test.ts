@@ -84,14 +84,14 @@ describe('an order that waits for its next try', () => {
     ]);
   });
 
-  it('is sent by its cron no more', async () => {
+  it('is not sent by the cron again', async () => {
     await retry(await pendingLeak());
     harness.age(3_600);
     await harness.cron();
     expect(await sent('DELETE')).toHaveLength(2);
   });
 
-  it('is not sent twice where a driver holds it', async () => {
+  it('is not sent twice if a driver has leased it', async () => {
     const delivery = await pendingLeak();
     await env.DB.prepare(`update revocation_orders set claim = 'another', next_at = ? where token_id = ?`)
       .bind(harness.runtime.now() + 60_000, leaked.id)
@@ -103,7 +103,7 @@ describe('an order that waits for its next try', () => {
     expect(await sent('DELETE')).toHaveLength(2);
   });
 
-  it('is sent once, however many ask at once', async () => {
+  it('is sent once, however many people retry it at once', async () => {
     const delivery = await pendingLeak();
     const answers = await Promise.all(Array.from({ length: 10 }, async () => await retry(delivery)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
@@ -155,7 +155,7 @@ describe('an order that was given up', () => {
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
 
-  it('is tried anew once, however many ask at once', async () => {
+  it('is replaced once, however many people retry it at once', async () => {
     const send = async () => await harness.leak(leaked.token);
     const delivery = await givenUp(send, { status: 500, match: { method: 'DELETE' } });
     await Promise.all(Array.from({ length: 10 }, async () => await retry(delivery)));
@@ -176,7 +176,7 @@ describe('an order that was given up', () => {
     expect(JSON.parse(row?.detail ?? '')).toMatchObject({ is_active: false });
   });
 
-  it('after its token was revoked, and not seen to be gone, is only confirmed', async () => {
+  it('after PipeOps acknowledged it is looked at, and not sent again', async () => {
     const send = async () => await harness.leak(leaked.token);
     const delivery = await givenUp(send, { status: 500, match: { method: 'GET' } });
     expect((await retry(delivery)).body.data).toEqual({ retried: 1 });
@@ -187,7 +187,7 @@ describe('an order that was given up', () => {
 });
 
 describe('an order whose token’s end is not proven', () => {
-  it('is looked at at once where PipeOps has acknowledged it', async () => {
+  it('is looked at at once if PipeOps has acknowledged it', async () => {
     await faults({ status: 500, match: { method: 'GET' } });
     const delivery = await harness.leak(leaked.token);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged' }]);
@@ -196,7 +196,7 @@ describe('an order whose token’s end is not proven', () => {
     expect(await sent('DELETE')).toHaveLength(1);
   });
 
-  it('is looked at again where it was confirmed, and sent where its token is alive after all', async () => {
+  it('is looked at again if it was confirmed, and sent if its token is alive after all', async () => {
     await harness.control.fault({
       status: 200,
       body: { success: true, message: '', data: null },
@@ -215,7 +215,7 @@ describe('an order whose token’s end is not proven', () => {
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
   });
 
-  it('is replaced where nobody found its token, which may be there by now', async () => {
+  it('is replaced if its token was not found, since it may be there by now', async () => {
     const id = `late-${crypto.randomUUID()}`;
     const delivery = await harness.sendEvent('scanner', 'token.revoke', {
       token_id: id,

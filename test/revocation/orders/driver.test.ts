@@ -111,7 +111,7 @@ describe('an order that PipeOps does not take', () => {
     expect(await sent()).toHaveLength(3);
   });
 
-  it('is given its three days from its first try on, whenever it was made', async () => {
+  it('has three days from its first try, whenever it was made', async () => {
     await faults({ status: 503, times: 1_000 });
     await harness.leak(secret);
     // As if nothing had been tried: the cron stood still.
@@ -143,7 +143,7 @@ describe('a run', () => {
     return broken;
   }
 
-  it('goes on with the others where a bug keeps one from being sent, and that one is sent again', async () => {
+  it('goes on with the others if a bug keeps one from being sent, and that one is sent again', async () => {
     const broken = await breakable();
     const tokens = [await harness.mint('one'), await harness.mint('other')].map(({ token }) => ({ token }));
     broken.is = true;
@@ -161,7 +161,7 @@ describe('a run', () => {
     );
   });
 
-  it('ends well where a bug keeps one from being confirmed, and that one is confirmed later', async () => {
+  it('ends well if a bug keeps one from being confirmed, and that one is confirmed later', async () => {
     const broken = await breakable();
     const { token } = await harness.mint('one');
     broken.is = true;
@@ -175,7 +175,7 @@ describe('a run', () => {
     expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
   });
 
-  it('ends where PipeOps refuses our credential: every other order would be refused too', async () => {
+  it('ends when PipeOps refuses our credential: every other order would be refused too', async () => {
     const another = await harness.mint('another');
     await faults({ status: 401, times: 10 });
     await harness.sendEvent('scanner', 'token.leaked', { tokens: [{ token: secret }, { token: another.token }] });
@@ -185,7 +185,7 @@ describe('a run', () => {
     expect((await ordersOf(harness)).map(({ state }) => state)).toEqual(['confirmed', 'confirmed']);
   });
 
-  it('of another isolate claims nothing while PipeOps says wait, and is due at once afterwards', async () => {
+  it('of another isolate leases nothing while PipeOps says wait, and its orders are due at once afterwards', async () => {
     const another = await harness.mint('another');
     await faults({ status: 429, headers: { 'Retry-After': '90' } });
     await harness.leak(secret);
@@ -215,7 +215,7 @@ describe('one driver at a time', () => {
     expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed' }]);
   });
 
-  it('holds it for a minute, and one that died is followed by another', async () => {
+  it('leases it for a minute, and another follows a driver that died', async () => {
     const dying = await createWebhookHarness({
       like: harness,
       runtime: {
@@ -239,7 +239,7 @@ describe('one driver at a time', () => {
     expect(await isAlive()).toBe(false);
   });
 
-  it('leaves an order alone while another holds it', async () => {
+  it('leaves an order alone while another has leased it', async () => {
     await faults({ status: 503 });
     await harness.leak(secret);
     await env.DB.prepare(
@@ -296,7 +296,7 @@ describe('the proof that a token is gone', () => {
     expect(await ordersOf(harness)).toMatchObject([{ state: 'confirmed', confirmed_at: expect.any(Number) }]);
   });
 
-  it('is an answer about it alone where the list is partial', async () => {
+  it('is an answer about it alone if the list is partial', async () => {
     await harness.mint('another');
     await faults({ partial: 0, match: { method: 'GET' } });
     await harness.leak(secret);
@@ -306,7 +306,7 @@ describe('the proof that a token is gone', () => {
     expect([...new Set(asked)]).toEqual(['service-account-tokens', id]);
   });
 
-  it('is looked for again later where the list cannot be had', async () => {
+  it('is looked for again later if the list fails', async () => {
     await faults({ status: 500, match: { method: 'GET' } });
     await harness.leak(secret);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'acknowledged', result: 'revoked' }]);

@@ -60,7 +60,7 @@ describe('the rounds of looks', () => {
     expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', confirm_round: 5, next_at: null })));
   });
 
-  it('go on where one look in between could not be had', async () => {
+  it('go on if one look in between failed', async () => {
     await offboard();
     await pipeops.cronAfter(3_700);
     await pipeops.cronAfter(61);

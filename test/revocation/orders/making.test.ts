@@ -223,7 +223,7 @@ describe('a leaver with 30,000 expired tokens and 50 live ones', () => {
     return results.reduce((sum, result) => sum + result.meta.rows_read, 0);
   };
 
-  it('has the live ones ordered by the first batch, and a batch costs no more than the leaver’s tokens, however many are made', async () => {
+  it('gets orders for the live ones in the first batch, and a batch reads no more than the leaver’s tokens, however many orders exist', async () => {
     // Somebody else's tokens and orders are not looked at.
     await own(
       Array.from({ length: 5_000 }, (_item, index) => ({ token_id: `other ${index}` })),

@@ -80,7 +80,7 @@ describe('a workspace that PipeOps answers 404 for', () => {
     expect((await rowsOfDelivery(answer)).at(-1)).toMatchObject({ status: 'success', upstream_status: 200 });
   });
 
-  it('for three days is a failure that says so, and never done', async () => {
+  it('for three days ends as a failure that says so, and never as done', async () => {
     await gone();
     const answer = await harness.leak(secret);
     await cronAfter(72 * 3_600);

@@ -153,7 +153,7 @@ describe('a try that failed', () => {
     ['no answer', { kind: 'upstream_timeout' }, 'upstream_timeout', true],
     ['no connection', { kind: 'upstream_unreachable' }, 'upstream_unreachable', true],
     ['our credential', { kind: 'upstream_credential_rejected', status: 419 }, 'upstream_credential_rejected', true],
-  ])('for %s is made again later; whether others are tried before depends', (_case, failure, code, endsRun) => {
+  ])('for %s is repeated later, and ends the run if others would fail alike', (_case, failure, code, endsRun) => {
     expect(afterFailure(open, failure, moment)).toMatchObject({
       columns: { state: 'open', next_at: NOW + ORDERS_BACKOFF_FIRST_MS, error_code: code },
       outcome: null,
@@ -205,14 +205,17 @@ describe('a try that failed', () => {
     ['nothing is left', { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 }, false, true],
     ['PipeOps does not answer', { kind: 'upstream_timeout' }, true, true],
     ['PipeOps fails', { kind: 'upstream_error', status: 500 }, true, false],
-  ])('to look up what may be made up ends the run as it should where %s', (_case, failure, isPermitted, endsRun) => {
-    const refusal = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 } as const;
-    const quota = { permit: () => (isPermitted ? null : refusal) };
-    const move = afterLookUp(quota, open, failure, moment);
-    expect(move).toEqual({ ...afterFailure(open, failure, moment), endsRun });
-  });
+  ])(
+    'to look up what may be made up ends the run unless orders of known tokens may go on: %s',
+    (_case, failure, isPermitted, endsRun) => {
+      const refusal = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 5 } as const;
+      const quota = { permit: () => (isPermitted ? null : refusal) };
+      const move = afterLookUp(quota, open, failure, moment);
+      expect(move).toEqual({ ...afterFailure(open, failure, moment), endsRun });
+    },
+  );
 
-  it('for one workspace has its orders wait together, but for those that are over', () => {
+  it('for one workspace makes its orders wait together, except for those that are given up', () => {
     const failure = { kind: 'upstream_forbidden', status: 404 } as const;
     const moved = [
       { name: 'new', order: { ...open, tries: 1 } },
@@ -228,7 +231,7 @@ describe('a try that failed', () => {
     expect(waitingTogether([])).toEqual([]);
   });
 
-  it('where a list shows the token is made again, and what was missed is seen', () => {
+  it('is repeated if a list shows the token, which is then not missed any more', () => {
     const failure = { kind: 'upstream_not_found', status: 404 } as const;
     expect(afterDenial({ ...open, unseen_at: NOW - 5 }, failure, moment).columns).toMatchObject({
       state: 'open',
@@ -239,7 +242,7 @@ describe('a try that failed', () => {
 });
 
 describe('the pause before the next try', () => {
-  it('doubles, up to its most', () => {
+  it('doubles, up to its maximum', () => {
     const pauses = [1, 2, 3, 4, 11, 12, 500].map((tries) => pauseMs(tries, 1));
     expect(pauses).toEqual([
       ...[1, 2, 4, 8].map((times) => times * ORDERS_BACKOFF_FIRST_MS),

@@ -50,6 +50,11 @@ it('every state is reached from one in which an order is made, and only what is 
   expect(final.toSorted()).toEqual([...WITHDRAWN].toSorted());
 });
 
+it.each(names)('%s leads to one state, from those that it does not keep', (name) => {
+  const reached = before(name).flatMap((state) => (leadsOf(name)[state] === state ? [] : [leadsOf(name)[state]]));
+  expect(new Set(reached).size).toBeLessThan(2);
+});
+
 it('an order waits in every state in which a driver drives it', () => {
   expect(before('wait')).toEqual(DRIVEN);
 });

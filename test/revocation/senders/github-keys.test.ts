@@ -29,7 +29,7 @@ describe('asking for keys', () => {
   ];
   const plain = { Accept: 'application/json', 'User-Agent': 'countersign' };
 
-  it('names us, follows no redirect and can be aborted', async () => {
+  it('names us as user agent, follows no redirect and can be aborted', async () => {
     const { harness, outcome } = setUp();
     expect(await outcome()).toBe('accepted');
     expect(harness.requests).toEqual(asked(plain));
@@ -56,7 +56,7 @@ describe('asking for keys', () => {
     ['no key', () => Response.json({ public_keys: [] }), 'no_usable_key'],
     ['null', () => Response.json({ public_keys: [null, 'x', {}, { key_identifier: 1, key: 2 }] }), 'no_usable_key'],
     ['a broken connection', () => Promise.reject(new TypeError('connection lost')), 'unreachable'],
-  ])('answered with %s, it is our failure', async (_name, answer, reason) => {
+  ])('fails as ours when the answer is %s', async (_name, answer, reason) => {
     const { harness, outcome } = setUp();
     harness.answers.set(KEYS_URL, answer);
     expect(await outcome()).toBe('keys_unavailable for 60 s');
@@ -74,7 +74,7 @@ describe('asking for keys', () => {
   });
 });
 
-describe('of the keys that are published', () => {
+describe('of the published keys', () => {
   it.each<[string, Key]>([
     ['one of another curve', createKey('other', ecPems('P-384'))],
     ['an RSA key', createKey('other', rsaPems())],
@@ -83,7 +83,7 @@ describe('of the keys that are published', () => {
     expect([await outcome(other), await outcome()]).toEqual(['key_unknown', 'accepted']);
   });
 
-  it('what is no key does not count', async () => {
+  it('text that is no key does not count', async () => {
     const { outcome, publish } = setUp();
     const broken = { ...second.published, key: second.published.key.replace(/.{20}\n-----END/, '\n-----END') };
     publish({ public_keys: [broken, { ...second.published, key: 'garbage' }, first.published] });
@@ -96,7 +96,7 @@ describe('of the keys that are published', () => {
     expect([await outcome(first), await outcome(second)]).toEqual(['accepted', 'accepted']);
   });
 
-  it('two of one id count both', async () => {
+  it('two of one id both count', async () => {
     const twin = createKey('first');
     const { outcome } = setUp([first, twin]);
     expect([await outcome(first), await outcome(twin)]).toEqual(['accepted', 'accepted']);
@@ -168,7 +168,7 @@ describe('keys that were read', () => {
     expect([await outcome(createKey('first')), reads()]).toEqual(['signature_invalid', 1]);
   });
 
-  it('stand in for a day while nobody answers, in another isolate too', async () => {
+  it('are used for a day while GitHub does not answer, in another isolate too', async () => {
     const one = setUp([first, second]);
     await one.outcome();
     await one.harness.settle();
@@ -185,7 +185,7 @@ describe('keys that were read', () => {
 });
 
 describe('keys in the configuration', () => {
-  it('are all there are: nothing is read over the network', async () => {
+  it('are used without reading any over the network', async () => {
     const { harness, outcome, reads } = setUp([], { inline: [first] });
     expect([await outcome(), await outcome(second)]).toEqual(['accepted', 'key_unknown']);
     expect([reads(), harness.storeCalls]).toEqual([0, []]);

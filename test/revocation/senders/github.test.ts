@@ -186,7 +186,7 @@ describe('what GitHub is told', () => {
   });
 });
 
-describe('the configuration of a source', () => {
+describe('the configuration of a sender', () => {
   const common = { kind: 'github', events: ['token.leaked'], workspaces: ['*'] };
   const pathsOf = (given: object) =>
     webhooksSchema

@@ -211,7 +211,7 @@ describe('a leak is read, whatever stands around it', () => {
     ['a number for an item', { tokens: [1] }, { not_an_object: 1 }],
     ['an empty list', { tokens: [] }, {}],
     ['an empty list that is the data', [], {}],
-  ])('and is none where it is %s', async (_name, data, rejected) => {
+  ])('unless it is %s', async (_name, data, rejected) => {
     expect(await read('token.leaked', data)).toEqual(report([], rejected));
   });
 
@@ -278,7 +278,7 @@ describe('a malformed event is refused by the path of each field', () => {
     expect(await complaints(type, data)).toEqual(paths);
   });
 
-  it('up to a number of them', async () => {
+  it('up to a maximum number of fields', async () => {
     const failure = await read('token.revoke', { tokens: tokens(WEBHOOK_TOKENS_MAX_COUNT, {}) });
     const errors = 'kind' in failure && failure.kind === 'invalid_request' ? failure.errors : {};
     expect(Object.keys(errors)).toHaveLength(WEBHOOK_PROBLEMS_MAX_COUNT);

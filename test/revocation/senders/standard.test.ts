@@ -78,7 +78,7 @@ describe('a signature', () => {
     expect(await outcomeOf({ ageSeconds })).toBe('accepted');
   });
 
-  it('may stand among others, and not be of another version', async () => {
+  it('may stand among others, and counts only in version 1', async () => {
     const { timestamp, signatures } = await signedNow(stranger, newer);
     const among = { 'webhook-timestamp': timestamp, 'webhook-signature': `v1a,AAAA v2,${signatures.join(' ')}` };
     expect(await outcomeOf({ headers: among })).toBe('accepted');
@@ -86,7 +86,7 @@ describe('a signature', () => {
     expect(await outcomeOf({ headers: { ...among, 'webhook-signature': asymmetric } })).toBe('signature_invalid');
   });
 
-  it('that is cut, or goes on, is refused', async () => {
+  it('that is cut or continued is refused', async () => {
     const { timestamp, signatures } = await signedNow(older);
     for (const signature of [signatures[0]!.slice(0, -1), `${signatures[0]}A`, `${signatures[0]} `.slice(0, -9)]) {
       const headers = { 'webhook-timestamp': timestamp, 'webhook-signature': signature };
@@ -115,7 +115,7 @@ describe('the headers of a signature', () => {
     expect(await senderIdOf(await headersOf('Svix', 'msg_svix'))).toBe('msg_svix');
   });
 
-  it('are as strict under either name', async () => {
+  it('are read as strictly under either name', async () => {
     expect(await senderIdOf(await headersOf('svix', 'msg_svix', stranger))).toBe('signature_invalid');
     expect(await senderIdOf(await headersOf('svix', 'msg_svix', older, 310))).toBe('timestamp_stale');
     expect(await senderIdOf({ ...(await headersOf('svix', 'a')), 'svix-id': 'b' })).toBe('signature_invalid');
@@ -167,7 +167,7 @@ describe('the body', () => {
     expect(await outcomeOf({ arriving })).toBe(reason);
   });
 
-  it('may be signed with what it should not hold, and then is no JSON', async () => {
+  it('may be signed although it is no JSON object, and is then unreadable', async () => {
     for (const body of ['', '{', '[]', 'null', '"text"', '{"type":', `\uFEFF\uFEFF${PAYLOAD}`]) {
       const result = await source.deliver({ body });
       expect(result.ok && [result.value.unreadable, result.value.event]).toEqual([{ kind: 'invalid_json' }, null]);
@@ -227,7 +227,7 @@ describe('a message', () => {
   });
 });
 
-describe('a secret of a source', () => {
+describe('a secret of a sender', () => {
   const SOURCE = { kind: 'standard' } as Source;
   const of = (bytes: number) => createSecret(bytes);
   it.each([24, 32, 64])('of %i bytes is good', (bytes) => {
