@@ -1,3 +1,4 @@
+import { isIn, LOOKED_AT } from '../revocation/orders/states.ts';
 import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
@@ -10,24 +11,13 @@ import { parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { isIn, LOOKED_AT } from '../revocation/orders/states.ts';
 
 // The idempotency keys of creates in D1: a create claims its key, keeps its answer under it, or frees it; a repeat is answered with
 // that answer, and the cron erases what has expired. Queries are built here; whoever has a batch sends them in it.
 
 /**
- * Whether the token of the create that holds a key was withheld, and is revoked by now. Until then a repeat would mint a second
- * token beside one that lives. An answer that was kept is of a token that was handed out.
- */
-const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
-  select 1 from ${auditEvents} as e join ${revocationOrders} as o
-    on o.workspace_uuid = ${canonicalWorkspace('e.workspace_uuid')} and o.token_id = e.token_id
-  where e.id = ${idempotencyKeys.event_id} and e.status <> 'attempted'
-    and o.mode = 'revoke' and ${isIn('o.state', LOOKED_AT)})`;
-
-/**
- * Claims a key for a create, if nobody holds it, and reads who does: three queries, the last of which gives one row. What the
- * trail and the inventory say of the holder comes with it.
+ * Claims a key for a create if no create holds it, and reads which one does. Of the three queries the last gives one row: the
+ * holder, with what the trail and the inventory say of it.
  *
  * @param guard the condition under which the key is claimed.
  */
@@ -187,4 +177,4 @@ const IS_UNDONE = sql`${idempotencyKeys.sealed} is null and exists (
   select 1 from ${auditEvents} as e join ${revocationOrders} as o
     on o.workspace_uuid = ${canonicalWorkspace('e.workspace_uuid')} and o.token_id = e.token_id
   where e.id = ${idempotencyKeys.event_id} and e.status <> 'attempted'
-    and o.mode = 'revoke' and o.state in ('acknowledged', 'confirmed'))`;
+    and o.mode = 'revoke' and ${isIn('o.state', LOOKED_AT)})`;

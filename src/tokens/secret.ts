@@ -1,3 +1,4 @@
+import { ORDER_STATE } from '../revocation/orders/states.ts';
 import { sql, type SQL } from 'drizzle-orm';
 import { COMPENSATION_TIMEOUT_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
@@ -20,7 +21,9 @@ import {
 } from '../trail/event.ts';
 import { repeatBatch } from '../trail/recorder.ts';
 import { insertEventWhere, isOver, settleEvent } from '../trail/statements.ts';
-import { ORDER_STATE } from '../revocation/orders/states.ts';
+import type { TokenDependencies } from './dependencies.ts';
+import type { Allowed, Minted, Performed, Run } from './mutation.ts';
+import type { KeyedAttempt } from './trip-one.ts';
 
 /** Where a minted token may be: in the workspace it was asked for and, if PipeOps names another, there as well. */
 export type MintedRefs = readonly [TokenRef, ...TokenRef[]];

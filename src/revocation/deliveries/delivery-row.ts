@@ -14,7 +14,7 @@ import { canonicalJson, sha256Hex } from '../../kit/digest.ts';
 import { redact } from '../../kit/redaction.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Accepted, Signed } from './intake.ts';
-import type { NamedToken, Instruction, SubjectRef } from '../senders/sender.ts';
+import type { Instruction, NamedToken, SubjectRef } from '../senders/sender.ts';
 import { labelKey } from '../../subjects/labels.ts';
 import type { Fingerprints } from '../../tokens/fingerprints.ts';
 import {

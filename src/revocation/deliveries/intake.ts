@@ -1,5 +1,4 @@
 import type { IGNORED_DELIVERIES } from '../../vocabulary.ts';
-import type { Context, Hono } from 'hono';
 import { WEBHOOK_BODY_MAX_BYTES } from '../../config/limits.ts';
 import type { Source } from '../../config/webhooks.ts';
 import type { Failure, RequestFailure } from '../../failures.ts';
@@ -14,7 +13,8 @@ import { presentReceipt } from './deliveries.ts';
 import { senderActor } from './delivery-row.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
-import type { Message, Instruction } from '../senders/sender.ts';
+import type { Instruction, Message } from '../senders/sender.ts';
+import type { Context, Hono } from 'hono';
 
 const INTAKE = '/webhooks/:source';
 

@@ -148,4 +148,5 @@ function parseDeliveryId(text: string): Result<string, RequestFailure> {
   return err(problems.failure());
 }
 
-const readId = matching(isOwnUuid, 'Use the id of a delivery, as its receipt gave it.');
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const readId = matching((text) => UUID.test(text), 'Use the id of a delivery, as its receipt gave it.');

@@ -14,8 +14,8 @@ import type { Database } from '../../db/database.ts';
 import { takeLease } from '../../db/job-leases.ts';
 import { type Budget, createBudget } from '../../kit/budget.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import type { Allowance } from '../../pipeops/call-gate.ts';
-import { selectLimits } from '../../pipeops/limits-table.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
+import { selectQuotaNews } from '../../pipeops/quota-news.ts';
 import type { Quota, Reservation } from '../../pipeops/quota.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import { lookAt } from './confirm.ts';
@@ -84,15 +84,15 @@ async function drive(
   budget: Budget,
 ): Promise<Driven> {
   const { quota, runtime } = dependencies;
-  const allowance = quota.allowance(QUOTA_RUN_BLOCK_CALLS);
-  const run = createRun(dependencies, context, { deliveryId, budget, allowance });
+  const reserved = quota.reservedCalls(QUOTA_RUN_BLOCK_CALLS);
+  const run = createRun(dependencies, context, { deliveryId, budget, reserved });
   const startedAtMs = runtime.now();
   const sendMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
   // What was sent is looked at in the same run, so room for a look is kept.
   const maySend = (): boolean =>
     runtime.now() - startedAtMs <= sendMs && run.goesOn(ORDER_SEND_MAX_QUERIES + ORDER_LOOK_MAX_QUERIES);
   const sending = createSending(dependencies, context, run.lists);
-  const driving: Driving = { dependencies, context, run, sending, maySend, allowance };
+  const driving: Driving = { dependencies, context, run, sending, maySend, reserved };
 
   // A leak first: PipeOps answers only so many calls a minute.
   const { urgent, work } = await driveUrgent(driving);
@@ -129,13 +129,13 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
   if (terms === null) return { urgent: NOTHING, work: NO_WORK };
   const { lease, nowMs, deliveryId } = terms;
   const reservation = reserveBlock(database, quota, terms);
-  const reads = [selectLimits(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
+  const reads = [selectQuotaNews(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
   const queries = [...leaseDueOrders(database, terms), ...reads, ...reservation.queries] as const;
   const leased = await database.batch(driving.context, queries);
   if (!leased.ok) return { urgent: NOTHING, work: NO_WORK };
   const [, orders, limits, [work], buckets] = leased.value;
   quota.learn(limits, runtime.now());
-  driving.allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
+  driving.reserved.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   const { ended, left } = await sendAll(driving, lease, orders);
   await release(driving, lease, left);
   return { urgent: { due: orders.length, ended }, work: work ?? NO_WORK };
@@ -278,18 +278,18 @@ function leaseTerms<S extends DrivenState>(
 }
 
 async function leaseOrders<S extends DrivenState>(
-  { dependencies, context, allowance }: Driving,
+  { dependencies, context, reserved }: Driving,
   terms: LeaseTerms<S> | null,
 ): Promise<{ readonly lease: string; readonly orders: readonly LeasedOrder<S>[] }> {
   if (terms === null) return { lease: '', orders: [] };
   const { database, runtime, quota } = dependencies;
   const reservation = reserveBlock(database, quota, terms);
-  const queries = [...leaseDueOrders(database, terms), selectLimits(database, terms.nowMs, null)] as const;
+  const queries = [...leaseDueOrders(database, terms), selectQuotaNews(database, terms.nowMs, null)] as const;
   const leased = await database.batch(context, [...queries, ...reservation.queries] as const);
   if (!leased.ok) return { lease: terms.lease, orders: [] };
   const [, orders, limits, buckets] = leased.value;
   quota.learn(limits, runtime.now());
-  allowance.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
+  reserved.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
   return { lease: terms.lease, orders };
 }
 

@@ -5,7 +5,7 @@ import { recordFindings } from '../../inventory/drift.ts';
 import type { Budget } from '../../kit/budget.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import type { Allowance } from '../../pipeops/call-gate.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import { type Call, callWithin, type TokenList, type UpstreamToken } from '../../pipeops/types.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
@@ -63,13 +63,13 @@ export function createRun(
   {
     deliveryId,
     budget,
-    allowance,
-  }: { readonly deliveryId: string | null; readonly budget: Budget; readonly allowance: Allowance },
+    reserved,
+  }: { readonly deliveryId: string | null; readonly budget: Budget; readonly reserved: ReservedCalls },
 ): Run {
   const { quota, runtime } = dependencies;
   let isOver = false;
   return {
-    lists: createLists(dependencies, context, allowance),
+    lists: createLists(dependencies, context, reserved),
     deliveryId,
     goesOn: (d1Queries) => !isOver && mayCall(quota, runtime.now()) && budget.permits(d1Queries),
     end: () => {
@@ -91,16 +91,20 @@ export function logNotDriven(runtime: Pick<Runtime, 'log'>, orderId: string, err
  * The lists of one run. Each is compared with the inventory as soon as it is there, and what it shows of tokens without an order
  * is written down as well.
  *
- * @param allowance of the calls of the run.
+ * @param reserved of the calls of the run.
  */
-function createLists(dependencies: DriverDependencies, context: RequestContext, allowance: Allowance): Lists {
+function createLists(dependencies: DriverDependencies, context: RequestContext, reserved: ReservedCalls): Lists {
   const { pipeops, runtime } = dependencies;
   const asked = new Map<string, { readonly look: WorkspaceLook; readonly begunAtMs: number; isOutdated: boolean }>();
   // No call is repeated at once: an order that fails is due again after a pause of its own.
   const call = (eventId: string): Call =>
-    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'revocation', once: true, allowance });
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, {
+      purpose: 'revocation',
+      isRetriedLater: true,
+      reserved,
+    });
   const doubtful = (eventId: string): Call =>
-    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'change', once: true });
+    callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose: 'change', isRetriedLater: true });
   let lookUps = 0;
 
   const ask = async (workspaceUuid: string, called: Call): Promise<WorkspaceLook> => {
