@@ -1,4 +1,4 @@
-import { type EventFilter, NO_FILTER, type Order } from '../src/trail/query/params.ts';
+import { type EventFilter, NO_FILTER, type Direction } from '../src/trail/query/params.ts';
 import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { BUSY } from './audit-trail.ts';
 
@@ -15,7 +15,7 @@ export interface Case {
   readonly name: string;
   /** @param times early and late in the trail */
   readonly filter: (times: Times) => EventFilter;
-  readonly order: Order;
+  readonly direction: Direction;
   /** Rows that a page may read. */
   readonly maxRows: number;
   /** Whether its latency may not depend on the size of the trail. */
@@ -59,16 +59,16 @@ export const CASES: readonly Case[] = [
   ...INDEXED.map(([name, filter, actions = 1]): Case => ({
     name,
     filter: () => ({ ...NO_FILTER, ...filter }),
-    order: 'desc',
+    direction: 'desc',
     maxRows: actions * PAGE_ROWS + SPARE_ROWS,
     isTimed: false,
     isFound: true,
   })),
   ...INDEXED.flatMap(([name, filter, actions = 1]) =>
-    (['desc', 'asc'] as const).map((order): Case => ({
-      name: `${name}, from/to, ${order}`,
+    (['desc', 'asc'] as const).map((direction): Case => ({
+      name: `${name}, from/to, ${direction}`,
       filter: ({ earlyMs, lateMs }) => ({ ...NO_FILTER, ...filter, fromMs: earlyMs, toMs: lateMs }),
-      order,
+      direction,
       maxRows: actions * PAGE_ROWS + SPARE_ROWS + SEARCH_ROWS,
       isTimed: true,
       isFound: true,
@@ -77,7 +77,7 @@ export const CASES: readonly Case[] = [
   ...SCANNED.map(([name, filter]): Case => ({
     name,
     filter: () => ({ ...NO_FILTER, ...filter }),
-    order: 'desc',
+    direction: 'desc',
     maxRows: SCAN_MAX_ROWS,
     isTimed: false,
     isFound: false,

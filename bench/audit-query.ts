@@ -88,7 +88,7 @@ async function openTrail(url: string, name: string, rows: number): Promise<Trail
 async function measure(trails: readonly Trail[], oneCase: Case, page: 'first' | 'deep'): Promise<Measured> {
   const samples = trails.map((trail) => {
     const filter = oneCase.filter(trail.times);
-    const position = { order: oneCase.order, seq: page === 'first' ? null : Math.floor(trail.rows / 2) };
+    const position = { direction: oneCase.direction, seq: page === 'first' ? null : Math.floor(trail.rows / 2) };
     return { trail, page: { filter, position, limitRows: PAGE_ROWS }, milliseconds: [] as number[] };
   });
   for (let round = 0; round < ROUNDS; round += 1) {

@@ -112,7 +112,7 @@ export type AuditFailure = { kind: 'audit_unavailable' };
 export type RecordFailure = AuditFailure | { kind: 'subject_blocked' } | Extract<AuthFailure, { kind: 'rate_limited' }>;
 
 /** A question about the trail or about a delivery has no answer. */
-type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
+export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
 
 /** PipeOps did not do, or may not have done, what it was asked. `status` is its HTTP status. */
 export type UpstreamFailure =

@@ -1,4 +1,5 @@
-import { selectEnds, selectEvents } from '../../src/trail/query/page.ts';
+import { selectEnds } from '../../src/trail/query/follow.ts';
+import { selectEvents } from '../../src/trail/query/page.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
@@ -48,7 +49,7 @@ async function readPage(command: PageCommand, env: Readonly<Record<string, unkno
   let events = 0;
   for (let time = 0; time < times; time += 1) {
     const page = selectEvents(database, filter, position, limitRows);
-    const ends = position.order === 'asc' ? [selectEnds(database, filter, position.seq ?? 0, Date.now())] : [];
+    const ends = position.direction === 'asc' ? [selectEnds(database, filter, position.seq ?? 0, Date.now())] : [];
     const statements = [page, ...ends].map((query) => {
       const { sql, params } = query.toSQL();
       return d1.prepare(sql).bind(...params);

@@ -279,7 +279,7 @@ export const AUDIT_EXPORT_PAGE_ROWS = 500;
 export const AUDIT_EXPORT_MAX_PAGES = 450;
 /** Rows that one page looks at where filters have no index. D1 reads twice that, within 5,000, to say where it stopped. */
 export const AUDIT_SCAN_MAX_ROWS = 2_300;
-/** The fewest rows over which a follower's cursor moves without showing them: see `src/trail/query/page.ts`. */
+/** A follower's cursor moves over this many rows that are not shown to it, not over fewer: see `src/trail/query/follow.ts`. */
 export const AUDIT_REREAD_MAX_ROWS = 200;
 /**
  * How many events each size of span holds whose earliest and latest times `drizzle/0005_time_spans.sql` writes. Each is eight of the size

@@ -6,13 +6,13 @@ import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { ListState } from '../vocabulary.ts';
 
-/** How many workspaces have lists that are good for the same, and what waits in them. */
+/** A state of lists, how many workspaces are in it, and what waits in them. */
 export type ListStateRow = RowsOf<ReturnType<typeof selectListStates>>[number];
 
 const STATE = sql.raw('s.state');
 const OF_ATTEMPT = canonicalWorkspace('audit_events.workspace_uuid');
 
-/** One row for each state that the last list of any workspace is in. It reads the workspaces, and the attempts that are open. */
+/** The query for the states that the last lists of workspaces are in, a row for each. It reads the workspaces and the open attempts. */
 export function selectListStates({ build }: Pick<Database, 'build'>) {
   const perWorkspace = sql`select ${workspaces.workspace_uuid} as workspace_uuid, ${workspaces.list_state} as state,
       ${workspaces.list_state_at} as since, coalesce(o.creates, 0) as creates,
@@ -38,7 +38,7 @@ export function selectListStates({ build }: Pick<Database, 'build'>) {
     .groupBy(STATE);
 }
 
-/** What somebody who runs this service can do about it. */
+/** What somebody who runs this service can do about each state. */
 const ADVICE: Readonly<Record<Exclude<ListState, 'complete'>, string>> = {
   partial:
     'PipeOps counts more tokens in these workspaces than it shows, or shows some that cannot be read. An id that is not shown ' +
@@ -55,7 +55,7 @@ const ADVICE: Readonly<Record<Exclude<ListState, 'complete'>, string>> = {
     'access again, or revoke what is left there in PipeOps’ own console.',
 };
 
-/** The state of the workspaces’ lists as `/status` tells it, those that need somebody to look into them with what to do. */
+/** The states of the workspaces’ lists as `/status` shows them. A state that needs somebody to look into it says what to do. */
 export function presentListStates(rows: readonly ListStateRow[]) {
   const known = new Map(rows.map((row) => [row.state, row]));
   const counted = (state: ListState) => ({

@@ -1,8 +1,8 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
-import { selectCalls, type CallBucket } from '../pipeops/quota-calls.ts';
-import { selectQuotaNews, type QuotaNews } from '../pipeops/quota-news.ts';
+import { type CallBucket, selectCalls } from '../pipeops/quota-calls.ts';
+import { type QuotaNews, selectQuotaNews } from '../pipeops/quota-news.ts';
 import type { Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -11,38 +11,38 @@ import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { COUNTED, GIVEN_UP, isIn, isInState, ORDER_STATE } from '../revocation/orders/states.ts';
 
-/** What is not over yet, and what went wrong for good. Times are milliseconds since the epoch. */
+/** What is not over yet, and what has failed for good. Times are milliseconds since the epoch. */
 export interface OpenWork {
-  /** Attempts whose outcome is not known. */
+  /** The attempts whose outcome is not known. */
   readonly attempts: { readonly count: number; readonly oldestMs: number | null };
-  /** What was ordered: not acknowledged by PipeOps, not confirmed by a look, given up, or contradicted by a look. */
+  /** The orders that PipeOps has not acknowledged, that no look has confirmed, that were given up, or that a look contradicts. */
   readonly orders: {
     readonly open: number;
     readonly acknowledged: number;
     readonly failed: number;
     readonly contradicted: number;
-    /** Of those that are open or acknowledged. */
+    /** When the oldest open or acknowledged order was made. */
     readonly oldestMs: number | null;
-    /** Of keys that are not configured and that live tokens were fingerprinted with: leaks of those are not recognised. */
+    /** The ids of keys that live tokens were fingerprinted with and that are not configured. Leaks of those tokens are not recognised. */
     readonly missingKeyIds: readonly string[];
   };
-  /** Deliveries of the last day that were rightly signed and refused: at most WEBHOOK_REFUSED_MAX_ROWS a minute of a source. */
+  /** How many rightly signed deliveries were refused within a day. At most WEBHOOK_REFUSED_MAX_ROWS a minute of a sender are counted. */
   readonly refusedDeliveries: number;
-  /** What isolates told each other of PipeOps' limits. */
+  /** What isolates told each other of PipeOps' quota. */
   readonly limits: readonly QuotaNews[];
-  /** The calls to PipeOps that are reserved. */
+  /** The calls to PipeOps that are reserved, by bucket. */
   readonly calls: readonly CallBucket[];
-  /** Whether whoever asks was offboarded. */
+  /** Whether the caller who asks was offboarded. */
   readonly isBlocked: boolean;
   readonly lists: readonly ListStateRow[];
 }
 
-/** Senders try for a day or so: a delivery that is still refused then is sent no more. */
+/** Senders repeat a delivery for a day or so, and then give it up. */
 const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 
-/** Counts by the indexes that hold only what is open, failed, or live. */
+/** Reads all of it in one batch, by the indexes that hold only what is open, failed, or live. */
 export async function readOpenWork(
   health: { readonly database: Database; readonly runtime: Runtime; readonly fingerprintKeyIds: readonly string[] },
   context: { readonly trace: Trace },
@@ -107,8 +107,8 @@ export async function readOpenWork(
 }
 
 /**
- * The ids of fingerprint keys that live tokens need and that are not configured. It steps from one id to the next in their
- * index, so that it reads a row or three for each key and not one for each token.
+ * The query for the ids of fingerprint keys that live tokens need and that are not configured. It steps from one id to the next in
+ * their index, so it reads one to three rows for each key, and not one for each token.
  */
 function selectMissingKeys({ build }: Database, configured: readonly string[], nowMs: number) {
   const isLive = sql`${tokens.revoked_at} is null and ${tokens.fingerprint_key_id} is not null`;

@@ -1,28 +1,25 @@
-import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS, STATUS_OWNERS_MAX_COUNT } from '../config/limits.ts';
-import type { Database, RowsOf } from '../db/database.ts';
-import { type OpenWork, readOpenWork } from './open-work.ts';
-import { selectHeld, type selectNearLimit } from '../inventory/token-counts.ts';
+import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../config/limits.ts';
+import type { Database } from '../db/database.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { newTrace, type RequestContext } from '../kit/trace.ts';
-import { mostTokensOf } from '../policy/decide.ts';
-import type { Caller } from '../policy/types.ts';
+import { newTrace } from '../kit/trace.ts';
+import { type OpenWork, readOpenWork } from './open-work.ts';
 
 type Readiness =
   | { readonly ready: false; readonly notReady: readonly string[] }
   | {
       readonly ready: true;
       readonly notReady: readonly [];
-      /** Names of what works, and needs somebody to look into it. */
+      /** The names of what works and still needs somebody to look into it. */
       readonly degraded: readonly string[];
       readonly open: OpenWork;
     };
 
-/** Whether D1 is so near its end that its operators must act: as far as its last answer told. */
+/** Whether D1 is so near its largest size that its operators must act, as far as its last answer tells. */
 export const nearlyFull = (database: Database): boolean => (database.sizeBytes() ?? 0) >= D1_SIZE_WARNING_BYTES;
 
 /**
- * Tells whether the service can do its work. Anyone may ask, so D1 is asked at most once in READY_PROBE_INTERVAL_MS
- * and PipeOps never.
+ * Tells whether the service can do its work. Anyone may ask, so D1 is probed at most one time in READY_PROBE_INTERVAL_MS, and
+ * PipeOps never.
  */
 export function createReadiness(health: {
   readonly database: Database;
@@ -48,34 +45,9 @@ export function createReadiness(health: {
     const nowMs = runtime.now();
     if (latest === null || nowMs - latest.atMs >= READY_PROBE_INTERVAL_MS) {
       latest = { atMs: nowMs, answer: probe() };
-      // Others wait for it too, so it must not end with the request that began it.
+      // Other requests wait for this probe too, so it must not end with the one that began it.
       runtime.background(latest.answer);
     }
     return await latest.answer;
-  };
-}
-
-/**
- * How many live tokens a caller holds in all workspaces, its creates under way included, and the most that any of its roles allows;
- * null: none allows a create. `count` is null where D1 does not say: who a caller is and what it may do needs no database.
- */
-export async function readLiveTokens(database: Database, context: RequestContext, caller: Caller, nowMs: number) {
-  const read = await database.batch(context, [selectHeld(database, caller, nowMs)]);
-  return { count: read.ok ? (read.value[0][0]?.held ?? 0) : null, limit: mostTokensOf(caller) };
-}
-
-/** Owners above four fifths of what their roles allow, as `/status` tells it. `more`: there may be others. */
-export function presentNearLimit(rows: RowsOf<ReturnType<typeof selectNearLimit>>) {
-  const shown = rows.slice(0, STATUS_OWNERS_MAX_COUNT);
-  return {
-    above_four_fifths: shown
-      .filter(({ live, max_tokens }) => live * 5 > max_tokens * 4)
-      .map(({ owner_issuer, owner_subject, live, max_tokens }) => ({
-        issuer: owner_issuer,
-        subject: owner_subject,
-        live,
-        limit: max_tokens,
-      })),
-    more: rows.length > shown.length,
   };
 }

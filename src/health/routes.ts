@@ -3,35 +3,39 @@ import type { Policy } from '../config/policy.ts';
 import { credentialExpiryMs } from '../config/secrets.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, RowsOf } from '../db/database.ts';
 import type { AppEnv } from '../http/context.ts';
 import { authorise, refuseBlocked } from '../http/access.ts';
 import { failure, methodNotAllowed, success } from '../http/answer.ts';
 import { noParameters } from '../http/query.ts';
-import { selectNearLimit } from '../inventory/token-counts.ts';
+import { selectHeld, selectNearLimit } from '../inventory/token-counts.ts';
+import { mostTokensOf } from '../policy/decide.ts';
+import type { Caller } from '../policy/types.ts';
+import type { RequestContext } from '../kit/trace.ts';
+import { STATUS_OWNERS_MAX_COUNT } from '../config/limits.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import { usedCalls, type CallBucket } from '../pipeops/quota-calls.ts';
+import { type CallBucket, usedCalls } from '../pipeops/quota-calls.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
 import { readOpenWork } from './open-work.ts';
-import { createReadiness, nearlyFull, presentNearLimit, readLiveTokens } from './readiness.ts';
+import { createReadiness, nearlyFull } from './readiness.ts';
 
 export interface HealthDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly quota: Quota;
   readonly runtime: Runtime;
-  /** PipeOps admin credentials, in the order they are tried: for their expiry alone. */
+  /** The PipeOps admin credentials, in the order in which they are tried. They are here for their expiry alone. */
   readonly credentials: readonly string[];
-  /** Of the keys that fingerprints of secrets are made with. */
+  /** The ids of the keys that fingerprints of secrets are made with. The first key is the current one. */
   readonly fingerprintKeyIds: readonly string[];
   /** The scopes that each preset of the policy stands for. */
   readonly presets: Policy['presets'];
 }
 
-/** For load balancers and alerts: nothing about any caller, no protection, no call to PipeOps. */
+/** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
 export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): void {
   const readiness = createReadiness(health);
 
@@ -56,7 +60,7 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
   app.all('/readyz', methodNotAllowed('GET'));
 }
 
-/** What a caller may do, for itself; and how the service is, for those who may read the trail. */
+/** Tells callers what they may do, and tells those who may read the trail how the service is. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
   const { database, recorder, credentials, presets, quota, runtime } = health;
 
@@ -117,7 +121,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
   app.all('/api/v1/status', methodNotAllowed('GET'));
 }
 
-/** `remaining` and `resets_at` are null where PipeOps has not told, or not since the last window ended. */
+/** `remaining` and `resets_at` are null where PipeOps has told nothing of the current window. */
 function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number) {
   const { waitUntilMs, minute, hour, sizes } = quota.standing(nowMs);
   const window = (name: WindowName, told: Window | null) => ({
@@ -127,4 +131,30 @@ function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number)
     resets_at: rfc3339OrNull(told?.untilMs ?? null),
   });
   return { wait_until: rfc3339OrNull(waitUntilMs), minute: window('minute', minute), hour: window('hour', hour) };
+}
+
+/**
+ * How many live tokens a caller holds in all workspaces, including its creates under way, and the most that any of its roles
+ * allows. `limit` is null where no role allows a create. `count` is null where D1 does not answer: who a caller is and what it may
+ * do is told without a database.
+ */
+async function readLiveTokens(database: Database, context: RequestContext, caller: Caller, nowMs: number) {
+  const read = await database.batch(context, [selectHeld(database, caller, nowMs)]);
+  return { count: read.ok ? (read.value[0][0]?.held ?? 0) : null, limit: mostTokensOf(caller) };
+}
+
+/** The owners above four fifths of what their roles allow, as `/status` shows them. `more`: there may be others. */
+function presentNearLimit(rows: RowsOf<ReturnType<typeof selectNearLimit>>) {
+  const shown = rows.slice(0, STATUS_OWNERS_MAX_COUNT);
+  return {
+    above_four_fifths: shown
+      .filter(({ live, max_tokens }) => live * 5 > max_tokens * 4)
+      .map(({ owner_issuer, owner_subject, live, max_tokens }) => ({
+        issuer: owner_issuer,
+        subject: owner_subject,
+        live,
+        limit: max_tokens,
+      })),
+    more: rows.length > shown.length,
+  };
 }

@@ -12,7 +12,7 @@ import { isTokenId, parseWorkspaceUuid } from '../kit/ids.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { Role } from '../policy/types.ts';
-import { actorOf, failureOutcome } from '../trail/event.ts';
+import { actorOf, eventSubject } from '../trail/event.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import type { Rejection, Rejections } from '../trail/rejections.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';
@@ -105,17 +105,14 @@ export async function deny(
   detail: Readonly<Record<string, unknown>> = {},
 ): Promise<Response> {
   const denial = { kind: 'forbidden', reason: 'permission', permission } as const;
-  const subject = {
-    action,
-    actor: actorOf(c.get('caller')),
-    // Nothing of a denied request is validated yet, so only what can be an id is kept.
+  const subject = eventSubject(action, actorOf(c.get('caller')), {
+    // Nothing of a denied request was validated yet, so only what can be an id is kept.
     workspaceUuid: parseWorkspaceUuid(c.req.query('workspace_uuid') ?? c.req.query('workspace') ?? ''),
     tokenId: tokenIdOrNull(c.req.param('id')),
-    tokenName: null,
     detail,
-  };
-  const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
-  return failure(c, recorded.ok ? denial : recorded.error);
+  });
+  const refused = await recorder.refuse(c.get('context'), subject, denial);
+  return failure(c, refused.error);
 }
 
 const tokenIdOrNull = (text: string | undefined): string | null =>
@@ -123,15 +120,7 @@ const tokenIdOrNull = (text: string | undefined): string | null =>
 
 /** Answers an offboarded caller, once the refusal is in the trail. Its JWT and its role may well outlive its offboarding. */
 export async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder, action: AuditAction): Promise<Response> {
-  const denial = { kind: 'subject_blocked' } as const;
-  const subject = {
-    action,
-    actor: actorOf(c.get('caller')),
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {},
-  } as const;
-  const recorded = await recorder.record(c.get('context'), subject, failureOutcome(denial), []);
-  return failure(c, recorded.ok ? denial : recorded.error);
+  const subject = eventSubject(action, actorOf(c.get('caller')));
+  const refused = await recorder.refuse(c.get('context'), subject, { kind: 'subject_blocked' });
+  return failure(c, refused.error);
 }

@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { type Actor, attemptedRow } from '../trail/event.ts';
+import { type Actor, attemptedRow, eventSubject } from '../trail/event.ts';
 import { insertEventsFrom, insertEventWhere } from '../trail/statements.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
@@ -80,14 +80,13 @@ export function orderAnew(
   guard: SQL,
 ): readonly Query[] {
   const { workspaceUuid, tokenId, mode } = order;
-  const row = attemptedRow(order.id, order.nowMs, context, {
-    action: mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update',
-    actor,
+  const action = mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
+  const subject = eventSubject(action, actor, {
     workspaceUuid,
     tokenId,
-    tokenName: null,
     detail: { ...detail, ...(mode === 'suspend' && { is_active: false }) },
   });
+  const row = attemptedRow(order.id, order.nowMs, context, subject);
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
 }
 

@@ -1,5 +1,13 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { attemptedRow, type EventOutcome, finalRow, type NewAuditRow, SYSTEM_ACTOR } from '../trail/event.ts';
+import {
+  attemptedRow,
+  type EventOutcome,
+  eventSubject,
+  finalRow,
+  type NewAuditRow,
+  SYSTEM_ACTOR,
+  systemOrigin,
+} from '../trail/event.ts';
 import type { Database } from '../db/database.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { AuditAction } from '../vocabulary.ts';
@@ -33,7 +41,7 @@ export const seenRow = (
   action: AuditAction,
   outcome: Pick<EventOutcome, 'status' | 'errorCode'>,
 ): NewAuditRow =>
-  finalRow('', nowMs, byTheWay(context), subjectOf(action, workspaceUuid), {
+  finalRow('', nowMs, systemOrigin(context), eventSubject(action, SYSTEM_ACTOR, { workspaceUuid }), {
     ...outcome,
     upstreamStatus: null,
     detail: {},
@@ -45,16 +53,9 @@ export const orderRow = ({
   workspaceUuid,
   nowMs,
 }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>): NewAuditRow =>
-  attemptedRow('', nowMs, byTheWay(context), subjectOf('service_account_token.revoke', workspaceUuid));
-
-/** Somebody's list showed it, so nobody's address or program caused it. */
-const byTheWay = ({ requestId }: Pick<RequestContext, 'requestId'>) => ({ requestId, ip: null, userAgent: null });
-
-const subjectOf = (action: AuditAction, workspaceUuid: string) => ({
-  action,
-  actor: SYSTEM_ACTOR,
-  workspaceUuid,
-  tokenId: null,
-  tokenName: null,
-  detail: {},
-});
+  attemptedRow(
+    '',
+    nowMs,
+    systemOrigin(context),
+    eventSubject('service_account_token.revoke', SYSTEM_ACTOR, { workspaceUuid }),
+  );

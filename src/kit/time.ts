@@ -52,4 +52,6 @@ export function durationText(seconds: number): string {
 
 /** When the minute of the clock begins that a moment is in: counted rows have one for each. */
 export const minuteBeginMs = (ms: number): number => Math.floor(ms / MINUTE_MS) * MINUTE_MS;
+/** When the minute of the clock ends that a moment is in. */
+export const minuteEndMs = (ms: number): number => minuteBeginMs(ms) + MINUTE_MS;
 export const MINUTE_MS = 60_000;

@@ -15,14 +15,14 @@ import type { RequestContext } from '../kit/trace.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
-import { actorOf, type EventSubject, failureOutcome } from '../trail/event.ts';
-import { furtherRow } from '../trail/caller-rows.ts';
+import { actorOf, type EventSubject } from '../trail/event.ts';
+import { furtherRow } from '../trail/counted.ts';
 import type { Reconciler } from '../trail/reconcile/run.ts';
 import type { Recorder } from '../trail/recorder.ts';
-import { callOf, noteCalledRow, type CalledRows, type CallerCalls } from './caller-calls.ts';
+import { type CalledRows, type CallerCalls, callOf, noteCalledRow } from './caller-calls.ts';
 import type { OwedGenerations } from './generation.ts';
 import type { ReadGroup } from './group.ts';
-import { isStandInWanted, standInSinceMs, whyNotAtAll, whyNotNow, type Pace } from './pace.ts';
+import { isStandInWanted, type Pace, standInSinceMs, whyNotAtAll, whyNotNow } from './pace.ts';
 import { cacheStatus, type CacheStatus, type ListBodies } from './present.ts';
 import {
   type Inventory,
@@ -169,10 +169,8 @@ async function makeTrip<T>(reading: Reading<T>, step: Step<T>): Promise<Result<T
 }
 
 async function refuseBlocked<T>({ dependencies, context, caller, operation, eventId }: Reading<T>) {
-  const failure = { kind: 'subject_blocked' } as const;
   const subject = { ...operation.subject, actor: actorOf(caller) };
-  const recorded = await dependencies.recorder.record(context, subject, failureOutcome(failure), [], { eventId });
-  return recorded.ok ? err(failure) : recorded;
+  return await dependencies.recorder.refuse(context, subject, { kind: 'subject_blocked' }, [], { eventId });
 }
 
 /** @param said by the trip that recorded it. */

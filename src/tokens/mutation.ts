@@ -12,7 +12,7 @@ import { type Call, callWithin } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import { addLateOwner } from '../subjects/blocks.ts';
 import { type Actor, actorOf, type EventOutcome, type EventSubject } from '../trail/event.ts';
-import { outOfRows } from '../trail/final-records.ts';
+import { outOfRows } from '../trail/caller-rows.ts';
 import type { Attempt, Following } from '../trail/recorder.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { type MintedRefs, settleMinted, type Withheld } from './secret.ts';

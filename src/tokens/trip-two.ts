@@ -55,8 +55,7 @@ export async function recordRefusal(
   failure: Failure,
 ): Promise<Result<never, Failure>> {
   const news = quota.news(database, runtime.now());
-  const recorded = await recorder.record(context, subject, failureOutcome(failure), news, { eventId });
-  return recorded.ok ? err(failure) : recorded;
+  return await recorder.refuse(context, subject, failure, news, { eventId });
 }
 
 /**

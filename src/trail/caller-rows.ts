@@ -7,63 +7,25 @@ import {
   CALLER_ROWS_AMONG_EVENTS,
   WEBHOOK_IGNORED_MAX_ROWS,
 } from '../config/limits.ts';
-import { sha256Hex } from '../kit/digest.ts';
-import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
-import type { NewAuditRow } from './event.ts';
+import type { RecordFailure } from '../failures.ts';
+import { MINUTE_MS, minuteBeginMs, minuteEndMs } from '../kit/time.ts';
 import { DENIAL_CODES } from '../vocabulary.ts';
+import type { NewAuditRow } from './event.ts';
 
-/** What the keys of these rows begin with. No other key does. */
-export const FURTHER_PREFIX = '+';
-/** With the prefix as long as the key of a read: 124 bits. */
-const DIGEST_CHARS = 31;
+// How many rows a caller, or a sender of webhooks, has in one minute of the clock, as conditions of the batch that would add
+// another. The trail itself is counted: so the numbers are exact however many isolates write, no other table has to agree with it,
+// and counting writes nothing.
 
-/** A row that counts, and what it is found by. */
-export type CountedRow = NewAuditRow & { readonly read_key: string };
-
-/**
- * The row in which whatever a caller is refused or reads beyond what a minute records in full is counted: one for each action and
- * outcome, whatever was asked for, from wherever, and under whatever label. So their number does not depend on the caller.
- *
- * @param row as it would have been recorded.
- */
-export async function furtherRow(row: NewAuditRow): Promise<CountedRow> {
-  const { actor_type, actor_issuer, actor_subject, action, status, error_code } = row;
-  const parts = [actor_type, actor_issuer, actor_subject, action, status, error_code, minuteBeginMs(row.occurred_at)];
-  const digest = await sha256Hex(JSON.stringify(parts));
-  return {
-    ...row,
-    workspace_uuid: null,
-    token_id: null,
-    token_name: null,
-    ip: null,
-    user_agent: null,
-    upstream_status: null,
-    detail: FURTHER_DETAIL,
-    outcome: '{}',
-    marker: null,
-    read_key: `${FURTHER_PREFIX}${digest.slice(0, DIGEST_CHARS)}`,
-  };
-}
-
-/** Says what the row is to whoever reads the trail. */
-const FURTHER_DETAIL = JSON.stringify({ further: true });
-
-export const isFurther = ({ read_key }: Pick<NewAuditRow, 'read_key'>): boolean =>
-  read_key?.startsWith(FURTHER_PREFIX) === true;
-
-// How many rows a caller, or a source of webhooks, has in this minute of the clock, as conditions of the batch that would add one. The trail itself is what is
-// counted: so the numbers are exact however many isolates write, no other table has to agree with it, and nothing is written to count.
-
-/** A caller and the minute, as bound values or as expressions of the statement that the condition stands in. */
+/** A caller and a minute of the clock, as bound values or as expressions of the statement that the condition stands in. */
 export interface CallerMinute {
   readonly issuer: Value;
   readonly subject: Value;
-  /** Milliseconds since the epoch. */
+  /** When the minute begins, in milliseconds since the epoch. */
   readonly beginMs: Value;
 }
 type Value = string | number | null | SQL | Placeholder;
 
-/** The caller of a row, and the minute that it is from. */
+/** The caller of a row, and the minute that the row is from. */
 export const callerMinuteOf = (
   row: Pick<NewAuditRow, 'actor_issuer' | 'actor_subject' | 'occurred_at'>,
 ): CallerMinute => ({
@@ -72,15 +34,51 @@ export const callerMinuteOf = (
   beginMs: minuteBeginMs(row.occurred_at),
 });
 
-export const isDenialCode = (code: string | null): boolean => DENIAL_CODES.some((denial) => denial === code);
+/** When the minute begins that a time is in, where the time is an expression of the statement. */
+export const minuteBeginIn = (expression: string): SQL => sql.raw(`(${expression} / ${MINUTE_MS} * ${MINUTE_MS})`);
+
+/**
+ * Whether a denial, or an attempt that may become one, has a row of its own: fewer than CALLER_DENIALS_MAX_ROWS requests of the
+ * caller in this minute were denied or are under way.
+ *
+ * @param before how many rows the statement adds before this one.
+ */
+export const isDenialInFull = (minute: CallerMinute, before: SQL = sql.raw('0')): SQL =>
+  sql`(select ${OPEN_OR_DENIED} + ${before} < ${sql.raw(String(CALLER_DENIALS_MAX_ROWS))}
+    and ${OPEN_OR_IDLE} + ${before} < ${IDLE_MAX} from ${minuteRows(minute)})`;
+
+/** Whether there is room for a row of anything else that may cost PipeOps nothing: an attempt that policy allows, a repeat, an export. */
+export const isWithinIdleRows = (minute: CallerMinute): SQL =>
+  sql`(select ${OPEN_OR_IDLE} < ${IDLE_MAX} from ${minuteRows(minute)})`;
+
+/** Whether a read that is unlike those before it has a row of its own. */
+export const isReadInFull = (minute: CallerMinute, before: SQL = sql.raw('0')): SQL =>
+  sql`(select ${READS} + ${before} < ${sql.raw(String(CALLER_READS_MAX_ROWS))} from ${minuteRows(minute)})`;
+
+/** Whether a delivery that leads to nothing has rows of its own. `minute` names the sender of webhooks. */
+export const isIgnoredInFull = (minute: CallerMinute): SQL =>
+  sql`(select ${IGNORED} < ${sql.raw(String(WEBHOOK_IGNORED_MAX_ROWS))} from ${minuteRows(minute)})`;
+
+/** Whether a row is refused for what it asked: such rows are counted beyond the first ones of a minute, and are never refused. */
+export const isDenial = ({ action, status, error_code }: NewAuditRow): boolean =>
+  action !== 'auth.reject' && status === 'failure' && DENIAL_CODES.some((code) => code === error_code);
+
+/** What a caller hears that has used up its rows of this minute. */
+export function outOfRows(nowMs: number): Extract<RecordFailure, { kind: 'rate_limited' }> {
+  const untilMs = minuteEndMs(nowMs);
+  const window = { policy: 'caller', limit: CALLER_IDLE_MAX_ROWS, windowSeconds: MINUTE_MS / 1000, untilMs } as const;
+  return { kind: 'rate_limited', retryAfterSeconds: Math.ceil((untilMs - nowMs) / 1000), window };
+}
+
+/** How the keys of further rows begin, which count what a minute no longer records in full. No other key begins so. */
+export const FURTHER_PREFIX = '+';
 
 const [, SPAN_SIZE] = AUDIT_SPAN_SIZES;
 const AMONG = sql.raw(`(select max(seq) from audit_events) - ${CALLER_ROWS_AMONG_EVENTS}`);
-const CODES = sql.raw(DENIAL_CODES.map((code) => `'${code}'`).join(', '));
 
 /**
- * The rows of a caller and minute, as `m`. The spans of `drizzle/0005_time_spans.sql` say behind which event the minute began, so
- * that of the caller's rows in the index only the last are read, and all of them whatever its other rows are.
+ * The rows of a caller and minute, as `m`. The spans of `drizzle/0005_time_spans.sql` tell behind which event the minute began, so
+ * only the last of the caller's rows in the index are read, however many rows it has.
  */
 const minuteRows = ({
   issuer,
@@ -92,10 +90,11 @@ const minuteRows = ({
       and s.last_seq > ${AMONG} and s.latest_at < ${beginMs} order by s.last_seq desc limit 1), ${AMONG}, 0)
     and m.occurred_at >= ${beginMs} and m.occurred_at < ${beginMs} + ${sql.raw(String(MINUTE_MS))}`;
 
+const CODES = sql.raw(DENIAL_CODES.map((code) => `'${code}'`).join(', '));
 const IS_OPEN = `m.status = 'attempted'`;
 const IS_OWN = 'm.read_key is null';
 const IS_DENIED = sql`${sql.raw(`${IS_OWN} and m.status = 'failure'`)} and m.error_code in (${CODES})`;
-/** PipeOps was asked for nothing: a row that is over and has no answer of PipeOps, or one that our own limits kept from it. */
+/** PipeOps was asked for nothing: the row is over and has no answer of PipeOps, or our own limits kept the request from it. */
 const IS_IDLE = sql.raw(
   `${IS_OWN} and m.status <> 'attempted' and (m.upstream_status is null or m.error_code = 'upstream_rate_limited')`,
 );
@@ -105,27 +104,4 @@ const OPEN_OR_DENIED = countOf(sql`${sql.raw(IS_OPEN)} or (${IS_DENIED})`);
 const OPEN_OR_IDLE = countOf(sql`${sql.raw(IS_OPEN)} or (${IS_IDLE})`);
 const IGNORED = countOf(sql.raw(`${IS_OWN} and m.error_code in ('event_not_allowed', 'event_unknown')`));
 const READS = countOf(sql.raw(`${IS_OWN} = 0 and m.read_key not like '${FURTHER_PREFIX}%'`));
-
-/**
- * Whether a denial, or an attempt that may become one, has a row of its own: while fewer than CALLER_DENIALS_MAX_ROWS requests of
- * the caller in this minute were denied or are under way.
- *
- * @param before how many rows the same statement adds before this one.
- */
-export const isDenialInFull = (minute: CallerMinute, before: SQL = sql.raw('0')): SQL =>
-  sql`(select ${OPEN_OR_DENIED} + ${before} < ${sql.raw(String(CALLER_DENIALS_MAX_ROWS))}
-    and ${OPEN_OR_IDLE} + ${before} < ${IDLE_MAX} from ${minuteRows(minute)})`;
-
-/** Whether anything else that may cost PipeOps nothing has one: an attempt that policy allows, a repeat, an export. */
-export const isWithinIdleRows = (minute: CallerMinute): SQL =>
-  sql`(select ${OPEN_OR_IDLE} < ${IDLE_MAX} from ${minuteRows(minute)})`;
-
-/** Of a source of webhooks: whether a delivery that leads to nothing is kept, as those that are refused are. */
-export const isIgnoredInFull = (minute: CallerMinute): SQL =>
-  sql`(select ${IGNORED} < ${sql.raw(String(WEBHOOK_IGNORED_MAX_ROWS))} from ${minuteRows(minute)})`;
-
-/** Whether a read that is unlike those before it has one. */
-export const isReadInFull = (minute: CallerMinute, before: SQL = sql.raw('0')): SQL =>
-  sql`(select ${READS} + ${before} < ${sql.raw(String(CALLER_READS_MAX_ROWS))} from ${minuteRows(minute)})`;
-
 const IDLE_MAX = sql.raw(String(CALLER_IDLE_MAX_ROWS));

@@ -1,29 +1,25 @@
 import { not, sql, type SQL } from 'drizzle-orm';
-import { CALLER_IDLE_MAX_ROWS } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
-import type { RecordFailure } from '../failures.ts';
+import type { Failure, RecordFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { MINUTE_MS, minuteBeginMs } from '../kit/time.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { addLateOwner, isBlocked, selectBlocked } from '../subjects/blocks.ts';
 import { type LabelMemory, type LabelNote, noteLabels } from '../subjects/labels.ts';
+import { callerMinuteOf, isDenial, isDenialInFull, isReadInFull, isWithinIdleRows, outOfRows } from './caller-rows.ts';
+import { type CountedRow, countRead, furtherRow, readKey } from './counted.ts';
 import {
-  callerMinuteOf,
-  type CountedRow,
-  furtherRow,
-  isDenialCode,
-  isDenialInFull,
-  isReadInFull,
-  isWithinIdleRows,
-} from './caller-rows.ts';
-import { countRead, readKey } from './counted.ts';
-import { type EventOutcome, type EventSubject, failureOutcome, finalRow, type NewAuditRow } from './event.ts';
-import type { Recorded, RecordOptions } from './recorder.ts';
+  type EventOutcome,
+  type EventSubject,
+  failureOutcome,
+  finalRow,
+  type NewAuditRow,
+  successOutcome,
+} from './event.ts';
 import { insertEventWhere, isRecorded } from './statements.ts';
 
-// What the batches have in common that add rows to the trail.
+// How the recorder adds rows that are final from the start: refusals, reads, and what needs no call to PipeOps.
 
 export interface RecorderDependencies {
   readonly database: Database;
@@ -31,20 +27,26 @@ export interface RecorderDependencies {
   readonly labels: LabelMemory;
 }
 
-export type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
-
-/** The part of a batch's results that these queries gave, which it began with. */
-export const rowsOf = <Q extends readonly Query[]>(queries: Q, results: readonly unknown[]): RowsOfEach<Q> =>
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
-  results.slice(0, queries.length) as unknown as RowsOfEach<Q>;
-
-export const noting = (database: Database, notes: readonly LabelNote[], nowMs: number): readonly Query[] =>
-  notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)];
-
-export function remember(labels: LabelMemory, notes: readonly LabelNote[], isCommitted: boolean, nowMs: number): void {
-  if (isCommitted) labels.noted(notes, nowMs);
-  else labels.forget(notes);
+/** What a committed row is found by, and what was read beside it. */
+export interface Recorded<Q extends readonly Query[]> {
+  readonly eventId: string;
+  readonly rows: RowsOfEach<Q>;
 }
+
+export interface RecordOptions {
+  /** An id that the caller made up, where something else names it too. */
+  readonly eventId?: string;
+  /** Queries that take effect only where their `guard` holds: where the row is there. */
+  readonly following?: (guard: SQL) => readonly Query[];
+}
+
+/** The failure that is answered: the one that was recorded, or why it could not be. */
+export interface Refused<F> {
+  readonly ok: false;
+  readonly error: F | RecordFailure;
+}
+
+export type RowsOfEach<Q extends readonly Query[]> = { [K in keyof Q]: RowsOf<Q[K]> };
 
 /** See `Recorder.record`. */
 export async function recordFinal<const Q extends readonly Query[]>(
@@ -58,9 +60,9 @@ export async function recordFinal<const Q extends readonly Query[]>(
   const { database, runtime, labels } = dependencies;
   const nowMs = runtime.now();
   const row = finalRow(eventId, nowMs, context, subject, outcome);
-  // A stranger is nobody who carries a label here, though its JWT is good.
+  // A stranger's JWT may be good, but nobody here has carried its label.
   const notes = subject.action === 'auth.reject' ? [] : labels.due([subject.actor], nowMs);
-  // Whoever is refused anyway is told why.
+  // A failure is recorded and told as it is, whether or not its actor was offboarded.
   const unblocked = outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));
   const insert = insertEventWhere(database, row, sql`${unblocked} and ${roomFor(row)}`).returning({
     id: auditEvents.id,
@@ -86,13 +88,39 @@ export async function recordFinal<const Q extends readonly Query[]>(
   return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
 }
 
-const isDenial = ({ action, status, error_code }: NewAuditRow): boolean =>
-  action !== 'auth.reject' && status === 'failure' && isDenialCode(error_code);
-
 /** Rejected logins have limits of their own: their caller may be nobody. */
 function roomFor(row: NewAuditRow): SQL {
   if (row.action === 'auth.reject') return sql`true`;
   return isDenial(row) ? isDenialInFull(callerMinuteOf(row)) : isWithinIdleRows(callerMinuteOf(row));
+}
+
+/** Says why nothing was recorded: the actor was offboarded, or has used up its rows of this minute. */
+async function whyNot(
+  dependencies: RecorderDependencies,
+  context: RequestContext,
+  subject: EventSubject,
+): Promise<Result<never, RecordFailure>> {
+  const { database, runtime } = dependencies;
+  const read = await database.batch(context, [selectBlocked(database, subject.actor)]);
+  if (!read.ok) return err({ kind: 'audit_unavailable' });
+  return read.value[0][0]?.blocked === 1
+    ? await refuse(dependencies, context, subject, BLOCKED, [], {})
+    : err(outOfRows(runtime.now()));
+}
+
+const BLOCKED = { kind: 'subject_blocked' } as const;
+
+/** See `Recorder.refuse`. */
+export async function refuse<F extends Failure>(
+  dependencies: RecorderDependencies,
+  context: RequestContext,
+  subject: EventSubject,
+  failure: F,
+  alongside: readonly Query[],
+  options: RecordOptions,
+): Promise<Refused<F>> {
+  const recorded = await recordFinal(dependencies, context, subject, failureOutcome(failure), alongside, options);
+  return { ok: false, error: recorded.ok ? failure : recorded.error };
 }
 
 /** See `Recorder.recordRead`. */
@@ -100,23 +128,22 @@ export async function recordCounted<const Q extends readonly Query[]>(
   dependencies: RecorderDependencies,
   context: RequestContext,
   subject: EventSubject,
-  outcome: EventOutcome,
   alongside: Q,
-  { eventId = dependencies.runtime.newId() }: RecordOptions,
 ): Promise<Result<Recorded<Q>, RecordFailure>> {
-  const row = finalRow(eventId, dependencies.runtime.now(), context, subject, outcome);
-  const rowWith = async (counted: CountedRow, room: SQL): Promise<Result<Recorded<Q> | null, RecordFailure>> =>
+  const { runtime } = dependencies;
+  const row = finalRow(runtime.newId(), runtime.now(), context, subject, successOutcome(null));
+  const countAs = async (counted: CountedRow, room: SQL): Promise<Result<Recorded<Q> | null, RecordFailure>> =>
     await countIn(dependencies, context, subject, counted, room, alongside);
-  const own = await rowWith({ ...row, read_key: await readKey(row) }, isReadInFull(callerMinuteOf(row)));
+  const own = await countAs({ ...row, read_key: await readKey(row) }, isReadInFull(callerMinuteOf(row)));
   if (!own.ok) return own;
   if (own.value !== null) return ok(own.value);
-  // What it read comes from the batch that counts it, as ever.
-  const further = await rowWith(await furtherRow(row), sql`true`);
+  // The rows that are answered come from the batch that records the read, so they are read again with the row that counts.
+  const further = await countAs(await furtherRow(row), sql`true`);
   if (!further.ok) return further;
-  return further.value === null ? await recordBlocked(dependencies, context, subject) : ok(further.value);
+  return further.value === null ? await refuse(dependencies, context, subject, BLOCKED, [], {}) : ok(further.value);
 }
 
-/** Null: nothing was written, for want of room or since the actor was offboarded. */
+/** Counts a read in its row. Null: nothing was written, since there is no room for a new row or the actor was offboarded. */
 async function countIn<const Q extends readonly Query[]>(
   { database, runtime, labels }: RecorderDependencies,
   context: RequestContext,
@@ -139,34 +166,17 @@ async function countIn<const Q extends readonly Query[]>(
   return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
 }
 
-/** Nothing was recorded: the actor was offboarded, or has used up its rows of this minute. */
-async function whyNot(
-  dependencies: RecorderDependencies,
-  context: RequestContext,
-  subject: EventSubject,
-): Promise<Result<never, RecordFailure>> {
-  const { database, runtime } = dependencies;
-  const read = await database.batch(context, [selectBlocked(database, subject.actor)]);
-  if (!read.ok) return err({ kind: 'audit_unavailable' });
-  return read.value[0][0]?.blocked === 1
-    ? await recordBlocked(dependencies, context, subject)
-    : err(outOfRows(runtime.now()));
-}
+/** The results of these queries, with which the batch began. */
+export const rowsOf = <Q extends readonly Query[]>(queries: Q, results: readonly unknown[]): RowsOfEach<Q> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a batch gives results in the order of its queries
+  results.slice(0, queries.length) as unknown as RowsOfEach<Q>;
 
-/** What a caller hears that has used up its rows of this minute. */
-export const outOfRows = (nowMs: number): Extract<RecordFailure, { kind: 'rate_limited' }> => {
-  const untilMs = minuteBeginMs(nowMs) + MINUTE_MS;
-  const window = { policy: 'caller', limit: CALLER_IDLE_MAX_ROWS, windowSeconds: MINUTE_MS / 1000, untilMs } as const;
-  return { kind: 'rate_limited', retryAfterSeconds: Math.ceil((untilMs - nowMs) / 1000), window };
-};
+/** The query that writes down which labels these actors carry; none where nothing is due. */
+export const noting = (database: Database, notes: readonly LabelNote[], nowMs: number): readonly Query[] =>
+  notes.length === 0 ? [] : [noteLabels(database, notes, nowMs)];
 
-/** Nothing was recorded, since its actor was offboarded: that is what is recorded now, before the actor hears of it. */
-async function recordBlocked(
-  dependencies: RecorderDependencies,
-  context: RequestContext,
-  subject: EventSubject,
-): Promise<Result<never, RecordFailure>> {
-  const failure = { kind: 'subject_blocked' } as const;
-  const recorded = await recordFinal(dependencies, context, subject, failureOutcome(failure), [], {});
-  return recorded.ok ? err(failure) : recorded;
+/** Remembers that these labels are written down, or that they must be written again. */
+export function remember(labels: LabelMemory, notes: readonly LabelNote[], isCommitted: boolean, nowMs: number): void {
+  if (isCommitted) labels.noted(notes, nowMs);
+  else labels.forget(notes);
 }

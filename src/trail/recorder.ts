@@ -7,7 +7,7 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { type AuditEventRow, auditEvents } from '../db/schema.ts';
-import type { AuditFailure, RecordFailure } from '../failures.ts';
+import type { AuditFailure, Failure, RecordFailure } from '../failures.ts';
 import { underDeadline } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -18,37 +18,19 @@ import { attemptedRow, type EventOutcome, type EventSubject, settledColumns, typ
 import {
   noting,
   recordCounted,
+  type Recorded,
   type RecorderDependencies,
   recordFinal,
+  type RecordOptions,
+  refuse,
+  type Refused,
   remember,
   rowsOf,
   type RowsOfEach,
 } from './final-records.ts';
 import { type AttemptRoom, insertAttempt, isRecorded, selectEvent, settleEvent, type Unless } from './statements.ts';
 
-/** An attempt that is committed: whoever holds one may act upstream, and must settle it. */
-export interface Attempt {
-  readonly eventId: string;
-  readonly tokenId: string | null;
-}
-
-/**
- * What settling found when it read the row back. `own`: the row carries this very outcome. `other`: somebody else
- * settled it first. `blocked`: what it must not pass has come meanwhile, and the row is still open. `unknown`: D1 does not say.
- */
-type Settlement = { kind: 'own' } | { kind: 'other'; row: AuditEventRow } | { kind: 'blocked' } | { kind: 'unknown' };
-
-/** What trip 1 came to: the attempt, what was read beside it, and whether its actor was offboarded. */
-interface Begun<Q extends readonly Query[]> {
-  /** Null: nothing was written, since the caller has no room for another row in this minute. */
-  readonly attempt: Attempt | null;
-  readonly rows: RowsOfEach<Q>;
-  readonly blocked: boolean;
-}
-
-/** Queries that take effect only where `guard` holds: where the row carries the outcome they belong to. */
-export type Following = (guard: SQL) => readonly Query[];
-
+/** The one writer of the trail. Whatever happens is recorded by it, or by a statement of `statements.ts` in a batch of its own. */
 export interface Recorder {
   /**
    * Trip 1: commits the `attempted` row together with the reads that a decision needs.
@@ -56,22 +38,22 @@ export interface Recorder {
    * Fails with `audit_unavailable`, and then nothing may be sent upstream. The row may have been committed all the
    * same; reconciliation settles it.
    *
-   * A caller that was denied CALLER_DENIALS_MAX_ROWS times in this minute gets no row before it is decided that it may: then
-   * `attempt` is null, and the reads are there to decide on. Likewise one that has used up CALLER_IDLE_MAX_ROWS.
+   * A caller that was denied CALLER_DENIALS_MAX_ROWS times in this minute gets no row before policy has allowed its request, nor
+   * does one that has used up CALLER_IDLE_MAX_ROWS. Then `attempt` is null, and what was read is there to decide on.
    *
-   * @param reads what goes with the row, in order and after it. What writes takes effect only where its `guard` holds: where the
-   *   row is there.
-   * @param options.room `allowed`: policy has said yes; default: it has not been asked.
-   * @param options.eventId made up before, where one of the reads names it.
+   * @param reads the queries that go with the row, in order and after it. Those that write take effect only where their `guard`
+   *   holds: where the row is there.
+   * @param options.room `allowed`: policy has said yes. Default: it has not been asked.
+   * @param options.eventId an id that the caller made up, where one of the reads names it.
    */
   attempt<const Q extends readonly Query[]>(
     context: RequestContext,
     subject: EventSubject,
     reads: (guard: SQL) => Q,
-    options?: { readonly room?: AttemptRoom; readonly eventId?: string },
+    options?: AttemptOptions,
   ): Promise<Result<Begun<Q>, AuditFailure>>;
   /**
-   * Trip 2: settles by compare-and-set and reads the row back. Repeated while its fate is unknown and time is left;
+   * Trip 2: settles by compare-and-set and reads the row back. It is repeated while its fate is unknown and time is left;
    * a repeat changes nothing, since it is keyed by the event id.
    *
    * @param unless settles nothing where this holds.
@@ -83,45 +65,76 @@ export interface Recorder {
     following?: Following,
     unless?: Unless,
   ): Promise<Settlement>;
-  /** What an attempt's row says now; never `own`. */
+  /** Says what an attempt's row says now. The answer is never `own`. */
   readBack(context: { trace: Trace }, attempt: Attempt): Promise<Settlement>;
   /**
    * Commits a row that is final from the start, in one batch with the queries `alongside`, and with those `following`, which
-   * take effect only with it. Of a caller's denials a minute has CALLER_DENIALS_MAX_ROWS such rows; those beyond are counted in
-   * one for each action and code, whose id is `eventId` of the result.
+   * take effect only with it. A minute records CALLER_DENIALS_MAX_ROWS denials of a caller so; further ones are counted in
+   * one row for each action and code, whose id is then the `eventId` of the result.
    *
-   * Fails with `audit_unavailable`, and then the answer that it records must not leave; and, unless it is a failure that is
-   * recorded, with `subject_blocked` where the actor was offboarded: then that is in the trail instead. With `rate_limited` where
-   * it is no denial and the caller has used up its rows of this minute: then nothing is.
+   * Fails with `audit_unavailable`, and then the answer that it records must not leave. Unless a failure is recorded, fails
+   * with `subject_blocked` where the actor was offboarded, which is then in the trail instead. Unless a denial is recorded,
+   * fails with `rate_limited` where the caller has used up its rows of this minute, and then nothing is recorded.
    */
-  readonly record: RecordFinal;
+  record<const Q extends readonly Query[]>(
+    context: RequestContext,
+    subject: EventSubject,
+    outcome: EventOutcome,
+    alongside: Q,
+    options?: RecordOptions,
+  ): Promise<Result<Recorded<Q>, RecordFailure>>;
   /**
-   * The same for a read that may be one of many: those of one caller that are alike within a minute are one row, whose
-   * count grows, so that a dashboard cannot fill the database. `eventId` of the result is that row's. Of a caller's reads that
-   * differ a minute has CALLER_READS_MAX_ROWS rows; those beyond are counted in one for each action.
+   * Records a failure and gives it back, for its caller to hear: no refusal leaves that is not in the trail. Where it cannot be
+   * recorded, fails as `record` does.
    */
-  readonly recordRead: RecordFinal;
+  refuse<F extends Failure>(
+    context: RequestContext,
+    subject: EventSubject,
+    failure: F,
+    alongside?: readonly Query[],
+    options?: RecordOptions,
+  ): Promise<Refused<F>>;
+  /**
+   * Records a successful read as `record` does, but the reads of one caller that are alike within a minute are one row, whose
+   * count grows: so a dashboard cannot fill the database. `eventId` of the result is that row's. A minute holds
+   * CALLER_READS_MAX_ROWS such rows of a caller; further reads are counted in one row for each action.
+   */
+  recordRead<const Q extends readonly Query[]>(
+    context: RequestContext,
+    subject: EventSubject,
+    alongside: Q,
+  ): Promise<Result<Recorded<Q>, RecordFailure>>;
 }
 
-type RecordFinal = <const Q extends readonly Query[]>(
-  context: RequestContext,
-  subject: EventSubject,
-  outcome: EventOutcome,
-  alongside: Q,
-  options?: RecordOptions,
-) => Promise<Result<Recorded<Q>, RecordFailure>>;
-
-/** What a row that is committed is found by, and what was read beside it. */
-export interface Recorded<Q extends readonly Query[]> {
+/** A committed attempt. Whoever has one may act upstream, and must settle it. */
+export interface Attempt {
   readonly eventId: string;
-  readonly rows: RowsOfEach<Q>;
+  readonly tokenId: string | null;
 }
 
-export interface RecordOptions {
-  /** Made up before, where something else names it too. */
+export interface AttemptOptions {
+  readonly room?: AttemptRoom;
   readonly eventId?: string;
-  readonly following?: Following;
 }
+
+/** What trip 1 came to. */
+interface Begun<Q extends readonly Query[]> {
+  /** Null: nothing was written, since the caller has no room for another row in this minute. */
+  readonly attempt: Attempt | null;
+  /** What was read beside the row. */
+  readonly rows: RowsOfEach<Q>;
+  /** Whether the actor was offboarded. */
+  readonly blocked: boolean;
+}
+
+/** Queries that take effect only where `guard` holds: where the row carries the outcome that they belong to. */
+export type Following = (guard: SQL) => readonly Query[];
+
+/**
+ * What settling finds when it reads the row back. `own`: the row carries this very outcome. `other`: somebody else settled it
+ * first. `blocked`: the `unless` of the settlement holds by now, and the row is still open. `unknown`: D1 does not say.
+ */
+type Settlement = { kind: 'own' } | { kind: 'other'; row: AuditEventRow } | { kind: 'blocked' } | { kind: 'unknown' };
 
 export function createRecorder(dependencies: RecorderDependencies): Recorder {
   return {
@@ -132,8 +145,9 @@ export function createRecorder(dependencies: RecorderDependencies): Recorder {
     readBack: async (context, attempt) => await readBack(dependencies, context, attempt),
     record: async (context, subject, outcome, alongside, options = {}) =>
       await recordFinal(dependencies, context, subject, outcome, alongside, options),
-    recordRead: async (context, subject, outcome, alongside, options = {}) =>
-      await recordCounted(dependencies, context, subject, outcome, alongside, options),
+    refuse: async (context, subject, failure, alongside = [], options = {}) =>
+      await refuse(dependencies, context, subject, failure, alongside, options),
+    recordRead: async (context, subject, alongside) => await recordCounted(dependencies, context, subject, alongside),
   };
 }
 
@@ -142,13 +156,13 @@ async function recordAttempt<const Q extends readonly Query[]>(
   context: RequestContext,
   subject: EventSubject,
   reads: (guard: SQL) => Q,
-  { room = 'undecided', eventId = runtime.newId() }: { readonly room?: AttemptRoom; readonly eventId?: string },
+  { room = 'undecided', eventId = runtime.newId() }: AttemptOptions,
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const nowMs = runtime.now();
   const row = attemptedRow(eventId, nowMs, context, subject);
   const insert = insertAttempt(database, row, room);
   const beside = reads(isRecorded(eventId));
-  // Whoever changes something is known by the label it carries at this moment, whatever is remembered here.
+  // A change is always noted with the label that its caller carries now, whatever this isolate remembers.
   const note = labelNote(subject.actor);
   const notes = note === null ? [] : [note];
   const queries = [
@@ -196,7 +210,7 @@ async function settle(
   const row = settled.ok ? settled.value[1][0] : undefined;
   if (row === undefined) return { kind: 'unknown' };
   if (isCarriedBy(row, columns)) return { kind: 'own' };
-  // The one thing that leaves an open row open.
+  // Nothing but `unless` leaves an open row open.
   return row.status === 'attempted' ? { kind: 'blocked' } : { kind: 'other', row };
 }
 
@@ -210,7 +224,7 @@ async function readBack(
   return row === undefined ? { kind: 'unknown' } : { kind: 'other', row };
 }
 
-/** The row carries this outcome, down to the millisecond of its settling: no other settlement looks the same. */
+/** Whether the row carries this outcome, as a condition. It compares the millisecond of settling too, so no other settlement matches. */
 const carries = (columns: SettledColumns): SQL | undefined =>
   and(
     eq(auditEvents.status, columns.status),
@@ -226,10 +240,10 @@ const isCarriedBy = (row: AuditEventRow, columns: SettledColumns): boolean =>
   row.error_code === columns.error_code;
 
 /**
- * Sends a batch until D1 has answered it, SETTLE_MAX_ATTEMPTS times and within SETTLE_TIMEOUT_MS at the most. For queries that
- * change nothing where they have taken effect before: an attempt whose answer was lost may have been committed.
+ * Sends a batch until D1 has answered it, at most SETTLE_MAX_ATTEMPTS times and within SETTLE_TIMEOUT_MS. It is for queries that
+ * change nothing when they take effect again: a batch whose answer was lost may have been committed.
  *
- * Fails with `unknown`: D1 does not say. It may have taken them all the same.
+ * Fails with `unknown`: D1 did not answer, and may have committed the batch all the same.
  */
 export async function repeatBatch<const Q extends readonly Query[]>(
   {
@@ -242,7 +256,7 @@ export async function repeatBatch<const Q extends readonly Query[]>(
   return await underDeadline(runtime, SETTLE_TIMEOUT_MS, async (budget) => {
     for (let repeat = 0; repeat < SETTLE_MAX_ATTEMPTS && !budget.aborted; repeat += 1) {
       if (repeat > 0) await runtime.sleep(SETTLE_BACKOFF_MS);
-      // One after the other: the repeats are the same write.
+      // One at a time: each try is a repeat of the one before it.
       const sent = await underDeadline(
         runtime,
         SETTLE_ATTEMPT_TIMEOUT_MS,

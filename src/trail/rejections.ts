@@ -2,18 +2,18 @@ import type { RateLimits } from '../config/env.ts';
 import type { AuthFailure, PolicyFailure, SignatureFailure } from '../failures.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { type Actor, failureOutcome, SYSTEM_ACTOR } from './event.ts';
+import { type Actor, eventSubject, SYSTEM_ACTOR } from './event.ts';
 import type { Recorder } from './recorder.ts';
 
-/** Why somebody is no caller: an unacceptable JWT or signature, or a good JWT that no binding knows. */
+/** Why somebody is no caller: the JWT or signature is not acceptable, or no binding knows the JWT. */
 export type Rejection = AuthFailure | SignatureFailure | Extract<PolicyFailure, { kind: 'no_role' }>;
 
 export interface Rejections {
   /**
-   * Records a rejected login, in the background: strangers wait for no D1, and D1 being down changes nothing for them.
-   * Rows are limited by address and in all, so that strangers cannot fill the database; logins are not.
+   * Records a rejected login in the background: strangers do not wait for D1, and an outage of D1 changes nothing for them. Rows
+   * are limited for each address and in all, so strangers cannot fill the database. Logins are not limited here.
    *
-   * @param known who it is, as far as that is certain; null: a stranger.
+   * @param known the actor, as far as it is certain. Null: a stranger.
    */
   record(context: RequestContext, rejection: Rejection, known: Actor | null): void;
 }
@@ -26,7 +26,7 @@ interface Dependencies {
 
 export function createRejections({ recorder, rateLimits, runtime }: Dependencies): Rejections {
   const mayRecord = async (context: RequestContext): Promise<boolean> => {
-    // The address first: one that is silenced uses up nothing of the others' share.
+    // The address is asked first, so that one which is over its limit uses up nothing of the limit for all.
     const perAddress = await rateLimits.rejectionsPerAddress.limit({ key: addressGroup(context.ip) });
     return perAddress.success && (await rateLimits.rejectionsInAll.limit({ key: 'all' })).success;
   };
@@ -38,29 +38,21 @@ export function createRejections({ recorder, rateLimits, runtime }: Dependencies
       runtime.log({ level: 'error', event: 'rate_limiter_failed', request_id: context.requestId });
       return;
     }
-    const subject = {
-      action: 'auth.reject',
-      actor: known ?? stranger(rejection),
-      workspaceUuid: null,
-      tokenId: null,
-      tokenName: null,
-      detail: {},
-    } as const;
-    await recorder.record(context, subject, failureOutcome(rejection), []);
+    await recorder.refuse(context, eventSubject('auth.reject', known ?? stranger(rejection)), rejection);
   };
 
   return { record: (context, rejection, known) => runtime.background(record(context, rejection, known)) };
 }
 
-/** Nothing that an unverified token says is stored, but for an issuer that is configured here. */
+/** Nothing that an unverified JWT says is stored, except an issuer that is configured here. */
 const stranger = (rejection: Rejection): Actor => ({
   ...SYSTEM_ACTOR,
   issuer: 'issuer' in rejection ? (rejection.issuer ?? null) : null,
 });
 
 /**
- * The addresses that one party has: a single IPv4 address, or the /64 that an IPv6 subscriber is given (RFC 6177).
- * Anything that is no address is one group of its own.
+ * The group of addresses that one party has: a single IPv4 address, or the /64 that an IPv6 subscriber is given (RFC 6177).
+ * All requests without an address are one group.
  */
 export function addressGroup(ip: string | null): string {
   if (ip === null) return 'unknown';
@@ -68,7 +60,7 @@ export function addressGroup(ip: string | null): string {
   const [head = '', tail] = ip.toLowerCase().split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  // `::` stands for as many zero groups as are missing to eight.
+  // `::` stands for the zero groups that are missing to eight.
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
   const groups = [...before, ...Array<string>(zeros).fill('0'), ...after];
   return `${groups

@@ -6,22 +6,50 @@ import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { type CallerMinute, callerMinuteOf, isDenialInFull, isWithinIdleRows } from './caller-rows.ts';
 import type { Actor, NewAuditRow, SettledColumns } from './event.ts';
 
-// What every mutation writes and reads of its row.
+// The statements that write the trail, and the conditions of a batch that ask about its rows. What every mutation sends is built
+// once and then only filled in.
 
 /**
- * Inserts the row of an attempt, and gives its id, where its caller has room for it in this minute: `undecided`, as for a denial
- * in full; `allowed`, as for whatever policy does not refuse.
+ * Inserts the row of an attempt, and gives its id, where its caller has room for it in this minute.
+ *
+ * @param room `undecided`: the attempt may still be denied, so it needs room for a denial in full. `allowed`: policy has said yes.
  */
 export const insertAttempt = (database: Database, row: NewAuditRow, room: AttemptRoom) =>
   INSERT_ATTEMPT[room](database, { ...row, begin_ms: callerMinuteOf(row).beginMs });
 
 export type AttemptRoom = 'undecided' | 'allowed';
 
-/** Whether an event is in the trail, as a condition of the batch that it stands in. */
-export const isRecorded = (eventId: string): SQL =>
-  sql`exists (select 1 from audit_events as a where a.id = ${eventId})`;
+/**
+ * Inserts a row where a condition holds and the row is not there yet, so that its batch may be repeated. ON CONFLICT cannot say
+ * this: the trail's guards abort on a conflict.
+ */
+export function insertEventWhere(database: Database, row: NewAuditRow, condition: SQL) {
+  const isNew = notExists(
+    database.build
+      .select({ one: sql`1` })
+      .from(auditEvents)
+      .where(eq(auditEvents.id, row.id)),
+  );
+  return insertEventsFrom(database, row, {}, sql`where ${isNew} and ${condition}`);
+}
 
-/** What a settlement must not pass: that an actor was offboarded by now, or what some other condition says. */
+/**
+ * Inserts a row for each row of another table.
+ *
+ * @param row the columns that all of them have in common.
+ * @param each the columns that come from the other table.
+ * @param source the rest of the SELECT, from its FROM or WHERE on.
+ */
+export function insertEventsFrom(
+  { build }: Database,
+  row: NewAuditRow,
+  each: Readonly<Partial<Record<keyof NewAuditRow, SQL | SQL.Aliased>>>,
+  source: SQL,
+) {
+  return build.insert(auditEvents).select(sql`select ${selectedRow(auditEvents, { ...row, ...each })} ${source}`);
+}
+
+/** What must not hold when an attempt is settled: that an actor is offboarded by now, or some other condition. */
 export type Unless = { readonly blocked: Actor } | { readonly holds: SQL };
 
 /**
@@ -37,34 +65,31 @@ export const settleEvent = (database: Database, eventId: string, columns: Settle
   return settleEventWhere(database, eventId, columns, not(unless.holds));
 };
 
-/** The same where some condition holds. */
+/** Settles an attempt that is open, where a condition holds. A column may be an expression of the statement. */
 export const settleEventWhere = (
   { build }: Pick<Database, 'build'>,
   eventId: string,
   columns: Readonly<Record<keyof SettledColumns, unknown>>,
   condition: SQL,
-) => {
-  const { status, settled_at, token_id, upstream_status, error_code, outcome } = columns;
-  return build
+) =>
+  build
     .update(auditEvents)
-    .set({
-      status: sql`${status}`,
-      settled_at: sql`${settled_at}`,
-      token_id: sql`${token_id}`,
-      upstream_status: sql`${upstream_status}`,
-      error_code: sql`${error_code}`,
-      outcome: sql`${outcome}`,
-    })
+    .set(settledBy(columns))
     .where(and(eq(auditEvents.id, eventId), eq(auditEvents.status, 'attempted'), condition));
-};
-
-/** Whether an attempt is still open, or over, as a condition of the batch that it stands in. */
-export const isOpen = (eventId: string): SQL =>
-  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status = 'attempted')`;
-export const isOver = (eventId: string): SQL =>
-  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status <> 'attempted')`;
 
 export const selectEvent = (database: Database, eventId: string) => SELECT(database, { eventId });
+
+/** Whether an event is in the trail, as a condition of a batch. */
+export const isRecorded = (eventId: string): SQL =>
+  sql`exists (select 1 from audit_events as a where a.id = ${eventId})`;
+
+/** Whether an attempt is still open, as a condition of a batch. */
+export const isOpen = (eventId: string): SQL =>
+  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status = 'attempted')`;
+
+/** Whether an attempt is settled, as a condition of a batch. */
+export const isOver = (eventId: string): SQL =>
+  sql`exists (select 1 from ${auditEvents} as a where a.id = ${eventId} and a.status <> 'attempted')`;
 
 const isThisEvent = eq(auditEvents.id, sql.placeholder('eventId'));
 const isThisAttempt = and(isThisEvent, eq(auditEvents.status, 'attempted'));
@@ -99,50 +124,28 @@ const SETTLE_UNLESS_BLOCKED = compiled((database) =>
 
 const SELECT = compiled(({ build }) => build.select().from(auditEvents).where(isThisEvent));
 
-/** D1 gives `seq`. */
+/** D1 gives `seq`, so it is no placeholder. */
 function rowPlaceholders() {
   const names = Object.keys(getTableColumns(auditEvents)).filter((name) => name !== 'seq');
   return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)]));
 }
 
-const settledPlaceholders = () => {
-  const placeholder = (name: keyof SettledColumns) => sql`${sql.placeholder(name)}`;
-  return {
-    status: placeholder('status'),
-    settled_at: placeholder('settled_at'),
-    token_id: placeholder('token_id'),
-    upstream_status: placeholder('upstream_status'),
-    error_code: placeholder('error_code'),
-    outcome: placeholder('outcome'),
-  } satisfies Record<keyof SettledColumns, unknown>;
-};
+const settledPlaceholders = () =>
+  settledBy({
+    status: sql.placeholder('status'),
+    settled_at: sql.placeholder('settled_at'),
+    token_id: sql.placeholder('token_id'),
+    upstream_status: sql.placeholder('upstream_status'),
+    error_code: sql.placeholder('error_code'),
+    outcome: sql.placeholder('outcome'),
+  });
 
-/**
- * Inserts a row where a condition holds and the row is not there yet, so that its batch may be repeated. The trail's guards
- * abort on a conflict, so ON CONFLICT cannot say this.
- */
-export function insertEventWhere(database: Database, row: NewAuditRow, condition: SQL) {
-  const isNew = notExists(
-    database.build
-      .select({ one: sql`1` })
-      .from(auditEvents)
-      .where(eq(auditEvents.id, row.id)),
-  );
-  return insertEventsFrom(database, row, {}, sql`where ${isNew} and ${condition}`);
-}
-
-/**
- * Inserts a row for each row of another table.
- *
- * @param row what all of them have in common.
- * @param each the columns that come from the other table.
- * @param source the rest of a SELECT, from its FROM or WHERE on.
- */
-export function insertEventsFrom(
-  { build }: Database,
-  row: NewAuditRow,
-  each: Readonly<Partial<Record<keyof NewAuditRow, SQL | SQL.Aliased>>>,
-  source: SQL,
-) {
-  return build.insert(auditEvents).select(sql`select ${selectedRow(auditEvents, { ...row, ...each })} ${source}`);
-}
+const settledBy = (columns: Readonly<Record<keyof SettledColumns, unknown>>) =>
+  ({
+    status: sql`${columns.status}`,
+    settled_at: sql`${columns.settled_at}`,
+    token_id: sql`${columns.token_id}`,
+    upstream_status: sql`${columns.upstream_status}`,
+    error_code: sql`${columns.error_code}`,
+    outcome: sql`${columns.outcome}`,
+  }) satisfies Record<keyof SettledColumns, SQL>;

@@ -4,7 +4,7 @@ import { STATUS_OWNERS_MAX_COUNT } from '../../src/config/limits.ts';
 import { TOKENS } from '../support/harness.ts';
 import { createLimitHarness, fill } from '../tokens/limiting.ts';
 
-// What callers and operators are told of the limits on live tokens.
+// What callers and operators are told about the limits on live tokens.
 
 const DOWN = {
   prepare: () => ({ bind: () => ({}) }),
@@ -12,7 +12,7 @@ const DOWN = {
 } as never;
 
 describe('GET /api/v1/whoami', () => {
-  it('counts the live tokens of the caller, and says nothing of them where D1 does not', async () => {
+  it('counts the live tokens of the caller, and gives no number where D1 does not answer', async () => {
     const harness = await createLimitHarness();
     await fill(harness, { expires_in: '1h' });
     expect(await harness.whoami()).toEqual({ count: 3, limit: 3 });
@@ -40,13 +40,13 @@ describe('GET /api/v1/status', () => {
     const near = async () => {
       const answer = await harness.as('admin', 'GET', '/api/v1/status');
       const { above_four_fifths: owners, more } = answer.body.data.token_limits;
-      // Others share the database.
+      // Other tests share the database.
       const subject = `ci-${harness.subject}`;
       return { above_four_fifths: owners.filter((owner: { subject: string }) => owner.subject === subject), more };
     };
     const minted: string[] = [];
     for (let n = 0; n < 4; n += 1) minted.push((await harness.create('ci', { expires_in: '1h' })).body.data.id);
-    // Four of five are four fifths, and not above.
+    // Four of five are exactly four fifths, which is not above it.
     expect(await near()).toEqual({ above_four_fifths: [], more: false });
     const fifth = (await harness.create()).body.data.id;
     const owner = { issuer: 'https://issuer.example', subject: `ci-${harness.subject}` };

@@ -1,6 +1,6 @@
 import type { AuditEventRow } from '../../src/db/schema.ts';
 
-/** A row of the trail: a token that was revoked, but for what is given. */
+/** A row of the trail about a token that was revoked. Given columns replace those of the row. */
 export const auditRow = (columns: Partial<AuditEventRow> = {}): AuditEventRow => ({
   seq: 1,
   id: crypto.randomUUID(),

@@ -5,7 +5,7 @@ import type { AuditEventRow } from '../../src/db/schema.ts';
 import { TOKENS, type Answer, type SentRequest } from '../support/harness.ts';
 import { countsOf, createThree, isFurtherRow, rowsOfSubject } from './caller-rows.ts';
 
-// Whatever a caller does, within a minute it adds no more than so many rows to the trail, and what it does is in it all the same.
+// A caller adds a bounded number of rows to the trail within a minute, whatever it does, and all that it does is still in the trail.
 
 const roles = {
   own: {
@@ -19,7 +19,7 @@ const ALLOWED = { name: 'deploy', scopes: ['api:read'] };
 const unknownId = (): string => crypto.randomUUID();
 const sum = (rows: readonly AuditEventRow[]): number => countsOf(rows).reduce((all, count) => all + count, 0);
 
-describe('reads that differ beyond those that a minute records are counted in a row of their action', () => {
+describe('reads that differ, beyond those that a minute records, are counted in one row for each action', () => {
   const EXTRA = 15;
   const READS: readonly (readonly [
     name: string,
@@ -35,7 +35,7 @@ describe('reads that differ beyond those that a minute records are counted in a 
       'lists of workspaces that it makes up',
       'service_account_token.list',
       () => `${TOKENS}?workspace_uuid=${unknownId()}`,
-      // As long as PipeOps is asked at all.
+      // Only while PipeOps is asked at all.
       [200, 429, 503],
     ],
   ];
@@ -50,12 +50,12 @@ describe('reads that differ beyond those that a minute records are counted in a 
     expect(rows.length - further.length).toBe(CALLER_READS_MAX_ROWS);
     expect(sum(further)).toBe(EXTRA);
     for (const row of further) expect(row).toMatchObject({ action, workspace_uuid: null, token_id: null, ip: null });
-    // One for each outcome.
+    // There is one row for each outcome.
     expect(new Set(further.map(({ status: was, error_code }) => `${was} ${error_code}`)).size).toBe(further.length);
   });
 
-  it('gets of its own tokens, each answered in full', async () => {
-    // Gets that PipeOps is asked for have a bound of their own.
+  it('includes gets of its own tokens, and each is answered in full', async () => {
+    // Gets for which PipeOps is asked have a limit of their own.
     const company = await createThree({ roles, env: { SNAPSHOT_MAX_AGE_SECONDS: '300' } });
     const [subject, minter] = [unknownId(), await company.jwtOf('own', unknownId())];
     const jwt = await company.jwtOf('admin', subject);
@@ -76,7 +76,7 @@ describe('reads that differ beyond those that a minute records are counted in a 
     expect(rows.at(-1)).toMatchObject({ action: 'service_account_token.get', status: 'success', count: EXTRA });
   });
 
-  it('those that come together too, in one isolate or in three', async () => {
+  it('includes reads that come together, in one isolate or in three', async () => {
     const company = await createThree();
     const subject = unknownId();
     const jwt = await company.jwtOf('admin', subject);
@@ -91,7 +91,7 @@ describe('reads that differ beyond those that a minute records are counted in a 
     expect(sum(rows)).toBe(120);
   });
 
-  it('and what a minute has recorded once goes on being counted there', async () => {
+  it('goes on counting a read in its own row, if the minute has recorded it in full', async () => {
     const company = await createThree();
     const subject = unknownId();
     const jwt = await company.jwtOf('admin', subject);
@@ -188,7 +188,7 @@ describe('what costs PipeOps nothing and has a row of its own ends with 429 when
     const rows = await rowsOfSubject(subject);
     expect(rows).toHaveLength(CALLER_IDLE_MAX_ROWS + rowsBefore);
     expect(rows.every(({ count, status }) => count === 1 && status !== 'attempted')).toBe(true);
-    // A denial is counted all the same, and a minute later all begins anew.
+    // A denial is still counted, and a minute later all begins anew.
     expect((await company.send('GET', `/api/v1/audit/events/${unknownId()}`, { jwt })).status).toBe(404);
     expect((await rowsOfSubject(subject)).at(-1)).toMatchObject({ error_code: 'not_found', count: 1 });
     company.age(55);

@@ -6,11 +6,11 @@ import { noteSecret } from '../support/secrets.ts';
 import { rowsOfSubject } from './caller-rows.ts';
 import { meteredD1 } from './query/trail.ts';
 
-// To count a caller's rows of a minute reads those, and a few more: however long the trail is, whoever else writes, and whatever clocks
-// did before.
+// Counting a caller's rows of a minute reads little more than those rows, however long the trail is, whoever else writes, and
+// however the clocks ran before.
 
 const MINUTE_MS = 60_000;
-/** Events of two spans, a span for each 128 events of the minute, and as much again for their index. */
+/** Two spans of events, one span for each 128 events of the minute, and as many rows again for their index. */
 const READ_MAX = 600;
 
 const { db, batches } = meteredD1();
@@ -18,7 +18,7 @@ let harness: Harness;
 let subject: string;
 let nowMs = Date.UTC(2028, 0, 1, 12, 0, 30);
 beforeEach(async () => {
-  // An hour that nobody else was in.
+  // No other test writes in this hour.
   nowMs += 60 * MINUTE_MS;
   harness = await createHarness({ db, runtime: { now: () => nowMs } });
   subject = crypto.randomUUID();

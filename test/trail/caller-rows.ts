@@ -4,7 +4,7 @@ import type { AuditEventRow } from '../../src/db/schema.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import type { Answer, HarnessOptions, SentRequest } from '../support/harness.ts';
 
-/** Begins with a minute of the clock that no other test is in. */
+/** A time at the beginning of a minute that no other test is in. */
 let minute = Math.floor(Date.UTC(2027, 0, 1) / 60_000);
 
 /** A company of three isolates on one D1 and one clock, which stands still, in a minute of its own. */
@@ -40,7 +40,7 @@ export async function createThree(options: HarnessOptions = {}) {
   };
 }
 
-/** All rows of a subject, in their order. */
+/** All rows of a subject, in the order of `seq`. */
 export const rowsOfSubject = async (subject: string): Promise<AuditEventRow[]> =>
   (
     await env.DB.prepare('select * from audit_events where actor_subject = ? order by seq')
@@ -48,6 +48,6 @@ export const rowsOfSubject = async (subject: string): Promise<AuditEventRow[]> =
       .all<AuditEventRow>()
   ).results;
 
-/** Of each row its count, where it counts what is beyond the limits; 1: it is a row of its own. */
+/** The count of each row that counts what is beyond the limits, and 1 for each other row. */
 export const countsOf = (rows: readonly AuditEventRow[]): number[] => rows.map(({ count }) => count);
 export const isFurtherRow = ({ detail }: AuditEventRow): boolean => JSON.parse(detail).further === true;

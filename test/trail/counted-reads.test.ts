@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
-// A dashboard that polls each second must not fill the database, and every read is in the trail all the same.
+// A dashboard that polls each second must not fill the database, and still every read is in the trail.
 
 const NOON = Date.UTC(2026, 10, 24, 12, 0, 10);
 
@@ -40,13 +40,13 @@ it('reads that are alike within a minute of the clock are one row', async () => 
   ]);
 });
 
-it('reads at once are counted, each of them', async () => {
+it('each of several concurrent reads is counted', async () => {
   const { harness, jwt } = await withClock();
   await Promise.all(Array.from({ length: 10 }, async () => await harness.send('GET', TOKENS, { jwt })));
   expect(await counts(harness)).toEqual([['list', 10]]);
 });
 
-/** Reads two tokens that were made elsewhere, once each. */
+/** Reads each of two tokens that were made elsewhere. */
 const readTwo = async (h: Harness, jwt: string): Promise<void> => {
   for (const name of ['one', 'two']) {
     const { id } = await h.control.insertToken({ workspace_uuid: h.workspace, name });
@@ -54,7 +54,7 @@ const readTwo = async (h: Harness, jwt: string): Promise<void> => {
   }
 };
 
-describe('reads are not alike, and have rows of their own, where they differ in', () => {
+describe('reads have rows of their own where they differ in', () => {
   const differences: readonly [string, (h: Harness, jwt: string) => Promise<unknown>][] = [
     [
       'caller',
@@ -77,7 +77,7 @@ describe('reads are not alike, and have rows of their own, where they differ in'
     if (name !== 'token') await harness.send('GET', TOKENS, { jwt });
     await read(harness, jwt);
     expect((await counts(harness)).every(([, count]) => count === 1)).toBe(true);
-    // What lists show that nobody here did has rows of the service's own.
+    // The service itself adds rows about tokens that a list shows and nobody here made.
     const rows = (await harness.rows()).filter(({ actor_type }) => actor_type !== 'system');
     expect(rows.length).toBe(name === 'workspace' ? 1 : 2);
   });

@@ -8,8 +8,8 @@ import { noteSecret } from '../support/secrets.ts';
 import { createRecordingD1 } from '../security/statements.ts';
 import { countsOf, createThree, isFurtherRow, rowsOfSubject } from './caller-rows.ts';
 
-// Whoever is denied often in a minute fills nothing: the first ten are recorded in full, the others counted, exactly, whichever
-// isolates they meet.
+// A caller that is denied often cannot fill the trail: the first ten denials of a minute are recorded in full, and the others are
+// counted exactly, whichever isolates they meet.
 
 const EVERYTHING = ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke'];
 const roles = {
@@ -144,7 +144,7 @@ it('ten are recorded in full and no more, when sixty come at once to three isola
   expect(countsOf(rows).reduce((sum, count) => sum + count)).toBe(60);
 });
 
-it('the same of reads that one isolate sends to D1 together', async () => {
+it('ten reads that one isolate sends to D1 together are recorded in full, and no more', async () => {
   const company = await createThree({ roles });
   const subject = unknownId();
   const jwt = await company.jwtOf('own', subject);
@@ -267,7 +267,7 @@ describe('a caller that was denied often', () => {
     });
   });
 
-  it('hears nothing of a denial that is not counted', async () => {
+  it('is not told of a denial that cannot be counted', async () => {
     let isDown = false;
     const { db } = failingBatches(() => isDown);
     const { company, subject, jwt } = await deniedOften('narrow', { db });
@@ -301,7 +301,7 @@ describe('a caller that was denied often', () => {
     }
   });
 
-  it('whose own changes are under way is counted too, so that they cannot hide what it tries', async () => {
+  it('cannot hide what it tries behind changes of its own that are under way: those are counted too', async () => {
     const company = await createThree({ roles });
     const subject = unknownId();
     const jwt = await company.jwtOf('narrow', subject);

@@ -11,11 +11,11 @@ import { failingBatches } from '../support/failing-batches.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 import { ordersOf } from '../revocation/harness.ts';
 
-// What D1 does to the two rows of a create: batch 1 is the attempt, those after it are the tries to settle it.
+// What happens to a create when D1 fails. Batch 1 records the attempt, and those after it try to settle it.
 
 const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
 const never = async () => await new Promise<never>(() => {});
-/** Deadlines of these lengths have passed as soon as they are set; nothing is slept through. */
+/** Makes deadlines of these lengths pass as soon as they are set, so that no test sleeps. */
 const passed = (...lengthsMs: number[]) => ({
   sleep: async () => {},
   timeout: (ms: number) => (lengthsMs.includes(ms) ? AbortSignal.timeout(1) : new AbortController().signal),
@@ -141,7 +141,7 @@ describe('a settlement that D1 takes and never confirms', () => {
   });
 });
 
-it('a label is stored as far as its column goes, to where a code point ends', () => {
+it('a label is stored up to the cap of its column, and is cut at the end of a code point', () => {
   const start = 'x'.repeat(ACTOR_LABEL_MAX_BYTES - 3);
   const actor = { type: 'user', issuer: 'i', subject: 's', label: `${start}🙂` } as const;
   const subject = {
@@ -156,7 +156,7 @@ it('a label is stored as far as its column goes, to where a code point ends', ()
   expect(row.actor_label).toBe(start);
 });
 
-it('no text of an actor is stored with a secret in it', () => {
+it('a secret in the text of an actor is redacted before it is stored', () => {
   const secret = 'sat_0123456789abcdef';
   const actor = { type: 'user', issuer: `i ${secret}`, subject: `s ${secret}`, label: `l ${secret}` } as const;
   const subject = {

@@ -1,9 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
+import { addressGroup } from '../../src/trail/rejections.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
-// Rejected logins are in the trail, and cannot fill it.
+// Rejected logins are recorded in the trail, and cannot fill it.
 
 const REAL_LIMITS = { REJECTIONS_PER_ADDRESS: env.REJECTIONS_PER_ADDRESS, REJECTIONS_IN_ALL: env.REJECTIONS_IN_ALL };
 
@@ -58,7 +59,10 @@ describe('what is recorded', () => {
   });
 });
 
-/** Runs a scenario, again with other addresses if a minute ended meanwhile: the limits count by the clock's minute. */
+/**
+ * Runs a scenario within one minute of the clock, by which the limits count. If a minute ends meanwhile, the scenario is run again
+ * with other addresses.
+ */
 async function withinOneMinute(scenario: (attempt: number) => Promise<void>): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
     const minute = Math.floor(Date.now() / 60_000);
@@ -99,7 +103,7 @@ describe('how much is recorded', () => {
         await harness.send('GET', TOKENS, { jwt: null, ...from(`198.51.${100 + attempt}.${host}`) });
       }
     });
-    // Those of the tests above may have used up a few.
+    // The tests above may have used up a few rows of this minute.
     expect(rows).toBeGreaterThan(50);
     expect(rows).toBeLessThanOrEqual(60);
     expect((await harness.send('GET', TOKENS)).status).toBe(200);
@@ -113,4 +117,20 @@ it('a limiter that fails suppresses the row and nothing else', async () => {
   expect((await harness.send('GET', TOKENS, { jwt: null })).status).toBe(401);
   expect((await rejections()).length).toBe(before);
   expect(harness.lines).toContainEqual(expect.objectContaining({ event: 'rate_limiter_failed' }));
+});
+
+describe('an address', () => {
+  it.each([
+    [null, 'unknown'],
+    ['203.0.113.9', '203.0.113.9'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:0001:0002::9', '2001:db8:1:2::/64'],
+    ['2001:db8::9', '2001:db8:0:0::/64'],
+    ['2001:db8:0:0:ffff::', '2001:db8:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['::', '0:0:0:0::/64'],
+    ['1::2::3', '1:0:0:0::/64'],
+  ])('%s belongs to %s', (ip, group) => {
+    expect(addressGroup(ip)).toBe(group);
+  });
 });

@@ -4,7 +4,7 @@ import { encodeCursor } from '../../src/http/query.ts';
 import { AUDIT_ACTIONS } from '../../src/vocabulary.ts';
 import { createHarness, type Harness } from '../support/harness.ts';
 
-// D1 takes 100 bound parameters and 100,000 bytes a statement. Whatever a caller sends, no statement comes near that.
+// D1 takes 100 bound parameters and 100,000 bytes a statement. No statement comes near that, whatever a caller sends.
 
 const PARAMETERS_MAX = 50;
 const STATEMENT_MAX_BYTES = 50_000;
@@ -12,7 +12,7 @@ const EVENTS = '/api/v1/audit/events';
 const EXPORT = '/api/v1/audit/export';
 
 const statements: { readonly sql: string; readonly parameters: number }[] = [];
-/** D1, with each statement that is bound written down. */
+/** D1 that notes each statement that is bound. */
 const db: D1Database = new Proxy(env.DB, {
   get: (target, key) => {
     if (key === 'prepare') {
@@ -52,7 +52,7 @@ const LARGEST = {
 } as const;
 const position = { cursor: encodeCursor(999_999_999_999_999) };
 
-/** What is wrong with the answer to a query, or with the statements that it was answered by. */
+/** What is wrong with the answer to a query, or with the statements behind it. */
 async function problemsOf(path: string, parameters: Readonly<Record<string, string>>): Promise<string[]> {
   statements.length = 0;
   const answer = await harness.send('GET', `${path}?${new URLSearchParams(parameters).toString()}`);
@@ -67,7 +67,7 @@ async function problemsOf(path: string, parameters: Readonly<Record<string, stri
 }
 
 describe('with every filter as large as it may be', () => {
-  // The first filter of these that is given leads: its index gives the rows, and what is left is checked.
+  // The first of these filters that is given leads: its index gives the rows, and the other filters are checked on them.
   const leads = ['request_id', 'token_id', 'actor', 'workspace_uuid', 'action'] as const;
   it.each(leads.map((lead, index) => [lead, leads.slice(0, index)] as const))('led by %s', async (_lead, without) => {
     const given = Object.entries(LARGEST).filter(([name]) => !without.some((earlier) => earlier === name));
@@ -99,7 +99,7 @@ describe('any number of actions', () => {
   });
 });
 
-it('text with everything in it that SQL and JSON take for their own is looked for as it is', async () => {
+it('text with everything that means something to SQL and JSON is looked for as it is', async () => {
   const actor = `'"\`?:@$%_\\ [1] {"a":1} -- ; select`;
   await env.DB.prepare(
     `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_subject, detail, outcome)

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_SPAN_SIZES } from '../../src/config/limits.ts';
 import { insertTimes } from './query/trail.ts';
 
-// A span that is wrong hides events from whoever searches for their times, so there is no way in to make one.
+// A wrong span hides events from whoever searches for their times, so no statement can make one.
 
 beforeAll(async () => {
   await insertTimes(Array.from({ length: 272 }, (_item, row) => row));
@@ -58,7 +58,7 @@ it('the trigger and the guard know the sizes that the search knows', async () =>
   for (const [index, size] of AUDIT_SPAN_SIZES.slice(1).entries()) expect(size).toBe(AUDIT_SPAN_SIZES[index]! * 8);
 });
 
-it('costs one written row for fourteen events at the most, and no event more than one for each size', async () => {
+it('spans cost at most one written row for fourteen events, and no event costs more than one for each size', async () => {
   const written: number[] = [];
   for (let row = 0; row < 240; row += 1) {
     const { meta } = await env.DB.prepare(

@@ -6,8 +6,8 @@ import { type AuditFailure, codeOf, type RequestFailure } from '../../failures.t
 import { err, ok, type Result } from '../../kit/result.ts';
 import { minuteBeginMs } from '../../kit/time.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { callerMinuteOf, furtherRow, isIgnoredInFull } from '../../trail/caller-rows.ts';
-import { countRead, readKey } from '../../trail/counted.ts';
+import { callerMinuteOf, isIgnoredInFull } from '../../trail/caller-rows.ts';
+import { countRead, furtherRow, readKey } from '../../trail/counted.ts';
 import { finalRow } from '../../trail/event.ts';
 import { rowsOf } from '../../trail/final-records.ts';
 import type { WebhookDependencies } from '../dependencies.ts';

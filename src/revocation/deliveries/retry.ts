@@ -1,5 +1,5 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
-import { actorOf, type EventSubject, failureOutcome, successOutcome } from '../../trail/event.ts';
+import { actorOf, type EventSubject, successOutcome } from '../../trail/event.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { newUuid, selectedRow } from '../../db/sql.ts';
 import { revocationOrders } from '../../db/schema.ts';
@@ -36,10 +36,7 @@ export async function retryDelivery(
   const failure = decision.allowed
     ? delivery === undefined && ({ kind: 'delivery_not_found' } as const)
     : decision.failure;
-  if (failure !== false) {
-    const recorded = await recorder.record(context, subject, failureOutcome(failure), []);
-    return recorded.ok ? err(failure) : recorded;
-  }
+  if (failure !== false) return await recorder.refuse(context, subject, failure);
   const retried = workspaces.reduce((sum, { retryable }) => sum + retryable, 0);
   const nowMs = runtime.now();
   const eventId = runtime.newId();

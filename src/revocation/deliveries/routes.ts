@@ -17,7 +17,6 @@ import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Caller } from '../../policy/types.ts';
-import { failureOutcome, successOutcome } from '../../trail/event.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import type { OrderDriver } from '../orders/driver.ts';
 import {
@@ -86,7 +85,7 @@ async function listDeliveries(
     ...(asked.beforeSeq !== null && { before_seq: asked.beforeSeq }),
   });
   const query = selectDeliveries(database, asked.beforeSeq, asked.limitRows);
-  const recorded = await recorder.recordRead(context, subject, successOutcome(null), [query]);
+  const recorded = await recorder.recordRead(context, subject, [query]);
   if (!recorded.ok) return recorded;
   const shown = recorded.value.rows[0].slice(0, asked.limitRows);
   const hasMore = recorded.value.rows[0].length > asked.limitRows;
@@ -111,12 +110,8 @@ async function readDelivery(
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [[delivery], items, orders] = read.value;
   const subject = describeUse('webhook.query', caller, { delivery_id: id });
-  if (delivery === undefined) {
-    const missing = { kind: 'delivery_not_found' } as const;
-    const recorded = await recorder.record(context, subject, failureOutcome(missing), []);
-    return recorded.ok ? err(missing) : recorded;
-  }
-  const recorded = await recorder.recordRead(context, subject, successOutcome(null), []);
+  if (delivery === undefined) return await recorder.refuse(context, subject, { kind: 'delivery_not_found' });
+  const recorded = await recorder.recordRead(context, subject, []);
   return recorded.ok ? ok(presentWhole(delivery, items, orders, { issuers })) : recorded;
 }
 

@@ -1,44 +1,45 @@
 import { AUDIT_EXPORT_MAX_PAGES, AUDIT_EXPORT_MAX_ROWS, AUDIT_EXPORT_PAGE_ROWS } from '../../config/limits.ts';
 import type { DatabaseFailure, RowsOf } from '../../db/database.ts';
-import type { AuditEventRow } from '../../db/schema.ts';
-import type { Failure } from '../../failures.ts';
+import type { RecordFailure } from '../../failures.ts';
 import { encodeCursor } from '../../http/query.ts';
 import { byteLength } from '../../kit/bytes.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Caller } from '../../policy/types.ts';
-import { actorOf, type EventSubject, successOutcome } from '../event.ts';
+import { actorOf, type EventSubject, eventSubject, successOutcome } from '../event.ts';
 import { EXPORT_ENCODINGS, type ExportEncoding, type ExportTrailer, presentEvent } from './format.ts';
-import { type Ends, progressOf, readScan, selectEnds, selectEvents, type Trail } from './page.ts';
+import { type Ends, NO_ENDS, type Progress, progressOf, selectEnds } from './follow.ts';
+import { readScan, selectEvents, type Trail } from './page.ts';
 import { type AuditExport, filterDetail } from './params.ts';
 
 const LIMITS = { rows: AUDIT_EXPORT_MAX_ROWS, pageRows: AUDIT_EXPORT_PAGE_ROWS, pages: AUDIT_EXPORT_MAX_PAGES };
 
 /**
- * Begins an export of the trail, in the order of `seq`, up to where the trail ended when it was asked for. Its first page,
- * that end, and the row of the export come from one batch, so no byte leaves that is not in the trail: `audit_unavailable`
- * if D1 does not take it. The other pages are read while the answer is being sent; those of a format that has no last line also
- * before.
+ * Begins an export of the trail, in the order of `seq`, up to where the trail ends when it is asked for. Its first page, that end,
+ * and the row of the export come from one batch, so no byte leaves before the export is in the trail. The other pages are read
+ * while the answer is being sent. Those of a format without a last line are also read before, for their length.
+ *
+ * Fails with `audit_unavailable`, or as `Recorder.record` does.
  */
 export async function exportTrail(
   { database, recorder, runtime }: Trail,
   context: RequestContext,
   caller: Caller,
   query: AuditExport,
-): Promise<Result<OpenedExport, Failure>> {
+): Promise<Result<OpenedExport, RecordFailure>> {
   const { filter, latest } = query;
   const nowMs = runtime.now();
   const beginSeq = query.afterSeq ?? 0;
   const select = (afterSeq: number, limitRows: number) =>
-    selectEvents(database, filter, { order: 'asc', seq: afterSeq }, limitRows);
+    selectEvents(database, filter, { direction: 'asc', seq: afterSeq }, limitRows);
 
   const alongside = [select(beginSeq, LIMITS.pageRows), selectEnds(database, filter, beginSeq, nowMs)] as const;
-  // Not counted together with others like it: what took so much out of here has a row of its own.
+  // Exports are not counted together: each takes a lot out of here, so each has a row of its own.
   const recorded = await recorder.record(context, describeExport(caller, query), successOutcome(null), alongside);
   if (!recorded.ok) return recorded;
 
-  const [firstRows, [ends = EMPTY]] = recorded.value.rows;
-  const pageOf = (rows: RowsOf<ReturnType<typeof select>>, afterSeq: number, limitRows: number): ExportPage =>
+  const [firstRows, [ends = NO_ENDS]] = recorded.value.rows;
+  const pageOf = (rows: RowsOf<ReturnType<typeof select>>, afterSeq: number, limitRows: number): Progress =>
     upTo(ends, progressOf(readScan(rows, limitRows), ends, afterSeq, latest ? null : nowMs));
 
   const onEnd = (end: ExportEnd, count: number): void =>
@@ -68,58 +69,47 @@ export async function exportTrail(
   return opened.ok ? opened : err({ kind: 'audit_unavailable' });
 }
 
-const EMPTY: Ends = { newest_seq: null, open_seq: null };
-
-/** Rows that came after the export began are not part of it: it would otherwise run after a trail that grows. */
-function upTo({ newest_seq }: Ends, { events, nextSeq, hasMore }: ExportPage): ExportPage {
+/** Leaves out rows that came after the export began: it would otherwise run after a trail that grows. */
+function upTo({ newest_seq }: Ends, { events, nextSeq, hasMore }: Progress): Progress {
   const lastSeq = newest_seq ?? 0;
   return { events: events.filter(({ seq }) => seq <= lastSeq), nextSeq, hasMore: hasMore && nextSeq < lastSeq };
 }
 
 /** What the export is in the trail. */
-const describeExport = (caller: Caller, { format, filter, afterSeq, latest }: AuditExport): EventSubject => ({
-  action: 'audit.export',
-  actor: actorOf(caller),
-  workspaceUuid: filter.workspaceUuid,
-  tokenId: filter.tokenId,
-  tokenName: null,
-  detail: {
-    format,
-    ...filterDetail(filter),
-    ...(afterSeq !== null && { after_seq: afterSeq }),
-    ...(latest && { latest }),
-  },
-});
+const describeExport = (caller: Caller, { format, filter, afterSeq, latest }: AuditExport): EventSubject =>
+  eventSubject('audit.export', actorOf(caller), {
+    workspaceUuid: filter.workspaceUuid,
+    tokenId: filter.tokenId,
+    detail: {
+      format,
+      ...filterDetail(filter),
+      ...(afterSeq !== null && { after_seq: afterSeq }),
+      ...(latest && { latest }),
+    },
+  });
 
-/** Events in the order of `seq`, and where to go on if there is more. */
-export interface ExportPage {
-  readonly events: readonly AuditEventRow[];
-  readonly nextSeq: number;
-  readonly hasMore: boolean;
-}
-
-/** How an export ended: `failed` if D1 did, `cancelled` if its reader went away. */
+/** How an export ended. `failed`: D1 did not answer. `cancelled`: its reader went away. */
 type ExportEnd = 'complete' | 'limit' | 'failed' | 'cancelled';
 
 interface ExportSource {
-  readonly first: ExportPage;
-  readonly readPage: (afterSeq: number, limitRows: number) => Promise<Result<ExportPage, DatabaseFailure>>;
+  readonly first: Progress;
+  readonly readPage: (afterSeq: number, limitRows: number) => Promise<Result<Progress, DatabaseFailure>>;
   readonly encoding: ExportEncoding;
   readonly limits: { readonly rows: number; readonly pageRows: number; readonly pages: number };
-  /** Called once, with how many events were taken from the source. */
+  /** Is called one time, with the number of events that were taken from the source. */
   readonly onEnd: (end: ExportEnd, count: number) => void;
 }
 
 /** An export that may leave. */
 interface OpenedExport {
   readonly body: ReadableStream<Uint8Array>;
-  /** What is known of it before its first byte; null where its last line says so. */
+  /** Its length and the cursor of the next export, known before its first byte. Null: its last line tells where it ended. */
   readonly known: { readonly bytes: number; readonly next: string | null } | null;
 }
 
 /**
- * Opens an export. One in a format that has no last line is read twice, so that its length and where to go on are known before
- * its first byte: a runtime or a proxy may end a broken answer as if it were over, but not one that said how long it is.
+ * Opens an export. In a format without a last line it is read twice, so that its length and the cursor to go on with are known
+ * before its first byte: a runtime or a proxy may end a broken answer as if it were complete, but not one that said its length.
  */
 export async function openExport(source: ExportSource): Promise<Result<OpenedExport, DatabaseFailure>> {
   if (source.encoding.trailer !== null) return ok({ body: exportStream(source), known: null });
@@ -132,13 +122,13 @@ export async function openExport(source: ExportSource): Promise<Result<OpenedExp
   return ok({ body, known: known.value });
 }
 
-/** Reads an export to its end, and keeps none of it. */
+/** Reads an export to its end, to learn its length and where the next one begins. Keeps none of it. */
 async function measureExport({ first, readPage, encoding, limits }: ExportSource) {
   let page = first;
   let count = page.events.length;
   let bytes = byteLength(encoding.head + textOf(page, encoding));
   for (let pages = 1; endOf(page, count, pages, limits) === null; pages += 1) {
-    // One after the other: a page begins where the one before it ends.
+    // One at a time: a page begins where the one before it ends.
     const read = await readPage(page.nextSeq, Math.min(limits.pageRows, limits.rows - count));
     if (!read.ok) return read;
     page = read.value;
@@ -148,20 +138,20 @@ async function measureExport({ first, readPage, encoding, limits }: ExportSource
   return ok({ bytes, next: page.hasMore ? encodeCursor(page.nextSeq) : null });
 }
 
-const textOf = ({ events }: ExportPage, encoding: ExportEncoding): string =>
+const textOf = ({ events }: Progress, encoding: ExportEncoding): string =>
   events.map((row) => encoding.event(presentEvent(row))).join('');
 
-/** How an answer ends with this page, counted from 1; null: it does not. */
-const endOf = (page: ExportPage, count: number, pages: number, limits: ExportSource['limits']) => {
+/** Why an answer ends with this page, of which it is the `pages`-th. Null: it does not end. */
+const endOf = (page: Progress, count: number, pages: number, limits: ExportSource['limits']) => {
   if (!page.hasMore) return 'complete';
   return count < limits.rows && pages < limits.pages ? null : 'limit';
 };
 
 /**
- * An export, a page at a time: the next one is read when the one before it is taken, so what it holds in memory does
- * not depend on how much there is to send, nor on how slowly it is taken.
+ * Sends an export a page at a time. The next page is read when the one before it is taken, so the memory that it needs depends
+ * neither on how much there is to send nor on how slowly it is taken.
  *
- * It ends with its trailer, if its format has one. If D1 fails on the way it ends with an error and has none.
+ * The export ends with its trailer, if its format has one. If D1 fails on the way, it ends with an error and without a trailer.
  */
 function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
   const { encoding, limits, readPage } = source;
@@ -176,7 +166,7 @@ function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
     ended = true;
   };
 
-  /** What the page adds to the answer; the trailer too if it is the last one. */
+  /** Gives the text that the page adds to the answer, with the trailer if it is the last page. */
   const take = (): { text: string; last: 'complete' | 'limit' | null } => {
     count += page.events.length;
     const last = endOf(page, count, pages, limits);
@@ -190,7 +180,7 @@ function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
     return { text: events + encoding.trailer(trailer), last };
   };
 
-  /** True once something was sent: a page may be empty and still not be the last. */
+  /** Says whether the page had any text: a page may be empty and still not be the last. */
   const send = (controller: ReadableStreamDefaultController<Uint8Array>, before = ''): boolean => {
     const { text, last } = take();
     if (before + text !== '') controller.enqueue(encoder.encode(before + text));
@@ -205,7 +195,7 @@ function exportStream(source: ExportSource): ReadableStream<Uint8Array> {
     start: (controller) => void send(controller, encoding.head),
     pull: async (controller) => {
       do {
-        // One after the other: a page begins where the one before it ends.
+        // One at a time: a page begins where the one before it ends.
         const read = await readPage(page.nextSeq, Math.min(limits.pageRows, limits.rows - count));
         if (ended) return;
         if (!read.ok) {

@@ -35,31 +35,31 @@ import {
 /** What `actor` says where a caller means itself. */
 export const ME = 'me';
 
-/** Whose events those are: not by its label, since a label can be chosen. */
+/** Whose events are asked for. A label is no part of it, since a person may be able to choose one. */
 export interface Owner {
   readonly issuer: string;
   readonly subject: string;
 }
 
-/** Which rows of the trail are asked for: those that match all of it. Null, or no action, asks for any. */
+/** Which rows of the trail are asked for: those that match every field. Null, and an empty list of actions, match any row. */
 export interface EventFilter {
   readonly actions: readonly AuditAction[];
   readonly status: AuditStatus | null;
-  /** An issuer and a subject with `|` between them, or a subject, or a label. */
+  /** An issuer and a subject with `|` between them, a subject, or a label. */
   readonly actor: string | null;
-  /** Whoever is meant by `actor=me`. */
+  /** The caller itself, whom `actor=me` means. */
   readonly own: Owner | null;
   readonly actorType: ActorType | null;
   readonly tokenId: string | null;
   readonly workspaceUuid: string | null;
   readonly requestId: string | null;
   readonly ip: string | null;
-  /** Milliseconds since the epoch: not before `fromMs`, and before `toMs`. */
+  /** Milliseconds since the epoch. `fromMs` is included, `toMs` is not. */
   readonly fromMs: number | null;
   readonly toMs: number | null;
 }
 
-/** Asks for every row. */
+/** The filter that every row matches. */
 export const NO_FILTER: EventFilter = {
   actions: [],
   status: null,
@@ -74,12 +74,13 @@ export const NO_FILTER: EventFilter = {
   toMs: null,
 };
 
-const ORDERS = ['asc', 'desc'] as const;
-export type Order = (typeof ORDERS)[number];
+const DIRECTIONS = ['asc', 'desc'] as const;
+/** The direction in which a page goes through the trail: `asc` shows the oldest events first. */
+export type Direction = (typeof DIRECTIONS)[number];
 
-/** Where in the trail a page begins: after `seq` in this order; null: at the end that comes first. */
+/** Where in the trail a page begins: after `seq` in this direction. Null: at the end that comes first. */
 export interface Position {
-  readonly order: Order;
+  readonly direction: Direction;
   readonly seq: number | null;
 }
 
@@ -97,7 +98,78 @@ const FILTER_PARAMETERS = [
   'to',
 ] as const;
 
-/** Those whose text is kept in the row of the query. */
+/** A query of the trail, as its parameters ask for it. */
+export interface AuditQuery {
+  readonly filter: EventFilter;
+  readonly position: Position;
+  readonly limitRows: number;
+  /** Whether the end of the trail that can still change is shown too. A descending page always shows it. */
+  readonly latest: boolean;
+}
+
+const QUERY_PARAMETERS = [...FILTER_PARAMETERS, 'order', 'limit', 'cursor', 'latest'];
+
+/**
+ * Reads the parameters of a query of the trail.
+ *
+ * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
+ * is `validation_failed`.
+ */
+export function parseAuditQuery(query: URLSearchParams, caller: Owner): Result<AuditQuery, RequestFailure> {
+  const problems = createProblems();
+  const unknown = [...new Set(query.keys())].filter((name) => !QUERY_PARAMETERS.includes(name));
+  refuseUnknown('parameter', unknown, QUERY_PARAMETERS, problems);
+  const filter = readFilter(query, caller, problems);
+  const direction = readParameter<Direction>(query, 'order', oneOf(DIRECTIONS), 'desc', problems);
+  const seq = readParameter<number | null>(query, 'cursor', cursor, null, problems);
+  const parsed: AuditQuery = {
+    filter,
+    position: { direction, seq },
+    limitRows: readParameter(query, 'limit', limitUpTo(AUDIT_PAGE_MAX_ROWS), AUDIT_PAGE_DEFAULT_ROWS, problems),
+    latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
+  };
+  return problems.any() ? err(problems.failure()) : ok(parsed);
+}
+
+/** An export of the trail, as its parameters ask for it. */
+export interface AuditExport {
+  readonly format: ExportFormat;
+  readonly filter: EventFilter;
+  /** The export begins after this `seq`. Null: it begins with the first event. */
+  readonly afterSeq: number | null;
+  /** Whether the end of the trail that can still change is exported too. */
+  readonly latest: boolean;
+}
+
+const EXPORT_PARAMETERS = ['format', ...FILTER_PARAMETERS, 'cursor', 'latest'];
+
+/**
+ * Reads the parameters of an export: those that filter a query, `format` (`ndjson` unless given), `cursor` and `latest`.
+ *
+ * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
+ * is `validation_failed`.
+ */
+export function parseAuditExport(query: URLSearchParams, caller: Owner): Result<AuditExport, RequestFailure> {
+  const problems = createProblems();
+  const unknown = [...new Set(query.keys())].filter((name) => !EXPORT_PARAMETERS.includes(name));
+  refuseUnknown('parameter', unknown, EXPORT_PARAMETERS, problems);
+  const parsed: AuditExport = {
+    format: readParameter<ExportFormat>(query, 'format', oneOf(EXPORT_FORMATS), 'ndjson', problems),
+    filter: readFilter(query, caller, problems),
+    afterSeq: readParameter<number | null>(query, 'cursor', exportCursor, null, problems),
+    latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
+  };
+  return problems.any() ? err(problems.failure()) : ok(parsed);
+}
+
+const exportCursor: ParseParameter<number> = (text) => {
+  const seq = decodeCursor(text);
+  return seq === null
+    ? err('Use "next" of the last line of an earlier export, or the cursor of its "Link", as it was given.')
+    : ok(seq);
+};
+
+/** The parameters whose text the row of the query stores. */
 const STORED = ['actor', 'token_id', 'workspace_uuid'] as const;
 
 const ACTOR_MAX_BYTES = ACTOR_ISSUER_MAX_BYTES + 1 + ACTOR_SUBJECT_MAX_BYTES;
@@ -105,10 +177,10 @@ const ACTOR_MAX_BYTES = ACTOR_ISSUER_MAX_BYTES + 1 + ACTOR_SUBJECT_MAX_BYTES;
 /**
  * Reads the parameters that say which rows of the trail are asked for.
  *
- * Reports what is malformed or given twice as misunderstood, and what looks like a secret as unacceptable: the query is
- * itself in the trail, with its filter.
+ * A parameter that is malformed or given twice is reported as misunderstood. One that looks like a secret is reported as
+ * unacceptable, because the query is itself in the trail, with its filter.
  *
- * @param caller who `actor=me` means.
+ * @param caller whom `actor=me` means.
  */
 function readFilter(query: URLSearchParams, caller: Owner, problems: Problems): EventFilter {
   for (const name of STORED) {
@@ -146,7 +218,7 @@ const NOUNS = [...new Set(AUDIT_ACTIONS.map((action) => action.replace(/\.\w+$/,
 const matches = (action: AuditAction, pattern: string): boolean =>
   action === pattern || action.replace(/\.\w+$/, '.*') === pattern;
 
-/** Actions, and nouns with `.*` for all of theirs, in the order of the closed list. */
+/** Reads actions, and nouns with `.*` for all of their actions. Gives them in the order of the closed list. */
 const actions: ParseParameter<readonly AuditAction[]> = (text) => {
   const patterns = text.split(',');
   const isKnown = (pattern: string): boolean => AUDIT_ACTIONS.some((action) => matches(action, pattern));
@@ -176,80 +248,9 @@ const time: ParseParameter<number> = (text) => {
     : ok(ms);
 };
 
-/** A page of the trail, as it was asked for. */
-export interface AuditQuery {
-  readonly filter: EventFilter;
-  readonly position: Position;
-  readonly limitRows: number;
-  /** Shows the end of the trail too where it can still change. A descending page always does. */
-  readonly latest: boolean;
-}
-
-const QUERY_PARAMETERS = [...FILTER_PARAMETERS, 'order', 'limit', 'cursor', 'latest'];
-
 /**
- * Reads the parameters of a query of the trail.
- *
- * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
- * is `validation_failed`.
- */
-export function parseAuditQuery(query: URLSearchParams, caller: Owner): Result<AuditQuery, RequestFailure> {
-  const problems = createProblems();
-  const unknown = [...new Set(query.keys())].filter((name) => !QUERY_PARAMETERS.includes(name));
-  refuseUnknown('parameter', unknown, QUERY_PARAMETERS, problems);
-  const filter = readFilter(query, caller, problems);
-  const order = readParameter<Order>(query, 'order', oneOf(ORDERS), 'desc', problems);
-  const seq = readParameter<number | null>(query, 'cursor', cursor, null, problems);
-  const parsed: AuditQuery = {
-    filter,
-    position: { order, seq },
-    limitRows: readParameter(query, 'limit', limitUpTo(AUDIT_PAGE_MAX_ROWS), AUDIT_PAGE_DEFAULT_ROWS, problems),
-    latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
-  };
-  return problems.any() ? err(problems.failure()) : ok(parsed);
-}
-
-/** An export of the trail, as it was asked for. */
-export interface AuditExport {
-  readonly format: ExportFormat;
-  readonly filter: EventFilter;
-  /** Events after this `seq`; null: from the first one on. */
-  readonly afterSeq: number | null;
-  /** Exports the end of the trail too where it can still change. */
-  readonly latest: boolean;
-}
-
-const EXPORT_PARAMETERS = ['format', ...FILTER_PARAMETERS, 'cursor', 'latest'];
-
-/**
- * Reads the parameters of an export: those that filter a query, `format` (`ndjson` unless given), `cursor` and `latest`.
- *
- * Anything unknown, malformed or given twice is `invalid_request`, naming the parameter; text that looks like a secret
- * is `validation_failed`.
- */
-export function parseAuditExport(query: URLSearchParams, caller: Owner): Result<AuditExport, RequestFailure> {
-  const problems = createProblems();
-  const unknown = [...new Set(query.keys())].filter((name) => !EXPORT_PARAMETERS.includes(name));
-  refuseUnknown('parameter', unknown, EXPORT_PARAMETERS, problems);
-  const parsed: AuditExport = {
-    format: readParameter<ExportFormat>(query, 'format', oneOf(EXPORT_FORMATS), 'ndjson', problems),
-    filter: readFilter(query, caller, problems),
-    afterSeq: readParameter<number | null>(query, 'cursor', exportCursor, null, problems),
-    latest: readParameter(query, 'latest', oneOf(['true', 'false']), 'false', problems) === 'true',
-  };
-  return problems.any() ? err(problems.failure()) : ok(parsed);
-}
-
-const exportCursor: ParseParameter<number> = (text) => {
-  const seq = decodeCursor(text);
-  return seq === null
-    ? err('Use "next" of the last line of an earlier export, or the cursor of its "Link", as it was given.')
-    : ok(seq);
-};
-
-/**
- * What a filter leaves in the row of the read that used it. The token and the workspace stand in columns of their own,
- * so that whoever asks about a token finds also who has read about it.
+ * What the row of a query or an export says of its filter. The token and the workspace stand in columns of their own, so whoever
+ * asks about a token also finds who has read about it.
  */
 export const filterDetail = (filter: EventFilter): Readonly<Record<string, unknown>> =>
   given({
@@ -266,12 +267,12 @@ export const filterDetail = (filter: EventFilter): Readonly<Record<string, unkno
 const actorDetail = (name: string | null): string | null =>
   name === null ? null : cutToBytes(name, AUDIT_ACTOR_DETAIL_MAX_BYTES);
 
-/** What a position leaves there. */
-export const positionDetail = ({ order, seq }: Position): Readonly<Record<string, unknown>> =>
+/** What the row of a query says of its position. */
+export const positionDetail = ({ direction, seq }: Position): Readonly<Record<string, unknown>> =>
   given({
-    order: order === 'asc' ? order : null,
-    after_seq: order === 'asc' ? seq : null,
-    before_seq: order === 'desc' ? seq : null,
+    order: direction === 'asc' ? direction : null,
+    after_seq: direction === 'asc' ? seq : null,
+    before_seq: direction === 'desc' ? seq : null,
   });
 
 const given = (fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>

@@ -4,9 +4,9 @@ import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
 import type { AppEnv } from '../../http/context.ts';
 import { noParameters } from '../../http/query.ts';
 import { hasPermission } from '../../policy/decide.ts';
-import { parseEventId, presentOwnEvent, readEvent, readOwnEvent } from './event-by-id.ts';
+import { parseEventId, readEvent, readOwnEvent } from './event-by-id.ts';
 import { exportTrail } from './export.ts';
-import { EXPORT_ENCODINGS, presentEvent } from './format.ts';
+import { EXPORT_ENCODINGS, presentEvent, presentOwnEvent } from './format.ts';
 import { queryTrail, type Trail } from './page.ts';
 import { ME, parseAuditExport, parseAuditQuery } from './params.ts';
 
@@ -17,7 +17,7 @@ const EVENT = `${EVENTS}/:event_id`;
 const PERMISSION = 'audit:read';
 const ACTION = 'audit.query';
 
-/** The trail, for those whose role has `audit:read`; and of it, for any caller, the events that it caused itself. */
+/** Serves the trail to callers with `audit:read`, and to any other caller the events that it caused itself. */
 export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
   const { recorder } = trail;
   const mayRead = authorise(recorder, PERMISSION, ACTION);
@@ -30,10 +30,10 @@ export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
       const query = parseAuditQuery(new URL(c.req.url).searchParams, caller);
       if (!query.ok) return failure(c, query.error);
       const present = isReader(c) ? presentEvent : presentOwnEvent;
-      const found = await queryTrail(trail, c.get('context'), caller, query.value, present);
-      if (!found.ok) return failure(c, found.error);
-      const { events, nextCursor, hasMore } = found.value;
-      const message = `Audit events, ${query.value.position.order === 'asc' ? 'oldest' : 'newest'} first.`;
+      const answered = await queryTrail(trail, c.get('context'), caller, query.value, present);
+      if (!answered.ok) return failure(c, answered.error);
+      const { events, nextCursor, hasMore } = answered.value;
+      const message = `Audit events, ${query.value.position.direction === 'asc' ? 'oldest' : 'newest'} first.`;
       return page(c, message, events, nextCursor, { has_more: hasMore });
     },
   );
@@ -46,24 +46,24 @@ export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
     async (c) => {
       const id = parseEventId(c.req.param('event_id'));
       if (!id.ok) return failure(c, id.error);
-      const found = await readEvent(trail, c.get('context'), c.get('caller'), id.value);
-      if (!found.ok) return failure(c, found.error);
-      return success(c, 'Audit event.', found.value);
+      const event = await readEvent(trail, c.get('context'), c.get('caller'), id.value);
+      if (!event.ok) return failure(c, event.error);
+      return success(c, 'Audit event.', event.value);
     },
   );
   app.all(EVENT, methodNotAllowed('GET'));
 
-  /** Somebody else's event, an id that never was, and anything else that is asked of it are the same denial. */
+  /** Answers a caller that may read its own events alone. Another's event, an unknown id and a malformed request get one denial. */
   async function answerOwn(c: Context<AppEnv>, text: string): Promise<Response> {
     const id = parseEventId(text);
     if (!id.ok || new URL(c.req.url).search !== '') {
       return await deny(c, recorder, PERMISSION, ACTION);
     }
-    const found = await readOwnEvent(trail, c.get('context'), c.get('caller'), id.value);
-    if (!found.ok) return failure(c, found.error);
-    return found.value === null
+    const event = await readOwnEvent(trail, c.get('context'), c.get('caller'), id.value);
+    if (!event.ok) return failure(c, event.error);
+    return event.value === null
       ? await deny(c, recorder, PERMISSION, ACTION, { event_id: id.value })
-      : success(c, 'Audit event.', found.value);
+      : success(c, 'Audit event.', event.value);
   }
 
   registerExportRoute(app, trail);
@@ -79,7 +79,7 @@ function asksForOwn(c: Context<AppEnv>): boolean {
 
 const EXPORT = '/api/v1/audit/export';
 
-/** The trail as a file, for those whose role has `audit:read`. */
+/** Serves the trail as a file to callers with `audit:read`. */
 function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
   app.get(EXPORT, authorise(trail.recorder, 'audit:read', 'audit.export'), async (c) => {
     const query = parseAuditExport(new URL(c.req.url).searchParams, c.get('caller'));
@@ -92,7 +92,7 @@ function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
     return c.body(body, 200, {
       'Content-Type': EXPORT_ENCODINGS[format].contentType,
       'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
-      // Nothing on the way may pack it anew: that would take away its length.
+      // A proxy that compressed the answer anew would take away its length.
       'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
       ...(known !== null && { 'Content-Length': String(known.bytes) }),
       ...(typeof known?.next === 'string' && { Link: nextLink(c.req.url, known.next) }),
@@ -101,7 +101,7 @@ function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
   app.all(EXPORT, methodNotAllowed('GET'));
 }
 
-/** Where an export goes on (RFC 8288): what was asked for, from another place on. */
+/** The link to the rest of an export (RFC 8288): the same parameters with another cursor. */
 export function nextLink(url: string, cursor: string): string {
   const next = new URLSearchParams(new URL(url).searchParams);
   next.set('cursor', cursor);

@@ -1,4 +1,4 @@
-import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { ORDER_STATE } from '../../revocation/orders/states.ts';
 import { COMPENSATION_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
@@ -7,30 +7,31 @@ import { callWithin, type TokenRef } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
 import type { RevocationMode } from '../../vocabulary.ts';
-import { type EventOutcome, settledColumns, SYSTEM_ACTOR } from '../event.ts';
+import { type EventOutcome, settledColumns, SYSTEM_ACTOR, systemOrigin } from '../event.ts';
 import type { Judgement } from './judgement.ts';
 import { announceLate } from '../late-settlement.ts';
+import { settleEventWhere } from '../statements.ts';
 import { LATER_AGAIN } from './looks.ts';
 import type { ReconcilerDependencies } from './run.ts';
-import { type ClaimedAttempt, forgetReview, noteUnseen } from './queue.ts';
+import { forgetReview, type LeasedAttempt, noteUnseen } from './queue.ts';
 import { parseStored } from '../../kit/json.ts';
 import { acknowledgedRevoke } from './undelivered.ts';
-import { ORDER_STATE } from '../../revocation/orders/states.ts';
+import { and, eq, sql, type SQL } from 'drizzle-orm';
 
-/** Does what was judged about an attempt, and writes it down. True: the attempt is settled by this. */
+/** Does what was judged about an attempt, and writes it down. Says whether the attempt is settled by this. */
 export async function carryOut(
   dependencies: ReconcilerDependencies,
   context: RequestContext,
-  claim: string,
-  row: ClaimedAttempt,
+  leaseId: string,
+  row: LeasedAttempt,
   judgement: Judgement,
 ): Promise<boolean> {
-  switch (judgement.verdict) {
+  switch (judgement.kind) {
     case 'wait':
       return false;
     case 'unseen':
       await dependencies.database.batch(context, [
-        noteUnseen(dependencies.database, claim, row.id, judgement.begunAtMs),
+        noteUnseen(dependencies.database, leaseId, row.id, judgement.begunAtMs),
       ]);
       return false;
     case 'revoke':
@@ -47,25 +48,28 @@ export async function carryOut(
 }
 
 /**
- * Whether an update took effect, or is a resume that may have: either may stand against an order or a block. What else an unknown
- * update may have done does not keep a token from being revoked or suspended.
+ * Whether an update may stand against an order or a block that came meanwhile: it took effect, or is a resume that may have taken
+ * effect. Whatever else an unknown update did keeps no token from being revoked or suspended.
  */
-function mayStand({ action, detail }: ClaimedAttempt, { status, errorCode }: EventOutcome): boolean {
+function mayStand({ action, detail }: LeasedAttempt, { status, errorCode }: EventOutcome): boolean {
   if (action !== 'service_account_token.update') return false;
   return status === 'success' || (errorCode === 'outcome_unknown' && parseStored(detail)['is_active'] === true);
 }
 
-const refOf = (row: ClaimedAttempt): TokenRef => ({
+const refOf = (row: LeasedAttempt): TokenRef => ({
   workspaceUuid: row.workspace_uuid ?? '',
   tokenId: row.token_id ?? '',
 });
 
-/** What PipeOps acknowledged is looked at from then on, by an order; what it did not is tried again later: 404 proves nothing. */
+/**
+ * Revokes a token and then settles the row. An acknowledged revoke leaves an order that has it looked at. After any other answer it
+ * is tried again later, also after a 404, which proves nothing.
+ */
 async function revokeAndSettle(
   dependencies: ReconcilerDependencies,
   context: RequestContext,
-  row: ClaimedAttempt,
-  { tokenId, outcome }: Extract<Judgement, { verdict: 'revoke' }>,
+  row: LeasedAttempt,
+  { tokenId, outcome }: Extract<Judgement, { kind: 'revoke' }>,
 ): Promise<boolean> {
   const { database, runtime, pipeops, markRevoked } = dependencies;
   const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId };
@@ -95,13 +99,13 @@ async function revokeAndSettle(
 async function settle(
   dependencies: ReconcilerDependencies,
   context: RequestContext,
-  row: ClaimedAttempt,
+  row: LeasedAttempt,
   outcome: EventOutcome,
   following: (guard: SQL) => readonly Query[],
 ): Promise<boolean> {
   const { database, recorder, runtime } = dependencies;
   const attempt = { eventId: row.id, tokenId: row.token_id };
-  // Made up before the batch, so that a repeat of it repeats the same.
+  // The id is made up before the batch, so that a repeat of the batch writes nothing new.
   const announcement = { eventId: runtime.newId(), nowMs: runtime.now() };
   const settlement = await recorder.settle(context, attempt, outcome, (guard) => [
     forgetReview(database, row.id, guard),
@@ -113,22 +117,22 @@ async function settle(
   return settlement.kind === 'own';
 }
 
-/** The create that left nothing upstream, now that this is known: its key is free for another try. */
-function createsUndone(row: ClaimedAttempt, { status, errorCode }: EventOutcome): readonly string[] {
+/** The creates that are now known to have left nothing upstream: their idempotency keys are free for another try. */
+function createsUndone(row: LeasedAttempt, { status, errorCode }: EventOutcome): readonly string[] {
   if (row.action === 'service_account_token.create') return errorCode === 'outcome_unknown' ? [] : [row.id];
-  // A compensating revoke, where the create itself says success.
+  // A compensating revoke is named after its create, which itself says success.
   const create = parseStored(row.detail)['undelivered_create'];
   return status === 'success' && typeof create === 'string' ? [create] : [];
 }
 
 /**
- * Settles an update that took effect, or a resume that may have. Where its token was ordered meanwhile, or its owner blocked, it
- * must not stand: then it is a failure, and an order of its own undoes it, in the same batch.
+ * Settles an update that took effect, or a resume that may have taken effect. It must not stand if its token was ordered meanwhile
+ * or its owner was blocked: then it is a failure, and an order in the same batch undoes it.
  */
 async function settleChange(
   { database, runtime }: ReconcilerDependencies,
   context: RequestContext,
-  row: ClaimedAttempt,
+  row: LeasedAttempt,
   outcome: EventOutcome,
 ): Promise<boolean> {
   const ref = refOf(row);
@@ -141,17 +145,14 @@ async function settleChange(
     detail: { ...outcome.detail, order: orderId },
   };
   const settleAs = (as: EventOutcome, condition: SQL) =>
-    database.build
-      .update(auditEvents)
-      .set(settledColumns(nowMs, row.token_id, as))
-      .where(and(eq(auditEvents.id, row.id), eq(auditEvents.status, 'attempted'), condition));
+    settleEventWhere(database, row.id, settledColumns(nowMs, row.token_id, as), condition);
   const carries = (as: EventOutcome): SQL => sql`exists (select 1 from audit_events as a where a.id = ${row.id}
     and a.status = ${as.status} and a.settled_at = ${nowMs} and a.outcome = ${JSON.stringify(as.detail)})`;
   const order = { id: orderId, cause: 'system', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const orderIn = (mode: RevocationMode, condition: SQL): readonly Query[] =>
     orderAnew(
       database,
-      { requestId: context.requestId, ip: null, userAgent: null },
+      systemOrigin(context),
       SYSTEM_ACTOR,
       { ...order, mode },
       { overtaken: row.id },

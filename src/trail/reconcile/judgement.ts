@@ -12,25 +12,25 @@ import { parseStored } from '../../kit/json.ts';
 /** What is to be done about an attempt whose outcome is unknown. */
 export type Judgement =
   | {
-      readonly verdict: 'settle';
+      readonly kind: 'settle';
       readonly outcome: EventOutcome;
-      /** How the end of the token is known that a revoke turns out to have. */
+      /** How the end of its token is known, if a revoke turns out to have ended it. */
       readonly end?: TokenEnd;
     }
   /**
-   * The create took effect and nobody got its secret, or nobody will repeat the revoke: the token must go before the row is
-   * settled.
+   * The token must be revoked before the row is settled: the create took effect and nobody got its secret, or nobody will repeat
+   * the revoke.
    */
-  | { readonly verdict: 'revoke'; readonly tokenId: string; readonly outcome: EventOutcome }
-  /** A first proof of absence, which proves nothing yet: the second is due ABSENCE_GAP_MS after it. */
-  | { readonly verdict: 'unseen'; readonly begunAtMs: number }
-  | { readonly verdict: 'wait' };
+  | { readonly kind: 'revoke'; readonly tokenId: string; readonly outcome: EventOutcome }
+  /** One proof of absence, which does not suffice. The second is due ABSENCE_GAP_MS after it. */
+  | { readonly kind: 'unseen'; readonly begunAtMs: number }
+  | { readonly kind: 'wait' };
 
-/** An open attempt as reconciliation holds it. */
+/** An open attempt, with what reconciliation knows of it. */
 export type OpenAttempt = AuditEventRow & {
-  /** When the first look was begun that proves the absence of what it is about; null: none has. */
+  /** When the first look was begun that proves the absence of what it is about. Null: there was none. */
   readonly unseen_at: number | null;
-  /** A later change of the same token: `settled`, or one whose outcome nobody knows either; null: there is none. */
+  /** A later change of its token: `settled`, or `open` if its outcome is not known either. Null: there is none. */
   readonly later_change: 'settled' | 'open' | null;
 };
 
@@ -41,7 +41,7 @@ export interface CreateLook {
   /** Whether absence from it proves nothing. */
   readonly isNoProof: boolean;
   /** The markers in it that rows of ours hold. */
-  readonly heldMarkers: ReadonlySet<string>;
+  readonly ourMarkers: ReadonlySet<string>;
 }
 
 /** What PipeOps says of one token. */
@@ -51,14 +51,14 @@ export type TokenSight =
   | { readonly kind: 'revoked' }
   /** Absent by the rule of absence. */
   | { readonly kind: 'gone' }
-  /** Missed, which proves nothing yet. */
+  /** Absent in one look, which does not suffice. */
   | { readonly kind: 'unseen'; readonly begunAtMs: number }
-  /** It cannot be asked, or its answers contradict each other. */
+  /** PipeOps cannot be asked, or its answers contradict each other. */
   | { readonly kind: 'unknown' };
 
-const WAIT: Judgement = { verdict: 'wait' };
+const WAIT: Judgement = { kind: 'wait' };
 
-/** A settlement states what was seen afterwards, not that the request caused it. */
+/** An outcome as reconciliation settles it. It states what was seen afterwards, not that the request caused it. */
 const settledAs = (
   errorCode: ErrorCode | null,
   detail: Readonly<Record<string, unknown>> = {},
@@ -74,58 +74,58 @@ const settledAs = (
 /**
  * Judges an open create by a list of its workspace that was begun after the attempt was old enough.
  *
- * Only the marker counts: nothing is ever revoked because it looks alike. Absence follows the rule of absence, and only from lists
- * that show that PipeOps still returns names as we sent them: a list is empty, or carries another marker that a row of ours holds.
+ * Only the marker counts: no token is ever revoked because it resembles another. Absence is judged by the rule of absence, and only
+ * by lists that show that PipeOps still returns names as we sent them: such a list is empty, or has a marker that a row of ours holds.
  */
 export function judgeCreate(row: OpenAttempt, look: CreateLook, nowMs: number): Judgement {
-  const { list, begunAtMs, isNoProof, heldMarkers } = look;
+  const { list, begunAtMs, isNoProof, ourMarkers } = look;
   const minted = list.tokens.find((token) => row.marker !== null && markerOf(token.name) === row.marker);
   if (minted !== undefined) {
     const outcome = settledAs('undelivered', {}, minted.id);
-    return minted.isRevoked ? { verdict: 'settle', outcome } : { verdict: 'revoke', tokenId: minted.id, outcome };
+    return minted.isRevoked ? { kind: 'settle', outcome } : { kind: 'revoke', tokenId: minted.id, outcome };
   }
   const namesAreReturned =
-    list.tokens.length === 0 || list.tokens.some(({ name }) => heldMarkers.has(markerOf(name) ?? ''));
+    list.tokens.length === 0 || list.tokens.some(({ name }) => ourMarkers.has(markerOf(name) ?? ''));
   const isDoubtful = isNoProof || !namesAreReturned || list.tokens.some((token) => mayBeCut(row, token));
   if (isDoubtful) return giveUp(row, nowMs, candidates(row, list));
   const finding = judgeAbsence({ settledAtMs: row.occurred_at, unseenAtMs: row.unseen_at }, begunAtMs);
-  if (finding === 'gone') return { verdict: 'settle', outcome: settledAs('not_applied') };
-  return finding === 'unseen' ? { verdict: 'unseen', begunAtMs } : WAIT;
+  if (finding === 'gone') return { kind: 'settle', outcome: settledAs('not_applied') };
+  return finding === 'unseen' ? { kind: 'unseen', begunAtMs } : WAIT;
 }
 
 /**
- * Judges an open revoke by what PipeOps says of its token. One by `system` is a compensating revoke, which nobody will repeat: it
- * is driven to its end.
+ * Judges an open revoke by what PipeOps says of its token. A revoke by `system` is a compensating one, which nobody will repeat, so
+ * it is driven to its end.
  */
 export function judgeRevoke(row: OpenAttempt, sight: TokenSight, nowMs: number): Judgement {
   switch (sight.kind) {
     case 'revoked':
-      return { verdict: 'settle', outcome: settledAs(null), end: 'listed' };
+      return { kind: 'settle', outcome: settledAs(null), end: 'listed' };
     case 'gone':
-      return { verdict: 'settle', outcome: settledAs(null), end: 'absent' };
+      return { kind: 'settle', outcome: settledAs(null), end: 'absent' };
     case 'seen':
       return row.actor_type === 'system'
-        ? { verdict: 'revoke', tokenId: sight.token.id, outcome: settledAs(null) }
-        : { verdict: 'settle', outcome: settledAs('not_applied') };
+        ? { kind: 'revoke', tokenId: sight.token.id, outcome: settledAs(null) }
+        : { kind: 'settle', outcome: settledAs('not_applied') };
     case 'unseen':
-      return { verdict: 'unseen', begunAtMs: sight.begunAtMs };
+      return { kind: 'unseen', begunAtMs: sight.begunAtMs };
     case 'unknown':
       return giveUp(row, nowMs);
   }
 }
 
-/** Whether what PipeOps says now cannot tell what became of an update: a later change has taken its place. */
+/** Whether a later change has taken an update's place, so that PipeOps cannot tell any more what became of it. */
 export const isSuperseded = ({ action, later_change }: OpenAttempt): boolean =>
   action === 'service_account_token.update' && later_change === 'settled';
 
-/** What is settled of an update that may have been in force, before its token went or a later change took its place. */
-export const UPDATE_UNKNOWN: Judgement = { verdict: 'settle', outcome: settledAs('outcome_unknown') };
+/** Settles an update that may have been in force before its token went or a later change took its place. */
+export const UPDATE_UNKNOWN: Judgement = { kind: 'settle', outcome: settledAs('outcome_unknown') };
 
 /**
- * Judges an open update by reading the token back. A field that PipeOps leaves out proves nothing, so the row waits; nor does
- * another value, while a later update may be what it comes from.
+ * Judges an open update by reading the token back. A field that PipeOps leaves out proves nothing, so the row waits. A value that
+ * was not asked for proves nothing either, if it may come from a later update.
  *
- * @param descriptionSha256 the digest of what its description says now; null if it is left out.
+ * @param descriptionSha256 the digest of the token's description as it is now. Null: PipeOps leaves it out.
  */
 export function judgeUpdate(
   row: OpenAttempt,
@@ -138,7 +138,7 @@ export function judgeUpdate(
     case 'gone':
       return UPDATE_UNKNOWN;
     case 'unseen':
-      return { verdict: 'unseen', begunAtMs: sight.begunAtMs };
+      return { kind: 'unseen', begunAtMs: sight.begunAtMs };
     case 'unknown':
       return giveUp(row, nowMs);
     case 'seen':
@@ -162,24 +162,24 @@ function judgeReadBack(
     descriptionSha256 === null || (asked['description_sha256'] ?? descriptionSha256) === descriptionSha256,
   ];
   if (!isWanted.every(Boolean)) {
-    return row.later_change === null ? { verdict: 'settle', outcome: settledAs('not_applied') } : UPDATE_UNKNOWN;
+    return row.later_change === null ? { kind: 'settle', outcome: settledAs('not_applied') } : UPDATE_UNKNOWN;
   }
   const isSilent =
     (asked['is_active'] !== undefined && token.isActive === null) ||
     (asked['description_sha256'] !== undefined && descriptionSha256 === null);
-  return isSilent ? giveUp(row, nowMs) : { verdict: 'settle', outcome: settledAs(null) };
+  return isSilent ? giveUp(row, nowMs) : { kind: 'settle', outcome: settledAs(null) };
 }
 
-/** Waits for a better answer, and after a day leaves the row to a person. */
+/** Waits for a better answer. After RECONCILE_GIVE_UP_SECONDS it settles the row as unknown and leaves it to a person. */
 export function giveUp(row: AuditEventRow, nowMs: number, candidateIds: readonly string[] = []): Judgement {
   if (nowMs - row.occurred_at < RECONCILE_GIVE_UP_SECONDS * 1000) return WAIT;
   const detail = candidateIds.length > 0 ? { candidates: candidateIds } : {};
-  return { verdict: 'settle', outcome: settledAs('outcome_unknown', detail) };
+  return { kind: 'settle', outcome: settledAs('outcome_unknown', detail) };
 }
 
 /**
- * Whether a listed token may be that of the create, its name cut by PipeOps and the marker with it: then the list proves nothing.
- * A token that PipeOps says is older than the attempt is another.
+ * Whether a listed token may be that of the create, if PipeOps cuts names and has cut its marker: then the list proves nothing.
+ * A token that PipeOps says is older than the attempt is another one.
  */
 function mayBeCut(row: AuditEventRow, { name, isRevoked, createdAt }: UpstreamToken): boolean {
   const sent = `${row.token_name ?? ''}${row.marker ?? ''}`;
@@ -187,7 +187,7 @@ function mayBeCut(row: AuditEventRow, { name, isRevoked, createdAt }: UpstreamTo
   return !isRevoked && !isOlder && name !== '' && name.length < sent.length && sent.startsWith(name);
 }
 
-/** Tokens of the same name, or of what PipeOps may have left of it, as many as the row has room for: for a person to look at. */
+/** The tokens for a person to look at: those of the create's name, or of what PipeOps may have left of it. The row has room for some. */
 function candidates(row: AuditEventRow, list: Pick<TokenList, 'tokens'>): readonly string[] {
   const alike = list.tokens.filter(
     (token) => (!token.isRevoked && stripMarker(token.name) === row.token_name) || mayBeCut(row, token),

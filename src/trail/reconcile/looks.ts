@@ -1,8 +1,8 @@
 import { UPSTREAM_TIMEOUT_MS } from '../../config/limits.ts';
 import type { Database } from '../../db/database.ts';
 import { judgeAbsence } from '../../inventory/absence.ts';
-import { recordAbsence, recordFindings, recordPresence } from '../../inventory/drift.ts';
 import { type Findings, judgeList, selectLookRows } from '../../inventory/looks.ts';
+import { recordAbsence, recordFindings, recordPresence } from '../../inventory/drift.ts';
 import { markersIn, selectOwnMarkers } from '../../inventory/reach.ts';
 import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import { type Call, callWithin, type PipeOps, type TokenList } from '../../pipeops/types.ts';
@@ -10,13 +10,13 @@ import type { RequestContext } from '../../kit/trace.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import type { CreateLook, TokenSight } from './judgement.ts';
-import type { ClaimedAttempt } from './queue.ts';
+import type { LeasedAttempt } from './queue.ts';
 
 interface Dependencies {
   readonly database: Database;
   readonly pipeops: Pick<PipeOps, 'list' | 'get'>;
   readonly runtime: Runtime;
-  /** Of the calls of the run. */
+  /** The calls to PipeOps that were reserved for the run. */
   readonly reserved: ReservedCalls;
 }
 
@@ -26,23 +26,24 @@ export interface WorkspaceLook extends CreateLook {
   readonly findings: Findings;
 }
 
-/** What one run asks PipeOps: each workspace's list once. Whatever it shows of the inventory is written down at once. */
+/** What one run asks PipeOps. Each workspace is listed one time. What an answer shows of the inventory is written down at once. */
 export interface RunLooks {
-  /** Null: PipeOps did not answer the list. */
-  listOf(row: ClaimedAttempt): Promise<WorkspaceLook | null>;
-  sightOf(row: ClaimedAttempt): Promise<TokenSight>;
+  /** The list of an attempt's workspace. Null: PipeOps did not give one. */
+  listOf(row: LeasedAttempt): Promise<WorkspaceLook | null>;
+  /** What PipeOps says of an attempt's token. */
+  sightOf(row: LeasedAttempt): Promise<TokenSight>;
   /** The lists that were answered, by workspace. */
   answered(): ReadonlyMap<string, WorkspaceLook>;
 }
 
-/** An attempt is looked into again and again until it is settled. */
+/** Calls are not retried at once: an attempt is looked into again and again until it is settled. */
 export const LATER_AGAIN = { isRetriedLater: true } as const satisfies Pick<Call, 'isRetriedLater'>;
 
 const LOOK = { ...LATER_AGAIN, purpose: 'reconciliation' } as const;
 
 export function createRunLooks(dependencies: Dependencies, context: RequestContext): RunLooks {
   const asked = new Map<string, WorkspaceLook | null>();
-  const listOf = async (row: ClaimedAttempt): Promise<WorkspaceLook | null> => {
+  const listOf = async (row: LeasedAttempt): Promise<WorkspaceLook | null> => {
     const workspaceUuid = row.workspace_uuid ?? '';
     const known = asked.get(workspaceUuid);
     if (known !== undefined) return known;
@@ -78,26 +79,26 @@ async function askList(
   ] as const;
   const read = await database.batch(context, queries);
   const look = { list, begunAtMs };
-  // Without the inventory nobody can say whether the list lacks too much, or whose the markers are.
+  // Without the inventory nobody can tell whether the list lacks too many tokens, or whose its markers are.
   if (!read.ok)
-    return { ...look, isNoProof: true, heldMarkers: new Set(), findings: judgeList([], { ...look, list: NONE }) };
-  const [rows, held] = read.value;
-  const heldMarkers = new Set(held.map(({ marker }) => marker ?? ''));
+    return { ...look, isNoProof: true, ourMarkers: new Set(), findings: judgeList([], { ...look, list: NONE }) };
+  const [rows, markerRows] = read.value;
+  const ourMarkers = new Set(markerRows.map(({ marker }) => marker ?? ''));
   const findings = judgeList(rows, look);
   await recordFindings({ database, runtime }, context, workspaceUuid, look, findings);
-  return { ...look, isNoProof: findings.isNoProof, heldMarkers, findings };
+  return { ...look, isNoProof: findings.isNoProof, ourMarkers, findings };
 }
 
 const NONE = { tokens: [], complete: false };
 
 /**
- * Asks PipeOps for the token of an update or a revoke. A 404 is about the token only where the workspace's list is answered as
- * well, and then it is one proof of absence.
+ * Asks PipeOps for the token of an update or a revoke. A 404 is about the token only if PipeOps answers the workspace's list too.
+ * Then it is one proof of absence.
  */
 async function lookAtToken(
   { database, pipeops, runtime, reserved }: Dependencies,
   context: RequestContext,
-  row: ClaimedAttempt,
+  row: LeasedAttempt,
   listOf: RunLooks['listOf'],
 ): Promise<TokenSight> {
   const ref = { workspaceUuid: row.workspace_uuid ?? '', tokenId: row.token_id ?? '' };

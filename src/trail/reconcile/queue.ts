@@ -10,15 +10,17 @@ import { attemptReviews, auditEvents } from '../../db/schema.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 
 /**
- * Claims open attempts that are due, the oldest first, and reads them, in one batch of two queries. A claimed attempt is
- * due again after RECONCILE_LEASE_MS, and twice as long after each further try: so no two runs look into one attempt, one
- * that PipeOps cannot explain leaves room for the others, and a run that died is taken over.
+ * The two queries that lease the oldest open attempts that are due, and read them. A leased attempt is due again after
+ * RECONCILE_LEASE_MS, and twice as long after each further try: so no two runs look into one attempt, an attempt that PipeOps
+ * cannot explain leaves room for the others, and another run takes over from one that died.
+ *
+ * @param oldEnoughMs attempts from before this time are looked into; milliseconds since the epoch.
  */
-export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs: number, claim: string) {
+export function leaseDueAttempts({ build }: Database, oldEnoughMs: number, nowMs: number, leaseId: string) {
   const isOpen = and(
     eq(auditEvents.status, sql`'attempted'`),
     lte(auditEvents.occurred_at, oldEnoughMs),
-    // An order drives its own row to its end, whoever made it; those of webhooks are left to it before they are read, too.
+    // An order drives its own row to its end, whoever made it. Rows of webhooks always have an order.
     ne(auditEvents.actor_type, 'webhook'),
     sql`not exists (select 1 from revocation_orders as o where o.id = ${auditEvents.id})`,
   );
@@ -28,7 +30,7 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
       event_id: auditEvents.id,
       tries: sql<number>`1`.as('tries'),
       next_at: sql<number>`${nowMs + RECONCILE_LEASE_MS}`.as('next_at'),
-      claim: sql<string>`${claim}`.as('claim'),
+      claim: sql<string>`${leaseId}`.as('claim'),
       unseen_at: sql<number | null>`null`.as('unseen_at'),
     })
     .from(auditEvents)
@@ -43,30 +45,30 @@ export function claimDueAttempts({ build }: Database, oldEnoughMs: number, nowMs
       .select(due)
       .onConflictDoUpdate({
         target: attemptReviews.event_id,
-        set: { tries: sql`${attemptReviews.tries} + 1`, next_at: sql`${nowMs} + ${pauseMs}`, claim },
+        set: { tries: sql`${attemptReviews.tries} + 1`, next_at: sql`${nowMs} + ${pauseMs}`, claim: leaseId },
       }),
     build
       .select({
         ...getTableColumns(auditEvents),
-        /** As the inventory spells it, however the row does. */
+        /** The workspace as the inventory spells it, however the row does. */
         workspace_uuid: sql<string | null>`${WORKSPACE}`.as('workspace_uuid'),
         unseen_at: attemptReviews.unseen_at,
         later_change: sql<'settled' | 'open' | null>`${LATER_CHANGE}`.as('later_change'),
-        /** 1: the inventory takes its token for missed or ended, which a look that shows it refutes. */
+        /** 1: the inventory holds its token for missing or ended, which a look that shows the token refutes. */
         is_missed: sql<number>`${IS_MISSED}`.as('is_missed'),
       })
       .from(auditEvents)
       .innerJoin(attemptReviews, eq(attemptReviews.event_id, auditEvents.id))
-      .where(eq(attemptReviews.claim, claim)),
+      .where(eq(attemptReviews.claim, leaseId)),
   ] as const;
 }
 
-/** How many attempts a claim holds, once it was made. */
-export const countClaimed = (claim: string): SQL =>
-  sql`(select count(*) from ${attemptReviews} where ${attemptReviews.claim} = ${claim})`;
+/** How many attempts this run has leased, as an expression of a later statement of the batch. */
+export const countLeased = (leaseId: string): SQL =>
+  sql`(select count(*) from ${attemptReviews} where ${attemptReviews.claim} = ${leaseId})`;
 
-/** An attempt that this run has claimed. */
-export type ClaimedAttempt = RowsOf<ReturnType<typeof claimDueAttempts>[1]>[number];
+/** An attempt that this run has leased. */
+export type LeasedAttempt = RowsOf<ReturnType<typeof leaseDueAttempts>[1]>[number];
 
 const WORKSPACE = canonicalWorkspace('audit_events.workspace_uuid');
 
@@ -82,24 +84,24 @@ const LATER_CHANGE = sql`case when ${laterChange(`later.status = 'success'`)} th
 const IS_MISSED = sql`exists (select 1 from tokens as t where t.workspace_uuid = ${WORKSPACE}
   and t.token_id = audit_events.token_id and (t.unseen_at is not null or t.revoked_at is not null))`;
 
-/** Notes the first proof of absence of what a claimed attempt is about. The second is due as soon as it may count. */
-export const noteUnseen = ({ build }: Database, claim: string, eventId: string, begunAtMs: number) =>
+/** Notes the first proof that what a leased attempt is about is absent. The attempt is due again as soon as a second may count. */
+export const noteUnseen = ({ build }: Database, leaseId: string, eventId: string, begunAtMs: number) =>
   build
     .update(attemptReviews)
     .set({
       unseen_at: sql`coalesce(unseen_at, ${begunAtMs})`,
       next_at: begunAtMs + ABSENCE_GAP_MS,
     })
-    .where(and(eq(attemptReviews.event_id, eventId), eq(attemptReviews.claim, claim)));
+    .where(and(eq(attemptReviews.event_id, eventId), eq(attemptReviews.claim, leaseId)));
 
-/** Gives back attempts that were claimed and not looked into: they are due again at once. */
-export const releaseAttempts = ({ build }: Database, claim: string, ids: readonly string[], nowMs: number) =>
+/** Gives back attempts that were leased and not looked into. They are due again at once. */
+export const releaseAttempts = ({ build }: Database, leaseId: string, ids: readonly string[], nowMs: number) =>
   build
     .update(attemptReviews)
     .set({ next_at: nowMs, tries: sql`max(${attemptReviews.tries} - 1, 0)` })
     .where(
       and(
-        eq(attemptReviews.claim, claim),
+        eq(attemptReviews.claim, leaseId),
         inArray(attemptReviews.event_id, sql`(select value from json_each(${JSON.stringify(ids)}))`),
       ),
     );

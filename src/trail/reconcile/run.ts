@@ -4,6 +4,7 @@ import { QUOTA_RUN_BLOCK_CALLS as BLOCK, RECONCILE_RUN_MS, RECONCILE_STEP_MAX_QU
 import type { Database, Query } from '../../db/database.ts';
 import { askAlone } from '../../inventory/drift.ts';
 import { selectQuotaNews } from '../../pipeops/quota-news.ts';
+import type { ReservedCalls } from '../../pipeops/quota-calls.ts';
 import type { Quota } from '../../pipeops/quota.ts';
 import type { PipeOps, TokenRef, UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -21,20 +22,20 @@ import {
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './looks.ts';
 import type { Recorder } from '../recorder.ts';
-import { claimDueAttempts, type ClaimedAttempt, countClaimed, releaseAttempts } from './queue.ts';
+import { countLeased, type LeasedAttempt, leaseDueAttempts, releaseAttempts } from './queue.ts';
 import { carryOut } from './carry-out.ts';
 import { revokeUndelivered } from './undelivered.ts';
 
 export interface Reconciler {
   /**
-   * Looks into attempts that are old enough, at most a batch of them. Says how many it found and settled.
+   * Looks into at most a batch of attempts that are old enough. Says how many it found due, and how many it settled.
    *
-   * @param budget says before each further step whether so many more D1 queries may be sent; absent: they may.
+   * @param budget says before each further step whether so many more D1 queries may be sent. Default: they always may.
    */
-  run(context: RequestContext, budget?: Budget): Promise<{ readonly due: number; readonly settled: number }>;
+  run(context: RequestContext, budget?: Budget): Promise<RunCount>;
   /**
-   * Revokes those of the listed tokens whose marker belongs to a create that failed: its row is their prior record. One
-   * whose create is still open is left alone.
+   * Revokes those of the listed tokens whose marker belongs to a create that failed: its row is their prior record. A token whose
+   * create is still open is left alone.
    *
    * @param begunAtMs when the list was begun.
    */
@@ -44,6 +45,11 @@ export interface Reconciler {
     listed: readonly UpstreamToken[],
     begunAtMs: number,
   ): Promise<void>;
+}
+
+interface RunCount {
+  readonly due: number;
+  readonly settled: number;
 }
 
 export interface ReconcilerDependencies {
@@ -67,75 +73,107 @@ export function createReconciler(dependencies: ReconcilerDependencies): Reconcil
   };
 }
 
-async function settleOpenAttempts(dependencies: ReconcilerDependencies, context: RequestContext, budget: Budget) {
-  const { database, runtime, quota, reconcileAfterSeconds } = dependencies;
+async function settleOpenAttempts(
+  dependencies: ReconcilerDependencies,
+  context: RequestContext,
+  budget: Budget,
+): Promise<RunCount> {
+  const { runtime, quota } = dependencies;
   const startedAtMs = runtime.now();
-  // What is left of PipeOps' limits is not for looking into what is over.
+  // The last of PipeOps' quota is not for looking into what is over.
   const mustWait = (): boolean => quota.permit('reconciliation', null, runtime.now()) !== null;
-  if (mustWait()) return { due: 0, settled: 0 };
-  const oldEnoughMs = startedAtMs - reconcileAfterSeconds * 1000;
-  const claim = runtime.newId();
-  const limits = selectQuotaNews(database, startedAtMs, null);
-  const reservation = quota.reserve(
-    database,
-    'reconciliation',
-    sql`min(${BLOCK}, ${countClaimed(claim)})`,
-    startedAtMs,
-  );
-  const queries = [...claimDueAttempts(database, oldEnoughMs, startedAtMs, claim), limits] as const;
-  const claimed = await database.batch(context, [...queries, ...reservation.queries] as const);
-  if (!claimed.ok) return { due: 0, settled: 0 };
-
-  const due = claimed.value[1];
-  quota.learn(claimed.value[2], runtime.now());
-  const reserved = quota.reservedCalls(BLOCK);
-  reserved.add(reservation.grant(claimed.value[3], { calls: Math.min(BLOCK, due.length) }));
-  let settled = 0;
-  const looks = createRunLooks({ ...dependencies, reserved }, context);
-  const left = [...due];
   const isOver = (): boolean =>
     mustWait() || !budget.permits(RECONCILE_STEP_MAX_QUERIES) || runtime.now() - startedAtMs > RECONCILE_RUN_MS;
-  while (left.length > 0 && !isOver()) {
-    const row = left.shift();
-    if (row === undefined) break;
-    try {
-      const judgement = await judge(dependencies, row, looks);
-      if (await carryOut(dependencies, context, claim, row, judgement)) settled += 1;
-    } catch (error) {
-      // A row that cannot be judged must not keep the others from it.
-      const name = error instanceof Error ? error.name : 'unknown';
-      runtime.log({ level: 'error', event: 'attempt_not_judged', event_id: row.id, name });
-    }
+  if (mustWait()) return { due: 0, settled: 0 };
+
+  const lease = await leaseAttempts(dependencies, context, startedAtMs);
+  if (lease === null) return { due: 0, settled: 0 };
+  const { due, reserved } = lease;
+  const looks = createRunLooks({ ...dependencies, reserved }, context);
+  let settled = 0;
+  let looked = 0;
+  for (const row of due) {
+    if (isOver()) break;
+    looked += 1;
+    if (await settleAttempt(dependencies, context, lease.id, row, looks)) settled += 1;
   }
   for (const [workspaceUuid, { list, begunAtMs, findings }] of looks.answered()) {
     if (isOver()) break;
     await revokeUndelivered(dependencies, context, workspaceUuid, list.tokens, begunAtMs);
-    if (!isOver())
-      await askAlone(dependencies, context, workspaceUuid, findings.askAlone, { purpose: 'reconciliation' });
+    if (isOver()) break;
+    await askAlone(dependencies, context, workspaceUuid, findings.askAlone, { purpose: 'reconciliation' });
   }
   reserved.end();
-  await endRun(dependencies, context, claim, left);
+  await endRun(dependencies, context, lease.id, due.slice(looked));
   return { due: due.length, settled };
 }
 
-/** Gives back what nobody got round to, and tells others why. */
+/** What a run has leased, with the calls to PipeOps that were reserved for it. */
+interface Lease {
+  readonly id: string;
+  readonly due: readonly LeasedAttempt[];
+  readonly reserved: ReservedCalls;
+}
+
+/** Leases attempts that are due and reserves a call for each, in one batch. Null: D1 did not take it. */
+async function leaseAttempts(
+  { database, runtime, quota, reconcileAfterSeconds }: ReconcilerDependencies,
+  context: RequestContext,
+  nowMs: number,
+): Promise<Lease | null> {
+  const id = runtime.newId();
+  const limits = selectQuotaNews(database, nowMs, null);
+  const reservation = quota.reserve(database, 'reconciliation', sql`min(${BLOCK}, ${countLeased(id)})`, nowMs);
+  const queries = [
+    ...leaseDueAttempts(database, nowMs - reconcileAfterSeconds * 1000, nowMs, id),
+    limits,
+    ...reservation.queries,
+  ] as const;
+  const leased = await database.batch(context, queries);
+  if (!leased.ok) return null;
+  const [, due, told, buckets] = leased.value;
+  quota.learn(told, runtime.now());
+  const reserved = quota.reservedCalls(BLOCK);
+  reserved.add(reservation.grant(buckets, { calls: Math.min(BLOCK, due.length) }));
+  return { id, due, reserved };
+}
+
+/** Gives back attempts that the run did not get to, and tells other isolates what PipeOps said of its quota. */
 async function endRun(
   { database, runtime, quota }: ReconcilerDependencies,
   context: RequestContext,
-  claim: string,
-  left: readonly ClaimedAttempt[],
+  leaseId: string,
+  left: readonly LeasedAttempt[],
 ): Promise<void> {
   const nowMs = runtime.now();
   const ids = left.map(({ id }) => id);
   const queries = [
-    ...(ids.length > 0 ? [releaseAttempts(database, claim, ids, nowMs)] : []),
+    ...(ids.length > 0 ? [releaseAttempts(database, leaseId, ids, nowMs)] : []),
     ...quota.news(database, nowMs),
   ];
   if (queries.length > 0) await database.batch(context, queries);
 }
 
-/** Asks PipeOps about one attempt. Whatever it cannot answer leaves the row waiting, for a day at the most. */
-async function judge({ runtime }: ReconcilerDependencies, row: ClaimedAttempt, looks: RunLooks): Promise<Judgement> {
+/** Says whether the attempt is settled by this. */
+async function settleAttempt(
+  dependencies: ReconcilerDependencies,
+  context: RequestContext,
+  leaseId: string,
+  row: LeasedAttempt,
+  looks: RunLooks,
+): Promise<boolean> {
+  try {
+    return await carryOut(dependencies, context, leaseId, row, await judge(dependencies, row, looks));
+  } catch (error) {
+    // A row that cannot be judged must not keep the run from the others.
+    const name = error instanceof Error ? error.name : 'unknown';
+    dependencies.runtime.log({ level: 'error', event: 'attempt_not_judged', event_id: row.id, name });
+    return false;
+  }
+}
+
+/** Asks PipeOps about one attempt. What PipeOps cannot answer leaves the row waiting, for a day at the most. */
+async function judge({ runtime }: ReconcilerDependencies, row: LeasedAttempt, looks: RunLooks): Promise<Judgement> {
   if (row.action === 'service_account_token.create') {
     // One list serves every create of a workspace: all of them were old enough before it was begun.
     const look = await looks.listOf(row);

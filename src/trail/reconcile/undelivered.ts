@@ -1,4 +1,4 @@
-import { sql, type SQL } from 'drizzle-orm';
+import { DRIVEN, isIn, LOOKED_AT, ORDER_STATE, STATE_LITERALS } from '../../revocation/orders/states.ts';
 import { COMPENSATION_TIMEOUT_MS, CONTRADICTION_AFTER_MS, UNDELIVERED_BATCH_TOKENS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { revocationOrders } from '../../db/schema.ts';
@@ -9,24 +9,24 @@ import { callWithin, type PipeOps, type TokenRef, type UpstreamToken } from '../
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
-import { finalRow, successOutcome, SYSTEM_ACTOR } from '../event.ts';
+import { type EventSubject, eventSubject, finalRow, successOutcome, SYSTEM_ACTOR, systemOrigin } from '../event.ts';
 import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
-import { DRIVEN, isIn, STATE_LITERALS, LOOKED_AT, ORDER_STATE } from '../../revocation/orders/states.ts';
+import { sql, type SQL } from 'drizzle-orm';
 
 /** A revoke of a token whose secret nobody got. */
 interface Undelivered extends TokenRef {
-  /** Of its create. */
+  /** The event of the token's create. */
   readonly createId: string;
 }
 
 /**
- * What is written down of such a revoke that PipeOps has acknowledged, where `guard` holds: a row of its own, and an order that is
- * looked at from now on.
+ * The queries that write down a revoke of an undelivered token which PipeOps has acknowledged, where `guard` holds: a row of its
+ * own, and an order that has the token's end looked at.
  *
- * @param orderId of both, made up before the batch, so that a repeat of it repeats the same.
+ * @param orderId the id of both. It is made up before the batch, so that a repeat of the batch writes nothing new.
  */
 export function acknowledgedRevoke(
   database: Database,
@@ -50,14 +50,8 @@ export function acknowledgedRevoke(
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
 }
 
-const revokeSubject = (ref: TokenRef, createId: string) =>
-  ({
-    action: 'service_account_token.revoke',
-    actor: SYSTEM_ACTOR,
-    ...ref,
-    tokenName: null,
-    detail: { undelivered_create: createId },
-  }) as const;
+const revokeSubject = (ref: TokenRef, createId: string): EventSubject =>
+  eventSubject('service_account_token.revoke', SYSTEM_ACTOR, { ...ref, detail: { undelivered_create: createId } });
 
 interface Dependencies {
   readonly database: Database;
@@ -69,9 +63,9 @@ interface Dependencies {
 }
 
 /**
- * Revokes those of the listed tokens whose marker belongs to a create that failed, a few at a time. One whose create is still
- * open is left alone. Each revoke is an order, which goes on by itself where this one does not get through; a token that is still
- * listed a minute after PipeOps acknowledged it contradicts it.
+ * Revokes those of the listed tokens whose marker belongs to a create that failed, a few at a time. A token whose create is still
+ * open is left alone. Each revoke has an order, which is driven on where the call here does not get through. A token that is still
+ * listed a minute after PipeOps acknowledged its revoke contradicts the order.
  *
  * @param begunAtMs when the list was begun.
  */
@@ -97,7 +91,7 @@ export async function revokeUndelivered(
   }
 }
 
-/** Failed creates whose tokens a list shows, but for those that have an order which goes on. */
+/** The query for failed creates whose tokens a list shows, without those whose order is still driven. */
 function selectUndelivered(
   { build }: Database,
   workspaceUuid: string,
@@ -116,7 +110,7 @@ function selectUndelivered(
     })
     .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
     .where(
-      // A marker counts only in the workspace that it was made for: a name alone moves nothing elsewhere.
+      // A marker counts only in the workspace that it was made for: whoever copies a name elsewhere has nothing revoked there.
       sql`${canonicalWorkspace('a.workspace_uuid')} = ${workspaceUuid} and a.status = 'failure' and not ${hasOrder(sql`o.state = ${STATE_LITERALS.open}`)}
         and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
     )
@@ -138,10 +132,9 @@ async function orderAndRevoke(
     .select({ id: revocationOrders.id })
     .from(revocationOrders)
     .where(sql`id = ${id}`);
-  const byTheWay = { requestId: context.requestId, ip: null, userAgent: null };
-  const anew = orderAnew(database, byTheWay, SYSTEM_ACTOR, order, detail, sql`not ${isOrdered}`);
+  const anew = orderAnew(database, systemOrigin(context), SYSTEM_ACTOR, order, detail, sql`not ${isOrdered}`);
   const made = await database.batch(context, [...anew, own]);
-  // Another run may have ordered it meanwhile: it is the one that sends it.
+  // Another run may have ordered it meanwhile. Then that run sends the call.
   if (!made.ok || made.value.at(-1)?.length === 0) return;
   const call = callWithin(COMPENSATION_TIMEOUT_MS, runtime, context, id, LATER_AGAIN);
   const revoked = await pipeops.revoke(ref, call);

@@ -65,7 +65,7 @@ describe('one event', () => {
   });
 
   it('is not shown where its reading cannot be recorded', async () => {
-    // The first batch reads it, the second records that.
+    // The first batch reads the event, and the second records the reading.
     for (const failing of [1, 2]) {
       const broken = await createHarness({ like: harness, db: failingBatches((batch) => batch === failing).db });
       const answer = await broken.send('GET', `${EVENTS}/${eventId}`);

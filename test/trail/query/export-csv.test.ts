@@ -107,7 +107,7 @@ function readLine(line: string): string[] {
   return cells;
 }
 
-/** The value of a cell of text: what docs/audit.md tells readers to do. */
+/** The value of a cell of text, got back as docs/audit.md tells readers to. */
 const valueOf = (cell: string): string =>
   cell
     .replace(/\\u([0-9a-f]{4})/g, (_escape, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { encodeCursor } from '../../../src/http/query.ts';
 import { EXPORT_ENCODINGS, type ExportFormat } from '../../../src/trail/query/format.ts';
-import { type ExportPage, openExport } from '../../../src/trail/query/export.ts';
+import { openExport } from '../../../src/trail/query/export.ts';
+import type { Progress } from '../../../src/trail/query/follow.ts';
 import { err, ok } from '../../../src/kit/result.ts';
 import { auditRow } from '../audit-row.ts';
 
@@ -10,16 +11,16 @@ const PAGE_ROWS = 10;
 interface Scripted {
   readonly rows: number;
   readonly format?: ExportFormat;
-  /** Rows of one answer. */
+  /** The most rows of one answer. */
   readonly limitRows?: number;
   readonly limitPages?: number;
-  /** The page, counted from 1, that D1 does not give. */
+  /** The number of the page that D1 does not give, counted from 1. */
   readonly failsAt?: number;
   /** Pages on which nothing matched. */
   readonly empty?: readonly number[];
 }
 
-/** An export of a trail of so many rows. */
+/** Opens an export of a trail of so many rows. */
 async function exported({
   rows,
   format = 'ndjson',
@@ -30,7 +31,7 @@ async function exported({
 }: Scripted) {
   const reads: { readonly afterSeq: number; readonly limitRows: number }[] = [];
   const ends: [string, number][] = [];
-  const pageAfter = (afterSeq: number, limit: number): ExportPage => {
+  const pageAfter = (afterSeq: number, limit: number): Progress => {
     const nextSeq = Math.min(rows, afterSeq + limit);
     const seqs = Array.from({ length: nextSeq - afterSeq }, (_item, index) => afterSeq + 1 + index);
     const events = empty.includes(afterSeq / PAGE_ROWS + 1) ? [] : seqs.map((seq) => auditRow({ seq }));
@@ -51,7 +52,7 @@ async function exported({
 
 const NOTHING = { stream: new ReadableStream<Uint8Array>(), known: null };
 
-/** What arrives of an export, and whether it broke. */
+/** Reads what arrives of an export, and whether it broke. */
 async function received(stream: ReadableStream<Uint8Array>): Promise<{ text: string; broke: boolean }> {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
@@ -92,7 +93,7 @@ describe('the end of an export says what it is', () => {
   ])('%s', async (_name, scripted, trailer) => {
     const { stream, reads, ends } = await exported(scripted);
     expect(await linesOf(stream)).toEqual([...upTo(trailer.count), trailer]);
-    // The first page was there.
+    // The first page was read before.
     expect(reads).toHaveLength(Math.max(0, Math.ceil(trailer.count / PAGE_ROWS) - 1));
     expect(ends).toEqual([[trailer.complete ? 'complete' : 'limit', trailer.count]]);
   });
@@ -121,7 +122,7 @@ describe('an export is read no faster than it is taken', () => {
     const reader = stream.getReader();
     for (let taken = 1; taken <= 20; taken += 1) {
       await reader.read();
-      // Whatever can happen by itself has happened by then.
+      // By then everything has happened that happens without a reader.
       for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
       expect(reads.length).toBeLessThanOrEqual(taken);
     }
@@ -180,7 +181,7 @@ describe('an export in CSV', () => {
   });
 
   it.each([5, 6])('breaks, short of its length, where D1 fails later: read %i', async (failsAt) => {
-    // Four pages for its length, and the first is not read again.
+    // Four pages are read for its length, and the first is not read again.
     const { stream, known, ends } = await exported({ rows: 35, format: 'csv', failsAt });
     const { text, broke } = await received(stream);
     expect(broke).toBe(true);
@@ -193,7 +194,7 @@ describe('an export in CSV', () => {
     ['shorter', ''],
   ])('breaks where what is read again is %s', async (_how, token) => {
     let reads = 0;
-    const page = (from: number, name: string): ExportPage => ({
+    const page = (from: number, name: string): Progress => ({
       events: [auditRow({ seq: from, token_name: name }), auditRow({ seq: from + 1 })],
       nextSeq: from + 1,
       hasMore: from < 5,

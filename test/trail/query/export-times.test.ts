@@ -16,7 +16,7 @@ interface Row {
 
 let harness: Harness;
 let trail: Row[] = [];
-/** When the clock was right: long enough ago that nothing is unfinished. */
+/** A time of the right clock, so long ago that nothing is unfinished. */
 let beginMs = 0;
 beforeAll(async () => {
   harness = await createHarness();
@@ -24,7 +24,7 @@ beforeAll(async () => {
   const right = Array.from({ length: 300 }, (_item, row) => beginMs + row * SECOND_MS);
   const ahead = Array.from({ length: 900 }, (_item, row) => beginMs + DAY_MS + row * SECOND_MS);
   const putRight = Array.from({ length: 700 }, (_item, row) => beginMs + (400 + row) * SECOND_MS);
-  // Further ahead than now is.
+  // These times are in the future.
   const future = Array.from({ length: 40 }, (_item, row) => beginMs + 30 * DAY_MS + row * SECOND_MS);
   const nextDay = Array.from({ length: 900 }, (_item, row) => beginMs + DAY_MS + (row - 100) * SECOND_MS);
   await insertTimes([...right, ...ahead, ...putRight, ...future, ...nextDay]);
@@ -46,7 +46,7 @@ const ask = async (path: string, parameters: Readonly<Record<string, string>>) =
   return answer;
 };
 
-/** What an export holds, and what its last line says. */
+/** The events of an export, and what its last line says. */
 async function exported(parameters: Readonly<Record<string, string>>) {
   const lines = (await ask(EXPORT, parameters)).text.trimEnd().split('\n');
   const trailer: unknown = JSON.parse(lines.pop() ?? '');

@@ -25,7 +25,7 @@ beforeAll(async () => {
   );
 });
 
-/** Adds rows that are an hour old, but for what is given. */
+/** Adds rows that are an hour old. Given columns replace those of the rows. */
 async function addRows(rows: readonly Partial<AuditEventRow>[]): Promise<void> {
   const then = Date.now() - HOUR_MS;
   const names = Object.keys(auditRow()).filter((name) => name !== 'seq');
@@ -149,7 +149,7 @@ describe('CSV', () => {
   });
 
   it('breaks where D1 fails later, short of the length that it said', async () => {
-    // Three pages for its length, the first of them with the row of the export.
+    // Three pages are read for its length, the first together with the row of the export.
     const { db } = failingBatches((batch) => batch === 5);
     const broken = await createHarness({ like: harness, db });
     const request = new Request(`https://countersign.example${EXPORT}?format=csv&action=service_account_token.*`, {
@@ -167,7 +167,7 @@ describe('CSV', () => {
   });
 });
 
-it('goes on from a cursor and gives the rest, each row once', async () => {
+it('an export goes on from a cursor and gives the rest, each row one time', async () => {
   const filter = 'action=service_account_token.*';
   const all = parse(await exportOf(`?${filter}`)).events;
   const half = await harness.send('GET', `/api/v1/audit/events?${filter}&order=asc&limit=200`);
@@ -207,7 +207,7 @@ describe('what can still change is not exported', () => {
   });
 });
 
-it('does not run after a trail that grows while it is being sent', async () => {
+it('an export does not run after a trail that grows while it is being sent', async () => {
   const before = await maxSeq();
   const request = new Request(`https://countersign.example${EXPORT}?latest=true`, {
     headers: { Authorization: `Bearer ${await harness.jwtFor('admin')}` },
@@ -245,7 +245,7 @@ describe('the export is in the trail', () => {
     expect(first.headers.get('X-Audit-Event-Id')).not.toBe(second.headers.get('X-Audit-Event-Id'));
   });
 
-  it('or nothing leaves: 503 and no event', async () => {
+  it('and nothing leaves where it cannot be recorded: 503, and no event', async () => {
     const { db, sent } = failingBatches(() => true);
     const broken = await createHarness({ like: harness, db });
     const answer = await exportOf('', broken);

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
-import { presentOwnEvent } from '../../../src/trail/query/event-by-id.ts';
+import { presentOwnEvent } from '../../../src/trail/query/format.ts';
 import { expectRefusal, rowsOf, withoutUpstream } from '../../security/expectations.ts';
 import { NO_EVENT } from '../../security/routes.ts';
 import { createRecordingD1 } from '../../security/statements.ts';
@@ -11,7 +11,7 @@ import { createTestIssuer } from '../../support/issuer.ts';
 import { createWebhookHarness, type WebhookHarness } from '../../revocation/harness.ts';
 import { insertRows, meteredD1 } from './trail.ts';
 
-// Whoever may not read the trail may read of it what it caused itself, and learns nothing else of it.
+// A caller that may not read the trail may still read the events that it caused itself, and learns nothing else of the trail.
 
 const EVENTS = '/api/v1/audit/events';
 const OTHER_ISSUER = 'https://other.example';
@@ -31,7 +31,7 @@ const others = new Map<string, string>();
 let myToken: string;
 let theirToken: string;
 
-/** By the clock of the harness, which goes on between tests: a caller's denials beyond ten in a minute are counted in one row. */
+/** The clock of the harness. It goes on between tests, since a caller's denials beyond ten in a minute are counted in one row. */
 const signed = async (role: string, claims: Record<string, unknown> = {}): Promise<string> => {
   const iat = Math.floor(harness.runtime.now() / 1000);
   return await harness.jwtFor(role, { iat, exp: iat + 300, ...claims });
@@ -127,7 +127,7 @@ describe('actor=me', () => {
     for (const other of others.values()) expect(ids(answer)).not.toContain(other);
   });
 
-  it('pages through them, in either order, each once', async () => {
+  it('pages through them in either direction, and shows each one time', async () => {
     const all = ids(await ask('?actor=me&action=service_account_token.*&limit=200'));
     const paged: string[] = [];
     for (let cursor: string | null = ''; cursor !== null;) {
@@ -205,7 +205,7 @@ describe('an event by its id', () => {
     expect((await ask(`/${mine.toUpperCase()}`)).status).toBe(200);
   });
 
-  /** All that two answers could be told apart by. */
+  /** Everything by which two answers could be told apart. */
   const observe = async (id: string) => {
     recording.statements.length = 0;
     const answer = await withoutUpstream(harness, async () => await ask(`/${id}`));
@@ -285,7 +285,7 @@ describe('an event by its id', () => {
 const TIMES = { occurred_at: 1, settled_at: 1, last_at: 1 };
 
 describe('what a caller is not told when it asks', () => {
-  /** Its own view of an event, without what every event has anew. */
+  /** The caller's own view of an event, without what differs in every event. */
   const viewOf = async (answer: Answer): Promise<object> => {
     const { data } = (await ask(`/${eventOf(answer)}`)).body;
     const [listed] = (await ask(`?actor=me&request_id=${answer.headers.get('X-Request-Id')}`)).body.data;
@@ -302,7 +302,7 @@ describe('what a caller is not told when it asks', () => {
     const view = await viewOf(theirs);
     expect(view).toEqual(await viewOf(unknown));
     expect(view).toMatchObject({ status: 'failure', error_code: 'not_found', upstream_status: null, detail: {} });
-    // The trail knows.
+    // The trail has the true reason.
     const reasons = [await rowsOf(theirs), await rowsOf(unknown)].map(([row]) => row?.outcome);
     expect(reasons).toEqual(['{"reason":"not_readable"}', '{"reason":"unknown"}']);
   });
@@ -336,7 +336,7 @@ describe('what a caller is not told when it asks', () => {
       return { pagination: answer.body.pagination, rowsRead: batches.map(({ rowsRead }) => rowsRead) };
     };
     for (const filter of ['token_id', 'workspace_uuid']) {
-      // The first of a minute is inserted and not counted.
+      // The first read of a minute is inserted, and the others are counted.
       await cost(filter, busy);
       await cost(filter, 'none-such');
       expect(await cost(filter, busy)).toEqual(await cost(filter, 'none-such'));

@@ -7,7 +7,7 @@ import { meteredD1 } from './trail.ts';
 const EVENTS = '/api/v1/audit/events';
 const ROWS = 3_000;
 const LIMIT = 50;
-/** Rows beside those of the page that a page may read. */
+/** How many rows a page may read beside those that it shows. */
 const SPARE = 10;
 const SCAN_MAX = 5_000;
 /** Rows that are read to find where times begin and end: spans, and of events no more than two spans hold. */
@@ -37,7 +37,7 @@ const query = async (parameters: string) => {
   batches.length = 0;
   const answer = await harness.send('GET', `${EVENTS}?limit=${LIMIT}&${parameters}`);
   expect(answer.status, answer.text).toBe(200);
-  // Recording the query reads a few rows by itself: the statement that counts comes first, the one that adds last.
+  // Recording the query reads a few rows too: the statement that counts comes first, and the one that inserts comes last.
   const [reads] = batches.map(({ rowsRead }) => rowsRead.slice(1, -1));
   return { answer, rowsRead: reads!.reduce((sum, rows) => sum + rows, 0) };
 };
@@ -103,7 +103,7 @@ describe('where filters have no index of their own', () => {
   });
 });
 
-it('a scan goes on with the very row behind the last that it looked at', async () => {
+it('a scan goes on with the row after the last that it looked at', async () => {
   // Counted from a row that matches: the one before it, that one, and the one behind it end the first scan.
   for (const offset of [-1, 0, 1]) {
     const parameters = 'ip=192.0.2.7&order=desc';
@@ -129,7 +129,7 @@ describe('what is written', () => {
       const calls = 2 * Number(still.lines.at(-1)?.['upstream_calls']);
       return trips.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0) - ((await spanCount()) - before) - calls;
     };
-    // The first of an owner begins the count of its tokens and notes its label: once.
+    // The first create of an owner also begins the count of its tokens and notes its label.
     await cost('POST', TOKENS, { name: 'deploy', scopes: ['api:read'] });
     expect(await cost('POST', TOKENS, { name: 'deploy', scopes: ['api:read'] })).toBeLessThanOrEqual(25);
     const id = (await still.rows())[0]!.token_id;

@@ -6,7 +6,7 @@ const EVENTS = '/api/v1/audit/events';
 const NOON_MS = Date.UTC(2026, 0, 15, 12);
 const ISSUER = 'https://issuer.example';
 
-/** The trail that is asked, by a name for each event. */
+/** The events of the trail, by a name for each. */
 const TRAIL = {
   minted: {
     action: 'service_account_token.create',
@@ -40,7 +40,7 @@ const TRAIL = {
     workspace_uuid: 'ws-1',
     request_id: 'request-3',
     ip: '192.0.2.1',
-    // Its time was taken before that of the row in front of it.
+    // This time is earlier than that of the row before it.
     occurred_at: NOON_MS + 500,
   },
   open: {

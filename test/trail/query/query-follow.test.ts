@@ -12,14 +12,14 @@ let nowMs = 0;
 /** Each test follows a workspace of its own, from here on. */
 let begin = '';
 beforeEach(async () => {
-  // Half a minute past, so that a read of now is within its counting minute.
+  // Half a minute is over, so a read of now is within the minute that counts it.
   nowMs = (Math.floor(Date.now() / MINUTE_MS) + 0.5) * MINUTE_MS;
   harness = await createHarness({ runtime: { now: () => nowMs } });
   const newest = await env.DB.prepare('select coalesce(max(seq), 0) as seq from audit_events').first<number>('seq');
   begin = btoa(`seq:${newest}`).replace(/=+$/, '');
 });
 
-/** A JWT of this moment, on the clock of the test. */
+/** A JWT that is issued now, by the clock of the test. */
 const jwtOf = async (sub: string): Promise<string> => {
   const iat = Math.floor(nowMs / 1000);
   return await harness.jwtFor('admin', { sub, iat, exp: iat + 60 });
@@ -42,7 +42,7 @@ const settled = (token: string, ageMs = 0) => ({
 describe('an ascending page ends before a row that can still change', () => {
   it.each([
     ['an open attempt', OPEN, AUDIT_UNFINISHED_MS],
-    // Half a minute is left of its own, and somebody who began in it may count it still.
+    // Half of its minute is left, and a read that began in it may still be counted.
     ['a counted read', { read_key: 'k' }, MINUTE_MS / 2 + AUDIT_COUNTING_SLACK_MS],
   ])('%s', async (_name, columns, finishedAfterMs) => {
     await insertRows([settled('before', 1), { ...settled('unfinished'), ...columns }, settled('after')]);
@@ -58,13 +58,13 @@ describe('an ascending page ends before a row that can still change', () => {
     expect(tokensOf(await follow(cursorOf(page)))).toEqual(['unfinished', 'after']);
   });
 
-  it('and is descending whole', async () => {
+  it('and a descending page shows it too', async () => {
     await insertRows([settled('before', 1), { ...settled('open'), ...OPEN }, settled('after')]);
     const answer = await query(`workspace_uuid=${harness.workspace}`);
     expect(tokensOf(answer).slice(0, 3)).toEqual(['after', 'open', 'before']);
   });
 
-  it('not before one that is old, and settled later is announced', async () => {
+  it('but not before an old one, which is announced when it is settled', async () => {
     await insertRows([{ ...settled('old', AUDIT_UNFINISHED_MS), ...OPEN }, settled('after')]);
     expect(tokensOf(await follow(begin))).toEqual(['old', 'after']);
   });
@@ -81,13 +81,13 @@ describe('an ascending page ends before a row that can still change', () => {
     expect(exported.text.trimEnd().split('\n').at(-1)).toBe('{"complete":true,"count":3,"next":null}');
   });
 
-  it('not before one that its filter leaves out for good', async () => {
+  it('but not before one that its filter leaves out for good', async () => {
     await insertRows([{ ...settled('open'), ...OPEN, action: 'service_account_token.update' }, settled('after')]);
     expect(tokensOf(await follow(begin, '&action=service_account_token.get'))).toEqual(['after']);
     expect(tokensOf(await follow(begin, '&token_id=after'))).toEqual(['after']);
   });
 
-  it('even if only its outcome or its token will make it match', async () => {
+  it('even where only its outcome or its token will make it match', async () => {
     await insertRows([
       { ...settled('x'), ...OPEN, token_id: null },
       { ...settled('x'), status: 'failure' },
@@ -118,7 +118,7 @@ describe('a follower', () => {
     expect(ids).toContain(page.headers.get('X-Audit-Event-Id'));
   });
 
-  it('that waits adds one row a minute to the trail, and no more', async () => {
+  it('adds at most one row a minute to the trail while it waits', async () => {
     const first = await follow(begin);
     await follow(cursorOf(first));
     const last = await follow(cursorOf(await follow(cursorOf(first))));
@@ -161,7 +161,7 @@ describe('a follower', () => {
   });
 });
 
-/** Settles the open attempts on tokens whose id begins so. */
+/** Settles the open attempts on tokens whose id begins with a prefix. */
 async function settleOpen(prefix: string): Promise<void> {
   const settle = `update audit_events set status = 'success', settled_at = ?, outcome = '{}'
     where status = 'attempted' and workspace_uuid = ? and token_id glob ?`;

@@ -83,7 +83,7 @@ describe('a parameter that is not understood is named', () => {
     ['ip', '?ip=localhost'],
     ['from', '?from=yesterday'],
     ['from', '?from=2026-02-30T00:00:00Z'],
-    // An offset whose plus became a space.
+    // The plus of the offset became a space.
     ['from', '?from=2026-01-31T00:00:00+01:00'],
     ['to', '?from=2026-01-31T00:00:00Z&to=2026-01-31T00:00:00Z'],
     ['order', '?order=newest'],

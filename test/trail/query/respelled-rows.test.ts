@@ -6,8 +6,8 @@ import { storedSpellingsOf } from '../../support/spellings.ts';
 import { ordersOf, settleAll, withClock } from '../reconcile/reconciling.ts';
 import { insertRows, OPEN } from './trail.ts';
 
-// Rows of the trail that an earlier version wrote name their workspace as it was sent, and still mean it: what was left open is settled,
-// and whose marker a token carries is known.
+// Rows that an earlier version wrote spell their workspace as it was sent, and still mean that workspace: what was left open is
+// settled, and a token's marker is recognised.
 
 beforeEach(settleAll);
 
@@ -16,7 +16,7 @@ const newMarker = (): string =>
   `-csgn-abcdefghijklmn${'abcdefghij'.charAt((markers += 1) % 10)}${'abcdefghij'.charAt(Math.floor(markers / 10))}`;
 const eventOf = async (id: string) =>
   await env.DB.prepare('select * from audit_events where id = ?').bind(id).first<AuditEventRow>();
-/** A row as an earlier version left it. */
+/** A row as an earlier version wrote it. */
 const old = async (harness: Harness, workspace: string, row: Partial<AuditEventRow>): Promise<string> => {
   const id = crypto.randomUUID();
   await insertRows([{ id, workspace_uuid: workspace, occurred_at: harness.runtime.now(), ...row }]);
@@ -94,7 +94,7 @@ describe.each(Object.keys(storedSpellingsOf('')))('a row whose workspace is %s',
     const token = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: `late${marker}` });
     await harness.send('GET', TOKENS);
     expect(await stateOf(harness, token.id)).toBe(true);
-    // And it is nobody's that was made elsewhere.
+    // It is not taken for a token that was made elsewhere.
     expect((await harness.rows()).filter(({ error_code }) => error_code === 'appeared_upstream')).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type EventFilter, NO_FILTER, type Order } from '../../../src/trail/query/params.ts';
+import { type EventFilter, NO_FILTER, type Direction } from '../../../src/trail/query/params.ts';
 import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { createDatabase } from '../../../src/db/database.ts';
@@ -16,15 +16,15 @@ const HOUR_MS = 3_600_000;
 const ROWS = 400;
 
 const oneOf = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-/** Subjects and labels of few values, so that they meet: `a` and `x|a` are both, and an issuer's is in another's. */
+/** Few subjects and labels, so that they meet: `a` and `x|a` are both, and one issuer is a part of another. */
 const NAMES = ['a', 'b', 'x|a', 'y|x|a'] as const;
 
 const row = fc.record({
-  // With pauses, as long as nobody works.
+  // There are pauses, in which nobody works.
   stepMs: fc.oneof({ weight: 30, arbitrary: fc.nat({ max: 1_500 }) }, { weight: 1, arbitrary: oneOf(90_000, HOUR_MS) }),
-  // On its way to the database.
+  // How long an event is on its way to the database.
   earlyMs: fc.oneof(fc.constant(0), fc.nat({ max: 60_000 })),
-  // What the clock is set to from here on, against the true time.
+  // By how much the clock is wrong from here on.
   clockMs: fc.oneof({ weight: 60, arbitrary: fc.constant(null) }, oneOf(0, 0, 0, 2 * HOUR_MS, 30 * HOUR_MS, -HOUR_MS)),
   status: oneOf(...AUDIT_STATUSES),
   action: oneOf(...AUDIT_ACTIONS),
@@ -69,7 +69,7 @@ const matches = (event: AuditEventRow, filter: EventFilter): boolean =>
     [event.actor_subject, event.actor_label, `${event.actor_issuer}|${event.actor_subject}`].includes(filter.actor));
 
 const nullable = <T>(values: fc.Arbitrary<T>) => fc.option(values, { freq: 2, nil: null });
-/** In the trail, before it and after it, by wrong clocks too. */
+/** Times within the trail, before it and after it, of wrong clocks too. */
 const time = fc.nat().map((share) => BEGIN_MS - 2 * HOUR_MS + (share % (lastMs - BEGIN_MS + 40 * HOUR_MS)));
 const filters: fc.Arbitrary<EventFilter> = fc.record({
   actions: fc.oneof(
@@ -88,16 +88,16 @@ const filters: fc.Arbitrary<EventFilter> = fc.record({
   fromMs: nullable(time),
   toMs: nullable(time),
 });
-/** Few filters at once find something; all at once hardly ever do. */
+/** A few filters together find something. All of them together hardly ever do. */
 const fewFilters = fc
   .tuple(filters, fc.subarray(['actions', 'status', 'actor', 'own', 'tokenId', 'fromMs', 'toMs', 'ip'] as const))
   .map(([filter, kept]) => ({ ...NO_FILTER, ...Object.fromEntries(kept.map((name) => [name, filter[name]])) }));
 /** The pages of a filter, from a position to the end. */
-async function readPages(filter: EventFilter, order: Order, from: number | null, limitRows: number) {
+async function readPages(filter: EventFilter, direction: Direction, from: number | null, limitRows: number) {
   const seen: number[] = [];
   let seq = from;
   for (let pages = 0; pages <= ROWS; pages += 1) {
-    const query = selectEvents(database, filter, { order, seq }, limitRows);
+    const query = selectEvents(database, filter, { direction, seq }, limitRows);
     const read = await database.batch({ trace: newTrace() }, [query]);
     if (!read.ok) throw new Error(`D1 ${read.error}`);
     const { events, reachedSeq } = readScan(read.value[0], limitRows);
@@ -114,20 +114,21 @@ describe('the pages of a query', () => {
     ['any filters together', filters],
     ['few filters', fewFilters],
   ])(
-    'hold every row that matches, once and in order: %s',
+    'hold every row that matches, one time and in order: %s',
     async (_name, arbitrary) => {
       let found = 0;
       await fc.assert(
         fc.asyncProperty(
           arbitrary,
-          oneOf<Order>('asc', 'desc'),
+          oneOf<Direction>('asc', 'desc'),
           fc.option(fc.integer({ min: 0, max: ROWS + 2 }), { nil: null }),
           fc.integer({ min: 8, max: 120 }),
-          async (filter, order, from, limitRows) => {
-            const isBehind = ({ seq }: AuditEventRow) => from === null || (order === 'asc' ? seq > from : seq < from);
+          async (filter, direction, from, limitRows) => {
+            const isBehind = ({ seq }: AuditEventRow) =>
+              from === null || (direction === 'asc' ? seq > from : seq < from);
             const expected = trail.filter((event) => isBehind(event) && matches(event, filter)).map(({ seq }) => seq);
-            if (order === 'desc') expected.reverse();
-            expect(await readPages(filter, order, from, limitRows)).toEqual(expected);
+            if (direction === 'desc') expected.reverse();
+            expect(await readPages(filter, direction, from, limitRows)).toEqual(expected);
             found += expected.length;
           },
         ),

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type EventFilter, NO_FILTER, type Order } from '../../../src/trail/query/params.ts';
+import { type EventFilter, NO_FILTER, type Direction } from '../../../src/trail/query/params.ts';
 import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
 import { AUDIT_SPAN_SIZES } from '../../../src/config/limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';
@@ -14,7 +14,7 @@ const HOUR_MS = 3_600 * SECOND_MS;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 const BEGIN_MS = Date.UTC(2026, 0, 1);
 
-/** What a clock may do to the times of a trail: seconds after its beginning, by the number of the row. */
+/** The ways in which clocks may run: seconds after the trail's beginning, by the number of the row. */
 const CLOCKS: readonly (readonly [name: string, rows: number, secondOf: (row: number) => number])[] = [
   ['is right', 200, (row) => row],
   ['ran a day ahead and was put right', 300, (row) => (row < 100 ? row + 86_400 : row)],
@@ -30,7 +30,7 @@ const CLOCKS: readonly (readonly [name: string, rows: number, secondOf: (row: nu
   ['is random', 600, (row) => (row * 7_919) % 100_003],
   ['stopped overnight', 700, (row) => row + Math.floor(row / 100) * 50_000],
 ];
-/** What a page reads at the most, whatever the clocks did. */
+/** The most rows that a page reads, however the clocks ran. */
 const PAGE_MAX_ROWS = 5_000;
 const ROWS = CLOCKS.reduce((sum, [, rows]) => sum + rows, 0);
 
@@ -39,7 +39,7 @@ interface Row {
   readonly occurred_at: number;
 }
 let trail: Row[] = [];
-/** Each clock writes behind the others, whose times are as good as its own: all of it is one trail. */
+/** One trail of all clocks: each writes behind the others, and the times of all are equally good. */
 beforeAll(async () => {
   for (const [, rows, secondOf] of CLOCKS) {
     await insertTimes(Array.from({ length: rows }, (_item, row) => BEGIN_MS + secondOf(row) * SECOND_MS));
@@ -53,8 +53,13 @@ interface Page {
   readonly rowsRead: number;
 }
 
-async function readPage(filter: EventFilter, order: Order, seq: number | null, limitRows: number): Promise<Page> {
-  const { sql, params } = selectEvents(database, filter, { order, seq }, limitRows).toSQL();
+async function readPage(
+  filter: EventFilter,
+  direction: Direction,
+  seq: number | null,
+  limitRows: number,
+): Promise<Page> {
+  const { sql, params } = selectEvents(database, filter, { direction, seq }, limitRows).toSQL();
   const { results, meta } = await env.DB.prepare(sql)
     .bind(...params)
     .all();
@@ -66,7 +71,7 @@ async function readPage(filter: EventFilter, order: Order, seq: number | null, l
 /** All pages of a filter, from a position on. */
 async function readPages(
   filter: EventFilter,
-  order: Order,
+  direction: Direction,
   from: number | null,
   limitRows: number,
   maxRowsRead = PAGE_MAX_ROWS,
@@ -74,21 +79,21 @@ async function readPages(
   const seqs: number[] = [];
   let pages = 0;
   for (let seq: number | null = from; ; pages += 1) {
-    const page = await readPage(filter, order, seq, limitRows);
+    const page = await readPage(filter, direction, seq, limitRows);
     expect(page.rowsRead).toBeLessThanOrEqual(maxRowsRead);
     seqs.push(...page.seqs);
     if (page.reachedSeq === null) return { seqs, pages: pages + 1 };
-    expect(order === 'asc' ? page.reachedSeq > (seq ?? 0) : page.reachedSeq < (seq ?? Infinity)).toBe(true);
+    expect(direction === 'asc' ? page.reachedSeq > (seq ?? 0) : page.reachedSeq < (seq ?? Infinity)).toBe(true);
     seq = page.reachedSeq;
   }
 }
 
-const expectedOf = ({ fromMs, toMs }: EventFilter, order: Order, from: number | null): number[] => {
+const expectedOf = ({ fromMs, toMs }: EventFilter, direction: Direction, from: number | null): number[] => {
   const found = trail
-    .filter(({ seq }) => from === null || (order === 'asc' ? seq > from : seq < from))
+    .filter(({ seq }) => from === null || (direction === 'asc' ? seq > from : seq < from))
     .filter(({ occurred_at: at }) => at >= (fromMs ?? -Infinity) && at < (toMs ?? Infinity))
     .map(({ seq }) => seq);
-  return order === 'asc' ? found : found.toReversed();
+  return direction === 'asc' ? found : found.toReversed();
 };
 
 const times = (fromMs: number | null, toMs: number | null): EventFilter => ({ ...NO_FILTER, fromMs, toMs });
@@ -99,15 +104,15 @@ describe('no event is missed, and none is shown twice', () => {
     for (const at of [0, 0.4, 0.99].map((share) => ownTimes[Math.floor(share * rows)] ?? 0)) {
       const windows = [times(at, at + 30 * SECOND_MS), times(at - 600 * SECOND_MS, at + 1)];
       for (const filter of windows) {
-        for (const order of ['asc', 'desc'] as const) {
-          const { seqs } = await readPages(filter, order, null, 1_000);
-          expect(seqs).toEqual(expectedOf(filter, order, null));
+        for (const direction of ['asc', 'desc'] as const) {
+          const { seqs } = await readPages(filter, direction, null, 1_000);
+          expect(seqs).toEqual(expectedOf(filter, direction, null));
         }
       }
     }
   });
 
-  it('by any window, from any place, in either order', async () => {
+  it('by any window, from any place, in either direction', async () => {
     const known = fc.nat().map((index) => (trail[index % trail.length]?.occurred_at ?? 0) + (index % 3) - 1);
     const edge = fc.option(fc.oneof(known, fc.integer({ min: BEGIN_MS - HOUR_MS, max: BEGIN_MS + 30 * HOUR_MS })), {
       nil: null,
@@ -116,13 +121,13 @@ describe('no event is missed, and none is shown twice', () => {
       fc.asyncProperty(
         edge,
         edge,
-        fc.constantFrom<Order>('asc', 'desc'),
+        fc.constantFrom<Direction>('asc', 'desc'),
         fc.option(fc.integer({ min: 0, max: ROWS + 2 }), { nil: null }),
         fc.integer({ min: 50, max: 1_000 }),
-        async (fromMs, toMs, order, from, limitRows) => {
+        async (fromMs, toMs, direction, from, limitRows) => {
           const filter = times(fromMs, toMs);
-          const { seqs } = await readPages(filter, order, from, limitRows);
-          expect(seqs).toEqual(expectedOf(filter, order, from));
+          const { seqs } = await readPages(filter, direction, from, limitRows);
+          expect(seqs).toEqual(expectedOf(filter, direction, from));
         },
       ),
       { numRuns: 25 },
@@ -138,17 +143,17 @@ describe('a page begins where its times are', () => {
     await insertTimes(Array.from({ length: 100 }, (_item, row) => BEGIN_MS + row * SECOND_MS));
     trail = (await env.DB.prepare('select seq, occurred_at from audit_events order by seq').all<Row>()).results;
     const window = times(BEGIN_MS + 50 * HOUR_MS, BEGIN_MS + 51 * HOUR_MS);
-    for (const order of ['asc', 'desc'] as const) {
-      const { seqs, pages } = await readPages(window, order, null, 50);
-      expect(seqs).toEqual(expectedOf(window, order, null));
+    for (const direction of ['asc', 'desc'] as const) {
+      const { seqs, pages } = await readPages(window, direction, null, 50);
+      expect(seqs).toEqual(expectedOf(window, direction, null));
       expect(seqs).toEqual(expect.arrayContaining([first, last]));
       expect(pages).toBeLessThanOrEqual(3);
     }
   });
 
-  it('also where span after span looks as if it held them, and none does', async () => {
+  it('also where many spans may hold them and none does', async () => {
     const newest = (await env.DB.prepare('select max(seq) as seq from audit_events').first<number>('seq')) ?? 0;
-    // Each of the smallest spans is of one time, and each larger one of two between which the window is.
+    // Each of the smallest spans has one time, and each larger span has two, with the window between them.
     const apart = (rows: number, from: number): number[] =>
       Array.from({ length: rows }, (_item, row) => {
         const span = Math.floor((from + row) / AUDIT_SPAN_SIZES[0]);
@@ -159,12 +164,12 @@ describe('a page begins where its times are', () => {
     await insertTimes(apart(4_000, newest + 4_001));
     trail = (await env.DB.prepare('select seq, occurred_at from audit_events order by seq').all<Row>()).results;
     const window = times(BEGIN_MS + 34 * YEAR_MS, BEGIN_MS + 36 * YEAR_MS);
-    for (const order of ['asc', 'desc'] as const) {
-      expect((await readPages(window, order, null, 50)).seqs).toEqual([sought]);
+    for (const direction of ['asc', 'desc'] as const) {
+      expect((await readPages(window, direction, null, 50)).seqs).toEqual([sought]);
     }
   });
 
-  it('and reads little where nothing is of its times', async () => {
+  it('and reads little where no event has such a time', async () => {
     const page = await readPage(times(BEGIN_MS + 20 * YEAR_MS, BEGIN_MS + 21 * YEAR_MS), 'asc', null, 50);
     expect(page.seqs).toEqual([]);
     expect(page.rowsRead).toBeLessThan(400);
@@ -218,7 +223,7 @@ describe('the spans of the trail', () => {
     );
     await insertTimes(Array.from({ length: 40 }, (_item, row) => BEGIN_MS + row));
     trail = (await env.DB.prepare('select seq, occurred_at from audit_events order by seq').all<Row>()).results;
-    // None is made behind the gap.
+    // No span is made behind the gap.
     expect((await spans()).every((span) => span.last_seq <= 1_024)).toBe(true);
     const window = times(BEGIN_MS + 10 * SECOND_MS, BEGIN_MS + 20 * SECOND_MS);
     expect((await readPages(window, 'asc', null, 200, Infinity)).seqs).toEqual(expectedOf(window, 'asc', null));

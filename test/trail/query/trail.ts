@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 
-/** A D1 that adds up what the statements of each batch read and wrote. */
+/** D1 that adds up how many rows the statements of each batch read and wrote. */
 export function meteredD1() {
   const batches: { readonly rowsRead: readonly number[]; readonly rowsWritten: number }[] = [];
   const db: D1Database = new Proxy(env.DB, {
@@ -23,7 +23,7 @@ export function meteredD1() {
   return { db, batches };
 }
 
-/** Puts rows into the trail as they are, in one batch; gives the `seq` of each. */
+/** Inserts rows into the trail as they are, in one batch. Gives the `seq` of each. */
 export async function insertRows(rows: readonly Partial<AuditEventRow>[]): Promise<number[]> {
   if (rows.length === 0) return [];
   const results = await env.DB.batch<{ seq: number }>(
@@ -37,7 +37,7 @@ export async function insertRows(rows: readonly Partial<AuditEventRow>[]): Promi
   return results.map(({ results: [inserted] }) => inserted!.seq);
 }
 
-/** Puts rows of these times into the trail, in their order; gives the `seq` of each. */
+/** Inserts rows of these times into the trail, in the order given. Gives the `seq` of each. */
 export async function insertTimes(times: readonly number[]): Promise<number[]> {
   const { results } = await env.DB.prepare(
     `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, detail, outcome)

@@ -3,13 +3,13 @@ import { createHarness, type Harness } from '../../support/harness.ts';
 import { newWorkspace, spellingsOf, storedSpellingsOf } from '../../support/spellings.ts';
 import { insertRows, meteredD1 } from './trail.ts';
 
-// The trail keeps what was written, and a filter finds all of it.
+// The trail keeps each spelling that was written, and a filter finds all of them.
 
 const EVENTS = '/api/v1/audit/events';
 const WORKSPACE = newWorkspace();
 const OTHER = newWorkspace();
 const BEGIN_MS = Date.UTC(2026, 0, 15);
-/** Each half of 2^12 spellings: as many as a caller could make up. */
+/** 2^12 spellings in two halves, as many as a caller could make up. */
 const MADE_UP = Array.from({ length: 300 }, (_item, index) =>
   WORKSPACE.split('')
     .map((character, place) => ((index >> (place % 12)) & 1 ? character.toUpperCase() : character))

@@ -32,7 +32,7 @@ const look = (listed: TokenList, values: Partial<CreateLook> = {}): CreateLook =
   list: listed,
   begunAtMs: NOW,
   isNoProof: !listed.complete,
-  heldMarkers: new Set([OURS, OTHER]),
+  ourMarkers: new Set([OURS, OTHER]),
   ...values,
 });
 const seen = (readBack: UpstreamToken): TokenSight => ({ kind: 'seen', token: readBack });
@@ -86,23 +86,18 @@ describe('an open create', () => {
       undefined,
     ],
     ['a marker in the middle of a name is none', list([token({ name: `x${OURS}y` })]), 'wait', undefined],
-  ])('%s', (_name, listed, verdict, errorCode) => {
+  ])('%s', (_name, listed, kind, errorCode) => {
     const outcome = { status: 'failure', errorCode, detail: { settled_by: 'reconciliation' } };
     expect(judgeCreate(row({ unseen_at: UNSEEN }), look(listed), NOW)).toMatchObject(
-      verdict === 'wait' ? { verdict } : { verdict, outcome },
+      kind === 'wait' ? { kind } : { kind, outcome },
     );
   });
 
   it.each([
-    ['the first list that lacks it is an observation', {}, {}, { verdict: 'unseen', begunAtMs: NOW }],
-    [
-      'a second one proves nothing within a minute',
-      { unseen_at: UNSEEN + 1 },
-      {},
-      { verdict: 'unseen', begunAtMs: NOW },
-    ],
-    ['nor do lists within a minute of the attempt', { occurred_at: NOW - 59_999 }, {}, { verdict: 'wait' }],
-    ['nor one that lacks too much at once', { unseen_at: UNSEEN }, { isNoProof: true }, { verdict: 'wait' }],
+    ['the first list that lacks it is an observation', {}, {}, { kind: 'unseen', begunAtMs: NOW }],
+    ['a second one proves nothing within a minute', { unseen_at: UNSEEN + 1 }, {}, { kind: 'unseen', begunAtMs: NOW }],
+    ['nor do lists within a minute of the attempt', { occurred_at: NOW - 59_999 }, {}, { kind: 'wait' }],
+    ['nor one that lacks too much at once', { unseen_at: UNSEEN }, { isNoProof: true }, { kind: 'wait' }],
   ])('%s', (_name, attempt, looked, expected) => {
     expect(judgeCreate(row(attempt), look(ABSENT, looked), NOW)).toEqual(expected);
   });
@@ -117,30 +112,30 @@ describe('an open create', () => {
     ],
     ['takes a revoked token for another', { name: 'deploy', isRevoked: true }, 'settle'],
     ['takes a longer name for another', { name: `deploy${OURS}x` }, 'settle'],
-  ])('%s', (_case, values, verdict) => {
+  ])('%s', (_case, values, kind) => {
     const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'cut', ...values })]);
-    expect(judgeCreate(row({ unseen_at: UNSEEN }), look(listed), NOW).verdict).toBe(verdict);
+    expect(judgeCreate(row({ unseen_at: UNSEEN }), look(listed), NOW).kind).toBe(kind);
   });
 
   it('names the token that may be its own, once it is given up', () => {
     const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'cut', name: 'deploy-cs' })]);
     const old = row({ unseen_at: UNSEEN, occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 });
     expect(judgeCreate(old, look(listed), NOW)).toMatchObject({
-      verdict: 'settle',
+      kind: 'settle',
       outcome: { errorCode: 'outcome_unknown', detail: { candidates: ['cut'] } },
     });
   });
 
   it('names the token it found', () => {
     const judgement = judgeCreate(row(), look(list([token({ id: 'tok-9', name: `deploy${OURS}` })])), NOW);
-    expect(judgement).toMatchObject({ verdict: 'revoke', tokenId: 'tok-9', outcome: { tokenId: 'tok-9' } });
+    expect(judgement).toMatchObject({ kind: 'revoke', tokenId: 'tok-9', outcome: { tokenId: 'tok-9' } });
   });
 
   it('is left to a person after a day, with the candidates that fit into the row', () => {
     const old = row({ occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 });
     const many = Array.from({ length: 20 }, (_item, index) => token({ id: `candidate-${index}` }));
     const judgement = judgeCreate(old, look(list([token({ id: 'other-name', name: 'x' }), ...many])), NOW);
-    expect(judgement).toMatchObject({ verdict: 'settle', outcome: { errorCode: 'outcome_unknown' } });
+    expect(judgement).toMatchObject({ kind: 'settle', outcome: { errorCode: 'outcome_unknown' } });
     const { detail } = (judgement as unknown as { outcome: { detail: { candidates: string[] } } }).outcome;
     expect(detail.candidates.slice(0, 2)).toEqual(['candidate-0', 'candidate-1']);
     expect(detail.candidates).not.toContain('other-name');
@@ -148,7 +143,7 @@ describe('an open create', () => {
   });
 
   it('waits until the very millisecond of that day', () => {
-    expect(giveUp(row({ occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 + 1 }), NOW).verdict).toBe('wait');
+    expect(giveUp(row({ occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 + 1 }), NOW).kind).toBe('wait');
   });
 });
 
@@ -170,8 +165,8 @@ describe('an open revoke', () => {
   });
 
   it.each([
-    ['one proof of absence is an observation', MISSED, { verdict: 'unseen', begunAtMs: NOW }],
-    ['what PipeOps cannot answer proves nothing', UNKNOWN, { verdict: 'wait' }],
+    ['one proof of absence is an observation', MISSED, { kind: 'unseen', begunAtMs: NOW }],
+    ['what PipeOps cannot answer proves nothing', UNKNOWN, { kind: 'wait' }],
   ])('%s', (_name, sight, expected) => {
     expect(judgeRevoke(row(), sight, NOW)).toEqual(expected);
   });
@@ -184,7 +179,7 @@ describe('an open revoke', () => {
 
 it('a compensating revoke, which nobody will repeat, is driven to its end', () => {
   expect(judgeRevoke(row({ actor_type: 'system' }), seen(token()), NOW)).toMatchObject({
-    verdict: 'revoke',
+    kind: 'revoke',
     tokenId: 'tok-1',
     outcome: { status: 'success' },
   });
@@ -203,14 +198,14 @@ describe('an open update', () => {
     ['it is still active', { ...done, isActive: true }, 'd1', 'failure'],
     ['one thing differs and PipeOps leaves another out', { ...done, name: 'old', isActive: null }, null, 'failure'],
   ])('%s', (_name, readBack, digest, status) => {
-    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toMatchObject({ verdict: 'settle', outcome: { status } });
+    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toMatchObject({ kind: 'settle', outcome: { status } });
   });
 
   it.each([
     ['whether it is active', { ...done, isActive: null }, 'd1'],
     ['its description', done, null],
   ])('waits where PipeOps leaves out %s, for a day', (_name, readBack, digest) => {
-    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toEqual({ verdict: 'wait' });
+    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toEqual({ kind: 'wait' });
     const aDayLater = NOW + RECONCILE_GIVE_UP_SECONDS * 1000;
     expect(judgeUpdate(attempt, seen(readBack), digest, aDayLater)).toMatchObject({
       outcome: { errorCode: 'outcome_unknown' },
@@ -231,7 +226,7 @@ describe('an open update', () => {
     ['what is seen may come from a later change that is open too', seen({ ...done, name: 'old' }), 'open'],
   ] as const)('nobody knows where %s', (_name, sight, laterChange) => {
     expect(judgeUpdate({ ...attempt, later_change: laterChange }, sight, 'd1', NOW)).toMatchObject({
-      verdict: 'settle',
+      kind: 'settle',
       outcome: { status: 'failure', errorCode: 'outcome_unknown' },
     });
   });
@@ -243,8 +238,8 @@ describe('an open update', () => {
   });
 
   it.each([
-    ['one proof of absence is an observation', MISSED, { verdict: 'unseen', begunAtMs: NOW }],
-    ['what PipeOps cannot answer proves nothing', UNKNOWN, { verdict: 'wait' }],
+    ['one proof of absence is an observation', MISSED, { kind: 'unseen', begunAtMs: NOW }],
+    ['what PipeOps cannot answer proves nothing', UNKNOWN, { kind: 'wait' }],
   ])('%s', (_name, sight, expected) => {
     expect(judgeUpdate(attempt, sight, null, NOW)).toEqual(expected);
   });

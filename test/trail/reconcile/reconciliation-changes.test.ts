@@ -5,7 +5,7 @@ import { createHarness, type Harness, ISSUER, TOKENS } from '../../support/harne
 import { createWebhookHarness } from '../../revocation/harness.ts';
 import { cronTwice, listsSay, ordersOf, outcomeOf, settleAll, withClock } from './reconciling.ts';
 
-// What becomes of an update or a revoke whose outcome nobody heard of.
+// What becomes of an update or a revoke whose outcome is not known.
 
 beforeEach(settleAll);
 
@@ -19,7 +19,7 @@ describe.each([
   ] as const)('is read back: it %s', async (_case, drop, outcome) => {
     const { harness, age } = await withClock();
     const { id } = await harness.mint();
-    // Both tries: it is sent once more where that is safe.
+    // Both tries fail: a request is sent again where that is safe.
     await harness.control.fault({ drop, times: 2, match: { workspace_uuid: harness.workspace, method } });
     const answer = await harness.send(method, `${TOKENS}/${id}`, body === undefined ? {} : { body });
     expect([answer.status, answer.body.code]).toEqual([504, 'outcome_unknown']);
@@ -35,7 +35,7 @@ describe('an attempt whose token PipeOps answers with 404', () => {
     ['update', 'PATCH', { name: 'renamed' }, { status: 'failure', error_code: 'outcome_unknown' }],
   ] as const;
 
-  /** An attempt whose answer was lost, of a token that GET does not find. */
+  /** An attempt whose answer was lost, on a token that GET does not find. */
   const lose = async (method: string, body: object | undefined, byHand = false) => {
     const { harness, age } = await withClock();
     const id = byHand
@@ -77,7 +77,7 @@ describe('an attempt whose token PipeOps answers with 404', () => {
       expect(await harness.inventory()).toMatchObject([{ token_id: id, ended_by: 'listed' }]);
     });
 
-    it('waits where the list shows it alive all the same', async () => {
+    it('waits where the list shows it alive', async () => {
       const { harness, age } = await lose(method, body);
       await cronTwice({ harness, age });
       expect(await outcomeOf(harness)).toMatchObject({ status: 'attempted' });
@@ -132,7 +132,7 @@ describe('an update whose answer was lost', () => {
     expect(await settled(harness, second)).toEqual(['failure', 'not_applied']);
   });
 
-  it('and that PipeOps carries out 40 s late, is seen done', async () => {
+  it('and that PipeOps carries out 40 s late is seen done', async () => {
     let late: Promise<unknown> = Promise.resolve();
     const { harness, age } = await withClock();
     const { id } = await harness.mint();

@@ -17,7 +17,7 @@ import {
   withClock,
 } from './reconciling.ts';
 
-// What becomes of a create whose outcome nobody heard of, and of its token.
+// What becomes of a create whose outcome is not known, and of its token.
 
 beforeEach(settleAll);
 
@@ -55,7 +55,7 @@ describe('a create whose answer was lost', () => {
     ]);
   });
 
-  it('stays open where PipeOps answers its revoke with 404, which may mean anything', async () => {
+  it('stays open where PipeOps answers its revoke with 404, which proves nothing', async () => {
     const { harness, age } = await withClock();
     await faultOnce(harness, { drop: 'after_commit' });
     await harness.send('POST', TOKENS, CREATE);
@@ -179,7 +179,7 @@ describe('a create whose answer was lost', () => {
     age(-182);
     await harness.send('GET', TOKENS);
     expect(await harness.upstreamTokens()).toMatchObject([{ id: late.id, is_revoked: true }]);
-    // Under a row and an order of its own, which is looked at from then on.
+    // The revoke has a row and an order of its own, and the order is looked at from then on.
     expect(await revokeRows(harness)).toMatchObject([{ actor_type: 'system', status: 'success', token_id: late.id }]);
     const id = (await revokeRows(harness))[0]?.id;
     expect(await ordersOf(harness)).toMatchObject([{ id, state: 'acknowledged', cause: 'system' }]);
@@ -213,7 +213,7 @@ describe('a create whose answer was lost', () => {
     },
   );
 
-  it('is ordered once, however many isolates list it', async () => {
+  it('has one order, however many isolates list it', async () => {
     const { harness } = await turnsUpLate();
     await Promise.all([1, 2, 3].map(async () => await harness.send('GET', TOKENS)));
     expect(await ordersOf(harness)).toHaveLength(1);

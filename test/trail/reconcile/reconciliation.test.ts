@@ -5,7 +5,7 @@ import { createHarness, TOKENS, type Harness } from '../../support/harness.ts';
 import { expectSettledTrail } from '../../support/invariants.ts';
 import { CREATE, cronTwice, faultOnce, lastSentBody, outcomeOf, settleAll, withClock } from './reconciling.ts';
 
-// The minute cron: every attempt whose outcome nobody heard of is settled by asking PipeOps.
+// The cron of each minute asks PipeOps about every attempt whose outcome is not known, and settles it.
 
 beforeEach(settleAll);
 
@@ -26,7 +26,7 @@ it('what a list of reconciliation shows of other tokens is written down', async 
   expect(new Set(codes)).toEqual(new Set(['appeared_upstream', 'gone_upstream']));
 });
 
-it('a marker moves nothing in another workspace than that of its create', async () => {
+it('a marker counts in no workspace but that of its create', async () => {
   const { harness, age } = await withClock();
   await faultOnce(harness, { drop: 'before_commit' });
   await harness.send('POST', TOKENS, CREATE);
@@ -69,7 +69,7 @@ describe('reconciliation and a late request', () => {
         now: () => harness.runtime.now(),
         fetch: async (url, init) => {
           const response = await harness.runtime.fetch(url, init);
-          // The answer is there, but its isolate slept.
+          // The answer has come, but its isolate slept.
           if (init.method === 'POST') age(121);
           return response;
         },

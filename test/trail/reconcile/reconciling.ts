@@ -7,7 +7,7 @@ import { clearOrders } from '../../revocation/harness.ts';
 
 export const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
 
-/** What an earlier test left open would be looked into by the crons of the next. */
+/** Without this, the crons of a test would look into what an earlier test left open. */
 export const settleAll = async (): Promise<void> => {
   await clearOrders();
   await env.DB.prepare(
@@ -22,7 +22,7 @@ export const cronTwice = async ({ harness, age }: { harness: Harness; age: (seco
   await harness.cron();
 };
 
-/** The next lists of the workspace say this, whatever is true. */
+/** Makes the next lists of the workspace say this, whatever is true. */
 export const listsSay = async (harness: Harness, tokens: readonly object[], times = 1) =>
   await harness.control.fault({
     match: { workspace_uuid: harness.workspace, method: 'GET' },
@@ -30,7 +30,7 @@ export const listsSay = async (harness: Harness, tokens: readonly object[], time
     body: { success: true, message: '', data: { tokens, total: tokens.length } },
   });
 
-/** Orders of one harness, as far as these tests look at them. */
+/** The columns of a harness's orders that these tests look at. */
 export const ordersOf = async (harness: Harness) =>
   (
     await env.DB.prepare('select * from revocation_orders where workspace_uuid = ? order by created_at')
@@ -65,7 +65,7 @@ export const lastSentBody = async (harness: Harness): Promise<{ name: string }> 
   return sent[sent.length - 1]!.body as { name: string };
 };
 
-/** Of what callers did: what this service did by itself is beside it. */
+/** The rows of what callers did, without those of what this service did by itself. */
 export const outcomeOf = async (harness: Harness, index = -1) => {
   const row = (await harness.rows()).filter(({ actor_type }) => actor_type !== 'system').at(index);
   return { status: row?.status, error_code: row?.error_code, ...(JSON.parse(row?.outcome ?? '{}') as object) };
