@@ -90,10 +90,12 @@ export function createCalledRows(): CalledRows {
 
 /** What accompanies the calls of a read. PipeOps is told the id of the row that the read will be in, as far as that is known. */
 export function callOf<T>(reading: Reading<T>): Call {
+  if (reading.call !== null) return reading.call;
   const { dependencies, context, calls } = reading;
   const { runtime, snapshots } = dependencies;
   const eventId = snapshots.calledRows.of(rowOf(reading, successOutcome(null))) ?? reading.eventId;
-  return (reading.call ??= callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { calls }));
+  reading.call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { calls });
+  return reading.call;
 }
 
 /** Notes the row of a read that asked PipeOps, for alike ones that will be counted in it. */

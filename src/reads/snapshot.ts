@@ -71,7 +71,7 @@ export function createSnapshotMemory(maxTokens = SNAPSHOT_TOKENS_MAX_COUNT): Sna
     put: (workspaceUuid, list) => {
       if ((lists.peek(workspaceUuid)?.begunAtMs ?? -Infinity) <= list.begunAtMs) put(workspaceUuid, list);
     },
-    drop: lists.drop,
+    drop: (workspaceUuid) => lists.drop(workspaceUuid),
   };
 }
 

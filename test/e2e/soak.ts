@@ -8,6 +8,7 @@ import { any } from './random-faults.ts';
 import { LIES_OF_A_MOMENT } from './random-lies.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { killInFlight, momentsOf, OPERATIONS, type Kill } from './kill-in-flight.ts';
+import { killReads, readersOf, type KilledReads } from './kill-reads.ts';
 import { PHASES } from './kill-moments.ts';
 import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
 import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
@@ -16,7 +17,8 @@ import { startReading } from './reading-load.ts';
 import { until } from './until.ts';
 
 // Kills the service again and again, under a load of reads and each time with a mutation or a webhook in flight, before a
-// PipeOps that lies every other time; and looks at what it left behind. Environment: SOAK_KILLS (200).
+// PipeOps that lies every other time; and looks at what it left behind. Now and then it is many reads that are in flight, behind a
+// D1 that is slow, some of whose callers hang up. Environment: SOAK_KILLS (200).
 
 const KILLS = Number(process.env['SOAK_KILLS'] ?? '200');
 /** The default workspace of a local run. */
@@ -24,6 +26,8 @@ const WORKSPACE_UUID = '5877a4ae-0000-4000-8000-000000000001';
 const LIES_SHARE = 0.5;
 /** A kill that came too late to find a mutation in flight does not count and is repeated, within reason. */
 const TRIES_PER_KILL = 10;
+/** Of reads that wait at D1: every so many tries, and every other time without a kill. */
+const TRIES_BETWEEN_READS = 10;
 /** In every phase at least this share of the kills. */
 const LEAST_SHARE = 0.1;
 /**
@@ -41,7 +45,7 @@ async function soak(stateDir: string): Promise<string[]> {
   try {
     const trail = openTrail(stateDir);
     const load = startReading(service);
-    const all = await killAll(service, trail, stateDir);
+    const { kills: all, reads } = await killAll(service, trail, stateDir);
     const kills = all.filter(({ inFlight }) => inFlight);
     const leaks = all.map(({ leak }) => leak).filter((leak) => leak !== null);
     const leavers = all.map(({ leaver }) => leaver).filter((leaver) => leaver !== null);
@@ -49,6 +53,9 @@ async function soak(stateDir: string): Promise<string[]> {
     for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
 
     const leakKills = kills.filter(({ operation }) => operation === 'leak');
+    const answeredReads = reads.flatMap(({ answered }) => answered);
+    const unanswered = reads.reduce((sum, read) => sum + read.unanswered, 0);
+    say(`${answeredReads.length} reads behind a slow D1 were answered, ${unanswered} were cut off`);
     const afterAnswer = leakKills.filter(({ answered }) => answered).length;
     say(`${leakKills.length} kills with a webhook in flight, ${afterAnswer} of them after its 202`);
 
@@ -78,6 +85,7 @@ async function soak(stateDir: string): Promise<string[]> {
           ? []
           : [`the secret of ${id} was handed out without a successful row`],
       ),
+      ...readViolations(reads, rows),
       ...findSecrets(haystacks, secrets).map((place) => `a secret lies in ${place}`),
       ...(exitCode === 0 ? [] : [`npm start ended with ${exitCode} on Ctrl-C`]),
     ];
@@ -87,23 +95,35 @@ async function soak(stateDir: string): Promise<string[]> {
 }
 
 /** All of them: those also that do not count. */
-async function killAll(service: Service, trail: Trail, stateDir: string): Promise<Kill[]> {
+async function killAll(
+  service: Service,
+  trail: Trail,
+  stateDir: string,
+): Promise<{ readonly kills: readonly Kill[]; readonly reads: readonly KilledReads[] }> {
   const issuer = await openIssuer(stateDir);
+  const jwtOf = async (subject: string): Promise<string> =>
+    await signJwt(issuer, { subject, role: 'admin', ttlSeconds: 3_600 }, Math.floor(Date.now() / 1_000));
   const scene = {
     service,
     trail,
     client: createClient(service, service.adminJwt),
     webhooks: webhooksOf(stateDir),
     workspaceUuid: WORKSPACE_UUID,
-    callerOf: async (subject: string) => {
-      const nowSeconds = Math.floor(Date.now() / 1_000);
-      return createClient(service, await signJwt(issuer, { subject, role: 'admin', ttlSeconds: 3_600 }, nowSeconds));
-    },
+    callerOf: async (subject: string) => createClient(service, await jwtOf(subject)),
   };
   const kills: Kill[] = [];
+  const reads: KilledReads[] = [];
   let counted = 0;
   for (let tries = 0; counted < KILLS; tries += 1) {
     if (tries >= KILLS * TRIES_PER_KILL) throw new Error('kills keep coming too late');
+    if (tries % TRIES_BETWEEN_READS === TRIES_BETWEEN_READS - 1) {
+      const isKilled = reads.length % 2 === 0;
+      const read = await killReads(service, stateDir, await readersOf(jwtOf), isKilled);
+      reads.push(read);
+      say(
+        `reads behind a slow D1${isKilled ? ', killed' : ''}: ${read.answered.length} answered, ${read.unanswered} cut off`,
+      );
+    }
     const operation = OPERATIONS[tries % OPERATIONS.length] ?? 'create';
     // Every moment meets every operation: the moments move on once per round of operations.
     const moments = momentsOf(operation);
@@ -117,7 +137,17 @@ async function killAll(service: Service, trail: Trail, stateDir: string): Promis
     const said = lie === null ? '' : `, under ${JSON.stringify(lie)}`;
     say(`kill ${counted} of ${KILLS}: ${operation}, ${kill.phase}${said}`);
   }
-  return kills;
+  return { kills, reads };
+}
+
+/** No read is answered without its row, and nobody is turned away because of others who hang up. */
+function readViolations(reads: readonly KilledReads[], rows: readonly { readonly id: string }[]): string[] {
+  const ids = new Set(rows.map(({ id }) => id));
+  const missing = reads.flatMap(({ answered }) => answered.filter((id) => !ids.has(id)));
+  return [
+    ...missing.map((id) => `a read was answered, and its row ${id} is not there`),
+    ...(reads.some(({ answered }) => answered.length > 0) ? [] : ['no read behind a slow D1 was answered']),
+  ];
 }
 
 /** Runs the cron until it leaves nothing open, and no lie is believed any more. */
