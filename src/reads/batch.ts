@@ -115,7 +115,7 @@ export async function sendTogether(
 
   return group.map((waiting) => {
     const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = waiting.trip;
-    const entry = entries.find((written) => isEntryOf(waiting, written));
+    const entry = entries.find((one) => isEntryOf(waiting, one));
     const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
     const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
     const said = answersTo.get(JSON.stringify(askedWorkspace(waiting.trip)));
@@ -130,7 +130,7 @@ export async function sendTogether(
       list.list.begunAtMs >= pacedSinceMs(wanted, workspacesInUse, nowMs);
     return ok({
       eventId,
-      // Nothing else keeps a read that rests on the current list from being written.
+      // Nothing else keeps a read from being recorded if it rests on the current list.
       blocked: (isCurrent && eventId === null) || (entry === undefined && said?.blocked === 1),
       generation,
       stored: isWanted ? list : null,
@@ -168,7 +168,7 @@ interface AskedInventory {
   readonly rows: ReturnType<typeof selectInventory> | null;
 }
 
-/** What of those is of a list. Whole rows are not held. */
+/** A list with the rows of its own tokens, cut to what a read needs: whole rows would fill the memory. */
 function snapshotFrom({ list, look, rows }: AskedInventory, rowsOf: Results): Snapshot {
   if (look === null) return withInventory(list, rows === null ? [] : rowsOf(rows));
   const listed = new Set(list.list.tokens.map(({ id }) => id));
@@ -185,7 +185,7 @@ function snapshotFrom({ list, look, rows }: AskedInventory, rowsOf: Results): Sn
   );
 }
 
-/** Only of the list's own generation is it worth remembering. */
+/** An inventory is remembered only if it was read under the generation of its list. */
 function snapshotOf(
   known: KnownSnapshots,
   list: DatedList,
@@ -219,11 +219,11 @@ function storedLists(
   );
 }
 
-/** Whose read is written down, by the whole label. */
+/** Whose reads are recorded, by the whole label. */
 const readers = ({ trip: { record } }: Sent): readonly Labelled[] =>
   record === null ? [] : [{ issuer: record.row.actor_issuer, subject: record.row.actor_subject, label: record.label }];
 
-/** Alike reads that were decided on the same generation are one entry. */
+/** What is recorded of a group: alike reads that were decided on the same generation are one entry. */
 function entriesOf(group: readonly Sent[]): readonly ReadEntry[] {
   const entries: ReadEntry[] = [];
   for (const waiting of group) {
@@ -260,7 +260,7 @@ const isEntryOf = (waiting: Sent, entry: ReadEntry): boolean => {
 
 function storing(database: Database, trip: ReadTrip): readonly Query[] {
   const { workspaceUuid: workspace, store, endLease: ended, listState } = trip;
-  // A list that is too long for D1 is no reason to wait either: whoever wants it asks by itself.
+  // A list that is too long for D1 ends its lease as well: an isolate that wants it asks by itself.
   const body = store === undefined ? null : storedBody(store.list);
   return [
     ...(store !== undefined && body !== null ? [storeList(database, { workspace, ...store, body })] : []),

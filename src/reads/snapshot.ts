@@ -19,7 +19,7 @@ export interface DatedList {
 /** What a read needs to know of a token that our inventory has. */
 export type InventoryRow = Pick<TokenRow, 'token_id' | 'owner_issuer' | 'owner_subject' | 'marker' | 'suspended_by'>;
 
-/** What our inventory says of the tokens of a list: of no others, since a workspace may have had any number of them. */
+/** The inventory's rows of the tokens in a list, and of no others: a workspace may have had any number of them. */
 export type Inventory = ReadonlyMap<string, InventoryRow>;
 
 /** A list with its inventory. */
@@ -32,9 +32,9 @@ export const withInventory = (dated: DatedList, rows: readonly InventoryRow[]): 
   inventory: new Map(rows.map((row) => [row.token_id, row])),
 });
 
-/** The snapshots of lists whose inventory is known as of their generation: each list has one, for as long as it is held. */
+/** Lists with their inventories, as they were under the generation of the list. They last as long as the list does. */
 export interface KnownSnapshots {
-  /** Null: its inventory has to be read. */
+  /** Null: the inventory has to be read. */
   of(list: DatedList): Snapshot | null;
   keep(list: DatedList, snapshot: Snapshot): void;
 }
@@ -47,7 +47,7 @@ export function createKnownSnapshots(): KnownSnapshots {
   };
 }
 
-/** What this isolate holds of each workspace. Nothing in it is trusted until D1 says that its generation is current. */
+/** The lists that this isolate holds, one a workspace. None is trusted until D1 says that its generation is current. */
 export interface SnapshotMemory {
   /** Null: none, or it was begun before `minBegunMs`. */
   get(workspaceUuid: string, minBegunMs: number): DatedList | null;

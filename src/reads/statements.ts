@@ -13,16 +13,16 @@ import { auditEvents, snapshots, tokens, upstreamLimits, workspaces } from '../d
 import type { InventoryRow } from './snapshot.ts';
 import { MINUTE_MS } from '../kit/time.ts';
 
-/** Alike reads of one caller and generation, as they are written down together. */
+/** Alike reads of one caller and generation, which are recorded together. */
 export interface ReadEntry {
-  /** Of the row that is inserted unless one of its key is there. */
+  /** It is inserted unless a row of this key is there. */
   readonly row: NewAuditRow;
-  /** Null: it always has a row of its own. */
+  /** By which alike reads share a row; null: each has its own. */
   readonly key: string | null;
-  /** How many of them there are. */
+  /** How many alike reads there are. */
   readonly count: number;
   readonly workspace: string;
-  /** It is written where this is the current one; null: whatever that is. */
+  /** The generation that must be current for it to be recorded; null: any will do. */
   readonly generation: number | null;
   readonly issuer: string | null;
   readonly subject: string | null;
@@ -31,12 +31,12 @@ export interface ReadEntry {
 }
 
 /**
- * What is asked about a workspace beside. Of a list that is held: what is needed where that is not current. Where none is, by
- * whom it is asked: nothing is given or taken before D1 says that the reader may have it.
+ * What a read asks about its workspace. If it was decided on a list: what it needs in case that list is not current. If it was not:
+ * who asks, since nothing is given or taken before D1 says that the reader may have it.
  */
 export interface AskedWorkspace {
   readonly workspace: string;
-  /** Of the list that is held; null: none is. */
+  /** Generation of the list that the read was decided on, or null if it was decided on none. */
   readonly generation: number | null;
   /** Null: no list is wanted. */
   readonly min_begun: number | null;
@@ -50,7 +50,7 @@ export interface AskedWorkspace {
   readonly subject: string | null;
   /** In the form in which labels are compared. */
   readonly label: string | null;
-  /** The reader sees its own tokens alone: the list is for it only if the inventory says that this token is. */
+  /** Of a reader who sees its own tokens alone: it gets the list only if the inventory says that this token is its own. */
   readonly own: { readonly token: string; readonly issuer: string; readonly subject: string } | null;
 }
 
@@ -72,13 +72,13 @@ const OWN_CURRENT = currentOf(sql.raw(`e.value ->> 'workspace'`));
 
 const IS_BLOCKED = sql.raw(`exists (select 1 from subject_blocks as b
   where (b.issuer = e.value ->> 'issuer' and b.subject = e.value ->> 'subject') or b.label = e.value ->> 'label')`);
-const IS_RECORDED = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
+const MAY_RECORD = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
 const LATEST = sql`max(coalesce(${auditEvents.last_at}, ${auditEvents.occurred_at}), e.value ->> '$.row.occurred_at')`;
 
 const IS_AUTHORISED = sql`not ${IS_BLOCKED} and (e.value ->> 'own' is null or exists (
   select 1 from ${tokens} as t where t.workspace_uuid = e.value ->> 'workspace' and t.token_id = e.value ->> '$.own.token'
     and t.owner_issuer = e.value ->> '$.own.issuer' and t.owner_subject = e.value ->> '$.own.subject'))`;
-/** A shared list is wanted and may be had, and the one that is held, if any, is not current. */
+/** A shared list is wanted and may be had, and the list that the read was decided on, if any, is not current. */
 const IS_MISSING = sql`e.value ->> 'min_begun' is not null and e.value ->> 'shared'
   and e.value ->> 'generation' is not ${OWN_CURRENT} and ${IS_AUTHORISED}`;
 
@@ -92,7 +92,7 @@ const PACED_SINCE = sql`min(e.value ->> 'min_begun',
 const IS_STORED = sql`s.workspace_uuid = e.value ->> 'workspace' and s.begun_at >= ${PACED_SINCE}
   and s.generation = ${currentOf(sql.raw('s.workspace_uuid'))}`;
 const HAS_STORED = sql`exists (select 1 from ${snapshots} as s where ${IS_STORED})`;
-/** A few at a time, those first that are held by nobody here: whoever is left out looks again. */
+/** A few at a time. Those whose reads have no list at all come first; a read that is left out looks again. */
 const STORED_FOR = sql`(select e.value ->> 'workspace' from ${ASKED} where ${IS_MISSING} and ${HAS_STORED}
   group by 1 order by max(e.value ->> 'generation' is not null) limit ${sql.raw(String(READ_GROUP_LISTS_MAX_COUNT))})`;
 
@@ -127,7 +127,7 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
 /** The entries that have no row yet, and how many of the same caller and kind this statement inserts before each. */
 const NEW_ENTRIES = sql`(select e.value, row_number() over (
     partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
-  from ${ENTRIES} where ${IS_RECORDED} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
+  from ${ENTRIES} where ${MAY_RECORD} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
     where a.read_key = e.value ->> 'key' and a.read_key is not null))) as e`;
 
 const CALLER_MINUTE = {
@@ -144,7 +144,7 @@ const HAS_ROOM = sql`case when e.value ->> 'key' is null then ${isDenialInFull(C
  * AskedWorkspace as JSON, and `tokens`, AskedToken as JSON; times in milliseconds since the epoch.
  */
 export const READ_QUERIES = {
-  /** The reads that are counted in a row that was there; each row once, since entries differ in their keys. */
+  /** Counts the reads whose row is there already; each row once, since entries differ in their keys. */
   countKnown: compiled(({ build }) =>
     build
       .update(auditEvents)
@@ -152,7 +152,7 @@ export const READ_QUERIES = {
       .from(ENTRIES)
       .where(
         sql`${auditEvents.read_key} = e.value ->> 'key' and ${auditEvents.read_key} is not null
-            and e.value ->> 'key' is not null and ${IS_RECORDED}`,
+            and e.value ->> 'key' is not null and ${MAY_RECORD}`,
       )
       .returning({
         read_key: sql<string>`${auditEvents.read_key}`.as('read_key'),
@@ -160,7 +160,7 @@ export const READ_QUERIES = {
       }),
   ),
 
-  /** The reads that have a row of their own, or the first of their minute: as many of each caller as have room in it. */
+  /** Inserts the rows of the others: as many of each caller as have room in its minute. */
   insertNew: compiled(({ build }) =>
     build
       .insert(auditEvents)
@@ -168,7 +168,7 @@ export const READ_QUERIES = {
       .returning({ id: sql<string>`id`.as('id') }),
   ),
 
-  /** A row begins with a count of one: what was read beside the first is added to it. */
+  /** A row begins with a count of one: the alike reads beside the first are added to it. */
   countBeside: compiled(({ build }) =>
     build
       .update(auditEvents)
@@ -179,7 +179,7 @@ export const READ_QUERIES = {
       ),
   ),
 
-  /** The current generation of the workspace of each question, and whether whoever asks was offboarded, and may be given a list. */
+  /** For each question: the current generation of its workspace, whether who asks was offboarded, and whether it may be given a list. */
   selectGenerations: compiled(({ build }) =>
     build
       .select({
@@ -204,7 +204,7 @@ export const READ_QUERIES = {
       .where(sql`${snapshots.workspace_uuid} in ${STORED_FOR}`),
   ),
 
-  /** What the inventory holds of the tokens that they show. */
+  /** The inventory's rows of the tokens in those lists. */
   selectStoredInventory: compiled(({ build }) =>
     build
       .select(INVENTORY_OF_WORKSPACE)
@@ -215,7 +215,7 @@ export const READ_QUERIES = {
       .where(sql`l.workspace_uuid in ${STORED_FOR}`),
   ),
 
-  /** What the inventory holds of single tokens. */
+  /** The inventory's rows of single tokens. */
   selectTokens: compiled(({ build }) =>
     build.select(INVENTORY_OF_WORKSPACE).from(
       sql`json_each(${sql.placeholder('tokens')}) as e cross join ${tokens} as t
@@ -229,8 +229,8 @@ export const READ_QUERIES = {
   ),
 
   /**
-   * Takes it upon this isolate to ask PipeOps for the lists that are missing, unless another does so already for the same
-   * generation. `changed`: since the last one was asked for its tokens have changed.
+   * Takes the leases to ask PipeOps for the lists that are missing, unless another holds one for the same generation. `changed`: the
+   * tokens have changed since the last list was asked for.
    */
   takeLeases: compiled(({ build }) =>
     build
@@ -265,7 +265,7 @@ export const READ_QUERIES = {
   ),
 } as const;
 
-/** What the inventory holds of these tokens of a workspace. */
+/** The inventory's rows of these tokens of a workspace. */
 export const selectInventory = (database: Database, workspace: string, ids: readonly string[]) =>
   SELECT_INVENTORY(database, { workspace, ids: JSON.stringify(ids) });
 
@@ -309,7 +309,7 @@ export const storeList = (
       setWhere: sql`excluded.begun_at > ${snapshots.begun_at}`,
     });
 
-/** Ends a lease, so that nobody waits for it. One that was taken for a change and led to no list is taken for it again. */
+/** Ends a lease, so that nobody waits for it. If it was taken for a change and led to no list, the next one is taken for that change too. */
 export const endLease = ({ build }: Database, workspace: string, holder: string, isListed: boolean) =>
   build
     .update(workspaces)
