@@ -47,8 +47,11 @@ export async function sendTogether(
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const { database, runtime, quota, labels, owed } = dependencies;
   const nowMs = runtime.now();
-  const entries = entriesOf(group);
-  const asked = distinct(group.map(({ trip }) => askedWorkspace(trip)));
+  const entriesByName = entriesOf(group);
+  const entries = [...entriesByName.values()];
+  const questions = group.map(({ trip }) => askedWorkspace(trip));
+  const names = questions.map((question) => JSON.stringify(question));
+  const asked = [...new Map(questions.map((question, index) => [names[index], question])).values()];
   const values = {
     entries: JSON.stringify(entries),
     asked: JSON.stringify(asked),
@@ -103,7 +106,8 @@ export async function sendTogether(
   };
   const insertedIds = new Set(rowsOf(inserted).map(({ id }) => id));
   const countedIds = new Map(rowsOf(counted).map(({ read_key, id }) => [read_key, id]));
-  const answersTo = new Map(rowsOf(generations).map((row) => [JSON.stringify(asked[row.question]), row]));
+  const askedNames = [...new Set(names)];
+  const answersTo = new Map(rowsOf(generations).map((row) => [askedNames[row.question] ?? '', row]));
   rowsOf(inUse).forEach((row) => dependencies.pace.learn(row.workspaces));
   const workspacesInUse = dependencies.pace.workspacesInUse();
   const leases = asking?.leases(rowsOf) ?? new Map<string, Lease>();
@@ -113,12 +117,13 @@ export async function sendTogether(
   const looks = new Map(inventories.map(({ list, look }) => [list, look === null ? null : rowsOf(look)]));
   const rows = rowsOf(tokens);
 
-  return group.map((waiting) => {
-    const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = waiting.trip;
-    const entry = entries.find((one) => isEntryOf(waiting, one));
+  return group.map((sentTrip, index) => {
+    const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = sentTrip.trip;
+    const name = names[index] ?? '';
+    const entry = sentTrip.trip.record === null ? undefined : entriesByName.get(entryNameOf(sentTrip));
     const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
     const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
-    const said = answersTo.get(JSON.stringify(askedWorkspace(waiting.trip)));
+    const said = answersTo.get(name);
     const generation = said?.generation ?? 0;
     const eventId = own ?? shared;
     const isCurrent = entry !== undefined && (entry.generation === null || entry.generation === generation);
@@ -134,7 +139,7 @@ export async function sendTogether(
       blocked: (isCurrent && eventId === null) || (entry === undefined && said?.blocked === 1),
       generation,
       stored: isWanted ? list : null,
-      lease: leaseFor(waiting.trip, leases, allowances),
+      lease: leaseFor(sentTrip.trip, name, leases, allowances),
       token:
         tokenId === null
           ? undefined
@@ -223,26 +228,21 @@ function storedLists(
 const readers = ({ trip: { record } }: Sent): readonly Labelled[] =>
   record === null ? [] : [{ issuer: record.row.actor_issuer, subject: record.row.actor_subject, label: record.label }];
 
-/** What is recorded of a group: alike reads that were decided on the same generation are one entry. */
-function entriesOf(group: readonly Sent[]): readonly ReadEntry[] {
-  const entries: ReadEntry[] = [];
-  for (const waiting of group) {
-    const { record, workspaceUuid } = waiting.trip;
+/** What is recorded of a group, by `entryNameOf`: alike reads that were decided on the same generation are one entry. */
+function entriesOf(group: readonly Sent[]): ReadonlyMap<string, ReadEntry> {
+  const entries = new Map<string, ReadEntry>();
+  for (const sent of group) {
+    const { record, workspaceUuid, generation } = sent.trip;
     if (record === null) continue;
-    const index = entries.findIndex((entry) => isEntryOf(waiting, entry));
-    const known = entries[index];
-    if (known !== undefined) {
+    const name = entryNameOf(sent);
+    const known = entries.get(name);
+    entries.set(name, {
       // PipeOps knows the read that asked it by the id of its row.
-      const row = record.isAsker ? { ...record.row, read_key: waiting.key } : known.row;
-      entries[index] = { ...known, row, count: known.count + 1 };
-      continue;
-    }
-    entries.push({
-      row: { ...record.row, read_key: waiting.key },
-      key: waiting.key,
-      count: 1,
+      row: known === undefined || record.isAsker ? { ...record.row, read_key: sent.key } : known.row,
+      key: sent.key,
+      count: (known?.count ?? 0) + 1,
       workspace: workspaceUuid,
-      generation: waiting.trip.generation,
+      generation,
       issuer: record.row.actor_issuer,
       subject: record.row.actor_subject,
       label: record.label === null ? null : labelKey(record.label),
@@ -251,12 +251,8 @@ function entriesOf(group: readonly Sent[]): readonly ReadEntry[] {
   return entries;
 }
 
-const isEntryOf = (waiting: Sent, entry: ReadEntry): boolean => {
-  const { record } = waiting.trip;
-  if (record === null) return false;
-  if (waiting.key === null) return entry.row.id === record.row.id;
-  return entry.key === waiting.key && entry.generation === waiting.trip.generation;
-};
+const entryNameOf = ({ trip, key }: Sent): string =>
+  key === null ? (trip.record?.row.id ?? '') : `${key} ${trip.generation}`;
 
 function storing(database: Database, trip: ReadTrip): readonly Query[] {
   const { workspaceUuid: workspace, store, endLease: ended, listState } = trip;

@@ -1,8 +1,8 @@
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { CallBucket, GrantedCalls } from '../pipeops/quota-calls.ts';
 import type { Quota, Reservation } from '../pipeops/quota.ts';
-import { askedWorkspace, type Lease, type ReadTrip } from './trip.ts';
-import { type AskedWorkspace, leasesTaken, READ_QUERIES, unsharedAsks } from './statements.ts';
+import type { Lease, ReadTrip } from './trip.ts';
+import { READ_QUERIES, leasesTaken, unsharedAsks, type AskedWorkspace } from './statements.ts';
 
 /** The rows that a batch gave for a query of it. */
 export type Results = <Q extends Query>(query: Q) => RowsOf<Q>;
@@ -65,16 +65,19 @@ export function unsharedQueries({ database, quota }: Dependencies, asked: readon
   };
 }
 
-/** Null: a trip got none. */
+/**
+ * Null: a trip got none.
+ *
+ * @param question of the trip, as JSON.
+ */
 export const leaseFor = (
   trip: ReadTrip,
+  question: string,
   leases: ReadonlyMap<string, Lease>,
   allowances: ReadonlyMap<string, Lease>,
 ): Lease | null => {
   if (trip.wanted?.mayAsk !== true) return null;
-  const own = trip.wanted.isShared
-    ? leases.get(trip.workspaceUuid)
-    : allowances.get(JSON.stringify(askedWorkspace(trip)));
+  const own = trip.wanted.isShared ? leases.get(trip.workspaceUuid) : allowances.get(question);
   return own ?? null;
 };
 
