@@ -1,5 +1,6 @@
 import { getTableColumns, gt, sql, type SQL } from 'drizzle-orm';
-import { FURTHER_PREFIX, isDenialInFull, isReadInFull } from '../trail/caller-rows.ts';
+import { FURTHER_PREFIX, isDenialInFull, isReadInFull, minuteBeginIn } from '../trail/caller-rows.ts';
+import { countedAgain, hasReadKey } from '../trail/counted.ts';
 import type { NewAuditRow } from '../trail/event.ts';
 import {
   READ_GROUP_LISTS_MAX_COUNT,
@@ -11,7 +12,6 @@ import { compiled, selectedRow } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, snapshots, tokens, upstreamLimits, workspaces } from '../db/schema.ts';
 import type { InventoryRow } from './snapshot.ts';
-import { MINUTE_MS } from '../kit/time.ts';
 
 /** Alike reads of one caller and generation, which are recorded together. */
 export interface ReadEntry {
@@ -73,7 +73,7 @@ const OWN_CURRENT = currentOf(sql.raw(`e.value ->> 'workspace'`));
 const IS_BLOCKED = sql.raw(`exists (select 1 from subject_blocks as b
   where (b.issuer = e.value ->> 'issuer' and b.subject = e.value ->> 'subject') or b.label = e.value ->> 'label')`);
 const MAY_RECORD = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
-const LATEST = sql`max(coalesce(${auditEvents.last_at}, ${auditEvents.occurred_at}), e.value ->> '$.row.occurred_at')`;
+const OCCURRED_AT = sql.raw(`e.value ->> '$.row.occurred_at'`);
 
 const IS_AUTHORISED = sql`not ${IS_BLOCKED} and (e.value ->> 'own' is null or exists (
   select 1 from ${tokens} as t where t.workspace_uuid = e.value ->> 'workspace' and t.token_id = e.value ->> '$.own.token'
@@ -133,7 +133,7 @@ const NEW_ENTRIES = sql`(select e.value, row_number() over (
 const CALLER_MINUTE = {
   issuer: sql.raw(`e.value ->> 'issuer'`),
   subject: sql.raw(`e.value ->> 'subject'`),
-  beginMs: sql.raw(`(e.value ->> '$.row.occurred_at' / ${MINUTE_MS} * ${MINUTE_MS})`),
+  beginMs: minuteBeginIn(`e.value ->> '$.row.occurred_at'`),
 };
 const BEFORE = sql.raw('e.before');
 const HAS_ROOM = sql`case when e.value ->> 'key' is null then ${isDenialInFull(CALLER_MINUTE, BEFORE)}
@@ -148,10 +148,10 @@ export const READ_QUERIES = {
   countKnown: compiled(({ build }) =>
     build
       .update(auditEvents)
-      .set({ count: sql`${auditEvents.count} + (e.value ->> 'count')`, last_at: LATEST })
+      .set(countedAgain(sql.raw(`(e.value ->> 'count')`), OCCURRED_AT))
       .from(ENTRIES)
       .where(
-        sql`${auditEvents.read_key} = e.value ->> 'key' and ${auditEvents.read_key} is not null
+        sql`${hasReadKey(sql.raw(`e.value ->> 'key'`))}
             and e.value ->> 'key' is not null and ${MAY_RECORD}`,
       )
       .returning({
@@ -172,7 +172,7 @@ export const READ_QUERIES = {
   countBeside: compiled(({ build }) =>
     build
       .update(auditEvents)
-      .set({ count: sql`${auditEvents.count} + (e.value ->> 'count') - 1`, last_at: LATEST })
+      .set(countedAgain(sql.raw(`(e.value ->> 'count') - 1`), OCCURRED_AT))
       .from(ENTRIES)
       .where(
         sql`${auditEvents.id} = e.value ->> '$.row.id' and e.value ->> 'key' is not null and e.value ->> 'count' > 1`,
