@@ -1,3 +1,5 @@
+import { printTable } from './print.ts';
+
 /** A promise about a figure, and whether this run kept it. */
 export interface Bar {
   readonly name: string;
@@ -28,8 +30,8 @@ export const judged = (name: string, kept: boolean): Bar => ({ name, figure: 'ab
 /** Prints each with its figure; false: one of them is not kept. */
 export function printBars(bars: readonly Bar[]): boolean {
   console.log('The bars:');
-  console.table(
-    bars.map(({ name, figure, bar, kept }) => ({ bar: name, figure, 'must be': bar, kept: kept ? 'yes' : 'NO' })),
+  printTable(
+    bars.map(({ name, figure, bar, kept }) => ({ what: name, figure, bar, '': kept ? 'kept' : '**missed**' })),
   );
   return bars.every(({ kept }) => kept);
 }

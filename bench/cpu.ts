@@ -1,10 +1,14 @@
 import { round2, type Bar } from './bars.ts';
-import { runLoad } from './load.ts';
+import { runClosedLoad } from './load.ts';
+import { printTable } from './print.ts';
 import { sized } from './quick.ts';
+import { interleave, medianRatio, type Step } from './rounds.ts';
 import { median } from './statistics.ts';
-import { startTargets, type Target } from './targets.ts';
+import { requestOf, startTargets, TARGET_NAMES, workspaceUuid, type Target, type TargetName } from './targets.ts';
 import { cpuMs } from './workerd-process.ts';
 
+const CALLERS = 20;
+const WORKSPACE = { uuid: workspaceUuid(0), tokenIds: Array.from({ length: 20 }, (_token, index) => `token-${index}`) };
 const CONNECTIONS = 16;
 const ROUNDS = sized(5, 2);
 /** The kernel counts in hundredths of a second: the load has to be many of them. */
@@ -19,42 +23,31 @@ export async function benchCpu(): Promise<readonly Bar[]> {
     console.log('Processor time is measured on Linux alone.');
     return [];
   }
-  await using targets = await startTargets();
-  const { ours, bareProxy, afternoon } = targets;
-  const measured = [
-    { name: 'ours', target: ours, figures: [] as number[] },
-    { name: '(a) bare proxy', target: bareProxy, figures: [] as number[] },
-    { name: '(b) afternoon', target: afternoon, figures: [] as number[] },
-  ];
-  for (let round = -1; round < ROUNDS; round += 1) {
-    for (const { target, figures } of round % 2 === 0 ? measured : measured.toReversed()) {
-      const figure = await cpuMsPerRequest(target);
-      // The first round warms up.
-      if (round >= 0) figures.push(figure);
-    }
-    await targets.upstream.control.clearRequests();
-  }
-  const bare = measured[1]?.figures ?? [];
+  await using targets = await startTargets(CALLERS, [WORKSPACE]);
+  const requests = targets.jwts.map((jwt) => requestOf.list(WORKSPACE.uuid, jwt));
+  const steps = TARGET_NAMES.map((name): Step<TargetName, number> => [
+    name,
+    async () => await cpuMsPerRequest(targets.of[name], requests),
+  ]);
+  const rounds = await interleave(steps, ROUNDS, {
+    between: async () => await targets.upstream.control.clearRequests(),
+  });
   console.log(
     `Processor time of workerd (D1 is in it) a list, over ${CONNECTIONS} connections: medians of ${ROUNDS} interleaved rounds of ${REQUESTS} requests.`,
   );
-  console.table(
-    Object.fromEntries(
-      measured.map(({ name, figures }) => [
-        name,
-        {
-          'CPU ms a request': round2(median(figures)),
-          'ratio to (a)': round2(median(figures.map((figure, round) => figure / (bare[round] ?? Number.NaN)))),
-        },
-      ]),
-    ),
+  printTable(
+    [...rounds].map(([name, figures]) => ({
+      list: name,
+      'CPU ms a request': round2(median(figures)),
+      'ratio to (a)': round2(medianRatio(figures, rounds.get('(a)') ?? [])),
+    })),
   );
   return [];
 }
 
-async function cpuMsPerRequest({ origin, lists, workerd }: Target): Promise<number> {
-  const pid = workerd?.pid ?? Number.NaN;
+async function cpuMsPerRequest({ origin, workerd }: Target, requests: readonly Buffer[]): Promise<number> {
+  const pid = workerd.pid ?? Number.NaN;
   const beforeMs = cpuMs(pid);
-  const { answers } = await runLoad({ origin, requests: lists, connections: CONNECTIONS, count: REQUESTS });
+  const { answers } = await runClosedLoad({ origin, requests, connections: CONNECTIONS, count: REQUESTS });
   return (cpuMs(pid) - beforeMs) / answers;
 }

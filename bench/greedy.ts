@@ -2,10 +2,11 @@ import { CALLER_ROWS_MAX_COUNT } from '../src/config/limits.ts';
 import { atMost, round2, type Bar } from './bars.ts';
 import { callerHeaders, makeCallers, serviceVariables } from './callers.ts';
 import { migrations } from './audit-trail.ts';
-import { requestBytes } from './http-request.ts';
-import { runLoad, type LoadFigures } from './load.ts';
+import { requestBytes } from './http-connection.ts';
+import { runClosedLoad, type LoadFigures } from './load.ts';
 import { LIST_PATH, LIST_WORKSPACE, TOKENS_PATH } from './names.ts';
 import { sized } from './quick.ts';
+import { interleave, medianRatio } from './rounds.ts';
 import { startWorker } from './start-worker.ts';
 import { median } from './statistics.ts';
 import { startUpstream } from './upstream.ts';
@@ -36,7 +37,7 @@ export async function benchGreedy(): Promise<readonly Bar[]> {
     async () => await startWorker('bench/worker/greedy.ts', serviceVariables(upstream, callers), ['DB']),
   );
   await using worker = started;
-  // Its log lines are dropped unread, as in the bench of throughput.
+  // Its log lines are dropped unread, as in the bench of what users feel.
   workerd?.stdout?.unpipe().resume();
   const { origin } = new URL(worker.url);
   await answered(await fetch(`${origin}/bench/migrate`, { method: 'POST', body: JSON.stringify(migrations()) }));
@@ -58,22 +59,22 @@ export async function benchGreedy(): Promise<readonly Bar[]> {
     accepts: () => true,
     forMs: ROUND_MS,
   };
-  const alone: LoadFigures[] = [];
-  const beside: LoadFigures[] = [];
   let asked = 0;
-  for (let round = -1; round < ROUNDS; round += 1) {
-    const steps = [
-      async () => alone.push(await runLoad(normal)),
-      async () => {
-        const [figures, taken] = await Promise.all([runLoad(normal), runLoad(greedy)]);
-        beside.push(figures);
-        asked += taken.answers;
-      },
-    ];
-    for (const step of round % 2 === 0 ? steps : steps.toReversed()) await step();
-    // The first round warms up.
-    if (round < 0) for (const figures of [alone, beside]) figures.length = 0;
-  }
+  const rounds = await interleave<'alone' | 'beside', LoadFigures>(
+    [
+      ['alone', async () => await runClosedLoad(normal)],
+      [
+        'beside',
+        async () => {
+          const [figures, taken] = await Promise.all([runClosedLoad(normal), runClosedLoad(greedy)]);
+          asked += taken.answers;
+          return figures;
+        },
+      ],
+    ],
+    ROUNDS,
+  );
+  const [alone = [], beside = []] = [rounds.get('alone'), rounds.get('beside')];
   const most: number = JSON.parse(await answered(await fetch(`${origin}/bench/rows`)));
   console.log(
     `${NORMAL_CALLERS} callers with pauses, by themselves and beside one that sent ${asked} requests and got what its limits allow: medians of ${ROUNDS} interleaved rounds of ${ROUND_MS / 1000} s.`,
@@ -93,7 +94,10 @@ export async function benchGreedy(): Promise<readonly Bar[]> {
 type Figure = 'p50Ms' | 'p99Ms';
 
 const ratio = (to: readonly LoadFigures[], from: readonly LoadFigures[], figure: Figure): number =>
-  median(to.map((figures, round) => figures[figure] / (from[round]?.[figure] ?? Number.NaN)));
+  medianRatio(
+    to.map((figures) => figures[figure]),
+    from.map((figures) => figures[figure]),
+  );
 
 const rowOf = (rounds: readonly LoadFigures[]) => ({
   'requests/s': Math.round(median(rounds.map(({ perSecond }) => perSecond))),

@@ -1,114 +1,133 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readAnswer } from './http-answer.ts';
-import { percentile } from './statistics.ts';
+import { openConnection, type Connection } from './http-connection.ts';
+import { createChance, percentile } from './statistics.ts';
 
-export interface Load {
+interface Load {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string;
-  /** Sent in turns, over all connections. */
+  /** Sent in turns. */
   readonly requests: readonly Buffer[];
-  readonly connections: number;
-  /** Sends no more after so many milliseconds; */
+  /** Sends no more after so many milliseconds. */
   readonly forMs?: number;
-  /** nor after so many requests. */
-  readonly count?: number;
-  /** How long a connection waits after an answer before it sends the next request. */
-  readonly pauseMs?: number;
   /** Which answers are as they should be; default: those of 2xx. */
   readonly accepts?: (status: number) => boolean;
 }
 
+export interface ClosedLoad extends Load {
+  readonly connections: number;
+  /** Sends no more than so many requests. */
+  readonly count?: number;
+  /** How long a connection waits after an answer before it sends the next request. */
+  readonly pauseMs?: number;
+}
+
+export interface OpenLoad extends Load {
+  readonly forMs: number;
+  /** On average: arrivals are a Poisson process. */
+  readonly perSecond: number;
+  /** Of the arrivals: the same seed gives the same moments. */
+  readonly seed: number;
+  /** Requests that arrive in the first so many milliseconds are sent, and not measured. */
+  readonly leadMs?: number;
+}
+
 export interface LoadFigures {
   readonly answers: number;
+  /** Requests of an open loop that got no answer that is accepted: their latency is infinite. */
+  readonly failed: number;
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
 /**
- * A closed loop: each connection is kept, and sends its next request when it has the whole answer to the last. Made of
- * sockets and nothing else, since it shares the machine with what it measures.
+ * A closed loop: each connection is kept, and sends its next request when it has the whole answer to the last. Latency is from
+ * sending to the end of the answer.
  *
  * @throws on the first answer that is not accepted, with its text, and when a connection breaks.
  */
-export async function runLoad({
-  origin,
-  requests,
-  connections,
-  forMs = Infinity,
-  count = Infinity,
-  pauseMs = 0,
-  accepts = (status) => status >= 200 && status <= 299,
-}: Load) {
-  const { hostname, port } = new URL(origin);
-  const sockets = await Promise.all(
-    Array.from({ length: connections }, async () => await open(hostname, Number(port))),
-  );
+export async function runClosedLoad(load: ClosedLoad): Promise<LoadFigures> {
+  const { origin, requests, connections, forMs = Infinity, count = Infinity, pauseMs = 0, accepts = isSuccess } = load;
+  const kept = await Promise.all(Array.from({ length: connections }, async () => await openConnection(origin)));
   const latenciesMs: number[] = [];
   let sent = 0;
   const startedAt = performance.now();
-  const next = (): Buffer | undefined => {
-    if (sent >= count || performance.now() - startedAt >= forMs) return undefined;
-    return requests[sent++ % requests.length];
+  const loop = async (connection: Connection): Promise<void> => {
+    while (sent < count && performance.now() - startedAt < forMs) {
+      const request = requests[sent++ % requests.length] ?? Buffer.alloc(0);
+      const sentAt = performance.now();
+      const { status, bytes } = await connection.exchange(request);
+      if (!accepts(status)) throw new Error(`answered: ${bytes.toString('utf8', 0, 800)}`);
+      latenciesMs.push(performance.now() - sentAt);
+      if (pauseMs > 0) await delay(pauseMs);
+    }
   };
   try {
-    await Promise.all(sockets.map(async (socket) => await loop(socket, { next, pauseMs, accepts }, latenciesMs)));
+    await Promise.all(kept.map(loop));
   } finally {
-    for (const socket of sockets) socket.destroy();
+    for (const connection of kept) connection.close();
   }
-  const seconds = (performance.now() - startedAt) / 1000;
-  const figures: LoadFigures = {
-    answers: latenciesMs.length,
-    perSecond: latenciesMs.length / seconds,
-    p50Ms: percentile(latenciesMs, 0.5),
-    p99Ms: percentile(latenciesMs, 0.99),
-  };
-  return figures;
+  return figuresOf(latenciesMs, performance.now() - startedAt);
 }
 
-async function open(host: string, port: number): Promise<Socket> {
-  const socket = connect({ host, port, noDelay: true });
-  await once(socket, 'connect');
-  return socket;
-}
-
-/** Sends what `next` gives, one after the other, until it gives nothing. */
-async function loop(
-  socket: Socket,
-  { next, pauseMs, accepts }: Required<Pick<Load, 'pauseMs' | 'accepts'>> & { readonly next: () => Buffer | undefined },
-  latenciesMs: number[],
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let sentAt = 0;
-  let received: Buffer | null = null;
-  const send = (): void => {
-    const request = next();
-    if (request === undefined) {
-      resolve();
-      return;
-    }
-    sentAt = performance.now();
-    socket.write(request);
+/**
+ * An open loop: requests arrive at moments that are fixed beforehand, whatever became of those before. Latency is from that
+ * moment to the end of the answer, so a request that waits for a connection, or for a generator that is late, waits in the
+ * figures too ("coordinated omission" is what leaves this out). A request whose moment finds no idle connection opens one. An
+ * answer that is not accepted, or that breaks off, is one that its caller never gets.
+ */
+export async function runOpenLoad(load: OpenLoad): Promise<LoadFigures> {
+  const { origin, requests, forMs, leadMs = 0, accepts = isSuccess } = load;
+  const opened: Connection[] = [];
+  const idle: Connection[] = [];
+  const latenciesMs: number[] = [];
+  const underWay: Promise<void>[] = [];
+  const connect = async (): Promise<Connection> => {
+    const connection = await openConnection(origin);
+    opened.push(connection);
+    return connection;
   };
-  socket.on('data', (chunk: Buffer) => {
+  const startedAt = performance.now();
+  const send = async (request: Buffer, dueMs: number): Promise<void> => {
+    let latencyMs = Infinity;
     try {
-      received = received === null ? chunk : Buffer.concat([received, chunk]);
-      const answer = readAnswer(received);
-      if (answer === null) return;
-      latenciesMs.push(performance.now() - sentAt);
-      if (!accepts(answer.status)) throw new Error(`answered: ${received.toString().slice(0, 800)}`);
-      if (answer.end !== received.length) throw new Error('more than an answer');
-      received = null;
-      if (pauseMs > 0) void delay(pauseMs).then(send);
-      else send();
-    } catch (error) {
-      reject(error instanceof Error ? error : new Error(String(error)));
+      // The one that was used last: a load keeps as few connections in use as it needs.
+      const connection = idle.pop() ?? (await connect());
+      const { status } = await connection.exchange(request);
+      if (accepts(status)) latencyMs = performance.now() - startedAt - dueMs;
+      idle.push(connection);
+    } catch {
+      // The connection broke, and is not used again.
     }
-  });
-  socket.on('error', reject);
-  socket.on('close', () => reject(new Error('the connection was closed')));
-  send();
-  await promise;
+    if (dueMs >= leadMs) latenciesMs.push(latencyMs);
+  };
+  for (const [index, dueMs] of arrivals(load).entries()) {
+    const earlyMs = dueMs - (performance.now() - startedAt);
+    if (earlyMs > 0) await delay(Math.ceil(earlyMs));
+    underWay.push(send(requests[index % requests.length] ?? Buffer.alloc(0), dueMs));
+  }
+  await Promise.all(underWay);
+  for (const connection of opened) connection.close();
+  return figuresOf(latenciesMs, forMs - leadMs);
 }
+
+/** When requests arrive, in milliseconds since the load began. */
+function arrivals({ perSecond, forMs, seed }: OpenLoad): readonly number[] {
+  const chance = createChance(seed);
+  const moments: number[] = [];
+  for (let atMs = 0; ;) {
+    atMs -= (Math.log(1 - chance()) / perSecond) * 1000;
+    if (atMs >= forMs) return moments;
+    moments.push(atMs);
+  }
+}
+
+const isSuccess = (status: number): boolean => status >= 200 && status <= 299;
+
+const figuresOf = (latenciesMs: readonly number[], ms: number): LoadFigures => ({
+  answers: latenciesMs.length,
+  failed: latenciesMs.filter((latencyMs) => latencyMs === Infinity).length,
+  perSecond: (latenciesMs.length / ms) * 1000,
+  p50Ms: percentile(latenciesMs, 0.5),
+  p99Ms: percentile(latenciesMs, 0.99),
+});

@@ -3,12 +3,9 @@ export const AUDIENCE = 'countersign';
 
 /** Where lists are taken. */
 export const LIST_WORKSPACE = '5877a4ae-0000-4000-8000-00000000000a';
-/** Where tokens are made, so that lists stay as long as they were. */
-export const CREATE_WORKSPACE = '5877a4ae-0000-4000-8000-00000000000b';
 
 export const TOKENS_PATH = '/api/v1/service-account-tokens';
 /** Such as PipeOps understands as well: the same request goes to everything that is measured. */
 export const LIST_PATH = `${TOKENS_PATH}?workspace_uuid=${LIST_WORKSPACE}`;
-export const CREATE_PATH = `${TOKENS_PATH}?workspace_uuid=${CREATE_WORKSPACE}`;
 /** The subject of a caller who takes all that it can get. */
 export const GREEDY = 'app-0';

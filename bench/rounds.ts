@@ -1,45 +1,36 @@
-import { runLoad, type Load, type LoadFigures } from './load.ts';
 import { median } from './statistics.ts';
 
-/** What several loads were like, by their names, round by round. */
-export type Rounds<Name extends string> = ReadonlyMap<Name, readonly LoadFigures[]>;
+/** Something that is measured once a round. Rounds count from 0; one before that warms up. */
+export type Step<Name extends string, T> = readonly [name: Name, measure: (round: number) => Promise<T>];
+
+interface Between {
+  /** Whether a round that does not count comes first; default: yes. */
+  readonly warmsUp?: boolean;
+  /** Is done after each round. */
+  readonly between?: () => Promise<void>;
+}
 
 /**
- * Runs loads one after the other, in rounds, in alternating order: whatever else the machine does hits all of them
- * alike. The first round warms up and does not count.
+ * Takes steps one after the other, in rounds, in alternating order: whatever else the machine does hits all of them alike.
  *
- * @param between is done after each round.
+ * @returns what each step gave, by its name, round by round.
  */
-export async function interleave<Name extends string>(
-  loads: Readonly<Record<Name, Load>>,
+export async function interleave<Name extends string, T>(
+  steps: readonly Step<Name, T>[],
   rounds: number,
-  between: () => Promise<void> = async () => {},
-): Promise<Rounds<Name>> {
-  const entries = Object.entries<Load>(loads).map(([name, load]) => ({
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are the keys of that very object
-    name: name as Name,
-    load,
-    figures: [] as LoadFigures[],
-  }));
-  for (let round = -1; round < rounds; round += 1) {
-    for (const { load, figures } of round % 2 === 0 ? entries : entries.toReversed()) {
-      const measured = await runLoad(load);
-      if (round >= 0) figures.push(measured);
+  { warmsUp = true, between = async () => {} }: Between = {},
+): Promise<ReadonlyMap<Name, readonly T[]>> {
+  const results = new Map<Name, T[]>(steps.map(([name]) => [name, []]));
+  for (let round = warmsUp ? -1 : 0; round < rounds; round += 1) {
+    for (const [name, measure] of round % 2 === 0 ? steps : steps.toReversed()) {
+      const result = await measure(round);
+      if (round >= 0) results.get(name)?.push(result);
     }
     await between();
   }
-  return new Map(entries.map(({ name, figures }) => [name, figures]));
+  return results;
 }
 
-type Figure = Exclude<keyof LoadFigures, 'answers'>;
-
-export const medianOf = <Name extends string>(rounds: Rounds<Name>, name: Name, figure: Figure): number =>
-  median((rounds.get(name) ?? []).map((figures) => figures[figure]));
-
-/** The median of the ratios of each round. */
-export function ratioOf<Name extends string>(rounds: Rounds<Name>, name: Name, to: Name, figure: Figure): number {
-  const base = rounds.get(to) ?? [];
-  return median(
-    (rounds.get(name) ?? []).map((figures, round) => figures[figure] / (base[round]?.[figure] ?? Number.NaN)),
-  );
-}
+/** The median of the ratios of each round: of a figure to another's of the same round. */
+export const medianRatio = (figures: readonly number[], to: readonly number[]): number =>
+  median(figures.map((figure, round) => figure / (to[round] ?? Number.NaN)));

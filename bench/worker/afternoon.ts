@@ -5,6 +5,7 @@ import { jwk } from 'hono/jwk';
 import type { JwtVariables } from 'hono/jwt';
 import type { HonoJsonWebKey } from 'hono/utils/jwt/jws';
 import { AUDIENCE, ISSUER } from '../names.ts';
+import { farD1, type FarD1 } from './d1-trips.ts';
 
 interface Env {
   readonly DB: D1Database;
@@ -22,6 +23,8 @@ const auditLog = sqliteTable('audit_log', {
   status: integer().notNull(),
 });
 
+let far: FarD1 | undefined;
+
 /** What the service is measured against (b): the same as one would write it in an afternoon. */
 const app = new Hono<{ Bindings: Env; Variables: JwtVariables<{ sub: string }> }>();
 
@@ -38,10 +41,17 @@ app.all('/api/*', async (c) => {
     body: c.req.raw.body,
   });
   const { sub } = c.get('jwtPayload');
-  await drizzle(c.env.DB)
+  far ??= farD1(c.env.DB);
+  await drizzle(far.d1)
     .insert(auditLog)
     .values({ at: Date.now(), subject: sub, method: c.req.method, path: pathname, status: upstream.status });
   return new Response(upstream.body, { status: upstream.status, headers: { 'Content-Type': 'application/json' } });
+});
+
+app.post('/bench/delay', (c) => {
+  far ??= farD1(c.env.DB);
+  far.delayMs = Number(c.req.query('ms'));
+  return c.body(null, 204);
 });
 
 app.post('/bench/migrate', async (c) => {

@@ -2,16 +2,14 @@ import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
 import { COST_HEADER, type Cost } from '../cost.ts';
-import { countedD1, type D1Counts } from './counted-d1.ts';
+import { countedD1, type D1Counts } from './d1-trips.ts';
+import { NO_LIMITS } from './no-limits.ts';
 
 // The service itself, with what each request cost in a header of its answer. One request at a time, or they would mix.
 
 interface Env {
   readonly DB: D1Database;
 }
-
-const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
-const limits = { CALLER_LIMIT: unlimited, REJECTIONS_PER_ADDRESS: unlimited, REJECTIONS_IN_ALL: unlimited };
 
 const NOTHING: Readonly<D1Counts> = { trips: 0, statements: 0, rowsRead: 0, rowsWritten: 0 };
 const counts: D1Counts = { ...NOTHING };
@@ -25,7 +23,7 @@ export default {
       await env.DB.batch((await request.json<string[]>()).map((sql) => env.DB.prepare(sql)));
       return new Response(null, { status: 204 });
     }
-    service ??= createWorker({ ...env, DB: countedD1(env.DB, counts), ...limits }, countedRuntime());
+    service ??= createWorker({ ...env, DB: countedD1(env.DB, counts), ...NO_LIMITS }, countedRuntime());
     Object.assign(counts, NOTHING);
     pipeopsCalls = 0;
     const response = await service.fetch(request);

@@ -5,10 +5,9 @@ import { NO_LIMITS } from './no-limits.ts';
 import { ageMaxSeconds } from '../hour-report.ts';
 import type { App, HourReport, PlayCommand, PrepareCommand } from '../hour-report.ts';
 import afternoon from './afternoon.ts';
-import type { Clock } from './clock.ts';
-import { countedD1, type D1Counts } from './counted-d1.ts';
+import { countedD1, type D1Counts } from './d1-trips.ts';
 import { createTraffic, type Traffic } from './traffic.ts';
-import { createVirtualPipeOps, type VirtualPipeOps } from './virtual-pipeops.ts';
+import { createVirtualPipeOps, type Clock, type VirtualPipeOps } from './virtual-pipeops.ts';
 
 // The service, everybody who calls it and the PipeOps behind it, all in one isolate and by one clock, which these commands
 // move. Beside it (b), by the same clock.

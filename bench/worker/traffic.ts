@@ -1,8 +1,9 @@
 import type { HourReport, PrepareCommand } from '../hour-report.ts';
 import { TOKENS_PATH } from '../names.ts';
-import { createChance, type Clock } from './clock.ts';
+import { createChance } from '../statistics.ts';
 import { createExpectedLists, type Change, type ExpectedLists } from './expected-lists.ts';
 import { createListReader } from './list-reader.ts';
+import type { Clock } from './virtual-pipeops.ts';
 
 const ORIGIN = 'https://countersign.example';
 /** A list that says that it is stale may be so old. */

@@ -1,5 +1,10 @@
 import { createQuota, quotaHeaders } from '../../test/pipeops-simulator/quota.ts';
-import type { Clock } from './clock.ts';
+
+/** A clock that somebody moves. Milliseconds since the epoch. */
+export interface Clock {
+  readonly beganMs: number;
+  ms: number;
+}
 
 /** The longest that an answer is on its way, in real milliseconds: by the virtual clock it takes no time. */
 const ANSWER_MAX_MS = 4;
