@@ -1,4 +1,4 @@
-import { migrations } from './audit-trail.ts';
+import { migrations, SPANS_TRIGGER } from './audit-trail.ts';
 import { callerHeaders, makeCallers, serviceVariables } from './callers.ts';
 import { COST_HEADER, type Cost } from './cost.ts';
 import { ISSUER, LIST_PATH, LIST_WORKSPACE, TOKENS_PATH } from './names.ts';
@@ -18,7 +18,7 @@ export async function operate(): Promise<ReadonlyMap<string, Cost>> {
   const variables = serviceVariables(upstream, callers);
   await using worker = await startWorker('bench/worker/costs.ts', variables, ['DB']);
   const url = worker.url.replace(/\/$/, '');
-  const statements = JSON.stringify([...migrations(), DEAD_TOKENS]);
+  const statements = JSON.stringify([...migrations(), `drop trigger ${SPANS_TRIGGER}`, DEAD_TOKENS]);
   await answered(await fetch(`${url}/bench/migrate`, { method: 'POST', body: statements }));
 
   const costs = new Map<string, Cost>();
