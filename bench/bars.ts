@@ -28,9 +28,10 @@ export const atLeast = (name: string, figure: number, least: number, unit = ''):
 export const judged = (name: string, kept: boolean): Bar => ({ name, figure: 'above', bar: 'see its table', kept });
 
 /** Prints each with its figure; false: one of them is not kept. */
-export function printBars(bars: readonly Bar[]): boolean {
+export function printBars(bars: readonly Bar[], parts: readonly string[]): boolean {
   console.log('The bars:');
   printTable(
+    `bars of ${parts.join(', ')}`,
     bars.map(({ name, figure, bar, kept }) => ({ what: name, figure, bar, '': kept ? 'kept' : '**missed**' })),
   );
   return bars.every(({ kept }) => kept);

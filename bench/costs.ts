@@ -36,7 +36,10 @@ export async function benchCosts(): Promise<readonly Bar[]> {
     'What each operation costs, by itself, in this order. Round trips until the answer, and with those of the work that goes on after it; the rest is in all. ' +
       'A million: requests, rows read and rows written at $0.30, $0.001 and $1 a million.',
   );
-  printTable([...costs].map(([operation, cost]) => ({ operation, ...rowOf(cost) })));
+  printTable(
+    'costs',
+    [...costs].map(([operation, cost]) => ({ operation, ...rowOf(cost) })),
+  );
   const reads = Math.max(...[...costs.values()].map(({ rowsRead }) => rowsRead));
   return [
     ...[...costs].map(([operation, cost]) => barOf(operation, cost)),

@@ -36,6 +36,7 @@ export async function benchCpu(): Promise<readonly Bar[]> {
     `Processor time of workerd (D1 is in it) a list, over ${CONNECTIONS} connections: medians of ${ROUNDS} interleaved rounds of ${REQUESTS} requests.`,
   );
   printTable(
+    'processor',
     [...rounds].map(([name, figures]) => ({
       list: name,
       'CPU ms a request': round2(median(figures)),

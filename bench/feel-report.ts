@@ -54,11 +54,20 @@ function tripsBeyond(measured: Measured, scenario: ScenarioName, operation: Oper
 export function printMeasured(measured: Measured): void {
   const title = (text: string): void => console.log(`${text} Times are milliseconds, medians of interleaved rounds.`);
   title('One caller at a time: what a request takes.');
-  printTable(rowsOf(measured, ALONE, (name, operation) => aloneRow(measured, name, operation)));
+  printTable(
+    'one at a time',
+    rowsOf(measured, ALONE, (name, operation) => aloneRow(measured, name, operation)),
+  );
   title('Requests that arrive at random, as many a second: what one takes from its arrival.');
-  printTable(rowsOf(measured, ARRIVING, (name, operation) => arrivingRow(measured, name, operation)));
+  printTable(
+    'arriving',
+    rowsOf(measured, ARRIVING, (name, operation) => arrivingRow(measured, name, operation)),
+  );
   title('Many callers who each ask again at once: how many requests a second.');
-  printTable(rowsOf(measured, LOOPS, (name, operation) => loopRow(measured, name, operation)));
+  printTable(
+    'at once',
+    rowsOf(measured, LOOPS, (name, operation) => loopRow(measured, name, operation)),
+  );
 }
 
 const rowsOf = <Row>(
@@ -74,7 +83,7 @@ const rowsOf = <Row>(
     });
 
 function aloneRow(measured: Measured, name: ScenarioName, operation: Operation) {
-  const { of, ratio } = viewOf(measured, name, operation);
+  const { of, ratio, tripsMs } = viewOf(measured, name, operation);
   const isChange = operation === 'create' || operation === 'revoke';
   return {
     ...headOf(name, operation),
@@ -83,6 +92,7 @@ function aloneRow(measured: Measured, name: ScenarioName, operation: Operation) 
     '(b) p50': round2(of('(b)', 'p50Ms')),
     'ours to (a)': round2(ratio('(a)', 'p50Ms')),
     'to (b)': round2(ratio('(b)', 'p50Ms')),
+    'a D1 trip': round2(median(tripsMs)),
     'D1 trips beyond (a)': isChange ? round2(tripsBeyond(measured, name, operation)) : '',
   };
 }

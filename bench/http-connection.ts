@@ -19,7 +19,7 @@ export function requestBytes(
 }
 
 /** Nobody waits for longer. */
-const ANSWER_MAX_MS = 30_000;
+const ANSWER_MAX_MS = 10_000;
 
 /** A whole HTTP/1.1 answer, as it was received. */
 export interface Answer {

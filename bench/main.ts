@@ -12,13 +12,14 @@ import { benchFeel } from './feel.ts';
 import { benchGreedy } from './greedy.ts';
 import { benchHour } from './hour.ts';
 import { benchLongLists } from './long-lists.ts';
+import { printLine, WRITE } from './print.ts';
 import { QUICK } from './quick.ts';
 import { benchVerification } from './verify.ts';
 import { benchWebhook } from './webhook.ts';
 
 // `npm run bench`: what things cost on this machine. Fails where a figure is beyond what was promised.
-// `npm run bench -- costs bundle` runs these parts alone, and with `--markdown` prints tables that docs/performance.md takes as they
-// are. BENCH_QUICK=1 shows that they work, and its figures nothing.
+// `npm run bench -- costs bundle` runs these parts alone. `--write` puts their tables into docs/performance.md, where it has a place
+// for them. BENCH_QUICK=1 shows that they work, and its figures nothing.
 
 const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   feel: benchFeel,
@@ -37,7 +38,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
 
 /** What users feel ends with what operations cost. */
 const ALL = Object.keys(PARTS).filter((name) => name !== 'costs');
-const asked = process.argv.slice(2).filter((argument) => argument !== '--markdown');
+const asked = process.argv.slice(2).filter((argument) => argument !== WRITE);
 const unknown = asked.find((name) => !Object.hasOwn(PARTS, name));
 if (unknown === undefined) await run(asked.length === 0 ? ALL : asked);
 else {
@@ -47,13 +48,14 @@ else {
 
 async function run(names: readonly string[]): Promise<void> {
   const [cpu] = cpus();
-  console.log(
+  printLine(
+    `machine of ${names.join(', ')}`,
     `${cpu?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.versions.node}, workerd ${await workerd()}.`,
   );
   if (QUICK) console.log('BENCH_QUICK: too short a run for its figures to mean anything.');
   const bars: Bar[] = [];
   for (const name of names) bars.push(...((await PARTS[name]?.()) ?? []));
-  if (!printBars(bars)) process.exitCode = 1;
+  if (!printBars(bars, names)) process.exitCode = 1;
 }
 
 async function workerd(): Promise<string> {
