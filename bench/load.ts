@@ -2,6 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openConnection, type Connection } from './http-connection.ts';
 import { createChance, percentile } from './statistics.ts';
 
+const FAILURE_MAX_CHARS = 800;
+/** workerd closes a connection that has been idle for 5 s. */
+const IDLE_MAX_MS = 2_000;
+
 interface Load {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string;
@@ -57,7 +61,7 @@ export async function runClosedLoad(load: ClosedLoad): Promise<LoadFigures> {
       const request = requests[sent++ % requests.length] ?? Buffer.alloc(0);
       const sentAt = performance.now();
       const { status, bytes } = await connection.exchange(request);
-      if (!accepts(status)) throw new Error(`answered: ${bytes.toString('utf8', 0, 800)}`);
+      if (!accepts(status)) throw new Error(`answered: ${bytes.toString('utf8', 0, FAILURE_MAX_CHARS)}`);
       latenciesMs.push(performance.now() - sentAt);
       if (pauseMs > 0) await delay(pauseMs);
     }
@@ -79,25 +83,32 @@ export async function runClosedLoad(load: ClosedLoad): Promise<LoadFigures> {
 export async function runOpenLoad(load: OpenLoad): Promise<LoadFigures> {
   const { origin, requests, forMs, leadMs = 0, accepts = isSuccess } = load;
   const opened: Connection[] = [];
-  const idle: Connection[] = [];
+  const idle: { readonly connection: Connection; readonly sinceMs: number }[] = [];
   const latenciesMs: number[] = [];
   const underWay: Promise<void>[] = [];
+  const failures: string[] = [];
   const connect = async (): Promise<Connection> => {
     const connection = await openConnection(origin);
     opened.push(connection);
     return connection;
   };
+  /** The one that was used last: a load keeps as few connections in use as it needs. */
+  const takeIdle = (): Connection | null => {
+    const last = idle.pop();
+    return last !== undefined && performance.now() - last.sinceMs < IDLE_MAX_MS ? last.connection : null;
+  };
   const startedAt = performance.now();
   const send = async (request: Buffer, dueMs: number): Promise<void> => {
     let latencyMs = Infinity;
     try {
-      // The one that was used last: a load keeps as few connections in use as it needs.
-      const connection = idle.pop() ?? (await connect());
-      const { status } = await connection.exchange(request);
+      const connection = takeIdle() ?? (await connect());
+      const { status, bytes } = await connection.exchange(request);
       if (accepts(status)) latencyMs = performance.now() - startedAt - dueMs;
-      idle.push(connection);
-    } catch {
+      else failures.push(bytes.toString('utf8', 0, FAILURE_MAX_CHARS));
+      idle.push({ connection, sinceMs: performance.now() });
+    } catch (error) {
       // The connection broke, and is not used again.
+      failures.push(String(error));
     }
     if (dueMs >= leadMs) latenciesMs.push(latencyMs);
   };
@@ -108,6 +119,8 @@ export async function runOpenLoad(load: OpenLoad): Promise<LoadFigures> {
   }
   await Promise.all(underWay);
   for (const connection of opened) connection.close();
+  const [first] = failures;
+  if (first !== undefined) console.error(`${failures.length} requests failed, the first of them so: ${first}`);
   return figuresOf(latenciesMs, forMs - leadMs);
 }
 
