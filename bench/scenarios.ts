@@ -117,10 +117,10 @@ export const SCENARIOS = {
   nearLists300: arriving(300, 5, { rounds: rounds(1) }),
   all100: arriving(100, 25, {
     operations: ['list', 'get', 'create', 'revoke'],
-    rounds: rounds(2),
+    rounds: rounds(1),
     oursSeconds: seconds(4),
   }),
-  sixteen: arriving(300, 25, { name: '300 a second, 16 workspaces', workspaces: SIXTEEN, rounds: rounds(2) }),
+  sixteen: arriving(300, 25, { name: '300 a second, 16 workspaces', workspaces: SIXTEEN, rounds: rounds(1) }),
   fiveHundred: {
     ...arriving(150, 25, { name: `150 a second, ${MANY.length} workspaces`, workspaces: MANY, rounds: rounds(2) }),
     callersOfEach: 2,
