@@ -17,7 +17,10 @@ const EVENT = `${EVENTS}/:event_id`;
 const PERMISSION = 'audit:read';
 const ACTION = 'audit.query';
 
-/** Serves the trail to callers with `audit:read`, and to any other caller the events that it caused itself. */
+/**
+ * Serves the trail to callers with `audit:read`, and to any other caller the events that it caused itself. Nothing here or elsewhere
+ * changes a settled event: the triggers of `drizzle/0001_append_only.sql` refuse it.
+ */
 export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
   const { recorder } = trail;
   const mayRead = authorise(recorder, PERMISSION, ACTION);

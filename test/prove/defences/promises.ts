@@ -9,9 +9,9 @@ export const promiseDefences: readonly Defence[] = [
   {
     name: 'promise 1: one role allows the whole of a request',
     file: 'src/policy/decide.ts',
-    find: 'const verdict = judge(role, caller, sighted.value, context);',
+    find: 'const decision = judge(role, caller, sighted.value, context);',
     replace:
-      'const verdict = judge({ ...role, scopes: caller.roles.flatMap(({ scopes }) => scopes) }, caller, sighted.value, context);',
+      'const decision = judge({ ...role, scopes: caller.roles.flatMap(({ scopes }) => scopes) }, caller, sighted.value, context);',
     test: ['test/policy/tokens.test.ts', 'test/policy/create.test.ts'],
   },
   {
@@ -29,7 +29,7 @@ export const promiseDefences: readonly Defence[] = [
     replace: `  'EdDSA',
   'HS256',
 ] as const;`,
-    test: ['test/config/policy-schema.test.ts'],
+    test: ['test/config/policy.test.ts'],
   },
   // 2: no effect without a prior record, and none for whoever is blocked
   {
@@ -49,7 +49,7 @@ export const promiseDefences: readonly Defence[] = [
   // 3: no secret without a recorded outcome
   {
     name: 'promise 3: a secret whose row says otherwise is withheld',
-    file: 'src/tokens/mutation.ts',
+    file: 'src/tokens/secret.ts',
     find: "if (settlement.kind === 'own') return ok(data);",
     replace: "if (settlement.kind !== 'unknown') return ok(data);",
     test: ['test/trail/reconcile/reconciliation.test.ts'],
@@ -138,7 +138,7 @@ export const promiseDefences: readonly Defence[] = [
   // 8: a retried create mints once
   {
     name: 'promise 8: a create is never repeated',
-    file: 'src/pipeops/tries.ts',
+    file: 'src/pipeops/client.ts',
     find: "if (method === 'POST') return 0;",
     replace: '',
     test: ['test/pipeops/retries.test.ts'],
@@ -146,7 +146,7 @@ export const promiseDefences: readonly Defence[] = [
   {
     name: 'promise 8: one create holds a key',
     file: 'src/idempotency/keys.ts',
-    find: 'where not exists (${held}) and ${guard}`)',
+    find: 'where not exists (${holders}) and ${guard}`)',
     replace: 'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
   },
@@ -161,7 +161,7 @@ export const promiseDefences: readonly Defence[] = [
   // 10: unsettled is visible
   {
     name: 'promise 10: an outcome that nobody knows leaves the row open',
-    file: 'src/tokens/mutation.ts',
+    file: 'src/tokens/trip-two.ts',
     find: 'if (isOutcomeUnknown(failure)) {',
     replace: 'if (false) {',
     test: ['test/faults/creates.test.ts', 'test/faults/changes.test.ts'],
