@@ -6,9 +6,9 @@ import { createBudget } from '../src/kit/budget.ts';
 import { newTrace } from '../src/kit/trace.ts';
 import { clearOrders, createWebhookHarness, ordersOf } from './revocation/harness.ts';
 
-// The cron's jobs have an order, a lease and a share of what a Worker may use up.
+// The jobs of the cron have an order, a lease and a share of what a Worker may use up.
 
-/** Workers allow 1,000 D1 queries a run; the rest of them is room for what is not foreseen. */
+/** Workers allow 1,000 D1 queries a run. The rest is room for what nobody foresees. */
 const MOST_QUERIES = 900;
 const WORKSPACES = 40;
 
@@ -21,7 +21,7 @@ const lastCron = ({ lines }: Pick<Awaited<ReturnType<typeof createWebhookHarness
   lines.findLast(({ event }) => event === 'cron');
 
 describe('the lease of a job', () => {
-  it('keeps a second run from that job while the first does it, and leaves it the others', async () => {
+  it('keeps a second run from the job, and leaves that run the other jobs', async () => {
     const first = await createWebhookHarness();
     const { token } = await first.mint('leaked');
     let arrived = (): void => {};
@@ -54,7 +54,7 @@ describe('the lease of a job', () => {
     expect(lastCron(first)).not.toHaveProperty('skipped_jobs');
   });
 
-  it('of a run that died ends by itself, and one by a clock that was ahead does not count', async () => {
+  it('of a run that died ends by itself, and one of a clock that ran ahead does not count', async () => {
     const harness = await createWebhookHarness();
     const hold = async (job: string, seconds: number): Promise<void> => {
       await env.DB.prepare('insert or replace into job_leases (job, holder, until) values (?, ?, ?)')
@@ -71,7 +71,7 @@ describe('the lease of a job', () => {
     expect(lastCron(harness)).not.toHaveProperty('skipped_jobs');
   });
 
-  it('is not taken if D1 does not answer: nothing is done, and the next run does it', async () => {
+  it('is not taken where D1 does not answer: the job is left to the next run', async () => {
     const down = await createWebhookHarness({
       db: new Proxy(env.DB, {
         get: (target, key) => {
@@ -113,7 +113,7 @@ describe('the worst case of the cron', () => {
     expect(shares.reduce((sum, queries) => sum + queries, leases)).toBeLessThanOrEqual(MOST_QUERIES);
   });
 
-  /** D1, and how many statements each job of the cron has sent. */
+  /** A D1 binding, and how many statements each job of the cron has sent. */
   function counting(fails: (sql: string) => boolean) {
     const sent: number[] = [];
     let isChange = false;
@@ -146,13 +146,13 @@ describe('the worst case of the cron', () => {
     return { db, sent };
   }
 
-  /** PipeOps in the isolate: it takes everything, and lists nothing. */
+  /** A PipeOps in the isolate that accepts everything and lists nothing. */
   const obedient = async (_url: string, init: RequestInit): Promise<Response> =>
     await Promise.resolve(
       Response.json({ success: true, message: '', data: init.method === 'DELETE' ? null : { tokens: [], total: 0 } }),
     );
 
-  /** More of everything than one run may do: each order late enough to be announced, and in many workspaces. */
+  /** Makes more of everything than one run may do. Each order is late enough to be announced, and they are in many workspaces. */
   async function fill(workspaces: readonly string[], nowMs: number): Promise<void> {
     const old = nowMs - 10 * 60_000;
     const order = env.DB.prepare(
@@ -176,7 +176,7 @@ describe('the worst case of the cron', () => {
          select id, created_at, 'service_account_token.revoke', 'attempted', 'webhook', workspace_uuid, token_id, '{}', 1
          from revocation_orders where workspace_uuid in (select value from json_each(?)) and state = 'open'`,
       ).bind(spaces),
-      // Attempts of callers, of which PipeOps knows what became.
+      // These are attempts of callers whose outcome PipeOps knows.
       env.DB.prepare(
         `insert into audit_events (id, occurred_at, action, status, actor_type, workspace_uuid, token_id, detail, count)
          select lower(hex(randomblob(16))), ?1, 'service_account_token.revoke', 'attempted', 'user', w.value, 'live-0', '{}', 1
@@ -201,7 +201,7 @@ describe('the worst case of the cron', () => {
         expect(sent[index], job).toBeLessThanOrEqual(CRON_SHARES[job].d1Queries + 2);
       }
       expect(sent.reduce((sum, queries) => sum + queries, 0)).toBeLessThanOrEqual(MOST_QUERIES);
-      // It was the share that ended the work, and not the lack of it.
+      // The share ended the work, and not a lack of work.
       const left = (await ordersOf(harness)).filter(({ state }) => state === 'open');
       expect(left.length).toBeGreaterThan(0);
       expect(Number(lastCron(harness)?.['d1_queries'])).toBe(sent.reduce((sum, queries) => sum + queries, 0));

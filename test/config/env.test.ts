@@ -50,7 +50,7 @@ test.each(Object.entries(spellingsOf('5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e')))(
   },
 );
 
-test('everything is read, and bindings of others are none of its business', () => {
+test('everything is read, and other bindings are ignored', () => {
   const parsed = parseEnv(
     {
       ...LEAST,

@@ -5,7 +5,7 @@ import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
 import { create, MARKER_SHAPED, update } from '../tokens/parsing.ts';
 import { policyWith } from './policies.ts';
 
-// What the operator's file accepts a request can name, and what a request can name the file accepts.
+// A request can name every scope and preset that the operator's file accepts, and the file accepts every one that a request can name.
 
 /** Where a scope may stand, and whether it is accepted there. */
 const SCOPE_PLACES: Readonly<Record<string, (scope: unknown) => boolean>> = {
@@ -17,7 +17,7 @@ const SCOPE_PLACES: Readonly<Record<string, (scope: unknown) => boolean>> = {
   'in an update': (scope) => update({ scopes: [scope] }).ok,
   'as a permission of an update': (scope) => update({ permissions: [scope] }).ok,
 };
-/** Likewise of the name of a preset. */
+/** Where the name of a preset may stand, and whether it is accepted there. */
 const PRESET_PLACES: Readonly<Record<string, (preset: string) => boolean>> = {
   'in the file': (preset) => parsePolicy(policyWith({ presets: Object.fromEntries([[preset, ['api:read']]]) })).ok,
   'in a create': (preset) => create({ name: 'a', preset }).ok,
@@ -85,14 +85,14 @@ describe('a scope', () => {
     expect(everywhere(SCOPE_PLACES, scope)).toEqual(all(SCOPE_PLACES, false));
   });
 
-  test('whatever it is, is one everywhere or nowhere', () => {
+  test('is accepted everywhere or nowhere', () => {
     const near = fc.stringMatching(/^[a-zA-Z0-9_.:*\- ]{0,34}$/);
     const like = fc
       .array(fc.stringMatching(/^[a-z0-9_.-]{1,8}$/), { minLength: 1, maxLength: 4 })
       .map((words) => words.join(':'));
     fc.assert(
       fc.property(fc.oneof(like, near, fc.string()), (scope) => {
-        // In a role alone it stands for no ceiling: the one name that is no scope.
+        // Alone in a role it means that there is no ceiling. It is the one accepted name that is no scope.
         fc.pre(scope !== '*');
         const accepted = new Set(Object.values(everywhere(SCOPE_PLACES, scope)));
         expect([...accepted]).toHaveLength(1);
@@ -101,14 +101,14 @@ describe('a scope', () => {
     );
   });
 
-  it('* is none: alone in a role it sets no ceiling, and who names it is told so', () => {
+  it('is never *, which alone in a role sets no ceiling; whoever names it is told so', () => {
     expect(everywhere(SCOPE_PLACES, '*')).toEqual({ ...all(SCOPE_PLACES, false), 'in a role': true });
     expect(create({ name: 'a', scopes: ['*'] })).toMatchObject({
       error: { errors: { scopes: [expect.stringMatching(/^Number 1: Name each scope: none is a pattern/)] } },
     });
   });
 
-  it('is the same however often it is named', () => {
+  it('counts once however often it is named', () => {
     const twice = ['api:write', 'api:read', 'api:write'];
     const once = ['api:write', 'api:read'];
     const policy = parsePolicy(policyWith({ role: { scopes: twice }, presets: { mcp: twice } }));
@@ -161,7 +161,7 @@ describe('a preset', () => {
     expect(everywhere(PRESET_PLACES, preset)).toEqual(all(PRESET_PLACES, false));
   });
 
-  test('whatever it is, is one everywhere or nowhere', () => {
+  test('is accepted everywhere or nowhere', () => {
     const near = fc.stringMatching(/^[a-zA-Z0-9_.:*\- ]{0,42}$/);
     fc.assert(
       fc.property(fc.oneof(near, fc.stringMatching(/^[a-z0-9_.-]{1,41}$/), fc.string()), (preset) => {

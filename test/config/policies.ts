@@ -47,7 +47,7 @@ export const FULL = {
   },
 } as const satisfies PolicyInput;
 
-/** The least policy that parses, one part of it replaced. */
+/** The least policy that parses, with one part of it replaced. */
 export function policyWith(changes: { issuer?: object; role?: object; binding?: object; presets?: unknown }) {
   return {
     issuers: [{ issuer: ISSUER, audience: 'countersign', ...changes.issuer }],

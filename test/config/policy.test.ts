@@ -72,7 +72,7 @@ test('every key is read', () => {
   });
 });
 
-test('what is left out is the least', () => {
+test('what is left out grants the least', () => {
   const parsed = parsePolicy(policyWith({}));
   expect(parsed.ok && parsed.value).toMatchObject({
     issuers: [
@@ -122,7 +122,7 @@ describe('accepted', () => {
   ])('%s', (_, input) => expect(problemsOf(input)).toEqual([]));
 });
 
-describe('a workspace is one, in whatever spelling', () => {
+describe('a workspace is one in every spelling', () => {
   const UUID = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e';
   const OTHER = '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0f';
 
@@ -347,7 +347,7 @@ describe('refused', () => {
     expect(found?.[1]).toMatch(problem);
   });
 
-  test('all problems are told at once, references to nothing too, each with an example', () => {
+  test('all problems are told at once, each with an example, and so are names in bindings that do not exist', () => {
     const parsed = parsePolicy(policyWith({ issuer: { audience: undefined }, binding: { role: 'admin' } }));
     expect(parsed.ok ? [] : parsed.error).toEqual([
       { key: 'issuers[0].audience', problem: 'is missing', example: "audience: 'countersign'" },
@@ -364,7 +364,7 @@ test('parsing accepts no other JSON, and never throws', () => {
   );
 });
 
-test('parsing never throws, whatever stands in whichever place of a policy', () => {
+test('parsing never throws, whatever value stands in any place of a policy', () => {
   const places = placesIn(FULL);
   fc.assert(
     fc.property(fc.constantFrom(...places), fc.oneof(fc.jsonValue(), fc.double(), fc.string()), (place, value) => {
@@ -380,7 +380,7 @@ const adviceOn = (input: unknown): readonly string[] => {
 };
 
 describe('advice', () => {
-  test('there is none on a policy that is all used', () => expect(adviceOn(FULL)).toEqual([]));
+  test('there is none for a policy whose every part has an effect', () => expect(adviceOn(FULL)).toEqual([]));
   test('a role nobody can have', () => {
     expect(adviceOn({ ...policyWith({}), bindings: [] })).toEqual([
       expect.stringMatching(/^roles\.ci is a role nobody/),

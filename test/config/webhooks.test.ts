@@ -57,7 +57,7 @@ describe('the secrets that sources name', () => {
     });
   });
 
-  test('must all be there and be keys, and are never quoted', () => {
+  test('must all exist and be keys, and are never quoted', () => {
     const read = readWebhookSecrets({ A: 'whsec_c2hvcnQ=' }, sources());
     expect(read.ok ? [] : read.error.map(({ key, problem }) => `${key} ${problem}`)).toEqual([
       expect.stringMatching(/^A .*webhooks\.scanner/),

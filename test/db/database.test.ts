@@ -6,7 +6,7 @@ import { createDatabase } from '../../src/db/database.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
-// How long a batch is waited for, and what is left of its deadline. D1 that hangs: test/faults.
+// How long a batch waits, and what becomes of its deadline. test/faults has a D1 that hangs.
 
 function setUp(batch?: () => Promise<never>) {
   const asked: { readonly ms: number; readonly controller: AbortController }[] = [];
@@ -35,27 +35,27 @@ function setUp(batch?: () => Promise<never>) {
   return { send, asked, cancelled, lines };
 }
 
-it('has a deadline of its own, let go of with the answer', async () => {
+it('has a deadline of its own, which is cancelled with the answer', async () => {
   const { send, asked, cancelled } = setUp();
   expect(await send()).toEqual({ ok: true, value: [[{ one: 1 }]] });
   expect(asked.map(({ ms }) => ms)).toEqual([D1_TIMEOUT_MS]);
   expect(cancelled).toEqual(asked.map(({ controller }) => controller.signal));
 });
 
-it('leaves a deadline that it was given to whoever gave it', async () => {
+it('does not cancel a deadline that it was given', async () => {
   const { send, asked, cancelled } = setUp();
   expect(await send(new AbortController().signal)).toMatchObject({ ok: true });
   expect([asked, cancelled]).toEqual([[], []]);
 });
 
-it('lets go of its deadline also when D1 refuses', async () => {
+it('cancels its deadline when D1 refuses too', async () => {
   const { send, asked, cancelled, lines } = setUp(async () => await Promise.reject(new Error('D1_ERROR: no')));
   expect(await send()).toEqual({ ok: false, error: 'rejected' });
   expect(cancelled).toEqual(asked.map(({ controller }) => controller.signal));
   expect(lines).toMatchObject([{ event: 'd1_failed', failure: 'rejected' }]);
 });
 
-it('gives up when its deadline passes: what was sent may have been committed', async () => {
+it('gives up when its deadline passes, and says that D1 may have committed', async () => {
   const { send, asked } = setUp(async () => await new Promise<never>(() => {}));
   const sent = send();
   asked[0]?.controller.abort();

@@ -9,7 +9,7 @@ import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { newWorkspace, storedSpellingsOf } from '../support/spellings.ts';
 
-// D1 and this service spell a workspace alike: of all that an earlier version could have stored.
+// D1 and this service give one spelling to every id that an earlier version could have stored.
 
 const database = createDatabase(env.DB, workerRuntime);
 
@@ -57,11 +57,11 @@ describe('D1 spells', () => {
     expect(parseWorkspaceUuid(text)).toBe(text);
   });
 
-  it('nothing as nothing', async () => {
+  it('null as null', async () => {
     expect(await inD1([null])).toEqual([{ canonical: null, respelled: null, digits: null }]);
   });
 
-  it('as this service does, whatever it is', async () => {
+  it('any text as this service does', async () => {
     const near = fc.string({
       unit: fc.constantFrom('0', '9', 'a', 'A', 'f', 'g', '-', '.'),
       minLength: 1,

@@ -41,7 +41,7 @@ describe('a JSON object in UTF-8 is read', () => {
     expect(await post(body)).toEqual({ ok: true, value: { name: '🔑é' } });
   });
 
-  it('with keys of the language as mere keys', async () => {
+  it('with keys such as __proto__ as plain keys', async () => {
     const read = await post('{"__proto__":{"admin":true},"constructor":1}');
     expect(read).toMatchObject({ ok: true });
     if (!read.ok) return;

@@ -4,7 +4,7 @@ import { toWireError } from '../../src/http/wire-errors.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import { TOKENS } from '../support/harness.ts';
 
-// PipeOps' own clients show `message` of a failure and nothing else of it.
+// PipeOps' own clients show only the `message` of a failure.
 
 const EVENTS = '/api/v1/audit/events';
 const EXPORT = '/api/v1/audit/export';
@@ -94,7 +94,7 @@ describe('the message of a 400 is its first problem', () => {
     ]);
   });
 
-  it('of a webhook that was rightly signed', async () => {
+  it('of a webhook whose signature is good', async () => {
     const answer = await harness.sendEvent('scanner', 'token.revoke', { token_id: 7 });
     expect([answer.status, answer.body.message]).toEqual([400, 'data.token_id: use text.']);
   });
@@ -113,7 +113,7 @@ describe('of several problems', () => {
     return toWireError(problems.failure());
   };
 
-  it('what makes it a 400 is told first, whatever was found before', () => {
+  it('what makes the request a 400 is told first, whatever was found before it', () => {
     const { status, message, errors } = wire((problems) => {
       problems.unacceptable('name', 'Give the token a name.');
       problems.misunderstood('owner', 'Unknown field. Known: name.');

@@ -3,12 +3,12 @@ import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness, ISSUER } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 
-// The keys of an issuer through the whole Worker: what a caller is told whose key is newer than they are.
+// The keys of an issuer through the whole Worker: what a caller is told whose key is newer than the keys that the isolate has.
 
 const JWKS_URI = `${ISSUER}/jwks`;
 const WHOAMI = '/api/v1/whoami';
 
-it('a JWT whose key may not be looked for yet is 503 with the time to wait; looked for and not there it is 401', async () => {
+it('a JWT whose key must not be looked for yet is a 503 with the time to wait, and a 401 once the key is known to be missing', async () => {
   const first = await createTestIssuer({ issuer: ISSUER, kid: 'first' });
   const rotated = await createTestIssuer({ issuer: ISSUER, kid: 'rotated' });
   const stranger = await createTestIssuer({ issuer: ISSUER, kid: 'stranger' });

@@ -27,7 +27,7 @@ it('a caller that asks too often is told to wait, and another is not', async () 
   expect(answer.headers.get('RateLimit')).toBe('"caller";r=0;t=10');
   expect(answer.headers.get('X-RateLimit-Limit')).toBe('100');
   expect(answer.headers.get('X-RateLimit-Remaining')).toBe('0');
-  // Seconds since the epoch.
+  // The reset is in seconds since the epoch.
   expect(Number(answer.headers.get('X-RateLimit-Reset'))).toBeGreaterThan(Date.now() / 1000);
   expect(Number(answer.headers.get('X-RateLimit-Reset'))).toBeLessThanOrEqual(Date.now() / 1000 + 11);
   const patient = await harness.jwtFor('admin', { sub: 'patient' });

@@ -105,7 +105,7 @@ it('a secret in the user agent is recorded as redacted', async () => {
   expect(await harness.rows()).toMatchObject([{ user_agent: 'curl/8 [redacted]' }]);
 });
 
-it('a bug answers with a fixed 500, and logs where it was, not what it said', async () => {
+it('a bug answers with a fixed 500, and the log says where it was and not what it said', async () => {
   const harness = await createHarness({
     runtime: {
       randomBytes: () => {

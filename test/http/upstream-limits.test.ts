@@ -4,7 +4,7 @@ import type { RateWindow } from '../../src/failures.ts';
 import { toWireError } from '../../src/http/wire-errors.ts';
 import { createHarness, TOKENS } from '../support/harness.ts';
 
-// A client of PipeOps knows a 429 by its status: it says when to try again, whoever set the limit.
+// A client of PipeOps knows a 429 by its status, and the 429 says when to try again, whoever set the limit.
 
 const BODY = { name: 'deploy', scopes: ['api:read'] };
 const window: RateWindow = { policy: 'pipeops', limit: 1_000, windowSeconds: 3_600, untilMs: 1_795_525_200_001 };
@@ -45,7 +45,7 @@ it.each([
 const limits = (headers: Headers) =>
   ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'RateLimit'].map((name) => headers.get(name));
 
-it('a 429 of PipeOps reaches the caller as one, is logged as refused, and its row tells of it', async () => {
+it('a 429 of PipeOps reaches the caller as a 429, is logged as refused, and stands in its row', async () => {
   const harness = await createHarness();
   await harness.control.fault({
     status: 429,
@@ -69,7 +69,7 @@ it('a 429 of PipeOps reaches the caller as one, is logged as refused, and its ro
   });
 });
 
-it('where the last calls of a minute are kept, the 429 is ours and says of what, beside the limit of callers', async () => {
+it('where the last calls of a minute are kept, the 429 is ours and names its limit beside that of callers', async () => {
   const harness = await createHarness();
   const query = 'insert or replace into upstream_limits (scope, until, remaining) values (?, ?, ?)';
   await env.DB.prepare(query)

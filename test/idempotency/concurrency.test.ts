@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createHarness, TOKENS } from '../support/harness.ts';
 import { create, creates, live, newKey, outcomeOf, posts } from './harness.ts';
 
-// Identical creates at once, through one isolate and through two.
+// Identical creates are sent at once, through one isolate and through two.
 
 describe.each([2, 20])('%i identical creates at once', (count) => {
   it.each([
@@ -32,7 +32,7 @@ describe.each([2, 20])('%i identical creates at once', (count) => {
     for (const row of rows.filter(({ id: rowId }) => rowId !== holder?.id)) {
       expect(outcomeOf(row)).toMatchObject({ idempotent_of: holder?.id });
     }
-    // Whoever was told to come back gets it then.
+    // Whoever was told to come back gets the answer then.
     expect((await create(second, key)).body.data).toEqual(minted[0]?.body.data);
   });
 });

@@ -14,9 +14,9 @@ import {
   posts,
 } from './harness.ts';
 
-// What becomes of a key whose create did not succeed.
+// What becomes of the key of a create that did not succeed.
 
-// What PipeOps said about how much it takes is everybody's.
+// What PipeOps said about its limits holds for every harness.
 beforeEach(clearOrders);
 
 const post = (workspace: string) => ({ workspace_uuid: workspace, method: 'POST' });
@@ -48,7 +48,7 @@ describe('a create that left nothing upstream frees its key', () => {
     const refused = await create(harness, key, { jwt, body: { name: 'deploy', scopes: ['api:write'] } });
     expect(refused.status).toBe(403);
     expect(await keysOf(harness)).toEqual([]);
-    // Corrected, it is another request: the key is free for it.
+    // A corrected request is another one, and the key is free for it.
     expect((await create(harness, key, { jwt })).status).toBe(201);
   });
 
@@ -63,12 +63,12 @@ describe('a create that left nothing upstream frees its key', () => {
     const replayed = await create(harness, key, { jwt });
     expect([replayed.status, replayed.body.code]).toEqual([403, 'subject_blocked']);
     expect((await create(harness, newKey(), { jwt })).status).toBe(403);
-    // The first still holds its key, the others nothing.
+    // The first create still holds its key, and the others hold nothing.
     expect(await keysOf(harness)).toMatchObject([{ event_id: first.headers.get('X-Audit-Event-Id') }]);
   });
 
   it('its token was revoked, since D1 did not record it', async () => {
-    // Trip 1, then every try of trip 2; the compensation is recorded.
+    // D1 fails in every try of trip 2, and records the compensation.
     const { db } = failingBatches((batch) => batch >= 2 && batch <= 4);
     const harness = await createIdempotencyHarness({ db });
     const key = newKey();
@@ -162,7 +162,7 @@ describe('a create whose outcome is unknown keeps its key until that is known', 
 });
 
 describe('a create whose row is open holds its key beyond the hour', () => {
-  /** A create that never reached PipeOps, of which no list says so: none shows that names come back as they were sent. */
+  /** A create that never reached PipeOps, which no list proves: no list shows that names come back as they were sent. */
   const lost = async () => {
     const harness = await createIdempotencyHarness();
     await harness.control.fault({ match: post(harness.workspace), drop: 'before_commit', times: 1 });
@@ -177,14 +177,14 @@ describe('a create whose row is open holds its key beyond the hour', () => {
     return { harness, key };
   };
 
-  it('against the same key, which would mint another token', async () => {
+  it('so that a repeat mints no other token', async () => {
     const { harness, key } = await lost();
     const again = await create(harness, key);
     expect([again.status, again.body.code]).toEqual([409, 'idempotency_in_flight']);
     expect(await posts(harness)).toBe(1);
   });
 
-  it('against the cron that erases keys, until the row is settled', async () => {
+  it('so that the cron does not erase it before the row is settled', async () => {
     const { harness, key } = await lost();
     await harness.cron();
     expect(await keysOf(harness)).toHaveLength(1);

@@ -15,7 +15,7 @@ export async function createIdempotencyHarness(options: HarnessOptions = {}) {
   });
   return {
     ...harness,
-    /** By the clock of the harness. */
+    /** Milliseconds since the epoch, by the clock of the harness. */
     jwtFor: async (role: string, claims: Record<string, unknown> = {}): Promise<string> => {
       const nowSeconds = Math.floor((Date.now() + skewMs) / 1000);
       return await harness.jwtFor(role, { iat: nowSeconds, exp: nowSeconds + 300, ...claims });
@@ -63,7 +63,7 @@ export const posts = async (harness: Pick<Harness, 'upstream'>): Promise<number>
 export const live = async (harness: Pick<Harness, 'upstreamTokens'>): Promise<string[]> =>
   (await harness.upstreamTokens()).filter(({ is_revoked }) => !is_revoked).map(({ id }) => id);
 
-/** A D1 binding before whose n-th batch something else happens. */
+/** A D1 binding that lets something else happen before its n-th batch. */
 export function interruptedBefore(batch: number, happens: () => Promise<unknown>): D1Database {
   let sent = 0;
   return new Proxy(env.DB, {

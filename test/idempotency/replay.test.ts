@@ -3,7 +3,7 @@ import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
 import { clearOrders, createWebhookHarness } from '../revocation/harness.ts';
 import { BODY, create, createIdempotencyHarness, creates, keysOf, live, newKey, outcomeOf, posts } from './harness.ts';
 
-// The same create twice, one after the other.
+// A create is sent twice, one request after the other.
 
 let harness: Awaited<ReturnType<typeof createIdempotencyHarness>>;
 let key: string;
@@ -45,12 +45,12 @@ describe('a create that is repeated with its key', () => {
       },
     ]);
     expect(outcomeOf(rows[1])).toEqual({ role: 'admin', idempotent_of: rows[0]?.id });
-    // What a reader of the trail sees.
+    // A reader of the trail sees this.
     const shown = await harness.send('GET', `/api/v1/audit/events/${rows[1]?.id}`);
     expect(shown.body.data.detail).toMatchObject({ idempotent_of: rows[0]?.id });
   });
 
-  it('is answered by another isolate as well', async () => {
+  it('is answered by another isolate too', async () => {
     const first = await create(harness, key);
     const other = await createHarness({ like: harness });
     const second = await create(other, key);
@@ -117,7 +117,7 @@ describe('a key that was used for another request', () => {
     });
     expect(outcomeOf(row)).toEqual({ idempotent_of: firstId });
     expect(await posts(harness)).toBe(1);
-    // The first is none the worse for it.
+    // The first create is not harmed.
     expect((await create(harness, key)).body.data).toEqual(first.body.data);
   });
 });
@@ -142,12 +142,12 @@ describe('the same key', () => {
   });
 });
 
-describe('a replay is judged as of today', () => {
+describe('a replay is judged at its own time', () => {
   const roles = (scopes: readonly string[]) => ({
     ci: { permissions: ['tokens:create'], tokens: 'own', workspaces: ['*'], scopes },
   });
 
-  it('by the policy: what may not be created is not told again', async () => {
+  it('the policy counts: what may not be created now is not given again', async () => {
     const before = await createHarness({ roles: roles(['api:read']) });
     const jwt = await before.jwtFor('ci');
     const first = await create(before, key, { jwt });
@@ -159,7 +159,7 @@ describe('a replay is judged as of today', () => {
       status: 'failure',
       error_code: 'forbidden',
     });
-    // The denial frees nothing: the first still holds its key.
+    // The denial frees nothing: the first create still holds its key.
     expect((await create(before, key, { jwt })).body.data).toEqual(first.body.data);
     expect(await posts(before)).toBe(1);
   });
@@ -177,7 +177,7 @@ describe('a replay is judged as of today', () => {
     expect(await posts(harness)).toBe(1);
   });
 
-  it('nor one that has expired', async () => {
+  it('a token that has expired is not handed out again', async () => {
     const body = { ...BODY, expires_in: '10m' };
     await create(harness, key, { body });
     harness.age(601);
@@ -185,7 +185,7 @@ describe('a replay is judged as of today', () => {
     expect([second.status, second.body.code]).toEqual(GONE);
   });
 
-  it('nor one that a webhook suspended', async () => {
+  it('a token that a webhook suspended is not handed out again', async () => {
     await clearOrders();
     const hooked = await createWebhookHarness();
     const subject = `leaver-${crypto.randomUUID()}`;
@@ -198,7 +198,7 @@ describe('a replay is judged as of today', () => {
     expect([second.status, second.body.code]).toEqual(GONE);
   });
 
-  it('until it expires it is', async () => {
+  it('a token is handed out again until it expires', async () => {
     const body = { ...BODY, expires_in: '10m' };
     await create(harness, key, { body });
     harness.age(590);

@@ -51,7 +51,7 @@ describe('the sealed answer', () => {
     }
   });
 
-  it('needs the key itself: what D1 holds of it does not do, beside the secret', async () => {
+  it('needs the key itself, and does not open with the secret and what D1 holds of the key', async () => {
     const { body } = await create(harness, key);
     const [row] = await keysOf(harness);
     const root = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey']);
@@ -68,7 +68,7 @@ describe('the sealed answer', () => {
     }
   });
 
-  it('that was tampered with is not told again, and no other token is minted', async () => {
+  it('that was tampered with is not given again, and no other token is minted', async () => {
     await create(harness, key);
     const [row] = await keysOf(harness);
     const parts = (row?.sealed ?? '').split('.');
@@ -80,7 +80,7 @@ describe('the sealed answer', () => {
     expect(await posts(harness)).toBe(1);
   });
 
-  it('of one key does not open under another, though somebody moves it in D1', async () => {
+  it('of one key does not open under another, even if somebody moves it in D1', async () => {
     await create(harness, key);
     const [row] = await keysOf(harness);
     const other = newKey();

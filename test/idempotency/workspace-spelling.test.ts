@@ -6,7 +6,7 @@ import { IDEMPOTENCY_SECRET, ISSUER } from '../support/harness.ts';
 import { spellingsOf, storedSpellingsOf } from '../support/spellings.ts';
 import { BODY, create, createIdempotencyHarness, creates, keysOf, newKey, outcomeOf, posts } from './harness.ts';
 
-// A key belongs to a workspace and to a request, and neither is another because it is spelled otherwise.
+// A key belongs to a workspace and a request, and another spelling makes neither another one.
 
 let harness: Awaited<ReturnType<typeof createIdempotencyHarness>>;
 let key: string;
@@ -57,7 +57,7 @@ describe('a create that is repeated with its workspace spelled otherwise', () =>
 });
 
 describe('a key that an earlier version of this service kept under the spelling that was sent', () => {
-  /** As that version would have kept it: the answer of a create of this one, moved. */
+  /** Stores the answer of a create as that version would have: that of this version is moved. */
   const keepAs = async (spelling: string, sent: unknown, first: { body: { data: unknown } }): Promise<void> => {
     const idempotency = createIdempotency(base64url.decode(IDEMPOTENCY_SECRET.replace(/=+$/, '')));
     const owner = { issuer: ISSUER, subject: 'admin-1', workspaceUuid: spelling };
@@ -121,10 +121,10 @@ describe('a key that an earlier version of this service kept under the spelling 
     expect(await keysOf(harness)).toHaveLength(1);
   });
 
-  it('tells of a token that is gone by now, though its row is spelled as it was sent', async () => {
+  it('says that its token is gone by now, though its row has the spelling that was sent', async () => {
     const text = harness.workspace.toUpperCase();
     const first = await create(harness, key, inQuery(text));
-    // The trail of that version, and the inventory as the migration left it.
+    // The trail is that of the earlier version, and the inventory is as the migration left it.
     const made = crypto.randomUUID();
     await env.DB.prepare(
       `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, workspace_uuid, token_id, detail, outcome)

@@ -34,7 +34,7 @@ describe('several issuers', () => {
 });
 
 describe('an issuer that is listed twice', () => {
-  // The shapes that Cloudflare Access signs: a user has `sub`, a service token an empty one and `common_name`.
+  // Cloudflare Access signs these shapes: a user has a `sub`, and a service token an empty one and a `common_name`.
   const users = access.policy({ label: 'email', maxAgeSeconds: 3600 });
   const services = access.policy({ subject: 'common_name', actorType: 'service_account' });
   const authenticator = authenticatorFor([users, services]);
@@ -92,7 +92,7 @@ describe('an issuer that is listed twice', () => {
   });
 
   it('never verifies under one entry what only another accepts', async () => {
-    // Too old for the users' entry, whose subject claim it has; the services' entry would take it.
+    // It is too old for the users' entry, whose subject claim it has. The services' entry would accept it.
     const iat = NOW_MS / 1000 - 7200;
     expect(await rejectionOf(authenticator, await access.sign({ iat, common_name: 'ci.access' }, at))).toBe('too_old');
   });
@@ -158,7 +158,7 @@ describe('what a failure tells', () => {
   });
 });
 
-it('an issuer whose inline keys are of no use is our fault', async () => {
+it('inline keys that are of no use are our fault', async () => {
   const policy = github.policy({ keys: { kind: 'inline', jwks: { keys: [{ kty: 'oct', k: 'c2VjcmV0' }] } } });
   const result = await authenticatorFor([policy]).authenticate(requestWith(await github.sign({}, at)));
   expect(result).toEqual({

@@ -10,22 +10,22 @@ export const NOW_SECONDS = NOW_MS / 1000;
 
 export type Answer = () => Response | Promise<Response>;
 
-/** A clock, a network and deadlines that move when the test says so. */
+/** A clock, a network and deadlines that move when a test says so. */
 export interface Harness {
   readonly runtime: Pick<Runtime, 'now' | 'fetch' | 'timeout' | 'log'>;
   readonly store: JwksStore;
   readonly dependencies: Parameters<typeof createKeySource>[0];
-  /** What each URL answers; one that is not here refuses the connection. */
+  /** What each URL answers. A URL that is missing refuses the connection. */
   readonly answers: Map<string, Answer>;
-  /** Every URL that was asked, with the options it was asked with. */
+  /** Every URL that was asked, with the options. */
   readonly requests: { url: string; init: RequestInit }[];
   readonly logged: Readonly<Record<string, unknown>>[];
   readonly stored: Map<string, StoredJwks>;
   readonly storeCalls: string[];
   advance(ms: number): void;
-  /** Ends every deadline that was set and is of this length. */
+  /** Ends every deadline of this length that was set. */
   expire(ms: number): void;
-  /** Until all that runs in the background has ended. */
+  /** Waits until everything in the background has ended. */
   settle(): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ export function createHarness(overrides: { store?: Partial<JwksStore> } = {}): H
       for (const deadline of deadlines.filter((set) => set.ms === ms)) deadline.controller.abort();
     },
     settle: async () => {
-      // What is in the background may put more there.
+      // Work in the background may begin more of it.
       for (let settled = 0; settled < background.length; settled = background.length) await Promise.all(background);
     },
   };
@@ -105,7 +105,7 @@ export function requestWith(
   return { method, url, headers };
 }
 
-/** The reason that a token is rejected for; any other outcome is returned whole. */
+/** The reason for which a JWT is rejected. Any other outcome is returned whole. */
 export async function rejectionOf(authenticator: Authenticator, token: string): Promise<unknown> {
   const result = await authenticator.authenticate(requestWith(token));
   return !result.ok && result.error.kind === 'token_rejected' ? result.error.reason : result;

@@ -18,7 +18,7 @@ const labelOf = (name: unknown) => {
 /** The runner cannot report a lone surrogate; JSON spells it in ASCII. */
 const escaped = (value: unknown) => JSON.stringify(value);
 
-it('is made of the policy and the claims that it names', () => {
+it('is made from the policy and the claims that it names', () => {
   const claims = { owner: '42', name: 'acme/shop', sub: 'repo:acme/shop', ref: 'refs/heads/main' };
   expect(identityOf(claims, policy)).toEqual({
     ok: true,

@@ -8,7 +8,7 @@ export const SOURCE = `https://issuer.test ${JWKS_URI}`;
 export const first = await createTestIssuer({ kid: 'first' });
 export const second = await createTestIssuer({ kid: 'second' });
 export const policy = first.policy({ keys: { kind: 'uri', jwksUri: JWKS_URI } });
-/** What a login fails with whose key nobody knows of; by default whatever the time until its issuer may be asked again. */
+/** The failure of a login whose key nobody knows; by default with any time until its issuer may be asked again. */
 export const unavailable = (retryAfterSeconds: unknown = expect.any(Number)) => ({
   kind: 'issuer_unavailable',
   issuer: first.issuer,
@@ -17,7 +17,7 @@ export const unavailable = (retryAfterSeconds: unknown = expect.any(Number)) => 
 export const UNAVAILABLE = unavailable();
 export const never = () => new Promise<never>(() => {});
 
-/** `work`, and a promise that it was begun: its deadline is set by then. */
+/** `work`, and a promise that it was begun and its deadline is set. */
 export function announced<Args extends unknown[], T>(work: (...args: Args) => Promise<T>) {
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   const call = async (...args: Args): Promise<T> => {

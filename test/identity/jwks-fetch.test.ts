@@ -14,7 +14,7 @@ const byDiscovery = issuer.policy({ keys: { kind: 'discovery' } });
 const jwks: Answer = () => Response.json(issuer.jwks);
 const discovery = (document: unknown) => (): Response => Response.json(document);
 
-/** The error of one read, or the kids that it gave. */
+/** The error of a read, or the kids that it gave. */
 async function readWith(policy: IssuerPolicy, answers: Record<string, Answer>) {
   const harness = createHarness();
   for (const [url, answer] of Object.entries(answers)) harness.answers.set(url, answer);
@@ -23,7 +23,7 @@ async function readWith(policy: IssuerPolicy, answers: Record<string, Answer>) {
   return { outcome, harness, urls: harness.requests.map(({ url }) => url) };
 }
 
-/** A body in chunks; tells whether its reader gave up on it. */
+/** A body in chunks, which tells whether its reader cancelled it. */
 function chunkedBody(chunkBytes: number, chunks: number) {
   const state = { sent: 0, cancelled: false };
   const stream = new ReadableStream<Uint8Array>({
@@ -72,7 +72,7 @@ describe('reading a JWK set', () => {
     expect((await readWith(byUri, { [JWKS_URI]: answer })).outcome).toBe(reason);
   });
 
-  it('takes a set of just the largest size', async () => {
+  it('accepts a set of exactly the largest size', async () => {
     const text = JSON.stringify(issuer.jwks);
     const padded = text + ' '.repeat(JWKS_MAX_BYTES - text.length);
     expect((await readWith(byUri, { [JWKS_URI]: () => new Response(padded) })).outcome).toEqual([issuer.kid]);

@@ -46,7 +46,7 @@ describe('while the issuer cannot be reached', () => {
     expect(await waiting).toBe('accepted');
   });
 
-  it('a new isolate takes the set that another kept, up to its age', async () => {
+  it('a new isolate uses the set that another one stored, up to its age', async () => {
     const { harness, logIn } = setUp();
     await logIn();
     await harness.settle();
@@ -75,7 +75,7 @@ describe('while the issuer cannot be reached', () => {
     expect([await logIn(), reads()]).toEqual(['key_unknown', 2]);
   });
 
-  it('the issuer is taken back as soon as it answers', async () => {
+  it('the keys of the issuer count again as soon as it answers', async () => {
     const { harness, logIn, goDown, publish } = setUp();
     goDown();
     expect(await logIn()).toEqual(UNAVAILABLE);
@@ -110,7 +110,7 @@ describe('while the issuer cannot be reached', () => {
     expect(await logIn()).toEqual(UNAVAILABLE);
   });
 
-  it('keys of an earlier jwksUri are not taken', async () => {
+  it('keys of an earlier jwksUri are not used', async () => {
     const { harness, logIn, goDown } = setUp();
     goDown();
     const kept = { jwks: JSON.stringify(first.jwks), fetchedAtMs: harness.runtime.now() };
@@ -127,7 +127,7 @@ describe('a read whose request was cancelled', () => {
     harness.advance(JWKS_COOLDOWN_MS);
     const asked = announced(never);
     answerWith(asked.call);
-    // Nothing of it ever ends: the deadline of the read itself does not come either.
+    // Nothing of this read ever ends, and its own deadline does not come either.
     const waiting = logIn(second);
     await asked.begun;
     harness.expire(JWKS_TIMEOUT_MS + D1_TIMEOUT_MS);

@@ -5,7 +5,7 @@ import { createHarness } from './harness.ts';
 import type { LocalJWKSet } from 'jose';
 import { announced, first, JWKS_URI, policy, second, setUp, UNAVAILABLE, unavailable } from './isolate.ts';
 
-/** The set that is held, whatever is in it. */
+/** Finds the current set, whatever is in it. */
 const any = async (set: LocalJWKSet) => await Promise.resolve(set);
 
 describe('in the steady state', () => {
@@ -73,7 +73,7 @@ describe('in the steady state', () => {
 });
 
 describe('an unknown kid', () => {
-  it('is looked for at once, but for the cool-down', async () => {
+  it('is looked for at once, unless the cool-down forbids it', async () => {
     const { harness, logIn, publish, reads } = setUp();
     await logIn();
     publish(first, second);
@@ -88,7 +88,7 @@ describe('an unknown kid', () => {
     const { harness, logIn, reads } = setUp();
     for (let seconds = 0; seconds < 180; seconds += 5) {
       const sinceRead = seconds % 60;
-      // Only the login for which the issuer was asked knows that the key is not there.
+      // Only the login for which the issuer was asked knows that the key is missing.
       const expected = sinceRead === 0 ? 'key_unknown' : unavailable(60 - sinceRead);
       expect(await logIn(second, `random-${seconds}`)).toEqual(expected);
       harness.advance(5_000);
@@ -109,7 +109,7 @@ describe('an unknown kid', () => {
     expect(await logIn()).toBe('accepted');
   });
 
-  it('is known not to be there only by logins that came before the issuer was asked', async () => {
+  it('is known to be missing only by logins that came before the issuer was asked', async () => {
     const { harness, logIn, answerWith, reads } = setUp();
     await logIn();
     harness.advance(JWKS_COOLDOWN_MS);
@@ -118,7 +118,7 @@ describe('an unknown kid', () => {
     answerWith(asked.call);
     const before = logIn(second);
     await asked.begun;
-    // What the issuer says now may be older than the key of this one.
+    // What the issuer answers now may be older than the key of this login.
     const after = logIn(second);
     await new Promise((resolve) => setTimeout(resolve, 0));
     answered.resolve(Response.json(first.jwks));
@@ -131,7 +131,7 @@ describe('an unknown kid', () => {
     expect([await logIn(second), reads()]).toEqual([unavailable(60), 1]);
   });
 
-  it('is read for once by many requests', async () => {
+  it('makes many requests share one read', async () => {
     const { harness, logIn, publish, reads } = setUp();
     await logIn();
     publish(second);
@@ -141,7 +141,7 @@ describe('an unknown kid', () => {
     expect(reads()).toBe(2);
   });
 
-  it('that a newer set of the issuer lacks too is known not to be there', async () => {
+  it('that a newer set of the issuer lacks too is known to be missing', async () => {
     const { harness, publish, reads } = setUp();
     const keys = createKeySource(harness.dependencies);
     await keys.find(policy, any);
@@ -157,7 +157,7 @@ describe('an unknown kid', () => {
     expect([found, looks, reads()]).toEqual([{ ok: true, value: null }, 2, 2]);
   });
 
-  it('of a request that saw older keys is looked for among the newer, without another read', async () => {
+  it('of a request that saw older keys is looked for among the newer ones without another read', async () => {
     const { harness, logIn, publish, reads } = setUp();
     const keys = createKeySource(harness.dependencies);
     await keys.find(policy, any);

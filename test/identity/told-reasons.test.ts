@@ -30,7 +30,7 @@ describe('what a caller is told of its JWT', () => {
   });
 
   it.each(REASONS.filter(([, told]) => told))('%s: what is wrong, and then what to do', (reason) => {
-    // In the characters of RFC 6750 §3.
+    // The advice uses only the characters of RFC 6750 §3.
     expect(adviceOn(reason)).toMatch(/^The JWT [\x20-\x21\x23-\x5B\x5D-\x7E]+\. [A-Z].+\.$/);
   });
 

@@ -46,7 +46,7 @@ describe('each algorithm', () => {
     const { alg: _alg, ...keyForAny } = signer.publicJwk;
     const policy = signer.policy({ algorithms: [alg, other], keys: { kind: 'inline', jwks: { keys: [keyForAny] } } });
     const token = await signer.sign({}, { nowMs: NOW_MS, header: { alg: other } });
-    // A curve is for one algorithm, an RSA key for all of its kind.
+    // A curve has one algorithm, and an RSA key serves all algorithms of RSA.
     const reason = alg.startsWith('ES') ? 'key_unknown' : 'signature_invalid';
     expect(await rejectionOf(authenticatorFor([policy]), token)).toBe(reason);
   });
@@ -58,7 +58,7 @@ describe('each algorithm', () => {
     expect(await rejectionOf(authenticatorFor([policy]), token)).toBe('algorithm_not_allowed');
   });
 
-  it('one that the issuer publishes no key for is refused', async () => {
+  it('one for which the issuer publishes no key is refused', async () => {
     const policy = issuer.policy({ algorithms: ['ES256', 'RS256'] });
     expect(await rejectionOf(authenticatorFor([policy]), await sign({}, { alg: 'RS256' }))).toBe('key_unknown');
   });
@@ -89,7 +89,7 @@ describe('a forged token', () => {
     const impostor = await createTestIssuer();
     const header = { [name]: new Map<string, unknown>(Object.entries(impostorsOwn)).get(name) ?? impostor.publicJwk };
     expect(await outcomeOf(await impostor.sign({}, { nowMs: NOW_MS, header }))).toBe('signature_invalid');
-    // And beside a good signature they are ignored.
+    // Beside a good signature they are ignored.
     expect(await outcomeOf(await sign({}, header))).toEqual(accepted);
   });
 
@@ -286,7 +286,7 @@ describe('the type', () => {
     ['application/at+jwt', 'application/application/at+jwt', 'type_not_accepted'],
     ['application/okta-internal-at+jwt', 'application/okta-internal-at+jwt', accepted],
     ['application/okta-internal-at+jwt', 'at+jwt', 'type_not_accepted'],
-    // A Kelvin sign is no K, though it is one in lower case.
+    // A Kelvin sign is no K, though its lower case is that of a K.
     ['application/k+jwt', '\u{212A}+jwt', 'type_not_accepted'],
   ])('%s is wanted, and it is %o', async (wanted, typ, outcome) => {
     expect(await rejectionOf(only(wanted), await sign({}, { typ }))).toEqual(outcome);
@@ -301,17 +301,17 @@ describe('the type', () => {
     expect(await outcomeOf(await sign(claims, { typ: 'logout+jwt' }))).toBe('type_not_accepted');
   });
 
-  it('of a JWT that its issuer did not sign is nothing to tell of', async () => {
+  it('is not told to whoever sends a JWT that its issuer did not sign', async () => {
     const impostor = await createTestIssuer();
     const token = await impostor.sign({}, { nowMs: NOW_MS, header: { typ: 'logout+jwt' } });
     expect(await outcomeOf(token)).toBe('signature_invalid');
   });
 });
 
-it('signatures are checked every time, also right after the same token was good', async () => {
+it('signatures are checked every time, even right after the same JWT was good', async () => {
   const token = await sign({});
   expect(await outcomeOf(token)).toEqual(accepted);
-  // Another first character of the signature: the last one carries spare bits.
+  // The first character of the signature is changed, since the last one carries spare bits.
   const [head, body, signature = ''] = token.split('.');
   const broken = `${head}.${body}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
   expect(await outcomeOf(broken)).toBe('signature_invalid');
@@ -328,7 +328,7 @@ it('a JWT in the query string is never looked at', async () => {
   });
 });
 
-it('an error that is not about the token is not taken for a bad token', async () => {
+it('an error that is not about the JWT is not taken for a bad JWT', async () => {
   const broken = throwing(new RangeError('a bug'));
   await expect(verifyJwt(await sign({}), broken, issuer.policy(), NOW_MS)).rejects.toThrow('a bug');
   const timedOut = throwing(new errors.JWKSTimeout());

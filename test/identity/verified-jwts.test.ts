@@ -10,11 +10,11 @@ import { createTestIssuer } from '../support/issuer.ts';
 import { authenticatorFor, createHarness, NOW_MS, NOW_SECONDS, rejectionOf, requestWith } from './harness.ts';
 import { first, policy, second, setUp } from './isolate.ts';
 
-// A JWT whose signature was verified is not verified again while nothing that the verdict rests on has changed.
+// A JWT is not verified again while nothing has changed on which its verification rests.
 
 afterEach(() => vi.restoreAllMocks());
 
-/** The whole result of one that is accepted. */
+/** The whole result of a JWT that is accepted. */
 const ACCEPTED = expect.objectContaining({ ok: true });
 
 const verifications = () => vi.spyOn(crypto.subtle, 'verify');
@@ -48,7 +48,7 @@ it('a JWT that differs in one character is verified by itself', async () => {
   expect(verify).toHaveBeenCalledOnce();
 });
 
-describe('is verified again, and judged by it, once', () => {
+describe('a JWT is verified again, once, if it', () => {
   it.each([
     ['it has expired, but for the tolerance', {}, 300, ACCEPTED],
     ['it has expired', {}, 330, 'expired'],
@@ -92,7 +92,7 @@ describe('is verified again, and judged by it, once', () => {
   });
 });
 
-describe('what is held of them', () => {
+describe('the memory of verified JWTs', () => {
   const held = (claims: Readonly<Record<string, unknown>>): VerifiedJwt => ({
     header: 'Authorization',
     policy,
@@ -119,14 +119,14 @@ describe('what is held of them', () => {
   const fitting = Math.floor(VERIFIED_JWTS_MAX_BYTES / JWT_MAX_BYTES);
   const isHeld = (verified: ReturnType<typeof createVerifiedJwts>, jwt: string) => verified.get(jwt, NOW_MS) !== null;
 
-  it('is no more than so many bytes; the oldest goes first', () => {
+  it('holds a limited number of bytes and drops the oldest JWT first', () => {
     const verified = createVerifiedJwts();
     const large = Array.from({ length: fitting * 3 }, (_, index) => jwtOf(JWT_MAX_BYTES, index));
     for (const jwt of large) verified.put(jwt, held(good));
     expect(large.filter((jwt) => isHeld(verified, jwt))).toEqual(large.slice(-fitting));
   });
 
-  it('makes room for a large one by as many small ones as it takes', () => {
+  it('drops as many small JWTs as a large one needs', () => {
     const verified = createVerifiedJwts();
     const count = VERIFIED_JWTS_MAX_COUNT;
     const small = Array.from({ length: count }, (_, index) => jwtOf(VERIFIED_JWTS_MAX_BYTES / count - 1, index));
@@ -139,7 +139,7 @@ describe('what is held of them', () => {
     expect(small.filter((jwt) => !isHeld(verified, jwt))).toEqual(small.slice(0, dropped));
   });
 
-  it('counts one that is verified again once, and as the youngest', () => {
+  it('counts a JWT that is verified again once, and as the newest', () => {
     const verified = createVerifiedJwts();
     const [first_ = '', second_ = '', ...others] = Array.from({ length: fitting + 1 }, (_, index) =>
       jwtOf(JWT_MAX_BYTES, index),
@@ -151,7 +151,7 @@ describe('what is held of them', () => {
     expect([isHeld(verified, first_), isHeld(verified, second_)]).toEqual([true, false]);
   });
 
-  it('is no more than an isolate has callers; the oldest goes first', () => {
+  it('holds a limited number of JWTs and drops the oldest one first', () => {
     const verified = createVerifiedJwts();
     for (let index = 0; index <= VERIFIED_JWTS_MAX_COUNT; index += 1) verified.put(`jwt-${index}`, held(good));
     expect(verified.get('jwt-0', NOW_MS)).toBeNull();

@@ -33,7 +33,7 @@ describe('waiting until a deadline', () => {
   });
 });
 
-describe('waiting so long for what hears of no deadline', () => {
+describe('waiting a time for work that hears of no deadline', () => {
   function setUp() {
     const timers: { readonly ms: number; readonly call: () => void; isCancelled: boolean }[] = [];
     const after = (ms: number, call: () => void) => {
@@ -67,7 +67,7 @@ describe('waiting so long for what hears of no deadline', () => {
   });
 });
 
-describe('a deadline of its own', () => {
+describe('work under its own deadline', () => {
   function setUp() {
     const controller = new AbortController();
     const cancelled: AbortSignal[] = [];
@@ -82,7 +82,7 @@ describe('a deadline of its own', () => {
     return { runtime, controller, cancelled, asked };
   }
 
-  it('is given to the work, and let go of when that is over', async () => {
+  it('gets the deadline, which is cancelled when the work is over', async () => {
     const { runtime, controller, cancelled, asked } = setUp();
     const given = await underDeadline(runtime, 3_000, async (deadline) => {
       expect(cancelled).toEqual([]);
@@ -93,7 +93,7 @@ describe('a deadline of its own', () => {
     expect(cancelled).toEqual([controller.signal]);
   });
 
-  it('is let go of also when the work fails', async () => {
+  it('has its deadline cancelled when it fails too', async () => {
     const { runtime, controller, cancelled } = setUp();
     await expect(underDeadline(runtime, 1, async () => await Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(cancelled).toEqual([controller.signal]);

@@ -116,7 +116,7 @@ const spelled = fc
   }));
 
 describe('every spelling', () => {
-  it('gives the same value, and of another workspace another', () => {
+  it('of one workspace gives one value, and those of another give another', () => {
     fc.assert(
       fc.property(spelled, spelled, (one, other) => {
         expect(parseWorkspaceUuid(one.text)).toBe(one.uuid);
@@ -129,7 +129,7 @@ describe('every spelling', () => {
     );
   });
 
-  it('two ids are one only where both are the same UUID; what was read stays as it is', () => {
+  it('two ids are one only where both are the same UUID, and reading an id again changes nothing', () => {
     const near = fc.string({ unit: fc.constantFrom('0', 'a', 'A', 'f', 'g', '-', '.'), minLength: 30, maxLength: 38 });
     fc.assert(
       fc.property(fc.oneof(near, fc.string()), fc.oneof(near, fc.string()), (one, other) => {
@@ -159,7 +159,7 @@ describe('the workspace that an answer of PipeOps names', () => {
     expect([isWithin(WORKSPACE, id), isElsewhere(WORKSPACE, id)]).toEqual(expected);
   });
 
-  it('says nothing of one that is no UUID, unless it is the same', () => {
+  it('says nothing where one is no UUID, unless both are equal', () => {
     expect([isWithin('shop', WORKSPACE), isElsewhere('shop', WORKSPACE)]).toEqual([false, false]);
     expect([isWithin('shop', 'shop'), isElsewhere('shop', 'shop')]).toEqual([true, false]);
   });

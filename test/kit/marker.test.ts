@@ -61,7 +61,7 @@ describe('text of the shape of a marker', () => {
     expect(containsMarkerShape(text)).toBe(expected);
   });
 
-  it('is never completed by the marker put behind it', () => {
+  it('is never completed by the marker that follows it', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^.{0,3}(-csgn(-[a-z2-7]{0,15})?)$/), bytes, (name, random) => {
         fc.pre(!containsMarkerShape(name));

@@ -30,7 +30,7 @@ describe('text shaped like a secret is redacted', () => {
 
 const compact = (header: string, payload = '{"sub":"a"}'): string =>
   `${base64url.encode(header)}.${base64url.encode(payload)}.c2lnbmF0dXJl`;
-/** As an encoder for plain base64 writes it, padding included. */
+/** The text as an encoder for plain base64 writes it, with padding. */
 const plainBase64 = (header: string, payload = '{"sub":"a"}'): string => `${btoa(header)}.${btoa(payload)}.c2ln/+YQ==`;
 
 describe('a JWT is found, however its header is written', () => {

@@ -7,7 +7,7 @@ export const SHOP = 'workspace-shop';
 export const BANK = 'workspace-bank';
 export const CONTEXT = { nowMs: NOW_MS, presets: { sandbox: ['api:read'], platform: ['api:read', 'api:write'] } };
 
-/** A role that may do everything with its own tokens in one workspace, but for what a test changes. */
+/** A role that may do everything with its own tokens in one workspace, except where a test changes it. */
 export const role = (changes: Partial<Role> = {}): Role => ({
   name: 'ci',
   permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke'],
@@ -35,7 +35,7 @@ const known = (owner: KnownToken['owner'], workspaceUuid = SHOP): KnownToken => 
   suspendedBy: [],
 });
 
-/** Tokens by whose they are, seen from `callerWith`. */
+/** Tokens by their owner, as the caller of `callerWith` sees them. */
 export const TOKENS = {
   mine: known({ issuer: 'https://issuer.example', subject: 'alice' }),
   mineInBank: known({ issuer: 'https://issuer.example', subject: 'alice' }, BANK),

@@ -1,4 +1,4 @@
-/** Claims in the shape that each issuer documents, values made up. */
+/** Claims in the shape that each issuer documents, with made-up values. */
 
 const TIMES = { iat: 1_795_478_400, nbf: 1_795_478_400, exp: 1_795_482_000 };
 

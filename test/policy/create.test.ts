@@ -113,14 +113,14 @@ describe('a caller that holds tokens', () => {
     expect(held(count, ...roles)).toEqual(limitReached(limit));
   });
 
-  test('hears of what else is forbidden, and nothing of the limit', () => {
+  test('is told what else is forbidden, and nothing about the limit', () => {
     const request = create({ heldTokens: 9, scopes: ['api:full'] });
     expect(decide(callerWith(three), request, CONTEXT)).toMatchObject({
       failure: { kind: 'forbidden', reason: 'scopes' },
     });
   });
 
-  test('reserves under the most that a role allows which allows the rest, whatever it holds', () => {
+  test('reserves under the highest limit of the roles that allow the rest, whatever it holds', () => {
     const reader = role({ permissions: ['tokens:read'], maxTokens: 8 });
     const roles = [three, five, role({ workspaces: [BANK], maxTokens: 9 }), reader];
     const limitOf = (request: PolicyRequest & { operation: 'create' }) =>

@@ -5,7 +5,7 @@ import type { Caller, Decision, KnownToken, PolicyRequest, Role } from '../../sr
 import { PERMISSIONS, SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_SECONDS, NOW_MS, SHOP, callerWith } from './builders.ts';
 
-// Small worlds, so that roles and requests meet often.
+// The worlds are small, so that roles and requests often meet.
 const scopes = fc.subarray(['api:read', 'api:write', 'api:full']);
 const workspaceUuid = fc.constantFrom(SHOP, BANK);
 const expiresAtMs = fc.option(fc.integer({ min: 0, max: 3 * HOUR_SECONDS }).map((seconds) => NOW_MS + seconds * 1000));
@@ -60,7 +60,7 @@ const isOwn = (caller: Caller, { owner: owned }: KnownToken): boolean =>
   owned?.issuer === caller.issuer && owned.subject === caller.subject;
 const RUNS = { numRuns: 3_000 };
 
-test('what is granted is what the role named grants alone, given sight of the token', () => {
+test('a grant is what the role that it names grants alone, if the caller sees the token', () => {
   fc.assert(
     fc.property(callers, requests, (caller, request) => {
       const decision = decide(caller, request, CONTEXT);
@@ -76,7 +76,7 @@ test('what is granted is what the role named grants alone, given sight of the to
   );
 });
 
-test('the first role that allows a create alone decides it, and what each refuses alone all refuse together', () => {
+test('the first role that alone allows a create decides it, and a create that each role refuses is refused', () => {
   fc.assert(
     fc.property(callers, creates, (caller, request) => {
       const alone = caller.roles.map((role) => judged([role], request));
@@ -124,7 +124,7 @@ test('a token out of sight gets one answer, whatever is asked of it and whoever 
   );
 });
 
-test('an own token is revoked by whichever single role revokes it, be it that none shows it', () => {
+test('a single role that revokes an own token decides its revoke, even where no role shows the token', () => {
   const own = knownToken.map((one): KnownToken => {
     const { issuer, subject } = callerWith();
     return { ...one, owner: { issuer, subject } };

@@ -18,7 +18,7 @@ function parsed(input: unknown): Policy {
   return policy.value;
 }
 
-/** Who these claims name, by the first entry of their issuer and audience that has a subject for them; and its roles. */
+/** The identity that these claims name by the first entry of their issuer and audience that has a subject for them, and its roles. */
 function named(input: unknown, claims: Claims) {
   const policy = parsed(input);
   const audiences = [claims['aud']].flat();

@@ -51,7 +51,7 @@ describe.each(OPERATIONS)('$operation', ({ operation, permission }) => {
     expect(decide(callerWith(granted), on(operation, token), CONTEXT)).toEqual(notFound('not_readable'));
   });
 
-  test('does not find what nobody knows', () => {
+  test('does not find a token that nobody knows', () => {
     expect(decide(callerWith(anyToken), on(operation, null), CONTEXT)).toEqual(notFound('unknown'));
   });
   test('does not find a token of another workspace than the one asked about', () => {
@@ -231,16 +231,16 @@ describe('a resume', () => {
   ])('by a role over any token lifts whatever suspended it: %s', (_, reasons) => {
     expect(resume([anyToken], reasons)).toEqual(allowedBy('any', reasons));
   });
-  test('is decided by the first role that lifts any of it', () => {
+  test('is decided by the first role that lifts any of its reasons', () => {
     expect(resume([role(), anyToken], ['leak'])).toEqual(allowedBy('any', ['leak']));
     expect(resume([role(), anyToken], ['leak', 'owner'])).toEqual(allowedBy('ci', ['owner']));
   });
-  test('is judged on the token it results in too', () => {
+  test('is also judged on the token it results in', () => {
     const beyond = resume([role()], ['owner'], { resulting: resulting({ scopes: ['api:full'] }) });
     expect(beyond).toEqual({ ...suspended, failure: { ...suspended.failure, reason: 'scopes' } });
     expect(resume([role()], ['owner'], { resulting: resulting() })).toEqual(allowedBy('ci', ['owner']));
   });
-  test('and nothing else lifts anything: another update of a suspended token is allowed and leaves it suspended', () => {
+  test('is the only update that lifts anything: any other is allowed and leaves the token suspended', () => {
     expect(resume([role()], ['leak'], { resumes: false })).toEqual(allowedBy('ci'));
     expect(resume([anyToken], ['leak'], { resumes: false })).toEqual(allowedBy('any'));
   });
