@@ -61,7 +61,7 @@ const windows = fc.tuple(
   fc.option(
     fc.oneof(
       fc.constantFrom(1, SECOND_MS, 100 * SECOND_MS, 2_000 * SECOND_MS, DAY_MS),
-      fc.nat({ max: 3_000 }).map((seconds) => seconds * SECOND_MS),
+      fc.integer({ min: 1, max: 3_000 }).map((seconds) => seconds * SECOND_MS),
     ),
     { nil: null },
   ),
