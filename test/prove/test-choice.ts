@@ -6,7 +6,7 @@ import { parse, type Node } from './mutants/mutate.ts';
 /** So many imports away a test is about a module; beyond, it runs through it. */
 const NEAR_MAX_DISTANCE = 2;
 /** Projects of Node: they start the built Worker, in which no mutant is. */
-const NO_WORKERD = /^test\/(?:e2e|pipeops-simulator|doctor|local|bundle|prove|prove-runs)\//;
+const NO_WORKERD = /^test\/(?:e2e|pipeops-simulator|commands|local|migrations|bundle|documents|prove|prove-runs)\//;
 
 export interface ChosenTests {
   /** Those that are likeliest to notice a change: a few imports away, or in the folder of the same name. */
