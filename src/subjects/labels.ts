@@ -80,26 +80,39 @@ export interface LabelMemory {
 }
 
 export function createLabelMemory(): LabelMemory {
-  const known = createBoundedMap<{ readonly label: string; readonly atMs: number }>({
+  /** `label` is null where nobody knows which one D1 has. `turn` tells when that was learnt. */
+  const known = createBoundedMap<{ readonly label: string | null; readonly atMs: number; readonly turn: number }>({
     maxCount: LABEL_NOTES_MAX_COUNT,
   });
+  /** In which turn each note was given out. */
+  const givenIn = new WeakMap<LabelNote, number>();
+  let turn = 0;
   const isKnown = (note: LabelNote, nowMs: number): boolean => {
     const last = known.get(subjectKey(note));
     return last?.label === note.label && nowMs >= last.atMs && nowMs - last.atMs < LABEL_NOTE_MS;
+  };
+  /** Whether another label of the subject was under way beside this one: D1 may have run the two batches in either order. */
+  const isBeside = (note: LabelNote): boolean => {
+    const last = known.get(subjectKey(note));
+    return last !== undefined && last.label !== note.label && last.turn > (givenIn.get(note) ?? turn);
+  };
+  const learn = (note: LabelNote, label: string | null, atMs: number): void => {
+    turn += 1;
+    known.set(subjectKey(note), { label, atMs, turn });
   };
   return {
     due: (callers, nowMs) => {
       const notes = callers.map(labelNote).filter((note) => note !== null);
       const last = new Map(notes.map((note) => [subjectKey(note), note]));
-      return [...last.values()].filter((note) => !isKnown(note, nowMs));
+      const due = [...last.values()].filter((note) => !isKnown(note, nowMs));
+      for (const note of due) givenIn.set(note, turn);
+      return due;
     },
     noted: (notes, nowMs) => {
-      for (const note of notes) {
-        known.set(subjectKey(note), { label: note.label, atMs: nowMs });
-      }
+      for (const note of notes) learn(note, isBeside(note) ? null : note.label, nowMs);
     },
     forget: (notes) => {
-      for (const note of notes) known.delete(subjectKey(note));
+      for (const note of notes) learn(note, null, 0);
     },
   };
 }
