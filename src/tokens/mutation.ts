@@ -201,10 +201,10 @@ async function beginAndDecide<T, A extends Allowed, R>(
     return await recordRefusal(dependencies, context, terms, decision.error);
   }
   const second = await recordAttempt(dependencies, context, { ...terms, calls: 0 }, 'allowed');
-  if (!second.ok) return second;
-  if (second.value.attempt === null) {
+  if (!second.ok || second.value.attempt === null) {
+    // The first trip has reserved calls.
     reserved.end();
-    return err(outOfRows(runtime.now()));
+    return second.ok ? err(outOfRows(runtime.now())) : second;
   }
   // Its caller may be offboarded since, and another create may have taken the last token that the owner may have.
   const mayDiffer = second.value.blocked || terms.reserves !== null;

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { CALLER_DENIALS_MAX_ROWS } from '../../src/config/limits.ts';
+import { WINDOWS } from '../../src/pipeops/quota-windows.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { ISSUER, TOKENS, type HarnessOptions, type SentRequest } from '../support/harness.ts';
 import { createTestIssuer } from '../support/issuer.ts';
@@ -265,6 +266,27 @@ describe('a caller that was denied often', () => {
       count: 1,
       outcome: '{"reason":"scopes"}',
     });
+  });
+
+  it('gives back the calls that it reserved where D1 does not take its row', async () => {
+    let isDown: (batch: number) => boolean = () => false;
+    const { db, sent } = failingBatches((batch) => isDown(batch));
+    const { company, jwt } = await deniedOften('narrow', { db });
+    const bucket = Math.floor(company.nowMs() / WINDOWS.hour.bucketMs);
+    const reserved = async () =>
+      await env.DB.prepare(`select calls from upstream_calls where span = 'hour' and bucket = ?`)
+        .bind(bucket)
+        .first<number>('calls');
+    // What the denials before have left to give back goes with a batch that D1 takes.
+    await company.first.send('POST', TOKENS, { jwt, body: BEYOND });
+    const before = await reserved();
+    const first = sent() + 1;
+    isDown = (batch) => batch > first;
+    const answer = await company.first.send('POST', TOKENS, { jwt, body: ALLOWED });
+    expect(answer.body.code).toBe('audit_unavailable');
+    isDown = () => false;
+    await company.first.send('POST', TOKENS, { jwt, body: BEYOND });
+    expect(await reserved()).toBe(before);
   });
 
   it('is not told of a denial that cannot be counted', async () => {
