@@ -72,7 +72,7 @@ export interface ReadRecord {
   readonly row: NewAuditRow;
   /** Whether it shares a row with alike reads of its minute. */
   readonly counted: boolean;
-  /** Whether this read asked PipeOps, which was told the id of its row. */
+  /** Whether this read asked PipeOps, which was told the id of this very row, not that of an alike one. */
   readonly isAsker: boolean;
   /** The label of its actor, whole: the row holds a part of it. */
   readonly label: string | null;
@@ -157,7 +157,7 @@ function recordOf<T>(reading: Reading<T>, decided: Decided<T>): ReadRecord {
   return {
     row: rowOf(reading, outcome),
     counted: isCounted(decided),
-    isAsker: reading.call !== null,
+    isAsker: reading.call?.eventId === reading.eventId,
     label: reading.caller.label,
   };
 }

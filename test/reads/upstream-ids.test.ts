@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
+import { READ_OVERTAKE_MS } from '../../src/config/limits.ts';
 import { TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createCompany, jwtNow, list } from './isolates.ts';
 
@@ -102,4 +103,75 @@ it('of the row that a read is counted in, where an alike one of its minute is th
   const later = await list(off);
   expect(idOf(later)).not.toBe(id);
   expect((await idsAtPipeOps()).at(-1)).toBe(idOf(later));
+});
+
+it('of one of the alike reads that ask at once, where lists are not shared: their row has the id of one of them', async () => {
+  const off = await company.another({ env: { SNAPSHOT_MAX_AGE_SECONDS: '0' } });
+  await isolate.mint('one');
+  const answers = await Promise.all([list(off), list(off), list(off)]);
+  const [id, ...others] = new Set(answers.map(idOf));
+  expect(others).toEqual([]);
+  const told = await idsAtPipeOps();
+  expect(told).toHaveLength(3);
+  expect(told).toContain(id);
+  expect(await rowOf(id)).toMatchObject({ count: 3 });
+});
+
+it('of a read that turns out otherwise than the alike one before it, though others with its outcome go to D1 beside it', async () => {
+  const waiting: (() => void)[] = [];
+  const atD1: (() => void)[] = [];
+  let isHolding = false;
+  let gathered = 0;
+  const db = new Proxy(env.DB, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (key !== 'batch') return typeof value === 'function' ? value.bind(target) : value;
+      return async (statements: D1PreparedStatement[]) => {
+        if (isHolding) await new Promise<void>((resolve) => atD1.push(resolve));
+        return await target.batch(statements);
+      };
+    },
+  });
+  const off = await company.another({
+    db,
+    env: { SNAPSHOT_MAX_AGE_SECONDS: '0' },
+    runtime: {
+      // Nobody's patience behind a group ends.
+      after: (ms, call) => {
+        if (ms !== READ_OVERTAKE_MS) return isolate.runtime.after(ms, call);
+        gathered += 1;
+        return () => {};
+      },
+      fetch: async (url, init) => {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return await isolate.runtime.fetch(url, init);
+      },
+    },
+  });
+  const asked = async (count: number) => await expect.poll(() => waiting.length, { interval: 5 }).toBe(count);
+  const other = off.send('GET', TOKENS, { jwt: await jwtNow(off, 'admin', { sub: 'other' }) });
+  await asked(1);
+  const succeeding = list(off);
+  await asked(2);
+  const failing = [list(off)];
+  await asked(3);
+  waiting[1]?.();
+  await expect.poll(() => off.lines.some(({ event }) => event === 'request'), { interval: 5 }).toBe(true);
+  // These know the row of the one that succeeded, and tell PipeOps that.
+  failing.push(list(off), list(off));
+  await asked(5);
+  await isolate.control.fault({ times: 50, status: 403, match: { workspace_uuid: isolate.workspace } });
+  // The others gather behind the row of this one.
+  isHolding = true;
+  waiting[0]?.();
+  await expect.poll(() => atD1.length, { interval: 5 }).toBe(1);
+  gathered = 0;
+  for (const goOn of waiting) goOn();
+  await expect.poll(() => gathered, { interval: 5 }).toBe(failing.length);
+  isHolding = false;
+  atD1[0]?.();
+  await other;
+  const [, , id] = await idsAtPipeOps();
+  expect((await Promise.all(failing)).map(idOf)).toEqual([id, id, id]);
+  expect(idOf(await succeeding)).not.toBe(id);
 });
