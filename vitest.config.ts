@@ -37,6 +37,10 @@ export default defineConfig(async () => ({
           exclude: nodeTests,
           globalSetup: ['test/support/start-simulator.ts'],
           setupFiles: ['test/support/setup.ts'],
+          // These only end what hangs. A slow machine fails no test by them.
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          expect: { poll: { timeout: 20_000 } },
         },
       },
       {
