@@ -2,7 +2,7 @@ import path from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { BUNDLE } from '../local/build.ts';
-import { CHECKOUT } from '../local/settings.ts';
+import { TOP_LEVEL, WRANGLER_TOML } from '../local/wrangler.ts';
 
 /** Callers here ask far more often than anybody may. */
 const UNLIMITED = { limit: 1_000_000_000, period: 60 } as const;
@@ -15,7 +15,7 @@ export type Script = string | null;
  * or another script in its place, so that the two differ by nothing else.
  */
 export function runBuiltWorker(variables: Readonly<Record<string, string>>, script: Script = null): Miniflare {
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(CHECKOUT, 'wrangler.toml'));
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(WRANGLER_TOML, TOP_LEVEL);
   // The bundle is whole: there is nothing left for module rules to find, and paths are ours.
   const { modulesRules: _modulesRules, rootPath: _rootPath, ratelimits, ...declared } = workerOptions;
   const unlimited = Object.entries(ratelimits ?? {}).map(([name, limit]) => [name, { ...limit, simple: UNLIMITED }]);

@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { runWrangler } from '../local/wrangler.ts';
 
-const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
 /** As in wrangler.toml. */
 const COMPATIBILITY_DATE = '2026-10-01';
 const COMPATIBILITY_FLAGS = ['nodejs_compat'];
@@ -24,9 +21,8 @@ export async function startWorker(
   const folder = await mkdtemp(path.join(tmpdir(), 'countersign-bench-'));
   const remove = async () => await rm(folder, { recursive: true, force: true });
   try {
-    const wrangler = path.join(CHECKOUT, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
-    const build = ['deploy', entry, '--dry-run', '--outdir', folder];
-    await promisify(execFile)(process.execPath, [wrangler, ...build], { cwd: CHECKOUT });
+    const build = await runWrangler(['deploy', entry, '--dry-run', '--outdir', folder]);
+    if (build.exitCode !== 0) throw new Error(`${entry} does not build:\n${build.stdout}${build.stderr}`);
     const script = `${path.basename(entry, '.ts')}.js`;
     const worker = new Miniflare(
       convertV4MiniflareOptions({

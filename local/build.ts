@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from './errors.ts';
 import { CHECKOUT } from './settings.ts';
+import { runWrangler } from './wrangler.ts';
 
 export const BUNDLE = path.join(CHECKOUT, 'dist', 'index.js');
 
@@ -22,16 +22,11 @@ const SOURCES = [
  *
  * @throws UserError if it does not build. Wrangler's own message is on standard error by then.
  */
-export function buildWorker(): void {
+export async function buildWorker(): Promise<void> {
   if (isFresh()) return;
-  const wrangler = path.join(CHECKOUT, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
-  const run = spawnSync(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', 'dist'], {
-    cwd: CHECKOUT,
-    encoding: 'utf8',
-    env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
-  });
-  if (run.status === 0) return;
-  process.stderr.write(`${run.stdout ?? ''}${run.stderr ?? ''}`);
+  const run = await runWrangler(['deploy', '--dry-run', '--outdir', 'dist']);
+  if (run.exitCode === 0) return;
+  process.stderr.write(`${run.stdout}${run.stderr}`);
   throw new UserError('The Worker does not build: see above. `npm run check` may say more.');
 }
 

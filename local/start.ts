@@ -29,7 +29,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   lockStateDir(stateDir);
   await assertPortIsFree(port, 'PORT');
-  buildWorker();
+  await buildWorker();
 
   const nowSeconds = Math.floor(Date.now() / 1_000);
   const upstream = await startUpstream(settings, shutdown, nowSeconds);

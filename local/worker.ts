@@ -7,7 +7,7 @@ import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import * as z from 'zod';
 import { BUNDLE } from './build.ts';
 import { LOOPBACK } from './ports.ts';
-import { CHECKOUT } from './settings.ts';
+import { TOP_LEVEL, WRANGLER_TOML } from './wrangler.ts';
 
 /** The memory that Cloudflare gives an isolate. */
 const ISOLATE_MAX_MB = 128;
@@ -35,7 +35,7 @@ export interface WorkerOptions {
  */
 export function startWorker(options: WorkerOptions): Miniflare {
   reportProcesses(options.onProcess);
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(CHECKOUT, 'wrangler.toml'));
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(WRANGLER_TOML, TOP_LEVEL);
   // The bundle is one file, so module rules have nothing to find. The paths are set below.
   const { modulesRules: _modulesRules, rootPath: _rootPath, bindings, ...declared } = workerOptions;
   return new Miniflare(

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { CHECKOUT } from './settings.ts';
+
+/** The configuration that every call of wrangler names, unless its caller was given another. */
+export const WRANGLER_TOML = path.join(CHECKOUT, 'wrangler.toml');
+
+/**
+ * wrangler itself, not its launcher `bin/wrangler.js`: the launcher exits with 0 where the process that it started was killed, and
+ * when it is killed itself, that process lives on.
+ */
+const WRANGLER = path.join(CHECKOUT, 'node_modules', 'wrangler', 'wrangler-dist', 'cli.js');
+
+/** The top level of the configuration. wrangler takes an empty `--env` for it, even where `CLOUDFLARE_ENV` names a section. */
+export const TOP_LEVEL = '';
+
+export interface WranglerOptions {
+  /** `staging` for `[env.staging]`, or `TOP_LEVEL`, which is the default. */
+  readonly section?: string;
+  readonly configPath?: string;
+  /** What wrangler reads on its standard input. Secrets go this way: the arguments of a process can be read by everybody. */
+  readonly input?: string;
+  /** HOME, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID and the like. By default the variables of this process. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** `shown` leaves the terminal to wrangler, which may ask there. By default it sees no terminal, asks nothing, and is captured. */
+  readonly output?: 'captured' | 'shown';
+}
+
+export interface WranglerRun {
+  /** Null if a signal ended it. */
+  readonly exitCode: number | null;
+  /** Empty where the output was shown. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs the checkout's wrangler. Every call names its configuration file, since wrangler otherwise takes a `wrangler.json` or
+ * `wrangler.jsonc` of any folder above before the checkout's own; and its section, since wrangler otherwise takes that of
+ * `CLOUDFLARE_ENV`.
+ *
+ * @param args the command, such as `['d1', 'list', '--json']`, without `--config` and `--env`.
+ */
+export async function runWrangler(args: readonly string[], options: WranglerOptions = {}): Promise<WranglerRun> {
+  const { section = TOP_LEVEL, configPath = WRANGLER_TOML, input, variables = process.env } = options;
+  const shown = options.output === 'shown';
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', WRANGLER, ...args, '--config', configPath, `--env=${section}`],
+    {
+      cwd: CHECKOUT,
+      stdio: shown ? 'inherit' : ['pipe', 'pipe', 'pipe'],
+      env: {
+        ...variables,
+        // With WRANGLER_LOG=debug it would otherwise print the bodies of requests, secrets among them.
+        WRANGLER_LOG_SANITIZE: 'true',
+        WRANGLER_SEND_METRICS: 'false',
+        WRANGLER_NO_SKILLS_UPDATE_PROMPTS: 'true',
+        WRANGLER_HIDE_BANNER: 'true',
+        // Output that is read by a program has no colours.
+        ...(!shown && { NO_COLOR: '1', FORCE_COLOR: '0' }),
+      },
+    },
+  );
+  const exitCode = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  // A wrangler that ends before it has read its input is told about by its exit code.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input ?? '');
+  const [stdout, stderr] = await Promise.all([
+    child.stdout === null ? '' : text(child.stdout),
+    child.stderr === null ? '' : text(child.stderr),
+  ]);
+  return { exitCode: await exitCode, stdout, stderr };
+}
