@@ -12,6 +12,9 @@ const nodeTests = [
   'test/documents/**/*.test.ts',
 ];
 
+/** The real wrangler against a simulated Cloudflare: `npm run test:deploy`. */
+const deployTests = ['test/deploy/**/*.test.ts'];
+
 export default defineConfig(async () => ({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
@@ -26,7 +29,8 @@ export default defineConfig(async () => ({
       {
         plugins: [
           cloudflareTest({
-            wrangler: { configPath: './wrangler.toml' },
+            // Without the empty name CLOUDFLARE_ENV would choose the section.
+            wrangler: { configPath: './wrangler.toml', environment: '' },
             miniflare: { bindings: { TEST_MIGRATIONS: await readD1Migrations('drizzle') } },
           }),
         ],
@@ -34,7 +38,7 @@ export default defineConfig(async () => ({
           name: 'workerd',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: nodeTests,
+          exclude: [...nodeTests, ...deployTests],
           globalSetup: ['test/support/start-simulator.ts'],
           setupFiles: ['test/support/setup.ts'],
           // These only end what hangs. A slow machine fails no test by them.
@@ -45,6 +49,9 @@ export default defineConfig(async () => ({
       },
       {
         test: { name: 'node', include: nodeTests, testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+      {
+        test: { name: 'deploy', include: deployTests, testTimeout: 240_000, hookTimeout: 60_000 },
       },
     ],
   },

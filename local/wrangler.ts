@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
+import * as z from 'zod';
 import { CHECKOUT } from './settings.ts';
 
 /** The configuration that every call of wrangler names, unless its caller was given another. */
@@ -30,7 +32,7 @@ export interface WranglerOptions {
 export interface WranglerRun {
   /** Null if a signal ended it. */
   readonly exitCode: number | null;
-  /** Empty where the output was shown. */
+  /** Without colours. Empty where the output was shown. */
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -58,8 +60,6 @@ export async function runWrangler(args: readonly string[], options: WranglerOpti
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_NO_SKILLS_UPDATE_PROMPTS: 'true',
         WRANGLER_HIDE_BANNER: 'true',
-        // Output that is read by a program has no colours.
-        ...(!shown && { NO_COLOR: '1', FORCE_COLOR: '0' }),
       },
     },
   );
@@ -74,5 +74,31 @@ export async function runWrangler(args: readonly string[], options: WranglerOpti
     child.stdout === null ? '' : text(child.stdout),
     child.stderr === null ? '' : text(child.stderr),
   ]);
-  return { exitCode: await exitCode, stdout, stderr };
+  return {
+    exitCode: await exitCode,
+    // wrangler colours its errors even under NO_COLOR.
+    stdout: stripVTControlCharacters(stdout),
+    stderr: stripVTControlCharacters(stderr),
+  };
 }
+
+/** What wrangler says went wrong, in one line. */
+export function wranglerError({ exitCode, stderr, stdout }: WranglerRun): string {
+  const said = /\[ERROR\] (?<said>[\s\S]*?)(?:\n\n\n|$)/.exec(stderr)?.groups?.['said'] ?? jsonError(stdout);
+  if (said !== null) return said.trim().replaceAll(/\s+/g, ' ');
+  return exitCode === null ? 'wrangler was stopped' : `wrangler ended with exit code ${exitCode} and said no reason`;
+}
+
+/** With `--json` wrangler writes its error to standard output. */
+function jsonError(stdout: string): string | null {
+  try {
+    const { error } = JsonError.parse(JSON.parse(stdout));
+    return [error.text, ...error.notes.map((note) => note.text)].join(' ');
+  } catch {
+    return null;
+  }
+}
+
+const JsonError = z.object({
+  error: z.object({ text: z.string(), notes: z.array(z.object({ text: z.string() })).default([]) }),
+});

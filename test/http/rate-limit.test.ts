@@ -61,9 +61,10 @@ it.each([
   ['CALLER_LIMIT', CALLER_LIMIT_REQUESTS, CALLER_LIMIT_PERIOD_SECONDS],
   ['REJECTIONS_PER_ADDRESS', REJECTIONS_PER_ADDRESS_ROWS, REJECTIONS_PERIOD_SECONDS],
   ['REJECTIONS_IN_ALL', REJECTIONS_IN_ALL_ROWS, REJECTIONS_PERIOD_SECONDS],
-])('%s is declared as src/config/limits.ts says', (name, limit, period) => {
-  const declared = new RegExp(`name = "${name}"\\nnamespace_id = "\\d+"\\nsimple = (.*)`).exec(wranglerToml)?.[1];
-  expect(declared).toBe(`{ limit = ${limit}, period = ${period} }`);
+])('%s is declared as src/config/limits.ts says, locally, in staging and in production', (name, limit, period) => {
+  const declarations = new RegExp(`name = "${name}"\\nnamespace_id = "\\d+"\\nsimple = (.*)`, 'g');
+  const declared = [...wranglerToml.matchAll(declarations)].map(([, simple]) => simple);
+  expect(declared).toEqual(Array.from({ length: 3 }, () => `{ limit = ${limit}, period = ${period} }`));
 });
 
 it('a limiter that never answers lets the request pass, like one that fails', async () => {
