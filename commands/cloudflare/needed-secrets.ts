@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import type { Policy } from '../../src/config/policy.ts';
+import type { ConfigProblem } from '../../src/config/problems.ts';
+import {
+  adminCredential,
+  expiryProblem,
+  fingerprintKeys,
+  idempotencySecret,
+  secretProblem,
+  secretsOf,
+} from '../../src/config/secrets.ts';
+
+/** A secret that the deployed Worker must have. */
+export interface NeededSecret {
+  readonly name: string;
+  /** What it is, for whoever is asked for it. */
+  readonly meaning: string;
+  /** Makes one; null where only a person has it. */
+  readonly generate: (() => string) | null;
+  /** What is wrong with a value, without quoting it; null if nothing is. */
+  readonly problemOf: (value: string, nowMs: number) => string | null;
+}
+
+/** Secrets that the Worker may have, and works without. */
+export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT'] as const;
+
+/** The secrets that the code and the policy need, without which the Worker serves nothing. */
+export function neededSecrets({ webhooks }: Pick<Policy, 'webhooks'>): readonly NeededSecret[] {
+  const ofWebhooks = webhooks.flatMap((source) =>
+    secretsOf(source).map((name): NeededSecret => ({
+      name,
+      meaning:
+        source.kind === 'standard'
+          ? `webhooks.${source.name} signs with it`
+          : `webhooks.${source.name} reads keys with it`,
+      generate: source.kind === 'standard' ? () => `whsec_${base64(32)}` : null,
+      problemOf: (value) => secretProblem(source, value),
+    })),
+  );
+  const needed: readonly NeededSecret[] = [
+    {
+      name: 'PIPEOPS_ADMIN_TOKEN',
+      meaning: 'the session JWT of a PipeOps administrator',
+      generate: null,
+      problemOf: credentialProblem,
+    },
+    {
+      name: 'FINGERPRINT_KEYS',
+      meaning: 'recognises leaked secrets',
+      // The id is random: a key that was lost and replaced would otherwise pass for its successor.
+      generate: () => `k${randomBytes(4).toString('hex')}:${base64(32)}`,
+      problemOf: (value) => firstIssue(fingerprintKeys.safeParse(value)),
+    },
+    {
+      name: 'IDEMPOTENCY_SECRET',
+      meaning: 'seals the answers of repeated creates',
+      generate: () => base64(32),
+      problemOf: (value) => firstIssue(idempotencySecret.safeParse(value)),
+    },
+    ...ofWebhooks,
+  ];
+  // Two sources may name one secret.
+  return [...new Map(needed.map((secret) => [secret.name, secret])).values()];
+}
+
+/** What is wrong with an optional secret; null if nothing is. All of them are credentials so far. */
+export const optionalSecretProblem = credentialProblem;
+
+function credentialProblem(value: string, nowMs: number): string | null {
+  const malformed = firstIssue(adminCredential.safeParse(value));
+  if (malformed !== null) return malformed;
+  const expiry: ConfigProblem | null = expiryProblem('PIPEOPS_ADMIN_TOKEN', value, nowMs);
+  return expiry?.problem.startsWith('expired') === true ? expiry.problem : null;
+}
+
+function firstIssue(parsed: {
+  readonly success: boolean;
+  readonly error?: { readonly issues: readonly { readonly message: string }[] } | undefined;
+}): string | null {
+  return parsed.success ? null : (parsed.error?.issues[0]?.message ?? 'is not valid');
+}
+
+const base64 = (bytes: number): string => randomBytes(bytes).toString('base64');
