@@ -51,7 +51,7 @@ export default defineConfig(async () => ({
         test: { name: 'node', include: nodeTests, testTimeout: 60_000, hookTimeout: 60_000 },
       },
       {
-        test: { name: 'deploy', include: deployTests, testTimeout: 240_000, hookTimeout: 60_000 },
+        test: { name: 'deploy', include: deployTests, testTimeout: 240_000, hookTimeout: 240_000 },
       },
     ],
   },

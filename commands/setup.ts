@@ -3,7 +3,7 @@ import { UserError } from '../local/errors.ts';
 import type { Cloudflare } from './cloudflare/account.ts';
 import { accountStep, checkStep, migrateStep } from './cloudflare/common-steps.ts';
 import { createDatabase, readMigrations, type Whereabouts } from './cloudflare/database.ts';
-import { keptSecretsFile, readSecrets } from './cloudflare/kept-secrets.ts';
+import { keptSecretsFile, lockSetup, readSecrets } from './cloudflare/kept-secrets.ts';
 import { neededSecrets } from './cloudflare/needed-secrets.ts';
 import { COMMON_USAGE, readOptions } from './cloudflare/options.ts';
 import { readSection, type Section } from './cloudflare/section.ts';
@@ -36,6 +36,7 @@ async function main(): Promise<void> {
   const steps = createSteps(process.stdout);
   const mayAsk = process.stdin.isTTY && process.stdout.isTTY;
   const section = readSection(options.configPath, options.section);
+  lockSetup(section);
   const given = secrets === undefined ? new Map<string, string>() : readGivenSecrets(secrets);
 
   const { policy, tag } = await checkStep(section, steps);

@@ -41,6 +41,8 @@ export class Account {
   readonly token = 'simulated-cloudflare-api-token';
   readonly databases = new Databases();
   readonly workers = new Map<string, DeployedWorker>();
+  /** The bookmark of D1 Time Travel at which every database stands. */
+  readonly bookmark = '00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683';
   /** The accounts that the token reaches. */
   accounts = [{ id: this.id, name: 'Acme' }];
   /** Null until the account has a workers.dev subdomain. */
@@ -90,6 +92,7 @@ export class Account {
       /^\/d1\/database$/,
       ({ query }) => ok(this.databases.list.slice((Number(query.get('page') ?? 1) - 1) * 10)),
     ],
+    ['GET', /^\/d1\/database\/([^/]+)\/time_travel\/bookmark$/, () => ok({ bookmark: this.bookmark })],
     ['POST', /^\/d1\/database$/, ({ body }) => this.#createDatabase(body)],
     ['GET', /^\/d1\/database\/([^/]+)$/, (_, id) => this.#database(id)],
     ['POST', /^\/d1\/database\/([^/]+)\/query$/, async ({ body }, id) => await this.#query(id, body)],

@@ -40,9 +40,9 @@ export async function startCloudflare(): Promise<SimulatedCloudflare> {
     const seen = { method: request.method ?? 'GET', path: url.pathname };
     requests.push(seen);
     try {
-      if (url.pathname.startsWith('/sites/')) return await account.visit(url.pathname.slice('/sites/'.length));
       const early = await simulated.intercept('before', seen);
       if (early) return early;
+      if (url.pathname.startsWith('/sites/')) return await account.visit(url.pathname.slice('/sites/'.length));
       const answer = await account.answer({
         ...seen,
         query: url.searchParams,
