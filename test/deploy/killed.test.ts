@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { failed } from './cloudflare-simulator/account.ts';
 import type { SeenRequest } from './cloudflare-simulator/server.ts';
 import { ADMIN_TOKEN, createOperator, type Operator, stepsOf } from './deployment.ts';
 
@@ -14,7 +15,7 @@ beforeAll(async () => {
 afterAll(async () => await operator[Symbol.asyncDispose]());
 
 /** Runs setup, and kills it with its wrangler at the n-th request that matches: before Cloudflare carries it out, or after. */
-async function setupKilledAt(
+async function expectKilledAt(
   moment: 'before' | 'after',
   isIt: (request: SeenRequest) => boolean,
   nth = 1,
@@ -23,11 +24,13 @@ async function setupKilledAt(
   let seen = 0;
   let killed = false;
   operator.cloudflare.intercept = (now, request) => {
-    if (killed || now !== moment || !isIt(request)) return;
+    if (killed || now !== moment || !isIt(request)) return undefined;
     seen += 1;
-    if (seen < nth) return;
+    if (seen < nth) return undefined;
     killed = true;
     run.kill();
+    // What reached nobody before the kill is not carried out after it.
+    return moment === 'before' ? failed(500, 10_013, 'Its sender was killed.') : undefined;
   };
   const { exitCode, stdout, stderr } = await run.ended;
   operator.cloudflare.intercept = () => {};
@@ -54,7 +57,7 @@ it.each([
   ['after it was deployed, and before it had a cron', 'after', is('POST', /\/deployments$/), 1],
   ['before it was ready', 'before', is('GET', /\/readyz$/), 1],
 ] as const)('setup is killed %s', async (_when, moment, isIt, nth) => {
-  await setupKilledAt(moment, isIt, nth);
+  await expectKilledAt(moment, isIt, nth);
 });
 
 it('the next run comes to an end, and nothing was made twice or lost', async () => {
@@ -80,7 +83,7 @@ it('the next run comes to an end, and nothing was made twice or lost', async () 
     expect(kept.match(new RegExp(`^${name}=(.*)$`, 'm'))?.[1]).toBe(worker.secrets.get(name));
   }
   const [migrations] = (await account.databases.query(
-    account.databases.list[0]!,
+    account.databases.find('countersign')!,
     'SELECT count(*) AS n, count(DISTINCT name) AS names FROM d1_migrations',
   )) as { results: { n: number; names: number }[] }[];
   expect(migrations?.results[0]?.n).toBe(migrations?.results[0]?.names);
