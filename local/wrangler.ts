@@ -12,7 +12,7 @@ export const WRANGLER_TOML = path.join(CHECKOUT, 'wrangler.toml');
  * wrangler itself, not its launcher `bin/wrangler.js`: the launcher exits with 0 where the process that it started was killed, and
  * when it is killed itself, that process lives on.
  */
-const WRANGLER = path.join(CHECKOUT, 'node_modules', 'wrangler', 'wrangler-dist', 'cli.js');
+export const WRANGLER_CLI = path.join(CHECKOUT, 'node_modules', 'wrangler', 'wrangler-dist', 'cli.js');
 
 /** The top level of the configuration. wrangler takes an empty `--env` for it, even where `CLOUDFLARE_ENV` names a section. */
 export const TOP_LEVEL = '';
@@ -49,7 +49,7 @@ export async function runWrangler(args: readonly string[], options: WranglerOpti
   const shown = options.output === 'shown';
   const child = spawn(
     process.execPath,
-    ['--no-warnings', WRANGLER, ...args, '--config', configPath, `--env=${section}`],
+    ['--no-warnings', WRANGLER_CLI, ...args, '--config', configPath, `--env=${section}`],
     {
       cwd: CHECKOUT,
       stdio: shown ? 'inherit' : ['pipe', 'pipe', 'pipe'],

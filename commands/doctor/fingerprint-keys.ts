@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import * as z from 'zod';
 import { CHECKOUT } from '../../local/settings.ts';
+import { WRANGLER_CLI } from '../../local/wrangler.ts';
 import { fingerprintKeys } from '../../src/config/secrets.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
 import { err, ok, type Result } from '../../src/kit/result.ts';
@@ -26,7 +26,7 @@ export function missingKeys(ids: readonly string[], inUse: readonly string[]): r
     .map((id) => ({
       key: 'FINGERPRINT_KEYS',
       problem: `lacks key ${JSON.stringify(printable(id))}, which live tokens were fingerprinted with`,
-      example: `${[...ids, printable(id)].map((known) => `${known}:…`).join(',')}, with the value that it had: \`npx wrangler secret put FINGERPRINT_KEYS\``,
+      example: `${[...ids, printable(id)].map((known) => `${known}:…`).join(',')}, with the value that it had: \`npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production\``,
     }));
 }
 
@@ -47,11 +47,10 @@ export function fingerprintKeysInUse(database: Database, nowMs: number): Result<
   if (persistTo !== null && !existsSync(persistTo)) {
     return err(cannotAsk(database, `there is no directory ${persistTo}`, '--persist-to .state, as of `npm start`'));
   }
-  const wrangler = path.join(CHECKOUT, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
   // DB is the binding. The name of the database is the operator's.
   const target = ['d1', 'execute', 'DB', `--${place}`, '--config', configPath];
   const where = persistTo === null ? [] : ['--persist-to', persistTo];
-  const run = spawnSync(process.execPath, [wrangler, ...target, ...where, '--json', '--command', question(nowMs)], {
+  const run = spawnSync(process.execPath, [WRANGLER_CLI, ...target, ...where, '--json', '--command', question(nowMs)], {
     cwd: CHECKOUT,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -75,10 +74,10 @@ function cannotAsk({ place }: Database, reason: string, example: string): Config
 function adviceFor({ place, persistTo }: Database, reason: string): string {
   if (/no such (table|column)/.test(reason)) {
     const where = persistTo === null ? '' : ` --persist-to ${persistTo}`;
-    return `\`npx wrangler d1 migrations apply DB --${place}${where}\`, and then again`;
+    return `\`npx wrangler d1 migrations apply DB --${place} --config wrangler.toml${where} --config wrangler.toml\`, and then again`;
   }
   return place === 'remote'
-    ? '`npx wrangler login`, or CLOUDFLARE_API_TOKEN=…, and the database_id that `npx wrangler d1 list` shows'
+    ? '`npx wrangler login --config wrangler.toml`, or CLOUDFLARE_API_TOKEN=…, and the database_id that `npx wrangler d1 list --config wrangler.toml` shows'
     : '--d1 local --persist-to .state, as of `npm start`; or --d1 remote';
 }
 

@@ -33,7 +33,7 @@ export default definePolicy({
 
   webhooks: {
     // A scanner that signs as standardwebhooks.com says. Its key is a secret of the Worker:
-    //   echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put WEBHOOK_SCANNER
+    //   echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put WEBHOOK_SCANNER --config wrangler.toml --env production
     scanner: {
       kind: 'standard',
       events: ['token.leaked'],

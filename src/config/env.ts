@@ -102,8 +102,10 @@ function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnT
 const EXAMPLES: Readonly<Record<string, string>> = {
   DB: '[[d1_databases]] with binding = "DB" in wrangler.toml',
   PIPEOPS_API_URL: 'PIPEOPS_API_URL = "https://api.pipeops.io"',
-  PIPEOPS_ADMIN_TOKEN: 'the session JWT of a PipeOps administrator: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN`',
-  PIPEOPS_ADMIN_TOKEN_NEXT: 'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`; or leave it out',
+  PIPEOPS_ADMIN_TOKEN:
+    'the session JWT of a PipeOps administrator: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN --config wrangler.toml --env production`',
+  PIPEOPS_ADMIN_TOKEN_NEXT:
+    'the next session JWT: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT --config wrangler.toml --env production`; or leave it out',
   PIPEOPS_WORKSPACE_UUID: 'PIPEOPS_WORKSPACE_UUID = "5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e"; or leave it out',
   PIPEOPS_CALLS_PER_MINUTE: `PIPEOPS_CALLS_PER_MINUTE = "${QUOTA_MINUTE_CALLS}"; or leave it out`,
   PIPEOPS_CALLS_PER_HOUR: `PIPEOPS_CALLS_PER_HOUR = "${QUOTA_HOUR_CALLS}"; or leave it out`,
@@ -113,12 +115,12 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   REJECTIONS_PER_ADDRESS: '[[ratelimits]] with name = "REJECTIONS_PER_ADDRESS" in wrangler.toml',
   REJECTIONS_IN_ALL: '[[ratelimits]] with name = "REJECTIONS_IN_ALL" in wrangler.toml',
   FINGERPRINT_KEYS:
-    '`echo "k1:$(openssl rand -base64 32)" | npx wrangler secret put FINGERPRINT_KEYS`; to rotate, put the new one in front: k2:…,k1:…',
+    '`echo "k1:$(openssl rand -base64 32)" | npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production`; to rotate, put the new one in front: k2:…,k1:…',
   IDEMPOTENCY_SECRET:
-    '`openssl rand -base64 32 | npx wrangler secret put IDEMPOTENCY_SECRET`; a new value forgets the idempotency keys of the last hour',
+    '`openssl rand -base64 32 | npx wrangler secret put IDEMPOTENCY_SECRET --config wrangler.toml --env production`; a new value forgets the idempotency keys of the last hour',
   POLICY: 'POLICY = \'{"issuers": […], "roles": {…}, "bindings": […]}\'; or leave it out for policy.ts to count',
 };
-const BINDINGS = 'the bindings that wrangler.toml and `npx wrangler secret put` give';
+const BINDINGS = 'the bindings that wrangler.toml and `npm run setup` give';
 
 const d1 = z.custom<D1Database>(isD1, {
   error: ({ input }) => (input === undefined ? 'is missing' : 'is not a D1 database'),

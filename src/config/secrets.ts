@@ -50,7 +50,7 @@ export function expiryProblem(key: string, credential: string, nowMs: number): C
 }
 
 const FRESH_CREDENTIAL =
-  'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT`';
+  'a fresh session JWT of a PipeOps administrator, as PIPEOPS_ADMIN_TOKEN_NEXT first: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT --config wrangler.toml --env production`';
 
 /** A key that makes the fingerprints of secrets. Its id is stored beside each fingerprint. */
 export interface FingerprintKey {
@@ -125,8 +125,8 @@ export function readWebhookSecrets(
 
 const exampleOf = ({ kind }: Source, key: string): string =>
   kind === 'standard'
-    ? `\`echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put ${key}\``
-    : `\`npx wrangler secret put ${key}\``;
+    ? `\`echo "whsec_$(openssl rand -base64 32)" | npx wrangler secret put ${key} --config wrangler.toml --env production\``
+    : `\`npx wrangler secret put ${key} --config wrangler.toml --env production\``;
 
 /** The names of the Worker secrets that a source needs. */
 export function secretsOf(source: Source): readonly string[] {

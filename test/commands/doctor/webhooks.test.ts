@@ -63,10 +63,10 @@ describe('the secrets of webhooks', () => {
     const { status, output } = doctor(env);
     rmSync(path.join(directory, '.dev.vars'));
     expect(output).toMatch(
-      /^problem {2}WEBHOOK_HR is missing; webhooks\.hr needs it\n {9}correct: .*secret put WEBHOOK_HR`/m,
+      /^problem {2}WEBHOOK_HR is missing; webhooks\.hr needs it\n {9}correct: .*secret put WEBHOOK_HR .*`/m,
     );
     expect(output).toMatch(
-      /^problem {2}WEBHOOK_SCANNER is no secret of Standard Webhooks.*\n {9}correct: .*secret put WEBHOOK_SCANNER`/m,
+      /^problem {2}WEBHOOK_SCANNER is no secret of Standard Webhooks.*\n {9}correct: .*secret put WEBHOOK_SCANNER .*`/m,
     );
     expect(output).not.toContain('hush-hush');
     expect(output).toMatch(/^ok {7}WEBHOOK_INCIDENTS$/m);
@@ -103,7 +103,7 @@ describe('--d1 local', () => {
     const { status, output } = doctor(keep(`k2:${key('A')}`), ...asked);
     expect(output.match(/^problem.*\n.*/gm)).toEqual([
       'problem  FINGERPRINT_KEYS lacks key "k1", which live tokens were fingerprinted with\n' +
-        '         correct: k2:…,k1:…, with the value that it had: `npx wrangler secret put FINGERPRINT_KEYS`',
+        '         correct: k2:…,k1:…, with the value that it had: `npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production`',
     ]);
     expect(output).not.toMatch(/^ok {7}FINGERPRINT_KEYS/m);
     expect(status).toBe(1);
@@ -116,7 +116,7 @@ describe('--d1 local', () => {
   test('says how to make a database that has no tables yet', () => {
     const { status, output } = doctor(SECRETS, '--d1', 'local');
     expect(output).toMatch(
-      /^problem {2}DB \(local\) does not say which keys live tokens need: no such table: tokens.*\n {9}correct: `npx wrangler d1 migrations apply DB --local`/m,
+      /^problem {2}DB \(local\) does not say which keys live tokens need: no such table: tokens.*\n {9}correct: `npx wrangler d1 migrations apply DB --local --config wrangler.toml`/m,
     );
     expect(status).toBe(1);
   });
