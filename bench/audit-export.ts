@@ -7,6 +7,7 @@ import { bindingsFor } from '../local/bindings.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { openAdminCredential, openIdempotencySecret } from '../local/secrets.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
+import { BUNDLE } from '../local/build.ts';
 import { ISOLATE_HEAP_FLAG, startWorker } from '../local/worker.ts';
 import { layTrail } from './audit-trail.ts';
 
@@ -63,7 +64,9 @@ async function measure(rows: number, answers: number) {
     stateDir,
     log: () => {},
     onProcess: (started) => (pid = started),
+    bundle: BUNDLE,
     bindings: bindingsFor({
+      fileOf: () => null,
       // Nothing here asks PipeOps for anything.
       pipeopsUrl: 'http://127.0.0.1:9',
       adminToken: await openAdminCredential(stateDir, nowSeconds),

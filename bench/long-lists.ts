@@ -8,6 +8,7 @@ import { bindingsFor } from '../local/bindings.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { openAdminCredential, openIdempotencySecret } from '../local/secrets.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
+import { BUNDLE } from '../local/build.ts';
 import { ISOLATE_HEAP_FLAG, startWorker } from '../local/worker.ts';
 import { migrations } from './audit-trail.ts';
 import { TOKENS_PATH } from './names.ts';
@@ -43,7 +44,9 @@ export async function benchLongLists(): Promise<boolean> {
     stateDir,
     log: () => {},
     onProcess: (pid) => void pids.push(pid),
+    bundle: BUNDLE,
     bindings: bindingsFor({
+      fileOf: () => null,
       pipeopsUrl: pipeops.url,
       adminToken: await openAdminCredential(stateDir, nowSeconds),
       workspaceUuid: null,

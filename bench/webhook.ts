@@ -10,6 +10,7 @@ import { migrate } from '../local/migrate.ts';
 import { openIdempotencySecret } from '../local/secrets.ts';
 import { CHECKOUT } from '../local/settings.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
+import { BUNDLE } from '../local/build.ts';
 import { startWorker } from '../local/worker.ts';
 import { sized } from './quick.ts';
 import { percentile } from './statistics.ts';
@@ -42,7 +43,9 @@ export async function benchWebhook(): Promise<boolean> {
     stateDir,
     log: () => {},
     onProcess: () => {},
+    bundle: BUNDLE,
     bindings: bindingsFor({
+      fileOf: () => null,
       pipeopsUrl: watch.url,
       adminToken: upstream.credential,
       workspaceUuid: OURS_WORKSPACE,

@@ -1,4 +1,5 @@
 import { UserError } from '../local/errors.ts';
+import { keepLoopbackDirect } from '../local/loopback.ts';
 import { readRunFile } from '../local/state-dir.ts';
 import { printable } from './terminal-text.ts';
 
@@ -30,6 +31,8 @@ export function findService(named: string | null, stateDir: string): ServiceUrl 
     );
   }
   const isLoopback = /^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname);
+  // Where a named service answers is the user's business. Requests to this machine go through no proxy.
+  if (isLoopback) keepLoopbackDirect(process.env, url.hostname);
   return { origin: url.origin, isLoopback, isEncrypted: url.protocol === 'https:' };
 }
 

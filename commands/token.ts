@@ -3,6 +3,7 @@ import { UserError } from '../local/errors.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { LOCAL_ROLES } from '../local/policy.ts';
 import { stateDirOf } from '../local/settings.ts';
+import { watchOutput } from './output.ts';
 
 const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--email ADDRESS]   (roles: ${LOCAL_ROLES.join(', ')})`;
 
@@ -19,8 +20,13 @@ async function main(): Promise<void> {
       role: { type: 'string' },
       ttl: { type: 'string', default: '1h' },
       email: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
   if (!values.sub) throw new UserError('--sub is missing: it names the caller.');
   if (!values.role) throw new UserError('--role is missing.');
   if (!LOCAL_ROLES.some((role) => role === values.role)) {
@@ -58,6 +64,7 @@ export function parseTtlSeconds(text: string): number {
 
 // A test imports this file for its parts; only `npm run token` runs it.
 if (import.meta.main) {
+  watchOutput();
   try {
     await main();
   } catch (error) {

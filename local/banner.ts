@@ -39,7 +39,10 @@ export function banner(facts: BannerFacts): string {
   ].join('\n');
 }
 
-/** Lines for any shell. They have no comments, because zsh runs those, and need only curl and sed. */
+/**
+ * Lines for any shell. They have no comments, because zsh runs those, and need only curl and sed. curl would send even what is for this
+ * machine through the proxy of http_proxy.
+ */
 function curlLines(defaultWorkspaceUuid: string | null): string[] {
   const query = defaultWorkspaceUuid === null ? '?workspace_uuid=$WORKSPACE' : '';
   const tokens = `"$URL/api/v1/service-account-tokens${query}"`;
@@ -47,12 +50,12 @@ function curlLines(defaultWorkspaceUuid: string | null): string[] {
   const body = `'{"name":"deploy","scopes":["api:read"],"expires_in":"30d"}'`;
   return [
     ...(defaultWorkspaceUuid === null ? ['WORKSPACE=the-uuid-of-your-workspace'] : []),
-    `CREATED=$(curl -sS ${tokens} ${as('CI')} -H 'Content-Type: application/json' -d ${body})`,
+    `CREATED=$(curl -sS --noproxy 127.0.0.1 ${tokens} ${as('CI')} -H 'Content-Type: application/json' -d ${body})`,
     `printf '%s\\n' "$CREATED"`,
     `ID=$(printf '%s' "$CREATED" | sed 's/.*"uuid":"\\([^"]*\\)".*/\\1/')`,
-    `curl -sS -w '\\n' ${tokens} ${as('CI')}`,
-    `curl -sS -w '\\n' -X DELETE ${token} ${as('CI')}`,
-    `curl -sS -w '\\n' "$URL/api/v1/audit/events?limit=10" ${as('ADMIN')}`,
+    `curl -sS --noproxy 127.0.0.1 -w '\\n' ${tokens} ${as('CI')}`,
+    `curl -sS --noproxy 127.0.0.1 -w '\\n' -X DELETE ${token} ${as('CI')}`,
+    `curl -sS --noproxy 127.0.0.1 -w '\\n' "$URL/api/v1/audit/events?limit=10" ${as('ADMIN')}`,
   ];
 }
 

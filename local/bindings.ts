@@ -5,6 +5,8 @@ import { localPolicy } from './policy.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
 
 export interface BindingFacts {
+  /** The file that the value of a binding was read from, or null if it was read from none. */
+  readonly fileOf: (binding: string) => string | null;
   readonly pipeopsUrl: string;
   readonly adminToken: string;
   readonly workspaceUuid: string | null;
@@ -18,7 +20,7 @@ export interface BindingFacts {
  * The variables and secrets of a local run's Worker, beside those in wrangler.toml. They are checked as the Worker will check
  * them.
  *
- * @throws UserError with the first problem. With it the Worker would answer nothing but a fixed 500.
+ * @throws UserError with the first problem, and the file that it comes from. With it the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
   const { workspaceUuid, reconcileAfterSeconds, webhooks } = facts;
@@ -35,6 +37,13 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
   const config = parseEnv(bindings, null);
   // Databases and the like come from wrangler.toml. The Worker will find them, and this check does not.
   const wrong = config.ok ? undefined : config.error.find(({ key }) => (key.split(':')[0] ?? '') in bindings);
-  if (wrong !== undefined) throw new UserError(`${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`);
+  if (wrong !== undefined) {
+    const file = facts.fileOf(wrong.key);
+    throw new UserError(
+      file !== null
+        ? `${file} is damaged: its text ${wrong.problem}. Delete it: the next start makes a new one.`
+        : `${wrong.key} ${wrong.problem}. Correct: ${wrong.example}`,
+    );
+  }
   return bindings;
 }

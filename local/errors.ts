@@ -7,3 +7,28 @@ export class UserError extends Error {
 export function errorCode(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }
+
+/** What a system error of a file means, in words that say what to look at. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not',
+  EPERM: 'this user may not',
+  EROFS: 'it is on a read-only file system',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the quota of this user is used up',
+  ENOENT: 'the folder is not there',
+  ENOTDIR: 'it or a part of its path is no folder',
+  EISDIR: 'it is a folder',
+  EEXIST: 'a file of that name is in the way',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'its name is too long',
+  EMFILE: 'too many files are open',
+  EIO: 'the disk reports an error',
+};
+
+/** Why the system refused a file, such as `the disk is full (ENOSPC)`. */
+export function reasonOf(error: unknown): string {
+  const code = errorCode(error);
+  if (code === null) return error instanceof Error ? error.message : String(error);
+  const reason = REASONS[code];
+  return reason === undefined ? code : `${reason} (${code})`;
+}

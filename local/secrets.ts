@@ -1,8 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { SignJWT } from 'jose';
-import { errorCode } from './errors.ts';
+import { errorCode, reasonOf, UserError } from './errors.ts';
+import { openStateDir } from './state-dir.ts';
+
+/** The files of a state directory that hold the secret of a binding. */
+export const STATE_FILES = {
+  IDEMPOTENCY_SECRET: 'idempotency-secret',
+  PIPEOPS_ADMIN_TOKEN: 'simulator-admin.jwt',
+  FINGERPRINT_KEYS: 'fingerprint-keys',
+} as const;
+
+/** The file that a binding's value comes from in a local run, or null if it comes from none. */
+export const stateFileOf = (stateDir: string, binding: string): string | null =>
+  isStateFile(binding) ? path.join(stateDir, STATE_FILES[binding]) : null;
+
+const isStateFile = (binding: string): binding is keyof typeof STATE_FILES => Object.hasOwn(STATE_FILES, binding);
 
 const ADMIN_LIFETIME_SECONDS = 365 * 24 * 60 * 60;
 
@@ -12,7 +26,7 @@ const ADMIN_LIFETIME_SECONDS = 365 * 24 * 60 * 60;
  */
 export async function openIdempotencySecret(stateDir: string): Promise<string> {
   const make = (): string => `${randomBytes(32).toString('base64')}\n`;
-  return (await openSecretFile(path.join(stateDir, 'idempotency-secret'), make)).trim();
+  return (await openSecretFile(path.join(stateDir, STATE_FILES.IDEMPOTENCY_SECRET), make)).trim();
 }
 
 /**
@@ -30,40 +44,77 @@ export async function openAdminCredential(stateDir: string, nowSeconds: number):
       .setExpirationTime(nowSeconds + ADMIN_LIFETIME_SECONDS);
     return `${await jwt.sign(randomBytes(32))}\n`;
   };
-  return (await openSecretFile(path.join(stateDir, 'simulator-admin.jwt'), make)).trim();
+  return (await openSecretFile(path.join(stateDir, STATE_FILES.PIPEOPS_ADMIN_TOKEN), make)).trim();
 }
 
 /**
  * Reads a file with secrets in it. The first call creates the file, readable by its owner only. Two processes that create it
- * at once both end up with one text.
+ * at once both end up with one text. An empty file, which a full disk may have left, counts as none.
+ *
+ * @throws UserError if the file can be neither read nor made.
  */
 export async function openSecretFile(file: string, make: () => string | Promise<string>): Promise<string> {
   return readSecretFile(file) ?? create(file, await make());
 }
 
-/** The text of the file, or null if nobody has created it. */
+/**
+ * The text of the file, or null if nobody has created it or it is empty.
+ *
+ * @throws UserError if it is there and cannot be read.
+ */
 export function readSecretFile(file: string): string | null {
   try {
-    return readFileSync(file, 'utf8');
+    const text = readFileSync(file, 'utf8');
+    return text.trim() === '' ? null : text;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
-    throw error;
+    throw new UserError(`${file} cannot be read: ${reasonOf(error)}. Make it readable, or move it away.`, {
+      cause: error,
+    });
   }
 }
 
 function create(file: string, text: string): string {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, text, { mode: 0o600 });
   try {
-    // Unlike a rename, a link never replaces what another process has just made.
-    linkSync(draft, file);
-    return text;
+    openStateDir(path.dirname(file));
+    writeDurably(draft, text);
+    return publish(draft, file) ? text : (readSecretFile(file) ?? replace(draft, file, text));
   } catch (error) {
-    const winner = errorCode(error) === 'EEXIST' ? readSecretFile(file) : null;
-    if (winner === null) throw error;
-    return winner;
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${file} cannot be written: ${reasonOf(error)}. Make that possible, and start again.`, {
+      cause: error,
+    });
   } finally {
-    rmSync(draft);
+    rmSync(draft, { force: true });
   }
+}
+
+/** Writes the whole text to the disk, so that a file that has got its name is never a part of it. */
+function writeDurably(file: string, text: string): void {
+  const descriptor = openSync(file, 'w', 0o600);
+  try {
+    writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Gives a file its name unless the name is taken. Unlike a rename, a link never replaces what another process has just made. */
+function publish(draft: string, file: string): boolean {
+  try {
+    linkSync(draft, file);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    // File systems of virtual machines and phones have no links. The lock of the state directory keeps other processes away.
+    renameSync(draft, file);
+    return true;
+  }
+}
+
+function replace(draft: string, file: string, text: string): string {
+  renameSync(draft, file);
+  return text;
 }

@@ -41,7 +41,7 @@ export async function startSimulator(port: number, stateDir: string): Promise<Si
   const ended = endOf(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await Promise.race([lines.next(), ended.then(() => ({ done: true, value: undefined }) as const)]);
-  if (first.done === true) throw new UserError('The PipeOps simulator did not start.');
+  if (first.done === true) throw new UserError('The PipeOps simulator did not start, for the reason above.');
   const { listening } = Listening.parse(JSON.parse(first.value));
   // Nothing reads further lines, and a full pipe would stop the simulator.
   child.stdout.resume();

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { banner } from './banner.ts';
 import { bindingsFor } from './bindings.ts';
@@ -8,13 +7,15 @@ import { UserError } from './errors.ts';
 import { openIssuer, signJwt } from './issuer.ts';
 import { migrate } from './migrate.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
-import { openAdminCredential, openIdempotencySecret } from './secrets.ts';
+import { openAdminCredential, openIdempotencySecret, stateFileOf } from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
+import { openWorkerLog } from './log-file.ts';
+import { keepLoopbackDirect } from './loopback.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
-import { lockStateDir, removeRunFile, writeRunFile } from './state-dir.ts';
+import { lockStateDir, openStateDir, problemOfState, removeRunFile, writeRunFile } from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
-import { openWorkerLog, startWorker } from './worker.ts';
+import { startWorker } from './worker.ts';
 
 /** Long enough to try things, and within the local policy's `maxAge`. */
 const BANNER_JWT_HOURS = 12;
@@ -26,15 +27,17 @@ const BANNER_JWT_HOURS = 12;
  */
 async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const { stateDir, port } = settings;
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  openStateDir(stateDir);
   lockStateDir(stateDir);
   await assertPortIsFree(port, 'PORT');
-  await buildWorker();
+  const bundle = await buildWorker(stateDir);
 
   const nowSeconds = Math.floor(Date.now() / 1_000);
   const upstream = await startUpstream(settings, shutdown, nowSeconds);
   const issuer = await openIssuer(stateDir);
   const bindings = bindingsFor({
+    fileOf: (binding) =>
+      upstream.kind === 'configured' && binding === 'PIPEOPS_ADMIN_TOKEN' ? null : stateFileOf(stateDir, binding),
     pipeopsUrl: upstream.url,
     adminToken: upstream.adminToken,
     workspaceUuid: upstream.workspaceUuid,
@@ -57,6 +60,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const worker = startWorker({
     port,
     stateDir,
+    bundle,
     log: log.write,
     onProcess: (pid) => {
       workerdPid = pid;
@@ -72,8 +76,15 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   });
   shutdown.takeOverSignals();
 
-  await worker.ready;
-  await migrate(await worker.getD1Database('DB'), path.join(CHECKOUT, 'drizzle'));
+  try {
+    await worker.ready;
+    await migrate(await worker.getD1Database('DB'), path.join(CHECKOUT, 'drizzle'));
+  } catch (error) {
+    throw new UserError(
+      problemOfState(stateDir) ?? `Countersign did not start: ${firstLineOf(error)} ${log.path} may say more.`,
+      { cause: error },
+    );
+  }
   const cron = startCron(
     settings.cronSeconds,
     async () => await (await worker.getWorker()).scheduled({ cron: '* * * * *' }),
@@ -146,6 +157,7 @@ function firstLineOf(error: unknown): string {
 // `npm start | head` closes our output; that is no reason to fall over.
 process.stdout.on('error', () => {});
 
+keepLoopbackDirect();
 const shutdown = createShutdown();
 try {
   await run(readSettings(process.env), shutdown);

@@ -9,7 +9,7 @@ import {
 import path from 'node:path';
 import * as z from 'zod';
 import { UserError } from './errors.ts';
-import { openSecretFile, readSecretFile } from './secrets.ts';
+import { openSecretFile, readSecretFile, STATE_FILES } from './secrets.ts';
 
 /** A public key as a source of kind `github` lists it. */
 export interface GithubKey {
@@ -43,7 +43,7 @@ const Keys = z.object({
 
 const keysIn = (stateDir: string): string => path.join(stateDir, 'webhook-keys.json');
 /** A file of its own: tokens are recognised by these keys for as long as they live, and a user may put a new key in front. */
-const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, 'fingerprint-keys');
+const fingerprintKeysIn = (stateDir: string): string => path.join(stateDir, STATE_FILES.FINGERPRINT_KEYS);
 
 /**
  * Opens the webhook keys of a state directory. The first call creates them, readable by their owner only.

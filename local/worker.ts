@@ -1,11 +1,9 @@
 import diagnosticsChannel from 'node:diagnostics_channel';
 import { ChildProcess } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import * as z from 'zod';
-import { BUNDLE } from './build.ts';
 import { LOOPBACK } from './ports.ts';
 import { TOP_LEVEL, WRANGLER_TOML } from './wrangler.ts';
 
@@ -22,6 +20,8 @@ export const ISOLATE_HEAP_FLAG = `--max-heap-size=${ISOLATE_MAX_MB}`;
 export interface WorkerOptions {
   readonly port: number;
   readonly stateDir: string;
+  /** Path of the built Worker. */
+  readonly bundle: string;
   /** Variables and secrets. They override those in wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
@@ -52,8 +52,8 @@ export function startWorker(options: WorkerOptions): Miniflare {
           ...declared,
           name: 'countersign',
           bindings: { ...Variables.parse(bindings ?? {}), ...options.bindings },
-          modulesRoot: path.dirname(BUNDLE),
-          modules: [{ type: 'ESModule', path: BUNDLE }],
+          modulesRoot: path.dirname(options.bundle),
+          modules: [{ type: 'ESModule', path: options.bundle }],
         },
       ],
     }),
@@ -76,19 +76,4 @@ function reportProcesses(onProcess: (pid: number) => void): void {
 /** The Worker's own lines are JSON already. Those of workerd are not. */
 function asJsonLine(level: string, message: string): string {
   return message.startsWith('{') ? message : JSON.stringify({ level, message });
-}
-
-export interface LogFile {
-  readonly path: string;
-  /** Appends a line. */
-  readonly write: (line: string) => void;
-}
-
-/** Opens the file that takes the Worker's log lines. The terminal stays free for the lines to paste. */
-export function openWorkerLog(stateDir: string): LogFile {
-  const file = path.join(stateDir, 'worker.log');
-  const stream = createWriteStream(file, { flags: 'a', mode: 0o600 });
-  // A full disk must not end the service.
-  stream.on('error', () => {});
-  return { path: file, write: (line) => void stream.write(`${line}\n`) };
 }

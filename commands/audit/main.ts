@@ -1,8 +1,8 @@
-import { once } from 'node:events';
-import { open, rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorCode, UserError } from '../../local/errors.ts';
+import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
+import { asUserStands, writeOutFile } from '../out-file.ts';
+import { watchOutput, writeOutput } from '../output.ts';
 import { findService } from '../service.ts';
 import { printable, printableLines } from '../terminal-text.ts';
 import { createAuditClient, type AuditClient } from './client.ts';
@@ -16,17 +16,16 @@ const CELLS_ELSEWHERE = 120;
 
 /** Shows the trail of a service: as a table, as JSON, as it grows, or as a file. */
 async function main(): Promise<void> {
-  const options = readOptions(process.argv.slice(2));
+  const options = readOptions(process.argv.slice(2), new Date());
+  // A reader such as `head` may have seen enough. An export that is cut there has failed.
+  watchOutput(options.mode === 'export' ? 1 : 0);
   if (options.mode === 'help') {
     console.log(USAGE);
     return;
   }
-  // A reader such as `head` may have seen enough. An export that is cut there has failed.
-  const enough = options.mode === 'export' ? 1 : 0;
-  process.stdout.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? enough : 1));
   const client = clientFor(options);
   const screen: Screen = {
-    write: async (line) => await write(process.stdout, `${line}\n`),
+    write: async (line) => await writeOutput(`${line}\n`),
     notice: (line) => console.error(line),
     cells: process.stdout.columns || CELLS_ELSEWHERE,
   };
@@ -39,7 +38,7 @@ async function main(): Promise<void> {
       await follow(client, options.parameters, { ...options, sleep: delay, isStopped: () => false }, screen);
       break;
     case 'export':
-      await writeExport(client, options.parameters, options.format, options.out);
+      await writeExport(client, options.parameters, options);
       break;
   }
 }
@@ -53,41 +52,32 @@ function clientFor(options: AuditOptions): AuditClient {
   }
   return createAuditClient({
     url: service.origin,
-    jwt: jwtSource(process.env, { jwtFile: options.jwtFile, isLoopback: service.isLoopback, stateDir }),
+    jwt: jwtSource(process.env, {
+      jwtFile: options.jwtFile === null ? null : asUserStands(options.jwtFile),
+      isLoopback: service.isLoopback,
+      stateDir,
+    }),
     sleep: delay,
     notice: (line) => console.error(line),
   });
 }
 
-/** Writes the export to standard output or to a file. The file gets its name only once it is whole. */
+/** Writes the export to standard output or to a file. */
 async function writeExport(
   client: AuditClient,
   parameters: Readonly<Record<string, string>>,
-  format: 'ndjson' | 'csv',
-  out: string | null,
+  { format, out, isReplacing }: Extract<AuditOptions, { mode: 'export' }>,
 ): Promise<void> {
   if (out === null) {
     const shown = process.stdout.isTTY ? printableLines : (text: string) => text;
-    await exportAll(client, parameters, format, async (text) => await write(process.stdout, shown(text)));
+    await exportAll(client, parameters, format, async (text) => await writeOutput(shown(text)));
     return;
   }
-  const draft = `${out}.part`;
-  // Not everyone on this machine may read the trail.
-  const file = await open(draft, 'w', 0o600).catch((error: unknown) => {
-    throw new UserError(`${printable(draft)} cannot be written (${errorCode(error) ?? 'unknown'}).`, { cause: error });
+  let count = 0;
+  await writeOutFile(asUserStands(out), isReplacing, async (write) => {
+    count = await exportAll(client, parameters, format, write);
   });
-  let count: number;
-  try {
-    count = await exportAll(client, parameters, format, async (text) => await file.appendFile(text));
-  } finally {
-    await file.close();
-  }
-  await rename(draft, out);
   console.error(`${count} events in ${printable(out)}.`);
-}
-
-async function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
-  if (!stream.write(text)) await once(stream, 'drain');
 }
 
 try {

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
+import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
+import { durationSeconds, SECONDS_PER_DAY } from '../../src/kit/time.ts';
 
 /** Each filter's flag, and the API's name of it. */
 const FILTERS = [
@@ -25,9 +27,10 @@ const FOLLOW_LIMIT_MAX = 199;
 
 export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
        npm run -s audit -- [filters] --follow [--json]
-       npm run -s audit -- [filters] --export ndjson|csv [--out FILE]
+       npm run -s audit -- [filters] --export ndjson|csv [--out FILE [--force]]
 filters: ${FILTERS.map(([name]) => `--${name}`).join(' ')}
-where:   --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
+where:   --from and --to take a time such as 2026-11-24T10:00:00Z, a day of UTC such as 2026-11-24, or how long ago: 7d, 12h, 30m
+         --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
 
 export type AuditOptions = {
   readonly url: string | null;
@@ -40,23 +43,29 @@ export type AuditMode =
   | { readonly mode: 'help' }
   | { readonly mode: 'show'; readonly limit: number; readonly order: 'asc' | 'desc'; readonly json: boolean }
   | { readonly mode: 'follow'; readonly limit: number; readonly json: boolean }
-  | { readonly mode: 'export'; readonly format: 'ndjson' | 'csv'; readonly out: string | null };
+  | {
+      readonly mode: 'export';
+      readonly format: 'ndjson' | 'csv';
+      readonly out: string | null;
+      readonly isReplacing: boolean;
+    };
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean', default: false } as const;
 
 /**
- * Reads the arguments of `npm run audit`. It does not check the values of filters: the service does, and says what is wrong
- * with them.
+ * Reads the arguments of `npm run audit`. Apart from days and durations, it leaves the values of filters to the service, which says
+ * what is wrong with them.
  *
  * @throws UserError if an argument is wrong, or two do not go together.
  */
-export function readOptions(args: readonly string[]): AuditOptions {
+export function readOptions(args: readonly string[], now: Date): AuditOptions {
   const values = parse(args);
   const parameters: Record<string, string> = {};
   for (const [name, parameter] of FILTERS) {
     const value = values[name];
-    if (value !== undefined) parameters[parameter] = value;
+    if (value !== undefined)
+      parameters[parameter] = name === 'from' || name === 'to' ? timeOf(name, value, now) : value;
   }
   if (values.latest) parameters['latest'] = 'true';
   return { url: values.url ?? null, jwtFile: values['jwt-file'] ?? null, parameters, ...modeOf(values) };
@@ -86,6 +95,7 @@ function parse(args: readonly string[]) {
         follow: flag,
         export: text,
         out: text,
+        force: flag,
         help: flag,
       },
     }).values;
@@ -97,7 +107,7 @@ function parse(args: readonly string[]) {
 
 function modeOf(values: ReturnType<typeof parse>): AuditMode {
   if (values.help) return { mode: 'help' };
-  const refuse = (name: 'limit' | 'order' | 'json' | 'follow' | 'out', reason: string): void => {
+  const refuse = (name: 'limit' | 'order' | 'json' | 'follow' | 'out' | 'force', reason: string): void => {
     if (values[name] !== undefined && values[name] !== false) throw new UserError(`--${name} ${reason}`);
   };
   if (values.export !== undefined) {
@@ -105,9 +115,11 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
     for (const name of ['limit', 'order', 'json', 'follow'] as const) refuse(name, why);
     const format = values.export;
     if (format !== 'ndjson' && format !== 'csv') throw new UserError('--export takes ndjson or csv.');
-    return { mode: 'export', format, out: values.out ?? null };
+    if (values.out === '') throw new UserError('--out names a file.');
+    if (values.force && values.out === undefined) throw new UserError('--force goes with --out FILE.');
+    return { mode: 'export', format, out: values.out ?? null, isReplacing: values.force };
   }
-  refuse('out', 'goes with --export alone.');
+  for (const name of ['out', 'force'] as const) refuse(name, 'goes with --export alone.');
   if (values.follow) {
     refuse('order', 'does not go with --follow, which shows events as they come.');
     const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --from.');
@@ -117,6 +129,22 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
   if (order !== 'asc' && order !== 'desc') throw new UserError('--order takes asc or desc.');
   const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');
   return { mode: 'show', limit, order, json: values.json };
+}
+
+const day = z.iso.date();
+
+/** A bound in RFC 3339. A day counts as a whole, in UTC: `--from` begins with it and `--to` ends with it. */
+function timeOf(name: 'from' | 'to', value: string, now: Date): string {
+  if (day.safeParse(value).success) {
+    const beginMs = Date.parse(value);
+    return new Date(name === 'from' ? beginMs : beginMs + SECONDS_PER_DAY * 1000).toISOString();
+  }
+  const seconds = durationSeconds(value);
+  if (seconds === null) return value;
+  const time = new Date(now.getTime() - seconds * 1000);
+  if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1970)
+    throw new UserError(`--${name} ${value} is longer ago than any event.`);
+  return time.toISOString();
 }
 
 function limitOf(limit: string | undefined, fallback: number, most: number, advice: string): number {

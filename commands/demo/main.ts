@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { UserError } from '../../local/errors.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
+import { keepLoopbackDirect } from '../../local/loopback.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
+import { watchOutput } from '../output.ts';
 import { exchange, type ServiceRequest, type ServiceResponse } from '../service.ts';
 import { deliveryOf } from '../webhook/delivery.ts';
 import { DemoError, play, type Asker, type Stage } from './steps.ts';
@@ -11,10 +14,16 @@ import { DemoError, play, type Asker, type Stage } from './steps.ts';
 const JWT_TTL_SECONDS = 10 * 60;
 /** The width for a pipe or a file, which have none. */
 const CELLS_ELSEWHERE = 100;
+const USAGE = `usage: npm run demo   (beside npm start, on the same STATE_DIR)
+Plays a first look at the service: mints a token, leaks it, shows how it is revoked, and reads the trail.`;
 const START_FIRST = 'Start the service first: npm start';
 
 /** Plays a first look at the service that `npm start` runs: real calls, printed as a transcript. */
 async function main(): Promise<void> {
+  if (readHelp()) {
+    console.log(USAGE);
+    return;
+  }
   const stateDir = stateDirOf(process.env);
   const run = readRunFile(stateDir);
   if (run === null)
@@ -73,6 +82,17 @@ const jwtOf = async (stateDir: string, role: Asker): Promise<string> =>
     Math.floor(Date.now() / 1_000),
   );
 
+/** @throws UserError for anything but `--help`. */
+function readHelp(): boolean {
+  try {
+    return parseArgs({ options: { help: { type: 'boolean', short: 'h', default: false } } }).values.help;
+  } catch (error) {
+    throw new UserError(USAGE, { cause: error });
+  }
+}
+
+keepLoopbackDirect();
+watchOutput();
 try {
   await main();
 } catch (error) {

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
+import { watchOutput } from '../output.ts';
 import { exchange, findService } from '../service.ts';
 import { printable, printableJson, printableLines } from '../terminal-text.ts';
 import { deliveryOf, type Delivery } from './delivery.ts';
@@ -77,6 +78,7 @@ function problemOf(origin: string, status: number, json: unknown): string {
   return status === 401 ? `${said} If it runs on another STATE_DIR, name that: its keys are others.` : said;
 }
 
+watchOutput();
 try {
   await main();
 } catch (error) {

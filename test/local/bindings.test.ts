@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { bindingsFor, type BindingFacts } from '../../local/bindings.ts';
+import { stateFileOf } from '../../local/secrets.ts';
 import { openWebhooks } from '../../local/webhook-keys.ts';
 
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-bindings-'));
@@ -10,6 +11,7 @@ afterAll(() => rmSync(stateDir, { recursive: true }));
 const webhooks = await openWebhooks(stateDir);
 
 const facts: BindingFacts = {
+  fileOf: (binding) => stateFileOf(stateDir, binding),
   pipeopsUrl: 'http://127.0.0.1:8788',
   adminToken: 'eyJ.secret-credential.x',
   workspaceUuid: '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e',
@@ -50,6 +52,17 @@ describe('the bindings of a local run', () => {
   });
 
   it.each([
+    ['simulator-admin.jwt', { adminToken: '' }],
+    ['fingerprint-keys', { webhooks: { ...webhooks, fingerprintKeys: 'k1:secret-credential' } }],
+    ['idempotency-secret', { idempotencySecret: 'secret-credential' }],
+  ])('name the file that is damaged: %s', (name, change) => {
+    const make = (): unknown => bindingsFor({ ...facts, ...change });
+    expect(make).toThrow(`${path.join(stateDir, name)} is damaged: its text is`);
+    expect(make).toThrow('Delete it: the next start makes a new one.');
+    expect(make).not.toThrow(/\n|secret-credential/);
+  });
+
+  it.each([
     ['PIPEOPS_API_URL', { pipeopsUrl: 'http://api.example' }, /^PIPEOPS_API_URL .+ Correct: /],
     [
       'PIPEOPS_ADMIN_TOKEN',
@@ -64,7 +77,7 @@ describe('the bindings of a local run', () => {
     ],
     ['IDEMPOTENCY_SECRET', { idempotencySecret: 'secret-credential' }, /^IDEMPOTENCY_SECRET .+ Correct: /],
   ])('that the Worker would refuse are one line: %s', (_key, change, line) => {
-    const make = (): unknown => bindingsFor({ ...facts, ...change });
+    const make = (): unknown => bindingsFor({ ...facts, fileOf: () => null, ...change });
     expect(make).toThrow(line);
     expect(make).not.toThrow(/\n|secret-credential/);
   });

@@ -56,7 +56,7 @@ describe('the webhook keys of a local run', () => {
     expect(readWebhooks(stateDir('rotated')).fingerprintKeys).toBe(rotated);
   });
 
-  it.each(['{"secrets":{}}', 'whsec_not-json', ''])(
+  it.each(['{"secrets":{}}', 'whsec_not-json', '[]'])(
     'that are none are one line that says what to do: %j',
     async (text) => {
       rmSync(stateDir('broken'), { recursive: true, force: true });

@@ -103,7 +103,10 @@ function readTokens(file: string): readonly StoredToken[] {
     return stateFile.parse(JSON.parse(readFileSync(file, 'utf8'))).tokens;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw new Error(`${file} does not hold the simulator's state.`, { cause: error });
+    throw new Error(
+      `${file} does not hold the simulator's state. Delete it: the simulator then begins without tokens.`,
+      { cause: error },
+    );
   }
 }
 

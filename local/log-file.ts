@@ -1,0 +1,60 @@
+import { appendFile } from 'node:fs/promises';
+import path from 'node:path';
+import { reasonOf } from './errors.ts';
+
+/** What waits for the disk. More is left out and counted, so that a disk that hangs takes no memory. */
+const WAITING_MAX_CHARACTERS = 4 * 1024 * 1024;
+
+export interface LogFile {
+  readonly path: string;
+  /** Appends a line. It neither waits nor throws: a full disk must not end the service. */
+  readonly write: (line: string) => void;
+}
+
+/**
+ * Opens the file that takes the Worker's log lines. The terminal stays free for the lines to paste. The file is opened anew for each
+ * write, so that the log goes on once a full disk has room again, and in a new file once somebody has moved the old one away. A line
+ * then says how many were lost.
+ */
+export function openWorkerLog(
+  stateDir: string,
+  append: (file: string, text: string) => Promise<void> = async (file, text) =>
+    await appendFile(file, text, { mode: 0o600 }),
+): LogFile {
+  const file = path.join(stateDir, 'worker.log');
+  let waiting = '';
+  let lost = 0;
+  let reason = '';
+  let isWriting = false;
+
+  const writeWaiting = async (): Promise<void> => {
+    isWriting = true;
+    while (waiting !== '') {
+      const notice =
+        lost === 0 ? '' : `${JSON.stringify({ level: 'warn', message: `${lost} log lines were lost: ${reason}` })}\n`;
+      const lines = waiting;
+      waiting = '';
+      try {
+        await append(file, notice + lines);
+        lost = 0;
+      } catch (error) {
+        lost += lines.split('\n').length - 1;
+        reason = reasonOf(error);
+      }
+    }
+    isWriting = false;
+  };
+
+  return {
+    path: file,
+    write: (line) => {
+      if (waiting.length > WAITING_MAX_CHARACTERS) {
+        lost += 1;
+        reason = 'the disk is too slow';
+        return;
+      }
+      waiting += `${line}\n`;
+      if (!isWriting) void writeWaiting();
+    },
+  };
+}

@@ -1,0 +1,26 @@
+// Runs before each command of package.json. It is plain JavaScript, because an older Node would fail on the command's TypeScript with a
+// stack trace that says nothing of what to do.
+
+import { existsSync } from 'node:fs';
+
+/** The first Node with all that the commands use: TypeScript without a flag, `node:sqlite`, `import.meta.main`. */
+const NODE_MIN = [24, 2];
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const isOld = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
+
+if (!existsSync(new URL('../node_modules/zod', import.meta.url))) {
+  stop('The packages are not installed. Run `npm ci` first.');
+} else if (isOld) {
+  // The package `node` brings a Node of its own. Its install script puts that into node_modules/.bin, where npm looks first.
+  stop(
+    `Node ${process.versions.node} is too old to run Countersign, and the newer one that npm installs beside it was not set up, because ` +
+      'install scripts are switched off (ignore-scripts). Run `npm rebuild node --ignore-scripts=false`, then try again.',
+  );
+}
+
+/** @param {string} message */
+function stop(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,41 @@
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { openWorkerLog } from '../../local/log-file.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'countersign-log-'));
+afterAll(() => rmSync(root, { recursive: true }));
+const folder = (): string => mkdtempSync(path.join(root, 'run-'));
+const linesOf = (file: string): readonly string[] => readFileSync(file, 'utf8').trimEnd().split('\n');
+
+it('goes on once a full disk has room again, and says how many lines were lost', async () => {
+  let isFull = true;
+  let asked = 0;
+  const log = openWorkerLog(folder(), async (file, text) => {
+    asked += 1;
+    if (isFull) throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+    await appendFile(file, text);
+  });
+  log.write('{"n":1}');
+  log.write('{"n":2}');
+  await expect.poll(() => asked).toBe(2);
+  isFull = false;
+  log.write('{"n":3}');
+  await expect.poll(() => linesOf(log.path).length, { timeout: 5_000 }).toBe(2);
+  expect(linesOf(log.path)).toEqual([
+    '{"level":"warn","message":"2 log lines were lost: the disk is full (ENOSPC)"}',
+    '{"n":3}',
+  ]);
+});
+
+it('goes on in a new file once somebody has moved the old one away', async () => {
+  const log = openWorkerLog(folder());
+  log.write('old');
+  await expect.poll(() => linesOf(log.path)).toEqual(['old']);
+  renameSync(log.path, `${log.path}.1`);
+  log.write('new');
+  await expect.poll(() => linesOf(log.path)).toEqual(['new']);
+  expect(linesOf(`${log.path}.1`)).toEqual(['old']);
+});
