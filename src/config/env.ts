@@ -1,6 +1,6 @@
 import type { D1Database } from '@cloudflare/workers-types';
 import * as z from 'zod';
-import { isObject, parseJson } from '../kit/json.ts';
+import { isObject, jsonFault, parseJson } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { trustedBaseUrl, workspaceUuid } from './fields.ts';
 import {
@@ -70,14 +70,14 @@ export interface RateLimiter {
  * @param policyFile what the operator's `policy.ts` exports.
  */
 export function parseEnv(env: unknown, policyFile: unknown): Result<Config, readonly ConfigProblem[]> {
-  const settings = envSchema.safeParse(env, { error: wording });
+  const parsed = envSchema.safeParse(env, { error: wording });
   const policy = readPolicy(env, policyFile);
   const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
-  if (settings.success && policy.ok && secrets.ok) {
-    return ok({ ...settings.data, policy: policy.value, webhookSecrets: secrets.value });
+  if (parsed.success && policy.ok && secrets.ok) {
+    return ok({ ...parsed.data, policy: policy.value, webhookSecrets: secrets.value });
   }
   return err([
-    ...(settings.success ? [] : problemsOf(settings.error, EXAMPLES, BINDINGS)),
+    ...(parsed.success ? [] : problemsOf(parsed.error, EXAMPLES, BINDINGS)),
     ...(policy.ok ? [] : policy.error),
     ...(secrets.ok ? [] : secrets.error),
   ]);
@@ -87,9 +87,11 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
 export function readPolicy(env: unknown, policyFile: unknown): Result<Policy, readonly ConfigProblem[]> {
   const binding = isObject(env) ? env['POLICY'] : undefined;
   if (binding === undefined) return within('policy.ts', parsePolicy(policyFile));
-  const json = typeof binding === 'string' ? parseJson(binding) : undefined;
-  if (json === undefined) return err([{ key: 'POLICY', problem: 'is not JSON', example: EXAMPLES['POLICY'] ?? '' }]);
-  return within('POLICY', parsePolicy(json));
+  const unread = (problem: string) => err([{ key: 'POLICY', problem, example: EXAMPLES['POLICY'] ?? '' }]);
+  if (typeof binding !== 'string') return unread('is not a text that holds JSON');
+  const fault = jsonFault(binding);
+  if (fault === null) return within('POLICY', parsePolicy(parseJson(binding)));
+  return unread(`is not JSON: ${fault.reason} at line ${fault.line}, column ${fault.column}`);
 }
 
 /** Puts where a policy came from into the key of each of its problems. */
@@ -158,22 +160,29 @@ const snapshotMaxAge = z
     error: `is above ${SNAPSHOT_MAX_AGE_MAX_SECONDS}: a list that old is no news of PipeOps`,
   });
 
+const settings = {
+  PIPEOPS_API_URL: trustedBaseUrl,
+  PIPEOPS_ADMIN_TOKEN: adminCredential,
+  PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
+  PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
+  PIPEOPS_CALLS_PER_MINUTE: calls.default(QUOTA_MINUTE_CALLS),
+  PIPEOPS_CALLS_PER_HOUR: calls.default(QUOTA_HOUR_CALLS),
+  RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
+  SNAPSHOT_MAX_AGE_SECONDS: snapshotMaxAge.default(SNAPSHOT_MAX_AGE_DEFAULT_SECONDS),
+  FINGERPRINT_KEYS: fingerprintKeys,
+  IDEMPOTENCY_SECRET: idempotencySecret,
+};
+
+/** The names of all settings but those of D1, of the rate limits, and of the secrets that the policy names. */
+export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), 'POLICY'];
+
 const envSchema = z
   .object({
     DB: d1,
     CALLER_LIMIT: rateLimiter,
     REJECTIONS_PER_ADDRESS: rateLimiter,
     REJECTIONS_IN_ALL: rateLimiter,
-    PIPEOPS_API_URL: trustedBaseUrl,
-    PIPEOPS_ADMIN_TOKEN: adminCredential,
-    PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
-    PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
-    PIPEOPS_CALLS_PER_MINUTE: calls.default(QUOTA_MINUTE_CALLS),
-    PIPEOPS_CALLS_PER_HOUR: calls.default(QUOTA_HOUR_CALLS),
-    RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
-    SNAPSHOT_MAX_AGE_SECONDS: snapshotMaxAge.default(SNAPSHOT_MAX_AGE_DEFAULT_SECONDS),
-    FINGERPRINT_KEYS: fingerprintKeys,
-    IDEMPOTENCY_SECRET: idempotencySecret,
+    ...settings,
   })
   .transform((env): Omit<Config, 'policy' | 'webhookSecrets'> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;

@@ -13,6 +13,23 @@ import { PRESET_MAX_CHARS, SCOPE_MAX_CHARS } from './limits.ts';
 const SCOPE = /^[a-z][a-z0-9_.-]*(?::[a-z0-9_.-]+)*$/;
 const PRESET = /^[a-z0-9][a-z0-9_.-]*$/;
 
+/**
+ * The scopes and presets that PipeOps is known to have: those of its SDK, its CLI and its documents. PipeOps publishes no list, so
+ * another one may exist and is no error.
+ */
+export const KNOWN_SCOPES: readonly string[] = [
+  'api:read',
+  'api:write',
+  'api:full',
+  'projects:read',
+  'projects:write',
+  'deployments:create',
+  'deployments:write',
+];
+export const KNOWN_PRESETS: readonly string[] = ['sandbox', 'mcp', 'sdk', 'platform'];
+/** The scope that allows everything. */
+export const FULL_SCOPE = 'api:full';
+
 /** What is wrong with a name. A `wildcard` would look like a pattern and be none, since scopes are compared as whole strings. */
 export type NameFault = 'secret' | 'marker' | 'wildcard' | 'form' | 'too_long';
 

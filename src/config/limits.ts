@@ -81,6 +81,8 @@ export const PRESET_MAX_CHARS = 40;
 export const EXPIRY_TOLERANCE_SECONDS = 60;
 /** Ten years: no service account token has a reason to outlive it, and it keeps dates far from overflow. */
 export const TOKEN_TTL_MAX_SECONDS = 10 * 365 * 24 * 60 * 60;
+/** What `npm run doctor` accepts in a policy: a year later nobody remembers who needs the token. */
+export const LIFETIME_ADVISED_MAX_SECONDS = 365 * 24 * 60 * 60;
 
 /** Scopes, workspaces or presets of a role that a refusal names. `whoami` shows all of them. */
 export const SHORTFALL_NAMES_MAX_COUNT = 8;

@@ -11,6 +11,7 @@ import {
 } from './limits.ts';
 import { type ConfigProblem, problemsOf, wording } from './problems.ts';
 import { type Source, webhooksSchema } from './webhooks.ts';
+import { redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Binding, Role } from '../policy/types.ts';
 import { PERMISSIONS } from '../vocabulary.ts';
@@ -167,27 +168,32 @@ const record = z.record(z.string(), z.unknown());
  */
 function danglingReferences(input: unknown): readonly ConfigProblem[] {
   const { issuers, roles, bindings } = record.catch({}).parse(input);
-  const issuerNames = new Set(entries(issuers).map(({ issuer }) => issuer));
+  const issuerNames = new Set(entries(issuers).flatMap(({ issuer }) => (typeof issuer === 'string' ? [issuer] : [])));
   const roleNames = Object.keys(record.catch({}).parse(roles));
   return entries(bindings).flatMap(({ issuer, role }, index) => {
     const problems: ConfigProblem[] = [];
     if (typeof issuer === 'string' && !issuerNames.has(issuer)) {
       problems.push({
         key: `bindings[${index}].issuer`,
-        problem: 'is none of the issuers above',
+        problem: `is an unknown issuer, ${quoted(issuer)}; ${known([...issuerNames])}`,
         example: "issuer: 'https://token.actions.githubusercontent.com', the same as in issuers",
       });
     }
     if (typeof role === 'string' && !roleNames.includes(role)) {
       problems.push({
         key: `bindings[${index}].role`,
-        problem: `is an unknown role, ${JSON.stringify(role)}; there are: ${roleNames.join(', ')}`,
+        problem: `is an unknown role, ${quoted(role)}; ${known(roleNames)}`,
         example: "role: 'ci', with roles: { ci: { … } }",
       });
     }
     return problems;
   });
 }
+
+const quoted = (name: string): string => JSON.stringify(redact(name));
+
+const known = (names: readonly string[]): string =>
+  names.length === 0 ? 'there are none' : `there are: ${names.map(redact).join(', ')}`;
 
 function entries(input: unknown): readonly Record<string, unknown>[] {
   return Array.isArray(input) ? input.map((entry) => record.catch({}).parse(entry)) : [];

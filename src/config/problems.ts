@@ -10,6 +10,11 @@ export interface ConfigProblem {
   readonly example: string;
 }
 
+/** What `npm run doctor` says of a configuration that the Worker might accept: a problem has to be mended, a warning only looked at. */
+export interface Finding extends ConfigProblem {
+  readonly severity: 'problem' | 'warning';
+}
+
 type Path = readonly PropertyKey[];
 
 /**

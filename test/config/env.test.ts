@@ -119,7 +119,13 @@ describe('refused', () => {
     ['no idempotency secret', 'IDEMPOTENCY_SECRET', undefined, /missing/],
     ['an idempotency secret that is not base64', 'IDEMPOTENCY_SECRET', `secret ${KEY}`, /base64 of 32 bytes/],
     ['a short idempotency secret', 'IDEMPOTENCY_SECRET', btoa('secret'), /base64 of 32 bytes/],
-    ['a policy that is not JSON', 'POLICY', '{secret', /JSON/],
+    ['a policy that is not JSON', 'POLICY', '{secret', /JSON: .* at line 1, column 2$/],
+    [
+      'a policy that stops being JSON',
+      'POLICY',
+      '{"issuers": [],\n "roles": secret}',
+      /JSON: .* at line 2, column 11$/,
+    ],
     ['a policy that is not text', 'POLICY', FULL, /JSON/],
   ])('%s', (_, key, value, problem) => {
     const problems = problemsOf({ ...LEAST, [key]: value });

@@ -6,6 +6,7 @@ import oauthScopes from '../../docs/policy/oauth-scopes.ts';
 import webhooks from '../../docs/policy/webhooks.ts';
 import rootPolicy from '../../policy.ts';
 import { policyAdvice } from '../../src/config/advice.ts';
+import { placeholdersIn } from '../../src/config/placeholders.ts';
 import { parsePolicy, type Policy } from '../../src/config/policy.ts';
 import { readClaim, rolesFor } from '../../src/policy/bindings.ts';
 import { ACCESS_SERVICE, ACCESS_USER, AUTH0, GITHUB, KUBERNETES, OKTA } from './claims.ts';
@@ -41,9 +42,19 @@ test.each([
   ['OAuth scopes', oauthScopes],
   ['Kubernetes', kubernetes],
   ['webhooks', webhooks],
-])('the example for %s parses and grants every role it defines', (_, input) => {
-  expect(policyAdvice(parsed(input))).toEqual([]);
-});
+])(
+  'the example for %s parses, grants every role it defines, and has placeholders that the doctor knows',
+  (_, input) => {
+    expect(policyAdvice(parsed(input))).toEqual([]);
+    const { workspaces } = parsed(input).roles.find((role) => !role.workspaces.includes('*')) ?? { workspaces: [] };
+    const placeholders = placeholdersIn(input).filter(({ severity }) => severity === 'problem');
+    // Whoever copies the example and forgets the workspace is told.
+    for (const workspace of workspaces) {
+      expect(placeholders.map(({ problem }) => problem)).toContainEqual(expect.stringContaining(workspace));
+    }
+    expect(placeholders.map(({ key }) => key)).toContainEqual(expect.stringMatching(/^roles\.\w+\.workspaces\[0\]$/));
+  },
+);
 
 test('policy.ts as it comes gives nobody a role', () => {
   expect(named(rootPolicy, GITHUB)?.roles).toEqual([]);

@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { examine } from '../../../commands/doctor/examine.ts';
+import { reportLines } from '../../../commands/doctor/report.ts';
+import { readOptions, UsageError } from '../../../commands/doctor/options.ts';
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../../..');
 const NODE = path.join(CHECKOUT, 'node_modules/.bin/node');
@@ -11,20 +14,26 @@ const DAY_SECONDS = 24 * 60 * 60;
 const NOW_SECONDS = Math.floor(Date.now() / 1000);
 
 /** As `openssl rand -base64 32` prints it: with the characters that base64url has not. */
-const KEY = `${'+/'.repeat(21)}8=`;
+const KEY = 'q+/3Zb0TJx9cLwYd1R7uVh2MfKs8oGpE5NaXiC4QyWk=';
 const KEYS = { FINGERPRINT_KEYS: `k1:${KEY}`, IDEMPOTENCY_SECRET: KEY };
 
 const GOOD = {
-  issuers: [{ issuer: GITHUB, audience: 'countersign' }],
+  issuers: [{ issuer: GITHUB, audience: 'countersign', subject: 'repository_id' }],
   roles: { ci: { permissions: ['tokens:read'], workspaces: ['*'] } },
-  bindings: [{ issuer: GITHUB, claims: { repository: 'acme/shop' }, role: 'ci' }],
+  bindings: [{ issuer: GITHUB, claims: { repository: 'northwind/shop' }, role: 'ci' }],
 };
+
+/** The configuration of this project, with the id of a database in place of zeros. */
+const DEPLOYABLE = readFileSync(path.join(CHECKOUT, 'wrangler.toml'), 'utf8').replaceAll(
+  '00000000-0000-0000-0000-000000000000',
+  '9b2d7c1e-4f3a-4c58-a1d6-73e0b5f48c29',
+);
 
 let directory: string;
 beforeEach(() => {
   // A directory of its own, so that nobody's `.dev.vars` takes part.
   directory = mkdtempSync(path.join(tmpdir(), 'doctor-'));
-  copyFileSync(path.join(CHECKOUT, 'wrangler.toml'), path.join(directory, 'wrangler.toml'));
+  writeFileSync(path.join(directory, 'wrangler.toml'), DEPLOYABLE);
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
@@ -32,15 +41,43 @@ interface Patient {
   readonly policy?: unknown;
   readonly env?: Readonly<Record<string, string>>;
   readonly devVars?: string;
+  readonly wrangler?: string;
+  readonly args?: readonly string[];
+  /** Without it the policy is found as the Worker finds it. */
+  readonly namesPolicy?: boolean;
 }
 
-function doctor({ policy = GOOD, env = { PIPEOPS_ADMIN_TOKEN: jwtFor(30), ...KEYS }, devVars }: Patient) {
+/** What the doctor prints, in this process: each of its own takes a second and more to load wrangler. */
+async function doctor(patient: Patient) {
+  const {
+    policy = GOOD,
+    env = { PIPEOPS_ADMIN_TOKEN: jwtFor(30), ...KEYS },
+    devVars,
+    wrangler,
+    args = [],
+    namesPolicy = true,
+  } = patient;
+  if (wrangler !== undefined) writeFileSync(path.join(directory, 'wrangler.toml'), wrangler);
   const file = path.join(directory, 'policy.ts');
   writeFileSync(file, `export default ${JSON.stringify(policy)};\n`);
   if (devVars !== undefined) writeFileSync(path.join(directory, '.dev.vars'), devVars);
-  const args = ['commands/doctor/main.ts', '--config', path.join(directory, 'wrangler.toml'), '--policy', file];
-  const run = spawnSync(NODE, args, { cwd: CHECKOUT, encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } });
-  return { status: run.status, output: run.stdout, errors: run.stderr };
+  const named = namesPolicy ? ['--policy', file] : [];
+  const options = readOptions(['--config', path.join(directory, 'wrangler.toml'), ...named, ...args]);
+  if (options === null) throw new Error('These options ask for help.');
+  const examination = await examine(options, env, Date.now());
+  return {
+    isHealthy: examination.findings.every(({ severity }) => severity === 'warning'),
+    output: reportLines(examination).join('\n'),
+  };
+}
+
+function run(...args: readonly string[]) {
+  const child = spawnSync(NODE, ['commands/doctor/main.ts', ...args], {
+    cwd: CHECKOUT,
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'] },
+  });
+  return { status: child.status, output: child.stdout, errors: child.stderr };
 }
 
 /** A session JWT that ends in so many days. Nobody checks its signature here. */
@@ -52,21 +89,20 @@ function encoded(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-test('says what is fine, and exits with 0', () => {
-  const { status, output, errors } = doctor({});
-  expect(errors).toBe('');
+test('says what is fine', async () => {
+  const { isHealthy, output } = await doctor({});
   expect(output).toMatch(/^ok {7}PIPEOPS_API_URL$/m);
   expect(output).toMatch(/^ok {7}PIPEOPS_ADMIN_TOKEN expires at \d{4}-/m);
   expect(output).toMatch(/^ok {7}FINGERPRINT_KEYS 1 key, current k1$/m);
   expect(output).toMatch(/^ok {7}IDEMPOTENCY_SECRET$/m);
   expect(output).toMatch(/^ok {7}policy\.ts$/m);
-  expect(output).not.toContain('problem');
-  expect(status).toBe(0);
+  expect(output).not.toMatch(/^(?:problem|warning)/m);
+  expect(isHealthy).toBe(true);
 });
 
 describe('names the key, what is wrong, and what would be right', () => {
-  test('in policy.ts', () => {
-    const { status, output } = doctor({
+  test('in policy.ts', async () => {
+    const { isHealthy, output } = await doctor({
       policy: {
         issuers: [{ issuer: GITHUB, algorithms: ['HS256'] }],
         roles: GOOD.roles,
@@ -86,43 +122,201 @@ describe('names the key, what is wrong, and what would be right', () => {
     for (const [problem, correct] of problems) expect(output).toMatch(entry(/policy\.ts: /, problem, correct));
     expect(output.match(/^problem/gm)).toHaveLength(problems.length);
     expect(output).not.toMatch(/^ok {7}policy\.ts/m);
-    expect(status).toBe(1);
+    expect(isHealthy).toBe(false);
   });
 
-  test('in a policy that parses and cannot be meant, whatever else is wrong', () => {
-    const { status, output } = doctor({ policy: { ...GOOD, bindings: [] }, env: {} });
+  test('in a policy that parses and cannot be meant, whatever else is wrong', async () => {
+    const { isHealthy, output } = await doctor({ policy: { ...GOOD, bindings: [] }, env: {} });
     expect(output).toMatch(entry(/policy\.ts: /, /roles\.ci is a role nobody can have/, /bindings: .*role: 'ci'/));
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /is missing/, /wrangler secret put PIPEOPS_ADMIN_TOKEN/));
     expect(output).toMatch(entry(/FINGERPRINT_KEYS /, /is missing/, /wrangler secret put FINGERPRINT_KEYS/));
     expect(output).toMatch(entry(/IDEMPOTENCY_SECRET /, /is missing/, /wrangler secret put IDEMPOTENCY_SECRET/));
-    expect(status).toBe(1);
+    expect(isHealthy).toBe(false);
   });
 
-  test('in a file that exports nothing of the kind', () => {
-    expect(doctor({ policy: null }).output).toMatch(entry(/policy\.ts /, /is not of type object/, /definePolicy/));
+  test('in a file that exports nothing of the kind', async () => {
+    expect((await doctor({ policy: null })).output).toMatch(
+      entry(/policy\.ts /, /is not of type object/, /definePolicy/),
+    );
   });
 
-  test('in credentials, which it does not show', () => {
+  test('in credentials, which it does not show', async () => {
     const env = { PIPEOPS_ADMIN_TOKEN: 'sat_0123456789', PIPEOPS_ADMIN_TOKEN_NEXT: jwtFor(-1), ...KEYS };
-    const { status, output } = doctor({ env });
+    const { isHealthy, output } = await doctor({ env });
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /is a service token/, /the session JWT of a PipeOps admin/));
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN_NEXT /, /expired at \d{4}-/, /a fresh session JWT/));
     for (const secret of Object.values(env)) expect(output).not.toContain(secret);
-    expect(status).toBe(1);
+    expect(isHealthy).toBe(false);
   });
 
-  test('in a credential that ends within a week, here from .dev.vars', () => {
-    const { status, output } = doctor({ env: {}, devVars: `PIPEOPS_ADMIN_TOKEN="${jwtFor(6)}"\n` });
+  test('in a credential that ends within a week, here from .dev.vars', async () => {
+    const { isHealthy, output } = await doctor({ env: {}, devVars: `PIPEOPS_ADMIN_TOKEN="${jwtFor(6)}"\n` });
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /expires within 7 days, at \d{4}-/, /a fresh session JWT/));
-    expect(status).toBe(1);
+    expect(isHealthy).toBe(false);
+  });
+
+  test('in placeholders that were left in, wherever they are', async () => {
+    const zeros = Buffer.alloc(32).toString('base64');
+    const { isHealthy, output } = await doctor({
+      policy: { ...GOOD, bindings: [{ ...GOOD.bindings[0], claims: { repository: 'your-org/your-repo' } }] },
+      env: {
+        PIPEOPS_ADMIN_TOKEN: 'your-admin-token',
+        PIPEOPS_API_URL: 'https://api.example.com',
+        PIPEOPS_WORKSPACE_UUID: '00000000-0000-0000-0000-000000000000',
+        FINGERPRINT_KEYS: `k1:${zeros}`,
+        IDEMPOTENCY_SECRET: zeros,
+      },
+      wrangler: SECTIONS.replace(
+        'database_name = "shop-staging"',
+        '$&\ndatabase_id = "00000000-0000-0000-0000-000000000000"',
+      ),
+    });
+    expect(
+      output.match(/^problem .*placeholder.*$/gm)?.map((line) => line.replace(/ is still a placeholder.*/, '')),
+    ).toEqual([
+      'problem  policy.ts: bindings[0].claims.repository',
+      'problem  PIPEOPS_API_URL',
+      'problem  PIPEOPS_ADMIN_TOKEN',
+      'problem  PIPEOPS_WORKSPACE_UUID',
+      'problem  FINGERPRINT_KEYS',
+      'problem  IDEMPOTENCY_SECRET',
+      'problem  wrangler.toml: env.staging.d1_databases.database_id',
+    ]);
+    expect(output).not.toContain('your-admin-token');
+    expect(output).not.toContain(zeros);
+    expect(isHealthy).toBe(false);
   });
 });
 
-test('shows how to call it when it is called wrongly', () => {
-  const run = spawnSync(NODE, ['commands/doctor/main.ts', '--polcy', 'x'], { cwd: CHECKOUT, encoding: 'utf8' });
-  expect(run.stdout).toMatch(/usage: npm run doctor/);
-  expect(run.status).toBe(1);
+/** A configuration with sections, which are what is deployed. */
+const SECTIONS = `
+name = "shop-local"
+compatibility_date = "2026-10-01"
+compatibility_flags = ["nodejs_compat"]
+triggers = { crons = ["* * * * *"] }
+d1_databases = [{ binding = "DB", database_name = "shop-local", database_id = "00000000-0000-0000-0000-000000000000" }]
+vars = { PIPEOPS_API_URL = "http://127.0.0.1:8788" }
+${['CALLER_LIMIT', 'REJECTIONS_PER_ADDRESS', 'REJECTIONS_IN_ALL'].map((name, index) => ratelimit('ratelimits', name, 10 + index)).join('')}
+[env.staging]
+[[env.staging.d1_databases]]
+binding = "DB"
+database_name = "shop-staging"
+[env.staging.vars]
+PIPEOPS_API_URL = "https://api.pipeops.io"
+${['CALLER_LIMIT', 'REJECTIONS_PER_ADDRESS', 'REJECTIONS_IN_ALL'].map((name, index) => ratelimit('env.staging.ratelimits', name, 20 + index)).join('')}
+`;
+
+function ratelimit(table: string, name: string, namespace: number): string {
+  return `[[${table}]]\nname = "${name}"\nnamespace_id = "${namespace}"\nsimple = { limit = 1, period = 60 }\n`;
+}
+
+describe('--env', () => {
+  test('reads the section as it is deployed, and says which secrets it does not know', async () => {
+    const { isHealthy, output } = await doctor({
+      args: ['--env', 'staging'],
+      wrangler: SECTIONS,
+      // Neither is part of a deployment.
+      devVars: `PIPEOPS_WORKSPACE_UUID="shop"\nPIPEOPS_ADMIN_TOKEN="${jwtFor(-1)}"\n`,
+      env: { PIPEOPS_API_URL: 'ftp://elsewhere', IDEMPOTENCY_SECRET: KEY },
+    });
+    expect(output).not.toMatch(/^(?:problem|warning)/m);
+    expect(output).toMatch(/^ok {7}DB$/m);
+    expect(output).toMatch(/^ok {7}IDEMPOTENCY_SECRET$/m);
+    expect(output).toMatch(/^note {5}PIPEOPS_ADMIN_TOKEN, FINGERPRINT_KEYS: not known .*--env staging --remote/m);
+    expect(output).toMatch(/^note {5}A deployment needs Workers Paid: .* \d+ D1 queries\. Workers Free allows 50/m);
+    expect(isHealthy).toBe(true);
+  });
+
+  test('is refused without a section of that name', async () => {
+    const refusal = await doctor({ args: ['--env', 'prod'], wrangler: SECTIONS }).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(UsageError);
+    expect(String(refusal)).toMatch(/--env prod: the configuration has no section \[env\.prod\]; it has: staging\.$/);
+  });
 });
+
+describe('a fault of syntax is told with file, line and column', () => {
+  test('of wrangler.toml, and the policy is looked at all the same', async () => {
+    const { isHealthy, output } = await doctor({
+      wrangler: 'name = "shop"\nvars = 1 2\n',
+      policy: { ...GOOD, bindings: [] },
+    });
+    expect(output).toMatch(/^problem {2}\S*wrangler\.toml is no TOML: .* at line 2, column 10$/m);
+    expect(output).toMatch(/^problem {2}policy\.ts: roles\.ci is a role nobody can have/m);
+    expect(isHealthy).toBe(false);
+  });
+
+  test('of a POLICY in .dev.vars, and nothing of it is repeated', async () => {
+    const { output } = await doctor({ namesPolicy: false, devVars: `POLICY='{"issuers": [], "roles": hush}'\n` });
+    expect(output).toMatch(
+      /^problem {2}POLICY \(in \.dev\.vars\) is not JSON: Unexpected token 'h' at line 1, column 26$/m,
+    );
+    expect(output).not.toMatch(/hush|^ok {7}POLICY/m);
+  });
+});
+
+describe('called wrongly, it says how to call it', () => {
+  test.each<[readonly string[], RegExp]>([
+    [['--polcy', 'x'], /^Unknown option '--polcy'\.$/m],
+    [['production'], /^Unexpected argument 'production'\.$/m],
+    [['--remote'], /^--remote goes with --env NAME/m],
+    [['--env', ''], /^--env needs the name of a section/m],
+    [['--env', 'staging', '--url', 'https://x.io'], /^--url goes with --remote\.$/m],
+    [['--env', 'staging', '--remote', '--url', 'x.io'], /^--url takes an http or https URL\.$/m],
+    [['--d1', 'here'], /^--d1 takes local or remote\.$/m],
+    [['--persist-to', 'x'], /^--persist-to goes with --d1 local\.$/m],
+  ])('%j', (args, line) => {
+    const problem = thrownBy(() => readOptions(args));
+    expect(problem).toBeInstanceOf(UsageError);
+    expect(String(problem)).toMatch(new RegExp(line.source.replace('^', '(?:^|: )'), 'm'));
+  });
+
+  test('and exits with 2', () => {
+    const { status, output, errors } = run('--polcy', 'x');
+    expect(errors).toMatch(/^Unknown option '--polcy'\.\nusage: npm run doctor/);
+    expect(output).toBe('');
+    expect(status).toBe(2);
+  });
+
+  test('--help is not wrong', () => {
+    const { status, output, errors } = run('--help');
+    expect(output).toMatch(/^usage: npm run doctor/);
+    expect(errors).toBe('');
+    expect(status).toBe(0);
+  });
+});
+
+test('exits with 1 if there is a problem, as in the project as it comes, and repeats all of them in one line', () => {
+  const { status, output, errors } = run();
+  expect(output).toMatch(entry(/policy\.ts: bindings\[0\]\.claims\.repository /, /is still a placeholder/, /JWTs/));
+  expect(output).toMatch(/^\d+ problems, no warnings\.\n$/m);
+  expect(errors).toBe('');
+  expect(status).toBe(1);
+});
+
+test('exits with 0 if there are warnings alone', () => {
+  const policy = path.join(directory, 'policy.ts');
+  writeFileSync(policy, `export default ${JSON.stringify({ ...GOOD, presets: { sandpit: ['api:read'] } })};\n`);
+  writeFileSync(path.join(directory, 'wrangler.toml'), SECTIONS);
+  const { status, output } = run(
+    '--env',
+    'staging',
+    '--config',
+    path.join(directory, 'wrangler.toml'),
+    '--policy',
+    policy,
+  );
+  expect(output).toMatch(/^warning {2}policy\.ts: presets\.sandpit/m);
+  expect(output).toMatch(/^no problems, 1 warning\.$/m);
+  expect(status).toBe(0);
+});
+
+function thrownBy(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (error) {
+    return error;
+  }
+}
 
 /** A problem as it is printed, over two lines. */
 function entry(key: RegExp, problem: RegExp, correct: RegExp): RegExp {
