@@ -92,10 +92,13 @@ function readConfig(config: string, env: string): WranglerConfig {
   }
 }
 
-const databaseOf = ({ d1_databases: databases }: WranglerConfig) => databases.find(({ binding }) => binding === 'DB');
+/** What belongs to one section alone. */
+type Shareable = Pick<WranglerConfig, 'name' | 'd1_databases' | 'ratelimits'>;
+
+const databaseOf = ({ d1_databases: databases }: Shareable) => databases.find(({ binding }) => binding === 'DB');
 
 /** What two sections have in common and must not; null if nothing. */
-function sharedBy(one: WranglerConfig, other: WranglerConfig): string | null {
+export function sharedBy(one: Shareable, other: Shareable): string | null {
   if (one.name === other.name) return `the Worker "${one.name}"`;
   const [database, otherDatabase] = [databaseOf(one), databaseOf(other)];
   if (database !== undefined && otherDatabase !== undefined) {

@@ -3,6 +3,7 @@ import { isHttpLoopback } from '../../src/config/fields.ts';
 import { SETTING_NAMES } from '../../src/config/env.ts';
 import { placeholderFinding, placeholderIn } from '../../src/config/placeholders.ts';
 import type { Finding } from '../../src/config/problems.ts';
+import { sharedBy } from '../cloudflare/section.ts';
 import type { Sections, WranglerConfig } from './environment.ts';
 
 /** The cron that `src/cron.ts` is written for. */
@@ -24,7 +25,7 @@ export function sectionFindings(sections: Sections, name: string, secrets: reado
     ...cronFindings(config, at),
     ...flagFindings(config, at),
     ...variableFindings(config, at, secrets),
-    ...sharedFindings(sections, name, at),
+    ...sharedFindings(sections, name),
   ];
 }
 
@@ -120,39 +121,13 @@ function variableFindings({ vars }: WranglerConfig, at: At, secrets: readonly st
   });
 }
 
-/** What two environments must not share: the one would write into the trail of the other, or use up its limits. */
-function sharedFindings(sections: Sections, name: string, at: At): readonly Finding[] {
+/** What two environments must not share: deploying or using the one would change the other. */
+function sharedFindings(sections: Sections, name: string): readonly Finding[] {
   const own = sections.get(name);
-  const others = [...sections].filter(([other]) => other !== name);
-  return others.flatMap(([otherName, other]): readonly Finding[] => {
-    const shown = otherName === TOP_LEVEL ? 'the top level' : `env.${otherName}`;
-    const databases = new Set(other.d1_databases.flatMap(databaseNames));
-    const namespaces = new Set(other.ratelimits.map(({ namespace_id: id }) => id));
-    const shared: Finding[] = [];
-    for (const database of own?.d1_databases ?? []) {
-      if (!databaseNames(database).some((value) => databases.has(value))) continue;
-      const words = `is the database of ${shown} too, so that both would write one trail`;
-      shared.push(problem(at(`d1_databases.${database.binding}`), words, 'a database_name of its own'));
-    }
-    for (const { name: limit, namespace_id: id } of own?.ratelimits ?? []) {
-      if (!namespaces.has(id)) continue;
-      const words = `has the namespace of ${shown} too, so that each would use up the other's limit`;
-      shared.push(
-        problem(
-          at(`ratelimits.${limit}`),
-          words,
-          'a namespace_id of its own: a whole number that no other Worker of the account has',
-        ),
-      );
-    }
-    if (own?.name !== undefined && own.name === other.name) {
-      const words = `is the name of ${shown} too, so that deploying the one would replace the other`;
-      shared.push(problem(at('name'), words, `name = "${own.name}-${name || 'local'}"`));
-    }
-    return shared;
+  return [...sections].flatMap(([otherName, other]): readonly Finding[] => {
+    const shared = own === undefined || otherName === name ? null : sharedBy(own, other);
+    if (shared === null) return [];
+    const shown = otherName === TOP_LEVEL ? 'the top level' : `[env.${otherName}]`;
+    return [problem(`wrangler.toml: env.${name}`, `shares ${shared} with ${shown}`, 'one of its own')];
   });
 }
-
-/** What a database is found by. A placeholder finds none. */
-const databaseNames = ({ database_id: id, database_name: name }: WranglerConfig['d1_databases'][number]): string[] =>
-  [id, name].filter((value) => value !== undefined && placeholderIn(value) === null).map(String);

@@ -1,17 +1,12 @@
 import { policyAdvice, workspaceProblem } from '../../src/config/advice.ts';
 import { type ConfigProblem, parseEnv, readPolicy, SETTING_NAMES } from '../../src/config/env.ts';
-import { placeholderFinding, placeholderIn, placeholdersIn } from '../../src/config/placeholders.ts';
+import { isMadeUpSecret, placeholderFinding, placeholderIn, placeholdersIn } from '../../src/config/placeholders.ts';
 import type { Policy } from '../../src/config/policy.ts';
 import type { Finding } from '../../src/config/problems.ts';
-import {
-  credentialExpiryMs,
-  expiryProblem,
-  isMadeUpSecret,
-  secretsOf,
-  WORKER_SECRETS,
-} from '../../src/config/secrets.ts';
+import { credentialExpiryMs, expiryProblem } from '../../src/config/secrets.ts';
 import { parseJson } from '../../src/kit/json.ts';
 import { err, type Result } from '../../src/kit/result.ts';
+import { neededSecrets, OPTIONAL_SECRETS } from '../cloudflare/needed-secrets.ts';
 import type { Database } from './database.ts';
 import { deployedSections, sectionFindings } from './deployment.ts';
 import {
@@ -26,6 +21,7 @@ import {
 import { describeKeys, fingerprintKeysInUse, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
 import type { Options } from './options.ts';
 import { readPolicyFile } from './policy-file.ts';
+import { examineDeployment } from './remote.ts';
 
 /** What was looked at, and what was found. Nothing in it holds the value of a secret. */
 export interface Examination {
@@ -37,7 +33,6 @@ export interface Examination {
 }
 
 const CREDENTIALS: readonly string[] = ['PIPEOPS_ADMIN_TOKEN', 'PIPEOPS_ADMIN_TOKEN_NEXT'];
-const SECRET_NAMES = Object.keys(WORKER_SECRETS);
 
 /**
  * Reads the configuration as the Worker would.
@@ -59,31 +54,46 @@ export async function examine(options: Options, variables: Variables, nowMs: num
       : deployedSurroundings(config, variables);
 
   const policy = await examinePolicy(options, settings(['POLICY'], []), sourceOf('POLICY'));
-  const webhookSecrets = policy.policy === null ? [] : policy.policy.webhooks.flatMap((source) => secretsOf(source));
-  const secretNames = [...SECRET_NAMES, ...webhookSecrets];
-  const env = { ...bindings, ...settings([...SETTING_NAMES, ...webhookSecrets], secretNames), ...policy.binding };
+  const needed = neededSecrets(policy.policy ?? { webhooks: [] }).map(({ name }) => name);
+  const secretNames = [...needed, ...OPTIONAL_SECRETS];
+  const names = [...new Set([...SETTING_NAMES, ...secretNames])];
+  const env = { ...bindings, ...settings(names, secretNames), ...policy.binding };
 
   const checked = parseEnv(env, policy.file);
   const problems = (checked.ok ? [] : checked.error).filter(({ key }) => !isOfPolicy(key));
   const isUnknown = ({ key }: ConfigProblem): boolean =>
     options.section !== null && secretNames.includes(key) && !(key in env);
   const unknownSecrets = problems.filter(isUnknown).map(({ key }) => key);
+  const deployed =
+    options.remote === null || options.section === null
+      ? { fine: [], findings: [] }
+      : await examineDeployment(
+          {
+            configPath: options.configPath,
+            section: options.section,
+            config,
+            secrets: policy.policy === null ? null : { needed, optional: OPTIONAL_SECRETS },
+            url: options.remote.url,
+          },
+          variables,
+        );
   const findings = [
     ...problems.filter((problem) => !isUnknown(problem)).map(asProblem),
     ...policy.findings,
     ...settingFindings(env, secretNames, problems, nowMs),
     ...sectionsToLookAt(sections.value, options).flatMap((name) => sectionFindings(sections.value, name, secretNames)),
     ...(options.database === null ? [] : await keyFindings(options.database, env, nowMs)),
+    ...deployed.findings,
   ];
-  const looked = new Set(['DB', ...SETTING_NAMES, ...webhookSecrets, policy.source]);
+  const looked = new Set(['DB', ...names, policy.source]);
   const isFine = (key: string): boolean =>
     (key === policy.source ? policy.policy !== null : key in env) &&
     !findings.some((finding) => finding.key.split(': ')[0] === key);
   return {
-    fine: [...looked].filter(isFine).map((key) => `${key}${remarkOn(key, env[key])}`),
+    fine: [...[...looked].filter(isFine).map((key) => `${key}${remarkOn(key, env[key])}`), ...deployed.fine],
     findings,
     notes:
-      unknownSecrets.length === 0
+      unknownSecrets.length === 0 || options.remote !== null
         ? []
         : [
             `${unknownSecrets.join(', ')}: not known on this machine. \`npm run doctor -- --env ${options.section} --remote\` compares their names with those that are deployed.`,
@@ -173,10 +183,18 @@ function settingFindings(
 /** Fingerprint keys that live tokens need. If the setting cannot be read, that is reported as a problem of its own. */
 async function keyFindings(database: Database, env: Environment, nowMs: number): Promise<readonly Finding[]> {
   const ids = keyIdsOf(env['FINGERPRINT_KEYS']);
-  if (ids === null) return [];
+  if (ids === null) return 'FINGERPRINT_KEYS' in env || database.section === null ? [] : [NOTHING_TO_COMPARE];
   const inUse = await fingerprintKeysInUse(database, nowMs);
   return (inUse.ok ? missingKeys(ids, inUse.value) : [inUse.error]).map(asProblem);
 }
+
+const NOTHING_TO_COMPARE: Finding = {
+  severity: 'problem',
+  key: 'FINGERPRINT_KEYS',
+  problem: 'is not known on this machine, so that --d1 has nothing to compare',
+  example:
+    'the variable FINGERPRINT_KEYS as it is in your vault; or --remote, where /readyz says whether a key is missing',
+};
 
 /** A remark about a setting that is fine. It never shows the value. */
 function remarkOn(key: string, value: unknown): string {

@@ -1,4 +1,6 @@
+import { STANDARD_WEBHOOKS_SECRET_MIN_BYTES } from './limits.ts';
 import { type Finding, keyOf } from './problems.ts';
+import { decodeBase64 } from '../kit/bytes.ts';
 import { uuidOf } from '../kit/ids.ts';
 import { redact } from '../kit/redaction.ts';
 
@@ -41,6 +43,19 @@ export function placeholderFinding(
   return placeholder === 'nobodys'
     ? { severity: 'problem', problem: `is still a placeholder${quoted}` }
     : { severity: 'warning', problem: `is what documents have as an example${quoted}: is it really yours?` };
+}
+
+/**
+ * Whether a secret looks made up: a placeholder that was left in, or a key that no generator of random bytes made. Random bytes of the
+ * shortest key have eight different ones but once in 10^27.
+ */
+export function isMadeUpSecret(secret: string): boolean {
+  if (placeholderIn(secret) === 'nobodys') return true;
+  return secret.split(',').some((entry) => {
+    const bytes = decodeBase64(entry.trim().replace(/^(?:[A-Za-z0-9_-]{1,32}:|whsec_)/, ''));
+    if (bytes === null || bytes.byteLength < STANDARD_WEBHOOKS_SECRET_MIN_BYTES) return false;
+    return new Set(bytes).size < 8;
+  });
 }
 
 /** The values of this project's own documents and examples, and of its local run, in small letters. Nobody else has them. */

@@ -7,7 +7,6 @@ import {
   STANDARD_WEBHOOKS_SECRET_MAX_BYTES,
   STANDARD_WEBHOOKS_SECRET_MIN_BYTES,
 } from './limits.ts';
-import { placeholderIn } from './placeholders.ts';
 import type { ConfigProblem } from './problems.ts';
 import type { Source } from './webhooks.ts';
 import { decodeBase64, decodePaddedBase64 } from '../kit/bytes.ts';
@@ -16,14 +15,6 @@ import { err, ok, type Result } from '../kit/result.ts';
 import { DATE_MAX_SECONDS, SECONDS_PER_DAY } from '../kit/time.ts';
 
 // What each secret of the Worker must look like. No problem ever quotes a value.
-
-/** The Worker's secrets, beside those that the policy names, and whether each deployment needs them. */
-export const WORKER_SECRETS: Readonly<Record<string, 'needed' | 'optional'>> = {
-  PIPEOPS_ADMIN_TOKEN: 'needed',
-  PIPEOPS_ADMIN_TOKEN_NEXT: 'optional',
-  FINGERPRINT_KEYS: 'needed',
-  IDEMPOTENCY_SECRET: 'needed',
-};
 
 /** A session of a user. PipeOps' five token routes refuse service tokens, so one here would fail every request. */
 export const adminCredential = z
@@ -155,19 +146,6 @@ export function secretProblem({ kind }: Source, value: string): string | null {
     case 'github':
       return /^[!-~]+$/.test(value) ? null : 'is empty, or not one line of visible ASCII';
   }
-}
-
-/**
- * Whether a secret looks made up: a placeholder that was left in, or a key that no generator of random bytes made. Random bytes of the
- * shortest key have eight different ones but once in 10^27.
- */
-export function isMadeUpSecret(secret: string): boolean {
-  if (placeholderIn(secret) === 'nobodys') return true;
-  return secret.split(',').some((entry) => {
-    const bytes = decodeBase64(entry.trim().replace(/^(?:[A-Za-z0-9_-]{1,32}:|whsec_)/, ''));
-    if (bytes === null || bytes.byteLength < STANDARD_WEBHOOKS_SECRET_MIN_BYTES) return false;
-    return new Set(bytes).size < 8;
-  });
 }
 
 const STANDARD_PREFIX = 'whsec_';

@@ -238,12 +238,14 @@ describe('a role that lacks a permission which its bearers have by another', () 
   });
 
   test('the role of another issuer is none of theirs', () => {
-    const other = { issuer: GITHUB_ISSUER, audience: 'countersign', subject: 'repository_id' };
+    const OTHER = 'https://other.example';
     const { issuers, bindings, ...rest } = policy({}, claims);
-    const elsewhere = { ...bindings[1], issuer: GITHUB_ISSUER, claims: { repository: 'northwind/shop' } };
-    expect(adviceOn({ ...rest, issuers: [...issuers, other], bindings: [bindings[0], elsewhere] })).toEqual([
-      expect.stringMatching(/^problem roles\.minter\.permissions/),
-    ]);
+    const input = {
+      ...rest,
+      issuers: [...issuers, { issuer: OTHER, audience: 'countersign' }],
+      bindings: [bindings[0], { ...bindings[1], issuer: OTHER }],
+    };
+    expect(adviceOn(input)).toEqual([expect.stringMatching(/^problem roles\.minter\.permissions/)]);
   });
 });
 

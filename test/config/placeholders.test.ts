@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { placeholderIn, placeholdersIn } from '../../src/config/placeholders.ts';
-import { isMadeUpSecret } from '../../src/config/secrets.ts';
+import { isMadeUpSecret, placeholderIn, placeholdersIn } from '../../src/config/placeholders.ts';
 
 describe('a placeholder that nobody has', () => {
   test.each([

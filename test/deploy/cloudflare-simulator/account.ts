@@ -143,6 +143,11 @@ export class Account {
       (_, name) => this.#with(name, 10_007, ({ published }) => ok({ enabled: published, previews_enabled: false })),
     ],
     ['POST', /^\/workers\/scripts\/([^/]+)\/subdomain$/, ({ body }, name) => this.#publish(name, body)],
+    [
+      'GET',
+      /^\/workers\/scripts\/([^/]+)\/schedules$/,
+      (_, name) => this.#with(name, 10_007, ({ schedules }) => ok({ schedules: schedules.map((cron) => ({ cron })) })),
+    ],
     ['PUT', /^\/workers\/scripts\/([^/]+)\/schedules$/, ({ body }, name) => this.#schedule(name, body)],
   ];
 
