@@ -79,7 +79,11 @@ function parse(args: readonly string[]) {
   } catch (error) {
     // The rest of the message says how to pass an argument that starts with a dash, which no argument here does.
     const problem = error instanceof Error ? (error.message.split(/\. |\n/, 1)[0] ?? '') : String(error);
-    throw new UsageError(`${problem.replace(/[\s.]*$/, '')}.`, { cause: error });
+    // npm takes options for itself that have no two dashes before them, and leaves their values as arguments.
+    const hint = problem.startsWith('Unexpected argument')
+      ? ' Write two dashes before options: npm run doctor -- --env production'
+      : '';
+    throw new UsageError(`${problem.replace(/[\s.]*$/, '')}.${hint}`, { cause: error });
   }
 }
 

@@ -257,7 +257,10 @@ describe('a fault of syntax is told with file, line and column', () => {
 describe('called wrongly, it says how to call it', () => {
   test.each<[readonly string[], RegExp]>([
     [['--polcy', 'x'], /^Unknown option '--polcy'\.$/m],
-    [['production'], /^Unexpected argument 'production'\.$/m],
+    [
+      ['production'],
+      /^Unexpected argument 'production'\. Write two dashes before options: npm run doctor -- --env production$/m,
+    ],
     [['--remote'], /^--remote goes with --env NAME/m],
     [['--env', ''], /^--env needs the name of a section/m],
     [['--env', 'staging', '--url', 'https://x.io'], /^--url goes with --remote\.$/m],
