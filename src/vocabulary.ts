@@ -89,8 +89,38 @@ export const OWNER_FINDINGS = ['owner', 'also_carried'] as const;
 export const LIST_STATES = ['complete', 'partial', 'unproven', 'unavailable'] as const;
 export type ListState = (typeof LIST_STATES)[number];
 
+/**
+ * What is wrong with PipeOps, or with our standing there, by what calls came to. `upstream_unreachable`: it does not answer, or with
+ * a 5xx or what nobody can read. `upstream_rate_limited`: it answers 429. `upstream_forbidden`: it does not let us act in a workspace.
+ * `admin_credential_rejected`: it answers 401 or 419 to a credential.
+ */
+export const UPSTREAM_TROUBLES = [
+  'upstream_unreachable',
+  'upstream_rate_limited',
+  'upstream_forbidden',
+  'admin_credential_rejected',
+] as const;
+export type UpstreamTrouble = (typeof UPSTREAM_TROUBLES)[number];
+export const UPSTREAM_OUTCOMES = ['success', ...UPSTREAM_TROUBLES] as const;
+
+/** Why the service does nothing, as `/readyz` names it. */
+export const NOT_READY_REASONS = ['d1', 'schema_outdated'] as const;
+export type NotReadyReason = (typeof NOT_READY_REASONS)[number];
+
+/** What works and needs somebody to look into it, as `/readyz` names it. */
+export const DEGRADED_REASONS = [
+  'admin_credential_expiring',
+  'admin_credential_expired',
+  ...UPSTREAM_TROUBLES,
+  'd1_size',
+  'fingerprint_keys',
+  'revocation_orders',
+  'revocation_contradicted',
+] as const;
+export type DegradedReason = (typeof DEGRADED_REASONS)[number];
+
 /** The jobs of the cron, in their order. */
-export const CRON_JOBS = ['orders', 'attempts', 'sweeps'] as const;
+export const CRON_JOBS = ['orders', 'attempts', 'probe', 'sweeps'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
 /** The work that one run does at a time: the jobs of the cron, and asking PipeOps about workspaces that are not known here. */

@@ -12,6 +12,7 @@ import {
 } from '../vocabulary.ts';
 
 export * from './revocation-schema.ts';
+export * from './upstream-schema.ts';
 
 // Property names are the column names, so that a row as D1 returns it is a row as Drizzle types it. Times are
 // milliseconds since the epoch.
@@ -206,32 +207,6 @@ export const openCreates = sqliteTable(
     event_id: text().notNull(),
   },
   (table) => [primaryKey({ columns: [table.owner_issuer, table.owner_subject, table.event_id] })],
-);
-
-/** What PipeOps said about how many calls it takes, so that every isolate knows it. */
-export const upstreamLimits = sqliteTable('upstream_limits', {
-  /**
-   * `all`: nothing is to be sent at all. `try`: a revocation has tried all the same. `minute` and `hour`: `remaining` calls are left
-   * of that window. `minute_limit` and `hour_limit`: that window has `remaining` calls. The UUID of a workspace: PipeOps does not let
-   * us act there.
-   */
-  scope: text().primaryKey(),
-  /** When this stops being true. */
-  until: integer().notNull(),
-  /** The calls that are left of a window, or that it has. */
-  remaining: integer(),
-});
-
-/** How many calls to PipeOps were reserved in each twelfth of a window. The cron erases what is over. */
-export const upstreamCalls = sqliteTable(
-  'upstream_calls',
-  {
-    span: text({ enum: ['minute', 'hour'] }).notNull(),
-    /** The number of the twelfth, counted since the epoch. */
-    bucket: integer().notNull(),
-    calls: integer().notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.span, table.bucket] })],
 );
 
 /**
