@@ -9,6 +9,7 @@ const ROOMS = [
   'failures.ts',
   'revocation/orders/states.ts',
   'config/webhook-limits.ts',
+  'config/health-limits.ts',
   'config/limits.ts',
   'kit',
   'db',

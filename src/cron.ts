@@ -1,6 +1,7 @@
 import { type Budget, createBudget } from './kit/budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
 import { changeJob } from './db/job-leases.ts';
+import { probeUpstream } from './health/probe.ts';
 import { forgetCalls } from './pipeops/quota-calls.ts';
 import { newTrace, type RequestContext } from './kit/trace.ts';
 import type { Services } from './services.ts';
@@ -10,9 +11,10 @@ import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, and sweeps of what is
- * over. Each job has a share of what a Worker may use up, and a lease, so that a second run at the same time does not do the same
- * work. A job that fails does not keep the others from running.
+ * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, a call to PipeOps where nobody
+ * else makes one, and sweeps of what is over. Each job has a share of what a Worker may use up, and a lease, so that a second run at the same time does not do the same
+ * work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
+ * log need not ask.
  */
 export async function runCron(services: Services): Promise<void> {
   const { database, runtime } = services;
@@ -34,8 +36,9 @@ export async function runCron(services: Services): Promise<void> {
     }
   }
   await changeJob(database, runtime, context, holder, { over, next: null });
+  const { notReady, degraded } = await services.health.readiness.look(context);
   runtime.log({
-    level: 'info',
+    level: levelOf(notReady.length, degraded.length),
     event: 'cron',
     request_id: context.requestId,
     due_orders: 0,
@@ -43,7 +46,10 @@ export async function runCron(services: Services): Promise<void> {
     due_attempts: 0,
     settled: 0,
     erased_keys: 0,
+    probed: 0,
     ...report,
+    not_ready: notReady.map(({ reason }) => reason),
+    degraded: degraded.map(({ reason }) => reason),
     ...(skipped.length > 0 && { skipped_jobs: skipped }),
     duration_ms: runtime.now() - startedAt,
     d1_trips: trace.d1Trips,
@@ -52,9 +58,14 @@ export async function runCron(services: Services): Promise<void> {
   });
 }
 
+function levelOf(notReady: number, degraded: number): 'error' | 'warn' | 'info' {
+  if (notReady > 0) return 'error';
+  return degraded > 0 ? 'warn' : 'info';
+}
+
 type Job = (context: RequestContext, budget: Budget) => Promise<JobReport>;
 
-function jobsOf({ database, runtime, orders, reconciler, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
+function jobsOf({ database, runtime, orders, reconciler, probe, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
   return {
     // Orders come first, since they may be about a leak and PipeOps answers only so many calls a minute.
     orders: async (context, budget) => {
@@ -65,6 +76,7 @@ function jobsOf({ database, runtime, orders, reconciler, keyExpiry }: Services):
       const { due, settled } = await reconciler.run(context, budget);
       return { due_attempts: due, settled };
     },
+    probe: async (context) => await probeUpstream(probe, context),
     sweeps: async (context) => {
       const { erased } = await keyExpiry.run(context);
       await database.batch(context, [forgetCalls(database, runtime.now())]);

@@ -1,5 +1,5 @@
 import type { Shortfall } from './policy/shortfall.ts';
-import type { ErrorCode, Permission } from './vocabulary.ts';
+import type { ErrorCode, NotReadyReason, Permission } from './vocabulary.ts';
 
 /** The problems of a request by field or parameter, each named as the caller wrote it. */
 export type FieldErrors = Readonly<Record<string, readonly string[]>>;
@@ -162,8 +162,8 @@ export type Failure =
   | RevocationPending
   | Overtaken
   | IdempotencyFailure
-  /** `names` are the parts of the service that are not ready. */
-  | { kind: 'not_ready'; names: readonly string[] }
+  /** `advice` says what to do about each reason; it is for those who run this service. */
+  | { kind: 'not_ready'; names: readonly NotReadyReason[]; advice?: FieldErrors }
   | { kind: 'configuration_invalid' }
   | { kind: 'internal_error' };
 

@@ -1,6 +1,8 @@
 import type { Config, RateLimiter } from './config/env.ts';
 import type { Policy } from './config/policy.ts';
 import { createDatabase, type Database } from './db/database.ts';
+import { configuredWorkspaces, type ProbeDependencies } from './health/probe.ts';
+import { createReadiness } from './health/readiness.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import type { Authentication } from './http/access.ts';
 import { createKeyExpiry, freeKeyOf, type KeyExpiry } from './idempotency/keys.ts';
@@ -13,6 +15,8 @@ import { markRevoked } from './inventory/inventory.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
+import { createCredentials } from './pipeops/credentials.ts';
+import { createOutcomes } from './pipeops/outcomes.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
@@ -50,12 +54,13 @@ export interface Services {
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
   readonly health: HealthDependencies;
+  readonly probe: ProbeDependencies;
 }
 
 /** The one composition root: the clock, ids, the network and the configuration enter here and nowhere else. */
 export function createServices(config: Config, runtime: Runtime): Services {
   const { policy, rateLimits, reconcileAfterSeconds } = config;
-  const { apiUrl, credentials, defaultWorkspaceUuid } = config.pipeops;
+  const { apiUrl, defaultWorkspaceUuid } = config.pipeops;
 
   // ── db ──
   const database = createDatabase(config.db, runtime);
@@ -65,9 +70,12 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const decideNow = (caller: Caller, request: PolicyRequest) => decide(caller, request, decisionContext());
 
   // ── pipeops ──
-  const quota = createQuota(config.pipeops.callLimits);
+  const credentials = createCredentials(config.pipeops.credentials);
+  const outcomes = createOutcomes(credentials, runtime);
+  // What PipeOps has told an isolate goes to the others together: of the quota, and of what calls came to.
+  const quota = createQuota(config.pipeops.callLimits, outcomes);
   const admit = createAdmission(database, quota, runtime);
-  const pipeops = createPipeOps({ apiUrl, credentials, quota, admit, runtime });
+  const pipeops = createPipeOps({ apiUrl, credentials, outcomes, quota, admit, runtime });
 
   // ── subjects ──
   const labels = createLabelMemory();
@@ -136,7 +144,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
     snapshots,
     runtime,
   };
-  const workspaces = { database, recorder, defaultWorkspaceUuid, namedInPolicy: workspacesOf(policy) };
+  const namedInPolicy = workspacesOf(policy);
+  const workspaces = { database, recorder, defaultWorkspaceUuid, namedInPolicy };
 
   // ── revocation ──
   const webhooks = {
@@ -155,15 +164,21 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const orders = createOrderDriver(webhooks);
 
   // ── health ──
-  const health = {
+  const { d1MaxBytes } = config;
+  const fingerprintKeyIds = config.fingerprintKeys.map(({ id }) => id);
+  const workspaceUuids = configuredWorkspaces({ defaultWorkspaceUuid, namedInPolicy });
+  const readiness = createReadiness({
     database,
-    recorder,
-    quota,
     runtime,
+    quota,
     credentials,
-    fingerprintKeyIds: config.fingerprintKeys.map(({ id }) => id),
-    presets: policy.presets,
-  };
+    fingerprintKeyIds,
+    workspaceUuids,
+    d1MaxBytes,
+  });
+  const { presets } = policy;
+  const health = { database, recorder, readiness, quota, runtime, credentials, fingerprintKeyIds, presets, d1MaxBytes };
+  const probe = { database, runtime, pipeops, quota, outcomes, credentials, defaultWorkspaceUuid, namedInPolicy };
 
   return {
     runtime,
@@ -179,6 +194,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     reconciler,
     keyExpiry,
     health,
+    probe,
   };
 }
 

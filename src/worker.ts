@@ -17,7 +17,8 @@ export interface Worker {
  * Reads the configuration once and creates the Worker. One whose configuration does not parse serves only a fixed 500, on every path,
  * and runs no cron; the problems go to the log.
  */
-export function createWorker(env: unknown, runtime: Runtime): Worker {
+export function createWorker(env: unknown, given: Runtime): Worker {
+  const runtime = withTimedLog(given);
   const config = parseEnv(env, policy);
   if (!config.ok) return misconfigured(config.error, runtime);
   const services = createServices(config.value, runtime);
@@ -27,6 +28,12 @@ export function createWorker(env: unknown, runtime: Runtime): Worker {
     scheduled: async () => await runCron(services),
   };
 }
+
+/** Each line says when it was written. Where lines are collected, they may come late and in any order. */
+const withTimedLog = (runtime: Runtime): Runtime => ({
+  ...runtime,
+  log: (line) => runtime.log({ time: new Date(runtime.now()).toISOString(), ...line }),
+});
 
 function misconfigured(problems: readonly { key: string; problem: string }[], runtime: Runtime): Worker {
   const report = () => {

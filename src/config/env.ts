@@ -11,6 +11,9 @@ import {
   readWebhookSecrets,
 } from './secrets.ts';
 import {
+  D1_MAX_BYTES_DEFAULT,
+  D1_MAX_BYTES_LEAST,
+  D1_MAX_BYTES_MOST,
   QUOTA_CALLS_MAX,
   QUOTA_CALLS_MIN,
   QUOTA_HOUR_CALLS,
@@ -29,6 +32,8 @@ export type { ConfigProblem } from './problems.ts';
 /** Everything that the Worker is told from outside, checked. */
 export interface Config {
   readonly db: D1Database;
+  /** The size at which the database takes no more rows, by the plan of the Cloudflare account. */
+  readonly d1MaxBytes: number;
   readonly pipeops: {
     /** Without a trailing slash. */
     readonly apiUrl: string;
@@ -103,6 +108,7 @@ function within(source: string, parsed: ReturnType<typeof parsePolicy>): ReturnT
 /** A correct entry for each key, shown with a problem. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   DB: '[[d1_databases]] with binding = "DB" in wrangler.toml',
+  D1_MAX_BYTES: `D1_MAX_BYTES = "500000000" on Cloudflare's free plan; or leave it out for the ${D1_MAX_BYTES_DEFAULT} of Workers Paid`,
   PIPEOPS_API_URL: 'PIPEOPS_API_URL = "https://api.pipeops.io"',
   PIPEOPS_ADMIN_TOKEN:
     'the session JWT of a PipeOps administrator: `npx wrangler secret put PIPEOPS_ADMIN_TOKEN --config wrangler.toml --env production`',
@@ -152,6 +158,13 @@ const calls = z
   })
   .refine((count) => count <= QUOTA_CALLS_MAX, { error: `is above ${QUOTA_CALLS_MAX}` });
 
+const d1MaxBytes = z
+  .string()
+  .regex(/^\d{1,15}$/, { error: 'is not a whole number of bytes' })
+  .transform(Number)
+  .refine((bytes) => bytes >= D1_MAX_BYTES_LEAST, { error: `is below ${D1_MAX_BYTES_LEAST}: no plan has so little` })
+  .refine((bytes) => bytes <= D1_MAX_BYTES_MOST, { error: `is above ${D1_MAX_BYTES_MOST}: no plan has so much` });
+
 const snapshotMaxAge = z
   .string()
   .regex(/^\d{1,9}$/, { error: 'is not a whole number of seconds' })
@@ -179,6 +192,7 @@ export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), 'POLI
 const envSchema = z
   .object({
     DB: d1,
+    D1_MAX_BYTES: d1MaxBytes.default(D1_MAX_BYTES_DEFAULT),
     CALLER_LIMIT: rateLimiter,
     REJECTIONS_PER_ADDRESS: rateLimiter,
     REJECTIONS_IN_ALL: rateLimiter,
@@ -188,6 +202,7 @@ const envSchema = z
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,
+      d1MaxBytes: env.D1_MAX_BYTES,
       pipeops: {
         apiUrl: withoutTrailingSlash(env.PIPEOPS_API_URL),
         credentials: next === undefined || next === current ? [current] : [current, next],

@@ -1,4 +1,7 @@
-/** Every limit of the service, with its unit in its name and its reason beside it. Those of webhooks are in `webhook-limits.ts`. */
+/**
+ * Every limit of the service, with its unit in its name and its reason beside it. Those of webhooks are in `webhook-limits.ts`, and
+ * those of health in `health-limits.ts`.
+ */
 
 import { ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from './webhook-limits.ts';
 
@@ -56,8 +59,6 @@ export const RECONCILE_BACKOFF_MAX_MS = 60 * 60 * 1000;
 export const RECONCILE_BATCH_ROWS = 20;
 /** D1 queries of one such attempt: a list, what it shows, and a settlement, which is repeated twice while D1 fails. */
 export const RECONCILE_STEP_MAX_QUERIES = 60;
-/** `/readyz` is open to anyone, so it asks D1 no more often than this. */
-export const READY_PROBE_INTERVAL_MS = 5_000;
 
 // ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -116,16 +117,10 @@ export const IDEMPOTENCY_EXPIRY_BATCH_ROWS = 500;
 
 /** The largest answer of PipeOps that a Worker reads: twice a list of 10,000 tokens, which is under 4 MB. */
 export const UPSTREAM_BODY_MAX_BYTES = 8 * 1024 * 1024;
-/** A week is enough to mint the next admin credential before this one ends. */
-export const ADMIN_CREDENTIAL_WARNING_SECONDS = 7 * 24 * 60 * 60;
 /** Pages of one list. A longer list is shown in part, and its other ids are asked for one by one. */
 export const LIST_PAGES_MAX_COUNT = 20;
-/** Workspaces that `/status` names for each state of a list: those that have been in it longest. */
-export const STATUS_WORKSPACES_MAX_COUNT = 10;
 /** Workspaces in use that `GET /workspace` looks through. PipeOps' CLI makes a person choose from all of them. */
 export const WORKSPACES_SHOWN_MAX_COUNT = 200;
-/** Owners near their limit that `/status` names. For each it reads the tokens that expired since they were counted. */
-export const STATUS_OWNERS_MAX_COUNT = 20;
 /** `Retry-After` is passed on up to PipeOps' longest window. */
 export const RETRY_AFTER_MAX_SECONDS = 60 * 60;
 /** PipeOps' published limits, per credential: the defaults of PIPEOPS_CALLS_PER_MINUTE and PIPEOPS_CALLS_PER_HOUR. */
@@ -239,6 +234,10 @@ export const READ_FLUSH_MAX_MS = 8_000;
 
 export * from './webhook-limits.ts';
 
+// ── Health ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export * from './health-limits.ts';
+
 // ── The cron ────────────────────────────────────────────────────────────────────────────────────────────────────────
 // Workers allow 1,000 D1 queries a run. The shares of its jobs and their leases come to less than 900.
 
@@ -248,8 +247,10 @@ export const CRON_SHARES = {
   orders: { d1Queries: 600, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
   /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
+  /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
+  probe: { d1Queries: 20, ms: UPSTREAM_TIMEOUT_MS },
   /** Erasing takes a few statements. */
-  sweeps: { d1Queries: 60, ms: 10_000 },
+  sweeps: { d1Queries: 30, ms: 10_000 },
 } as const;
 /** What a job has begun ends within this: PipeOps' 10 s, a settlement's 5 s, and the batch that ends the run. */
 export const CRON_JOB_TAIL_MS = 20_000;
@@ -266,8 +267,6 @@ export const ACTOR_LABEL_MAX_BYTES = 96;
 export const USER_AGENT_MAX_BYTES = 128;
 /** What a settlement may add to `detail`. */
 export const OUTCOME_DETAIL_MAX_BYTES = 256;
-/** D1 ends at 10 GB, and the trail is never deleted, so from this size on somebody has to be told. */
-export const D1_SIZE_WARNING_BYTES = 8_000_000_000;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
 /** Rows of one export, some 60 MB; the next export goes on from there. An export that is cut loses minutes and not hours. */

@@ -56,7 +56,9 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
     } catch (error) {
       const failure: DatabaseFailure = deadline.aborted ? 'unanswered' : 'rejected';
       // D1's message names tables and triggers, and never a bound value.
-      runtime.log({ level: 'error', event: 'd1_failed', failure, message: messageOf(error) });
+      const message = messageOf(error);
+      if (OUTDATED.test(message)) context.trace.isSchemaOutdated = true;
+      runtime.log({ level: 'error', event: 'd1_failed', failure, message });
       return err(failure);
     } finally {
       if (signal === undefined) runtime.cancel(deadline);
@@ -66,5 +68,8 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
 
   return { build: drizzle(d1, { schema }), batch, sizeBytes: () => sizeBytes };
 }
+
+/** What SQLite says where a migration is not applied. */
+const OUTDATED = /no such (?:table|column)|has no column named/;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message.slice(0, 200) : 'unknown');

@@ -1,6 +1,8 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
+import { lackingMigrations, lackingTables, selectMigrations, selectTables } from '../db/migrations.ts';
+import { forgetOutcomes, type OutcomeRow, selectOutcomes } from '../pipeops/outcome-rows.ts';
 import { type CallBucket, selectCalls } from '../pipeops/quota-calls.ts';
 import { type QuotaNews, selectQuotaNews } from '../pipeops/quota-news.ts';
 import type { Trace } from '../kit/trace.ts';
@@ -23,6 +25,8 @@ export interface OpenWork {
     readonly contradicted: number;
     /** When the oldest open or acknowledged order was made. */
     readonly oldestMs: number | null;
+    readonly oldestFailedMs: number | null;
+    readonly contradictedSinceMs: number | null;
     /** The ids of keys that live tokens were fingerprinted with and that are not configured. Leaks of those tokens are not recognised. */
     readonly missingKeyIds: readonly string[];
   };
@@ -35,6 +39,19 @@ export interface OpenWork {
   /** Whether the caller who asks was offboarded. */
   readonly isBlocked: boolean;
   readonly lists: readonly ListStateRow[];
+  /** What calls to PipeOps came to. */
+  readonly outcomes: readonly OutcomeRow[];
+  /** The tables and migrations that the database lacks. */
+  readonly lacking: readonly string[];
+}
+
+/** What is read: of which database, with which clock, and what is configured. */
+export interface OpenWorkDependencies {
+  readonly database: Database;
+  readonly runtime: Pick<Runtime, 'now'>;
+  readonly fingerprintKeyIds: readonly string[];
+  /** The workspaces that are configured, in the order in which a probe chooses one. */
+  readonly workspaceUuids: readonly string[];
 }
 
 /** Senders repeat a delivery for a day or so, and then give it up. */
@@ -42,13 +59,15 @@ const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
 
 const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 
-/** Reads all of it in one batch, by the indexes that hold only what is open, failed, or live. */
+/**
+ * Reads all of it in one batch, by the indexes that hold only what is open, failed, or live. The batch also writes, though nearly always
+ * nothing: a database that can be read and takes no rows is as good as down, since nothing is answered that is not recorded.
+ */
 export async function readOpenWork(
-  health: { readonly database: Database; readonly runtime: Runtime; readonly fingerprintKeyIds: readonly string[] },
+  { database, runtime, fingerprintKeyIds, workspaceUuids }: OpenWorkDependencies,
   context: { readonly trace: Trace },
   asker: Blockable = NOBODY,
 ): Promise<Result<OpenWork, DatabaseFailure>> {
-  const { database, runtime, fingerprintKeyIds } = health;
   const { build } = database;
   const queries = [
     build
@@ -65,7 +84,7 @@ export async function readOpenWork(
       .where(isIn(sql`${revocationOrders.state}`, COUNTED))
       .groupBy(revocationOrders.state),
     build
-      .select({ contradicted: count().as('contradicted') })
+      .select({ contradicted: count().as('contradicted'), since: min(revocationOrders.contradicted_at).as('since') })
       .from(revocationOrders)
       .where(isNotNull(revocationOrders.contradicted_at)),
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
@@ -82,10 +101,15 @@ export async function readOpenWork(
           gte(webhookDeliveries.received_at, runtime.now() - REFUSED_WITHIN_MS),
         ),
       ),
+    selectOutcomes(database, workspaceUuids, runtime.now()),
+    selectTables(database),
+    selectMigrations(database),
+    forgetOutcomes(database, runtime.now()),
   ] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return read;
-  const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, [deliveries]] = read.value;
+  const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, ...more] = read.value;
+  const [[deliveries], outcomes, tables, migrations] = more;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
   const oldest = states.flatMap((row) => (isInState(row, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
@@ -96,6 +120,8 @@ export async function readOpenWork(
       failed: countOf(ORDER_STATE.failed),
       contradicted: contradicted?.contradicted ?? 0,
       oldestMs: oldest.length > 0 ? Math.min(...oldest) : null,
+      oldestFailedMs: states.find((row) => isInState(row, GIVEN_UP))?.oldest ?? null,
+      contradictedSinceMs: contradicted?.since ?? null,
       missingKeyIds: missing.map(({ id }) => id),
     },
     refusedDeliveries: deliveries?.refused ?? 0,
@@ -103,6 +129,8 @@ export async function readOpenWork(
     calls,
     lists,
     isBlocked: block?.blocked === 1,
+    outcomes,
+    lacking: [...lackingTables(tables), ...lackingMigrations(migrations)],
   });
 }
 

@@ -1,9 +1,9 @@
 import type { Hono } from 'hono';
 import type { Policy } from '../config/policy.ts';
-import { credentialExpiryMs } from '../config/secrets.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import type { Database, RowsOf } from '../db/database.ts';
+import type { FieldErrors } from '../failures.ts';
 import type { AppEnv } from '../http/context.ts';
 import { authorise, refuseBlocked } from '../http/access.ts';
 import { failure, methodNotAllowed, success } from '../http/answer.ts';
@@ -13,42 +13,44 @@ import { mostTokensOf } from '../policy/decide.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { STATUS_OWNERS_MAX_COUNT } from '../config/limits.ts';
+import type { Credentials } from '../pipeops/credentials.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { type CallBucket, usedCalls } from '../pipeops/quota-calls.ts';
 import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
-import { readOpenWork } from './open-work.ts';
-import { createReadiness, nearlyFull } from './readiness.ts';
+import type { Health, NotReady, Readiness } from './readiness.ts';
+import { type Degraded, NEXT_STEPS } from './reasons.ts';
+import { presentCredentials, presentUpstream } from './upstream.ts';
 
 export interface HealthDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly quota: Quota;
   readonly runtime: Runtime;
-  /** The PipeOps admin credentials, in the order in which they are tried. They are here for their expiry alone. */
-  readonly credentials: readonly string[];
+  readonly readiness: Readiness;
+  readonly credentials: Pick<Credentials, 'inOrder'>;
   /** The ids of the keys that fingerprints of secrets are made with. The first key is the current one. */
   readonly fingerprintKeyIds: readonly string[];
   /** The scopes that each preset of the policy stands for. */
   readonly presets: Policy['presets'];
+  /** The size at which D1 takes no more rows. */
+  readonly d1MaxBytes: number;
 }
 
 /** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
-export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const readiness = createReadiness(health);
-
+export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependencies): void {
   app.get('/healthz', noParameters, (c) => success(c, 'The process runs.', { healthy: true }));
   app.get('/readyz', noParameters, async (c) => {
-    const readable = await readiness();
-    if (!readable.ready) return failure(c, { kind: 'not_ready', names: readable.notReady });
-    const { ready, notReady, degraded, open } = readable;
-    const message = degraded.length > 0 ? `Ready, but look into: ${degraded.join(', ')}.` : 'Ready.';
+    const { notReady, degraded, open } = await readiness.probe();
+    if (open === null || notReady.length > 0) return failure(c, { kind: 'not_ready', names: namesOf(notReady) });
+    const names = namesOf(degraded);
+    const message = names.length > 0 ? `Ready, but look into: ${names.join(', ')}.` : 'Ready.';
     return success(c, message, {
-      ready,
-      not_ready: notReady,
-      degraded,
+      ready: true,
+      not_ready: [],
+      degraded: names,
       open_attempts: open.attempts.count,
       open_orders: open.orders.open,
       acknowledged_orders: open.orders.acknowledged,
@@ -62,7 +64,7 @@ export function registerProbes(app: Hono<AppEnv>, health: HealthDependencies): v
 
 /** Tells callers what they may do, and tells those who may read the trail how the service is. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const { database, recorder, credentials, presets, quota, runtime } = health;
+  const { database, recorder, readiness, credentials, presets, quota, runtime } = health;
 
   app.get('/api/v1/whoami', noParameters, async (c) => {
     const caller = c.get('caller');
@@ -89,15 +91,19 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
   app.get('/api/v1/status', authorise(recorder, 'audit:read', 'status.read'), noParameters, async (c) => {
     const { caller, context } = c.var;
-    const read = await readOpenWork(health, context, caller);
-    if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
-    const { attempts, orders, refusedDeliveries, limits, calls, lists, isBlocked } = read.value;
+    const { notReady, degraded, open } = await readiness.look(context, caller);
+    if (open === null) return failure(c, { kind: 'not_ready', names: namesOf(notReady), advice: adviceOn(notReady) });
+    const { attempts, orders, refusedDeliveries, limits, calls, lists, outcomes, isBlocked } = open;
     if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
     const nowMs = runtime.now();
     const nearLimit = await database.batch(context, [selectNearLimit(database, nowMs)]);
     if (!nearLimit.ok) return failure(c, { kind: 'audit_unavailable' });
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
+      ready: notReady.length === 0,
+      not_ready: notReady.map(presentNotReady),
+      degraded: degraded.map(presentDegraded),
+      upstream: presentUpstream(outcomes),
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
       orders: {
         open: orders.open,
@@ -111,15 +117,46 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       lists: presentListStates(lists),
       token_limits: presentNearLimit(nearLimit.value[0]),
       quota: presentQuota(quota, calls, nowMs),
-      credentials: credentials.map((credential) => ({ expires_at: rfc3339OrNull(credentialExpiryMs(credential)) })),
+      credentials: presentCredentials(credentials.inOrder(), outcomes),
       d1_bytes: database.sizeBytes(),
-      d1_nearly_full: nearlyFull(database),
+      d1_max_bytes: health.d1MaxBytes,
+      d1_nearly_full: readiness.isNearlyFull(),
     });
   });
 
   app.all('/api/v1/whoami', methodNotAllowed('GET'));
   app.all('/api/v1/status', methodNotAllowed('GET'));
 }
+
+const namesOf = <R extends string>(reasons: readonly { readonly reason: R }[]): readonly R[] =>
+  reasons.map(({ reason }) => reason);
+
+const presentNotReady = ({ reason, sinceMs, lacking }: NotReady) => ({
+  reason,
+  since: rfc3339OrNull(sinceMs),
+  ...(lacking.length > 0 && { lacking }),
+  what_to_do: NEXT_STEPS[reason],
+});
+
+const presentDegraded = ({ reason, sinceMs, lastAtMs, facts }: Degraded) => ({
+  reason,
+  since: rfc3339OrNull(sinceMs),
+  last_at: rfc3339OrNull(lastAtMs),
+  ...facts,
+  what_to_do: NEXT_STEPS[reason],
+});
+
+/** What a reader of the trail is told where nothing else can be read. */
+const adviceOn = (notReady: Health['notReady']): FieldErrors =>
+  Object.fromEntries(
+    notReady.map(({ reason, sinceMs, lacking }) => [
+      reason,
+      [
+        `Since ${rfc3339OrNull(sinceMs)}. ${NEXT_STEPS[reason]}`,
+        ...(lacking.length > 0 ? [`Missing: ${lacking.join(', ')}.`] : []),
+      ],
+    ]),
+  );
 
 /** `remaining` and `resets_at` are null where PipeOps has told nothing of the current window. */
 function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number) {

@@ -3,6 +3,7 @@ import type { Failure } from '../failures.ts';
 import type { AppEnv } from './context.ts';
 import { toWireError } from './wire-errors.ts';
 import type { Runtime } from '../kit/runtime.ts';
+import type { Trace } from '../kit/trace.ts';
 
 /** Answers with a success in PipeOps' envelope. */
 export function success(c: Context<AppEnv>, message: string, data: unknown, status: 200 | 201 | 202 = 200): Response {
@@ -54,9 +55,10 @@ export function page(
  */
 export function failure(c: Context<AppEnv>, cause: Failure): Response {
   const context = c.get('context');
-  const { status, code, message, errors, headers } = toWireError(cause);
-  context.trace.reason = 'reason' in cause ? `${cause.kind}:${cause.reason}` : cause.kind;
-  context.trace.denied = isDenial(cause);
+  const told = toldCause(cause, context.trace);
+  const { status, code, message, errors, headers } = toWireError(told);
+  context.trace.reason = reasonOf(told);
+  context.trace.denied = isDenial(told);
   return c.json(
     {
       success: false,
@@ -70,6 +72,15 @@ export function failure(c: Context<AppEnv>, cause: Failure): Response {
     status,
     headers === undefined ? {} : { ...headers },
   );
+}
+
+/** A row that D1 cannot take before a migration is applied is no hiccup of D1. */
+const toldCause = (cause: Failure, { isSchemaOutdated }: Trace): Failure =>
+  cause.kind === 'audit_unavailable' && isSchemaOutdated ? { kind: 'not_ready', names: ['schema_outdated'] } : cause;
+
+function reasonOf(cause: Failure): string {
+  if (cause.kind === 'not_ready') return `${cause.kind}:${cause.names.join('+')}`;
+  return 'reason' in cause ? `${cause.kind}:${cause.reason}` : cause.kind;
 }
 
 /** Whether a failure is about who asked: the log calls such a request denied. */

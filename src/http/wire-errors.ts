@@ -221,11 +221,7 @@ function answerTo(failure: Failure): Answer {
           'PipeOps was asked, and what became of it is not known yet. GET /api/v1/audit/events/{event_id} tells it within minutes: ask there before you repeat this. A create with an "Idempotency-Key" can be repeated with the same key.',
       };
     case 'not_ready':
-      return {
-        status: 503,
-        message: `Not ready: ${failure.names.join(', ')}.`,
-        headers: { 'Retry-After': '5' },
-      };
+      return notReady(failure);
     case 'configuration_invalid':
       return {
         status: 500,
@@ -234,6 +230,18 @@ function answerTo(failure: Failure): Answer {
     case 'internal_error':
       return { status: 500, message: 'Something went wrong here. Tell the operators of this service the request id.' };
   }
+}
+
+/** A migration is applied by a person, so nobody is told to try again within seconds. */
+function notReady({ names, advice }: Extract<Failure, { kind: 'not_ready' }>): Answer {
+  const message = `Not ready: ${names.join(', ')}.`;
+  const errors = advice === undefined ? {} : { errors: advice };
+  if (!names.includes('schema_outdated')) return { status: 503, message, ...errors, headers: { 'Retry-After': '5' } };
+  return {
+    status: 503,
+    message: `${message} The database of this service lacks a migration. Tell its operators to apply it: until then, trying again does not help.`,
+    ...errors,
+  };
 }
 
 /** @param advice what the caller is told of its JWT, in the characters of RFC 6750 §3; null if it is told nothing. */

@@ -15,6 +15,8 @@ export interface Trace {
   /** Statements of those trips. Workers allow 1,000 in a request, and as many in a run of the cron. */
   d1Queries: number;
   d1Ms: number;
+  /** Whether D1 lacked a table or a column that a statement named: a migration is not applied. */
+  isSchemaOutdated: boolean;
   upstreamCalls: number;
   upstreamMs: number;
   /** Whether it was refused because of who asked, whatever the caller was told. */
@@ -28,6 +30,7 @@ export const newTrace = (): Trace => ({
   d1Trips: 0,
   d1Queries: 0,
   d1Ms: 0,
+  isSchemaOutdated: false,
   upstreamCalls: 0,
   upstreamMs: 0,
   denied: false,

@@ -5,19 +5,22 @@ import { pause, untilAborted } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { failureOf, isCredentialRefusal, isOutcomeUnknown } from './failures.ts';
+import type { AdminCredential, Credentials } from './credentials.ts';
+import type { Outcomes } from './outcomes.ts';
 import { gatherPages } from './pages.ts';
 import type { Purpose } from './quota-windows.ts';
 import type { Quota } from './quota.ts';
 import type { Admit } from './quota-calls.ts';
-import { createBody, purposeOf, tokenUrls, updateBody } from './requests.ts';
+import { createBody, type PageQuery, purposeOf, tokenUrls, updateBody } from './requests.ts';
 import type { Call, PipeOps, TokenRef, Upstream } from './types.ts';
-import { discardBody, isAcknowledgement, readJson, readMinted, readPage, readToken } from './wire.ts';
+import { discardBody, isAcknowledgement, type ListPage, readJson, readMinted, readPage, readToken } from './wire.ts';
 
 interface PipeOpsOptions {
   /** Origin, and a base path where there is one. */
   readonly apiUrl: string;
-  /** The admin credential and, during a rotation, the next one. */
-  readonly credentials: readonly string[];
+  readonly credentials: Credentials;
+  /** Hears what every request came to. */
+  readonly outcomes: Pick<Outcomes, 'note'>;
   /** Hears of every request and every answer. */
   readonly quota: Pick<Quota, 'begin' | 'note'>;
   /** Every request is sent only after this has admitted it. */
@@ -30,18 +33,18 @@ interface PipeOpsOptions {
  * Otherwise a request is repeated only where `retryPauseMs` says so, within the one deadline of its call. A create is never repeated,
  * since PipeOps has no idempotency key. Every request, a page or a repetition too, is admitted by itself.
  *
- * Throws on a URL or credential that cannot be used. Its methods throw on an id that has not an id's shape: callers check ids before.
+ * Throws on a URL that cannot be used. Its methods throw on an id that has not an id's shape: callers check ids before.
  */
-export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: PipeOpsOptions): PipeOps => {
+export const createPipeOps = (options: PipeOpsOptions): PipeOps => {
+  const { apiUrl, credentials, outcomes, quota, admit, runtime } = options;
   const urls = tokenUrls(apiUrl);
-  if (credentials.length === 0 || !credentials.every((credential) => CREDENTIAL.test(credential))) {
-    throw new TypeError('No PipeOps credential that a header can carry.');
-  }
-  // The credential that worked last goes first, so a rotation does not cost every request a refusal.
-  let order = credentials;
 
   /** Sends one request with one credential, and tells the quota. */
-  const counted = async (request: UpstreamRequest, credential: string, call: Call): ReturnType<typeof exchange> => {
+  const counted = async (
+    request: UpstreamRequest,
+    { secret: credential }: AdminCredential,
+    call: Call,
+  ): ReturnType<typeof exchange> => {
     const end = quota.begin(runtime.now());
     try {
       const answered = await exchange(runtime, request, credential, call);
@@ -52,21 +55,38 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
     }
   };
 
-  const send = async (request: UpstreamRequest, call: Call): Promise<Result<Response, UpstreamFailure>> => {
+  const note = (
+    { workspaceUuid, asksWorkspace }: UpstreamRequest,
+    credential: AdminCredential,
+    failure: UpstreamFailure | null,
+    isTriedOn = false,
+  ): void => {
+    const meant = asksWorkspace ? ofWorkspace(failure) : failure;
+    outcomes.note({ credential, workspaceUuid, failure: meant, isTriedOn }, runtime.now());
+  };
+
+  const send = async (request: UpstreamRequest, call: Call): Promise<Result<Sent, UpstreamFailure>> => {
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
     const purpose = call.purpose ?? request.purpose;
-    for (const credential of order) {
+    const inOrder = credentials.inOrder();
+    for (const credential of inOrder) {
       const refused = await admit(purpose, request.workspaceUuid, call);
       if (refused !== null) return err(refused);
+      // Of a request that is not sent, nothing is noted.
+      if (call.signal.aborted) return err(refusal);
       const answered = await counted(request, credential, call);
-      if (!answered.ok) return answered;
+      if (!answered.ok) {
+        note(request, credential, answered.error);
+        return answered;
+      }
       const response = answered.value;
       if (!isCredentialRefusal(response.status)) {
-        if (response.ok) order = [credential, ...credentials.filter((other) => other !== credential)];
-        return answered;
+        if (response.ok) credentials.accepted(credential);
+        return ok({ response, credential });
       }
       discardBody(response);
       refusal = { kind: 'upstream_credential_rejected', status: response.status };
+      note(request, credential, refusal, credential !== inOrder.at(-1) && !call.signal.aborted);
       // A refusal has certainly changed nothing. Of a second request without time for its answer nobody could say so.
       if (call.signal.aborted) break;
     }
@@ -75,22 +95,25 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
 
   /** Sends one request and reads its answer. `read` takes the JSON of a 2xx, or undefined for a 204; null: it is no valid answer. */
   const tryOnce = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> => {
-    const answered = await send(request, call);
-    if (!answered.ok) return answered;
-    const response = answered.value;
-    const { status } = response;
-    if (!response.ok) return err(await failureOf(response, call.signal, runtime.now()));
-    const body = status === 204 ? ok(undefined) : await readJson(response, call.signal);
-    if (!body.ok) return body;
-    const data = read(body.value);
-    return data === null ? err({ kind: 'upstream_invalid_response', status }) : ok({ status, data });
+    const sent = await send(request, call);
+    if (!sent.ok) return sent;
+    const { response, credential } = sent.value;
+    const answered = await readAnswer(response, call.signal, runtime.now(), read);
+    note(request, credential, answered.ok ? null : answered.error);
+    return answered;
   };
 
   const perform = async <T>(request: UpstreamRequest, call: Call, read: (body: unknown) => T | null): Upstream<T> =>
     settled(await tryRepeatedly(runtime, request, call, async () => await tryOnce(request, call, read)));
 
-  const collection = (workspaceUuid: string) => ({ url: urls.collection(workspaceUuid), workspaceUuid });
-  const one = (ref: TokenRef) => ({ url: urls.token(ref), workspaceUuid: ref.workspaceUuid });
+  const collection = (workspaceUuid: string, page?: PageQuery) =>
+    ({ url: urls.collection(workspaceUuid, page), workspaceUuid, asksWorkspace: page === undefined }) as const;
+  const one = (ref: TokenRef) =>
+    ({ url: urls.token(ref), workspaceUuid: ref.workspaceUuid, asksWorkspace: false }) as const;
+  const readList = async (workspaceUuid: string, call: Call, page?: PageQuery): Upstream<ListPage> => {
+    const request = { ...collection(workspaceUuid, page), method: 'GET', purpose: 'read' } as const;
+    return await perform(request, call, (body) => readPage(body, workspaceUuid));
+  };
 
   return {
     create: async (command, call) => {
@@ -100,20 +123,16 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
         purpose: 'change',
         body: createBody(command),
       } as const;
-      const answered = ofWorkspace(await perform(request, call, (body) => readMinted(body, command.name)));
+      const answered = told(await perform(request, call, (body) => readMinted(body, command.name)));
       // No other create sends this name, so a 409 is about an earlier copy of this one.
       if (answered.ok || answered.error.kind !== 'upstream_rejected' || answered.error.status !== 409) return answered;
       return err({ kind: 'upstream_error', status: 409 });
     },
 
     list: async (workspaceUuid, call) =>
-      ofWorkspace(
-        await gatherPages(async (page) => {
-          const url = urls.collection(workspaceUuid, page);
-          const request = { url, workspaceUuid, method: 'GET', purpose: 'read' } as const;
-          return await perform(request, call, (body) => readPage(body, workspaceUuid));
-        }),
-      ),
+      told(await gatherPages(async (page) => await readList(workspaceUuid, call, page))),
+
+    probe: async (workspaceUuid, call) => told(await readList(workspaceUuid, call)),
 
     get: async (ref, call) =>
       await perform({ ...one(ref), method: 'GET', purpose: 'read' }, call, (body) => readToken(body, ref.tokenId)),
@@ -137,18 +156,38 @@ export const createPipeOps = ({ apiUrl, credentials, quota, admit, runtime }: Pi
 };
 
 /** Where no token is named, what PipeOps does not find is the workspace: we have no standing there, and no token is missing. */
-const ofWorkspace = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
-  answered.ok || answered.error.kind !== 'upstream_not_found'
-    ? answered
-    : err({ kind: 'upstream_forbidden', status: answered.error.status });
+const ofWorkspace = <F extends UpstreamFailure | null>(failure: F): F | UpstreamFailure =>
+  failure?.kind === 'upstream_not_found' ? { kind: 'upstream_forbidden', status: failure.status } : failure;
 
-/** What a header can carry unchanged. */
-const CREDENTIAL = /^[\x21-\x7e]+$/;
+const told = <T>(answered: Awaited<Upstream<T>>): Awaited<Upstream<T>> =>
+  answered.ok ? answered : err(ofWorkspace(answered.error));
+
+/** An answer whose head is here, and the credential that it answers to. */
+interface Sent {
+  readonly response: Response;
+  readonly credential: AdminCredential;
+}
+
+async function readAnswer<T>(
+  response: Response,
+  signal: AbortSignal,
+  nowMs: number,
+  read: (body: unknown) => T | null,
+): Upstream<T> {
+  const { status } = response;
+  if (!response.ok) return err(await failureOf(response, signal, nowMs));
+  const body = status === 204 ? ok(undefined) : await readJson(response, signal);
+  if (!body.ok) return body;
+  const data = read(body.value);
+  return data === null ? err({ kind: 'upstream_invalid_response', status }) : ok({ status, data });
+}
 
 interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: string;
   readonly workspaceUuid: string;
+  /** Whether a 404 is about the workspace, and not about a token or a page of a list. */
+  readonly asksWorkspace: boolean;
   readonly purpose: Purpose;
   /** Sent as JSON. */
   readonly body?: Readonly<Record<string, unknown>>;
@@ -176,7 +215,6 @@ const exchange = async (
   call: Call,
 ): Promise<Result<Response, UpstreamFailure>> => {
   const { signal } = call;
-  if (signal.aborted) return err({ kind: 'upstream_timeout' });
   const startedAtMs = runtime.now();
   call.trace.upstreamCalls += 1;
   let answer: Promise<Response> | undefined;

@@ -36,6 +36,7 @@ import {
   TRY,
   withdraw,
 } from './quota-news.ts';
+import type { Outcomes } from './outcomes.ts';
 import {
   DEFAULT_QUOTA,
   isWindowNews,
@@ -118,8 +119,14 @@ export interface Standing {
   readonly sizes: WindowCalls;
 }
 
-/** @param settings the sizes of the windows where PipeOps does not tell them. */
-export function createQuota(settings: WindowCalls = DEFAULT_QUOTA): Quota {
+/**
+ * @param settings the sizes of the windows where PipeOps does not tell them.
+ * @param outcomes whose news go with those of the quota: every batch that takes the ones takes the others.
+ */
+export function createQuota(
+  settings: WindowCalls = DEFAULT_QUOTA,
+  outcomes: Pick<Outcomes, 'news'> = { news: () => [] },
+): Quota {
   const sizes = createWindowSizes(settings);
   const forbidden = createForbiddenWorkspaces();
   const windows: Record<WindowName, Window | null> = { minute: null, hour: null };
@@ -308,7 +315,11 @@ export function createQuota(settings: WindowCalls = DEFAULT_QUOTA): Quota {
         calls > 0 ? addCalls(database, at, calls) : giveBackCalls(database, at, -calls),
       );
       uncounted = [];
-      return [...counted, ...(queries.length === 0 ? [] : [forgetNews(database, nowMs), ...queries])];
+      return [
+        ...counted,
+        ...(queries.length === 0 ? [] : [forgetNews(database, nowMs), ...queries]),
+        ...outcomes.news(database, nowMs),
+      ];
     },
 
     standing: (nowMs) => ({

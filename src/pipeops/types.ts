@@ -111,6 +111,8 @@ export type Upstream<T> = Promise<Result<Answered<T>, UpstreamFailure>>;
 export interface PipeOps {
   create(command: CreateCommand, call: Call): Upstream<MintedToken>;
   list(workspaceUuid: string, call: Call): Upstream<TokenList>;
+  /** Asks for the first page of a list, to find out whether PipeOps answers at all. What it shows is not a list. */
+  probe(workspaceUuid: string, call: Call): Upstream<unknown>;
   get(ref: TokenRef, call: Call): Upstream<UpstreamToken>;
   update(ref: TokenRef, command: UpdateCommand, call: Call): Upstream<UpstreamToken>;
   /**

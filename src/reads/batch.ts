@@ -3,7 +3,7 @@ import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { AuditFailure } from '../failures.ts';
 import { selectLookRows } from '../inventory/looks.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import { newTrace } from '../kit/trace.ts';
+import { newTrace, type Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { labelKey, type Labelled, type LabelMemory, noteLabels } from '../subjects/labels.ts';
@@ -44,6 +44,7 @@ export interface Sent {
 export async function sendTogether(
   dependencies: BatchDependencies,
   group: readonly Sent[],
+  trace: Trace = newTrace(),
 ): Promise<readonly Result<TripAnswer, AuditFailure>[] | null> {
   const { database, runtime, quota, labels, owed } = dependencies;
   const nowMs = runtime.now();
@@ -92,7 +93,7 @@ export async function sendTogether(
     ...(unshared?.queries ?? []),
   ];
 
-  const answered = await database.batch({ trace: newTrace() }, sent);
+  const answered = await database.batch({ trace }, sent);
   if (!answered.ok) {
     labels.forget(notes);
     return null;

@@ -14,7 +14,7 @@ import {
 import { waitFor } from '../kit/deadline.ts';
 import type { AuditFailure } from '../failures.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import type { Trace } from '../kit/trace.ts';
+import { newTrace, type Trace } from '../kit/trace.ts';
 import { err, type Result } from '../kit/result.ts';
 import { sendTogether, type BatchDependencies, type Sent } from './batch.ts';
 import type { KnownSnapshots } from './snapshot.ts';
@@ -28,6 +28,8 @@ export interface ReadGroup {
 }
 
 interface Waiting extends Sent {
+  /** Of its request. */
+  readonly trace: Trace;
   readonly settle: (answer: Result<TripAnswer, AuditFailure>) => void;
   /** Makes its request the one that sends the next group. */
   readonly lead: () => void;
@@ -88,7 +90,9 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
     const sent = { sentAtMs: runtime.now(), lists: listsMovedBy(group, known).size };
     underWay.add(sent);
     try {
-      const answers = await sendTogether(dependencies, group);
+      const trace = newTrace();
+      const answers = await sendTogether(dependencies, group, trace);
+      if (trace.isSchemaOutdated) for (const waiting of group) waiting.trace.isSchemaOutdated = true;
       if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index] ?? unavailable()));
       else if (group.length === 1) group[0]?.settle(unavailable());
       else await sendEachAlone(dependencies, group);
@@ -135,7 +139,7 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
       const { promise: settled, resolve: settle } = Promise.withResolvers<Result<TripAnswer, AuditFailure>>();
       const { promise: turn, resolve: lead } = Promise.withResolvers<void>();
       const key = trip.record?.counted === true ? await keyOf(trip.record.row) : null;
-      const waiting: Waiting = { trip, key, settle, lead, isOverdue: false, isSent: false, isOver: false };
+      const waiting: Waiting = { trip, trace, key, settle, lead, isOverdue: false, isSent: false, isOver: false };
       gathering.add(waiting);
       // In this request, whoever's turn it was before; and to its end, though the caller hangs up: others are in the group.
       const leadHere = (): void => runtime.background(leadGroups());

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { D1_SIZE_WARNING_BYTES, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
+import { D1_MAX_BYTES_DEFAULT, READY_PROBE_INTERVAL_MS } from '../../src/config/limits.ts';
 import { createHarness, FINGERPRINT_KEYS, type Harness, TOKENS } from '../support/harness.ts';
 import { clearOrders, createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import { DOWN, loseCreate } from './harness.ts';
@@ -36,6 +36,7 @@ describe('GET /readyz', () => {
   it('is ready, and counts the attempts that are open', async () => {
     const harness = await createHarness();
     await loseCreate(harness);
+    await harness.mint();
     const answer = await harness.send('GET', '/readyz', probe);
     expect(answer).toMatchObject({
       status: 200,
@@ -117,7 +118,8 @@ describe('orders of webhooks', () => {
     const { received_at: oldest_at } = await leak('DELETE', 1);
     age(1);
     await leak('DELETE', 1);
-    expect(await told()).toEqual({ ...NONE, open_orders: 2, orders: { ...NO_ORDERS, open: 2, oldest_at } });
+    const orders = { ...NO_ORDERS, open: 2, oldest_at };
+    expect(await told()).toEqual({ ...NONE, degraded: ['upstream_unreachable'], open_orders: 2, orders });
     age(600);
     await harness.cron();
     expect(await told()).toEqual(NONE);
@@ -125,7 +127,7 @@ describe('orders of webhooks', () => {
 
   it('are counted until they are confirmed', async () => {
     await leak('GET', 1);
-    expect(await told()).toMatchObject({ degraded: [], open_orders: 0, acknowledged_orders: 1 });
+    expect(await told()).toMatchObject({ open_orders: 0, acknowledged_orders: 1 });
     age(600);
     await harness.cron();
     expect(await told()).toEqual(NONE);
@@ -136,7 +138,8 @@ describe('orders of webhooks', () => {
     age(73 * 3_600);
     await harness.cron();
     const failed = { failed_orders: 1, orders: { ...NO_ORDERS, failed: 1 } };
-    expect(await told()).toEqual({ ...NONE, degraded: ['revocation_orders'], ...failed });
+    const degraded = ['upstream_unreachable', 'revocation_orders'];
+    expect(await told()).toEqual({ ...NONE, degraded, ...failed });
     expect((await harness.send('GET', '/readyz', probe)).body.message).toContain('revocation_orders');
 
     await harness.control.clearFaults({ workspace_uuid: harness.workspace });
@@ -217,8 +220,8 @@ describe('a database that is nearly full', () => {
     });
 
   it.each([
-    [D1_SIZE_WARNING_BYTES - 1, [], false],
-    [D1_SIZE_WARNING_BYTES, ['d1_size'], true],
+    [0.8 * D1_MAX_BYTES_DEFAULT - 1, [], false],
+    [0.8 * D1_MAX_BYTES_DEFAULT, ['d1_size'], true],
   ])('at %i bytes: /readyz names %j, /api/v1/status says %s, and both go on', async (bytes, degraded, nearlyFull) => {
     const harness = await createHarness({ db: sized(bytes) });
     expect(await harness.send('GET', '/readyz', probe)).toMatchObject({

@@ -18,6 +18,10 @@ describe('GET /api/v1/status', () => {
     await loseCreate(harness);
     const answer = await harness.send('GET', '/api/v1/status');
     expect(answer.body.data).toEqual({
+      ready: true,
+      not_ready: [],
+      degraded: [expect.objectContaining({ reason: 'upstream_unreachable' })],
+      upstream: { last_success_at: null, last_failure: expect.objectContaining({ reason: 'upstream_unreachable' }) },
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
       orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
       webhooks: { refused_24h: expect.any(Number) },
@@ -29,8 +33,17 @@ describe('GET /api/v1/status', () => {
       },
       token_limits: { above_four_fifths: [], more: false },
       fingerprint_keys: { current: 'k1', missing: [] },
-      credentials: [{ expires_at: expect.stringMatching(/^\d{4}-.*Z$/) }],
+      credentials: [
+        {
+          name: 'PIPEOPS_ADMIN_TOKEN',
+          in_use: false,
+          expires_at: expect.stringMatching(/^\d{4}-.*Z$/),
+          last_accepted_at: null,
+          last_refused_at: null,
+        },
+      ],
       d1_bytes: expect.any(Number),
+      d1_max_bytes: 10_000_000_000,
       d1_nearly_full: false,
     });
   });
@@ -57,11 +70,14 @@ describe('GET /api/v1/status', () => {
 
   it('does not guess when a credential ends that does not say', async () => {
     const { answer } = await status({ env: { PIPEOPS_ADMIN_TOKEN: 'an-opaque-session-of-somebody' } });
-    expect(answer.body.data.credentials).toEqual([{ expires_at: null }]);
+    expect(answer.body.data.credentials).toMatchObject([{ expires_at: null }]);
+    expect(answer.body.data.degraded).toEqual([]);
   });
 
   it('is 503 when D1 does not answer', async () => {
-    expect((await status({ db: DOWN })).answer).toMatchObject({ status: 503, body: { code: 'audit_unavailable' } });
+    const { answer } = await status({ db: DOWN });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'not_ready', message: 'Not ready: d1.' } });
+    expect(answer.body.errors.d1[0]).toMatch(/^Since \d{4}-.*Z\. D1 does not answer/);
   });
 
   it('answers whatever the admin credential says of its end', async () => {

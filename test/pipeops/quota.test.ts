@@ -7,9 +7,10 @@ import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { Purpose } from '../../src/pipeops/quota-windows.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
-import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS } from './scripted-pipeops.ts';
+import { json, patientCall, callWith, REF, RUNTIME, API_URL, CREATE, NOW_MS, UNHEARD } from './scripted-pipeops.ts';
 import { createAdmission } from '../../src/pipeops/quota-calls.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createCredentials } from '../../src/pipeops/credentials.ts';
 
 // What PipeOps' answers, and other isolates, tell of its limits; and what may be sent then.
 
@@ -299,7 +300,14 @@ describe('the client', () => {
     };
     const runtime = { ...RUNTIME, fetch };
     const admit = createAdmission(database, quota, runtime);
-    const pipeops = createPipeOps({ apiUrl: API_URL, credentials: ['admin-jwt'], quota, admit, runtime });
+    const pipeops = createPipeOps({
+      apiUrl: API_URL,
+      credentials: createCredentials(['admin-jwt']),
+      outcomes: UNHEARD,
+      quota,
+      admit,
+      runtime,
+    });
     return { pipeops, calls: () => calls };
   };
   const done = () => Response.json({ success: true, data: { uuid: 'tok-1', name: 'deploy' } });

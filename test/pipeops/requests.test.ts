@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createCredentials } from '../../src/pipeops/credentials.ts';
 import { newTrace } from '../../src/kit/trace.ts';
-import { createQuota } from '../../src/pipeops/quota.ts';
 import {
   API_URL,
-  ADMIT_ALL,
   callWith,
   CREATE,
   json,
@@ -12,7 +10,6 @@ import {
   operations,
   patientCall,
   REF,
-  RUNTIME,
   scripted,
   WORKSPACE,
 } from './scripted-pipeops.ts';
@@ -109,11 +106,8 @@ describe('every request', () => {
 });
 
 it.each([[[]], [['']], [['two words']], [['line\nbreak']], [['good', '']]])(
-  'credentials %j are refused when the client is made',
+  'credentials %j are refused when they are configured',
   (credentials) => {
-    const runtime = { ...RUNTIME, fetch: async () => new Response() };
-    expect(() =>
-      createPipeOps({ apiUrl: API_URL, credentials, quota: createQuota(), admit: ADMIT_ALL, runtime }),
-    ).toThrow('No PipeOps credential');
+    expect(() => createCredentials(credentials)).toThrow('No PipeOps credential');
   },
 );

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { retryPauseMs } from '../../src/pipeops/client.ts';
 import type { UpstreamFailure } from '../../src/failures.ts';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createCredentials } from '../../src/pipeops/credentials.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import {
@@ -17,6 +18,7 @@ import {
   RUNTIME,
   scripted,
   WORKSPACE,
+  UNHEARD,
 } from './scripted-pipeops.ts';
 import type { Answer } from './scripted-pipeops.ts';
 
@@ -106,7 +108,8 @@ describe.each(operations)('%s', (name, run) => {
     };
     const pipeops = createPipeOps({
       apiUrl: API_URL,
-      credentials: ['admin-jwt'],
+      credentials: createCredentials(['admin-jwt']),
+      outcomes: UNHEARD,
       quota: createQuota(),
       admit: ADMIT_ALL,
       runtime,

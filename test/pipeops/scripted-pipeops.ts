@@ -1,4 +1,5 @@
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createCredentials } from '../../src/pipeops/credentials.ts';
 import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
 import type { Admit } from '../../src/pipeops/quota-calls.ts';
 import { newTrace } from '../../src/kit/trace.ts';
@@ -38,6 +39,9 @@ export const callWith = (signal: AbortSignal, rest: Partial<Call> = {}): Call =>
 /** Admits every call, as if each were reserved. */
 export const ADMIT_ALL: Admit = async () => null;
 
+/** Nobody wants to know what requests come to. */
+export const UNHEARD = { note: () => {} };
+
 /** Admits every call, as long as PipeOps has not said wait. */
 const admitAsLongAs =
   (quota: Quota): Admit =>
@@ -68,7 +72,14 @@ export const scripted = (
   const runtime = { ...RUNTIME, fetch };
   const quota = createQuota();
   return {
-    pipeops: createPipeOps({ apiUrl: API_URL, credentials, quota, admit: admitAsLongAs(quota), runtime }),
+    pipeops: createPipeOps({
+      apiUrl: API_URL,
+      credentials: createCredentials(credentials),
+      outcomes: UNHEARD,
+      quota,
+      admit: admitAsLongAs(quota),
+      runtime,
+    }),
     sent,
   };
 };

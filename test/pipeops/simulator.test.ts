@@ -1,14 +1,14 @@
-import { ADMIT_ALL } from './scripted-pipeops.ts';
 import { UnsecuredJWT } from 'jose';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
+import { createCredentials } from '../../src/pipeops/credentials.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import type { PipeOps } from '../../src/pipeops/types.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import type { Fault, ListBehaviour } from '../pipeops-simulator/faults-wire.ts';
 import { noteSecret } from '../support/secrets.ts';
-import { callWith, patientCall } from './scripted-pipeops.ts';
+import { ADMIT_ALL, callWith, patientCall, UNHEARD } from './scripted-pipeops.ts';
 
 // Over a real network, against the simulator's own process.
 
@@ -26,7 +26,14 @@ const session = (): string => {
 };
 
 const clientWith = (...credentials: readonly string[]): PipeOps =>
-  createPipeOps({ apiUrl, credentials, quota: createQuota(), admit: ADMIT_ALL, runtime: workerRuntime });
+  createPipeOps({
+    apiUrl,
+    credentials: createCredentials(credentials),
+    outcomes: UNHEARD,
+    quota: createQuota(),
+    admit: ADMIT_ALL,
+    runtime: workerRuntime,
+  });
 
 const command = (name = 'deploy') => ({
   workspaceUuid,

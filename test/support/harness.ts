@@ -76,6 +76,7 @@ export async function createHarness(options: HarnessOptions = {}) {
       [
         'delete from upstream_limits',
         'delete from upstream_calls',
+        'delete from upstream_outcomes',
         'update workspaces set listed_at = null where listed_at is not null',
       ].map((statement) => env.DB.prepare(statement)),
     ).catch(() => null);
@@ -198,8 +199,8 @@ export async function createHarness(options: HarnessOptions = {}) {
   };
 }
 
-/** A PipeOps session JWT that no other harness uses, so that quotas and faults stay apart. */
-export function adminCredential(expiresInSeconds = 3600): string {
+/** A PipeOps session JWT that no other harness uses, so that quotas and faults stay apart. It lasts long enough to need no successor. */
+export function adminCredential(expiresInSeconds = 30 * 24 * 3600): string {
   return new UnsecuredJWT({ sub: 'admin', session: crypto.randomUUID() })
     .setIssuedAt()
     .setExpirationTime(Math.floor(Date.now() / 1000) + expiresInSeconds)
