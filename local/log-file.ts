@@ -5,6 +5,10 @@ import { reasonOf } from './errors.ts';
 /** What waits for the disk. More is left out and counted, so that a disk that hangs takes no memory. */
 const WAITING_MAX_CHARACTERS = 4 * 1024 * 1024;
 
+/** A line of what runs the Worker, in the form of the Worker's own. */
+export const logLine = (level: string, message: string): string =>
+  JSON.stringify({ time: new Date().toISOString(), level, message });
+
 export interface LogFile {
   readonly path: string;
   /** Appends a line. It neither waits nor throws: a full disk must not end the service. */
@@ -30,8 +34,7 @@ export function openWorkerLog(
   const writeWaiting = async (): Promise<void> => {
     isWriting = true;
     while (waiting !== '') {
-      const notice =
-        lost === 0 ? '' : `${JSON.stringify({ level: 'warn', message: `${lost} log lines were lost: ${reason}` })}\n`;
+      const notice = lost === 0 ? '' : `${logLine('warn', `${lost} log lines were lost: ${reason}`)}\n`;
       const lines = waiting;
       waiting = '';
       try {

@@ -9,7 +9,7 @@ import { migrate } from './migrate.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
 import { openAdminCredential, openIdempotencySecret, stateFileOf } from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
-import { openWorkerLog } from './log-file.ts';
+import { logLine, openWorkerLog } from './log-file.ts';
 import { keepLoopbackDirect } from './loopback.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
@@ -88,7 +88,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const cron = startCron(
     settings.cronSeconds,
     async () => await (await worker.getWorker()).scheduled({ cron: '* * * * *' }),
-    (error) => log.write(JSON.stringify({ level: 'error', message: `cron: ${String(error)}` })),
+    (error) => log.write(logLine('error', `cron: ${String(error)}`)),
   );
   shutdown.onStop(cron.stop);
   // `kill -USR2 PID` runs the cron now, for those who do not want to wait a minute.

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import * as z from 'zod';
+import { logLine } from './log-file.ts';
 import { LOOPBACK } from './ports.ts';
 import { TOP_LEVEL, WRANGLER_TOML } from './wrangler.ts';
 
@@ -75,5 +76,5 @@ function reportProcesses(onProcess: (pid: number) => void): void {
 
 /** The Worker's own lines are JSON already. Those of workerd are not. */
 function asJsonLine(level: string, message: string): string {
-  return message.startsWith('{') ? message : JSON.stringify({ level, message });
+  return message.startsWith('{') ? message : logLine(level, message);
 }

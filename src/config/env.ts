@@ -178,6 +178,7 @@ const settings = {
   PIPEOPS_ADMIN_TOKEN: adminCredential,
   PIPEOPS_ADMIN_TOKEN_NEXT: adminCredential.optional(),
   PIPEOPS_WORKSPACE_UUID: workspaceUuid.nullable().default(null),
+  D1_MAX_BYTES: d1MaxBytes.default(D1_MAX_BYTES_DEFAULT),
   PIPEOPS_CALLS_PER_MINUTE: calls.default(QUOTA_MINUTE_CALLS),
   PIPEOPS_CALLS_PER_HOUR: calls.default(QUOTA_HOUR_CALLS),
   RECONCILE_AFTER_SECONDS: reconcileAfter.default(RECONCILE_AFTER_DEFAULT_SECONDS),
@@ -192,7 +193,6 @@ export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), 'POLI
 const envSchema = z
   .object({
     DB: d1,
-    D1_MAX_BYTES: d1MaxBytes.default(D1_MAX_BYTES_DEFAULT),
     CALLER_LIMIT: rateLimiter,
     REJECTIONS_PER_ADDRESS: rateLimiter,
     REJECTIONS_IN_ALL: rateLimiter,

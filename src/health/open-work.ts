@@ -134,6 +134,15 @@ export async function readOpenWork(
   });
 }
 
+/** How much is open, as anybody may know. */
+export const countsOf = ({ attempts, orders }: OpenWork) => ({
+  open_attempts: attempts.count,
+  open_orders: orders.open,
+  acknowledged_orders: orders.acknowledged,
+  contradicted_orders: orders.contradicted,
+  failed_orders: orders.failed,
+});
+
 /**
  * The query for the ids of fingerprint keys that live tokens need and that are not configured. It steps from one id to the next in
  * their index, so it reads one to three rows for each key, and not one for each token.

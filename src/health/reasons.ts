@@ -162,7 +162,7 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
     'PipeOps does not let the admin credential act in these workspaces. At PipeOps, make its user an administrator there, or take the ' +
     'workspaces out of policy.ts and PIPEOPS_WORKSPACE_UUID.',
   d1_size:
-    'D1 holds four fifths of what D1_MAX_BYTES says that it can hold. Export the trail (npm run audit -- export), and plan for ' +
+    'D1 holds four fifths of what D1_MAX_BYTES says that it can hold. Export the trail (npm run -s audit -- --export ndjson --out FILE), and plan for ' +
     'another database; on the free plan, go to Workers Paid and set D1_MAX_BYTES.',
   fingerprint_keys:
     'Live tokens were fingerprinted under keys that are not configured, so leaks of them are not recognised. Put those keys behind the ' +

@@ -20,6 +20,7 @@ import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
+import { countsOf } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
 import { presentCredentials, presentUpstream } from './upstream.ts';
@@ -51,11 +52,7 @@ export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependenc
       ready: true,
       not_ready: [],
       degraded: names,
-      open_attempts: open.attempts.count,
-      open_orders: open.orders.open,
-      acknowledged_orders: open.orders.acknowledged,
-      contradicted_orders: open.orders.contradicted,
-      failed_orders: open.orders.failed,
+      ...countsOf(open),
     });
   });
   app.all('/healthz', methodNotAllowed('GET'));

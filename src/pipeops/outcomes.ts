@@ -119,7 +119,7 @@ export function createOutcomes(credentials: Pick<Credentials, 'inOrder'>, runtim
     troubles.set(key, { kind, subject, sinceMs, lastAtMs, code, status, isNews: true, isLogged });
     if (wasLogged || !isLogged) return;
     runtime.log({
-      level: 'error',
+      level: 'warn',
       event: 'upstream_degraded',
       reason: kind,
       error_code: code,

@@ -33,6 +33,7 @@ test('what is left out gets its default', () => {
     ok: true,
     value: {
       db: DB,
+      d1MaxBytes: 10_000_000_000,
       pipeops: { apiUrl: 'https://api.pipeops.io', credentials: [SECRET], defaultWorkspaceUuid: null },
       reconcileAfterSeconds: 120,
       policy: { roles: [{ name: 'ci' }, { name: 'auditor' }] },
@@ -98,6 +99,9 @@ describe('refused', () => {
     ['no database', 'DB', undefined, /missing/],
     ['a database that is another kind of binding', 'DB', { get: () => undefined }, /not a D1/],
     ['a database that is half of one', 'DB', { prepare: DB.prepare, batch: 1 }, /not a D1/],
+    ['a size with a unit', 'D1_MAX_BYTES', '500MB', /whole number of bytes/],
+    ['a size in megabytes', 'D1_MAX_BYTES', '500', /below 10000000/],
+    ['a size that no plan has', 'D1_MAX_BYTES', '10000000000000', /above/],
     ['no URL', 'PIPEOPS_API_URL', undefined, /missing/],
     ['http', 'PIPEOPS_API_URL', 'http://api.pipeops.io', /https/],
     ['another protocol', 'PIPEOPS_API_URL', 'ftp://localhost', /https/],

@@ -11,6 +11,7 @@ describe('the log line of a request', () => {
     const { id } = await harness.mint();
     const answer = await harness.send('DELETE', `${TOKENS}/${id}`, { headers: { traceparent: TRACEPARENT } });
     expect(lineOf(harness)).toEqual({
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
       level: 'info',
       event: 'request',
       request_id: answer.headers.get('X-Request-Id'),

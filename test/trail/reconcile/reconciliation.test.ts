@@ -135,7 +135,9 @@ describe('how attempts are looked into', () => {
     for (let minute = 0; minute <= 15; minute += 1) {
       const before = await lookups(harness);
       await harness.cron();
-      if ((await lookups(harness)) > before) seen.push(minute);
+      // Where nobody has called PipeOps for long the cron does, whatever there is to look into.
+      const { probed } = harness.lines.findLast(({ event }) => event === 'cron') ?? {};
+      if ((await lookups(harness)) - Number(probed) > before) seen.push(minute);
       age(60);
     }
     expect(seen).toEqual([0, 1, 3, 7, 15]);
