@@ -98,7 +98,7 @@ export function createOutcomes(credentials: Pick<Credentials, 'inOrder'>, runtim
   const end = (kind: UpstreamTrouble, subject: string, nowMs: number): void => {
     const key = keyOf(kind, subject);
     const known = troubles.get(key);
-    // Two answers may come within one millisecond, and the later one counts.
+    // The clock may have stepped back since, and what is over is over.
     const atMs = Math.max(nowMs, known?.lastAtMs ?? 0);
     ended.set(key, { kind, subject, atMs });
     if (known === undefined || known.sinceMs === null) return;
@@ -110,13 +110,12 @@ export function createOutcomes(credentials: Pick<Credentials, 'inOrder'>, runtim
     const subject = subjectOf(kind, outcome);
     const key = keyOf(kind, subject);
     const known = troubles.get(key);
-    const lastAtMs = Math.max(nowMs, (ended.get(key)?.atMs ?? 0) + 1);
     const status = 'status' in failure ? failure.status : null;
     const code = codeOf(failure);
     const wasLogged = known?.isLogged === true;
     const isLogged = wasLogged || outcome.isTriedOn !== true;
-    const sinceMs = known?.sinceMs ?? lastAtMs;
-    troubles.set(key, { kind, subject, sinceMs, lastAtMs, code, status, isNews: true, isLogged });
+    const sinceMs = known?.sinceMs ?? nowMs;
+    troubles.set(key, { kind, subject, sinceMs, lastAtMs: nowMs, code, status, isNews: true, isLogged });
     if (wasLogged || !isLogged) return;
     runtime.log({
       level: 'warn',

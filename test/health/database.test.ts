@@ -86,6 +86,8 @@ describe('a D1', () => {
     const again = await told(scene);
     expect([again.ready.status, again.status.status, again.cron?.['not_ready']]).toEqual([200, 200, []]);
     expect(again.status.body.data).toMatchObject({ ready: true, not_ready: [] });
+    d1.breaks(how);
+    expect((await told(scene)).status.body.errors.d1[0]).not.toContain(since);
   });
 
   it('that hangs is named when its time is up', async () => {

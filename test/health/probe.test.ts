@@ -101,6 +101,17 @@ describe('the cron', () => {
     expect(scene.sent() + other.sent()).toBe(1);
   });
 
+  it('tells what it heard though its isolate has just told something, so the next run does not ask again', async () => {
+    const scene = await createScene();
+    await scene.create();
+    // D1 lost what the create came to.
+    await env.DB.prepare('delete from upstream_outcomes').run();
+    scene.sent();
+    await scene.cron();
+    expect(scene.sent()).toBe(1);
+    expect(await probes(scene, 2)).toEqual([]);
+  });
+
   it('asks for nothing where no workspace is known', async () => {
     const scene = await createScene({ env: { PIPEOPS_WORKSPACE_UUID: undefined } });
     expect(await probes(scene, 2)).toEqual([]);

@@ -192,6 +192,18 @@ describe('the admin credential', () => {
     expect(await degradedOf(await createScene({ env: secrets }))).toEqual(degraded);
   });
 
+  it('whose successor is refused has none', async () => {
+    const next = adminCredential(30 * DAY);
+    const soon = { PIPEOPS_ADMIN_TOKEN: adminCredential(2 * DAY), PIPEOPS_ADMIN_TOKEN_NEXT: next };
+    const scene = await createScene({
+      env: { ...soon, PIPEOPS_ADMIN_TOKEN: next, PIPEOPS_ADMIN_TOKEN_NEXT: undefined },
+    });
+    await scene.control.endSession(next);
+    await scene.list();
+    const rotating = await createScene({ like: scene, env: soon }, scene.clock);
+    expect(await degradedOf(rotating)).toContain('admin_credential_expiring');
+  });
+
   it('is told with when it ends and since when that matters', async () => {
     const scene = await createScene({ env: { PIPEOPS_ADMIN_TOKEN: adminCredential(3 * DAY) } });
     const [told] = (await scene.status()).body.data.degraded;

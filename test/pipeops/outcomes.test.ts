@@ -68,6 +68,15 @@ describe('of two answers in one millisecond', () => {
   });
 });
 
+it('a good answer counts though the clock has stepped back since the bad one', async () => {
+  const one = isolate();
+  one.note(5_000, DOWN);
+  await send(one.news(5_000));
+  one.note(0, null);
+  await send(one.news(0));
+  expect(await downSince()).toBeNull();
+});
+
 describe('what is told', () => {
   it('is nothing where nothing was noted, once where it was, and again after a minute', async () => {
     const one = isolate();
