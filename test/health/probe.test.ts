@@ -109,7 +109,10 @@ describe('the cron', () => {
     scene.sent();
     await scene.cron();
     expect(scene.sent()).toBe(1);
-    expect(await probes(scene, 2)).toEqual([]);
+    // Runs of the cron may be less than a minute apart.
+    scene.age(59);
+    await scene.cron();
+    expect(scene.sent()).toBe(0);
   });
 
   it('asks for nothing where no workspace is known', async () => {
