@@ -83,6 +83,9 @@ export async function layTrail(run: RunSql, rows: number): Promise<Sizes> {
 
 const UUID = `lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))`;
 
+/** Every row names the version of the policy. */
+const POLICY = '"policy":"3f0c7b1d92e84a56"';
+
 /** Multiples of primes stand for chance, so that every run has the same trail. */
 const GENERATE = `
 with recursive n(i) as (select cast(?1 as integer) union all select i + 1 from n where i < ?2),
@@ -112,7 +115,7 @@ select i, ${UUID}, at, at + 90, action,
   'acme-deployer/3.1 (+https://ci.acme.example)',
   case when action glob 'service_account_token.*' then 200 end,
   case when action = 'auth.reject' then 'invalid_token' when i % 31 = 0 then 'forbidden' end,
-  case when action = 'service_account_token.create' then '{"scopes":["api:read","services:deploy"],"expires_at":"2026-06-01T00:00:00.000Z"}' when action = 'audit.query' then '{"action":["service_account_token.revoke"],"limit":50}' else '{}' end,
+  case when action = 'service_account_token.create' then '{"scopes":["api:read","services:deploy"],"expires_at":"2026-06-01T00:00:00.000Z",${POLICY}}' when action = 'audit.query' then '{"action":["service_account_token.revoke"],"limit":50,${POLICY}}' else '{${POLICY}}' end,
   case when action = 'service_account_token.create' then '{"role":"ci"}' when i % 31 = 0 then '{"reason":"workspace"}' else '{}' end,
   1, null,
   case when action in ('service_account_token.get', 'service_account_token.list', 'audit.query') then lower(hex(randomblob(16))) end,

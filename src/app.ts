@@ -18,7 +18,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   // Every request gets an id, a log line, and an answer in PipeOps' envelope.
-  app.use(requestContext(services.runtime));
+  app.use(requestContext(services.runtime, services.policyVersion));
   app.onError(unexpected(services.runtime));
   app.notFound((c) => failure(c, { kind: 'route_not_found' }));
 

@@ -17,9 +17,10 @@ type JobReport = Readonly<Record<string, number>>;
  * log need not ask.
  */
 export async function runCron(services: Services): Promise<void> {
-  const { database, runtime } = services;
+  const { database, runtime, policyVersion } = services;
   const trace = newTrace();
-  const context: RequestContext = { requestId: runtime.newId(), traceparent: null, ip: null, userAgent: null, trace };
+  const nobody = { traceparent: null, ip: null, userAgent: null };
+  const context: RequestContext = { requestId: runtime.newId(), ...nobody, policyVersion, trace };
   const startedAt = runtime.now();
   const jobs = jobsOf(services);
   const skipped: CronJob[] = [];

@@ -21,6 +21,7 @@ import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
+import { policyVersion } from './policy/version.ts';
 import { createCalledRows, createCallerCalls } from './reads/caller-calls.ts';
 import { createListBodies } from './reads/present.ts';
 import { createKnownSnapshots, createSnapshotMemory } from './reads/snapshot.ts';
@@ -42,6 +43,8 @@ import { createRejections } from './trail/rejections.ts';
 /** The service, wired: what the routes and the cron use. */
 export interface Services {
   readonly runtime: Runtime;
+  /** The version of the policy that decides. */
+  readonly policyVersion: string;
   readonly database: Database;
   readonly authentication: Authentication;
   readonly callerLimit: RateLimiter;
@@ -66,6 +69,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const database = createDatabase(config.db, runtime);
 
   // ── policy ──
+  const version = policyVersion(policy);
   const decisionContext = () => ({ nowMs: runtime.now(), presets: policy.presets });
   const decideNow = (caller: Caller, request: PolicyRequest) => decide(caller, request, decisionContext());
 
@@ -177,11 +181,23 @@ export function createServices(config: Config, runtime: Runtime): Services {
     d1MaxBytes,
   });
   const { presets } = policy;
-  const health = { database, recorder, readiness, quota, runtime, credentials, fingerprintKeyIds, presets, d1MaxBytes };
+  const health = {
+    database,
+    recorder,
+    readiness,
+    quota,
+    runtime,
+    credentials,
+    fingerprintKeyIds,
+    presets,
+    policyVersion: version,
+    d1MaxBytes,
+  };
   const probe = { database, runtime, pipeops, quota, outcomes, credentials, defaultWorkspaceUuid, namedInPolicy };
 
   return {
     runtime,
+    policyVersion: version,
     database,
     authentication,
     callerLimit: rateLimits.caller,

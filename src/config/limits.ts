@@ -266,7 +266,7 @@ export const ACTOR_SUBJECT_MAX_BYTES = 128;
 export const ACTOR_LABEL_MAX_BYTES = 96;
 export const USER_AGENT_MAX_BYTES = 128;
 /** What a settlement may add to `detail`. */
-export const OUTCOME_DETAIL_MAX_BYTES = 256;
+export const OUTCOME_DETAIL_MAX_BYTES = 240;
 export const AUDIT_PAGE_DEFAULT_ROWS = 50;
 export const AUDIT_PAGE_MAX_ROWS = 200;
 /** Rows of one export, some 60 MB; the next export goes on from there. An export that is cut loses minutes and not hours. */

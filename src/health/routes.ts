@@ -38,6 +38,8 @@ export interface HealthDependencies {
   readonly presets: Policy['presets'];
   /** The size at which D1 takes no more rows. */
   readonly d1MaxBytes: number;
+  /** The version of the policy that decides. */
+  readonly policyVersion: string;
 }
 
 /** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
@@ -101,6 +103,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       not_ready: notReady.map(presentNotReady),
       degraded: degraded.map(presentDegraded),
       upstream: presentUpstream(outcomes),
+      policy: { version: health.policyVersion },
       open_attempts: { count: attempts.count, oldest_at: rfc3339OrNull(attempts.oldestMs) },
       orders: {
         open: orders.open,

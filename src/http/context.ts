@@ -32,9 +32,10 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f]/g;
 /**
  * Reads what every room needs to know about a request, puts the ids on its answer, and writes its log line.
  *
- * @example app.use(requestContext(runtime))
+ * @param policyVersion the version of the policy that decides.
+ * @example app.use(requestContext(runtime, policyVersion))
  */
-export const requestContext = (runtime: Runtime) =>
+export const requestContext = (runtime: Runtime, policyVersion: string) =>
   createMiddleware<AppEnv>(async function requestContextMiddleware(c, next) {
     const startedAt = runtime.now();
     const context: RequestContext = {
@@ -43,6 +44,7 @@ export const requestContext = (runtime: Runtime) =>
       // This is the only address that a caller cannot write itself.
       ip: matching(IP_ADDRESS, c.req.header('CF-Connecting-IP')),
       userAgent: userAgent(c.req.header('User-Agent')),
+      policyVersion,
       trace: newTrace(),
     };
     c.set('context', context);

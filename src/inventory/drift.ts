@@ -50,7 +50,7 @@ interface Recording {
  */
 export async function recordFindings(
   { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
+  context: Pick<RequestContext, 'requestId' | 'policyVersion' | 'trace'>,
   workspaceUuid: string,
   look: Look,
   findings: Findings,
@@ -61,7 +61,7 @@ export async function recordFindings(
 
 function findingQueries(
   { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId'>,
+  context: Pick<RequestContext, 'requestId' | 'policyVersion'>,
   workspaceUuid: string,
   { list, begunAtMs }: Look,
   findings: Findings,
@@ -105,7 +105,7 @@ const NOTHING: Findings = {
  */
 export async function recordAbsence(
   { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
+  context: Pick<RequestContext, 'requestId' | 'policyVersion' | 'trace'>,
   ref: TokenRef,
   proofBegunAtMs: number,
 ): Promise<AbsenceFinding | 'unknown'> {
@@ -127,7 +127,7 @@ export async function recordAbsence(
 /** Records what an answer about one token shows: that it is there, revoked, or there again. */
 export async function recordPresence(
   { database, runtime }: Recording,
-  context: Pick<RequestContext, 'requestId' | 'trace'>,
+  context: Pick<RequestContext, 'requestId' | 'policyVersion' | 'trace'>,
   ref: TokenRef,
   token: UpstreamToken,
   begunAtMs: number,

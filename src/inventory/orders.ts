@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { type Actor, attemptedRow, eventSubject } from '../trail/event.ts';
+import { type Actor, attemptedRow, eventSubject, type Origin } from '../trail/event.ts';
 import { insertEventsFrom, insertEventWhere } from '../trail/statements.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
@@ -8,7 +8,6 @@ import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import {
   before,
@@ -73,7 +72,7 @@ export const insertOrder = ({ build }: Pick<Database, 'build'>, order: NewOrder,
  */
 export function orderAnew(
   database: Database,
-  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
+  origin: Origin,
   actor: Actor,
   order: NewOrder,
   detail: Readonly<Record<string, unknown>>,
@@ -86,7 +85,7 @@ export function orderAnew(
     tokenId,
     detail: { ...detail, ...(mode === 'suspend' && { is_active: false }) },
   });
-  const row = attemptedRow(order.id, order.nowMs, context, subject);
+  const row = attemptedRow(order.id, order.nowMs, origin, subject);
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
 }
 

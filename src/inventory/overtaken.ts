@@ -1,10 +1,9 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { type Actor, settledColumns, SYSTEM_ACTOR } from '../trail/event.ts';
+import { type Actor, type Origin, settledColumns, SYSTEM_ACTOR } from '../trail/event.ts';
 import { selectEvent, settleEventWhere } from '../trail/statements.ts';
 import type { Database, Query } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { TokenRef } from '../pipeops/types.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import { isBlocked } from '../subjects/blocks.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import { isOvertaken, orderAnew } from './orders.ts';
@@ -34,11 +33,7 @@ export interface OvertakenChange {
  *
  * Where nothing overtakes the change any more, the batch does nothing and the row stays open.
  */
-export function undoOvertaken(
-  database: Database,
-  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
-  change: OvertakenChange,
-) {
+export function undoOvertaken(database: Database, origin: Origin, change: OvertakenChange) {
   const { eventId, ref, actor, overtaken, orderId, nowMs, upstreamStatus } = change;
   const columnsOf = (errorCode: 'subject_blocked' | 'revocation_pending') =>
     settledColumns(nowMs, ref.tokenId, {
@@ -53,7 +48,7 @@ export function undoOvertaken(
   const order = { id: orderId, cause: 'system', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const revokes = isOvertaken(database, eventId, ref, 'revoke');
   const orderIn = (mode: RevocationMode, guard: SQL): readonly Query[] =>
-    orderAnew(database, context, SYSTEM_ACTOR, { ...order, mode }, { overtaken: eventId }, sql`${names} and ${guard}`);
+    orderAnew(database, origin, SYSTEM_ACTOR, { ...order, mode }, { overtaken: eventId }, sql`${names} and ${guard}`);
   return [
     settleEventWhere(database, eventId, blocked, sql`${overtaken} and ${isBlocked(database, actor)}`),
     settleEventWhere(database, eventId, columnsOf('revocation_pending'), overtaken),

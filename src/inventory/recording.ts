@@ -5,11 +5,11 @@ import {
   eventSubject,
   finalRow,
   type NewAuditRow,
+  type Origin,
   SYSTEM_ACTOR,
   systemOrigin,
 } from '../trail/event.ts';
 import type { Database } from '../db/database.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import type { AuditAction } from '../vocabulary.ts';
 
 // What the statements about one look have in common. Each takes a list of tokens as one JSON parameter, `e`, however many they are:
@@ -18,7 +18,7 @@ import type { AuditAction } from '../vocabulary.ts';
 /** A look that is recorded. */
 export interface Recording {
   readonly database: Database;
-  readonly context: Pick<RequestContext, 'requestId'>;
+  readonly context: Pick<Origin, 'requestId' | 'policyVersion'>;
   readonly workspaceUuid: string;
   /** When the look was begun. */
   readonly begunAtMs: number;

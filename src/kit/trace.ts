@@ -5,6 +5,8 @@ export interface RequestContext {
   readonly traceparent: string | null;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** The version of the policy that decides. Each row of the trail names it. */
+  readonly policyVersion: string;
   readonly trace: Trace;
 }
 

@@ -5,7 +5,7 @@ import { auditEvents } from '../db/schema.ts';
 import { sha256Hex } from '../kit/digest.ts';
 import { minuteBeginMs } from '../kit/time.ts';
 import { FURTHER_PREFIX } from './caller-rows.ts';
-import type { NewAuditRow } from './event.ts';
+import { type NewAuditRow, policyVersionOf, rowDetail } from './event.ts';
 import { insertEventWhere } from './statements.ts';
 
 // Counted rows: events of one key are one row, whose count and last time grow. Reads that are alike within a minute share a key,
@@ -63,8 +63,8 @@ export async function readKey(row: NewAuditRow): Promise<string> {
 }
 
 /**
- * What makes two reads one row, as text: they have the same caller, action, target, parameters, outcome and address, and are in
- * one minute of the clock.
+ * What makes two reads one row, as text: they have the same caller, action, target, parameters, outcome and address, were decided
+ * under one version of the policy, and are in one minute of the clock.
  */
 export function readIdentity(row: NewAuditRow): string {
   const { actor_type, actor_issuer, actor_subject, actor_label, action, workspace_uuid, token_id, detail, ip } = row;
@@ -108,14 +108,16 @@ export function createReadKeys(): (row: NewAuditRow) => Promise<string> {
 const FURTHER_DIGEST_CHARS = READ_KEY_CHARS - FURTHER_PREFIX.length;
 
 /**
- * The further row: it counts a caller's denials or reads beyond those that a minute records in full. There is one for each action
- * and outcome, whatever was asked for, from whatever address and under whatever label, so a caller cannot make many of them.
+ * The further row: it counts a caller's denials or reads beyond those that a minute records in full. There is one for each action,
+ * outcome and version of the policy, whatever was asked for, from whatever address and under whatever label, so a caller cannot make many of them.
  *
  * @param row the row that the event would have had.
  */
 export async function furtherRow(row: NewAuditRow): Promise<CountedRow> {
   const { actor_type, actor_issuer, actor_subject, action, status, error_code } = row;
-  const parts = [actor_type, actor_issuer, actor_subject, action, status, error_code, minuteBeginMs(row.occurred_at)];
+  const minute = minuteBeginMs(row.occurred_at);
+  const version = policyVersionOf(row);
+  const parts = [actor_type, actor_issuer, actor_subject, action, status, error_code, minute, version];
   const digest = await sha256Hex(JSON.stringify(parts));
   return {
     ...row,
@@ -125,15 +127,13 @@ export async function furtherRow(row: NewAuditRow): Promise<CountedRow> {
     ip: null,
     user_agent: null,
     upstream_status: null,
-    detail: FURTHER_DETAIL,
+    // The entry tells readers of the trail what the row is.
+    detail: rowDetail({ further: true }, version),
     outcome: '{}',
     marker: null,
     read_key: `${FURTHER_PREFIX}${digest.slice(0, FURTHER_DIGEST_CHARS)}`,
   };
 }
-
-/** Tells readers of the trail what the row is. */
-const FURTHER_DETAIL = JSON.stringify({ further: true });
 
 export const isFurther = ({ read_key }: Pick<NewAuditRow, 'read_key'>): boolean =>
   read_key?.startsWith(FURTHER_PREFIX) === true;

@@ -3,6 +3,7 @@ import type { AuditEventRow } from '../db/schema.ts';
 import { codeOf, type Failure } from '../failures.ts';
 import type { Identity } from '../identity/identity.ts';
 import { cutToBytes } from '../kit/bytes.ts';
+import { parseStored } from '../kit/json.ts';
 import { redact } from '../kit/redaction.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { ActorType, AuditAction, AuditStatus, ErrorCode } from '../vocabulary.ts';
@@ -84,17 +85,30 @@ export function failureOutcome(failure: Failure): EventOutcome {
   };
 }
 
-/** Where an event came from: the request, and the address and program that sent it. */
-export type Origin = Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>;
+/** Where an event came from: the request, the address and program that sent it, and the version of the policy that it was decided under. */
+export type Origin = Pick<RequestContext, 'requestId' | 'ip' | 'userAgent' | 'policyVersion'>;
 
 /** The origin of an event that no caller's address or program caused, though it was noticed while a request was served. */
-export const systemOrigin = ({ requestId }: Pick<RequestContext, 'requestId'>): Origin => ({
+export const systemOrigin = ({ requestId, policyVersion }: Pick<Origin, 'requestId' | 'policyVersion'>): Origin => ({
   requestId,
   ip: null,
   userAgent: null,
+  policyVersion,
 });
 
-export type NewAuditRow = Omit<AuditEventRow, 'seq'>;
+/** The `detail` of a row that is not inserted yet, as JSON. `rowDetail` alone makes it, so that no writer can leave out the version. */
+export type RowDetail = string & { readonly names: 'policy' };
+
+export type NewAuditRow = Omit<AuditEventRow, 'seq' | 'detail'> & { readonly detail: RowDetail };
+
+/** What an event's row says of what was asked for, and of the version of the policy that decided. */
+export const rowDetail = (detail: EventSubject['detail'], policyVersion: string): RowDetail =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this is the one place that makes it
+  JSON.stringify({ ...detail, policy: policyVersion }) as RowDetail;
+
+/** The version of the policy that a row names. */
+export const policyVersionOf = ({ detail }: Pick<NewAuditRow, 'detail'>): string =>
+  String(parseStored(detail)['policy']);
 
 /** The row of an attempt, which is committed before PipeOps is asked for anything. */
 export function attemptedRow(eventId: string, nowMs: number, origin: Origin, subject: EventSubject): NewAuditRow {
@@ -117,7 +131,7 @@ export function attemptedRow(eventId: string, nowMs: number, origin: Origin, sub
     user_agent: origin.userAgent,
     upstream_status: null,
     error_code: null,
-    detail: JSON.stringify(subject.detail),
+    detail: rowDetail(subject.detail, origin.policyVersion),
     outcome: null,
     count: 1,
     last_at: null,

@@ -4,7 +4,7 @@ import { auditEvents } from '../db/schema.ts';
 import { compiled, selectedRow } from '../db/sql.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { type CallerMinute, callerMinuteOf, isDenialInFull, isWithinIdleRows } from './caller-rows.ts';
-import type { Actor, NewAuditRow, SettledColumns } from './event.ts';
+import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } from './event.ts';
 
 // The statements that write the trail, and the conditions of a batch that ask about its rows. What every mutation sends is built
 // once and then only filled in.
@@ -37,7 +37,7 @@ export function insertEventWhere(database: Database, row: NewAuditRow, condition
  * Inserts a row for each row of another table.
  *
  * @param row the columns that all of them have in common.
- * @param each the columns that come from the other table.
+ * @param each the columns that come from the other table. Its `detail` is a JSON object, to which the version of the policy is added.
  * @param source the rest of the SELECT, from its FROM or WHERE on.
  */
 export function insertEventsFrom(
@@ -46,7 +46,11 @@ export function insertEventsFrom(
   each: Readonly<Partial<Record<keyof NewAuditRow, SQL | SQL.Aliased>>>,
   source: SQL,
 ) {
-  return build.insert(auditEvents).select(sql`select ${selectedRow(auditEvents, { ...row, ...each })} ${source}`);
+  const detail =
+    each.detail === undefined ? row.detail : sql`json_set(${each.detail}, '$.policy', ${policyVersionOf(row)})`;
+  return build
+    .insert(auditEvents)
+    .select(sql`select ${selectedRow(auditEvents, { ...row, ...each, detail })} ${source}`);
 }
 
 /** What must not hold when an attempt is settled: that an actor is offboarded by now, or some other condition. */

@@ -22,6 +22,7 @@ describe('GET /api/v1/status', () => {
       not_ready: [],
       degraded: [expect.objectContaining({ reason: 'upstream_unreachable' })],
       upstream: { last_success_at: null, last_failure: expect.objectContaining({ reason: 'upstream_unreachable' }) },
+      policy: { version: harness.policyVersion },
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
       orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
       webhooks: { refused_24h: expect.any(Number) },

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { ABSENCE_ASK_ALONE_MAX_TOKENS } from '../../src/config/limits.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
@@ -228,7 +229,7 @@ describe('a token that reappears', () => {
     expect(others).toEqual([]);
     const row = (await harness.rows()).find((event) => event.id === order?.id);
     expect(row).toMatchObject({ action, status: 'attempted', actor_type: 'system', token_id: id });
-    expect(JSON.parse(row?.detail ?? '')).toEqual({
+    expect(askedIn(row)).toEqual({
       reappeared: true,
       ...(mode === 'suspend' && { is_active: false }),
     });

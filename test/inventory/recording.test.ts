@@ -27,7 +27,7 @@ const runtime = {
   log: (line: Readonly<Record<string, unknown>>) => void lines.push(line),
 };
 const database = createDatabase(env.DB, runtime);
-const context = { requestId: 'r', traceparent: null, ip: null, userAgent: null, trace: newTrace() };
+const context = { requestId: 'r', traceparent: null, ip: null, userAgent: null, policyVersion: 'v', trace: newTrace() };
 const recording = { database, runtime };
 
 const enter = async (values: Partial<TokenRow> = {}): Promise<TokenRow> => {

@@ -227,7 +227,14 @@ describe('a leaver whose label changes while it is offboarded', () => {
   /** Makes what is left of orders, as the driver does. */
   const makeRest = async (): Promise<void> => {
     const database = createDatabase(env.DB, workerRuntime);
-    const context = { requestId: 'r', ip: null, userAgent: null, traceparent: null, trace: newTrace() };
+    const context = {
+      requestId: 'r',
+      ip: null,
+      userAgent: null,
+      policyVersion: 'v',
+      traceparent: null,
+      trace: newTrace(),
+    };
     const deliveries = await env.DB.prepare(
       'select * from webhook_deliveries where orders_left = 1 and id in (select delivery_id from webhook_owners where subject = ?)',
     )

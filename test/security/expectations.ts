@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
+import { NOTHING_ASKED } from '../support/audit-detail.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import type { TokenRejection } from '../../src/failures.ts';
 import type { ErrorCode } from '../../src/vocabulary.ts';
@@ -120,7 +121,7 @@ const rowOfStranger = (reason: TokenRejection | null, issuer: string | null): Pa
   token_id: null,
   token_name: null,
   upstream_status: null,
-  detail: '{}',
+  detail: NOTHING_ASKED,
   outcome: JSON.stringify(reason === null ? {} : { reason }),
 });
 

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { REQUEST_BODY_MAX_BYTES, REQUEST_JSON_MAX_DEPTH } from '../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { badRequest, expectRefused, receivedBy, rowsOf } from './expectations.ts';
@@ -208,5 +209,5 @@ it('a field given twice means the same to PipeOps and to the trail: its last val
   const [sent] = await receivedBy(harness);
   expect(sent?.body).toMatchObject({ name: expect.stringMatching(/^second-csgn-/), scopes: ['api:read'] });
   const [row] = await rowsOf(answer);
-  expect([row?.token_name, JSON.parse(row?.detail ?? '')]).toEqual(['second', { scopes: ['api:read'] }]);
+  expect([row?.token_name, askedIn(row)]).toEqual(['second', { scopes: ['api:read'] }]);
 });

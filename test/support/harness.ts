@@ -6,6 +6,7 @@ import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
+import { versionOf } from './audit-detail.ts';
 import { createTestIssuer, type TestIssuer } from './issuer.ts';
 import { noteSecret, noteText } from './secrets.ts';
 
@@ -175,6 +176,7 @@ export async function createHarness(options: HarnessOptions = {}) {
   return {
     workspace,
     credential,
+    policyVersion: versionOf(policy),
     issuer,
     control,
     worker,

@@ -1,6 +1,7 @@
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, expect } from 'vitest';
+import { rowsWithoutPolicy } from './audit-detail.ts';
 import { miscounted } from './counted-tokens.ts';
 import { findSecrets, noteText } from './secrets.ts';
 
@@ -18,6 +19,11 @@ afterAll(async () => {
     noteText(`table ${name}`, JSON.stringify(results));
   }
   expect(findSecrets()).toEqual([]);
+});
+
+// Whatever wrote a row, it names the policy that decided.
+afterAll(async () => {
+  expect(await rowsWithoutPolicy()).toEqual([]);
 });
 
 // And whatever it did to tokens: each owner's are counted.

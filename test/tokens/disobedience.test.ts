@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { UPSTREAM_TIMEOUT_MS } from '../../src/config/limits.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
@@ -45,7 +46,7 @@ describe('a create whose answer', () => {
     });
     expect(outcomeOf(created)).toEqual({ came });
     expect(revoked).toMatchObject({ action: 'service_account_token.revoke', actor_type: 'system', status: 'success' });
-    expect(JSON.parse(revoked?.detail ?? '')).toEqual({ undelivered_create: created?.id });
+    expect(askedIn(revoked)).toEqual({ undelivered_create: created?.id });
     expect(await ordersOf(harness)).toMatchObject([
       { id: revoked?.id, cause: 'system', mode: 'revoke', state: 'acknowledged', token_id: token?.id },
     ]);

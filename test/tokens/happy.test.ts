@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 
 // The five operations as they are meant to go, each with the row that it leaves.
@@ -147,7 +148,7 @@ describe('update', () => {
     const row = await lastRow();
     expect(row).toMatchObject({ action: 'service_account_token.update', status: 'success', token_id: id });
     expect(row?.token_name).toBe('after');
-    expect(JSON.parse(row?.detail ?? '')).toEqual({ name: true });
+    expect(askedIn(row)).toEqual({ name: true });
   });
 
   it('suspends, resumes and rescopes, recording each change', async () => {
@@ -156,14 +157,14 @@ describe('update', () => {
       const answer = await harness.send('PATCH', `${TOKENS}/${id}`, { body: change });
       expect(answer.status).toBe(200);
       expect(answer.body.data.token).toMatchObject(change);
-      expect(JSON.parse((await lastRow())?.detail ?? '')).toEqual(change);
+      expect(askedIn(await lastRow())).toEqual(change);
     }
   });
 
   it('records a description by its digest', async () => {
     const { id } = await harness.mint('described');
     await harness.send('PATCH', `${TOKENS}/${id}`, { body: { description: 'for the nightly build' } });
-    expect(JSON.parse((await lastRow())?.detail ?? '')).toEqual({
+    expect(askedIn(await lastRow())).toEqual({
       description_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
   });

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { createHarness, ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { interruptedBefore } from '../idempotency/harness.ts';
 import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../revocation/harness.ts';
@@ -170,7 +171,7 @@ describe.each(MODES)('offboarding with mode %s in every order of events with', (
       actor_type: 'system',
       token_id: id,
     });
-    expect(JSON.parse(row?.detail ?? '')).toEqual({
+    expect(askedIn(row)).toEqual({
       overtaken: answer.body.event_id,
       ...(mode === 'suspend' && { is_active: false }),
     });

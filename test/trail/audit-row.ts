@@ -20,7 +20,7 @@ export const auditRow = (columns: Partial<AuditEventRow> = {}): AuditEventRow =>
   user_agent: null,
   upstream_status: 200,
   error_code: null,
-  detail: '{}',
+  detail: '{"policy":"0"}',
   outcome: null,
   count: 1,
   last_at: null,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { attemptedRow } from '../../src/trail/event.ts';
 import {
   ACTOR_LABEL_MAX_BYTES,
@@ -126,7 +127,7 @@ describe('a settlement that D1 takes and never confirms', () => {
     const [create, revoke] = await harness.rows();
     expect(create).toMatchObject({ action: 'service_account_token.create', status: 'success' });
     expect(revoke).toMatchObject({ ...REVOKE, status: 'success', token_id: create?.token_id });
-    expect(JSON.parse(revoke?.detail ?? '')).toEqual({ undelivered_create: create?.id });
+    expect(askedIn(revoke)).toEqual({ undelivered_create: create?.id });
     expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
     expect(await harness.inventory()).toMatchObject([{ revoked_at: expect.any(Number) }]);
   });
@@ -152,7 +153,7 @@ it('a label is stored up to the cap of its column, and is cut at the end of a co
     tokenName: null,
     detail: {},
   } as const;
-  const row = attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null }, subject);
+  const row = attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null, policyVersion: 'v' }, subject);
   expect(row.actor_label).toBe(start);
 });
 
@@ -167,7 +168,9 @@ it('a secret in the text of an actor is redacted before it is stored', () => {
     tokenName: null,
     detail: {},
   } as const;
-  expect(attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null }, subject)).toMatchObject({
+  expect(
+    attemptedRow('id', 1, { requestId: 'r', ip: null, userAgent: null, policyVersion: 'v' }, subject),
+  ).toMatchObject({
     actor_issuer: 'i [redacted]',
     actor_subject: 's [redacted]',
     actor_label: 'l [redacted]',

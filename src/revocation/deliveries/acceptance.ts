@@ -8,7 +8,7 @@ import { minuteBeginMs } from '../../kit/time.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { callerMinuteOf, isIgnoredInFull } from '../../trail/caller-rows.ts';
 import { countRead, furtherRow, readKey } from '../../trail/counted.ts';
-import { finalRow } from '../../trail/event.ts';
+import { finalRow, systemOrigin } from '../../trail/event.ts';
 import { rowsOf } from '../../trail/final-records.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import { carryOut } from './carry-out.ts';
@@ -99,9 +99,8 @@ const minuteOf = ({ source, received_at }: NewDelivery) =>
   callerMinuteOf({ actor_issuer: null, actor_subject: source, occurred_at: received_at });
 
 /** One row counts all of a minute, whoever sent them. */
-async function countIgnored(database: Database, { requestId }: RequestContext, row: NewDelivery, condition: SQL) {
-  const nobody = { requestId, ip: null, userAgent: null };
-  return countRead(database, await furtherRow(deliveryEvent(nobody, row)), condition);
+async function countIgnored(database: Database, context: RequestContext, row: NewDelivery, condition: SQL) {
+  return countRead(database, await furtherRow(deliveryEvent(systemOrigin(context), row)), condition);
 }
 
 /**
@@ -180,7 +179,6 @@ export async function refuseDelivery(
     and ${webhookDeliveries.received_at} >= ${minuteMs} and +${webhookDeliveries.source} = ${source}) < ${WEBHOOK_REFUSED_MAX_ROWS}`;
   const isThisOne = isDelivery(database, row.id);
   // One row counts all of a minute, whoever sent them.
-  const nobody = { requestId: context.requestId, ip: null, userAgent: null };
   const subject = {
     action: 'webhook.receive',
     actor: senderActor(source),
@@ -189,7 +187,7 @@ export async function refuseDelivery(
     tokenName: null,
     detail: {},
   } as const;
-  const further = finalRow(runtime.newId(), nowMs, nobody, subject, refusedOutcome(code));
+  const further = finalRow(runtime.newId(), nowMs, systemOrigin(context), subject, refusedOutcome(code));
   const [add, insert] = countRead(database, { ...further, read_key: await readKey(further) }, sql`not ${isThisOne}`);
   const committed = await database.batch(context, [
     insertDelivery(database, row, isWithinLimit),

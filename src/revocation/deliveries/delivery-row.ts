@@ -23,6 +23,7 @@ import {
   type EventSubject,
   finalRow,
   type NewAuditRow,
+  type Origin,
   successOutcome,
 } from '../../trail/event.ts';
 import { insertEventWhere } from '../../trail/statements.ts';
@@ -116,10 +117,7 @@ export const isDelivery = ({ build }: Database, id: string): SQL =>
 export const recordDelivery = (database: Database, context: RequestContext, row: NewDelivery, isThisOne: SQL) =>
   insertEventWhere(database, deliveryEvent(context, row), isThisOne);
 
-export function deliveryEvent(
-  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
-  row: NewDelivery,
-): NewAuditRow {
+export function deliveryEvent(origin: Origin, row: NewDelivery): NewAuditRow {
   const subject: EventSubject = {
     action: 'webhook.receive',
     actor: senderActor(row.source),
@@ -136,7 +134,7 @@ export function deliveryEvent(
   };
   const errorCode = row.refused ?? row.ignored;
   const outcome = errorCode === null ? successOutcome(null) : refusedOutcome(errorCode);
-  return finalRow(row.event_id, row.received_at, context, subject, outcome);
+  return finalRow(row.event_id, row.received_at, origin, subject, outcome);
 }
 
 /** The outcome of a delivery that led to nothing. */

@@ -7,7 +7,15 @@ import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { idsOf } from '../../inventory/recording.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
-import { type EventOutcome, finalRow, settledColumns, successOutcome, SYSTEM_ACTOR } from '../../trail/event.ts';
+import {
+  type EventOutcome,
+  finalRow,
+  type Origin,
+  settledColumns,
+  successOutcome,
+  SYSTEM_ACTOR,
+  systemOrigin,
+} from '../../trail/event.ts';
 import { announceLate, isPassed } from '../../trail/late-settlement.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { AuditAction } from '../../vocabulary.ts';
@@ -160,7 +168,7 @@ function recordLateOnes(
   if (ids.length === 0) return [];
   const insert = insertEventsFrom(
     database,
-    systemRow(byNobody(context), 'service_account_token.revoke', successOutcome(null), nowMs),
+    systemRow(systemOrigin(context), 'service_account_token.revoke', successOutcome(null), nowMs),
     {
       id: newUuid,
       action: sql`e.action`,
@@ -200,7 +208,7 @@ function contradict(
     reviveTokens(database, ids, nowMs),
     insertEventsFrom(
       database,
-      systemRow(byNobody(context), 'service_account_token.revoke', outcome, nowMs),
+      systemRow(systemOrigin(context), 'service_account_token.revoke', outcome, nowMs),
       {
         id: newUuid,
         action: sql`max(case o.mode when 'revoke' then 'service_account_token.revoke' else 'service_account_token.update' end)`,
@@ -218,15 +226,7 @@ function contradict(
 }
 
 /** A final row by this service itself. What it says of a token comes from the orders or rows that it is inserted from. */
-const systemRow = (
-  context: Pick<RequestContext, 'requestId' | 'ip' | 'userAgent'>,
-  action: AuditAction,
-  outcome: EventOutcome,
-  nowMs: number,
-) => {
+const systemRow = (origin: Origin, action: AuditAction, outcome: EventOutcome, nowMs: number) => {
   const subject = { action, actor: SYSTEM_ACTOR, workspaceUuid: null, tokenId: null, tokenName: null, detail: {} };
-  return finalRow('', nowMs, context, subject, outcome);
+  return finalRow('', nowMs, origin, subject, outcome);
 };
-
-/** Nobody's request, address or program caused what a look shows. */
-const byNobody = ({ requestId }: Pick<RequestContext, 'requestId'>) => ({ requestId, ip: null, userAgent: null });

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { detailOf } from '../../support/audit-detail.ts';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { badRequest, expectRefused, rowsOf } from '../../security/expectations.ts';
 import { ISSUER, TOKENS, type Answer } from '../../support/harness.ts';
@@ -209,7 +210,11 @@ describe('one delivery', () => {
     await expectRefused(harness, send, {
       status: 404,
       code: 'not_found',
-      row: { action: 'webhook.query', actor_subject: 'admin-1', detail: JSON.stringify({ delivery_id: NO_DELIVERY }) },
+      row: {
+        action: 'webhook.query',
+        actor_subject: 'admin-1',
+        detail: detailOf(harness, { delivery_id: NO_DELIVERY }),
+      },
     });
   });
 
@@ -339,13 +344,13 @@ describe('reading', () => {
       status: 'success',
       actor_issuer: ISSUER,
       actor_subject: 'admin-1',
-      detail: JSON.stringify({ limit: 3 }),
+      detail: detailOf(harness, { limit: 3 }),
       count: 2,
     });
     const reads = [await read(delivery), await read(delivery), await read(delivery)];
     expect(await rowOf(reads[0]!)).toMatchObject({
       action: 'webhook.query',
-      detail: JSON.stringify({ delivery_id: delivery.body.data.delivery_id }),
+      detail: detailOf(harness, { delivery_id: delivery.body.data.delivery_id }),
       count: 3,
     });
     expect(new Set(reads.map(({ headers }) => headers.get('X-Audit-Event-Id'))).size).toBe(1);

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { NOTHING_ASKED } from '../../support/audit-detail.ts';
 import { STANDARD_WEBHOOKS_TOLERANCE_SECONDS, WEBHOOK_BODY_MAX_BYTES } from '../../../src/config/limits.ts';
 import type { AuditEventRow, DeliveryRow } from '../../../src/db/schema.ts';
 import type { SignatureRejection } from '../../../src/failures.ts';
@@ -85,7 +86,7 @@ const unsigned = (reason: SignatureRejection, source = 'scanner'): Refusal => ({
     actor_type: 'webhook',
     actor_issuer: null,
     actor_subject: source,
-    detail: '{}',
+    detail: NOTHING_ASKED,
     outcome: JSON.stringify({ reason }),
   },
 });

@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn } from '../../support/audit-detail.ts';
 import { sha256Hex } from '../../../src/kit/digest.ts';
 import {
   clearOrders,
@@ -64,7 +65,7 @@ describe('a leaked secret of a token of ours', () => {
       upstream_status: 200,
       request_id: answer.headers.get('X-Request-Id'),
     });
-    expect(JSON.parse(revoked?.detail ?? '')).toEqual({ delivery_id: deliveryId, event: 'token.leaked' });
+    expect(askedIn(revoked)).toEqual({ delivery_id: deliveryId, event: 'token.leaked' });
     expect(others).toEqual([]);
     expect((await revokes()).map(({ event_id }) => event_id)).toEqual([revoked?.id]);
   });

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn, detailOf } from '../../support/audit-detail.ts';
 import type { Fault } from '../../pipeops-simulator/faults-wire.ts';
 import { badRequest, expectRefused, rowsOf } from '../../security/expectations.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
@@ -78,7 +79,7 @@ describe('an order that waits for its next try', () => {
         status: 'success',
         actor_type: 'user',
         actor_subject: 'somebody-1',
-        detail: JSON.stringify({ delivery_id: delivery.body.data.delivery_id }),
+        detail: detailOf(harness, { delivery_id: delivery.body.data.delivery_id }),
         outcome: JSON.stringify({ retried: 1 }),
       },
     ]);
@@ -141,7 +142,7 @@ describe('an order that was given up', () => {
       actor_type: 'webhook',
       actor_subject: 'scanner',
     });
-    expect(JSON.parse(anew?.detail ?? '')).toEqual({
+    expect(askedIn(anew)).toEqual({
       delivery_id: delivery.body.data.delivery_id,
       event: 'token.leaked',
       retry: answer.headers.get('X-Audit-Event-Id'),
@@ -280,7 +281,7 @@ it('an unknown delivery is 404, and that is in the trail', async () => {
   await expectRefused(harness, async () => await retryId(NO_DELIVERY), {
     status: 404,
     code: 'not_found',
-    row: { action: 'webhook.retry', detail: JSON.stringify({ delivery_id: NO_DELIVERY }) },
+    row: { action: 'webhook.retry', detail: detailOf(harness, { delivery_id: NO_DELIVERY }) },
   });
 });
 

@@ -11,7 +11,7 @@ import { clearOrders, createWebhookHarness, deliveryOf } from '../harness.ts';
 // Orders of a leaver's tokens are made batch by batch, until every token whose end is not proven has one.
 
 const database = createDatabase(env.DB, workerRuntime);
-const context = { requestId: 'r', ip: null, userAgent: null, traceparent: null, trace: newTrace() };
+const context = { requestId: 'r', ip: null, userAgent: null, policyVersion: 'v', traceparent: null, trace: newTrace() };
 const RECEIVED_MS = 1_000_000;
 
 let workspace: string;

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { askedIn } from '../../support/audit-detail.ts';
 import { encodeCursor } from '../../../src/http/query.ts';
 import { nextLink } from '../../../src/trail/query/routes.ts';
 import { AUDIT_EXPORT_PAGE_ROWS } from '../../../src/config/limits.ts';
@@ -236,7 +237,7 @@ describe('the export is in the trail', () => {
       count: 1,
       read_key: null,
     });
-    expect(JSON.parse(row?.detail ?? '')).toEqual({ format: 'csv', status: 'success' });
+    expect(askedIn(row)).toEqual({ format: 'csv', status: 'success' });
     await response.body?.cancel();
   });
 

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { detailOf } from '../../support/audit-detail.ts';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { presentOwnEvent } from '../../../src/trail/query/format.ts';
 import { expectRefusal, rowsOf, withoutUpstream } from '../../security/expectations.ts';
@@ -99,7 +100,7 @@ describe('actor=me', () => {
         action: 'audit.query',
         status: 'success',
         actor_subject: me,
-        detail: JSON.stringify({ status: 'success', actor: 'me', limit: 7 }),
+        detail: detailOf(harness, { status: 'success', actor: 'me', limit: 7 }),
       },
     ]);
   });
@@ -199,7 +200,7 @@ describe('an event by its id', () => {
         status: 'success',
         actor_subject: me,
         token_id: myToken,
-        detail: JSON.stringify({ event_id: mine }),
+        detail: detailOf(harness, { event_id: mine }),
       },
     ]);
     expect((await ask(`/${mine.toUpperCase()}`)).status).toBe(200);
@@ -231,7 +232,7 @@ describe('an event by its id', () => {
         actor_subject: me,
         workspace_uuid: null,
         token_id: null,
-        detail: JSON.stringify({ event_id: id }),
+        detail: detailOf(harness, { event_id: id }),
         outcome: '{"reason":"permission"}',
       },
     });
@@ -245,7 +246,10 @@ describe('an event by its id', () => {
     ['an id of its own with white space', () => `/${mine}%20`],
   ])('%s is the same 403', async (_case, path) => {
     const answer = await ask(typeof path === 'string' ? path : path());
-    await expectRefusal(answer, { ...FORBIDDEN, row: { action: 'audit.query', detail: '{}', token_id: null } });
+    await expectRefusal(answer, {
+      ...FORBIDDEN,
+      row: { action: 'audit.query', detail: detailOf(harness), token_id: null },
+    });
     expect(answer.body.message).toBe((await ask(`/${NO_EVENT}`)).body.message);
   });
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
       'service_account_token.' || case i % 3 when 0 then 'create' when 1 then 'get' else 'revoke' end,
       case when i = 7 then 'failure' else 'success' end, 'user', 'https://issuer.example', 'subject-' || (i % 2),
       'label-' || (i % 2), 'workspace-' || (i % 2), 'token-' || (i % 2), 'request-' || (i % 2),
-      case when i = 7 then '192.0.2.7' else '192.0.2.1' end, '{}', '{}' from n`,
+      case when i = 7 then '192.0.2.7' else '192.0.2.1' end, '{"policy":"0"}', '{}' from n`,
   )
     .bind(ROWS)
     .run();

@@ -42,7 +42,7 @@ describe('the trail', () => {
       user_agent: null,
       upstream_status: 201,
       error_code: null,
-      detail: { scopes: ['api:read'], role: 'admin' },
+      detail: { scopes: ['api:read'], policy: harness.policyVersion, role: 'admin' },
     });
   });
 

@@ -55,7 +55,7 @@ const DEFAULTS: Partial<AuditEventRow> = {
   action: 'service_account_token.get',
   status: 'success',
   actor_type: 'user',
-  detail: '{}',
+  detail: '{"policy":"0"}',
   outcome: '{}',
 };
 

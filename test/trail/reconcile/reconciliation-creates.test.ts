@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn } from '../../support/audit-detail.ts';
 import type { Fault } from '../../pipeops-simulator/faults-wire.ts';
 import { interruptedBefore } from '../../idempotency/harness.ts';
 import { createHarness, TOKENS } from '../../support/harness.ts';
@@ -49,7 +50,7 @@ describe('a create whose answer was lost', () => {
     age(121);
     await harness.cron();
     const [revoked] = await revokeRows(harness);
-    expect(JSON.parse(revoked?.detail ?? '')).toEqual({ undelivered_create: answer.body.event_id });
+    expect(askedIn(revoked)).toEqual({ undelivered_create: answer.body.event_id });
     expect(await ordersOf(harness)).toMatchObject([
       { id: revoked?.id, cause: 'system', mode: 'revoke', state: 'acknowledged', token_id: revoked?.token_id },
     ]);

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { askedIn } from '../../support/audit-detail.ts';
 import { RECONCILE_BATCH_ROWS } from '../../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../../support/harness.ts';
 import { expectSettledTrail } from '../../support/invariants.ts';
@@ -208,7 +209,7 @@ describe('a row that is settled late', () => {
     expect(rest).toMatchObject([
       { action: 'audit.settled', status: 'success', actor_type: 'system', token_id: settled?.token_id },
     ]);
-    expect(JSON.parse(rest[0]?.detail ?? '')).toEqual({
+    expect(askedIn(rest[0])).toEqual({
       event_id: settled?.id,
       action: 'service_account_token.create',
       status: 'failure',
