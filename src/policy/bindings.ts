@@ -24,12 +24,21 @@ export function rolesFor(
   return policy.roles.filter((role) => names.has(role.name));
 }
 
-function matches(binding: Binding, identity: Identity): boolean {
-  const wanted = Object.entries(binding.claims);
+/** Whether a binding gives its role to an identity. */
+export function matches(binding: Binding, identity: Pick<Identity, 'issuer' | 'claims'>): boolean {
   // A binding without claims would match everybody.
-  if (wanted.length === 0 || binding.issuer !== identity.issuer) return false;
-  return wanted.every(([name, pattern]) => matchesClaim(name, pattern, readClaim(identity.claims, name)));
+  if (Object.keys(binding.claims).length === 0 || binding.issuer !== identity.issuer) return false;
+  return unmatchedClaims(binding, identity.claims).length === 0;
 }
+
+/** The names of the claims that a binding wants and that these claims do not match, in the order of the binding. */
+export const unmatchedClaims = (
+  binding: Pick<Binding, 'claims'>,
+  claims: Readonly<Record<string, unknown>>,
+): readonly string[] =>
+  Object.entries(binding.claims)
+    .filter(([name, pattern]) => !matchesClaim(name, pattern, readClaim(claims, name)))
+    .map(([name]) => name);
 
 /**
  * Whether a claim matches what a binding asks for: by its value or, if it is an array, by one member. The UUID of a workspace

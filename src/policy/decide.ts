@@ -18,7 +18,7 @@ export { hasPermission, maySee, maySeeTokensOfOthers, visibleTokens } from './re
 const NOTHING_GRANTED = { scopes: null, expiresAtMs: null, lifts: [] } as const;
 
 /** The permission that each operation needs. */
-const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> = {
+export const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permission>> = {
   create: 'tokens:create',
   list: 'tokens:read',
   get: 'tokens:read',
@@ -33,7 +33,7 @@ type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
 type SightedUpdateRequest = Extract<SightedTokenRequest, { operation: 'update' }>;
 type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
 /** What one role alone answers to the whole of a request. */
-type RoleDecision = Result<Omit<Grant, 'role'>, DenialReason | 'token_limit'>;
+export type RoleDecision = Result<Omit<Grant, 'role'>, DenialReason | 'token_limit'>;
 type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
 
 /**
@@ -65,6 +65,26 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
   const shortfall = shortfallOf(caller, permission, request, context);
   return { allowed: false, failure: { kind: 'forbidden', reason: furthest(reasons), permission, shortfall } };
 }
+
+/**
+ * What each role of a caller answers by itself, in file order: the parts of a decision, for those who ask why. Where `decide` allows,
+ * it is by the first of them that does. Empty for a token that is not known, of which no role is asked.
+ *
+ * A role that allows something of a token may still not be enough: whether the caller sees the token is another question, to which
+ * each of its roles may answer.
+ */
+export function judgeEach(
+  caller: Caller,
+  request: PolicyRequest,
+  context: DecisionContext,
+): readonly { readonly role: Role; readonly decision: RoleDecision }[] {
+  if (!('token' in request)) return judgeAll(caller, request, context);
+  const { token } = request;
+  return token === null ? [] : judgeAll(caller, { ...request, token }, context);
+}
+
+const judgeAll = (caller: Caller, request: SightedRequest, context: DecisionContext) =>
+  caller.roles.map((role) => ({ role, decision: judge(role, caller, request, context) }));
 
 /** The most live tokens under which any role allows this create; null if no role would allow it to a caller without tokens. */
 export function tokenLimit(caller: Caller, request: CreateRequest, context: DecisionContext): number | null {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Identity } from '../../src/identity/identity.ts';
-import { rolesFor } from '../../src/policy/bindings.ts';
+import { rolesFor, unmatchedClaims } from '../../src/policy/bindings.ts';
 import type { Binding } from '../../src/policy/types.ts';
 import { role } from './builders.ts';
 
@@ -107,4 +107,16 @@ describe('roles', () => {
   test('are none where no binding matches', () => {
     expect(rolesOf(identity({ a: '2' }), binding('first'))).toEqual([]);
   });
+});
+
+test('the claims that do not match are named in the order of the binding', () => {
+  const wanted = { team: 'ops', ref: 'refs/heads/*', scope: 'mint read', level: '3' };
+  expect(unmatchedClaims({ claims: wanted }, { team: 'dev', ref: 'refs/heads/main', scope: 'mint' })).toEqual([
+    'team',
+    'scope',
+    'level',
+  ]);
+  expect(
+    unmatchedClaims({ claims: wanted }, { team: 'ops', ref: 'refs/heads/x', scope: 'read mint', level: 3 }),
+  ).toEqual([]);
 });

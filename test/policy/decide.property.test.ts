@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decide, maySee } from '../../src/policy/decide.ts';
+import { decide, judgeEach, maySee } from '../../src/policy/decide.ts';
 import type { Caller, Decision, KnownToken, PolicyRequest, Role } from '../../src/policy/types.ts';
 import { PERMISSIONS, SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_SECONDS, NOW_MS, SHOP, callerWith } from './builders.ts';
@@ -141,3 +141,27 @@ test('a single role that revokes an own token decides its revoke, even where no 
     RUNS,
   );
 });
+
+test('what each role answers by itself is what decides: the first that allows, or the reason of the one that came closest', () => {
+  const ranks = ['permission', 'workspace', 'ownership', 'suspended', 'preset_unknown', 'scopes', 'lifetime'];
+  fc.assert(
+    fc.property(callers, requests, (caller, request) => {
+      const decision = decide(caller, request, CONTEXT);
+      // Of a token that is not known no role is asked, and whether one is in sight is another question.
+      fc.pre(!('token' in request && request.token === null));
+      fc.pre(decision.allowed || ['forbidden', 'token_limit_reached'].includes(decision.failure.kind));
+      const each = judgeEach(caller, request, CONTEXT);
+      const refusals = each.flatMap(({ decision: own }) => (own.ok ? [] : [own.error]));
+      const grants = each.flatMap(({ role, decision: own }) => (own.ok ? [{ role: role.name, ...own.value }] : []));
+      const closest = ranks[Math.max(...refusals.map((refusal) => ranks.indexOf(refusal)))];
+      const refused = refusals.includes('token_limit') ? 'token_limit_reached' : closest;
+      expect(decidedAs(decision)).toEqual(grants[0] ?? refused);
+    }),
+    RUNS,
+  );
+});
+
+function decidedAs(decision: Decision): unknown {
+  if (decision.allowed) return decision.grant;
+  return decision.failure.kind === 'forbidden' ? decision.failure.reason : decision.failure.kind;
+}

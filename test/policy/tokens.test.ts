@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DenialReason } from '../../src/failures.ts';
-import { decide, maySee, maySeeTokensOfOthers, visibleTokens } from '../../src/policy/decide.ts';
+import { decide, judgeEach, maySee, maySeeTokensOfOthers, visibleTokens } from '../../src/policy/decide.ts';
 import type { KnownToken, PolicyRequest, ResultingToken, Role } from '../../src/policy/types.ts';
 import { SUSPENSION_REASONS, type SuspensionReason } from '../../src/vocabulary.ts';
 import { BANK, CONTEXT, HOUR_MS, HOUR_SECONDS, NOW_MS, SHOP, TOKENS, callerWith, role } from './builders.ts';
@@ -280,4 +280,15 @@ describe('a list', () => {
     const revokesAny = role({ permissions: ['tokens:revoke'], tokens: 'any' });
     expect(maySee(callerWith(readsOwn, revokesAny), TOKENS.mine)).toBe(false);
   });
+});
+
+test('no role is asked of a token that is not known, and each by itself of one that is', () => {
+  const roles = [role({ name: 'none', permissions: ['tokens:create'] }), role({ name: 'ci' })];
+  const caller = callerWith(...roles);
+  expect(judgeEach(caller, on('get', null), CONTEXT)).toEqual([]);
+  const answers = judgeEach(caller, on('get', TOKENS.mine), CONTEXT);
+  expect(answers.map(({ role: { name }, decision }) => [name, decision.ok ? null : decision.error])).toEqual([
+    ['none', 'permission'],
+    ['ci', null],
+  ]);
 });

@@ -176,6 +176,8 @@ export async function createHarness(options: HarnessOptions = {}) {
   return {
     workspace,
     credential,
+    /** As an operator writes it. */
+    policy,
     policyVersion: versionOf(policy),
     issuer,
     control,
