@@ -1,9 +1,17 @@
 import * as z from 'zod';
 import type { BehaviourList } from './behaviours.ts';
-import { behaviourBody, endedSession, faultsBody, insertedToken, workspaceBody } from './fault-schema.ts';
+import {
+  behaviourBody,
+  endedSession,
+  faultsBody,
+  insertedToken,
+  openedSession,
+  workspaceBody,
+} from './fault-schema.ts';
 import type { FaultList } from './faults.ts';
 import { mint } from './minting.ts';
 import type { RequestLog } from './request-log.ts';
+import type { SessionList } from './sessions.ts';
 import { stateOf, type State } from './state.ts';
 import { rfc3339, type Answer } from './wire.ts';
 
@@ -15,6 +23,7 @@ export interface Controlled {
   readonly log: RequestLog;
   readonly state: State;
   readonly endedSessions: Set<string>;
+  readonly sessions: SessionList;
 }
 
 export interface ControlRequest {
@@ -74,6 +83,13 @@ export function control(request: ControlRequest, controlled: Controlled): Answer
         });
         return { status: 200, body: { token: stateOf(token, nowMs) } };
       });
+    case 'POST /sessions':
+      return withBody(request, openedSession, (opened) => ({
+        status: 200,
+        body: controlled.sessions.open(opened, nowMs),
+      }));
+    case 'GET /sessions':
+      return { status: 200, body: { sessions: controlled.sessions.list(request.query.get('client_id') ?? '') } };
     case 'POST /sessions/ended':
       return withBody(request, endedSession, ({ credential }) => {
         endedSessions.add(credential);

@@ -22,6 +22,7 @@ describe('the report of received requests', () => {
         status: 201,
         workspace_uuid: workspace,
         token_id: id,
+        client_id: null,
       },
       expect.objectContaining({
         method: 'DELETE',
@@ -86,7 +87,7 @@ describe('the report of received requests', () => {
     const log = createRequestLog(3, 1);
     const base = { at: '', method: 'GET', path: '/', query: {}, headers: {}, body: null, committed: false };
     for (const event_id of ['1', '2', '3', '4', '5', '6']) {
-      log.add({ ...base, event_id, status: null, workspace_uuid: null, token_id: null });
+      log.add({ ...base, event_id, status: null, workspace_uuid: null, token_id: null, client_id: null });
       expect(log.list({}).length).toBeLessThanOrEqual(3);
     }
     expect(log.list({}).map(({ event_id }) => event_id)).toEqual(['4', '5', '6']);

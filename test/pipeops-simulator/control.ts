@@ -1,4 +1,14 @@
-import type { Behaviour, Fault, InsertedToken, ReceivedRequest, RequestFilter, TokenState } from './faults-wire.ts';
+import type {
+  Behaviour,
+  Fault,
+  InsertedToken,
+  OpenedSession,
+  ReceivedRequest,
+  RequestFilter,
+  SessionState,
+  SessionTokens,
+  TokenState,
+} from './faults-wire.ts';
 
 export type Control = ReturnType<typeof createControl>;
 
@@ -26,7 +36,9 @@ export function createControl(baseUrl: string) {
       await call('POST', '/faults', { faults });
     },
     /** Removes the faults whose match names this workspace or credential; without a filter, all of everybody's. */
-    clearFaults: async (filter: Pick<RequestFilter, 'workspace_uuid' | 'credential'> = {}): Promise<void> => {
+    clearFaults: async (
+      filter: Pick<RequestFilter, 'workspace_uuid' | 'credential' | 'client_id'> = {},
+    ): Promise<void> => {
       await call('DELETE', `/faults${queryOf(filter)}`);
     },
     /** How PipeOps behaves in a workspace from now on, in place of any behaviour before; null: as it should again. */
@@ -59,6 +71,13 @@ export function createControl(baseUrl: string) {
     revokeByHand: async (tokenId: string): Promise<void> => {
       await call('DELETE', `/tokens/${encodeURIComponent(tokenId)}`);
     },
+    /** A user begins a session, which `POST /oauth/token` renews. */
+    openSession: async (session: OpenedSession): Promise<SessionTokens> =>
+      await call<SessionTokens>('POST', '/sessions', session),
+    /** What is true of the sessions of a client. */
+    sessions: async (clientId: string): Promise<readonly SessionState[]> =>
+      (await call<{ sessions: readonly SessionState[] }>('GET', `/sessions${queryOf({ client_id: clientId })}`))
+        .sessions,
     /** From now on the credential is answered 419. */
     endSession: async (credential: string): Promise<void> => {
       await call('POST', '/sessions/ended', { credential });

@@ -6,6 +6,7 @@ import {
   type Fault,
   type InsertedToken,
   type ListBehaviour,
+  type OpenedSession,
   type Said,
   type View,
 } from './faults-wire.ts';
@@ -22,6 +23,7 @@ const fault: z.ZodType<Fault> = z
         workspace_uuid: z.string().exactOptional(),
         path_contains: z.string().exactOptional(),
         credential: z.string().exactOptional(),
+        client_id: z.string().exactOptional(),
       })
       .exactOptional(),
     times: z.int().min(1).exactOptional(),
@@ -118,3 +120,12 @@ export const insertedToken: z.ZodType<InsertedToken> = z.strictObject({
 });
 
 export const endedSession = z.strictObject({ credential: z.string().min(1) });
+
+export const openedSession: z.ZodType<OpenedSession> = z.strictObject({
+  client_id: z.string().min(1),
+  client_secret: z.string().min(1).exactOptional(),
+  expires_in: z.int().min(1).exactOptional(),
+  refresh_expires_in: z.int().min(1).exactOptional(),
+  rotates: z.boolean().exactOptional(),
+  ends_old_access: z.boolean().exactOptional(),
+});

@@ -9,6 +9,8 @@ export interface FaultMatch {
   readonly path_contains?: string;
   /** The exact bearer token. */
   readonly credential?: string;
+  /** The `client_id` of a request for tokens. */
+  readonly client_id?: string;
 }
 
 /** The other forms in which PipeOps is known to answer. */
@@ -162,6 +164,7 @@ export interface Behaviour {
 }
 
 export interface RequestFilter {
+  readonly client_id?: string;
   readonly workspace_uuid?: string;
   readonly event_id?: string;
   readonly method?: string;
@@ -187,6 +190,8 @@ export interface ReceivedRequest {
   readonly status: number | null;
   readonly workspace_uuid: string | null;
   readonly token_id: string | null;
+  /** Of a request for tokens. */
+  readonly client_id: string | null;
 }
 
 /** A change that took effect. It outlives a restart, which the list of received requests does not. */
@@ -215,6 +220,35 @@ export interface TokenState {
   readonly created_at: string;
   readonly updated_at: string;
   readonly commits: readonly Commit[];
+}
+
+/** A session that a user begins with an OAuth client. */
+export interface OpenedSession {
+  readonly client_id: string;
+  /** Absent: a public client. */
+  readonly client_secret?: string;
+  /** How long its access tokens live, in seconds; default 3600. */
+  readonly expires_in?: number;
+  /** How long its refresh tokens live, in seconds; absent: without an end. */
+  readonly refresh_expires_in?: number;
+  /** Whether an exchange gives another refresh token and spends the one that was presented; default true. */
+  readonly rotates?: boolean;
+  /** Whether an exchange ends the access tokens before it. */
+  readonly ends_old_access?: boolean;
+}
+
+/** What a session begins with. */
+export interface SessionTokens {
+  readonly access_token: string;
+  readonly refresh_token: string;
+}
+
+/** The truth about a session. Its tokens are in the order in which they were made. */
+export interface SessionState {
+  readonly exchanges: number;
+  readonly is_ended: boolean;
+  readonly access_tokens: readonly string[];
+  readonly refresh_tokens: readonly string[];
 }
 
 /** A token that somebody makes in PipeOps' own console. */

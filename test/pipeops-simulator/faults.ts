@@ -6,6 +6,8 @@ export interface MatchedRequest {
   readonly path: string;
   readonly workspaceUuid: string | null;
   readonly bearer: string | null;
+  /** Of a request for tokens. */
+  readonly clientId?: string | null;
 }
 
 export const matches = (match: FaultMatch | undefined, request: MatchedRequest): boolean =>
@@ -13,7 +15,8 @@ export const matches = (match: FaultMatch | undefined, request: MatchedRequest):
   ((match.method === undefined || match.method === request.method) &&
     (match.workspace_uuid === undefined || match.workspace_uuid === request.workspaceUuid) &&
     (match.path_contains === undefined || request.path.includes(match.path_contains)) &&
-    (match.credential === undefined || match.credential === request.bearer));
+    (match.credential === undefined || match.credential === request.bearer) &&
+    (match.client_id === undefined || match.client_id === request.clientId));
 
 export type FaultList = ReturnType<typeof createFaultList>;
 

@@ -44,6 +44,7 @@ export function createRequestLog(keptRequests = KEPT_REQUESTS, slackRequests = S
 
 const isNamed = (request: ReceivedRequest, filter: RequestFilter): boolean =>
   (filter.workspace_uuid === undefined || filter.workspace_uuid === request.workspace_uuid) &&
+  (filter.client_id === undefined || filter.client_id === request.client_id) &&
   (filter.event_id === undefined || filter.event_id === request.event_id) &&
   (filter.method === undefined || filter.method === request.method) &&
   (filter.credential === undefined || `Bearer ${filter.credential}` === request.headers['authorization']);

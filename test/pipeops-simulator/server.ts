@@ -10,6 +10,7 @@ import { createQuota, quotaHeaders, type Quota } from './quota.ts';
 import { readRequest, type ReadRequest } from './read-request.ts';
 import { createRequestLog } from './request-log.ts';
 import { route, TOKENS_PATH, type RouteRequest, type Served } from './routes.ts';
+import { createSessions, fieldsOf } from './sessions.ts';
 import { openState } from './state.ts';
 import { failure, rfc3339 } from './wire.ts';
 
@@ -41,12 +42,14 @@ export interface Simulator {
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { now = Date.now } = options;
+  const endedSessions = new Set<string>();
   const controlled: Controlled = {
     faults: createFaultList(),
     behaviours: createBehaviours(),
     log: createRequestLog(),
     state: openState(options.stateFile ?? null),
-    endedSessions: new Set(),
+    endedSessions,
+    sessions: createSessions(endedSessions),
   };
   const quota = options.limits === false ? null : createQuota();
   const closing = new AbortController();
@@ -60,11 +63,20 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     const bearer = bearerOf(request.headers['authorization']);
     const workspaceUuid = request.query.get('workspace_uuid');
     const eventId = request.headers['x-request-id'] ?? null;
-    const received = controlled.log.add(receivedOf(request, workspaceUuid, eventId, now()));
+    const tokenRequest =
+      request.path === OAUTH_TOKEN_PATH ? fieldsOf(request.body, request.headers['content-type']) : {};
+    const clientId = typeof tokenRequest['client_id'] === 'string' ? tokenRequest['client_id'] : null;
+    const received = controlled.log.add({ ...receivedOf(request, workspaceUuid, eventId, now()), client_id: clientId });
     const behaving = controlled.behaviours.of(workspaceUuid);
     const late = lateFor(behaving, request.method);
-    const fault = late?.fault ?? controlled.faults.take({ ...request, workspaceUuid, bearer });
+    const fault = late?.fault ?? controlled.faults.take({ ...request, workspaceUuid, bearer, clientId });
     const serve = () => {
+      if (request.path === OAUTH_TOKEN_PATH) {
+        if (request.method !== 'POST') return failure(405, 'Method not allowed');
+        const exchanged = controlled.sessions.exchange(tokenRequest, now());
+        received.committed = exchanged.committed;
+        return exchanged.answer;
+      }
       const isWithoutPages = noteList(controlled, request, fault);
       const forms = formsOf(fault);
       const common = { ...request, workspaceUuid, eventId, forms, partial: fault?.partial, isWithoutPages, behaving };
@@ -103,6 +115,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     },
   };
 }
+
+const OAUTH_TOKEN_PATH = '/oauth/token';
 
 /** Notes that a list is cut, or is not; gives whether its further pages are refused for that. */
 function noteList({ behaviours }: Controlled, { method, path, query }: ReadRequest, fault: Fault | null): boolean {
@@ -151,6 +165,7 @@ const receivedOf = (request: ReadRequest, workspaceUuid: string | null, eventId:
   workspace_uuid: workspaceUuid,
   // Known once it is served; a fault may come before.
   token_id: null,
+  client_id: null,
 });
 
 function parsedOrText(text: string): unknown {
