@@ -21,6 +21,7 @@ export const AUDIT_ACTIONS = [
   'webhook.retry',
   'subject.block',
   'subject.reinstate',
+  'credential.renew',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -118,6 +119,14 @@ export const DEGRADED_REASONS = [
   'revocation_contradicted',
 ] as const;
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
+
+/**
+ * Why the admin credential cannot renew itself any more. `outcome_unknown`: an exchange may have spent the refresh token.
+ * `refused`: PipeOps does not accept it. `rolled_back`: D1 holds an older one than was used already. `replaced`: another
+ * configured one has taken over.
+ */
+export const CREDENTIAL_LOSSES = ['outcome_unknown', 'refused', 'rolled_back', 'replaced'] as const;
+export type CredentialLoss = (typeof CREDENTIAL_LOSSES)[number];
 
 /** The jobs of the cron, in their order. */
 export const CRON_JOBS = ['orders', 'attempts', 'probe', 'sweeps'] as const;

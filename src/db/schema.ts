@@ -11,6 +11,7 @@ import {
   TOKEN_ENDS,
 } from '../vocabulary.ts';
 
+export * from './credential-schema.ts';
 export * from './revocation-schema.ts';
 export * from './upstream-schema.ts';
 
