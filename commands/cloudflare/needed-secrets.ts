@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Policy } from '../../src/config/policy.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
+import { RENEWAL_SETTINGS, renewalSettingProblem } from '../../src/config/renewal.ts';
 import {
   adminCredential,
   expiryProblem,
@@ -22,7 +23,7 @@ export interface NeededSecret {
 }
 
 /** Secrets that the Worker may have, and works without. */
-export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT'] as const;
+export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT', ...RENEWAL_SETTINGS] as const;
 
 /** The secrets that the code and the policy need, without which the Worker serves nothing. */
 export function neededSecrets({ webhooks }: Pick<Policy, 'webhooks'>): readonly NeededSecret[] {
@@ -63,8 +64,11 @@ export function neededSecrets({ webhooks }: Pick<Policy, 'webhooks'>): readonly 
   return [...new Map(needed.map((secret) => [secret.name, secret])).values()];
 }
 
-/** What is wrong with an optional secret; null if nothing is. All of them are credentials so far. */
-export const optionalSecretProblem = credentialProblem;
+/** What is wrong with an optional secret, without quoting it; null if nothing is. */
+export function optionalSecretProblem(name: string, value: string, nowMs: number): string | null {
+  const setting = RENEWAL_SETTINGS.find((known) => known === name);
+  return setting === undefined ? credentialProblem(value, nowMs) : renewalSettingProblem(setting, value);
+}
 
 function credentialProblem(value: string, nowMs: number): string | null {
   const malformed = firstIssue(adminCredential.safeParse(value));

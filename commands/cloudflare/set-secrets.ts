@@ -73,7 +73,7 @@ function checkGiven(given: ReadonlyMap<string, string>, needed: readonly NeededS
       const known = [...needed.map((one) => one.name), ...OPTIONAL_SECRETS].join(', ');
       throw new UserError(`${name} is no secret of this Worker. It has ${known}.`);
     }
-    const problem = (secret?.problemOf ?? optionalSecretProblem)(value, nowMs);
+    const problem = secret === undefined ? optionalSecretProblem(name, value, nowMs) : secret.problemOf(value, nowMs);
     if (problem !== null) throw new UserError(`The given ${name} ${problem}.`);
   }
 }

@@ -3,6 +3,7 @@ import { type ConfigProblem, parseEnv, readPolicy, SETTING_NAMES } from '../../s
 import { isMadeUpSecret, placeholderFinding, placeholderIn, placeholdersIn } from '../../src/config/placeholders.ts';
 import type { Policy } from '../../src/config/policy.ts';
 import type { Finding } from '../../src/config/problems.ts';
+import { renewalAdvice } from '../../src/config/renewal.ts';
 import { credentialExpiryMs, expiryProblem } from '../../src/config/secrets.ts';
 import { parseJson } from '../../src/kit/json.ts';
 import { err, type Result } from '../../src/kit/result.ts';
@@ -81,6 +82,7 @@ export async function examine(options: Options, variables: Variables, nowMs: num
     ...problems.filter((problem) => !isUnknown(problem)).map(asProblem),
     ...policy.findings,
     ...settingFindings(env, secretNames, problems, nowMs),
+    ...renewalAdvice(env).map(asProblem),
     ...sectionsToLookAt(sections.value, options).flatMap((name) => sectionFindings(sections.value, name, secretNames)),
     ...(options.database === null ? [] : await keyFindings(options.database, env, nowMs)),
     ...deployed.findings,

@@ -26,6 +26,7 @@ import {
 } from './limits.ts';
 import { parsePolicy, type Policy } from './policy.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
+import { readRenewal, RENEWAL_SETTINGS, type RenewalConfig } from './renewal.ts';
 
 export type { ConfigProblem } from './problems.ts';
 
@@ -38,11 +39,13 @@ export interface Config {
     /** Without a trailing slash. */
     readonly apiUrl: string;
     /** One or two, in the order in which they are tried. */
-    readonly credentials: readonly string[];
+    readonly credentials: readonly [string, ...string[]];
     readonly defaultWorkspaceUuid: string | null;
     /** How many calls PipeOps answers in a minute and in an hour, where its headers do not say. */
     readonly callLimits: { readonly minute: number; readonly hour: number };
   };
+  /** How the admin credential renews itself; null: it does not. */
+  readonly renewal: RenewalConfig | null;
   readonly reconcileAfterSeconds: number;
   /** How old a list may be that answers a read; 0 means that each read asks PipeOps. */
   readonly snapshotMaxAgeSeconds: number;
@@ -78,13 +81,15 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
   const parsed = envSchema.safeParse(env, { error: wording });
   const policy = readPolicy(env, policyFile);
   const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
-  if (parsed.success && policy.ok && secrets.ok) {
-    return ok({ ...parsed.data, policy: policy.value, webhookSecrets: secrets.value });
+  const renewal = readRenewal(env);
+  if (parsed.success && policy.ok && secrets.ok && renewal.ok) {
+    return ok({ ...parsed.data, renewal: renewal.value, policy: policy.value, webhookSecrets: secrets.value });
   }
   return err([
     ...(parsed.success ? [] : problemsOf(parsed.error, EXAMPLES, BINDINGS)),
     ...(policy.ok ? [] : policy.error),
     ...(secrets.ok ? [] : secrets.error),
+    ...(renewal.ok ? [] : renewal.error),
   ]);
 }
 
@@ -188,7 +193,7 @@ const settings = {
 };
 
 /** The names of all settings but those of D1, of the rate limits, and of the secrets that the policy names. */
-export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), 'POLICY'];
+export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), ...RENEWAL_SETTINGS, 'POLICY'];
 
 const envSchema = z
   .object({
@@ -198,7 +203,7 @@ const envSchema = z
     REJECTIONS_IN_ALL: rateLimiter,
     ...settings,
   })
-  .transform((env): Omit<Config, 'policy' | 'webhookSecrets'> => {
+  .transform((env): Omit<Config, 'policy' | 'webhookSecrets' | 'renewal'> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,

@@ -25,10 +25,15 @@ export const adminCredential = z
   });
 
 /** When an admin credential of PipeOps expires by its own `exp`, in milliseconds since the epoch; null if it does not say. */
-export function credentialExpiryMs(credential: string): number | null {
+export const credentialExpiryMs = (credential: string): number | null => claimMs(credential, 'exp');
+
+/** When an admin credential of PipeOps was issued by its own `iat`, in milliseconds since the epoch; null if it does not say. */
+export const credentialIssueMs = (credential: string): number | null => claimMs(credential, 'iat');
+
+function claimMs(credential: string, claim: 'exp' | 'iat'): number | null {
   try {
-    const { exp } = decodeJwt(credential);
-    return typeof exp === 'number' && Math.abs(exp) <= DATE_MAX_SECONDS ? exp * 1000 : null;
+    const seconds = decodeJwt(credential)[claim];
+    return typeof seconds === 'number' && Math.abs(seconds) <= DATE_MAX_SECONDS ? seconds * 1000 : null;
   } catch {
     return null;
   }

@@ -3,6 +3,7 @@ import type { Purpose } from './quota-windows.ts';
 import type { CreateCommand, TokenRef, UpdateCommand } from './types.ts';
 
 const TOKENS_PATH = '/api/v1/service-account-tokens';
+const OAUTH_TOKEN_PATH = '/oauth/token';
 
 /** Which page of a list is asked for. */
 export interface PageQuery {
@@ -13,6 +14,8 @@ export interface PageQuery {
 }
 
 interface TokenUrls {
+  /** Where a refresh token is exchanged. */
+  readonly oauthToken: string;
   /** The tokens of a workspace, or a page of them. */
   collection(workspaceUuid: string, page?: PageQuery): string;
   /** One token. */
@@ -34,20 +37,22 @@ export const tokenUrls = (apiUrl: string): TokenUrls => {
   }
   const basePath = base.pathname.replace(/\/+$/, '');
 
-  const build = (workspaceUuid: string, idPath: string, paging = ''): string => {
-    // PipeOps hears one spelling, since it may take another spelling for another workspace.
-    if (parseWorkspaceUuid(workspaceUuid) !== workspaceUuid) throw new TypeError('Not a workspace UUID.');
-    const path = `${basePath}${TOKENS_PATH}${idPath}`;
-    // PipeOps' controller wants the workspace in the query of every route.
-    const search = `?workspace_uuid=${workspaceUuid}${paging}`;
+  const checked = (path: string, search: string): string => {
     const url = new URL(`${base.origin}${path}${search}`);
     if (url.origin !== base.origin || url.pathname !== path || url.search !== search || url.hash) {
       throw new TypeError('The upstream URL is not what was put in.');
     }
     return url.href;
   };
+  const build = (workspaceUuid: string, idPath: string, paging = ''): string => {
+    // PipeOps hears one spelling, since it may take another spelling for another workspace.
+    if (parseWorkspaceUuid(workspaceUuid) !== workspaceUuid) throw new TypeError('Not a workspace UUID.');
+    // PipeOps' controller wants the workspace in the query of every route.
+    return checked(`${basePath}${TOKENS_PATH}${idPath}`, `?workspace_uuid=${workspaceUuid}${paging}`);
+  };
 
   return {
+    oauthToken: checked(`${basePath}${OAUTH_TOKEN_PATH}`, ''),
     collection: (workspaceUuid, page) => build(workspaceUuid, '', page === undefined ? '' : pagingOf(page)),
     token: ({ workspaceUuid, tokenId }) => {
       if (!isTokenId(tokenId)) throw new TypeError('Not a token id.');
