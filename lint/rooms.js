@@ -18,6 +18,7 @@ const ROOMS = [
   'pipeops',
   'subjects',
   'trail',
+  'credential',
   'identity',
   'idempotency',
   'http',

@@ -11,9 +11,9 @@ import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, a call to PipeOps where nobody
- * else makes one, and sweeps of what is over. Each job has a share of what a Worker may use up, and a lease, so that a second run at the same time does not do the same
- * work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
+ * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the renewal of the
+ * admin credential, a call to PipeOps where nobody else makes one, and sweeps of what is over. Each job has a share of what a Worker may
+ * use up, and a lease, so that a second run at the same time does not do the same work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
  * log need not ask.
  */
 export async function runCron(services: Services): Promise<void> {
@@ -27,7 +27,8 @@ export async function runCron(services: Services): Promise<void> {
   let report: JobReport = {};
   const holder = runtime.newId();
   let over: CronJob | null = null;
-  for (const job of CRON_JOBS) {
+  // Where no credential renews itself, its job is not worth a lease.
+  for (const job of CRON_JOBS.filter((name) => name !== 'credential' || services.renewal !== null)) {
     if (await changeJob(database, runtime, context, holder, { over, next: job })) {
       report = { ...report, ...(await runJob(services, context, job, jobs[job])) };
       over = job;
@@ -66,7 +67,15 @@ function levelOf(notReady: number, degraded: number): 'error' | 'warn' | 'info' 
 
 type Job = (context: RequestContext, budget: Budget) => Promise<JobReport>;
 
-function jobsOf({ database, runtime, orders, reconciler, probe, keyExpiry }: Services): Readonly<Record<CronJob, Job>> {
+function jobsOf({
+  database,
+  runtime,
+  orders,
+  reconciler,
+  renewal,
+  probe,
+  keyExpiry,
+}: Services): Readonly<Record<CronJob, Job>> {
   return {
     // Orders come first, since they may be about a leak and PipeOps answers only so many calls a minute.
     orders: async (context, budget) => {
@@ -76,6 +85,10 @@ function jobsOf({ database, runtime, orders, reconciler, probe, keyExpiry }: Ser
     attempts: async (context, budget) => {
       const { due, settled } = await reconciler.run(context, budget);
       return { due_attempts: due, settled };
+    },
+    credential: async (context) => {
+      await renewal?.run(context);
+      return {};
     },
     probe: async (context) => await probeUpstream(probe, context),
     sweeps: async (context) => {

@@ -1,5 +1,7 @@
 import type { Config, RateLimiter } from './config/env.ts';
 import type { Policy } from './config/policy.ts';
+import { type RenewingCredentials, renewingCredentials } from './credential/credentials.ts';
+import { createSealing } from './credential/sealing.ts';
 import { createDatabase, type Database } from './db/database.ts';
 import { configuredWorkspaces, type ProbeDependencies } from './health/probe.ts';
 import { createReadiness } from './health/readiness.ts';
@@ -15,7 +17,8 @@ import { markRevoked } from './inventory/inventory.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
-import { createCredentials } from './pipeops/credentials.ts';
+import { createCredentials, readCredentials } from './pipeops/credentials.ts';
+import { createTokenEndpoint } from './pipeops/oauth.ts';
 import { createOutcomes } from './pipeops/outcomes.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
@@ -56,6 +59,8 @@ export interface Services {
   readonly trail: Trail;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
+  /** Null: no credential renews itself. */
+  readonly renewal: RenewingCredentials | null;
   readonly health: HealthDependencies;
   readonly probe: ProbeDependencies;
 }
@@ -74,7 +79,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const decideNow = (caller: Caller, request: PolicyRequest) => decide(caller, request, decisionContext());
 
   // ── pipeops ──
-  const credentials = createCredentials(config.pipeops.credentials);
+  const renewal = createRenewal(config, database, runtime);
+  const credentials = renewal ?? createCredentials(config.pipeops.credentials);
   const outcomes = createOutcomes(credentials, runtime);
   // What PipeOps has told an isolate goes to the others together: of the quota, and of what calls came to.
   const quota = createQuota(config.pipeops.callLimits, outcomes);
@@ -176,6 +182,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     runtime,
     quota,
     credentials,
+    renewal,
     fingerprintKeyIds,
     workspaceUuids,
     d1MaxBytes,
@@ -209,6 +216,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     trail,
     reconciler,
     keyExpiry,
+    renewal,
     health,
     probe,
   };
@@ -217,6 +225,14 @@ export function createServices(config: Config, runtime: Runtime): Services {
 /** The workspaces that a policy names, for a role or for a source of webhooks. */
 const workspacesOf = ({ roles, webhooks }: Policy): readonly string[] =>
   [...roles, ...webhooks].flatMap(({ workspaces }) => workspaces).filter((workspaceUuid) => workspaceUuid !== '*');
+
+function createRenewal({ pipeops, renewal }: Config, database: Database, runtime: Runtime): RenewingCredentials | null {
+  if (renewal === null) return null;
+  const sealing = createSealing(pipeops.apiUrl, renewal);
+  const endpoint = createTokenEndpoint(pipeops.apiUrl, renewal, runtime);
+  const configured = readCredentials(pipeops.credentials);
+  return renewingCredentials({ database, endpoint, sealing, runtime }, configured, renewal.refreshToken);
+}
 
 /**
  * Finds the roles of each identity once. A JWT that the isolate remembers gives the same object each time, and the bindings do not

@@ -112,6 +112,7 @@ export type NotReadyReason = (typeof NOT_READY_REASONS)[number];
 export const DEGRADED_REASONS = [
   'admin_credential_expiring',
   'admin_credential_expired',
+  'admin_credential_renewal_lost',
   ...UPSTREAM_TROUBLES,
   'd1_size',
   'fingerprint_keys',
@@ -129,7 +130,7 @@ export const CREDENTIAL_LOSSES = ['outcome_unknown', 'refused', 'rolled_back', '
 export type CredentialLoss = (typeof CREDENTIAL_LOSSES)[number];
 
 /** The jobs of the cron, in their order. */
-export const CRON_JOBS = ['orders', 'attempts', 'probe', 'sweeps'] as const;
+export const CRON_JOBS = ['orders', 'attempts', 'credential', 'probe', 'sweeps'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
 /** The work that one run does at a time: the jobs of the cron, and asking PipeOps about workspaces that are not known here. */

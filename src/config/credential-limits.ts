@@ -13,6 +13,8 @@ export const CREDENTIAL_PROBE_TIMEOUT_MS = 3_000;
 export const CREDENTIAL_LEASE_MS = 60_000;
 /** The least time between two exchanges, over all isolates. */
 export const CREDENTIAL_PAUSE_MS = 5 * 60_000;
+/** So long after a renewal was due, two tries at it have failed, or the cron does not run. */
+export const CREDENTIAL_LATE_MS = 2 * CREDENTIAL_PAUSE_MS;
 /** How far PipeOps' clock may be behind ours when an access token ends. */
 export const CREDENTIAL_END_SLACK_MS = 60_000;
 /** How often an isolate looks in D1 for the successor of a credential that has passed CREDENTIAL_RENEW_AT_SHARE of its life. */

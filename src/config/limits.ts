@@ -249,8 +249,10 @@ export const CRON_SHARES = {
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
   /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
   probe: { d1Queries: 20, ms: UPSTREAM_TIMEOUT_MS },
+  /** A link that D1 lacked, a look, a claim, and a settlement that D1 takes at the third try. */
+  credential: { d1Queries: 25, ms: 10_000 },
   /** Erasing takes a few statements. */
-  sweeps: { d1Queries: 30, ms: 10_000 },
+  sweeps: { d1Queries: 25, ms: 10_000 },
 } as const;
 /** What a job has begun ends within this: PipeOps' 10 s, a settlement's 5 s, and the batch that ends the run. */
 export const CRON_JOB_TAIL_MS = 20_000;

@@ -3,6 +3,7 @@ import type { Database } from '../db/database.ts';
 import { APPLIED, lackingMigrations, lackingTables, selectMigrations, selectTables } from '../db/migrations.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { newTrace, type Trace } from '../kit/trace.ts';
+import type { RenewalStanding, RenewingCredentials } from '../credential/credentials.ts';
 import type { Credentials } from '../pipeops/credentials.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Blockable } from '../subjects/blocks.ts';
@@ -25,6 +26,8 @@ export interface Health {
   readonly degraded: readonly Degraded[];
   /** Null: it could not be read. */
   readonly open: OpenWork | null;
+  /** Null: no credential renews itself. */
+  readonly renewal: RenewalStanding | null;
 }
 
 /** Tells whether the service can do its work. PipeOps is never asked for that. */
@@ -41,12 +44,14 @@ export interface ReadinessDependencies extends OpenWorkDependencies {
   readonly runtime: Pick<Runtime, 'now' | 'background'>;
   readonly quota: Pick<Quota, 'most'>;
   readonly credentials: Pick<Credentials, 'inOrder'>;
+  /** Null: no credential renews itself. */
+  readonly renewal: Pick<RenewingCredentials, 'standing'> | null;
   /** The size at which D1 takes no more rows. */
   readonly d1MaxBytes: number;
 }
 
 export function createReadiness(dependencies: ReadinessDependencies): Readiness {
-  const { database, runtime, quota, credentials, d1MaxBytes } = dependencies;
+  const { database, runtime, quota, credentials, renewal, d1MaxBytes } = dependencies;
   const since = new Map<NotReadyReason, number>();
   let latest: { readonly atMs: number; readonly answer: Promise<Health> } | null = null;
 
@@ -68,19 +73,22 @@ export function createReadiness(dependencies: ReadinessDependencies): Readiness 
       const notReady = trace.isSchemaOutdated
         ? notReadyBy('schema_outdated', await readLacking(database, context))
         : notReadyBy('d1');
-      return { notReady, degraded: [], open: null };
+      return { notReady, degraded: [], open: null, renewal: null };
     }
     const open = read.value;
+    // It goes first: what it learns may be another credential.
+    const standing = renewal === null ? null : await renewal.standing(context);
     const facts = {
       nowMs,
       open,
       credentials: credentials.inOrder(),
+      renewal: standing,
       mostCalls: quota.most('change', nowMs),
       d1: { bytes: database.sizeBytes(), isNearlyFull: isNearlyFull() },
     };
     if (open.lacking.length === 0) since.clear();
     const notReady = open.lacking.length === 0 ? [] : notReadyBy('schema_outdated', open.lacking);
-    return { notReady, degraded: degradedBy(facts), open };
+    return { notReady, degraded: degradedBy(facts), open, renewal: standing };
   };
 
   return {

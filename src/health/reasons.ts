@@ -1,4 +1,6 @@
+import { CREDENTIAL_LATE_MS } from '../config/credential-limits.ts';
 import { ADMIN_CREDENTIAL_WARNING_SECONDS } from '../config/limits.ts';
+import type { RenewalStanding } from '../credential/credentials.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { AdminCredential } from '../pipeops/credentials.ts';
 import type { OutcomeRow } from '../pipeops/outcome-rows.ts';
@@ -26,6 +28,8 @@ export interface HealthFacts {
   readonly nowMs: number;
   readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls'>;
   readonly credentials: readonly AdminCredential[];
+  /** Null: no credential renews itself. */
+  readonly renewal: RenewalStanding | null;
   /** The most calls that each window of the quota may hold, those of a change included. */
   readonly mostCalls: WindowCalls;
   readonly d1: { readonly bytes: number | null; readonly isNearlyFull: boolean };
@@ -36,6 +40,7 @@ export const degradedBy = (facts: HealthFacts): readonly Degraded[] =>
   [
     credentialEnd(facts),
     credentialRejected(facts),
+    renewalLost(facts),
     ongoing(facts, 'upstream_unreachable'),
     rateLimited(facts),
     forbidden(facts),
@@ -61,14 +66,15 @@ const isRejected = (facts: HealthFacts, { id }: AdminCredential): boolean =>
 
 /**
  * The credential that keeps this service going for longest is about to end, or has ended. One that says nothing of its end may last, and
- * one that PipeOps refuses keeps nothing going.
+ * one that PipeOps refuses keeps nothing going. A credential that renews itself is about to end only if that does not happen when it is due.
  */
 function credentialEnd(facts: HealthFacts): Degraded | null {
   const usable = facts.credentials.filter((credential) => !isRejected(facts, credential));
   const last = (usable.length > 0 ? usable : facts.credentials).reduce((a, b) => (endOf(b) > endOf(a) ? b : a));
   const { endsAtMs, name } = last;
   if (endsAtMs === null) return null;
-  const warnAtMs = endsAtMs - ADMIN_CREDENTIAL_WARNING_SECONDS * 1000;
+  const lateAtMs = facts.renewal?.lost === null ? (facts.renewal.dueAtMs ?? 0) + CREDENTIAL_LATE_MS : 0;
+  const warnAtMs = Math.max(endsAtMs - ADMIN_CREDENTIAL_WARNING_SECONDS * 1000, lateAtMs);
   const told = { credential: name, expires_at: rfc3339OrNull(endsAtMs) };
   if (endsAtMs <= facts.nowMs) return degraded('admin_credential_expired', endsAtMs, told);
   return warnAtMs <= facts.nowMs ? degraded('admin_credential_expiring', warnAtMs, told) : null;
@@ -82,6 +88,14 @@ function credentialRejected(facts: HealthFacts): Degraded | null {
   const ids = new Set(refused.map(({ id }) => id));
   const rows = going(facts, 'admin_credential_rejected').filter(({ subject }) => ids.has(subject));
   return troubleOf('admin_credential_rejected', rows, { credentials: refused.map(({ name }) => name) });
+}
+
+/** A person has to act before the credential ends, or to find out that it has. */
+function renewalLost({ renewal }: HealthFacts): Degraded | null {
+  if (renewal === null || renewal.lost === null) return null;
+  const { because, sinceMs } = renewal.lost;
+  const told = { because, event_id: renewal.eventId, expires_at: rfc3339OrNull(renewal.endsAtMs) };
+  return degraded('admin_credential_renewal_lost', sinceMs, told);
 }
 
 const ongoing = (facts: HealthFacts, kind: UpstreamTrouble): Degraded | null => troubleOf(kind, going(facts, kind), {});
@@ -152,6 +166,10 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
   admin_credential_rejected:
     'PipeOps refuses the admin credential: 419 says that its session has ended, and 401 that it is no good. Sign in to PipeOps as the ' +
     'administrator of this service, and put the new session JWT now: npx wrangler secret put PIPEOPS_ADMIN_TOKEN.',
+  admin_credential_renewal_lost:
+    'The admin credential does not renew itself any more, and works until it ends. Sign in to PipeOps as the administrator of this ' +
+    'service, and put the tokens of the new session in one step: npx wrangler secret bulk, with PIPEOPS_ADMIN_TOKEN and ' +
+    'PIPEOPS_REFRESH_TOKEN. Where because is unreadable, put the former CREDENTIAL_SEAL_KEY behind the new one instead.',
   upstream_unreachable:
     'PipeOps does not answer, or answers what cannot be read. Creates and changes fail, lists may be up to an hour old, and revocations ' +
     'are kept and tried again. See PipeOps’ status page, and whether PIPEOPS_API_URL is right; the next call that PipeOps answers ends this.',

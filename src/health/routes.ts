@@ -23,7 +23,7 @@ import { presentListStates } from './lists.ts';
 import { countsOf } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
-import { presentCredentials, presentUpstream } from './upstream.ts';
+import { presentCredentials, presentRenewal, presentUpstream } from './upstream.ts';
 
 export interface HealthDependencies {
   readonly database: Database;
@@ -90,7 +90,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
 
   app.get('/api/v1/status', authorise(recorder, 'audit:read', 'status.read'), noParameters, async (c) => {
     const { caller, context } = c.var;
-    const { notReady, degraded, open } = await readiness.look(context, caller);
+    const { notReady, degraded, open, renewal } = await readiness.look(context, caller);
     if (open === null) return failure(c, { kind: 'not_ready', names: namesOf(notReady), advice: adviceOn(notReady) });
     const { attempts, orders, refusedDeliveries, limits, calls, lists, outcomes, isBlocked } = open;
     if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
@@ -118,6 +118,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       token_limits: presentNearLimit(nearLimit.value[0]),
       quota: presentQuota(quota, calls, nowMs),
       credentials: presentCredentials(credentials.inOrder(), outcomes),
+      credential_renewal: renewal === null ? null : presentRenewal(renewal),
       d1_bytes: database.sizeBytes(),
       d1_max_bytes: health.d1MaxBytes,
       d1_nearly_full: readiness.isNearlyFull(),

@@ -1,3 +1,4 @@
+import type { RenewalStanding } from '../credential/credentials.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { AdminCredential } from '../pipeops/credentials.ts';
 import type { OutcomeRow } from '../pipeops/outcome-rows.ts';
@@ -40,3 +41,16 @@ export function presentCredentials(credentials: readonly AdminCredential[], outc
     last_refused_at: lastOf('admin_credential_rejected', id),
   }));
 }
+
+/** How the admin credential renews itself. */
+export const presentRenewal = (renewal: RenewalStanding) => ({
+  renewals: renewal.counter,
+  renewed_at: rfc3339OrNull(renewal.renewedAtMs),
+  due_at: rfc3339OrNull(renewal.dueAtMs),
+  last_tried_at: rfc3339OrNull(renewal.triedAtMs),
+  last_error: renewal.failed,
+  lost:
+    renewal.lost === null
+      ? null
+      : { because: renewal.lost.because, since: rfc3339OrNull(renewal.lost.sinceMs), event_id: renewal.eventId },
+});

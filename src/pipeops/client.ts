@@ -30,6 +30,7 @@ interface PipeOpsOptions {
 
 /**
  * Makes the client of PipeOps' token API. A credential that is refused gives way to the next one: the refused request had no effect.
+ * For the same reason it is sent again under a credential that was renewed meanwhile, while its call has time.
  * Otherwise a request is repeated only where `retryPauseMs` says so, within the one deadline of its call. A create is never repeated,
  * since PipeOps has no idempotency key. Every request, a page or a repetition too, is admitted by itself.
  *
@@ -68,8 +69,12 @@ export const createPipeOps = (options: PipeOpsOptions): PipeOps => {
   const send = async (request: UpstreamRequest, call: Call): Promise<Result<Sent, UpstreamFailure>> => {
     let refusal: UpstreamFailure = { kind: 'upstream_timeout' };
     const purpose = call.purpose ?? request.purpose;
-    const inOrder = credentials.inOrder();
-    for (const credential of inOrder) {
+    const tried = new Set<string>();
+    const untried = (): readonly AdminCredential[] => credentials.inOrder().filter(({ id }) => !tried.has(id));
+    await credentials.prepare(call);
+    let [credential] = untried();
+    while (credential !== undefined) {
+      tried.add(credential.id);
       const refused = await admit(purpose, request.workspaceUuid, call);
       if (refused !== null) return err(refused);
       // Of a request that is not sent, nothing is noted.
@@ -86,9 +91,13 @@ export const createPipeOps = (options: PipeOpsOptions): PipeOps => {
       }
       discardBody(response);
       refusal = { kind: 'upstream_credential_rejected', status: response.status };
-      note(request, credential, refusal, credential !== inOrder.at(-1) && !call.signal.aborted);
+      credentials.refused(credential);
+      if (untried().length === 0) await credentials.renewed(call);
+      const [next] = untried();
+      note(request, credential, refusal, next !== undefined && !call.signal.aborted);
       // A refusal has certainly changed nothing. Of a second request without time for its answer nobody could say so.
       if (call.signal.aborted) break;
+      credential = next;
     }
     return err(refusal);
   };

@@ -1,5 +1,6 @@
 import { credentialExpiryMs } from '../config/secrets.ts';
 import { sha256HexSync } from '../kit/digest.ts';
+import type { Call } from './types.ts';
 
 /** An admin credential that PipeOps may be asked with. */
 export interface AdminCredential {
@@ -18,7 +19,16 @@ export interface Credentials {
   inOrder(): readonly AdminCredential[];
   /** PipeOps has done what it was asked under this one, which is in use from now on. */
   accepted(credential: AdminCredential): void;
+  /** Finds out which credentials there are, before the first call; null: that is known. It never throws. */
+  prepare(call: Pick<Call, 'trace' | 'signal'>): Promise<void> | null;
+  /** PipeOps refuses this one. A renewal may begin because of it, in the background. */
+  refused(credential: AdminCredential): void;
+  /** Waits for a renewal that is under way, as long as the call has time; null: there is none. It never throws. */
+  renewed(call: Pick<Call, 'signal'>): Promise<void> | null;
 }
+
+/** The setting that a credential comes from which has renewed itself. */
+export const RENEWED = 'PIPEOPS_REFRESH_TOKEN';
 
 /** What a header can carry unchanged. */
 const CREDENTIAL = /^[\x21-\x7e]+$/;
@@ -33,21 +43,42 @@ export const adminCredential = (name: string, secret: string): AdminCredential =
 });
 
 /**
- * The credentials that are configured: the one of now and, during a rotation, the next one. The one that worked last goes first, so
- * that a rotation does not cost every request a refusal.
+ * The credentials that are configured: the one of now and, during a rotation by hand, the next one.
  *
  * Throws on one that a header cannot carry, and where there is none.
  */
-export function createCredentials(secrets: readonly string[]): Credentials {
-  if (secrets.length === 0 || !secrets.every((secret) => CREDENTIAL.test(secret))) {
-    throw new TypeError('No PipeOps credential that a header can carry.');
-  }
-  const configured = secrets.map((secret, index) => adminCredential(NAMES[index] ?? `credential ${index}`, secret));
-  let order: readonly AdminCredential[] = configured;
+export function readCredentials(secrets: readonly string[]): readonly [AdminCredential, ...AdminCredential[]] {
+  if (!secrets.every((secret) => CREDENTIAL.test(secret))) throw NO_CREDENTIAL;
+  const [first, ...others] = secrets.map((secret, index) =>
+    adminCredential(NAMES[index] ?? `credential ${index}`, secret),
+  );
+  if (first === undefined) throw NO_CREDENTIAL;
+  return [first, ...others];
+}
+const NO_CREDENTIAL = new TypeError('No PipeOps credential that a header can carry.');
+
+/**
+ * Credentials in an order: the one that worked last goes first, so that a rotation does not cost every request a refusal. Others may
+ * take their place.
+ */
+export function orderCredentials(first: readonly AdminCredential[]) {
+  let all = first;
+  let order = first;
   return {
     inOrder: () => order,
-    accepted: (credential) => {
-      order = [credential, ...configured.filter(({ id }) => id !== credential.id)];
+    accepted: ({ id }: AdminCredential): void => {
+      const accepted = all.filter((credential) => credential.id === id);
+      if (accepted.length > 0) order = [...accepted, ...all.filter((credential) => credential.id !== id)];
+    },
+    replace: (credentials: readonly AdminCredential[]): void => {
+      all = credentials;
+      order = credentials;
     },
   };
+}
+
+/** The configured credentials, where none renews itself. Throws as `readCredentials` does. */
+export function createCredentials(secrets: readonly string[]): Credentials {
+  const { inOrder, accepted } = orderCredentials(readCredentials(secrets));
+  return { inOrder, accepted, prepare: () => null, refused: () => {}, renewed: () => null };
 }

@@ -43,6 +43,7 @@ describe('GET /api/v1/status', () => {
           last_refused_at: null,
         },
       ],
+      credential_renewal: null,
       d1_bytes: expect.any(Number),
       d1_max_bytes: 10_000_000_000,
       d1_nearly_full: false,

@@ -121,6 +121,9 @@ export const isSuperseded = ({ action, later_change }: OpenAttempt): boolean =>
 /** Settles an update that may have been in force before its token went or a later change took its place. */
 export const UPDATE_UNKNOWN: Judgement = { kind: 'settle', outcome: settledAs('outcome_unknown') };
 
+/** Settles a renewal of the admin credential that died: PipeOps has no question that would tell whether it exchanged the refresh token. */
+export const RENEWAL_UNKNOWN: Judgement = { kind: 'settle', outcome: settledAs('outcome_unknown') };
+
 /**
  * Judges an open update by reading the token back. A field that PipeOps leaves out proves nothing, so the row waits. A value that
  * was not asked for proves nothing either, if it may come from a later update.

@@ -18,6 +18,7 @@ import {
   type Judgement,
   judgeRevoke,
   judgeUpdate,
+  RENEWAL_UNKNOWN,
   UPDATE_UNKNOWN,
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './looks.ts';
@@ -174,6 +175,7 @@ async function settleAttempt(
 
 /** Asks PipeOps about one attempt. What PipeOps cannot answer leaves the row waiting, for a day at the most. */
 async function judge({ runtime }: ReconcilerDependencies, row: LeasedAttempt, looks: RunLooks): Promise<Judgement> {
+  if (row.action === 'credential.renew') return RENEWAL_UNKNOWN;
   if (row.action === 'service_account_token.create') {
     // One list serves every create of a workspace: all of them were old enough before it was begun.
     const look = await looks.listOf(row);

@@ -131,8 +131,8 @@ export const promiseDefences: readonly Defence[] = [
   {
     name: 'promise 7: each credential is tried once',
     file: 'src/pipeops/client.ts',
-    find: 'for (const credential of inOrder) {',
-    replace: 'for (const credential of [...inOrder, ...inOrder]) {',
+    find: 'credentials.inOrder().filter(({ id }) => !tried.has(id));',
+    replace: 'credentials.inOrder();',
     test: ['test/pipeops/credentials.test.ts'],
   },
   // 8: a retried create mints once
