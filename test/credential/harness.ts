@@ -4,6 +4,7 @@ import { inject } from 'vitest';
 import type { AuditEventRow, ChainRow } from '../../src/db/schema.ts';
 import { sha256Hex, canonicalJson } from '../../src/kit/digest.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import type { OpenedSession, SessionTokens } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
@@ -24,6 +25,67 @@ export interface RenewingOptions {
 }
 
 export type RenewingHarness = Awaited<ReturnType<typeof createRenewingHarness>>;
+
+/** What somebody has to look into, where the renewal is lost. */
+export const LOST = 'admin_credential_renewal_lost';
+
+/**
+ * A D1 and a network that an isolate calls for its renewal. It is killed at one of these calls, before or after the effect, and does
+ * nothing any more.
+ *
+ * @param point counted from 1; 0: it lives.
+ */
+export function createMortal(point: number, when: 'before' | 'after') {
+  const points: string[] = [];
+  const { promise: died, resolve } = Promise.withResolvers<void>();
+  let isDead = false;
+  const never = async (): Promise<never> => await new Promise<never>(() => {});
+
+  const at = async <T>(name: string, effect: () => Promise<T>): Promise<T> => {
+    if (isDead) return await never();
+    points.push(name);
+    if (points.length !== point) return await effect();
+    if (when === 'after') await effect();
+    isDead = true;
+    resolve();
+    return await never();
+  };
+
+  let isAboutChain = false;
+  const db: D1Database = new Proxy(env.DB, {
+    get: (target, key) => {
+      if (key === 'prepare') {
+        return (sql: string) => {
+          isAboutChain ||= sql.includes('credential_chains');
+          return target.prepare(sql);
+        };
+      }
+      if (key === 'batch') {
+        return async (statements: D1PreparedStatement[]) => {
+          const isCounted = isAboutChain;
+          isAboutChain = false;
+          if (isDead) return await never();
+          const send = async () => await target.batch(statements);
+          return isCounted ? await at('d1', send) : await send();
+        };
+      }
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+
+  const runtime: Partial<Runtime> = {
+    fetch: async (url, init) => {
+      if (isDead) return await never();
+      const send = async () => await workerRuntime.fetch(url, init);
+      return url.endsWith('/oauth/token') ? await at(`fetch ${init.method ?? ''}`, send) : await send();
+    },
+    // The dead set no timers.
+    timeout: () => new AbortController().signal,
+    after: () => () => {},
+  };
+  return { db, runtime, points, died };
+}
 
 /**
  * The whole Worker with a session that renews itself, under a clock that a test moves. The simulator goes by the real time. The first
@@ -105,6 +167,20 @@ export async function createRenewingHarness(options: RenewingOptions = {}) {
       const answer = await harness.send('GET', TOKENS, { jwt });
       await sessions();
       return answer;
+    },
+    /** The names of what `/readyz` shows as degraded. */
+    degraded: async (): Promise<readonly string[]> =>
+      (await harness.send('GET', '/readyz', { jwt: null })).body.data.degraded,
+    /** What `/api/v1/status` says. */
+    // oxlint-disable-next-line typescript/no-explicit-any -- tests look into bodies of every shape
+    status: async (): Promise<any> => {
+      const nowSeconds = Math.floor((Date.now() + clock.skewMs) / 1000);
+      const jwt = await harness.jwtFor('admin', { iat: nowSeconds, exp: nowSeconds + 300 });
+      return (await harness.send('GET', '/api/v1/status', { jwt })).body.data;
+    },
+    /** Moves the clock to three minutes after the end of the first access token. */
+    untilEnded: (): void => {
+      clock.skewMs = (decodeJwt(tokens.access_token).exp ?? 0) * 1000 + 180_000 - Date.now();
     },
     /** The rows of renewals since the harness was made. */
     rows: async (): Promise<AuditEventRow[]> => {
