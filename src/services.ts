@@ -79,7 +79,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const decideNow = (caller: Caller, request: PolicyRequest) => decide(caller, request, decisionContext());
 
   // ── pipeops ──
-  const renewal = createRenewal(config, database, runtime);
+  const renewal = createRenewal(config, version, database, runtime);
   const credentials = renewal ?? createCredentials(config.pipeops.credentials);
   const outcomes = createOutcomes(credentials, runtime);
   // What PipeOps has told an isolate goes to the others together: of the quota, and of what calls came to.
@@ -226,12 +226,21 @@ export function createServices(config: Config, runtime: Runtime): Services {
 const workspacesOf = ({ roles, webhooks }: Policy): readonly string[] =>
   [...roles, ...webhooks].flatMap(({ workspaces }) => workspaces).filter((workspaceUuid) => workspaceUuid !== '*');
 
-function createRenewal({ pipeops, renewal }: Config, database: Database, runtime: Runtime): RenewingCredentials | null {
+function createRenewal(
+  { pipeops, renewal }: Config,
+  version: string,
+  database: Database,
+  runtime: Runtime,
+): RenewingCredentials | null {
   if (renewal === null) return null;
   const sealing = createSealing(pipeops.apiUrl, renewal);
   const endpoint = createTokenEndpoint(pipeops.apiUrl, renewal, runtime);
   const configured = readCredentials(pipeops.credentials);
-  return renewingCredentials({ database, endpoint, sealing, runtime }, configured, renewal.refreshToken);
+  return renewingCredentials(
+    { database, endpoint, sealing, runtime, policyVersion: version },
+    configured,
+    renewal.refreshToken,
+  );
 }
 
 /**

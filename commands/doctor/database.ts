@@ -52,7 +52,7 @@ function adviceFor({ section, place, persistTo }: Database, reason: string): str
   }
   if (place === 'local') return '--d1 local --persist-to .state, as of `npm start`; or --d1 remote';
   const which = section === null ? ', and --env NAME for the section that is deployed' : '';
-  return `\`npx wrangler login\`, or CLOUDFLARE_API_TOKEN=…${which}; \`npx wrangler d1 list\` shows the databases that there are`;
+  return `\`npx wrangler login --config wrangler.toml\`, or CLOUDFLARE_API_TOKEN=…${which}; \`npx wrangler d1 list --config wrangler.toml\` shows the databases that there are`;
 }
 
 export const firstLine = (text: string): string => text.trim().split('\n', 1)[0] ?? '';

@@ -48,7 +48,11 @@ function placeholders(config: WranglerConfig, at: At): readonly Finding[] {
   );
   const values: readonly (readonly [string, unknown, string])[] = [
     ['name', config.name, 'name = "countersign"'],
-    ['account_id', config.account_id, 'the account that `npx wrangler whoami` shows; or leave it out'],
+    [
+      'account_id',
+      config.account_id,
+      'the account that `npx wrangler whoami --config wrangler.toml` shows; or leave it out',
+    ],
     ...routes.map((route) => ['routes', route, 'a route of a zone of yours; or leave it out'] as const),
     ...config.d1_databases.map(
       (db) => ['d1_databases.database_name', db.database_name, 'database_name = "countersign"'] as const,
@@ -101,7 +105,7 @@ function variableFindings({ vars }: WranglerConfig, at: At, secrets: readonly st
   return Object.entries(vars).flatMap(([name, value]): Finding[] => {
     const key = at(`vars.${name}`);
     if (secrets.includes(name)) {
-      const example = `take it out, and make another, since whoever reads this file has it: \`npx wrangler secret put ${name}\``;
+      const example = `take it out, and make another, since whoever reads this file has it: \`npx wrangler secret put ${name} --config wrangler.toml --env production\``;
       return [problem(key, 'is a secret, and stands in a file that is not', example)];
     }
     const url = typeof value === 'string' ? URL.parse(value) : null;

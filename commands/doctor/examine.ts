@@ -170,7 +170,13 @@ function settingFindings(
     if (typeof value !== 'string' || key === 'POLICY' || problems.some((problem) => problem.key === key)) return [];
     if (secretNames.includes(key)) {
       if (isMadeUpSecret(value))
-        return [{ key, ...placeholderFinding('nobodys'), example: `a real one: \`npx wrangler secret put ${key}\`` }];
+        return [
+          {
+            key,
+            ...placeholderFinding('nobodys'),
+            example: `a real one: \`npx wrangler secret put ${key} --config wrangler.toml --env production\``,
+          },
+        ];
       const expiry = CREDENTIALS.includes(key) ? expiryProblem(key, value, nowMs) : null;
       return expiry === null ? [] : [asProblem(expiry)];
     }

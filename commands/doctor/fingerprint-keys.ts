@@ -22,7 +22,7 @@ export function missingKeys(ids: readonly string[], inUse: readonly string[]): r
     .map((id) => ({
       key: 'FINGERPRINT_KEYS',
       problem: `lacks key ${JSON.stringify(printable(id))}, which live tokens were fingerprinted with`,
-      example: `${[...ids, printable(id)].map((known) => `${known}:…`).join(',')}, with the value that it had: \`npx wrangler secret put FINGERPRINT_KEYS\``,
+      example: `${[...ids, printable(id)].map((known) => `${known}:…`).join(',')}, with the value that it had: \`npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production\``,
     }));
 }
 

@@ -29,7 +29,11 @@ interface Looked {
 export async function examineDeployment(needs: Needs, variables: Variables): Promise<Looked> {
   const cloudflare = await attempt(async () => connect(readSection(needs.configPath, needs.section), variables, false));
   if ('unseen' in cloudflare) {
-    const unseen = unseenPart('Cloudflare', cloudflare.unseen, '`npx wrangler login`, or CLOUDFLARE_API_TOKEN=…');
+    const unseen = unseenPart(
+      'Cloudflare',
+      cloudflare.unseen,
+      '`npx wrangler login --config wrangler.toml`, or CLOUDFLARE_API_TOKEN=…',
+    );
     return together([unseen, await readinessPart(needs, null)]);
   }
   const names = await attempt(async () => readSecretNames(cloudflare.seen));
@@ -136,7 +140,10 @@ async function triggerParts(
 ): Promise<readonly Promise<Looked>[]> {
   const opened = await attempt(async () => openApi(cloudflare, variables));
   if ('seen' in opened) return [cronPart(cloudflare.section, opened.seen), readinessPart(needs, opened.seen)];
-  return [Promise.resolve(unseenPart('cron', opened.unseen, '`npx wrangler login`')), readinessPart(needs, null)];
+  return [
+    Promise.resolve(unseenPart('cron', opened.unseen, '`npx wrangler login --config wrangler.toml`')),
+    readinessPart(needs, null),
+  ];
 }
 
 async function cronPart({ name, workerName }: Section, api: CloudflareApi): Promise<Looked> {

@@ -29,13 +29,14 @@ export const RENEWAL_SETTINGS = [
 
 const EXAMPLES: Readonly<Record<(typeof RENEWAL_SETTINGS)[number], string>> = {
   PIPEOPS_REFRESH_TOKEN:
-    'the refresh token of the session that PIPEOPS_ADMIN_TOKEN is of: `npx wrangler secret put PIPEOPS_REFRESH_TOKEN`, after the ' +
+    'the refresh token of the session that PIPEOPS_ADMIN_TOKEN is of: `npx wrangler secret put PIPEOPS_REFRESH_TOKEN --config wrangler.toml --env production`, after the ' +
     'other settings of the renewal; or leave it out, and the credential is renewed by hand',
-  PIPEOPS_CLIENT_ID: 'the OAuth client that the session was made with: `npx wrangler secret put PIPEOPS_CLIENT_ID`',
+  PIPEOPS_CLIENT_ID:
+    'the OAuth client that the session was made with: `npx wrangler secret put PIPEOPS_CLIENT_ID --config wrangler.toml --env production`',
   PIPEOPS_CLIENT_SECRET:
-    'the secret of that OAuth client: `npx wrangler secret put PIPEOPS_CLIENT_SECRET`; or leave it out for a public client',
+    'the secret of that OAuth client: `npx wrangler secret put PIPEOPS_CLIENT_SECRET --config wrangler.toml --env production`; or leave it out for a public client',
   CREDENTIAL_SEAL_KEY:
-    '`openssl rand -base64 32 | npx wrangler secret put CREDENTIAL_SEAL_KEY`; to rotate, put the new one in front: new,old',
+    '`openssl rand -base64 32 | npx wrangler secret put CREDENTIAL_SEAL_KEY --config wrangler.toml --env production`; to rotate, put the new one in front: new,old',
 };
 
 const oneLine = z

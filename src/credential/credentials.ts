@@ -3,7 +3,7 @@ import { credentialIssueMs } from '../config/secrets.ts';
 import type { ChainRow } from '../db/credential-schema.ts';
 import { untilAborted } from '../kit/deadline.ts';
 import type { Runtime } from '../kit/runtime.ts';
-import { newTrace, type RequestContext } from '../kit/trace.ts';
+import { newTrace, type RequestContext, type Trace } from '../kit/trace.ts';
 import {
   type AdminCredential,
   adminCredential,
@@ -47,6 +47,8 @@ export interface RenewalStanding {
 
 interface Dependencies extends RenewalDependencies {
   readonly runtime: RenewalDependencies['runtime'] & Pick<Runtime, 'background'>;
+  /** The version of the policy that decides, for the rows of renewals. */
+  readonly policyVersion: string;
 }
 
 /**
@@ -63,7 +65,7 @@ export function renewingCredentials(
   configured: readonly [AdminCredential, ...AdminCredential[]],
   refreshToken: string,
 ): RenewingCredentials {
-  const { database, endpoint, runtime, sealing } = dependencies;
+  const { database, endpoint, runtime, sealing, policyVersion } = dependencies;
   const origin: Link = {
     counter: 0,
     accessToken: configured[0].secret,
@@ -81,8 +83,9 @@ export function renewingCredentials(
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Whether D1 answered the last look. */
   let isAnswered = false;
-  const looks = createTurns(runtime);
-  const renewals = createTurns(runtime);
+  const newContext = (trace = newTrace()): RequestContext => systemContext(runtime, policyVersion, trace);
+  const looks = createTurns(runtime, newContext);
+  const renewals = createTurns(runtime, newContext);
 
   const adopt = (next: Link): void => {
     if (link !== null && link.counter > next.counter) return;
@@ -164,7 +167,7 @@ export function renewingCredentials(
       const nowMs = runtime.now();
       if (link === null) {
         const isTime = nowMs - lookedAtMs >= CREDENTIAL_REFUSED_LOOK_MS;
-        return isTime ? untilOver(looks.take(look, systemContext(runtime, trace)), signal) : null;
+        return isTime ? untilOver(looks.take(look, newContext(trace)), signal) : null;
       }
       const dueMs = dueAtMs(link.span);
       if (dueMs !== null && dueMs <= nowMs && nowMs - lookedAtMs >= CREDENTIAL_LOOK_MS) void looks.take(look);
@@ -186,7 +189,7 @@ export function renewingCredentials(
     run: async (context) => await renewals.take(renewIfDue, context),
 
     standing: async ({ trace }) => {
-      await looks.take(look, systemContext(runtime, trace));
+      await looks.take(look, newContext(trace));
       const current = link ?? origin;
       const { client } = await sealing.configured();
       const lost = isUnreadable ? UNREADABLE : lossOf(chain, client, runtime.now());
@@ -231,7 +234,7 @@ interface Turns {
   underWay(): Promise<void> | null;
 }
 
-function createTurns(runtime: Pick<Runtime, 'now' | 'newId' | 'background' | 'log'>): Turns {
+function createTurns(runtime: Pick<Runtime, 'now' | 'background' | 'log'>, newContext: () => RequestContext): Turns {
   let turn: { readonly over: Promise<void>; readonly begunAtMs: number } | null = null;
   const underWay = () => (turn !== null && runtime.now() - turn.begunAtMs < CREDENTIAL_RUN_MAX_MS ? turn.over : null);
 
@@ -246,7 +249,7 @@ function createTurns(runtime: Pick<Runtime, 'now' | 'newId' | 'background' | 'lo
 
   return {
     underWay,
-    take: async (work, context = systemContext(runtime)) => {
+    take: async (work, context = newContext()) => {
       const joined = underWay();
       if (joined !== null) return await joined;
       const begun = { over: settle(work(context)), begunAtMs: runtime.now() };
@@ -259,10 +262,11 @@ function createTurns(runtime: Pick<Runtime, 'now' | 'newId' | 'background' | 'lo
 }
 
 /** Of work that belongs to no request. */
-const systemContext = ({ newId }: Pick<Runtime, 'newId'>, trace = newTrace()): RequestContext => ({
+const systemContext = ({ newId }: Pick<Runtime, 'newId'>, policyVersion: string, trace: Trace): RequestContext => ({
   requestId: newId(),
   traceparent: null,
   ip: null,
   userAgent: null,
+  policyVersion,
   trace,
 });

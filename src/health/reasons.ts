@@ -155,20 +155,21 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
     'D1 does not answer, or takes no rows, so nothing is answered that would have to be recorded. It is looked at again by itself. See ' +
     'Cloudflare’s status page and the log (event d1_failed). Until it is back, revoke at PipeOps’ own console.',
   schema_outdated:
-    'This version is deployed before the migrations that it needs. Apply them: npx wrangler d1 migrations apply DB --remote (with ' +
-    '--env where you deploy with one). If a table is missing whose migration is applied, restore the database.',
+    'This version is deployed before the migrations that it needs. Apply them: npm run deploy -- --env production ' +
+    '(or staging). If a table is missing whose migration is applied, restore the database.',
   admin_credential_expiring:
-    'Sign in to PipeOps as the administrator of this service, and put the new session JWT: npx wrangler secret put ' +
-    'PIPEOPS_ADMIN_TOKEN_NEXT. Once this is gone, put it as PIPEOPS_ADMIN_TOKEN too and delete the other.',
+    'Sign in to PipeOps as the administrator of this service, and put the new session JWT: ' +
+    'npx wrangler secret put PIPEOPS_ADMIN_TOKEN_NEXT --config wrangler.toml --env production. Once this is gone, put it as PIPEOPS_ADMIN_TOKEN too and delete the other.',
   admin_credential_expired:
     'The admin credential has ended, so PipeOps refuses every call. Sign in to PipeOps as the administrator of this service, and put the ' +
-    'new session JWT now: npx wrangler secret put PIPEOPS_ADMIN_TOKEN.',
+    'new session JWT now: npx wrangler secret put PIPEOPS_ADMIN_TOKEN --config wrangler.toml --env production.',
   admin_credential_rejected:
     'PipeOps refuses the admin credential: 419 says that its session has ended, and 401 that it is no good. Sign in to PipeOps as the ' +
-    'administrator of this service, and put the new session JWT now: npx wrangler secret put PIPEOPS_ADMIN_TOKEN.',
+    'administrator of this service, and put the new session JWT now: npx wrangler secret put PIPEOPS_ADMIN_TOKEN --config wrangler.toml --env production.',
   admin_credential_renewal_lost:
     'The admin credential does not renew itself any more, and works until it ends. Sign in to PipeOps as the administrator of this ' +
-    'service, and put the tokens of the new session in one step: npx wrangler secret bulk, with PIPEOPS_ADMIN_TOKEN and ' +
+    'service, and put the tokens of the new session in one step: ' +
+    'npx wrangler secret bulk --config wrangler.toml --env production, with PIPEOPS_ADMIN_TOKEN and ' +
     'PIPEOPS_REFRESH_TOKEN. Where because is unreadable, put the former CREDENTIAL_SEAL_KEY behind the new one instead.',
   upstream_unreachable:
     'PipeOps does not answer, or answers what cannot be read. Creates and changes fail, lists may be up to an hour old, and revocations ' +
@@ -184,7 +185,7 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
     'another database; on the free plan, go to Workers Paid and set D1_MAX_BYTES.',
   fingerprint_keys:
     'Live tokens were fingerprinted under keys that are not configured, so leaks of them are not recognised. Put those keys behind the ' +
-    'current one: npx wrangler secret put FINGERPRINT_KEYS.',
+    'current one: npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production.',
   revocation_orders:
     'Orders were given up after 72 hours. Find them with GET /api/v1/webhooks/deliveries, remove the cause, then POST ' +
     '/api/v1/webhooks/deliveries/{id}/retry.',

@@ -84,8 +84,8 @@ describe('an exchange whose outcome is unknown', () => {
   it('is presented every five minutes through an outage that outlasts the access token', async () => {
     const h = await after({ status: 503 });
     h.untilEnded();
-    for (const _try of [1, 2]) {
-      await onExchange(h, { status: 503 });
+    for (const status of [503, 503]) {
+      await onExchange(h, { status });
       await h.cron();
       await h.cron();
       h.age(6);
@@ -99,7 +99,7 @@ describe('an exchange whose outcome is unknown', () => {
   it('ends the session where PipeOps had seen it, which is final', async () => {
     const h = await after({ drop: 'after_commit' });
     h.untilEnded();
-    for (const _run of [1, 2, 3]) {
+    for (let run = 0; run < 3; run += 1) {
       await h.cron();
       h.age(10);
     }
