@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { createRenewingHarness } from './harness.ts';
 
 // The admin credential renews itself: when, by whom, and what is recorded of it.
@@ -23,7 +24,7 @@ describe('at four fifths of its life', () => {
       error_code: null,
       workspace_uuid: null,
     });
-    expect(JSON.parse(row?.detail ?? '')).toEqual({ because: 'due', counter: 1 });
+    expect(askedIn(row)).toEqual({ because: 'due', counter: 1 });
     expect(JSON.parse(row?.outcome ?? '')).toEqual({ expires_at: expect.stringMatching(/Z$/), rotated: true });
     const [sent] = await h.presented();
     expect(sent).toMatchObject({
@@ -98,7 +99,7 @@ describe.each([
     const h = await createRenewingHarness();
     await refuse(h);
     expect((await h.list()).status).toBe(200);
-    expect(JSON.parse((await h.rows())[0]?.detail ?? '')).toEqual({ because: 'refused', counter: 1 });
+    expect(askedIn((await h.rows())[0])).toEqual({ because: 'refused', counter: 1 });
     const [session] = await h.sessions();
     expect(await h.used()).toEqual([h.tokens.access_token, session?.access_tokens[1]]);
   });

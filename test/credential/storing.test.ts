@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { askedIn } from '../support/audit-detail.ts';
 import { createRenewingHarness, LOST } from './harness.ts';
 
 // D1 fails while a renewal is claimed or stored.
@@ -88,7 +89,7 @@ describe('where D1', () => {
     expect(await h.chain()).toMatchObject({ counter: 1, lost: null, attempt_id: null });
     const [attempt, late] = await h.rows();
     expect(late).toMatchObject({ status: 'success', error_code: null });
-    expect(JSON.parse(late?.detail ?? '')).toEqual({ late_for: attempt?.id });
+    expect(askedIn(late)).toEqual({ late_for: attempt?.id });
     h.age(1);
     expect(await other.degraded()).not.toContain(LOST);
     expect((await other.list()).status).toBe(200);

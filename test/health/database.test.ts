@@ -163,7 +163,7 @@ describe('a database that lacks', () => {
     );
     expect(ready.headers.get('Retry-After')).toBeNull();
     expect(status.text).toContain(lacking);
-    expect(status.text).toContain('wrangler d1 migrations apply');
+    expect(status.text).toContain('npm run deploy -- --env production');
     expect(cron).toMatchObject({ level: 'error', not_ready: ['schema_outdated'] });
 
     await reset();

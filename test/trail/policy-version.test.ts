@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { AUDIT_ACTIONS } from '../../src/vocabulary.ts';
+import { createRenewingHarness } from '../credential/harness.ts';
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import { versionOf } from '../support/audit-detail.ts';
 import { type Answer, createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
@@ -32,10 +33,17 @@ describe('each row of the trail names the version of the policy', () => {
     rows = await rowsSince(0);
   });
 
-  it.each(AUDIT_ACTIONS)('%s', (action) => {
+  it.each(AUDIT_ACTIONS.filter((action) => action !== 'credential.renew'))('%s', (action) => {
     const of = rows.filter((row) => row.action === action);
     expect(of).not.toEqual([]);
     expect([...new Set(of.map(versionIn))]).toEqual([version]);
+  });
+
+  it('credential.renew', async () => {
+    const h = await createRenewingHarness();
+    await h.untilDue();
+    await h.cron();
+    expect((await h.rows()).map(versionIn)).toEqual([h.harness.policyVersion]);
   });
 
   it('whoever caused it, a request, a webhook or the cron, and whatever became of it', () => {
