@@ -1,8 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { askedIn } from '../support/audit-detail.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createRenewingHarness } from './harness.ts';
 
 // The admin credential renews itself: when, by whom, and what is recorded of it.
+
+/** What so many have to reach before any of them goes on. */
+function gate(count: number): () => Promise<void> {
+  let waiting = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return async () => {
+    waiting += 1;
+    if (waiting >= count) resolve();
+    await promise;
+  };
+}
 
 describe('at four fifths of its life', () => {
   it('the cron renews it: recorded before, settled after, and used from then on', async () => {
@@ -139,6 +151,42 @@ describe('several isolates', () => {
     expect(await first.rows()).toHaveLength(1);
     for (const h of [first, ...others]) expect((await h.list()).status).toBe(200);
   });
+
+  it.each([0, 1])(
+    'that are about to present the same refresh token, after %i renewals: one of them does',
+    async (renewals) => {
+      const first = await createRenewingHarness();
+      const twoAreThere = gate(2);
+      const runtime = {
+        fetch: async (url: string, init: RequestInit) => {
+          if (url.endsWith('/oauth/token') && init.method === 'GET') await twoAreThere();
+          return await workerRuntime.fetch(url, init);
+        },
+      };
+      if (renewals > 0) {
+        await first.untilDue();
+        await first.cron();
+        first.age(6);
+      }
+      const isolates = [
+        await createRenewingHarness({ like: first, runtime }),
+        await createRenewingHarness({ like: first, runtime }),
+      ];
+      for (const { access_tokens } of await first.sessions()) {
+        for (const token of access_tokens) await first.control.endSession(token);
+      }
+      const answers = await Promise.all(isolates.map(async (h) => await h.list()));
+      expect(await first.presented()).toHaveLength(renewals + 1);
+      expect(await first.sessions()).toMatchObject([{ exchanges: renewals + 1, is_ended: false }]);
+      expect((await first.rows()).map(({ status }) => status)).toEqual(
+        Array.from({ length: renewals + 1 }, () => 'success'),
+      );
+      // The one that lost may be refused this once.
+      expect(answers.map(({ status }) => status)).toContain(200);
+      first.age(1);
+      for (const h of isolates) expect((await h.list()).status).toBe(200);
+    },
+  );
 
   it('of which one has not heard of the renewal, looks for it when its credential is refused, and renews nothing', async () => {
     const first = await createRenewingHarness({ session: { ends_old_access: true } });

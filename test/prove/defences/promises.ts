@@ -77,6 +77,27 @@ export const promiseDefences: readonly Defence[] = [
     test: ['test/idempotency/sealing.test.ts'],
   },
   {
+    name: 'promise 4: a renewed credential opens only as the link of the chain that it is',
+    file: 'src/credential/sealing.ts',
+    find: 'opened !== null && canonicalJson(opened.header) === expected',
+    replace: "opened !== null && expected !== ''",
+    test: ['test/credential/settings.test.ts'],
+  },
+  {
+    name: 'the renewal: one isolate presents a refresh token',
+    file: 'src/credential/statements.ts',
+    find: '.set(claim).where(isAs(seen))',
+    replace: '.set(claim).where(eq(credentialChains.chain, seen.chain))',
+    test: ['test/credential/renewal.test.ts'],
+  },
+  {
+    name: 'the renewal: a refresh token that may be spent is not presented while there is an access token to lose',
+    file: 'src/credential/chain.ts',
+    find: "loss.because === 'outcome_unknown' && hasEnded",
+    replace: "loss.because === 'outcome_unknown'",
+    test: ['test/credential/killed.test.ts'],
+  },
+  {
     name: 'promise 4: what invisible characters hide',
     file: 'src/kit/redaction.ts',
     find: 'const seen = withoutInvisible(text);',
