@@ -156,6 +156,9 @@ function explainOf(values: Values, [operation = '', ...more]: readonly string[],
   if (values['jwt-file'] !== undefined && values.claims !== undefined) {
     throw new UserError('--jwt-file and --claims both say who asks: name one.');
   }
+  if (values.verify && values.claims !== undefined) {
+    throw new UserError('--verify checks the signature of a JWT, and --claims have none.');
+  }
   return {
     presented: { jwtFile: values['jwt-file'] ?? null, claimsFile: values.claims ?? null },
     header: headerOf(values.header),

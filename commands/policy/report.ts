@@ -23,7 +23,7 @@ const SIGNATURES: Readonly<Record<Signature, string>> = {
   keys_not_asked:
     'The signature was NOT checked: anybody may have written this JWT, and its claims count as they are. --verify asks the issuer for its keys.',
   keys_unreadable:
-    'The signature was NOT checked, since the issuer did not give its keys: the claims count as they are. The service would answer 503.',
+    'The signature was NOT checked, since the issuer did not give its keys: the claims count as they are. A service that has not read them before answers 503.',
 };
 
 /** What `explain` prints. */

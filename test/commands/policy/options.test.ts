@@ -95,6 +95,7 @@ describe('the arguments of npm run policy', () => {
     ['an option of another command', ['version', '--json'], /--json does not go with version/],
     ['a strange option', ['version', '--strange'], /--strange/],
     ['two policies', ['version', '--local', '--policy', 'p'], /name one/],
+    ['a signature of claims', ['explain', '--verify', '--claims', 'b', 'audit'], /--claims have none/],
     ['two callers', ['explain', '--jwt-file', 'a', '--claims', 'b', 'audit'], /name one/],
     ['a word that is no operation', ['who', 'list', '--can', 'tokens:read'], /options alone/],
     [
