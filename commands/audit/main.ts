@@ -9,7 +9,8 @@ import { createAuditClient, type AuditClient } from './client.ts';
 import { exportAll } from './export.ts';
 import { jwtSource } from './jwt.ts';
 import { readOptions, USAGE, type AuditOptions } from './options.ts';
-import { follow, show, type Screen } from './show.ts';
+import { openPlace } from './place.ts';
+import { follow, type Place, show, type Screen } from './show.ts';
 
 /** The width for a pipe or a file, which have none. */
 const CELLS_ELSEWHERE = 120;
@@ -35,12 +36,22 @@ async function main(): Promise<void> {
       break;
     case 'follow':
       process.on('SIGINT', () => process.exit(0));
-      await follow(client, options.parameters, { ...options, sleep: delay, isStopped: () => false }, screen);
+      await follow(
+        client,
+        options.parameters,
+        { ...options, place: placeOf(client.url, options), sleep: delay, isStopped: () => false },
+        screen,
+      );
       break;
     case 'export':
       await writeExport(client, options.parameters, options);
       break;
   }
+}
+
+/** @throws UserError if the file that keeps the place is that of another question, or cannot be read. */
+function placeOf(url: string, { parameters, cursorFile }: Extract<AuditOptions, { mode: 'follow' }>): Place | null {
+  return cursorFile === null ? null : openPlace(asUserStands(cursorFile), { url, parameters });
 }
 
 /** @throws UserError if a request would show the JWT to the network. */

@@ -26,10 +26,11 @@ const FOLLOW_LIMIT_DEFAULT = 10;
 const FOLLOW_LIMIT_MAX = 199;
 
 export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
-       npm run -s audit -- [filters] --follow [--json]
+       npm run -s audit -- [filters] --follow [--json] [--cursor-file FILE]
        npm run -s audit -- [filters] --export ndjson|csv [--out FILE [--force]]
 filters: ${FILTERS.map(([name]) => `--${name}`).join(' ')}
 where:   --from and --to take a time such as 2026-11-24T10:00:00Z, a day of UTC such as 2026-11-24, or how long ago: 7d, 12h, 30m
+         --cursor-file FILE keeps the place: the next --follow with the same filters goes on there
          --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
 
 export type AuditOptions = {
@@ -42,7 +43,7 @@ export type AuditOptions = {
 export type AuditMode =
   | { readonly mode: 'help' }
   | { readonly mode: 'show'; readonly limit: number; readonly order: 'asc' | 'desc'; readonly json: boolean }
-  | { readonly mode: 'follow'; readonly limit: number; readonly json: boolean }
+  | { readonly mode: 'follow'; readonly limit: number; readonly json: boolean; readonly cursorFile: string | null }
   | {
       readonly mode: 'export';
       readonly format: 'ndjson' | 'csv';
@@ -96,6 +97,7 @@ function parse(args: readonly string[]) {
         export: text,
         out: text,
         force: flag,
+        'cursor-file': text,
         help: flag,
       },
     }).values;
@@ -107,12 +109,15 @@ function parse(args: readonly string[]) {
 
 function modeOf(values: ReturnType<typeof parse>): AuditMode {
   if (values.help) return { mode: 'help' };
-  const refuse = (name: 'limit' | 'order' | 'json' | 'follow' | 'out' | 'force', reason: string): void => {
+  const refuse = (
+    name: 'limit' | 'order' | 'json' | 'follow' | 'out' | 'force' | 'cursor-file',
+    reason: string,
+  ): void => {
     if (values[name] !== undefined && values[name] !== false) throw new UserError(`--${name} ${reason}`);
   };
   if (values.export !== undefined) {
     const why = 'does not go with --export, which gives all that matches, oldest first, in its own format.';
-    for (const name of ['limit', 'order', 'json', 'follow'] as const) refuse(name, why);
+    for (const name of ['limit', 'order', 'json', 'follow', 'cursor-file'] as const) refuse(name, why);
     const format = values.export;
     if (format !== 'ndjson' && format !== 'csv') throw new UserError('--export takes ndjson or csv.');
     if (values.out === '') throw new UserError('--out names a file.');
@@ -123,8 +128,9 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
   if (values.follow) {
     refuse('order', 'does not go with --follow, which shows events as they come.');
     const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --from.');
-    return { mode: 'follow', limit, json: values.json };
+    return { mode: 'follow', limit, json: values.json, cursorFile: values['cursor-file'] || null };
   }
+  refuse('cursor-file', 'goes with --follow alone.');
   const order = values.order ?? 'desc';
   if (order !== 'asc' && order !== 'desc') throw new UserError('--order takes asc or desc.');
   const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');

@@ -56,23 +56,33 @@ export interface Following {
   /** The number of earlier events to begin with. It does not count where `parameters` have a `from`. */
   readonly limit: number;
   readonly json: boolean;
+  /** Where it left off the last time, and takes note of how far it is; null: nowhere. */
+  readonly place: Place | null;
   readonly sleep: (ms: number) => Promise<void>;
   readonly isStopped: () => boolean;
+}
+
+/** The place of a follower in the trail, which outlives it. */
+export interface Place {
+  /** The cursor behind the last events that were shown, or null if none were. */
+  readonly cursor: string | null;
+  save(cursor: string): Promise<void>;
 }
 
 const POLL_MS = 2_000;
 
 /**
- * Shows events as they become final, oldest first, until it is stopped. It waits for a service that asks for patience or is
+ * Shows events as they become final, oldest first, until it is stopped. Its place is saved once the events before it are written, so a
+ * follower that is killed leaves out none; the next one may repeat those of the page that was being written. It waits for a service that asks for patience or is
  * gone for a while.
  */
 export async function follow(
   client: AuditClient,
   parameters: Parameters,
-  { limit, json, sleep, isStopped }: Following,
+  { limit, json, place, sleep, isStopped }: Following,
   screen: Screen,
 ): Promise<void> {
-  let cursor = 'from' in parameters ? null : await placeBefore(client, parameters, limit);
+  let cursor = place?.cursor ?? ('from' in parameters ? null : await placeBefore(client, parameters, limit));
   const layout = usualLayout(screen.cells);
   if (!json) await screen.write(titleLine(layout, screen.cells));
   while (!isStopped()) {
@@ -85,7 +95,10 @@ export async function follow(
     const page = await client.page(query, Infinity);
     if (json) await writeJson(page.events, screen);
     else for (const event of page.events) await screen.write(lineOf(cellsOf(event), layout, screen.cells));
-    cursor = page.nextCursor ?? cursor;
+    if (page.nextCursor !== null && page.nextCursor !== cursor) {
+      cursor = page.nextCursor;
+      await place?.save(cursor);
+    }
     if (!page.hasMore && !isStopped()) await sleep(POLL_MS);
   }
 }

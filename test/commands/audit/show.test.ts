@@ -21,7 +21,7 @@ async function open(replies: readonly Reply[], stopAfterRequests = Infinity) {
     lines,
     notices,
     slept,
-    following: { limit: 2, json: true, sleep, isStopped },
+    following: { limit: 2, json: true, place: null, sleep, isStopped },
   };
 }
 
@@ -129,5 +129,25 @@ describe('following the trail', () => {
     await expect(follow(trail.client, {}, trail.following, trail.screen)).rejects.toThrow(
       '401: the JWT is not accepted',
     );
+  });
+});
+
+describe('a place that outlives a follower', () => {
+  it('is saved once the events before it are written, and where the next one goes on', async () => {
+    const trail = await open(
+      [pageOf([event(1)], 'c1', false), pageOf([], 'c1', false), pageOf([event(2)], 'c2', false)],
+      3,
+    );
+    const saved: unknown[] = [];
+    const place = {
+      cursor: 'c0',
+      save: async (cursor: string) => await Promise.resolve(void saved.push([cursor, trail.lines.length])),
+    };
+    await follow(trail.client, {}, { ...trail.following, place }, trail.screen);
+    expect(trail.server.asked.map(({ query }) => query['cursor'])).toEqual(['c0', 'c1', 'c1']);
+    expect(saved).toEqual([
+      ['c1', 1],
+      ['c2', 2],
+    ]);
   });
 });
