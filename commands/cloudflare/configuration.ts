@@ -4,8 +4,10 @@ import { UserError } from '../../local/errors.ts';
 import { CHECKOUT } from '../../local/settings.ts';
 import { policyAdvice } from '../../src/config/advice.ts';
 import { parseEnv, readPolicy } from '../../src/config/env.ts';
+import { placeholdersIn } from '../../src/config/placeholders.ts';
 import type { Policy } from '../../src/config/policy.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
+import { parseJson } from '../../src/kit/json.ts';
 import { neededSecrets } from './needed-secrets.ts';
 import type { Section } from './section.ts';
 
@@ -37,9 +39,14 @@ export async function checkConfiguration(section: Section): Promise<CheckedConfi
     throw new UserError(`The Worker would not start with this configuration:\n${list}`);
   }
   const source = policyFile === null ? 'POLICY' : 'policy.ts';
+  const { POLICY: binding } = section.vars;
+  const written = policyFile ?? (typeof binding === 'string' ? parseJson(binding) : binding);
   return {
     policy: policy.value,
-    advice: policyAdvice(policy.value).map((advice) => ({ ...advice, key: `${source}: ${advice.key}` })),
+    advice: [...placeholdersIn(written), ...policyAdvice(policy.value)].map((advice) => ({
+      ...advice,
+      key: `${source}: ${advice.key}`,
+    })),
   };
 }
 
