@@ -29,8 +29,8 @@ type Outcome = 'caught' | 'out of time' | 'no proof' | 'survived' | 'accepted' |
 interface Trial extends NumberedMutant {
   readonly file: string;
   readonly change: Change;
-  /** Test files that run through its place and have not been run under it, cheapest first. */
-  waiting: string[];
+  /** Tests that run through its place and have not been run under it, by their files, cheapest first. */
+  waiting: Pick<Run, 'test' | 'only'>[];
   ranCount: number;
   /** What is left of it. */
   budgetMs: number;
@@ -90,7 +90,7 @@ export async function proveGenerated(workspace: string, targets: Targets, isFar:
   for (const group of [tests.near, ...(isFar ? chunksOf(tests.far) : [])]) {
     if (group.length === 0 || trials.every(isDecided)) continue;
     red.push(...(await findReached(trees, group, trials)));
-    for (const count of [FIRST_ROUND_COUNT, Infinity]) await runRound(trees, trials, count);
+    for (const count of [FIRST_ROUND_COUNT, Infinity]) await runRound(trees, trials, count, !isFar);
   }
   return report(trials) && red.length === 0;
 }
@@ -116,33 +116,61 @@ async function findReached(
   tests: readonly string[],
   trials: readonly Trial[],
 ): Promise<readonly string[]> {
-  const green: { readonly test: string; readonly ms: number; readonly reached: ReadonlySet<number> }[] = [];
+  const green: { readonly test: string; readonly end: RunEnd }[] = [];
   const red: string[] = [];
-  const runs = tests.map((test) => [{ mutant: 0, test }]);
+  const runs = tests.map((test) => [{ mutant: 0, test, only: null }]);
   await inAll(trees, runs, ({ test }, end) => {
     const problem = end === null ? 'did not end' : (end.failed[0]?.message ?? end.outside[0]);
     if (problem !== undefined) console.error(`LEFT OUT   ${test}, which is not green without a mutant: ${problem}`);
     if (end === null || problem !== undefined) red.push(test);
-    else green.push({ test, ms: end.ms, reached: new Set(end.reached) });
+    else green.push({ test, end });
   });
-  for (const { test, ms, reached } of green.toSorted((a, b) => a.ms - b.ms)) {
-    for (const trial of trials.filter(({ number }) => reached.has(number))) {
+  for (const trial of trials) {
+    const choices = green.flatMap(({ test, end }) => chosenOf(trial.number, test, end) ?? []);
+    for (const { ms, ...choice } of choices.toSorted((a, b) => a.ms - b.ms)) {
       trial.budgetMs -= ms + FILE_OVERHEAD_MS;
-      if (trial.budgetMs >= 0) trial.waiting.push(test);
+      if (trial.budgetMs >= 0) trial.waiting.push(choice);
     }
   }
   return red;
 }
 
-/** Runs the next few tests of each mutant that nothing has noticed yet. */
-async function runRound(trees: readonly string[], trials: readonly Trial[], count: number): Promise<void> {
+/** The tests of a file that run through a mutant's place, and what they take; null: none does. */
+function chosenOf(
+  mutant: number,
+  test: string,
+  end: RunEnd,
+): (Pick<Run, 'test' | 'only'> & { readonly ms: number }) | null {
+  if (end.reached.includes(mutant)) return { test, only: null, ms: end.ms };
+  const concerned = end.tests.filter(({ reached }) => reached.includes(mutant));
+  if (concerned.length === 0) return null;
+  return { test, only: concerned.map(({ place }) => place), ms: concerned.reduce((sum, { ms }) => sum + ms, 0) };
+}
+
+/**
+ * Runs the next few tests of each mutant that nothing has noticed yet. A survivor is printed as soon as it has no test
+ * left, so that an ended run has said what it knows; `isLast`: no other tests follow these.
+ */
+async function runRound(
+  trees: readonly string[],
+  trials: readonly Trial[],
+  count: number,
+  isLast: boolean,
+): Promise<void> {
   const open = trials.filter((trial) => !isDecided(trial) && trial.waiting.length > 0);
   if (open.length === 0) return;
   const byNumber = new Map(open.map((trial) => [trial.number, trial]));
-  const runs = open.map((trial) => trial.waiting.splice(0, count).map((test) => ({ mutant: trial.number, test })));
+  const runs = open.map((trial) =>
+    trial.waiting.splice(0, count).map((choice) => ({ mutant: trial.number, ...choice })),
+  );
+  const leftCounts = new Map(runs.map((ofTrial) => [ofTrial[0]?.mutant, ofTrial.length]));
   await inAll(trees, runs, ({ mutant, test }, end) => {
     const trial = byNumber.get(mutant);
-    if (trial !== undefined && !isDecided(trial)) note(trial, test, end);
+    if (trial === undefined) return;
+    if (!isDecided(trial)) note(trial, test, end);
+    const left = (leftCounts.get(mutant) ?? 0) - 1;
+    leftCounts.set(mutant, left);
+    if (isLast && left === 0 && trial.waiting.length === 0 && outcomeOf(trial) === 'survived') printSurvivor(trial);
   });
   console.log(`${trials.filter(isDecided).length} of ${trials.length} decided.`);
 }
@@ -210,11 +238,14 @@ function report(trials: readonly Trial[]): boolean {
   const of = (outcome: Outcome): readonly Trial[] => byOutcome.get(outcome) ?? [];
   for (const trial of of('no proof')) console.log(`\nNO PROOF   ${described(trial)}\n  ${trial.brokenBy}`);
   for (const trial of of('unreached')) console.log(`\nUNREACHED  ${described(trial)}\n  no test that was run comes by`);
-  for (const trial of of('survived'))
-    console.log(`\nSURVIVED   ${described(trial)}\n  ${trial.ranCount} test files stayed green`);
+  for (const trial of of('survived')) printSurvivor(trial);
   const counts = [...byOutcome].map(([outcome, list]) => `${list.length} ${outcome}`);
   console.log(`\n${trials.length} mutants: ${counts.join(', ')}.`);
   return of('survived').length === 0 && of('unreached').length === 0;
+}
+
+function printSurvivor(trial: Trial): void {
+  console.log(`\nSURVIVED   ${described(trial)}\n  ${trial.ranCount} test files stayed green`);
 }
 
 function described({ file, kind, change }: Trial): string {

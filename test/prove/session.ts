@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { EVENTS_FD, type RunEvent } from './worker/reporter.ts';
-import { RUNS_FOLDER, runFileName } from './worker/agreed.ts';
+import { ONLY, RUNS_FOLDER, runFileName } from './worker/agreed.ts';
 
 /** From the start of vitest to the first test: workerd, the simulator, and every module once. */
 const START_TIMEOUT_MS = 120_000;
@@ -19,6 +19,8 @@ export interface Run {
   readonly mutant: number;
   /** From the checkout. */
   readonly test: string;
+  /** Places in the file of the tests to run; null: all of them. */
+  readonly only: readonly string[] | null;
 }
 
 export type RunEnd = Extract<RunEvent, { event: 'end' }>;
@@ -64,9 +66,10 @@ async function runOnce(
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await mkdir(temporary, { recursive: true });
-  for (const [order, { mutant, test }] of runs.entries()) {
+  for (const [order, { mutant, test, only }] of runs.entries()) {
     const name = path.join(folder, runFileName({ order, mutant }));
-    await writeFile(name, `import '${path.relative(RUNS_FOLDER, test)}';\n`);
+    const choice = only === null ? '' : `globalThis.${ONLY} = ${JSON.stringify(only)};\n`;
+    await writeFile(name, `import '${path.relative(RUNS_FOLDER, test)}';\n${choice}`);
   }
   const vitest = path.join(tree, 'node_modules', 'vitest', 'vitest.mjs');
   const child = spawn(process.execPath, [vitest, 'run', '--config', 'test/prove/worker/vitest.config.ts'], {

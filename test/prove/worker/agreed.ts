@@ -9,6 +9,12 @@ export interface RunName {
   readonly order: number;
 }
 
+/** The global list of the tests of a file that a mutant concerns, by their places; undefined: all of them. */
+export const ONLY = '__onlyTests';
+
+/** A test's place in its file. The id of vitest begins with a digest of the file's name, which differs in each run. */
+export const placeOf = (taskId: string): string => taskId.slice(taskId.indexOf('_') + 1);
+
 /** The folder, from the checkout, of the files that each import one test file. */
 export const RUNS_FOLDER = 'test/prove-runs';
 

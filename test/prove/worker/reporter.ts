@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import path from 'node:path';
-import type { Reporter, TestModule } from 'vitest/node';
-import { parseRunFileName, type RunName } from './agreed.ts';
+import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import { parseRunFileName, placeOf, type RunName } from './agreed.ts';
 
 /** A pipe from the run to the process that started it. */
 export const EVENTS_FD = 3;
@@ -9,6 +9,13 @@ export const EVENTS_FD = 3;
 export interface FailedTest {
   readonly title: string;
   readonly message: string;
+}
+
+/** A test, by its place in its file, and the numbers of the mutants whose place it ran through; of mutant 0 only. */
+export interface ReachedByTest {
+  readonly place: string;
+  readonly ms: number;
+  readonly reached: readonly number[];
 }
 
 /** What happens to the files of the run, a line of JSON each. */
@@ -22,7 +29,9 @@ export type RunEvent =
       readonly failed: readonly FailedTest[];
       /** What failed outside of a test: an import, or a hook of the file. */
       readonly outside: readonly string[];
-      /** Numbers of the mutants whose place the tests of this file ran through; of mutant 0 only. */
+      /** The tests that were run. */
+      readonly tests: readonly ReachedByTest[];
+      /** Numbers of the mutants whose place ran outside of a test; of mutant 0 only. */
       readonly reached: readonly number[];
     });
 
@@ -47,9 +56,15 @@ export default class RunReporter implements Reporter {
         .flatMap((suite) => suite.errors())
         .concat(module.errors())
         .map(textOf),
+      tests: tests.filter((test) => test.result().state === 'passed').map(reachedBy),
       reached: meta.reached ?? [],
     });
   }
+}
+
+function reachedBy(test: TestCase): ReachedByTest {
+  const { reached = [] } = test.meta() as { readonly reached?: readonly number[] };
+  return { place: placeOf(test.id), ms: Math.round(test.diagnostic()?.duration ?? 0), reached };
 }
 
 const textOf = ({ name, message }: { name?: string; message: string }): string =>

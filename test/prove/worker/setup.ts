@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, vi } from 'vitest';
-import { parseRunFileName, SWITCH } from './agreed.ts';
+import { ONLY, parseRunFileName, placeOf, SWITCH } from './agreed.ts';
 
 // Runs in workerd before each file of the run, and before the setup file of the tests: chooses the mutant, and has every
 // module loaded anew for it, so that what a module makes while it loads is made of the mutant, and no mutant leaves state
@@ -22,18 +22,25 @@ if (shared.settled.has(mutant)) throw new Error('This mutant is settled.');
 // Without a mutant they are loaded for each file, since it comes by the places that run while they load.
 if (mutant === 0 || shared.loaded !== mutant) vi.resetModules();
 shared.loaded = mutant;
-const reached = new Set<number>();
+delete inWorker[ONLY];
+/** Places that ran outside of a test: while modules load, in hooks of a file. They concern each test of the file. */
+const reachedOutside = new Set<number>();
+let reached = reachedOutside;
 inWorker[SWITCH] = (number: number): boolean => {
   if (mutant === 0) reached.add(number);
   return number === mutant;
 };
 
-beforeEach(({ skip }) => {
-  if (shared.settled.has(mutant)) skip();
+beforeEach(({ skip, task }) => {
+  const only = inWorker[ONLY] as readonly string[] | undefined;
+  if (shared.settled.has(mutant) || only?.includes(placeOf(task.id)) === false) skip();
+  reached = new Set();
 });
 
 afterEach(({ task }) => {
-  Object.assign(task.file.meta, { reached: [...reached] });
+  Object.assign(task.meta, { reached: [...reached] });
+  reached = reachedOutside;
+  Object.assign(task.file.meta, { reached: [...reachedOutside] });
   if (mutant === 0 || task.result?.state !== 'fail') return;
   shared.settled.add(mutant);
 });
