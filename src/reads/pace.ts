@@ -5,10 +5,10 @@ import {
   SNAPSHOT_REFUSED_MS,
   SNAPSHOT_STALE_MAX_MS,
 } from '../config/limits.ts';
-import type { Failure } from '../failures.ts';
+import type { Failure, UpstreamFailure } from '../failures.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { WINDOWS } from '../pipeops/quota-windows.ts';
-import type { Reading } from './steps.ts';
+import type { CallerCalls } from './caller-calls.ts';
 
 /** Which lists a read accepts. Times are milliseconds. */
 export interface Freshness {
@@ -85,8 +85,19 @@ export const pacedSinceMs = (
 /** Since when a list must have been begun that answers where nothing else can. */
 export const standInSinceMs = (nowMs: number): number => nowMs - SNAPSHOT_STALE_MAX_MS;
 
+/** What is asked of a read that may cause a call. */
+interface Asking {
+  readonly dependencies: {
+    readonly quota: Pick<Quota, 'permit'>;
+    readonly snapshots: { readonly pace: Pick<Pace, 'refusedSeconds'> };
+  };
+  readonly calls: Pick<CallerCalls, 'waitSeconds'>;
+  readonly operation: { readonly subject: { readonly workspaceUuid: string } };
+  readonly startedAtMs: number;
+}
+
 /** What keeps a read from causing a call, even for a list that shows a change, as far as this isolate knows; null: nothing does. */
-export function whyNotAtAll<T>({ dependencies, calls, operation, startedAtMs }: Reading<T>): Failure | null {
+export function whyNotAtAll({ dependencies, calls, operation, startedAtMs }: Asking): Failure | null {
   const callerSeconds = calls.waitSeconds(startedAtMs);
   if (callerSeconds > 0) {
     const untilMs = startedAtMs + callerSeconds * 1000;
@@ -97,7 +108,7 @@ export function whyNotAtAll<T>({ dependencies, calls, operation, startedAtMs }: 
 }
 
 /** What keeps it from asking for a list that is only older than it might be. */
-export function whyNotNow<T>({ dependencies, operation, startedAtMs }: Reading<T>): Failure | null {
+export function whyNotNow({ dependencies, operation, startedAtMs }: Omit<Asking, 'calls'>): Failure | null {
   const { quota, snapshots } = dependencies;
   const seconds = snapshots.pace.refusedSeconds(startedAtMs);
   if (seconds > 0) return { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: seconds };
@@ -109,7 +120,5 @@ const rateLimited = (refused: Failure | null): Failure | null =>
   refused?.kind === 'upstream_rate_limited' ? refused : null;
 
 /** Whether PipeOps is down, or is not to be asked: anything else that it says is the answer. */
-export const isStandInWanted = ({ kind }: Failure): boolean =>
-  ['upstream_rate_limited', 'upstream_timeout', 'upstream_unreachable', 'upstream_error', 'rate_limited'].includes(
-    kind,
-  );
+export const isStandInWanted = ({ kind }: UpstreamFailure): boolean =>
+  ['upstream_rate_limited', 'upstream_timeout', 'upstream_unreachable', 'upstream_error'].includes(kind);

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createQuota } from '../../src/pipeops/quota.ts';
-import { createPace, msOfEachWorkspace, pacedSinceMs } from '../../src/reads/pace.ts';
+import type { UpstreamFailure } from '../../src/failures.ts';
+import { createQuota, type Quota } from '../../src/pipeops/quota.ts';
+import {
+  createPace,
+  isStandInWanted,
+  msOfEachWorkspace,
+  pacedSinceMs,
+  whyNotAtAll,
+  whyNotNow,
+} from '../../src/reads/pace.ts';
 
 const NOW = Date.parse('2026-11-28T12:00:00Z');
 const HOUR_MS = 3_600_000;
@@ -65,5 +73,74 @@ describe('after a refusal', () => {
     pace.refuse(2, NOW);
     expect(pace.refusedSeconds(NOW + 1_999)).toBe(1);
     expect(pace.refusedSeconds(NOW + 2_000)).toBe(0);
+    expect(pace.refusedSeconds(NOW + 4_000)).toBe(0);
+  });
+});
+
+describe('what keeps a read from asking PipeOps', () => {
+  const UUID = crypto.randomUUID();
+  const refusingNone: Quota['permit'] = () => null;
+  const LIMITED = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 30 } as const;
+  const asking = ({ waitSeconds = 0, refusedSeconds = 0, permit = refusingNone }) => ({
+    dependencies: {
+      quota: { permit },
+      snapshots: { pace: { refusedSeconds: (nowMs: number) => (nowMs === NOW ? refusedSeconds : 0) } },
+    },
+    calls: { waitSeconds: (nowMs: number) => (nowMs === NOW ? waitSeconds : 0) },
+    operation: { subject: { workspaceUuid: UUID } },
+    startedAtMs: NOW,
+  });
+  /** Refuses the calls of this purpose in this workspace. */
+  const refusing =
+    (refused: string, failure: UpstreamFailure): Quota['permit'] =>
+    (purpose, workspaceUuid, nowMs) =>
+      purpose === refused && workspaceUuid === UUID && nowMs === NOW ? failure : null;
+
+  it('is nothing where there are calls', () => {
+    expect([whyNotAtAll(asking({})), whyNotNow(asking({}))]).toEqual([null, null]);
+  });
+
+  it('is that its caller has used up its own', () => {
+    expect(whyNotAtAll(asking({ waitSeconds: 7, permit: refusing('change', LIMITED) }))).toMatchObject({
+      kind: 'rate_limited',
+      retryAfterSeconds: 7,
+      window: { policy: 'caller', limit: 10, windowSeconds: 60, untilMs: NOW + 7_000 },
+    });
+  });
+
+  it('is that PipeOps says wait, or that no call is left of those for changes', () => {
+    expect(whyNotAtAll(asking({ permit: refusing('change', LIMITED) }))).toEqual(LIMITED);
+    expect(whyNotNow(asking({ permit: refusing('change', LIMITED) }))).toBeNull();
+  });
+
+  it('is that no call is left of those for reads, where the list is only older than it might be', () => {
+    expect(whyNotAtAll(asking({ permit: refusing('read', LIMITED) }))).toBeNull();
+    expect(whyNotNow(asking({ permit: refusing('read', LIMITED) }))).toEqual(LIMITED);
+  });
+
+  it('is, for such a list, that D1 has refused a call to another read of this isolate', () => {
+    expect(whyNotNow(asking({ refusedSeconds: 4 }))).toEqual({ ...LIMITED, retryAfterSeconds: 4 });
+    expect(whyNotAtAll(asking({ refusedSeconds: 4 }))).toBeNull();
+  });
+
+  it.each(['change', 'read'])('is not that PipeOps forbids us the workspace: that is its answer (%s)', (purpose) => {
+    const permit = refusing(purpose, { kind: 'upstream_forbidden', status: 403 });
+    expect([whyNotAtAll(asking({ permit })), whyNotNow(asking({ permit }))]).toEqual([null, null]);
+  });
+});
+
+describe('an older list stands in for an answer of PipeOps', () => {
+  it.each<{ isWanted: boolean; failure: UpstreamFailure }>([
+    { isWanted: true, failure: { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: null } },
+    { isWanted: true, failure: { kind: 'upstream_timeout' } },
+    { isWanted: true, failure: { kind: 'upstream_unreachable' } },
+    { isWanted: true, failure: { kind: 'upstream_error', status: 503 } },
+    { isWanted: false, failure: { kind: 'upstream_forbidden', status: 403 } },
+    { isWanted: false, failure: { kind: 'upstream_not_found', status: 404 } },
+    { isWanted: false, failure: { kind: 'upstream_credential_rejected', status: 401 } },
+    { isWanted: false, failure: { kind: 'upstream_invalid_response', status: 200 } },
+    { isWanted: false, failure: { kind: 'upstream_rejected', status: 422, fields: [] } },
+  ])('$failure.kind: $isWanted', ({ isWanted, failure }) => {
+    expect(isStandInWanted(failure)).toBe(isWanted);
   });
 });
