@@ -1,7 +1,7 @@
 import type { Failure } from '../failures.ts';
 import { isProofOfAbsence } from '../inventory/absence.ts';
 import { isWithin } from '../kit/ids.ts';
-import type { UpstreamToken } from '../pipeops/types.ts';
+import type { PipeOps, TokenRef, UpstreamToken } from '../pipeops/types.ts';
 import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
@@ -10,7 +10,7 @@ import type { InventoryRow } from './snapshot.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { named, type ShownToken } from './present.ts';
-import { type ReadAnswer, type ReadDependencies, runRead } from './read.ts';
+import { type ReadAnswer, type ReadDependencies, type ReadOperation, runRead } from './read.ts';
 import type { Judgement, KnownToken } from './steps.ts';
 import type { TokenReadRequest } from '../tokens/requests.ts';
 
@@ -22,13 +22,26 @@ import type { TokenReadRequest } from '../tokens/requests.ts';
  * answered and in what is done for it.
  */
 export async function getToken(
-  { decide, ...dependencies }: ReadDependencies,
+  dependencies: ReadDependencies,
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
 ): Promise<Result<ReadAnswer<ShownToken>, Failure>> {
-  const { pipeops, runtime } = dependencies;
-  const ref = { workspaceUuid, tokenId };
+  const operation = getOperation(dependencies, caller, { workspaceUuid, tokenId });
+  const read = await runRead(dependencies, context, caller, isNoCache, operation);
+  if (read.ok && read.value.asked !== null) {
+    dependencies.runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, read.value.asked));
+  }
+  return read;
+}
+
+/** What is shown, refused, and asked of PipeOps, to a caller who gets one token. */
+export function getOperation(
+  { decide, pipeops }: Pick<ReadDependencies, 'decide'> & { readonly pipeops: Pick<PipeOps, 'get'> },
+  caller: Caller,
+  ref: TokenRef,
+): ReadOperation<ShownToken> {
+  const { workspaceUuid, tokenId } = ref;
   const isReachable = maySeeTokensOfOthers(caller, workspaceUuid);
   /** `isHere`: PipeOps says that it is in this workspace, which counts where the inventory has no row of it. */
   const refusal = (row: InventoryRow | undefined, isHere: boolean): Failure | null => {
@@ -45,7 +58,7 @@ export async function getToken(
     return isProof || listed !== undefined ? refuse(NOT_THERE) : ASK_ALONE;
   };
 
-  const read = await runRead<ShownToken>({ decide, ...dependencies }, context, caller, isNoCache, {
+  return {
     subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
     isReachable,
     mayList: decide(caller, { operation: 'list', workspaceUuid }).allowed,
@@ -69,14 +82,10 @@ export async function getToken(
       // An id that the inventory lacks is acted on only if the answer names the workspace.
       const isHere = row !== undefined || isWithin(workspaceUuid, got.value.data.workspaceId);
       if (!isHere) return err(NOT_THERE);
-      const failure = row === undefined ? refusal(row, true) : null;
+      const failure = refusal(row, true);
       return failure === null ? ok({ ...got.value, data: named(got.value.data, row) }) : err(failure);
     },
-  });
-  if (read.ok && read.value.asked !== null) {
-    runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, read.value.asked));
-  }
-  return read;
+  };
 }
 
 /** PipeOps has it no longer, or never had. */
