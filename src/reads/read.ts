@@ -338,5 +338,8 @@ async function decideOn<T>(reading: Reading<T>, basis: Basis): Promise<Step<T>> 
   const judged = reading.operation.judge(list.list, known?.inventory ?? null, reading.token);
   if (judged.kind === 'look_up') return { kind: 'look_up', basis };
   if (judged.kind === 'ask_alone') return await askAlone(reading, null);
-  return { ...judged, basis, generation: list.generation, status: basis.from === 'pipeops' ? 200 : null };
+  const decision = { basis, generation: list.generation };
+  return judged.kind === 'refuse'
+    ? { ...judged, ...decision }
+    : { ...judged, ...decision, status: basis.from === 'pipeops' ? 200 : null };
 }

@@ -50,8 +50,11 @@ export interface AskedWorkspace {
   readonly subject: string | null;
   /** In the form in which labels are compared. */
   readonly label: string | null;
-  /** Of a reader who sees its own tokens alone: it gets the list only if the inventory says that this token is its own. */
-  readonly own: { readonly token: string; readonly issuer: string; readonly subject: string } | null;
+  /**
+   * Of a reader who sees its own tokens alone: it gets the list only if the inventory says that this token is its own. One that
+   * names no token gets none.
+   */
+  readonly own: { readonly token: string | null; readonly issuer: string; readonly subject: string } | null;
 }
 
 /** A token whose row is asked for. */

@@ -58,15 +58,18 @@ export type Step<T> =
 /** A read that is decided: the trip records it, and then the answer leaves. */
 export type Decided<T> =
   | ({ readonly kind: 'refuse'; readonly failure: Failure } & Decision)
-  | ({ readonly kind: 'show'; readonly basis: Basis; readonly show: (snapshot: Snapshot) => T } & Decision)
+  | ({ readonly kind: 'show'; readonly basis: Basis; readonly show: (snapshot: Snapshot) => T } & Decision & Success)
   /** PipeOps was asked for this alone. */
-  | ({ readonly kind: 'tell'; readonly data: T } & Decision);
+  | ({ readonly kind: 'tell'; readonly data: T } & Decision & Success);
 
 interface Decision {
   /** The list that it rests on; null: it rests on none. */
   readonly basis: Basis | null;
   /** The generation under which it holds; null: whatever the generation is. */
   readonly generation: number | null;
+}
+
+interface Success {
   /** PipeOps' status, if it was asked. */
   readonly status: number | null;
 }
@@ -87,5 +90,4 @@ export const refusal = <T>(failure: Failure): Decided<T> => ({
   failure,
   basis: null,
   generation: null,
-  status: 'status' in failure ? failure.status : null,
 });

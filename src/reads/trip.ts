@@ -10,6 +10,8 @@ import {
   type NewAuditRow,
   successOutcome,
 } from '../trail/event.ts';
+import type { Runtime } from '../kit/runtime.ts';
+import type { ReadOperation } from './read.ts';
 import { standInSinceMs } from './pace.ts';
 import type { DatedList, InventoryRow, Snapshot } from './snapshot.ts';
 import type { AskedToken, AskedWorkspace } from './statements.ts';
@@ -109,8 +111,17 @@ export interface TripAnswer {
   readonly lookRows: readonly TokenRow[] | null;
 }
 
+/** What its trips are made of, of a read on its way. */
+export type Travelling = Pick<
+  Reading<unknown>,
+  'context' | 'caller' | 'wanted' | 'eventId' | 'startedAtMs' | 'call' | 'notAsking' | 'leavings'
+> & {
+  readonly dependencies: { readonly runtime: Pick<Runtime, 'now'> };
+  readonly operation: Pick<ReadOperation<unknown>, 'subject' | 'isReachable' | 'mayList'>;
+};
+
 /** The trip of a step: it records the read if it is decided, and asks for what is missing if it is not. */
-export function tripOf<T>(reading: Reading<T>, step: Step<T>): ReadTrip {
+export function tripOf<T>(reading: Travelling, step: Step<T>): ReadTrip {
   const { workspaceUuid, tokenId } = reading.operation.subject;
   const decided = isDecided(step) ? step : null;
   const shown = step.kind === 'show' ? step.basis : null;
@@ -127,7 +138,7 @@ export function tripOf<T>(reading: Reading<T>, step: Step<T>): ReadTrip {
 }
 
 /** The list that a trip wants. A read whose list turns out not to be current takes the one of D1 in its place. */
-function wantedBy<T>(reading: Reading<T>, step: Step<T>): WantedList | null {
+function wantedBy<T>(reading: Travelling, step: Step<T>): WantedList | null {
   const { operation, wanted, notAsking, startedAtMs } = reading;
   const isSearch = step.kind === 'search';
   const mayMiss = isDecided(step) && step.basis !== null && step.generation !== null;
@@ -144,16 +155,15 @@ function wantedBy<T>(reading: Reading<T>, step: Step<T>): WantedList | null {
   };
 }
 
-function readerOf<T>(reading: Reading<T>): Reader {
+function readerOf(reading: Travelling): Reader {
   const { actor_issuer, actor_subject } = rowOf(reading, successOutcome(null));
   const { issuer, subject, label } = reading.caller;
   const owner = reading.operation.isReachable ? null : { issuer, subject };
   return { issuer: actor_issuer, subject: actor_subject, label, owner };
 }
 
-function recordOf<T>(reading: Reading<T>, decided: Decided<T>): ReadRecord {
-  const failure = decided.kind === 'refuse' ? decided.failure : null;
-  const outcome = failure === null ? successOutcome(decided.status) : failureOutcome(failure);
+function recordOf<T>(reading: Travelling, decided: Decided<T>): ReadRecord {
+  const outcome = decided.kind === 'refuse' ? failureOutcome(decided.failure) : successOutcome(decided.status);
   return {
     row: rowOf(reading, outcome),
     counted: isCounted(decided),
@@ -163,7 +173,7 @@ function recordOf<T>(reading: Reading<T>, decided: Decided<T>): ReadRecord {
 }
 
 /** The row of a read, with the id that is its own. */
-export function rowOf<T>(reading: Reading<T>, outcome: EventOutcome): NewAuditRow {
+export function rowOf(reading: Travelling, outcome: EventOutcome): NewAuditRow {
   const { dependencies, context, caller, operation, eventId } = reading;
   const subject = { ...operation.subject, actor: actorOf(caller) };
   return finalRow(eventId, dependencies.runtime.now(), context, subject, outcome);
@@ -188,7 +198,7 @@ export function askedWorkspace({ workspaceUuid, generation, wanted, tokenId }: R
     issuer: reader?.issuer ?? null,
     subject: reader?.subject ?? null,
     label: reader === null || reader.label === null ? null : labelKey(reader.label),
-    own: owner === null ? null : { token: tokenId ?? '', ...owner },
+    own: owner === null ? null : { token: tokenId, ...owner },
   };
 }
 
