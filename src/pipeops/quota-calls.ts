@@ -67,12 +67,17 @@ export function createAdmission(database: Database, quota: Quota, runtime: Pick<
   };
 }
 
+/** No call is left of a window. `retryAfterSeconds`: until there is one. */
+export type QuotaRefusal = Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> & {
+  readonly retryAfterSeconds: number;
+};
+
 /** What D1 granted of the calls that a reservation asked for. */
 export interface GrantedCalls {
   readonly calls: number;
   readonly at: Buckets;
   /** Why they are fewer than were asked for; null: they are not. */
-  readonly refusal: UpstreamFailure | null;
+  readonly refusal: QuotaRefusal | null;
 }
 
 /**

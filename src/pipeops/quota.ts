@@ -21,6 +21,7 @@ import {
   type Buckets,
   type CallBucket,
   type GrantedCalls,
+  type QuotaRefusal,
   type ReservedCalls,
 } from './quota-calls.ts';
 import {
@@ -172,7 +173,7 @@ export function createQuota(
   };
 
   /** What a caller is told where a window has no call left until then. */
-  const fullUntil = (name: WindowName, untilMs: number, nowMs: number): UpstreamFailure => ({
+  const fullUntil = (name: WindowName, untilMs: number, nowMs: number): QuotaRefusal => ({
     ...refusalUntil(untilMs, nowMs),
     window: {
       policy: 'pipeops',
@@ -337,7 +338,7 @@ const numberOf = (asked: AskedCalls): number => {
   return 'token' in asked ? asked.calls : 0;
 };
 
-const refusalUntil = (untilMs: number, nowMs: number): Extract<UpstreamFailure, { kind: 'upstream_rate_limited' }> => ({
+const refusalUntil = (untilMs: number, nowMs: number): QuotaRefusal => ({
   kind: 'upstream_rate_limited',
   status: 429,
   retryAfterSeconds: Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),

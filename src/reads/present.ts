@@ -120,10 +120,12 @@ export type CacheStatus =
   | { readonly from: 'pipeops'; readonly why: 'miss' | 'request'; readonly isShared: boolean };
 
 /** What is said of a list that an answer was taken from. */
-export function cacheStatus({ list, from, isShared }: Basis, wanted: Freshness, nowMs: number): CacheStatus {
-  if (from === 'pipeops') return { from, why: wanted.isNoCache ? 'request' : 'miss', isShared };
-  const ageMs = nowMs - list.begunAtMs;
-  return { from, ageMs, ttlMs: wanted.maxAgeMs - ageMs };
+export function cacheStatus(basis: Basis, wanted: Freshness, nowMs: number): CacheStatus {
+  if (basis.from === 'pipeops') {
+    return { from: basis.from, why: wanted.isNoCache ? 'request' : 'miss', isShared: basis.isShared };
+  }
+  const ageMs = nowMs - basis.list.begunAtMs;
+  return { from: basis.from, ageMs, ttlMs: wanted.maxAgeMs - ageMs };
 }
 
 /** The header `Cache-Status` (RFC 9211), and `Age` (RFC 9111 §5.1) of what was held. */

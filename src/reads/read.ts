@@ -12,6 +12,7 @@ import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
+import type { QuotaRefusal } from '../pipeops/quota-calls.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { Answered, Call, PipeOps, TokenList } from '../pipeops/types.ts';
 import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
@@ -40,6 +41,7 @@ import {
   type KnownToken,
   type Reading,
   refusal,
+  type RunDependencies,
   type Step,
 } from './steps.ts';
 import { type Lease, type Leavings, type TripAnswer, tripOf } from './trip.ts';
@@ -109,7 +111,7 @@ export interface Asked {
  * @param isNoCache the caller wants a list that was begun just now.
  */
 export async function runRead<T>(
-  dependencies: ReadDependencies,
+  dependencies: RunDependencies,
   context: RequestContext,
   caller: Caller,
   isNoCache: boolean,
@@ -197,7 +199,7 @@ async function begin<T>(reading: Reading<T>): Promise<Step<T>> {
   if (!operation.mayList || (wanted.isOff && reading.notAsking === null)) return SEARCH;
   const sinceMs = reading.notAsking === null ? startedAtMs - wanted.maxAgeMs : standInSinceMs(startedAtMs);
   const list = dependencies.snapshots.memory.get(operation.subject.workspaceUuid, sinceMs);
-  if (list !== null) return await decideOn(reading, { list, from: 'memory', isShared: false });
+  if (list !== null) return await decideOn(reading, { list, from: 'memory' });
   // A list that has to show a change is asked for at once, and only D1 knows whether there is one.
   reading.notAsking = refusedToAll;
   return SEARCH;
@@ -215,7 +217,7 @@ async function advance<T>(reading: Reading<T>, step: Step<T>, said: TripAnswer):
   if (said.stored !== null) {
     const { list } = said.stored;
     dependencies.snapshots.memory.put(operation.subject.workspaceUuid, list);
-    return await decideOn(reading, { list, from: 'd1', isShared: false });
+    return await decideOn(reading, { list, from: 'd1' });
   }
   if (step.kind !== 'search') {
     reading.notAsking = whyNotAtAll(reading);
@@ -248,12 +250,12 @@ async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAns
     reserved.end();
     return await takeIn(reading, lease, generation, fetched);
   }
-  if (!wanted.isOff && reading.polls < SNAPSHOT_POLLS_MAX_COUNT) {
+  if (reading.polls < SNAPSHOT_POLLS_MAX_COUNT) {
     reading.polls += 1;
     await runtime.sleep(SNAPSHOT_POLL_MS);
     return SEARCH;
   }
-  const own = wanted.isOff ? null : ownStandIn(reading, generation);
+  const own = ownStandIn(reading, generation);
   if (own !== null) return await decideOn(reading, own);
   return await takeIn(
     reading,
@@ -264,9 +266,8 @@ async function askForList<T>(reading: Reading<T>, { lease, generation }: TripAns
 }
 
 /** The other reads of this isolate need not find it out each for itself. */
-function noted<T>({ dependencies }: Reading<T>, refused: UpstreamFailure): Result<never, UpstreamFailure> {
-  const seconds = refused.kind === 'upstream_rate_limited' ? (refused.retryAfterSeconds ?? 1) : 1;
-  dependencies.snapshots.pace.refuse(seconds, dependencies.runtime.now());
+function noted<T>({ dependencies }: Reading<T>, refused: QuotaRefusal): Result<never, UpstreamFailure> {
+  dependencies.snapshots.pace.refuse(refused.retryAfterSeconds, dependencies.runtime.now());
   return err(refused);
 }
 
@@ -314,7 +315,7 @@ async function standIn<T>(reading: Reading<T>, failure: Failure, generation: num
 function ownStandIn<T>({ dependencies, operation, startedAtMs }: Reading<T>, generation: number): Basis | null {
   const { memory } = dependencies.snapshots;
   const list = memory.get(operation.subject.workspaceUuid, standInSinceMs(startedAtMs));
-  return list?.generation === generation ? { list, from: 'memory', isShared: false } : null;
+  return list?.generation === generation ? { list, from: 'memory' } : null;
 }
 
 /** @param lease with a call that is reserved for it; null: one is reserved by itself. */

@@ -1,19 +1,27 @@
 import type { Failure } from '../failures.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { Call } from '../pipeops/types.ts';
+import type { Quota } from '../pipeops/quota.ts';
 import type { Caller } from '../policy/types.ts';
+import type { Recorder } from '../trail/recorder.ts';
 import type { CallerCalls } from './caller-calls.ts';
 import type { Freshness } from './pace.ts';
-import type { CacheStatus } from './present.ts';
-import type { ReadDependencies, ReadOperation } from './read.ts';
+import type { ReadDependencies, ReadOperation, Snapshots } from './read.ts';
 import type { DatedList, InventoryRow, Snapshot } from './snapshot.ts';
 import type { Leavings } from './trip.ts';
 
 // A read on its way, and what it may have come to between two trips to D1.
 
+/** What a read needs to be carried from request to row. */
+export type RunDependencies = Pick<ReadDependencies, 'runtime'> & {
+  readonly recorder: Pick<Recorder, 'refuse'>;
+  readonly quota: Pick<Quota, 'permit'>;
+  readonly snapshots: Omit<Snapshots, 'bodies' | 'owed'>;
+};
+
 /** A read on its way. */
 export interface Reading<T> {
-  readonly dependencies: ReadDependencies;
+  readonly dependencies: RunDependencies;
   readonly context: RequestContext;
   readonly caller: Caller;
   readonly operation: ReadOperation<T>;
@@ -77,12 +85,11 @@ interface Success {
 export const isDecided = <T>(step: Step<T>): step is Decided<T> => step.kind !== 'search' && step.kind !== 'look_up';
 
 /** A list that a read is decided on, and where it came from. */
-export interface Basis {
-  readonly list: DatedList;
-  readonly from: CacheStatus['from'];
-  /** Whether another read of this isolate asked PipeOps for it. */
-  readonly isShared: boolean;
-}
+export type Basis = { readonly list: DatedList } & (
+  | { readonly from: 'memory' | 'd1' }
+  /** `isShared`: another read of this isolate asked for it. */
+  | { readonly from: 'pipeops'; readonly isShared: boolean }
+);
 
 /** A refusal that rests on no list. */
 export const refusal = <T>(failure: Failure): Decided<T> => ({

@@ -1,6 +1,6 @@
 import type { TokenRow } from '../db/schema.ts';
-import type { Failure, UpstreamFailure } from '../failures.ts';
-import type { ReservedCalls } from '../pipeops/quota-calls.ts';
+import type { Failure } from '../failures.ts';
+import type { QuotaRefusal, ReservedCalls } from '../pipeops/quota-calls.ts';
 import { labelKey } from '../subjects/labels.ts';
 import {
   actorOf,
@@ -89,7 +89,7 @@ export interface Lease {
   /** The call that was reserved for it. */
   readonly reserved: ReservedCalls;
   /** Why no call was reserved: our own quota has none left. Null: one was. */
-  readonly refusal: UpstreamFailure | null;
+  readonly refusal: QuotaRefusal | null;
 }
 
 /** What D1 says to a trip. */

@@ -45,7 +45,8 @@ const reading = (changes: Partial<Travelling> = {}): Travelling => ({
 });
 
 const SEARCH: Step<unknown> = { kind: 'search' };
-const basis = (changes: Partial<Basis> = {}): Basis => ({ list: LIST, from: 'memory', isShared: false, ...changes });
+const basis = (from: Exclude<Basis['from'], 'pipeops'> = 'memory'): Basis => ({ list: LIST, from });
+const asked = (isShared = false): Basis => ({ list: LIST, from: 'pipeops', isShared });
 const lookUp: Step<unknown> = { kind: 'look_up', basis: basis() };
 const shown = (on: Basis, changes: { status?: number; generation?: null } = {}): Decided<unknown> => ({
   kind: 'show',
@@ -121,16 +122,16 @@ describe('a trip', () => {
 
 describe('a list is looked at as a whole', () => {
   it.each([
-    ['by the read that asked PipeOps for it', basis({ from: 'pipeops' }), true],
-    ['by none that joined the call of another', basis({ from: 'pipeops', isShared: true }), false],
+    ['by the read that asked PipeOps for it', asked(), true],
+    ['by none that joined the call of another', asked(true), false],
     ['by none that has it from memory', basis(), false],
-    ['by none that has it from D1', basis({ from: 'd1' }), false],
+    ['by none that has it from D1', basis('d1'), false],
   ])('%s', (_case, on, isLook) => {
     expect(tripOf(reading(), shown(on)).isLook).toBe(isLook);
   });
 
   it('and by none that is refused', () => {
-    expect(tripOf(reading(), { ...denied, basis: basis({ from: 'pipeops' }) }).isLook).toBe(false);
+    expect(tripOf(reading(), { ...denied, basis: asked() }).isLook).toBe(false);
   });
 });
 
