@@ -33,9 +33,8 @@ interface Waiting extends Sent {
   readonly settle: (answer: Result<TripAnswer, AuditFailure>) => void;
   /** Makes its request the one that sends the next group. */
   readonly lead: () => void;
-  /** It has waited READ_OVERTAKE_MS behind a group, so that another one goes beside that. */
+  /** It has waited READ_OVERTAKE_MS behind a group, so that another one goes beside that. Once it is sent, nobody asks. */
   isOverdue: boolean;
-  isSent: boolean;
   /** Nobody waits for it any more. */
   isOver: boolean;
 }
@@ -86,7 +85,6 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
   /** Whether D1 took it. */
   const sendGroup = async (group: readonly Waiting[]): Promise<boolean> => {
     gathering.remove(group);
-    for (const waiting of group) waiting.isSent = true;
     const sent = { sentAtMs: runtime.now(), lists: listsMovedBy(group, known).size };
     underWay.add(sent);
     try {
@@ -139,7 +137,7 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
       const { promise: settled, resolve: settle } = Promise.withResolvers<Result<TripAnswer, AuditFailure>>();
       const { promise: turn, resolve: lead } = Promise.withResolvers<void>();
       const key = trip.record?.counted === true ? await keyOf(trip.record.row) : null;
-      const waiting: Waiting = { trip, trace, key, settle, lead, isOverdue: false, isSent: false, isOver: false };
+      const waiting: Waiting = { trip, trace, key, settle, lead, isOverdue: false, isOver: false };
       gathering.add(waiting);
       // In this request, whoever's turn it was before; and to its end, though the caller hangs up: others are in the group.
       const leadHere = (): void => runtime.background(leadGroups());
@@ -147,7 +145,6 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
       let cancelOvertaking = (): void => {};
       if (isLed(runtime.now())) {
         cancelOvertaking = runtime.after(READ_OVERTAKE_MS, () => {
-          if (waiting.isSent) return;
           waiting.isOverdue = true;
           leadHere();
         });

@@ -1,6 +1,6 @@
 import { SNAPSHOT_TOKENS_MAX_COUNT } from '../config/limits.ts';
 import type { MintedToken, UpstreamToken } from '../pipeops/types.ts';
-import { markerOf, stripMarker } from '../kit/marker.ts';
+import { stripMarker } from '../kit/marker.ts';
 import type { TokenRow } from '../db/schema.ts';
 import { successBody, type SuccessBody } from '../http/answer.ts';
 import { msOrNull } from '../kit/time.ts';
@@ -20,7 +20,7 @@ export interface ShownToken extends UpstreamToken {
  */
 export function named(token: UpstreamToken, known: Pick<TokenRow, 'marker'> | undefined): ShownToken {
   if (known === undefined || (known.marker !== null && token.name.endsWith(known.marker))) return token;
-  return markerOf(token.name) === null ? token : { ...token, isNameWhole: true };
+  return { ...token, isNameWhole: true };
 }
 
 /**

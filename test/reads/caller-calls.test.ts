@@ -35,6 +35,7 @@ describe('the calls of a caller', () => {
     const calls = createCallerCalls()(ALICE);
     for (let tried = 0; tried < 3 * MOST; tried += 1) calls.take(NOW)?.();
     expect(calls.waitSeconds(NOW)).toBe(0);
+    for (let sent = 0; sent < MOST; sent += 1) expect(calls.take(NOW)).not.toBeNull();
   });
 
   it('do not wait for a clock that is put back', () => {
@@ -50,6 +51,18 @@ describe('the calls of a caller', () => {
       callsOf({ ...ALICE, subject: `other-${other}` }).take(NOW);
     }
     expect(callsOf(ALICE).waitSeconds(NOW)).toBe(0);
+  });
+
+  it('are none of those that are given back after that', () => {
+    const callsOf = createCallerCalls();
+    const giveBack = callsOf(ALICE).take(NOW);
+    for (let other = 0; other < READ_CALLERS_MAX_COUNT; other += 1) {
+      callsOf({ ...ALICE, subject: `other-${other}` }).take(NOW);
+    }
+    giveBack?.();
+    for (let sent = 0; sent < MOST; sent += 1) callsOf(ALICE).take(NOW + 1);
+    giveBack?.();
+    expect(callsOf(ALICE).take(NOW + 1)).toBeNull();
   });
 });
 

@@ -1,8 +1,13 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SETTLE_MAX_ATTEMPTS } from '../../src/config/limits.ts';
+import { createDatabase } from '../../src/db/database.ts';
+import { createOwedGenerations } from '../../src/reads/generation.ts';
+import { createSnapshotMemory } from '../../src/reads/snapshot.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createHarness, TOKENS, type Harness } from '../support/harness.ts';
 import { clearOrders } from '../revocation/harness.ts';
+import { tokenList } from '../support/upstream-token.ts';
 
 // A change whose outcome nobody recorded: no list from before is served, though D1 did not take the raised generation.
 
@@ -114,4 +119,12 @@ it('a token that was withheld, of which D1 took nothing, is in the next list as 
     { name: 'new', is_revoked: true },
   ]);
   expect((await harness.upstream()).filter(({ method }) => method === 'GET')).toHaveLength(before + 1);
+});
+
+it('the list that this isolate holds is forgotten at once, and those of other workspaces are not', () => {
+  const memory = createSnapshotMemory();
+  const list = { list: tokenList([]), generation: 1, begunAtMs: 1 };
+  for (const workspace of ['here', 'elsewhere']) memory.put(workspace, list);
+  createOwedGenerations(createDatabase(env.DB, workerRuntime), memory).owe('here');
+  expect([memory.get('here', 0), memory.get('elsewhere', 0)]).toEqual([null, list]);
 });

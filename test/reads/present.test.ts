@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UpstreamToken } from '../../src/pipeops/types.ts';
 import { SNAPSHOT_LIST_WEIGHT_TOKENS } from '../../src/config/limits.ts';
-import { createListBodies, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
+import { createListBodies, named, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
 
 const token: UpstreamToken = {
   id: 'tok-1',
@@ -42,6 +42,22 @@ const shown = {
 
 it('shows a token under both names of its id and its scopes, without the marker', () => {
   expect(presentToken(token, NOW_MS)).toEqual(shown);
+});
+
+it.each([
+  ['without it, where it is that of its row', 'shop-csgn-abcdefghijklmn27', '-csgn-abcdefghijklmn27', 'shop'],
+  [
+    'whole, where its row has another',
+    'shop-csgn-abcdefghijklmn27',
+    '-csgn-bbbbbbbbbbbbbbbb',
+    'shop-csgn-abcdefghijklmn27',
+  ],
+  ['whole, where its row has none', 'shop-csgn-abcdefghijklmn27', null, 'shop-csgn-abcdefghijklmn27'],
+  ['as it is, where it has none', 'shop', null, 'shop'],
+  ['without it, where the inventory lacks it: its create may be open', 'shop-csgn-abcdefghijklmn27', undefined, 'shop'],
+] as const)('shows a name with what looks like a marker %s', (_case, name, marker, expected) => {
+  const known = marker === undefined ? undefined : { marker };
+  expect(presentToken(named({ ...token, name }, known), NOW_MS).name).toBe(expected);
 });
 
 it('shows a minted token flat, with its secret as a string', () => {

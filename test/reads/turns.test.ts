@@ -1,97 +1,14 @@
-import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import {
-  D1_TIMEOUT_MS,
   READ_FLUSH_MAX_MS,
   READ_GROUPS_MAX_COUNT,
   READ_LEAD_MAX_GROUPS,
   READ_LEAD_MAX_MS,
   READ_LISTS_UNDER_WAY_MAX_COUNT,
-  READ_OVERTAKE_MS,
 } from '../../src/config/limits.ts';
-import { createDatabase } from '../../src/db/database.ts';
-import { createQuota } from '../../src/pipeops/quota.ts';
-import { newTrace } from '../../src/kit/trace.ts';
-import { createLabelMemory } from '../../src/subjects/labels.ts';
-import { createPace } from '../../src/reads/pace.ts';
-import { createReadGroup } from '../../src/reads/group.ts';
-import { createKnownSnapshots } from '../../src/reads/snapshot.ts';
-import type { WantedList } from '../../src/reads/trip.ts';
-import { workerRuntime } from '../../src/worker-runtime.ts';
+import { begun, setUp } from './held-batches.ts';
 
 // Which request sends the trips of reads that came while a batch was under way.
-
-/** Batches wait until they are let go, and reads run in the background of the request that sends them. */
-function setUp() {
-  let nowMs = Date.now();
-  /** Of reads, in their order. */
-  const deadlines: (() => void)[] = [];
-  const batches: { size: number; letGo: () => void; fail: () => void; hangAfter: () => Promise<void> }[] = [];
-  /** Of reads that wait behind a group, in their order: each call is its 8 ms. */
-  const patience: (() => void)[] = [];
-  const jobs: { isOver: boolean }[] = [];
-  const sleepers: (() => void)[] = [];
-  const db = new Proxy(env.DB, {
-    get: (target, key) => {
-      const value: unknown = Reflect.get(target, key);
-      if (key !== 'batch') return typeof value === 'function' ? value.bind(target) : value;
-      return async (statements: D1PreparedStatement[]) => {
-        await new Promise<void>((resolve, reject) =>
-          batches.push({
-            size: statements.length,
-            letGo: resolve,
-            fail: () => reject(new Error('injected')),
-            // D1 takes it, and nobody hears of it.
-            hangAfter: async () => void (await target.batch(statements)),
-          }),
-        );
-        return await target.batch(statements);
-      };
-    },
-  });
-  const runtime = {
-    ...workerRuntime,
-    now: () => nowMs,
-    timeout: () => new AbortController().signal,
-    after: (ms: number, call: () => void) => {
-      if (ms === D1_TIMEOUT_MS) deadlines.push(call);
-      if (ms === READ_OVERTAKE_MS) patience.push(call);
-      return () => {};
-    },
-    // Nobody's patience ends by itself.
-    sleep: async () => await new Promise<void>((resolve) => sleepers.push(resolve)),
-    background: (work: Promise<unknown>) => {
-      const job = { isOver: false };
-      jobs.push(job);
-      void work.finally(() => {
-        job.isOver = true;
-      });
-    },
-  };
-  const database = createDatabase(db, runtime);
-  const quota = createQuota();
-  const group = createReadGroup({
-    database,
-    runtime,
-    quota,
-    labels: createLabelMemory(),
-    owed: { of: () => ({ queries: [], paid: () => {} }) },
-    pace: createPace(15_000, quota),
-    known: createKnownSnapshots(),
-  });
-  const read = async (workspaceUuid: string, wanted: WantedList | null = null) =>
-    await group.send(
-      { workspaceUuid, generation: null, wanted, tokenId: null, inventoryOf: null, isLook: false, record: null },
-      newTrace(),
-    );
-  const advance = (ms: number) => {
-    nowMs += ms;
-  };
-  return { read, batches, jobs, deadlines, patience, sleepers, advance };
-}
-
-/** Batches, or pauses. */
-const begun = async (some: readonly unknown[], count: number) => await expect.poll(() => some.length).toBe(count);
 
 it('a request that sent for others long enough hands that to one that waits: Workers would end it in the middle', async () => {
   const { read, batches, jobs, sleepers, advance } = setUp();
