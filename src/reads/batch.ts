@@ -10,7 +10,7 @@ import { labelKey, type Labelled, type LabelMemory, noteLabels } from '../subjec
 import { keepListState } from './upstream-lists.ts';
 import type { OwedGenerations } from './generation.ts';
 import { type Pace, pacedSinceMs } from './pace.ts';
-import { askedToken, askedWorkspace, distinct, type Lease, type ReadTrip, type TripAnswer } from './trip.ts';
+import { askedToken, askedWorkspace, distinct, type ReadTrip, type TripAnswer } from './trip.ts';
 import { askingQueries, leaseFor, unsharedQueries, type Results } from './leases.ts';
 import { READ_QUERIES, endLease, selectInventory, storeList, type ReadEntry } from './statements.ts';
 import {
@@ -50,9 +50,12 @@ export async function sendTogether(
   const nowMs = runtime.now();
   const entriesByName = entriesOf(group);
   const entries = [...entriesByName.values()];
-  const questions = group.map(({ trip }) => askedWorkspace(trip));
-  const names = questions.map((question) => JSON.stringify(question));
-  const asked = [...new Map(questions.map((question, index) => [names[index], question])).values()];
+  const named = group.map((sentTrip) => {
+    const question = askedWorkspace(sentTrip.trip);
+    return { sentTrip, question, name: JSON.stringify(question) };
+  });
+  const questions = new Map(named.map(({ name, question }) => [name, question]));
+  const asked = [...questions.values()];
   const values = {
     entries: JSON.stringify(entries),
     asked: JSON.stringify(asked),
@@ -106,24 +109,23 @@ export async function sendTogether(
     return (index < 0 ? [] : answered.value[index]) as RowsOf<typeof query>;
   };
   const insertedIds = new Set(rowsOf(inserted).map(({ id }) => id));
-  const countedIds = new Map(rowsOf(counted).map(({ read_key, id }) => [read_key, id]));
-  const askedNames = [...new Set(names)];
-  const answersTo = new Map(rowsOf(generations).map((row) => [askedNames[row.question] ?? '', row]));
+  const countedIds = new Map<string | null, string>(rowsOf(counted).map(({ read_key, id }) => [read_key, id]));
+  const rowOf = new Map(rowsOf(generations).map((row) => [row.question, row]));
+  const answersTo = new Map([...questions.keys()].map((name, question) => [name, rowOf.get(question)]));
   rowsOf(inUse).forEach((row) => dependencies.pace.learn(row.workspaces));
   const workspacesInUse = dependencies.pace.workspacesInUse();
-  const leases = asking?.leases(rowsOf) ?? new Map<string, Lease>();
-  const allowances = unshared?.leases(rowsOf, answersTo) ?? new Map<string, Lease>();
+  const leases = asking?.leases(rowsOf);
+  const allowances = unshared?.leases(rowsOf, answersTo);
   const lists = storedLists(dependencies, rowsOf(stored), rowsOf(storedInventory));
   const snapshots = new Map(inventories.map((inventory) => [inventory.list, snapshotFrom(inventory, rowsOf)]));
   const looks = new Map(inventories.map(({ list, look }) => [list, look === null ? null : rowsOf(look)]));
   const rows = rowsOf(tokens);
 
-  return group.map((sentTrip, index) => {
+  return named.map(({ sentTrip, name }) => {
     const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = sentTrip.trip;
-    const name = names[index] ?? '';
-    const entry = sentTrip.trip.record === null ? undefined : entriesByName.get(entryNameOf(sentTrip));
+    const entry = entriesByName.get(entryNameOf(sentTrip));
     const own = entry !== undefined && insertedIds.has(entry.row.id) ? entry.row.id : null;
-    const shared = entry === undefined || entry.key === null ? null : (countedIds.get(entry.key) ?? null);
+    const shared = entry === undefined ? null : (countedIds.get(entry.key) ?? null);
     const said = answersTo.get(name);
     const generation = said?.generation ?? 0;
     const eventId = own ?? shared;
@@ -252,6 +254,7 @@ function entriesOf(group: readonly Sent[]): ReadonlyMap<string, ReadEntry> {
   return entries;
 }
 
+/** '' where nothing is recorded. */
 const entryNameOf = ({ trip, key }: Sent): string =>
   key === null ? (trip.record?.row.id ?? '') : `${key} ${trip.generation}`;
 

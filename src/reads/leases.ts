@@ -19,7 +19,7 @@ export function askingQueries(
   values: { readonly nowMs: number; readonly leaseHolder: string } & Readonly<Record<string, unknown>>,
 ) {
   const { nowMs, leaseHolder } = values;
-  const workspaces = asked.filter(({ ask, shared }) => ask && shared).map(({ workspace }) => workspace);
+  const workspaces = asked.map(({ workspace }) => workspace);
   const taken = READ_QUERIES.takeLeases(database, values);
   const limits = READ_QUERIES.selectQuotaNews(database, values);
   const taking = (changed: 0 | 1) => leasesTaken(workspaces, leaseHolder, changed);
@@ -36,10 +36,8 @@ export function askingQueries(
       return new Map(
         [reserved.old, reserved.changed].flatMap((reservation, changed) => {
           const holders = rows.filter((row) => row.changed === changed);
-          const granted = grantsOf(reservation, rowsOf(reservation.queries[0]), holders.length);
-          return holders.map(
-            ({ workspace_uuid }, index) =>
-              [workspace_uuid, leaseOf(quota, leaseHolder, changed, granted[index])] as const,
+          return granted(reservation, rowsOf(reservation.queries[0]), holders).map(
+            ([{ workspace_uuid }, grant]) => [workspace_uuid, leaseOf(quota, leaseHolder, changed, grant)] as const,
           );
         }),
       );
@@ -56,11 +54,11 @@ export function unsharedQueries({ database, quota }: Dependencies, asked: readon
     queries: reservation.queries,
     leases: (
       rowsOf: Results,
-      answersTo: ReadonlyMap<string, { readonly authorised: number }>,
+      answersTo: ReadonlyMap<string, { readonly authorised: number } | undefined>,
     ): ReadonlyMap<string, Lease> => {
       const authorised = questions.filter((question) => answersTo.get(question)?.authorised === 1);
-      const granted = grantsOf(reservation, rowsOf(reservation.queries[0]), authorised.length);
-      return new Map(authorised.map((question, index) => [question, leaseOf(quota, null, 0, granted[index])]));
+      const grants = granted(reservation, rowsOf(reservation.queries[0]), authorised);
+      return new Map(grants.map(([question, grant]) => [question, leaseOf(quota, null, 0, grant)]));
     },
   };
 }
@@ -73,11 +71,11 @@ export function unsharedQueries({ database, quota }: Dependencies, asked: readon
 export const leaseFor = (
   trip: ReadTrip,
   question: string,
-  leases: ReadonlyMap<string, Lease>,
-  allowances: ReadonlyMap<string, Lease>,
+  leases: ReadonlyMap<string, Lease> | undefined,
+  allowances: ReadonlyMap<string, Lease> | undefined,
 ): Lease | null => {
   if (trip.wanted?.mayAsk !== true) return null;
-  const own = trip.wanted.isShared ? leases.get(trip.workspaceUuid) : allowances.get(question);
+  const own = trip.wanted.isShared ? leases?.get(trip.workspaceUuid) : allowances?.get(question);
   return own ?? null;
 };
 
@@ -85,17 +83,22 @@ function leaseOf(
   quota: Pick<Quota, 'reservedCalls'>,
   holder: string | null,
   changed: number,
-  grant: GrantedCalls | undefined,
+  grant: GrantedCalls,
 ): Lease {
   const reserved = quota.reservedCalls();
-  if (grant !== undefined) reserved.add(grant);
-  return { holder, isChanged: changed === 1, reserved, refusal: grant?.refusal ?? null };
+  reserved.add(grant);
+  return { holder, isChanged: changed === 1, reserved, refusal: grant.refusal };
 }
 
 /** One call each: those that come first get what was granted. */
-function grantsOf(reservation: Reservation, buckets: readonly CallBucket[], count: number): readonly GrantedCalls[] {
-  const all = reservation.grant(buckets, { calls: count });
-  return Array.from({ length: count }, (_, index) =>
+function granted<T>(
+  reservation: Reservation,
+  buckets: readonly CallBucket[],
+  askers: readonly T[],
+): readonly (readonly [T, GrantedCalls])[] {
+  const all = reservation.grant(buckets, { calls: askers.length });
+  return askers.map((asker, index) => [
+    asker,
     index < all.calls ? { ...all, calls: 1, refusal: null } : { ...all, calls: 0 },
-  );
+  ]);
 }

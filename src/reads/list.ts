@@ -8,7 +8,7 @@ import type { Snapshot } from './snapshot.ts';
 import { watchDrift } from '../inventory/drift.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { type Listing, named, type ShownToken } from './present.ts';
-import { type ReadAnswer, type ReadDependencies, runRead } from './read.ts';
+import { type ReadAnswer, type ReadDependencies, type ReadOperation, runRead } from './read.ts';
 import type { WorkspaceRequest } from '../tokens/requests.ts';
 
 /** Lists the tokens of a workspace that this caller may see: the union of what each of its roles shows. */
@@ -18,8 +18,25 @@ export async function listTokens(
   caller: Caller,
   { workspaceUuid, isNoCache }: WorkspaceRequest,
 ): Promise<Result<ReadAnswer<Listing>, Failure>> {
-  const { decide, reconciler, runtime } = dependencies;
-  const read = await runRead(dependencies, context, caller, isNoCache, {
+  const { reconciler, runtime } = dependencies;
+  const operation = listOperation(dependencies, caller, workspaceUuid);
+  const read = await runRead(dependencies, context, caller, isNoCache, operation);
+  if (read.ok && read.value.asked !== null) {
+    const { asked } = read.value;
+    const { snapshot } = asked;
+    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(snapshot), snapshot.begunAtMs));
+    runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, asked));
+  }
+  return read;
+}
+
+/** What a list shows, and to whom it is refused. */
+export function listOperation(
+  { decide }: Pick<ReadDependencies, 'decide'>,
+  caller: Caller,
+  workspaceUuid: string,
+): ReadOperation<Listing> {
+  return {
     subject: {
       action: 'service_account_token.list',
       workspaceUuid,
@@ -37,14 +54,7 @@ export async function listTokens(
     isKnown: () => false,
     judge: () => ({ kind: 'show', show: (snapshot) => listing(caller, workspaceUuid, snapshot) }),
     askAlone: async () => await Promise.reject(new TypeError('A list is asked for as a whole.')),
-  });
-  if (read.ok && read.value.asked !== null) {
-    const { asked } = read.value;
-    const { snapshot } = asked;
-    runtime.background(reconciler.sweep(context, workspaceUuid, strangers(snapshot), snapshot.begunAtMs));
-    runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, asked));
-  }
-  return read;
+  };
 }
 
 /** Tokens that no delivered create of ours accounts for: one of them may belong to a create that failed. */

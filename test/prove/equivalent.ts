@@ -44,4 +44,17 @@ export const equivalents: readonly Equivalent[] = [
     after: "const named = 'namedScopes' in request ? (request.namedScopes) : null;",
     reason: 'A field that is there is not undefined: only the compiler needs the fallback.',
   },
+  {
+    file: 'src/reads/batch.ts',
+    before: 'const generation = said?.generation ?? 0;',
+    after: 'const generation = said?.generation;',
+    reason: 'D1 answers every question of a batch with a row: only the compiler needs the fallback.',
+  },
+  {
+    file: 'src/reads/batch.ts',
+    before: 'const looks = new Map(inventories.map(({ list, look }) => [list, look === null ? null : rowsOf(look)]));',
+    after: 'const looks = new Map(inventories.map(({ list, look }) => [list, rowsOf(look)]));',
+    reason:
+      'A query that was not sent gives no rows, and a read that does not look takes none: only the compiler asks.',
+  },
 ];

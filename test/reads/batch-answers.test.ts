@@ -145,6 +145,17 @@ describe('a read hears', () => {
     expect(second?.lease).toMatchObject({ isChanged: true });
   });
 
+  it('what PipeOps has told another isolate of its quota, before it asks', async () => {
+    const one = isolate();
+    one.dependencies.quota.note({ status: 429, headers: new Headers({ 'Retry-After': '30' }) }, workspace, NOW);
+    await one.send(alone());
+    const other = isolate();
+    expect(other.dependencies.quota.permit('change', workspace, NOW)).toBeNull();
+    await other.send(alone({ wanted: wanted() }));
+    expect(other.dependencies.quota.permit('change', workspace, NOW)).toMatchObject({ retryAfterSeconds: 30 });
+    await env.DB.prepare('delete from upstream_limits').run();
+  });
+
   it('that it may ask for itself, where lists are not shared', async () => {
     const readers = ['alice', 'bob'].map((subject) => ({ issuer: ALICE.issuer, subject, label: null, owner: null }));
     const answers = await isolate().send(
