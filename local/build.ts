@@ -11,6 +11,7 @@ export const BUNDLE = path.join(CHECKOUT, 'dist', 'index.js');
 const SOURCES = [
   'src',
   'src/**/*',
+  'drizzle/meta/_journal.json',
   'policy.ts',
   'wrangler.toml',
   'tsconfig*.json',

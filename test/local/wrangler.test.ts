@@ -16,6 +16,7 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
     for (const name of [
       'local',
       'src',
+      'drizzle',
       'policy.ts',
       'package.json',
       'package-lock.json',
@@ -43,7 +44,7 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
     [
       'npm start',
       process.execPath,
-      ['--input-type=module', '-e', "await (await import('./local/build.ts')).buildWorker();"],
+      ['--input-type=module', '-e', "await (await import('./local/build.ts')).buildWorker(`${process.cwd()}/.state`);"],
     ],
   ])('%s builds the Worker of the checkout, for its top level', (_name, command, args) => {
     rmSync(path.join(checkout, 'dist'), { recursive: true, force: true });

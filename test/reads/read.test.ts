@@ -213,7 +213,7 @@ describe('a read that is refused', () => {
     expect(answer).toEqual(err(DENIED));
     expect(trips[1]?.record).toMatchObject({
       counted: true,
-      row: { workspace_uuid: null, detail: '{"further":true}' },
+      row: { workspace_uuid: null, detail: JSON.stringify({ further: true, policy: '0000000000000000' }) },
     });
   });
 });

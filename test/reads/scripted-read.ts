@@ -116,7 +116,7 @@ export async function run({ d1, pipeops = [], joined, held, isOff = false, opera
         },
       },
     },
-    { requestId: 'request-1', traceparent: null, ip: null, userAgent: null, trace },
+    { requestId: 'request-1', traceparent: null, ip: null, userAgent: null, policyVersion: '0000000000000000', trace },
     CALLER,
     false,
     operationOf(operation),

@@ -40,7 +40,7 @@ export const record = (changes: Partial<ReadRecord> = {}, actor = ALICE): ReadRe
   row: finalRow(
     crypto.randomUUID(),
     NOW,
-    { requestId: 'request-1', ip: null, userAgent: null },
+    { requestId: 'request-1', ip: null, userAgent: null, policyVersion: '0000000000000000' },
     eventSubject('service_account_token.list', actor, { workspaceUuid: workspace }),
     successOutcome(null),
   ),

@@ -32,7 +32,14 @@ const list = operation({
 });
 const reading = (changes: Partial<Travelling> = {}): Travelling => ({
   dependencies: { runtime: { now: () => NOW + 5 } },
-  context: { requestId: 'request-1', traceparent: null, ip: null, userAgent: null, trace: newTrace() },
+  context: {
+    requestId: 'request-1',
+    traceparent: null,
+    ip: null,
+    userAgent: null,
+    policyVersion: '0000000000000000',
+    trace: newTrace(),
+  },
   caller: CALLER,
   operation: operation(),
   wanted: { minBegunMs: NOW - 15_000, eachMs: 4_875, maxAgeMs: 15_000, isOff: false, isNoCache: false },
