@@ -1,7 +1,19 @@
-import { accessSync, constants, copyFileSync, existsSync, globSync, mkdirSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { reasonOf, UserError } from './errors.ts';
 import { CHECKOUT } from './settings.ts';
+import { openStateDir } from './state-dir.ts';
 import { runWrangler, WRANGLER_TOML } from './wrangler.ts';
 
 /** Where the build of a checkout is, unless nothing can be written there. */
@@ -21,7 +33,7 @@ const SOURCES = [
 
 /**
  * Builds the Worker as a deployment would, unless the last build is still good. In a checkout that cannot be written the state
- * directory takes the build.
+ * directory takes the build. Two starts at once build apart from each other, and neither sees a part of a bundle.
  *
  * @returns the path of the bundle.
  * @throws UserError if it does not build. Wrangler's own message is on standard error by then.
@@ -31,23 +43,38 @@ export async function buildWorker(stateDir: string): Promise<string> {
   const elsewhere = path.join(stateDir, 'build');
   const bundle = isWritable(CHECKOUT) && isWritable(path.dirname(BUNDLE)) ? BUNDLE : path.join(elsewhere, 'index.js');
   if (bundle !== BUNDLE && isFresh(bundle)) return bundle;
-  const run = await runWrangler(
-    ['deploy', path.join(CHECKOUT, 'src', 'index.ts'), '--dry-run', '--outdir', path.dirname(bundle)],
-    {
+  const draft = path.join(path.dirname(bundle), `draft-${process.pid}`);
+  try {
+    const run = await runWrangler(['deploy', path.join(CHECKOUT, 'src', 'index.ts'), '--dry-run', '--outdir', draft], {
       configPath: bundle === BUNDLE ? WRANGLER_TOML : configurationIn(elsewhere),
       variables: variablesWithHome(stateDir),
-    },
-  );
-  if (run.exitCode === 0) return bundle;
-  process.stderr.write(`${run.stdout}${run.stderr}`);
-  throw new UserError('The Worker does not build: see above. `npm run check` may say more.');
+    });
+    if (run.exitCode !== 0) {
+      process.stderr.write(`${run.stdout}${run.stderr}`);
+      throw new UserError('The Worker does not build: see above. `npm run check` may say more.');
+    }
+    // The bundle comes last, since a bundle that is there counts as a whole build.
+    for (const name of ['index.js.map', 'index.js']) {
+      renameSync(path.join(draft, name), path.join(path.dirname(bundle), name));
+    }
+    return bundle;
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
 }
 
 function isFresh(bundle: string): boolean {
   const builtAt = statSync(bundle, { throwIfNoEntry: false })?.mtimeMs;
-  if (builtAt === undefined) return false;
+  if (builtAt === undefined || !isWhole(bundle)) return false;
   return globSync(SOURCES, { cwd: CHECKOUT }).every((file) => statSync(path.join(CHECKOUT, file)).mtimeMs < builtAt);
 }
+
+/** Whether a bundle has its last line. `npm run build` on a full disk, or one that is killed, leaves a bundle without it. */
+export function isWhole(bundle: string): boolean {
+  return readFileSync(bundle).subarray(-WHOLE_END.length).toString() === WHOLE_END;
+}
+
+const WHOLE_END = '//# sourceMappingURL=index.js.map\n';
 
 /** Whether a folder can be written, or is not there yet. */
 function isWritable(folder: string): boolean {
@@ -77,6 +104,6 @@ function configurationIn(folder: string): string {
 /** wrangler writes its own log into HOME, and never ends where that cannot be written (seen with HOME=/proc). A build needs no login. */
 function variablesWithHome(stateDir: string): Readonly<Record<string, string | undefined>> {
   const home = path.join(stateDir, 'build', 'home');
-  mkdirSync(home, { recursive: true });
+  openStateDir(home);
   return { ...process.env, HOME: home, XDG_CONFIG_HOME: home };
 }

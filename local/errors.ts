@@ -18,6 +18,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'the folder is not there',
   ENOTDIR: 'it or a part of its path is no folder',
   EISDIR: 'it is a folder',
+  ERR_FS_EISDIR: 'it is a folder',
+  EFBIG: 'it would be larger than this user may write',
   EEXIST: 'a file of that name is in the way',
   ELOOP: 'its links lead in a circle',
   ENAMETOOLONG: 'its name is too long',

@@ -19,6 +19,12 @@ if (!existsSync(new URL('../node_modules/zod', import.meta.url))) {
   );
 }
 
+// wrangler writes a log of its own under HOME, and prints a stack trace where it cannot.
+process.env['WRANGLER_WRITE_LOGS'] ??= 'false';
+// wrangler and Node choose proxies while they are loaded, so the exceptions are there before the command is.
+const { keepLoopbackDirect } = await import('./loopback.ts');
+keepLoopbackDirect();
+
 /** @param {string} message */
 function stop(message) {
   process.stderr.write(`${message}\n`);

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SignJWT } from 'jose';
+import { credentialExpiryMs } from '../src/config/secrets.ts';
 import { errorCode, reasonOf, UserError } from './errors.ts';
-import { openStateDir } from './state-dir.ts';
+import { openStateDir, readStateFile } from './state-dir.ts';
 
 /** The files of a state directory that hold the secret of a binding. */
 export const STATE_FILES = {
@@ -19,6 +20,8 @@ export const stateFileOf = (stateDir: string, binding: string): string | null =>
 const isStateFile = (binding: string): binding is keyof typeof STATE_FILES => Object.hasOwn(STATE_FILES, binding);
 
 const ADMIN_LIFETIME_SECONDS = 365 * 24 * 60 * 60;
+/** The service warns of a credential that ends within days, and a local run has nobody who would replace it. */
+const ADMIN_RENEWAL_SECONDS = 30 * 24 * 60 * 60;
 
 /**
  * Opens the IDEMPOTENCY_SECRET of a state directory. The first call creates it. It survives a restart, so that a client
@@ -31,9 +34,10 @@ export async function openIdempotencySecret(stateDir: string): Promise<string> {
 
 /**
  * Opens the credential that a local run presents to the simulator. It has the form that PipeOps wants, the JWT of a user's
- * session, and opens nothing else. The first call creates it.
+ * session, and opens nothing else. The first call creates it, and one in the last month of its year replaces it.
  *
  * @param nowSeconds seconds since the epoch.
+ * @throws UserError if the file does not hold it.
  */
 export async function openAdminCredential(stateDir: string, nowSeconds: number): Promise<string> {
   const make = async (): Promise<string> => {
@@ -44,7 +48,18 @@ export async function openAdminCredential(stateDir: string, nowSeconds: number):
       .setExpirationTime(nowSeconds + ADMIN_LIFETIME_SECONDS);
     return `${await jwt.sign(randomBytes(32))}\n`;
   };
-  return (await openSecretFile(path.join(stateDir, STATE_FILES.PIPEOPS_ADMIN_TOKEN), make)).trim();
+  const file = path.join(stateDir, STATE_FILES.PIPEOPS_ADMIN_TOKEN);
+  const credential = (await openSecretFile(file, make)).trim();
+  const expiresAtMs = credentialExpiryMs(credential);
+  if (expiresAtMs === null) {
+    throw new UserError(
+      `${file} is damaged: it does not hold the simulator's credential. Delete it: the next start makes a new one.`,
+    );
+  }
+  if (expiresAtMs > (nowSeconds + ADMIN_RENEWAL_SECONDS) * 1_000) return credential;
+  // Nothing depends on the old one.
+  rmSync(file, { force: true });
+  return (await openSecretFile(file, make)).trim();
 }
 
 /**
@@ -63,15 +78,8 @@ export async function openSecretFile(file: string, make: () => string | Promise<
  * @throws UserError if it is there and cannot be read.
  */
 export function readSecretFile(file: string): string | null {
-  try {
-    const text = readFileSync(file, 'utf8');
-    return text.trim() === '' ? null : text;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw new UserError(`${file} cannot be read: ${reasonOf(error)}. Make it readable, or move it away.`, {
-      cause: error,
-    });
-  }
+  const text = readStateFile(file);
+  return text === null || text.trim() === '' ? null : text;
 }
 
 function create(file: string, text: string): string {
@@ -94,7 +102,7 @@ function create(file: string, text: string): string {
 function writeDurably(file: string, text: string): void {
   const descriptor = openSync(file, 'w', 0o600);
   try {
-    writeSync(descriptor, text);
+    writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -1,21 +1,38 @@
+// Before all others: wrangler and miniflare read the environment while they are loaded.
+import { environment } from './environment.ts';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { banner } from './banner.ts';
 import { bindingsFor } from './bindings.ts';
 import { buildWorker } from './build.ts';
 import { startCron } from './cron.ts';
-import { UserError } from './errors.ts';
+import { errorCode, reasonOf, UserError } from './errors.ts';
 import { openIssuer, signJwt } from './issuer.ts';
 import { migrate } from './migrate.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
 import { openAdminCredential, openIdempotencySecret, stateFileOf } from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
 import { logLine, openWorkerLog } from './log-file.ts';
-import { keepLoopbackDirect } from './loopback.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
-import { lockStateDir, openStateDir, problemOfState, removeRunFile, writeRunFile } from './state-dir.ts';
+import {
+  ensureTemporaryFolder,
+  lockStateDir,
+  openStateDir,
+  problemOfState,
+  removeRunFile,
+  writeRunFile,
+} from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
 import { startWorker } from './worker.ts';
+
+const USAGE = `usage: npm start
+Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.0.1. Environment variables:
+  PORT, PIPEOPS_PORT   where the service and the simulator listen (8787, 8788)
+  STATE_DIR            where the database, keys and log are kept (.state)
+  CRON_SECONDS         how often the cron runs (60)
+  PIPEOPS_API_URL, PIPEOPS_ADMIN_TOKEN, PIPEOPS_WORKSPACE_UUID
+                       a PipeOps to work on in place of the simulator`;
 
 /** Long enough to try things, and within the local policy's `maxAge`. */
 const BANNER_JWT_HOURS = 12;
@@ -29,6 +46,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const { stateDir, port } = settings;
   openStateDir(stateDir);
   lockStateDir(stateDir);
+  ensureTemporaryFolder(stateDir);
   await assertPortIsFree(port, 'PORT');
   const bundle = await buildWorker(stateDir);
 
@@ -47,6 +65,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     idempotencySecret: await openIdempotencySecret(stateDir),
   });
   const log = openWorkerLog(stateDir);
+  shutdown.onStop(log.flush);
   const guard = startOrphanGuard();
   const url = `http://${LOOPBACK}:${port}`;
   const simulatorUrl = upstream.kind === 'simulator' ? upstream.url : null;
@@ -57,6 +76,14 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const announce = (): void => {
     if (ready) writeRunFile(stateDir, { pid: process.pid, workerdPid, url, simulatorUrl });
   };
+  const announceAnew = (): void => {
+    try {
+      announce();
+    } catch (error) {
+      // The disk has become full, or the folder is gone. The service goes on; the commands may not find it.
+      log.write(JSON.stringify({ level: 'error', message: firstLineOf(error) }));
+    }
+  };
   const worker = startWorker({
     port,
     stateDir,
@@ -65,7 +92,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     onProcess: (pid) => {
       workerdPid = pid;
       guard.watch(pid);
-      announce();
+      announceAnew();
     },
     bindings,
   });
@@ -154,13 +181,26 @@ function firstLineOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
-// `npm start | head` closes our output; that is no reason to fall over.
-process.stdout.on('error', () => {});
+/** @throws UserError for anything but `--help`. */
+function readHelp(): boolean {
+  try {
+    return parseArgs({ options: { help: { type: 'boolean', short: 'h', default: false } } }).values.help;
+  } catch (error) {
+    throw new UserError(`${firstLineOf(error)}\n${USAGE}`, { cause: error });
+  }
+}
 
-keepLoopbackDirect();
 const shutdown = createShutdown();
+process.stdout.on('error', (error) => {
+  // `npm start | head` closes our output; that is no reason to fall over.
+  if (errorCode(error) === 'EPIPE') return;
+  console.error(`Standard output cannot be written: ${reasonOf(error)}. It takes the JWTs to call with.`);
+  void shutdown.stop(1);
+});
+process.stderr.on('error', () => {});
 try {
-  await run(readSettings(process.env), shutdown);
+  if (readHelp()) console.log(USAGE);
+  else await run(readSettings(environment), shutdown);
 } catch (error) {
   console.error(error instanceof UserError ? error.message : `Countersign did not start: ${firstLineOf(error)}`);
   await shutdown.stop(1);

@@ -4,12 +4,15 @@ import {
   existsSync,
   globSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import * as z from 'zod';
@@ -121,6 +124,42 @@ function problemOfDatabase(file: string): string | null {
   }
 }
 
+/**
+ * Gives miniflare a temporary folder in the state directory where that of the machine cannot be written.
+ *
+ * @throws UserError if there can be none either.
+ */
+export function ensureTemporaryFolder(stateDir: string): void {
+  try {
+    // The permission to write says nothing of /proc, or of a full disk.
+    rmdirSync(mkdtempSync(path.join(tmpdir(), 'countersign-')));
+  } catch {
+    const own = path.join(stateDir, 'tmp');
+    openStateDir(own);
+    process.env['TMPDIR'] = own;
+  }
+}
+
+/**
+ * Reads a file of a state directory.
+ *
+ * @returns its text, or null if there is no such file.
+ * @throws UserError if it is there and cannot be read.
+ */
+export function readStateFile(file: string): string | null {
+  try {
+    // To read a pipe is to wait for ever.
+    const stats = statSync(file);
+    if (stats.isFile() || stats.isDirectory()) return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw new UserError(`${file} cannot be read: ${reasonOf(error)}. Make it readable, or move it away.`, {
+      cause: error,
+    });
+  }
+  throw new UserError(`${file} is a pipe or a device, and should be a file. Move it away.`);
+}
+
 /** A run as it describes itself in its state directory, for commands and tests. */
 const RunFile = z.object({
   pid: z.int(),
@@ -146,15 +185,32 @@ export function writeRunFile(stateDir: string, run: RunFile): void {
   }
 }
 
-/** Null if nothing runs there, or nothing has started up yet. */
+/**
+ * Null if nothing runs there, or nothing has started up yet.
+ *
+ * @throws UserError if the file cannot be read, or holds something else.
+ */
 export function readRunFile(stateDir: string): RunFile | null {
+  const file = runFileIn(stateDir);
+  const text = readStateFile(file);
+  if (text === null) return null;
   try {
-    return RunFile.parse(JSON.parse(readFileSync(runFileIn(stateDir), 'utf8')));
-  } catch {
-    return null;
+    return RunFile.parse(JSON.parse(text));
+  } catch (error) {
+    throw new UserError(`${file} is damaged. Stop the service and start it again: it writes this file anew.`, {
+      cause: error,
+    });
   }
 }
 
+/** @throws UserError if it is there and cannot be removed. */
 export function removeRunFile(stateDir: string): void {
-  rmSync(runFileIn(stateDir), { force: true });
+  const file = runFileIn(stateDir);
+  try {
+    rmSync(file, { force: true });
+  } catch (error) {
+    throw new UserError(`${file} cannot be removed: ${reasonOf(error)}. Move it away, and start again.`, {
+      cause: error,
+    });
+  }
 }

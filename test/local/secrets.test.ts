@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openSecretFile, readSecretFile } from '../../local/secrets.ts';
+import { openAdminCredential, openSecretFile, readSecretFile } from '../../local/secrets.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-secrets-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -45,6 +45,29 @@ describe('a file with secrets', () => {
     await expect(openSecretFile(file, () => 'text')).rejects.toThrow(problem);
     await expect(openSecretFile(file, () => 'text')).rejects.toThrow(path.dirname(file));
   });
+});
+
+describe('the credential for the simulator', () => {
+  const file = fileIn('simulator-admin.jwt');
+  const nowSeconds = 1_800_000_000;
+  const day = 24 * 60 * 60;
+
+  it('is kept, and replaced in the last month before it ends', async () => {
+    const first = await openAdminCredential(root, nowSeconds);
+    expect(await openAdminCredential(root, nowSeconds + 334 * day)).toBe(first);
+    const second = await openAdminCredential(root, nowSeconds + 336 * day);
+    expect(second).not.toBe(first);
+    expect(readFileSync(file, 'utf8').trim()).toBe(second);
+  });
+
+  it.each(['garbage', 'a.b.c', '{"kty":"EC"}'])(
+    'that is damaged is named, so that PipeOps is not blamed: %j',
+    async (text) => {
+      writeFileSync(file, text);
+      await expect(openAdminCredential(root, nowSeconds)).rejects.toThrow(`${file} is damaged`);
+      await expect(openAdminCredential(root, nowSeconds)).rejects.toThrow('Delete it: the next start makes a new one.');
+    },
+  );
 });
 
 // A test that runs as root may write everywhere.

@@ -1,10 +1,19 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, describe, expect, it } from 'vitest';
-import { lockStateDir, openStateDir, problemOfState } from '../../local/state-dir.ts';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  ensureTemporaryFolder,
+  lockStateDir,
+  openStateDir,
+  problemOfState,
+  readRunFile,
+  readStateFile,
+  removeRunFile,
+  writeRunFile,
+} from '../../local/state-dir.ts';
 
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-lock-'));
 let holder: ChildProcess | null = null;
@@ -71,5 +80,63 @@ describe('where the runtime does not start', () => {
     expect(problemOfState(folder)).toBe(
       `${file} is damaged: file is not a database. Move it away with its -wal and -shm files: the next start makes an empty one, and the local trail in it is lost.`,
     );
+  });
+});
+
+describe('a file of a state directory', () => {
+  const file = path.join(stateDir, 'odd');
+  afterEach(() => rmSync(file, { recursive: true, force: true }));
+
+  it.each([
+    ['a pipe, which would be read for ever', () => spawnSync('mkfifo', [file]), 'is a pipe or a device'],
+    ['a folder', () => mkdirSync(file), 'cannot be read: it is a folder (EISDIR)'],
+    ['a link in a circle', () => symlinkSync(file, file), 'cannot be read: its links lead in a circle (ELOOP)'],
+  ])('is refused by its name where it is %s', (_case, make, problem) => {
+    make();
+    expect(() => readStateFile(file)).toThrow(`${file} ${problem}`);
+    expect(() => readStateFile(file)).toThrow(/[Mm]ove it away\.$/);
+  });
+});
+
+describe('the description of a run', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'countersign-run-'));
+  const file = path.join(folder, 'run.json');
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('is read as it was written, until it is removed', () => {
+    const run = { pid: 1, workerdPid: 2, url: 'http://127.0.0.1:8787', simulatorUrl: null };
+    writeRunFile(folder, run);
+    expect(readRunFile(folder)).toEqual(run);
+    removeRunFile(folder);
+    expect(readRunFile(folder)).toBeNull();
+  });
+
+  it.each(['', '{"pid":1', '[]'])('that is damaged is no run that has ended: %j', (text) => {
+    writeFileSync(file, text);
+    expect(() => readRunFile(folder)).toThrow(
+      `${file} is damaged. Stop the service and start it again: it writes this file anew.`,
+    );
+    rmSync(file);
+  });
+
+  it('that is a folder is named by the next start', () => {
+    mkdirSync(file);
+    expect(() => removeRunFile(folder)).toThrow(`${file} cannot be removed: it is a folder`);
+  });
+});
+
+describe('the temporary folder', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('is that of the machine where it can be written', () => {
+    vi.stubEnv('TMPDIR', stateDir);
+    ensureTemporaryFolder(path.join(stateDir, 'state'));
+    expect(tmpdir()).toBe(stateDir);
+  });
+
+  it.each(['/proc', '/nowhere'])('is one of the state directory where it cannot: %s', (folder) => {
+    vi.stubEnv('TMPDIR', folder);
+    ensureTemporaryFolder(path.join(stateDir, 'state'));
+    expect(tmpdir()).toBe(path.join(stateDir, 'state', 'tmp'));
   });
 });

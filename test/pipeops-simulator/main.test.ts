@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -109,6 +109,20 @@ it('has written a change before a connection is dropped after it', async () => {
   expect(await createControl(other.url).tokens()).toHaveLength(1);
   await simulator.close();
   await other.close();
+});
+
+it('makes no change that the disk does not take, and says so in a line', async () => {
+  const file = path.join(directory, 'state.json');
+  const child = run({ STATE_FILE: file });
+  const url = await listening(child);
+  // A folder of that name stands for a full disk.
+  mkdirSync(file);
+  await expect(create(url, 'w-1')).rejects.toThrow('fetch failed');
+  expect(await createControl(url).tokens()).toEqual([]);
+  child.kill('SIGTERM');
+  expect(await text(child.stderr)).toMatch(
+    /^The PipeOps simulator cannot write \S+state\.json, [^\n]+ EISDIR[^\n]*\n$/,
+  );
 });
 
 it('says in a line that its port is taken, or its state unreadable, and ends', async () => {

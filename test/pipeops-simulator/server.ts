@@ -11,7 +11,7 @@ import { readRequest, type ReadRequest } from './read-request.ts';
 import { createRequestLog } from './request-log.ts';
 import { route, TOKENS_PATH, type RouteRequest, type Served } from './routes.ts';
 import { createSessions, fieldsOf } from './sessions.ts';
-import { openState } from './state.ts';
+import { openState, UnkeptError } from './state.ts';
 import { failure, rfc3339 } from './wire.ts';
 
 export interface SimulatorOptions {
@@ -92,7 +92,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 
   const server = createServer((incoming, response) => {
     answer(incoming, response).catch((error: unknown) => {
-      if (!closing.signal.aborted && !incoming.destroyed) console.error(error);
+      if (error instanceof UnkeptError) console.error(error.message);
+      else if (!closing.signal.aborted && !incoming.destroyed) console.error(error);
       response.destroy();
     });
   });

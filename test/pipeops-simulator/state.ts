@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import * as z from 'zod';
 import type { Commit, TokenState } from './faults-wire.ts';
 import { isExpired, tokenPrefix } from './wire.ts';
@@ -26,6 +26,11 @@ const storedToken = z.object({
 const stateFile = z.object({ tokens: z.array(storedToken) });
 
 export type StoredToken = Readonly<z.infer<typeof storedToken>>;
+
+/** A change that is not made, because the disk does not take it. Its message is for whoever runs the simulator. */
+export class UnkeptError extends Error {
+  override readonly name = 'UnkeptError';
+}
 
 /** A token as it was from `change` on, the number of the change that made it so. */
 interface Version {
@@ -84,9 +89,10 @@ export function openState(file: string | null) {
     /** Adds or replaces a token, and records why; gives it as it now is. */
     put: (token: StoredToken, made: Commit): StoredToken => {
       const put = { ...token, commits: [...token.commits, made] };
+      // First to the disk: what is not kept has not happened.
+      if (file !== null) writeTokens(file, [...new Map(byId).set(put.id, put).values()]);
       changes += 1;
       hold(put, Date.parse(made.at));
-      if (file !== null) writeTokens(file, [...byId.values()]);
       return put;
     },
   };
@@ -100,11 +106,13 @@ export const stateOf = (token: StoredToken, nowMs: number): TokenState => ({
 
 function readTokens(file: string): readonly StoredToken[] {
   try {
+    // To read a pipe is to wait for ever.
+    if (!statSync(file).isFile()) throw new Error('This is no file.');
     return stateFile.parse(JSON.parse(readFileSync(file, 'utf8'))).tokens;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     throw new Error(
-      `${file} does not hold the simulator's state. Delete it: the simulator then begins without tokens.`,
+      `${file} does not hold the simulator's state. Move it away: the simulator then begins without tokens.`,
       { cause: error },
     );
   }
@@ -113,6 +121,14 @@ function readTokens(file: string): readonly StoredToken[] {
 /** Renamed into place, so that a kill in the middle leaves the old state whole. */
 function writeTokens(file: string, tokens: readonly StoredToken[]): void {
   const unfinished = `${file}.tmp`;
-  writeFileSync(unfinished, JSON.stringify({ tokens }), { mode: 0o600 });
-  renameSync(unfinished, file);
+  try {
+    writeFileSync(unfinished, JSON.stringify({ tokens }), { mode: 0o600 });
+    renameSync(unfinished, file);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new UnkeptError(
+      `The PipeOps simulator cannot write ${file}, and answers nothing to changes: ${error instanceof Error ? error.message : ''}`,
+      { cause: error },
+    );
+  }
 }
