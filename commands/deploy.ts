@@ -7,6 +7,7 @@ import { readSection } from './cloudflare/section.ts';
 import { createSteps } from './cloudflare/steps.ts';
 import { verify } from './cloudflare/verify.ts';
 import { deployWorker, readDeployedVersion, readSecretNames } from './cloudflare/worker.ts';
+import { goOn, print, watchOutput } from './output.ts';
 
 const USAGE = `usage: npm run deploy -- --env staging|production [options]
 Migrates the database, deploys this checkout, waits until it is ready, and says how to go back.
@@ -15,7 +16,7 @@ ${COMMON_USAGE}`;
 async function main(): Promise<void> {
   const options = readOptions('deploy', process.argv.slice(2), []);
   if (options === null) {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   const steps = createSteps(process.stdout);
@@ -55,16 +56,15 @@ async function main(): Promise<void> {
 
 function sayHowToGoBack(section: string, previousId: string | null, bookmark: string | null): void {
   const version = previousId === null ? '' : ` ${previousId}`;
-  console.log(
-    `\nTo go back to the code before: npx wrangler rollback${version} --config wrangler.toml --env ${section}`,
-  );
+  print(`\nTo go back to the code before: npx wrangler rollback${version} --config wrangler.toml --env ${section}`);
   if (bookmark !== null) {
-    console.log(`A rollback leaves the migrations in place. Before them the database stood at the bookmark
+    print(`A rollback leaves the migrations in place. Before them the database stood at the bookmark
   ${bookmark}
 To restore that undoes everything that was recorded since. Read docs/operate.md, "Restoring the database", before you do.`);
   }
 }
 
+watchOutput(0, goOn);
 try {
   await main();
 } catch (error) {

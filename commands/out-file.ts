@@ -1,14 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { lstatSync, rmSync, type Stats } from 'node:fs';
 import { link, lstat, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, reasonOf, UserError } from '../local/errors.ts';
 import { printable } from './terminal-text.ts';
-
-/** A path that a user names, from the folder where the user stands: npm runs a command in that of package.json. */
-export const asUserStands = (
-  named: string,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): string => path.resolve(environment['INIT_CWD'] || process.cwd(), named);
 
 /**
  * Writes a file that its owner alone may read. It gets its name only once it is whole and on the disk, so that a name never stands for
@@ -16,18 +11,21 @@ export const asUserStands = (
  *
  * @param isReplacing whether a file of that name may be replaced.
  * @param fill writes the content, piece by piece.
+ * @param option the one that names the file, for messages.
  * @throws UserError if the file cannot be written, or something else has its name. Nothing has changed then.
  */
 export async function writeOutFile(
   file: string,
   isReplacing: boolean,
   fill: (write: (text: string) => Promise<void>) => Promise<void>,
+  option = '--out',
 ): Promise<void> {
-  const problem = problemOf(file, isReplacing);
+  const problem = problemOf(file, isReplacing, option);
   if (problem !== null) throw new UserError(problem);
-  const draft = `${file}.${process.pid}.part`;
+  // In a container a process that was killed may have had our id, and its draft may be here.
+  const draft = path.join(path.dirname(file), `export-${randomUUID()}.part`);
   const failed = (error: unknown): UserError =>
-    new UserError(`${printable(file)} cannot be written: ${reasonOf(error)}. Name another with --out.`, {
+    new UserError(`${printable(file)} cannot be written: ${reasonOf(error)}. Name another with ${option}.`, {
       cause: error,
     });
   const removeDraft = (): void => rmSync(draft, { force: true });
@@ -62,19 +60,19 @@ export async function writeOutFile(
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Why nothing is written under this name; null: it may be. */
-function problemOf(file: string, isReplacing: boolean): string | null {
+function problemOf(file: string, isReplacing: boolean, option: string): string | null {
   let stats: Stats | undefined;
   try {
     stats = lstatSync(file, { throwIfNoEntry: false });
   } catch (error) {
-    return `${printable(file)} cannot be written: ${reasonOf(error)}. Name another with --out.`;
+    return `${printable(file)} cannot be written: ${reasonOf(error)}. Name another with ${option}.`;
   }
   if (stats === undefined) return null;
   return stats.isFile()
     ? isReplacing
       ? null
       : isThere(file)
-    : `${printable(file)} is ${kindOf(stats)}: --out names a file.`;
+    : `${printable(file)} is ${kindOf(stats)}: ${option} names a file.`;
 }
 
 const isThere = (file: string): string =>

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { UserError } from '../local/errors.ts';
 import type { Cloudflare } from './cloudflare/account.ts';
 import { accountStep, checkStep, migrateStep } from './cloudflare/common-steps.ts';
@@ -18,6 +17,8 @@ import {
   readSecretNames,
   readTag,
 } from './cloudflare/worker.ts';
+import { goOn, print, watchOutput } from './output.ts';
+import { asUserStands } from './user-path.ts';
 
 const USAGE = `usage: npm run setup -- --env staging|production [options]
 Brings an empty Cloudflare account to a ready service. What is done already is skipped, so it can be run again at any time.
@@ -29,7 +30,7 @@ ${COMMON_USAGE}
 async function main(): Promise<void> {
   const options = readOptions('setup', process.argv.slice(2), ['secrets', 'location', 'jurisdiction']);
   if (options === null) {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   const { secrets, ...whereabouts } = options.more;
@@ -56,8 +57,7 @@ async function main(): Promise<void> {
 }
 
 function readGivenSecrets(file: string): ReadonlyMap<string, string> {
-  // npm starts scripts in the checkout, and says where the user stood.
-  const secrets = readSecrets(path.resolve(process.env['INIT_CWD'] ?? '', file));
+  const secrets = readSecrets(asUserStands(file));
   if (secrets === null) throw new UserError(`There is no file ${file}. It should hold NAME=value in each line.`);
   return secrets;
 }
@@ -101,17 +101,18 @@ async function deployStep(
 function sayWhatIsLeft(section: Section, webhooks: readonly string[]): void {
   const file = keptSecretsFile(section);
   if (readSecrets(file) !== null) {
-    console.log(`
+    print(`
 The generated secrets are in ${file}, which only you can read and git ignores.
 Put this into your vault, then delete the file: Cloudflare does not show a secret again.`);
   }
   if (webhooks.length > 0) {
     const paths = webhooks.map((name) => `/webhooks/${name}`).join(', ');
-    console.log(`\nGive each sender of webhooks its URL and its secret: ${paths}.`);
+    print(`\nGive each sender of webhooks its URL and its secret: ${paths}.`);
   }
-  console.log(`\nLater versions: npm run deploy -- --env ${section.name}`);
+  print(`\nLater versions: npm run deploy -- --env ${section.name}`);
 }
 
+watchOutput(0, goOn);
 try {
   await main();
 } catch (error) {

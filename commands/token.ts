@@ -3,7 +3,7 @@ import { UserError } from '../local/errors.ts';
 import { openIssuer, signJwt } from '../local/issuer.ts';
 import { LOCAL_ROLES } from '../local/policy.ts';
 import { stateDirOf } from '../local/settings.ts';
-import { watchOutput } from './output.ts';
+import { print, watchOutput } from './output.ts';
 
 const USAGE = `usage: npm run -s token -- --sub NAME --role ROLE [--ttl 1h] [--email ADDRESS]   (roles: ${LOCAL_ROLES.join(', ')})`;
 
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   if (!values.sub) throw new UserError('--sub is missing: it names the caller.');
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     ttlSeconds: parseTtlSeconds(values.ttl),
     ...(values.email !== undefined && { email: values.email }),
   };
-  console.log(await signJwt(await openIssuer(stateDirOf(process.env)), caller, Math.floor(Date.now() / 1_000)));
+  print(await signJwt(await openIssuer(stateDirOf(process.env)), caller, Math.floor(Date.now() / 1_000)));
 }
 
 /**

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { asUserStands, writeOutFile } from '../out-file.ts';
-import { watchOutput, writeOutput } from '../output.ts';
+import { writeOutFile } from '../out-file.ts';
+import { print, watchOutput, writeOutput } from '../output.ts';
 import { findService } from '../service.ts';
 import { printable, printableLines } from '../terminal-text.ts';
+import { asUserStands } from '../user-path.ts';
 import { createAuditClient, type AuditClient } from './client.ts';
 import { exportAll } from './export.ts';
 import { jwtSource } from './jwt.ts';
@@ -21,7 +22,7 @@ async function main(): Promise<void> {
   // A reader such as `head` may have seen enough. An export that is cut there has failed.
   watchOutput(options.mode === 'export' ? 1 : 0);
   if (options.mode === 'help') {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   const client = clientFor(options);

@@ -98,7 +98,7 @@ function parse(args: readonly string[]) {
         out: text,
         force: flag,
         'cursor-file': text,
-        help: flag,
+        help: { ...flag, short: 'h' },
       },
     }).values;
   } catch (error) {
@@ -120,7 +120,8 @@ function modeOf(values: ReturnType<typeof parse>): AuditMode {
     for (const name of ['limit', 'order', 'json', 'follow', 'cursor-file'] as const) refuse(name, why);
     const format = values.export;
     if (format !== 'ndjson' && format !== 'csv') throw new UserError('--export takes ndjson or csv.');
-    if (values.out === '') throw new UserError('--out names a file.');
+    if (values.out !== undefined && /(^|\/|\/\.|^\.)$/.test(values.out))
+      throw new UserError('--out names a file, not a folder.');
     if (values.force && values.out === undefined) throw new UserError('--force goes with --out FILE.');
     return { mode: 'export', format, out: values.out ?? null, isReplacing: values.force };
   }

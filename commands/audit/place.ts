@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { errorCode, reasonOf, UserError } from '../../local/errors.ts';
@@ -28,7 +28,7 @@ export function openPlace(file: string, question: Question): Place {
     cursor: readCursor(file, question),
     save: async (cursor) => {
       const text = `${JSON.stringify({ ...question, cursor })}\n`;
-      await writeOutFile(file, true, async (write) => await write(text));
+      await writeOutFile(file, true, async (write) => await write(text), '--cursor-file');
     },
   };
 }
@@ -36,7 +36,8 @@ export function openPlace(file: string, question: Question): Place {
 function readCursor(file: string, question: Question): string | null {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    // To read a pipe is to wait for ever.
+    text = statSync(file).isFile() ? readFileSync(file, 'utf8') : '';
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
     throw new UserError(`${printable(file)} cannot be read: ${reasonOf(error)}.`, { cause: error });

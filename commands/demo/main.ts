@@ -6,7 +6,7 @@ import { keepLoopbackDirect } from '../../local/loopback.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
-import { watchOutput } from '../output.ts';
+import { goOn, print, watchOutput } from '../output.ts';
 import { exchange, type ServiceRequest, type ServiceResponse } from '../service.ts';
 import { deliveryOf } from '../webhook/delivery.ts';
 import { DemoError, play, type Asker, type Stage } from './steps.ts';
@@ -21,7 +21,7 @@ const START_FIRST = 'Start the service first: npm start';
 /** Plays a first look at the service that `npm start` runs: real calls, printed as a transcript. */
 async function main(): Promise<void> {
   if (readHelp()) {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   const stateDir = stateDirOf(process.env);
@@ -33,9 +33,9 @@ async function main(): Promise<void> {
       `The service at ${run.url} works on a PipeOps that is not the simulator, and the demo would mint tokens there. Start one beside the simulator: npm start without PIPEOPS_API_URL.`,
     );
   }
-  console.log(`Countersign at ${run.url}, beside a PipeOps simulator.`);
+  print(`Countersign at ${run.url}, beside a PipeOps simulator.`);
   await play(await stageOn(run.url, stateDir));
-  console.log('\nMore: npm run -s audit -- --help, npm run -s webhook -- --help');
+  print('\nMore: npm run -s audit -- --help, npm run -s webhook -- --help');
 }
 
 async function stageOn(origin: string, stateDir: string): Promise<Stage> {
@@ -68,7 +68,7 @@ async function stageOn(origin: string, stateDir: string): Promise<Stage> {
         ...deliveryOf(message, webhooks, `msg_${crypto.randomUUID()}`, new Date()),
       });
     },
-    write: (line) => console.log(line),
+    write: (line) => print(line),
     sleep: delay,
     now: Date.now,
     cells: process.stdout.columns || CELLS_ELSEWHERE,
@@ -92,7 +92,7 @@ function readHelp(): boolean {
 }
 
 keepLoopbackDirect();
-watchOutput();
+watchOutput(0, goOn);
 try {
   await main();
 } catch (error) {

@@ -1,4 +1,5 @@
 import { UserError } from '../../local/errors.ts';
+import { print, watchOutput } from '../output.ts';
 import { readOptions, USAGE, UsageError } from './options.ts';
 import { reportLines } from './report.ts';
 
@@ -6,16 +7,17 @@ import { reportLines } from './report.ts';
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (options === null) {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   // wrangler takes a second to load. Whoever asks for help does not wait for it.
   const { examine } = await import('./examine.ts');
   const examination = await examine(options, process.env, Date.now());
-  for (const line of reportLines(examination)) console.log(line);
+  for (const line of reportLines(examination)) print(line);
   if (examination.findings.some(({ severity }) => severity === 'problem')) process.exitCode = 1;
 }
 
+watchOutput();
 try {
   await main();
 } catch (error) {

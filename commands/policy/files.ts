@@ -11,6 +11,7 @@ import { isObject, parseJson } from '../../src/kit/json.ts';
 import { redact } from '../../src/kit/redaction.ts';
 import { policyVersion } from '../../src/policy/version.ts';
 import { printableLines } from '../terminal-text.ts';
+import { asUserStands } from '../user-path.ts';
 import type { Presented } from './caller.ts';
 import { shown } from './words.ts';
 
@@ -24,10 +25,6 @@ export interface NamedPolicy {
   readonly version: string;
 }
 
-/** A file as its user names it: npm runs scripts in the checkout, and says in INIT_CWD where its user stands. */
-export const userPath = (file: string, environment: Environment): string =>
-  path.resolve(environment['INIT_CWD'] || process.cwd(), file);
-
 /**
  * Reads a policy and checks it as the Worker does.
  *
@@ -35,7 +32,7 @@ export const userPath = (file: string, environment: Environment): string =>
  * @throws UserError with every problem.
  */
 export async function readPolicyFile(file: string | null, environment: Environment): Promise<NamedPolicy> {
-  const from = file === null ? path.join(CHECKOUT, 'policy.ts') : userPath(file, environment);
+  const from = file === null ? path.join(CHECKOUT, 'policy.ts') : asUserStands(file, environment);
   return checked(await readExport(from, '--policy'), file ?? 'policy.ts');
 }
 
@@ -122,7 +119,7 @@ export async function readPresented(
   standardInput: () => Promise<string>,
 ): Promise<Presented> {
   const read = async (file: string, option: string): Promise<string> =>
-    file === '-' ? await standardInput() : readText(userPath(file, environment), option);
+    file === '-' ? await standardInput() : readText(asUserStands(file, environment), option);
   if (claimsFile !== null) {
     const claims = parseJson(await read(claimsFile, '--claims'));
     if (isObject(claims)) return { kind: 'claims', claims };

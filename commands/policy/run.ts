@@ -5,7 +5,8 @@ import { printableJson } from '../terminal-text.ts';
 import { askerOf, readKeysOverNetwork } from './caller.ts';
 import { type CaseResult, readCases, runCases, untestedBy } from './cases.ts';
 import { denialOf, explain } from './explain.ts';
-import { type NamedPolicy, readExport, readLocalPolicy, readPolicyFile, readPresented, userPath } from './files.ts';
+import { asUserStands } from '../user-path.ts';
+import { type NamedPolicy, readExport, readLocalPolicy, readPolicyFile, readPresented } from './files.ts';
 import { explanationJson, whoJson } from './json.ts';
 import { type PolicyOptions, readOptions, USAGE } from './options.ts';
 import { explanationLines, policyLine, testLines, whoLines } from './report.ts';
@@ -96,7 +97,7 @@ async function tested(
   environment: Surroundings['environment'],
   nowMs: number,
 ): Promise<readonly CaseResult[]> {
-  const from = file === null ? path.join(CHECKOUT, 'policy.cases.ts') : userPath(file, environment);
+  const from = file === null ? path.join(CHECKOUT, 'policy.cases.ts') : asUserStands(file, environment);
   const cases = readCases(await readExport(from, '--cases'), policy, file ?? 'policy.cases.ts');
   return await runCases(policy, cases, nowMs);
 }

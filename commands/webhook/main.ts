@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
-import { watchOutput } from '../output.ts';
+import { print, watchOutput } from '../output.ts';
 import { exchange, findService } from '../service.ts';
 import { printable, printableJson, printableLines } from '../terminal-text.ts';
 import { deliveryOf, type Delivery } from './delivery.ts';
@@ -14,7 +14,7 @@ import { readOptions, USAGE } from './options.ts';
 async function main(): Promise<void> {
   const options = await readOptions(process.argv.slice(2), async () => await text(process.stdin));
   if (options.mode === 'help') {
-    console.log(USAGE);
+    print(USAGE);
     return;
   }
   const stateDir = stateDirOf(process.env);
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const { statusLine, body, problem } = await send(origin, delivery);
   // A second delivery of the same message needs this id.
   console.error('webhook-id' in delivery.headers ? `${statusLine}, webhook-id ${id}` : statusLine);
-  if (body !== '') console.log(body);
+  if (body !== '') print(body);
   if (problem === null) return;
   console.error(problem);
   process.exitCode = 1;

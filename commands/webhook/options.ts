@@ -85,7 +85,7 @@ function parse(args: readonly string[]) {
         former: { type: 'boolean' },
         id: text,
         url: text,
-        help: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
       },
     });
   } catch (error) {

@@ -42,6 +42,7 @@ describe('the arguments of npm run audit', () => {
     [['--export', 'csv', '--out', 'trail', '--force'], { out: 'trail', isReplacing: true }],
     [['--url', 'https://a.example', '--jwt-file', 'jwt'], { url: 'https://a.example', jwtFile: 'jwt' }],
     [['--help', '--export', 'none'], { mode: 'help' }],
+    [['-h'], { mode: 'help' }],
   ])('%j', (args, expected) => {
     expect(readOptions(args, NOW)).toMatchObject(expected);
   });
@@ -56,8 +57,10 @@ describe('the arguments of npm run audit', () => {
     [['--export', 'xml'], '--export takes ndjson or csv.'],
     [['--force'], '--force goes with --export alone.'],
     [['--export', 'csv', '--force'], '--force goes with --out FILE.'],
-    [['--export', 'csv', '--out', ''], '--out names a file.'],
     [['--from', '99999999w'], 'is longer ago than any event.'],
+    [['--export', 'csv', '--out', ''], '--out names a file, not a folder.'],
+    [['--export', 'csv', '--out', 'folder/'], '--out names a file, not a folder.'],
+    [['--export', 'csv', '--out', '.'], '--out names a file, not a folder.'],
     [['--out', 'file'], '--out goes with --export alone.'],
     [['--follow', '--order', 'desc'], '--order does not go with --follow'],
     [['--export', 'csv', '--limit', '5'], '--limit does not go with --export'],

@@ -79,6 +79,19 @@ describe('npm run demo', () => {
     ]);
   });
 
+  it('leaves no token alive where its reader has seen enough', async () => {
+    const service = createDemoService();
+    announce((await serve(service)).url);
+    const child = spawn(process.execPath, [path.join(CHECKOUT, 'commands', 'demo', 'main.ts')], {
+      env: { PATH: process.env['PATH'], STATE_DIR: stateDir },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    expect({ status: status as unknown, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(service.asked.map(({ asker, method }) => `${asker} ${method}`)).toContain('ci DELETE');
+  });
+
   it('fails with one line where a step does not come out as expected', async () => {
     const service = createDemoService(({ path: target }) =>
       target === '/api/v1/whoami' ? { status: 500, headers: new Headers(), text: '', json: undefined } : undefined,
