@@ -51,8 +51,8 @@ export function getOperation(
     return decision.allowed ? null : decision.failure;
   };
   const judgeKnown = (listed: UpstreamToken | undefined, isProof: boolean, { row }: NonNullable<KnownToken>) => {
-    if (row === undefined && isReachable && listed === undefined) return isProof ? refuse(NOT_THERE) : ASK_ALONE;
-    const failure = refusal(row, isReachable && listed !== undefined);
+    if (isReachable && listed === undefined) return isProof ? refuse(NOT_THERE) : ASK_ALONE;
+    const failure = refusal(row, isReachable);
     if (failure !== null) return refuse(failure);
     if (listed !== undefined && !listed.isRevoked) return { kind: 'show', show: () => named(listed, row) } as const;
     return isProof || listed !== undefined ? refuse(NOT_THERE) : ASK_ALONE;
@@ -63,7 +63,7 @@ export function getOperation(
     isReachable,
     mayList: decide(caller, { operation: 'list', workspaceUuid }).allowed,
     refuse: () => null,
-    refuseKnowing: (row) => (row === undefined && isReachable ? null : refusal(row, false)),
+    refuseKnowing: (row) => (isReachable ? null : refusal(row, false)),
     isKnown: (row) => row !== undefined,
     judge: (list, inventory, token): Judgement<ShownToken> => {
       const listed = list.tokens.find(({ id }) => id === tokenId);

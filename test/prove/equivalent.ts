@@ -57,4 +57,23 @@ export const equivalents: readonly Equivalent[] = [
     reason:
       'A query that was not sent gives no rows, and a read that does not look takes none: only the compiler asks.',
   },
+  {
+    file: 'src/reads/list.ts',
+    before:
+      'return row === undefined ? { tokenId, workspaceUuid, owner: null, suspendedBy: [] } : knownToken({ ...row, workspace_uuid: workspaceUuid });',
+    after: 'return knownToken({ ...row, workspace_uuid: workspaceUuid });',
+    reason: 'A row that is not there names an owner whom no caller is, as none does.',
+  },
+  {
+    file: 'src/reads/read.ts',
+    before: 'notAsking: null,',
+    after: '',
+    reason: 'The first step of a read says why PipeOps is not asked, before anybody wants to know.',
+  },
+  {
+    file: 'src/reads/read.ts',
+    before: 'leavings: {},',
+    after: '',
+    reason: 'What is not there leaves nothing: only the compiler needs it named.',
+  },
 ];

@@ -141,6 +141,14 @@ describe('before PipeOps is asked for anything', () => {
   });
 });
 
+it.each([
+  ['one who reads its own there', ALICE, true],
+  ['one whose roles are over another workspace', callerWith(role({ workspaces: [BANK] })), false],
+  ['one whose roles do not read', callerWith(role({ permissions: ['tokens:create'] })), false],
+] as const)('a list is looked at, or not, for %s', (_case, caller, mayList) => {
+  expect(operationFor(caller).operation.mayList).toBe(mayList);
+});
+
 describe('a token that PipeOps is asked for by itself', () => {
   const call: Call = { eventId: 'e', traceparent: null, signal: new AbortController().signal, trace: newTrace() };
   const elsewhere: Got = ok({ status: 200, data: upstreamToken({ id: ID, workspaceId: BANK }) });

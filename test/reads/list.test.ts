@@ -13,8 +13,8 @@ import { createCompany, list } from './isolates.ts';
 
 const ADMIN = callerWith(role({ tokens: 'any' }));
 const ALICE = callerWith(role());
-const operationFor = (caller: Caller) =>
-  listOperation({ decide: (who, request) => decide(who, request, CONTEXT) }, caller, SHOP);
+const operationFor = (caller: Caller, workspace = SHOP) =>
+  listOperation({ decide: (who, request) => decide(who, request, CONTEXT) }, caller, workspace);
 
 const row = (id: string, subject: string | null): InventoryRow => ({
   token_id: id,
@@ -41,8 +41,8 @@ describe('a list', () => {
     expect(failure !== null && 'reason' in failure ? failure.reason : failure).toBe(reason);
   });
 
-  const listingFor = (caller: Caller, snapshot = SNAPSHOT) => {
-    const judged = operationFor(caller).judge(snapshot.list, snapshot.inventory, null);
+  const listingFor = (caller: Caller, snapshot = SNAPSHOT, workspace = SHOP) => {
+    const judged = operationFor(caller, workspace).judge(snapshot.list, snapshot.inventory, null);
     if (judged.kind !== 'show') throw new Error('A list is always shown.');
     return judged.show(snapshot);
   };
@@ -61,7 +61,7 @@ describe('a list', () => {
   });
 
   it('has one name for all who see the same, and another for whoever sees less or another list', () => {
-    const namesFor = (caller: Caller, snapshot = SNAPSHOT) => listingFor(caller, snapshot).name;
+    const namesFor = (...wanted: Parameters<typeof listingFor>) => listingFor(...wanted).name;
     expect(namesFor(ADMIN)).toBe(namesFor({ ...ADMIN, subject: 'root' }));
     const others = [
       namesFor(ADMIN),
@@ -70,6 +70,7 @@ describe('a list', () => {
       namesFor({ ...ALICE, issuer: 'https://other.example' }),
       namesFor(ADMIN, { ...SNAPSHOT, generation: 8 }),
       namesFor(ADMIN, { ...SNAPSHOT, begunAtMs: 2 }),
+      namesFor(ALICE, SNAPSHOT, BANK),
     ];
     expect(new Set(others).size).toBe(others.length);
   });
@@ -113,4 +114,15 @@ describe('a list that was asked for', () => {
       status: 'success',
     });
   });
+});
+
+it.each(['', '/:id'])('nothing is made of a list that somebody else asked for: GET …%s', async (path) => {
+  const { first, another } = await createCompany();
+  const { id } = await first.mint();
+  await list(first);
+  const works: Promise<unknown>[] = [];
+  const reader = await another({ runtime: { background: (work) => void works.push(work) } });
+  const answer = await reader.send('GET', `${TOKENS}${path.replace(':id', id)}`);
+  expect([answer.status, answer.headers.get('Cache-Status')]).toEqual([200, expect.stringContaining('hit')]);
+  await expect(Promise.all(works)).resolves.toBeDefined();
 });

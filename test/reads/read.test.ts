@@ -209,8 +209,13 @@ describe('a read that is refused', () => {
   });
 
   it('is counted with others of its kind where its caller has no row left in this minute', async () => {
-    const { answer, trips } = await run({ operation: { refuse: () => DENIED }, d1: [{ blocked: true }, RECORDED] });
+    const { answer, trips } = await run({
+      held: dated(7),
+      operation: { judge: () => ({ kind: 'refuse', failure: DENIED }) },
+      d1: [{ blocked: true }, RECORDED],
+    });
     expect(answer).toEqual(err(DENIED));
+    expect(trips[1]).toEqual({ ...trips[0], record: trips[1]?.record });
     expect(trips[1]?.record).toMatchObject({
       counted: true,
       row: { workspace_uuid: null, detail: JSON.stringify({ further: true, policy: '0000000000000000' }) },
