@@ -46,7 +46,7 @@ export async function buildWorker(stateDir: string): Promise<string> {
   const draft = path.join(path.dirname(bundle), `draft-${process.pid}`);
   try {
     const run = await runWrangler(['deploy', path.join(CHECKOUT, 'src', 'index.ts'), '--dry-run', '--outdir', draft], {
-      configPath: bundle === BUNDLE ? WRANGLER_TOML : configurationIn(elsewhere),
+      ...(bundle !== BUNDLE && { configPath: configurationIn(elsewhere), folder: elsewhere }),
       variables: variablesWithHome(stateDir),
     });
     if (run.exitCode !== 0) {
@@ -87,7 +87,7 @@ function isWritable(folder: string): boolean {
   }
 }
 
-/** wrangler keeps temporary files beside its configuration. */
+/** A copy of the configuration, since wrangler looks for other files beside it. */
 function configurationIn(folder: string): string {
   const copy = path.join(folder, 'wrangler.toml');
   try {

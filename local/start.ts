@@ -16,6 +16,7 @@ import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
 import {
+  assertRoom,
   ensureTemporaryFolder,
   lockStateDir,
   openStateDir,
@@ -45,6 +46,7 @@ const BANNER_JWT_HOURS = 12;
 async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const { stateDir, port } = settings;
   openStateDir(stateDir);
+  assertRoom(stateDir);
   lockStateDir(stateDir);
   ensureTemporaryFolder(stateDir);
   await assertPortIsFree(port, 'PORT');

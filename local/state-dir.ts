@@ -87,17 +87,34 @@ function lockProblem(stateDir: string, file: string, error: unknown): string {
 const PROBE_BYTES = 256 * 1024;
 
 /**
+ * Makes sure that the disk takes what a start writes.
+ *
+ * @throws UserError if it does not.
+ */
+export function assertRoom(stateDir: string): void {
+  const probe = path.join(stateDir, `room-${process.pid}.probe`);
+  try {
+    writeFileSync(probe, new Uint8Array(PROBE_BYTES));
+  } catch (error) {
+    throw new UserError(
+      `${stateDir} takes no more data: ${reasonOf(error)}. Make room, or choose another, e.g. STATE_DIR=/tmp/countersign.`,
+      { cause: error },
+    );
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
+/**
  * Why workerd may have failed on a state directory: it says nothing of the file that it stumbled over. Null if nothing is wrong
  * that can be seen.
  */
 export function problemOfState(stateDir: string): string | null {
-  const probe = path.join(stateDir, 'room.probe');
   try {
-    writeFileSync(probe, new Uint8Array(PROBE_BYTES));
+    assertRoom(stateDir);
   } catch (error) {
-    return `${stateDir} takes no more data: ${reasonOf(error)}. Make room, or choose another, e.g. STATE_DIR=/tmp/countersign.`;
-  } finally {
-    rmSync(probe, { force: true });
+    if (error instanceof UserError) return error.message;
+    throw error;
   }
   for (const name of globSync('v3/**/*.sqlite', { cwd: stateDir }).toSorted()) {
     const file = path.join(stateDir, name);

@@ -21,6 +21,8 @@ export interface WranglerOptions {
   /** `staging` for `[env.staging]`, or `TOP_LEVEL`, which is the default. */
   readonly section?: string;
   readonly configPath?: string;
+  /** The folder that wrangler runs in, and keeps temporary files in. By default the checkout. */
+  readonly folder?: string;
   /** What wrangler reads on its standard input. Secrets go this way: the arguments of a process can be read by everybody. */
   readonly input?: string;
   /** HOME, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID and the like. By default the variables of this process. */
@@ -45,13 +47,14 @@ export interface WranglerRun {
  * @param args the command, such as `['d1', 'list', '--json']`, without `--config` and `--env`.
  */
 export async function runWrangler(args: readonly string[], options: WranglerOptions = {}): Promise<WranglerRun> {
-  const { section = TOP_LEVEL, configPath = WRANGLER_TOML, input, variables = process.env } = options;
+  const { section = TOP_LEVEL, configPath = WRANGLER_TOML, folder = CHECKOUT, input } = options;
+  const { variables = process.env } = options;
   const shown = options.output === 'shown';
   const child = spawn(
     process.execPath,
     ['--no-warnings', WRANGLER_CLI, ...args, '--config', configPath, `--env=${section}`],
     {
-      cwd: CHECKOUT,
+      cwd: folder,
       stdio: shown ? 'inherit' : ['pipe', 'pipe', 'pipe'],
       env: {
         ...variables,

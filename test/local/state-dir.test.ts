@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -81,6 +81,18 @@ describe('where the runtime does not start', () => {
       `${file} is damaged: file is not a database. Move it away with its -wal and -shm files: the next start makes an empty one, and the local trail in it is lost.`,
     );
   });
+});
+
+it('a disk that takes too little is told before anything else is tried', () => {
+  // A limit on the size of files stands for the disk.
+  const script = `const { assertRoom } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../local/state-dir.ts'))});
+    try { assertRoom(${JSON.stringify(stateDir)}); } catch (error) { console.log(error.message); }`;
+  const command = 'ulimit -f 8 && exec "$0" --input-type=module -e "$1"';
+  const { stdout } = spawnSync('/bin/sh', ['-c', command, process.execPath, script], { encoding: 'utf8' });
+  expect(stdout).toBe(
+    `${stateDir} takes no more data: it would be larger than this user may write (EFBIG). Make room, or choose another, e.g. STATE_DIR=/tmp/countersign.\n`,
+  );
+  expect(readdirSync(stateDir).filter((name) => name.endsWith('.probe'))).toEqual([]);
 });
 
 describe('a file of a state directory', () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -56,6 +56,25 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
     // The local build shows nothing of wrangler, where it builds.
     expect(run.stdout).not.toContain('env.DB (countersign)');
   });
+
+  // A test that runs as root may write everywhere.
+  it.skipIf(process.getuid?.() === 0)(
+    'npm start builds in the state directory where the checkout takes nothing',
+    () => {
+      rmSync(path.join(checkout, 'dist'), { recursive: true, force: true });
+      const stateDir = path.join(folder, 'state');
+      chmodSync(checkout, 0o500);
+      try {
+        const build = `console.log(await (await import('./local/build.ts')).buildWorker(${JSON.stringify(stateDir)}));`;
+        const args = ['--input-type=module', '-e', build];
+        const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: checkout, encoding: 'utf8' });
+        expect({ stdout, stderr }).toEqual({ stdout: `${stateDir}/build/index.js\n`, stderr: '' });
+        expect(readFileSync(stdout.trim(), 'utf8')).toContain('service_account_token');
+      } finally {
+        chmodSync(checkout, 0o700);
+      }
+    },
+  );
 });
 
 describe('what wrangler says went wrong', () => {
