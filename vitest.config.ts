@@ -1,5 +1,6 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { keepLoopbackDirect } from './local/loopback.ts';
 
 const nodeTests = [
   'test/e2e/**/*.test.ts',
@@ -14,6 +15,9 @@ const nodeTests = [
 
 /** The real wrangler against a simulated Cloudflare: `npm run test:deploy`. */
 const deployTests = ['test/deploy/**/*.test.ts'];
+
+// All that tests ask is on this machine, and the proxy of a machine that has one does not reach it.
+keepLoopbackDirect();
 
 export default defineConfig(async () => ({
   test: {

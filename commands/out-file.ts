@@ -72,7 +72,7 @@ function problemOf(file: string, isReplacing: boolean, option: string): string |
     ? isReplacing
       ? null
       : isThere(file)
-    : `${printable(file)} is ${kindOf(stats)}: ${option} names a file.`;
+    : `${printable(file)} is ${kindOf(stats)}: name a file with ${option}.`;
 }
 
 const isThere = (file: string): string =>

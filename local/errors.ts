@@ -34,3 +34,13 @@ export function reasonOf(error: unknown): string {
   const reason = REASONS[code];
   return reason === undefined ? code : `${reason} (${code})`;
 }
+
+/**
+ * What to do about an error of the system that names a file, in one line. Null for any other error.
+ *
+ * @param elsewhere how to choose another place, such as `STATE_DIR=/tmp/countersign`.
+ */
+export function fileProblem(error: unknown, elsewhere: string): string | null {
+  if (errorCode(error) === null || !(error instanceof Error && 'path' in error)) return null;
+  return `${String(error.path)} cannot be used: ${reasonOf(error)}. Put that right, or choose another place: ${elsewhere}.`;
+}

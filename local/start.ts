@@ -6,7 +6,7 @@ import { banner } from './banner.ts';
 import { bindingsFor } from './bindings.ts';
 import { buildWorker } from './build.ts';
 import { startCron } from './cron.ts';
-import { errorCode, reasonOf, UserError } from './errors.ts';
+import { errorCode, fileProblem, reasonOf, UserError } from './errors.ts';
 import { openIssuer, signJwt } from './issuer.ts';
 import { migrate } from './migrate.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
@@ -16,6 +16,7 @@ import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
 import { startSimulator } from './simulator.ts';
 import {
+  assertDatabasesAreFiles,
   assertRoom,
   ensureTemporaryFolder,
   lockStateDir,
@@ -34,6 +35,8 @@ Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.
   CRON_SECONDS         how often the cron runs (60)
   PIPEOPS_API_URL, PIPEOPS_ADMIN_TOKEN, PIPEOPS_WORKSPACE_UUID
                        a PipeOps to work on in place of the simulator`;
+
+const ELSEWHERE = 'STATE_DIR=/tmp/countersign';
 
 /** Long enough to try things, and within the local policy's `maxAge`. */
 const BANNER_JWT_HOURS = 12;
@@ -72,6 +75,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const url = `http://${LOOPBACK}:${port}`;
   const simulatorUrl = upstream.kind === 'simulator' ? upstream.url : null;
   removeRunFile(stateDir);
+  assertDatabasesAreFiles(stateDir);
 
   let ready = false;
   let workerdPid = 0;
@@ -110,7 +114,9 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     await migrate(await worker.getD1Database('DB'), path.join(CHECKOUT, 'drizzle'));
   } catch (error) {
     throw new UserError(
-      problemOfState(stateDir) ?? `Countersign did not start: ${firstLineOf(error)} ${log.path} may say more.`,
+      problemOfState(stateDir) ??
+        fileProblem(error, ELSEWHERE) ??
+        `Countersign did not start: ${firstLineOf(error)} ${log.path} may say more.`,
       { cause: error },
     );
   }
@@ -204,6 +210,7 @@ try {
   if (readHelp()) console.log(USAGE);
   else await run(readSettings(environment), shutdown);
 } catch (error) {
-  console.error(error instanceof UserError ? error.message : `Countersign did not start: ${firstLineOf(error)}`);
+  const told = error instanceof UserError ? error.message : fileProblem(error, ELSEWHERE);
+  console.error(told ?? `Countersign did not start: ${firstLineOf(error)}`);
   await shutdown.stop(1);
 }

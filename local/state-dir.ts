@@ -106,6 +106,19 @@ export function assertRoom(stateDir: string): void {
 }
 
 /**
+ * Looks whether the databases are files. workerd opens a pipe for ever, and nothing can stop it then.
+ *
+ * @throws UserError with the first that is none.
+ */
+export function assertDatabasesAreFiles(stateDir: string): void {
+  const odd = globSync('v3/**/*.sqlite', { cwd: stateDir })
+    .map((name) => path.join(stateDir, name))
+    .find((file) => !statSync(file).isFile());
+  if (odd !== undefined)
+    throw new UserError(`${odd} is no file. Move it away: the next start makes an empty database.`);
+}
+
+/**
  * Why workerd may have failed on a state directory: it says nothing of the file that it stumbled over. Null if nothing is wrong
  * that can be seen.
  */

@@ -5,6 +5,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import {
+  assertDatabasesAreFiles,
   ensureTemporaryFolder,
   lockStateDir,
   openStateDir,
@@ -68,6 +69,18 @@ describe('a state directory', () => {
     mkdirSync(path.join(folder, 'lock.sqlite'));
     expect(() => lockStateDir(folder)).toThrow('lock.sqlite cannot be locked: unable to open database file.');
   });
+});
+
+it.each([
+  ['a pipe', (file: string) => spawnSync('mkfifo', [file])],
+  ['a folder', (file: string) => mkdirSync(file)],
+])('a database that is %s is told before workerd opens it', (_case, make) => {
+  const folder = mkdtempSync(path.join(stateDir, 'databases-'));
+  expect(() => assertDatabasesAreFiles(folder)).not.toThrow();
+  const file = path.join(folder, 'v3', 'd1', 'object', 'trail.sqlite');
+  mkdirSync(path.dirname(file), { recursive: true });
+  make(file);
+  expect(() => assertDatabasesAreFiles(folder)).toThrow(`${file} is no file. Move it away`);
 });
 
 describe('where the runtime does not start', () => {
