@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, UserError } from '../../local/errors.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
@@ -20,7 +20,15 @@ export function jwtSource(
   environment: Readonly<Record<string, string | undefined>>,
   { jwtFile, isLoopback, stateDir }: { jwtFile: string | null; isLoopback: boolean; stateDir: string },
 ): JwtSource {
-  if (jwtFile !== null) return async () => await Promise.resolve(checked(readJwtFile(jwtFile), jwtFile));
+  if (jwtFile !== null) {
+    // What a pipe such as bash's `<(…)` held is gone after the first request.
+    let kept: string | null = null;
+    return async () => {
+      const jwt = kept ?? checked(readJwtFile(jwtFile), jwtFile);
+      if (!statSync(jwtFile).isFile()) kept = jwt;
+      return await Promise.resolve(jwt);
+    };
+  }
   const given = environment['COUNTERSIGN_JWT']?.trim();
   if (given) return async () => await Promise.resolve(checked(given, 'COUNTERSIGN_JWT'));
   if (!isLoopback || !existsSync(path.join(stateDir, 'issuer.jwk.json'))) {

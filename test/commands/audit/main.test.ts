@@ -103,6 +103,19 @@ describe('the JWT', () => {
     expect(server.asked[0]?.authorization).toBe(`Bearer ${JWT}`);
   });
 
+  it('is read once from a pipe, which has no more, and serves each request', async () => {
+    const server = await startTrailServer([pageOf([event(1)], 'c1'), pageOf([event(2)])]);
+    const main = path.join(CHECKOUT, 'commands', 'audit', 'main.ts');
+    const pipe = path.join(root, 'pipe');
+    const script = 'mkfifo "$0" && { printf %s "$1" > "$0" & } && exec "$2" "$3" --url "$4" --jwt-file "$0"';
+    const child = spawn('/bin/sh', ['-c', script, pipe, JWT, process.execPath, main, server.url], {
+      env: { PATH: process.env['PATH'] },
+      stdio: 'ignore',
+    });
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(server.asked.map(({ authorization }) => authorization)).toEqual([`Bearer ${JWT}`, `Bearer ${JWT}`]);
+  });
+
   it('is made by the local issuer where a local service has one', async () => {
     const server = await startTrailServer(answer);
     const stateDir = path.join(root, 'state');
