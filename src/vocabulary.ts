@@ -141,7 +141,7 @@ export type LeasedWork = (typeof LEASED_WORK)[number];
  * Why an item of a leak report is not acted on, while the others are. `not_an_object`: it is neither an object nor a text. `no_secret`:
  * it names no secret. `unusable_secret`: the secret is no text, or no SHA-256. `beyond_limit`: too many items stand before it.
  */
-const ITEM_REJECTIONS = ['not_an_object', 'no_secret', 'unusable_secret', 'beyond_limit'] as const;
+export const ITEM_REJECTIONS = ['not_an_object', 'no_secret', 'unusable_secret', 'beyond_limit'] as const;
 export type ItemRejection = (typeof ITEM_REJECTIONS)[number];
 
 /** The `code` of an answer that is a failure, and the `error_code` of a row of the trail. */

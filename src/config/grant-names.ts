@@ -10,8 +10,8 @@ import { PRESET_MAX_CHARS, SCOPE_MAX_CHARS } from './limits.ts';
  * Words joined by colons, as all scopes of PipeOps are: `api:read`, `deployments:create`. Letters are small, so that case is no
  * question.
  */
-const SCOPE = /^[a-z][a-z0-9_.-]*(?::[a-z0-9_.-]+)*$/;
-const PRESET = /^[a-z0-9][a-z0-9_.-]*$/;
+export const SCOPE = /^[a-z][a-z0-9_.-]*(?::[a-z0-9_.-]+)*$/;
+export const PRESET = /^[a-z0-9][a-z0-9_.-]*$/;
 
 /**
  * The scopes and presets that PipeOps is known to have: those of its SDK, its CLI and its documents. PipeOps publishes no list, so

@@ -1,3 +1,4 @@
+import type { D1Database } from '@cloudflare/workers-types';
 import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
 import { type DatedKeySet, readKeySet } from './jwks.ts';
 import { within } from '../kit/deadline.ts';

@@ -63,10 +63,10 @@ export interface TokenReadRequest extends WorkspaceRequest {
   readonly tokenId: string;
 }
 
-const metadataFields = z.object({ description: tokenDescription }).partial();
+export const metadataFields = z.object({ description: tokenDescription }).partial();
 
 /** The fields of all three forms of PipeOps: its CLI's, its Go SDK's and the documented one. */
-const createFields = z
+export const createFields = z
   .object({
     name: tokenName,
     workspace_uuid: z.string('Use text.'),
@@ -130,12 +130,12 @@ function readGrant(
   return scopes.length === 0 ? null : scopes;
 }
 
-const changedScopes = scopeList.refine(
+export const changedScopes = scopeList.refine(
   (scopes) => scopes.length > 0,
   'Name at least one scope. To stop a token, suspend it with "is_active": false, or revoke it.',
 );
 
-const updateFields = z
+export const updateFields = z
   .object({
     workspace_uuid: z.string('Use text.'),
     workspace: z.string('Use text.'),

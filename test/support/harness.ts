@@ -7,6 +7,7 @@ import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import { versionOf } from './audit-detail.ts';
+import { conforming, expectConforming } from './conformance.ts';
 import { createTestIssuer, type TestIssuer } from './issuer.ts';
 import { noteSecret, noteText } from './secrets.ts';
 
@@ -130,7 +131,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     return jwt;
   };
 
-  /** Sends a request and waits for everything that it left under `waitUntil`. */
+  /** Sends a request, holds its answer against the contract, and waits for everything that it left under `waitUntil`. */
   const send = async (method: string, path: string, request: SentRequest = {}): Promise<Answer> => {
     const jwt = request.jwt === undefined ? await jwtFor('admin') : request.jwt;
     const headers = new Headers(request.headers);
@@ -138,7 +139,8 @@ export async function createHarness(options: HarnessOptions = {}) {
     const body = request.rawBody ?? (request.body === undefined ? undefined : JSON.stringify(request.body));
     if (body !== undefined && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
     const url = path.startsWith('http') ? path : `https://countersign.example${path}`;
-    const response = await worker.fetch(new Request(url, { method, headers, ...(body !== undefined && { body }) }));
+    const asked = new Request(url, { method, headers, ...(body !== undefined && { body }) });
+    const response = await worker.fetch(asked);
     // Not `text()`, which warns of types that it does not know for text.
     const text = new TextDecoder().decode(await response.arrayBuffer());
     await settleBackground();
@@ -147,6 +149,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     const json = response.headers.get('Content-Type')?.startsWith('application/json') === true && text !== '';
     const parsed: unknown = json ? JSON.parse(text) : null;
     noteMintedSecret(parsed);
+    expectConforming(asked, { status: response.status, headers: response.headers, text });
     return { status: response.status, headers: response.headers, body: parsed, text };
   };
 
@@ -181,7 +184,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     policyVersion: versionOf(policy),
     issuer,
     control,
-    worker,
+    worker: { ...worker, fetch: async (request: Request) => await conforming(request, await worker.fetch(request)) },
     lines,
     runtime,
     jwtFor,

@@ -246,7 +246,7 @@ interface Forms {
   readonly without: z.ZodType<Instruction>;
 }
 
-const FORMS: Readonly<Record<Exclude<WebhookEvent, 'token.leaked'>, Forms>> = {
+export const FORMS: Readonly<Record<Exclude<WebhookEvent, 'token.leaked'>, Forms>> = {
   'token.revoke': {
     field: 'tokens',
     withIt: instructionIn(

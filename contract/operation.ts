@@ -1,0 +1,75 @@
+import type * as z from 'zod';
+import type { Permission } from '../src/vocabulary.ts';
+import type { FailureKind } from './failures.ts';
+import type { HeaderName } from './headers.ts';
+
+/** The parts of the API, in the order in which a reader meets them. */
+export const TAGS = {
+  tokens: "Service account tokens, under PipeOps' own paths and in its envelope.",
+  trail: 'The audit trail. Reading it is itself in the trail.',
+  webhooks: 'Revocation by signed webhook, and what came of it.',
+  service: 'Who the caller is, and how the service is.',
+} as const;
+export type Tag = keyof typeof TAGS;
+
+export interface Parameter {
+  readonly in: 'path' | 'query' | 'header';
+  readonly name: string;
+  readonly description: string;
+  /** Of a list: its items stand in one value, with commas between them. */
+  readonly schema: z.ZodType;
+  readonly example: unknown;
+  /** Default: a path's is, and no other. */
+  readonly required?: boolean;
+}
+
+export interface Body {
+  readonly description: string;
+  readonly schema: z.ZodType;
+  /** By name. */
+  readonly examples: Readonly<Record<string, unknown>>;
+}
+
+export interface Success {
+  readonly status: 200 | 201 | 202;
+  readonly description: string;
+  /** Headers that this answer may have, beside those that every answer has. */
+  readonly headers?: readonly HeaderName[];
+  /** JSON, or the media types of text with what they hold. */
+  readonly content: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, unknown>> } | Texts;
+}
+
+interface Texts {
+  readonly texts: Readonly<Record<string, Text>>;
+}
+
+interface Text {
+  readonly description: string;
+  readonly example: string;
+  /** What each line is, where lines are JSON. */
+  readonly line?: z.ZodType;
+}
+
+/** One operation of the API: a row of the table of routes. */
+export interface Operation {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** The path as the router knows it. */
+  readonly pattern: string;
+  /** What generated clients call it. */
+  readonly id: string;
+  readonly tag: Tag;
+  readonly summary: string;
+  readonly description: string;
+  /** Who may use it: anyone, any caller, whoever has a permission, or a sender of webhooks. */
+  readonly access: 'anyone' | 'caller' | 'sender' | Permission;
+  /** Whether an answer may name an event of the trail. */
+  readonly isRecorded: boolean;
+  readonly parameters: readonly Parameter[];
+  readonly body?: Body;
+  readonly successes: readonly [Success, ...Success[]];
+  /** How it may fail beside what `access` brings along. */
+  readonly failures: readonly FailureKind[];
+}
+
+/** Whether an operation needs a JWT. */
+export const needsJwt = ({ access }: Pick<Operation, 'access'>): boolean => access !== 'anyone' && access !== 'sender';

@@ -1,0 +1,25 @@
+import { type FailureKind, ANYWHERE, WITHOUT_ACCESS } from './failures.ts';
+import { needsJwt, type Operation } from './operation.ts';
+import { serviceOperations } from './service.ts';
+import { tokenOperations } from './tokens.ts';
+import { trailOperations } from './trail.ts';
+import { webhookOperations } from './webhooks.ts';
+
+/** The table of routes: every operation of the API. A test holds it against the router's own table. */
+export const OPERATIONS: readonly Operation[] = [
+  ...tokenOperations,
+  ...trailOperations,
+  ...webhookOperations,
+  ...serviceOperations,
+];
+
+/** Every way in which an operation may fail, each once. */
+export function failuresOf(operation: Operation): readonly FailureKind[] {
+  const { access, method, failures } = operation;
+  const byAccess: readonly FailureKind[] = needsJwt(operation)
+    ? [...WITHOUT_ACCESS, ...(method === 'GET' ? [] : (['cross_site'] as const))]
+    : access === 'sender'
+      ? ['signature_rejected', 'keys_unavailable']
+      : [];
+  return [...new Set<FailureKind>([...failures, ...byAccess, ...ANYWHERE])];
+}

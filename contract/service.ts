@@ -1,0 +1,315 @@
+import * as z from 'zod';
+import { ACTOR_TYPES, PERMISSIONS } from '../src/vocabulary.ts';
+import { RECORDED } from './failures.ts';
+import type { Operation } from './operation.ts';
+import { component, count, say, success, time } from './schema.ts';
+
+const healthAnswer = component(
+  'HealthAnswer',
+  success(z.strictObject({ healthy: z.literal(true) })),
+  'The process runs.',
+);
+
+const readyAnswer = component(
+  'ReadyAnswer',
+  success(
+    z.strictObject({
+      ready: z.literal(true),
+      not_ready: say(z.array(z.string()).max(0), 'Always empty here: a service that is not ready answers 503.'),
+      degraded: say(z.array(z.string()), 'What works and still needs somebody to look into it.'),
+      open_attempts: say(count(), 'Attempts whose outcome is not known yet.'),
+      open_orders: say(count(), 'Revocations that PipeOps has not acknowledged.'),
+      acknowledged_orders: say(count(), 'Revocations that PipeOps has acknowledged and no later look has confirmed.'),
+      contradicted_orders: say(count(), 'Revocations of tokens that a later look showed alive.'),
+      failed_orders: say(count(), 'Revocations that were given up.'),
+    }),
+  ),
+  'The service can do its work.',
+);
+
+const role = component(
+  'Role',
+  z.strictObject({
+    name: z.string(),
+    permissions: z.array(z.enum(PERMISSIONS)),
+    tokens: say(z.enum(['own', 'any']), 'Whose tokens it is about.'),
+    workspaces: say(z.array(z.string()), '`["*"]`: all.'),
+    scopes: say(z.array(z.string()), 'The most that a token minted under it may hold. `["*"]`: there is no ceiling.'),
+    max_ttl_seconds: say(z.int().min(1).nullable(), 'The longest life of a token minted under it. Null: any.'),
+    presets: say(z.record(z.string(), z.array(z.string())), 'The presets that it can use, with the scopes of each.'),
+    max_tokens: say(z.int().min(1), 'How many live tokens one owner may hold.'),
+  }),
+  'What a binding of the policy gives a caller.',
+);
+
+const whoamiAnswer = component(
+  'WhoamiAnswer',
+  success(
+    z.strictObject({
+      issuer: z.string(),
+      subject: say(z.string(), 'The claim that owns tokens.'),
+      label: say(z.string().nullable(), 'The claim that people read, such as an e-mail address.'),
+      actor_type: z.enum(ACTOR_TYPES),
+      roles: z.array(role),
+      live_tokens: z.strictObject({
+        count: say(count().nullable(), 'How many live tokens the caller holds. Null: the database does not answer.'),
+        limit: say(z.int().min(1).nullable(), 'The most that any of its roles allows. Null: none allows a create.'),
+      }),
+    }),
+  ),
+  'Who the caller is here, and what its roles allow.',
+);
+
+const listState = z.strictObject({
+  workspaces: count(),
+  open_creates: say(count(), 'Creates whose outcome is unknown and that wait for a list of these workspaces.'),
+});
+const explainedListState = listState.extend({
+  since: say(time().nullable(), 'Since when the first of them is in this state.'),
+  workspace_uuids: say(z.array(z.string()), 'The first ten.'),
+  what_to_do: say(z.string().nullable(), 'What somebody who runs this service can do. Null: nothing is to be done.'),
+});
+
+const quotaWindow = z.strictObject({
+  limit: say(count(), 'How many calls PipeOps allows.'),
+  reserved: say(count(), 'How many this service has reserved.'),
+  remaining: say(count().nullable(), 'What PipeOps says is left. Null: it has told nothing.'),
+  resets_at: time().nullable(),
+});
+
+const statusAnswer = component(
+  'StatusAnswer',
+  success(
+    z.strictObject({
+      open_attempts: z.strictObject({ count: count(), oldest_at: time().nullable() }),
+      orders: z.strictObject({
+        open: count(),
+        acknowledged: count(),
+        failed: count(),
+        contradicted: count(),
+        oldest_at: time().nullable(),
+      }),
+      webhooks: z.strictObject({ refused_24h: count() }),
+      fingerprint_keys: z.strictObject({
+        current: z.string().nullable(),
+        missing: say(z.array(z.string()), 'Keys that live tokens need and that are not configured.'),
+      }),
+      lists: z.strictObject({
+        complete: listState,
+        partial: explainedListState,
+        unproven: explainedListState,
+        unavailable: explainedListState,
+      }),
+      token_limits: z.strictObject({
+        above_four_fifths: say(
+          z.array(z.strictObject({ issuer: z.string(), subject: z.string(), live: count(), limit: count() })),
+          'Owners who hold more than four fifths of the tokens that their roles allow.',
+        ),
+        more: z.boolean(),
+      }),
+      quota: z.strictObject({
+        wait_until: say(time().nullable(), 'PipeOps asks to wait until then.'),
+        minute: quotaWindow,
+        hour: quotaWindow,
+      }),
+      credentials: say(
+        z.array(z.strictObject({ expires_at: time().nullable() })),
+        'The admin credentials, in the order in which they are tried.',
+      ),
+      d1_bytes: count().nullable(),
+      d1_nearly_full: z.boolean(),
+    }),
+  ),
+  'How the service is.',
+);
+
+const workspacesAnswer = component(
+  'WorkspacesAnswer',
+  success(
+    z.strictObject({
+      workspaces: z.array(z.strictObject({ id: z.string(), uuid: z.string(), name: z.string() })),
+    }),
+  ),
+  "Workspaces as PipeOps' own clients read them. Their names at PipeOps are not known here, so the UUID stands for each.",
+);
+
+const WORKSPACE = '5877a4ae-0000-4000-8000-000000000001';
+const NO_LIST = { workspaces: 0, open_creates: 0, since: null, workspace_uuids: [], what_to_do: null };
+const COMMON = { tag: 'service', method: 'GET', parameters: [] } as const;
+
+export const serviceOperations: readonly Operation[] = [
+  {
+    ...COMMON,
+    pattern: '/api/v1/whoami',
+    id: 'whoami',
+    summary: 'Read who you are',
+    description: 'Says who the caller is here, what its roles allow, and how many live tokens it holds.',
+    access: 'caller',
+    isRecorded: false,
+    successes: [
+      {
+        status: 200,
+        description: 'The caller.',
+        content: {
+          schema: whoamiAnswer,
+          examples: {
+            ci: {
+              success: true,
+              message: 'You are known here.',
+              data: {
+                issuer: 'https://issuer.example',
+                subject: 'ci',
+                label: 'acme/shop',
+                actor_type: 'service_account',
+                roles: [
+                  {
+                    name: 'ci',
+                    permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'],
+                    tokens: 'own',
+                    workspaces: [WORKSPACE],
+                    scopes: ['api:read'],
+                    max_ttl_seconds: 2_592_000,
+                    presets: {},
+                    max_tokens: 2_000,
+                  },
+                ],
+                live_tokens: { count: 3, limit: 2_000 },
+              },
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request'],
+  },
+  {
+    ...COMMON,
+    pattern: '/workspace',
+    id: 'listWorkspaces',
+    summary: 'List workspaces',
+    description:
+      "PipeOps' own list of workspaces, which its clients ask for first: those that the caller may use here.",
+    access: 'caller',
+    isRecorded: true,
+    successes: [
+      {
+        status: 200,
+        description: 'The workspaces, the default one first.',
+        content: {
+          schema: workspacesAnswer,
+          examples: {
+            one: {
+              success: true,
+              message: 'Workspaces that you may use here.',
+              data: { workspaces: [{ id: WORKSPACE, uuid: WORKSPACE, name: WORKSPACE }] },
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request', 'subject_blocked', 'audit_unavailable'],
+  },
+  {
+    ...COMMON,
+    pattern: '/api/v1/status',
+    id: 'getStatus',
+    summary: 'Read how the service is',
+    description:
+      'Shows what is open, what PipeOps still allows, when the credentials expire, and how large the database is.',
+    access: 'audit:read',
+    isRecorded: true,
+    successes: [
+      {
+        status: 200,
+        description: 'The status.',
+        content: {
+          schema: statusAnswer,
+          examples: {
+            idle: {
+              success: true,
+              message: 'Status of this service.',
+              data: {
+                open_attempts: { count: 0, oldest_at: null },
+                orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
+                webhooks: { refused_24h: 0 },
+                fingerprint_keys: { current: 'k1', missing: [] },
+                lists: {
+                  complete: { workspaces: 1, open_creates: 0 },
+                  partial: NO_LIST,
+                  unproven: NO_LIST,
+                  unavailable: NO_LIST,
+                },
+                token_limits: { above_four_fifths: [], more: false },
+                quota: {
+                  wait_until: null,
+                  minute: { limit: 100, reserved: 2, remaining: 97, resets_at: '2026-11-28T00:45:00.000Z' },
+                  hour: { limit: 1_000, reserved: 31, remaining: null, resets_at: null },
+                },
+                credentials: [{ expires_at: '2027-02-01T00:00:00.000Z' }],
+                d1_bytes: 524_288,
+                d1_nearly_full: false,
+              },
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request', ...RECORDED],
+  },
+  {
+    ...COMMON,
+    pattern: '/healthz',
+    id: 'getHealth',
+    summary: 'Check the process',
+    description: 'Says that the process runs, and asks nothing else.',
+    access: 'anyone',
+    isRecorded: false,
+    successes: [
+      {
+        status: 200,
+        description: 'It runs.',
+        content: {
+          schema: healthAnswer,
+          examples: { runs: { success: true, message: 'The process runs.', data: { healthy: true } } },
+        },
+      },
+    ],
+    failures: ['invalid_request'],
+  },
+  {
+    ...COMMON,
+    pattern: '/readyz',
+    id: 'getReadiness',
+    summary: 'Check whether the service can work',
+    description:
+      'Says whether the service can do its work. It asks the database at most every five seconds, and never PipeOps.',
+    access: 'anyone',
+    isRecorded: false,
+    successes: [
+      {
+        status: 200,
+        description: 'It can.',
+        content: {
+          schema: readyAnswer,
+          examples: {
+            ready: {
+              success: true,
+              message: 'Ready.',
+              data: {
+                ready: true,
+                not_ready: [],
+                degraded: [],
+                open_attempts: 0,
+                open_orders: 0,
+                acknowledged_orders: 0,
+                contradicted_orders: 0,
+                failed_orders: 0,
+              },
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request', 'not_ready'],
+  },
+];
