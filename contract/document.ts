@@ -39,7 +39,7 @@ const DESCRIPTION = `Send the JWT that you already have as \`Authorization: Bear
 client works by changing its base URL and its credential.
 
 Every failure has the schema \`Failure\`; its \`code\` says what went wrong, and its \`message\` what to do next. A parameter or a field of a body that is not
-known is 400, and so is a parameter that is given twice. A path that is not listed is 404 \`not_found\`, and another method of a listed path is 405
+known is 400: give each parameter once. A path that is not listed is 404 \`not_found\`, and another method of a listed path is 405
 \`method_not_allowed\` with \`Allow\`; without a JWT both are 401 where a JWT is needed. HEAD is answered as GET, without the body.
 
 Answers may get new fields, and lists of names new entries: ignore those that you do not know.`;

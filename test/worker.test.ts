@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { workerRuntime } from '../src/worker-runtime.ts';
 import { createWorker } from '../src/worker.ts';
+import { conforming } from './support/conformance.ts';
 
 // A configuration that does not parse serves nothing.
 
@@ -17,7 +18,8 @@ describe('a Worker whose configuration does not parse', () => {
   it.each(['/healthz', '/readyz', '/api/v1/service-account-tokens', '/nothing'])(
     'answers %s with the same fixed 500',
     async (path) => {
-      const response = await misconfigured.fetch(new Request(`https://countersign.example${path}`));
+      const request = new Request(`https://countersign.example${path}`);
+      const response = await conforming(request, await misconfigured.fetch(request));
       expect(response.status).toBe(500);
       expect(await response.json()).toEqual({
         success: false,

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { expectConforming } from '../support/conformance.ts';
 import type { Service } from './service.ts';
 
 export const TOKENS = '/api/v1/service-account-tokens';
@@ -32,7 +33,7 @@ export type AuditEvent = z.infer<typeof AuditEvent>;
 const Created = z.object({ data: z.object({ id: z.string(), token: z.string().startsWith('sat_') }) });
 const Page = z.object({ data: z.array(AuditEvent) });
 
-/** @throws where the service cannot be reached; `create` and `events` also where it refuses. */
+/** @throws where the service cannot be reached, or answers off its contract; `create` and `events` also where it refuses. */
 export function createClient(service: Pick<Service, 'url'>, jwt: string): Client {
   const send = async (method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${service.url}${path}`, {
@@ -40,7 +41,9 @@ export function createClient(service: Pick<Service, 'url'>, jwt: string): Client
       headers: { Authorization: `Bearer ${jwt}`, ...(body !== undefined && { 'Content-Type': 'application/json' }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    return { status: response.status, headers: response.headers, text: await response.text() };
+    const answer = { status: response.status, headers: response.headers, text: await response.text() };
+    expectConforming({ method, url: response.url }, answer);
+    return answer;
   };
   return {
     send,

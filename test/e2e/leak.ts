@@ -1,6 +1,7 @@
 import { deliveryOf, type Delivery } from '../../commands/webhook/delivery.ts';
 import { LOCAL_ISSUER } from '../../local/issuer.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
+import { expectConforming } from '../support/conformance.ts';
 import type { Service } from './service.ts';
 import { until } from './until.ts';
 
@@ -32,13 +33,14 @@ export function leaverDelivery(subject: string, webhooks: LocalWebhooks): { webh
   return { webhookId, delivery: deliveryOf(message, webhooks, webhookId, new Date()) };
 }
 
-/** Sends it once. @throws where it is not accepted, or nobody can be reached. */
+/** Sends it once. @throws where it is not accepted, is answered off the contract, or nobody can be reached. */
 export async function sendDelivery(
   service: Pick<Service, 'url'>,
   { path, headers, body }: Delivery,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const response = await fetch(`${service.url}${path}`, { method: 'POST', headers, body });
   const text = await response.text();
+  expectConforming({ method: 'POST', url: response.url }, { status: response.status, headers: response.headers, text });
   if (response.status !== 202) throw new Error(`the webhook was answered ${response.status}: ${text}`);
   return { status: response.status, text };
 }

@@ -1,32 +1,8 @@
-import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { createApp } from '../../src/app.ts';
-import { parseEnv } from '../../src/config/env.ts';
-import { workerRuntime } from '../../src/worker-runtime.ts';
-import { createServices } from '../../src/services.ts';
-import { adminCredential, FINGERPRINT_KEYS, IDEMPOTENCY_SECRET } from '../support/harness.ts';
+import { registeredRoutes } from '../support/registered-routes.ts';
 import { nameOf, PROTECTED_ROUTES, PUBLIC_ROUTES } from './routes.ts';
 
 // The router's own table against the list that the suite of every protected route runs over.
-
-const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
-
-function registeredRoutes() {
-  const bindings = {
-    DB: env.DB,
-    CALLER_LIMIT: unlimited,
-    REJECTIONS_PER_ADDRESS: unlimited,
-    REJECTIONS_IN_ALL: unlimited,
-    PIPEOPS_API_URL: 'https://pipeops.example',
-    PIPEOPS_ADMIN_TOKEN: adminCredential(),
-    FINGERPRINT_KEYS,
-    IDEMPOTENCY_SECRET,
-    POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
-  };
-  const config = parseEnv(bindings, null);
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
-  return createApp(createServices(config.value, workerRuntime)).routes;
-}
 
 const routes = registeredRoutes();
 /** Middleware is registered for every method, and so are the handlers that answer 405. */

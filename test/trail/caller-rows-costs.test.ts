@@ -4,7 +4,7 @@ import { CALLER_IDLE_MAX_ROWS } from '../../src/config/limits.ts';
 import { createHarness, ISSUER, TOKENS, type Harness } from '../support/harness.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { rowsOfSubject } from './caller-rows.ts';
-import { meteredD1 } from './query/trail.ts';
+import { meteredD1, RANDOM_ID } from './query/trail.ts';
 
 // Counting a caller's rows of a minute reads little more than those rows, however long the trail is, whoever else writes, and
 // however the clocks ran before.
@@ -28,7 +28,7 @@ const append = async (count: number, of: string, atMs: (index: number) => number
   const times = Array.from({ length: count }, (_, index) => atMs(index));
   await env.DB.prepare(
     `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_issuer, actor_subject, detail)
-     select lower(hex(randomblob(16))), value, value, 'audit.export', 'success', 'user', ?1, ?2, '{}' from json_each(?3)`,
+     select ${RANDOM_ID}, value, value, 'audit.export', 'success', 'user', ?1, ?2, '{}' from json_each(?3)`,
   )
     .bind(ISSUER, of, JSON.stringify(times))
     .run();

@@ -10,7 +10,7 @@ import { failingBatches } from '../../support/failing-batches.ts';
 import { createHarness, ISSUER, TOKENS, type Answer } from '../../support/harness.ts';
 import { createTestIssuer } from '../../support/issuer.ts';
 import { createWebhookHarness, type WebhookHarness } from '../../revocation/harness.ts';
-import { insertRows, meteredD1 } from './trail.ts';
+import { insertRows, meteredD1, RANDOM_ID } from './trail.ts';
 
 // A caller that may not read the trail may still read the events that it caused itself, and learns nothing else of the trail.
 
@@ -325,7 +325,7 @@ describe('what a caller is not told when it asks', () => {
     const busy = crypto.randomUUID();
     await env.DB.prepare(
       `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_issuer, actor_subject, workspace_uuid, token_id, detail, outcome)
-       select lower(hex(randomblob(16))), 1, 1, 'service_account_token.get', 'success', 'user', ?, 'busy', ?, ?, '{}', '{}' from json_each(?)`,
+       select ${RANDOM_ID}, 1, 1, 'service_account_token.get', 'success', 'user', ?, 'busy', ?, ?, '{}', '{}' from json_each(?)`,
     )
       .bind(ISSUER, busy, busy, JSON.stringify(Array.from({ length: 3_000 }, () => 0)))
       .run();

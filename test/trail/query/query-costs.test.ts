@@ -23,7 +23,7 @@ beforeAll(async () => {
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < cast(? as integer))
     insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_issuer, actor_subject,
       actor_label, workspace_uuid, token_id, request_id, ip, detail, outcome)
-    select 'event-' || i, ${BEGIN_MS} + i * ${INTERVAL_MS}, 1,
+    select printf('00000000-0000-4000-8000-%012d', i), ${BEGIN_MS} + i * ${INTERVAL_MS}, 1,
       'service_account_token.' || case i % 3 when 0 then 'create' when 1 then 'get' else 'revoke' end,
       case when i = 7 then 'failure' else 'success' end, 'user', 'https://issuer.example', 'subject-' || (i % 2),
       'label-' || (i % 2), 'workspace-' || (i % 2), 'token-' || (i % 2), 'request-' || (i % 2),

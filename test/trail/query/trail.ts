@@ -37,11 +37,14 @@ export async function insertRows(rows: readonly Partial<AuditEventRow>[]): Promi
   return results.map(({ results: [inserted] }) => inserted!.seq);
 }
 
+/** SQL for the id of an event. */
+export const RANDOM_ID = "lower(hex(randomblob(4))) || '-0000-4000-8000-' || lower(hex(randomblob(6)))";
+
 /** Inserts rows of these times into the trail, in the order given. Gives the `seq` of each. */
 export async function insertTimes(times: readonly number[]): Promise<number[]> {
   const { results } = await env.DB.prepare(
     `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, detail, outcome)
-    select lower(hex(randomblob(16))), value, 1, 'service_account_token.get', 'success', 'user', '{}', '{}'
+    select ${RANDOM_ID}, value, 1, 'service_account_token.get', 'success', 'user', '{}', '{}'
     from json_each(?) order by key returning seq`,
   )
     .bind(JSON.stringify(times))

@@ -1,0 +1,26 @@
+import { env } from 'cloudflare:workers';
+import { createApp } from '../../src/app.ts';
+import { parseEnv } from '../../src/config/env.ts';
+import { createServices } from '../../src/services.ts';
+import { workerRuntime } from '../../src/worker-runtime.ts';
+import { adminCredential, FINGERPRINT_KEYS, IDEMPOTENCY_SECRET } from './harness.ts';
+
+const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
+
+/** The router's own table: its routes and its middleware, in the order in which a request meets them. */
+export function registeredRoutes() {
+  const bindings = {
+    DB: env.DB,
+    CALLER_LIMIT: unlimited,
+    REJECTIONS_PER_ADDRESS: unlimited,
+    REJECTIONS_IN_ALL: unlimited,
+    PIPEOPS_API_URL: 'https://pipeops.example',
+    PIPEOPS_ADMIN_TOKEN: adminCredential(),
+    FINGERPRINT_KEYS,
+    IDEMPOTENCY_SECRET,
+    POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
+  };
+  const config = parseEnv(bindings, null);
+  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  return createApp(createServices(config.value, workerRuntime)).routes;
+}
