@@ -1,5 +1,13 @@
 import * as z from 'zod';
-import { ACTOR_TYPES, PERMISSIONS } from '../src/vocabulary.ts';
+import {
+  ACTOR_TYPES,
+  CREDENTIAL_LOSSES,
+  DEGRADED_REASONS,
+  ERROR_CODES,
+  NOT_READY_REASONS,
+  PERMISSIONS,
+  UPSTREAM_TROUBLES,
+} from '../src/vocabulary.ts';
 import { RECORDED } from './failures.ts';
 import type { Operation } from './operation.ts';
 import { component, count, say, success, time } from './schema.ts';
@@ -16,7 +24,7 @@ const readyAnswer = component(
     z.strictObject({
       ready: z.literal(true),
       not_ready: say(z.array(z.string()).max(0), 'Always empty here: a service that is not ready answers 503.'),
-      degraded: say(z.array(z.string()), 'What works and still needs somebody to look into it.'),
+      degraded: say(z.array(z.enum(DEGRADED_REASONS)), 'What works and still needs somebody to look into it.'),
       open_attempts: say(count(), 'Attempts whose outcome is not known yet.'),
       open_orders: say(count(), 'Revocations that PipeOps has not acknowledged.'),
       acknowledged_orders: say(count(), 'Revocations that PipeOps has acknowledged and no later look has confirmed.'),
@@ -77,10 +85,80 @@ const quotaWindow = z.strictObject({
   resets_at: time().nullable(),
 });
 
+const loss = z.enum([...CREDENTIAL_LOSSES, 'unreadable']);
+
+const notReady = component(
+  'NotReady',
+  z.strictObject({
+    reason: z.enum(NOT_READY_REASONS),
+    since: time().nullable(),
+    lacking: say(z.array(z.string()), 'The tables and migrations that are missing.').optional(),
+    what_to_do: z.string(),
+  }),
+  'What keeps the service from its work.',
+);
+
+const degraded = component(
+  'Degraded',
+  z.strictObject({
+    reason: z.enum(DEGRADED_REASONS),
+    since: say(time().nullable(), 'Since when, as far as is known.'),
+    last_at: say(time().nullable(), 'When a call to PipeOps met it last.'),
+    error_code: z.enum(ERROR_CODES).nullable().optional(),
+    upstream_status: z.int().nullable().optional(),
+    credential: say(z.string(), 'The setting that holds the credential.').optional(),
+    credentials: say(z.array(z.string()), 'The settings that hold the refused credentials.').optional(),
+    expires_at: time().nullable().optional(),
+    because: say(loss, 'Why the credential does not renew itself any more.').optional(),
+    event_id: say(z.string().nullable(), 'The event of the exchange.').optional(),
+    workspace_uuids: say(z.array(z.string()), 'Where PipeOps forbids calls.').optional(),
+    said_by: say(z.enum(['pipeops', 'countersign']), 'Who says that no call is left.').optional(),
+    window: z.enum(['minute', 'hour']).optional(),
+    free_again_at: time().nullable().optional(),
+    d1_bytes: count().nullable().optional(),
+    missing: say(z.array(z.string()), 'The ids of fingerprint keys that are not configured.').optional(),
+    orders: say(count(), 'How many orders it is about.').optional(),
+    what_to_do: z.string(),
+  }),
+  'What works and needs somebody to look into it. Which facts it has depends on its reason.',
+);
+
+const renewal = component(
+  'CredentialRenewal',
+  z.strictObject({
+    renewals: say(count(), 'How often the credential has been renewed.'),
+    renewed_at: time().nullable(),
+    due_at: time().nullable(),
+    last_tried_at: time().nullable(),
+    last_error: z.enum(ERROR_CODES).nullable(),
+    lost: z.strictObject({ because: loss, since: time().nullable(), event_id: z.string().nullable() }).nullable(),
+  }),
+  'How the admin credential renews itself.',
+);
+
 const statusAnswer = component(
   'StatusAnswer',
   success(
     z.strictObject({
+      ready: z.boolean(),
+      not_ready: z.array(notReady),
+      degraded: z.array(degraded),
+      upstream: z.strictObject({
+        last_success_at: time().nullable(),
+        last_failure: z
+          .strictObject({
+            at: time().nullable(),
+            reason: z.enum(UPSTREAM_TROUBLES),
+            error_code: z.enum(ERROR_CODES).nullable(),
+            upstream_status: z.int().nullable(),
+            goes_on: say(z.boolean(), 'Whether it is not over yet.'),
+          })
+          .nullable(),
+      }),
+      policy: say(
+        z.strictObject({ version: z.string() }),
+        'The version of the policy that decides, as events name it.',
+      ),
       open_attempts: z.strictObject({ count: count(), oldest_at: time().nullable() }),
       orders: z.strictObject({
         open: count(),
@@ -113,10 +191,20 @@ const statusAnswer = component(
         hour: quotaWindow,
       }),
       credentials: say(
-        z.array(z.strictObject({ expires_at: time().nullable() })),
+        z.array(
+          z.strictObject({
+            name: say(z.string(), 'The setting that holds it.'),
+            in_use: say(z.boolean(), 'Whether PipeOps accepted it last.'),
+            expires_at: time().nullable(),
+            last_accepted_at: time().nullable(),
+            last_refused_at: time().nullable(),
+          }),
+        ),
         'The admin credentials, in the order in which they are tried.',
       ),
+      credential_renewal: say(renewal.nullable(), 'Null: it is switched off.'),
       d1_bytes: count().nullable(),
+      d1_max_bytes: say(count(), 'The size at which D1 takes no more rows.'),
       d1_nearly_full: z.boolean(),
     }),
   ),
@@ -229,6 +317,11 @@ export const serviceOperations: readonly Operation[] = [
               success: true,
               message: 'Status of this service.',
               data: {
+                ready: true,
+                not_ready: [],
+                degraded: [],
+                upstream: { last_success_at: '2026-11-28T00:44:15.000Z', last_failure: null },
+                policy: { version: '5d41402abc4b2a76' },
                 open_attempts: { count: 0, oldest_at: null },
                 orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
                 webhooks: { refused_24h: 0 },
@@ -245,8 +338,18 @@ export const serviceOperations: readonly Operation[] = [
                   minute: { limit: 100, reserved: 2, remaining: 97, resets_at: '2026-11-28T00:45:00.000Z' },
                   hour: { limit: 1_000, reserved: 31, remaining: null, resets_at: null },
                 },
-                credentials: [{ expires_at: '2027-02-01T00:00:00.000Z' }],
+                credentials: [
+                  {
+                    name: 'PIPEOPS_ADMIN_TOKEN',
+                    in_use: true,
+                    expires_at: '2027-02-01T00:00:00.000Z',
+                    last_accepted_at: '2026-11-28T00:44:15.000Z',
+                    last_refused_at: null,
+                  },
+                ],
+                credential_renewal: null,
                 d1_bytes: 524_288,
+                d1_max_bytes: 10_000_000_000,
                 d1_nearly_full: false,
               },
             },
