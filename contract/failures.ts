@@ -69,7 +69,10 @@ const SAMPLES: {
   outcome_unknown: [{ kind: 'outcome_unknown', cause: { kind: 'upstream_timeout' } }],
   revocation_pending: [{ kind: 'revocation_pending', status: 404 }],
   overtaken: [{ kind: 'overtaken', status: 200, order: HELD_BY }],
-  not_ready: [{ kind: 'not_ready', names: ['d1'] }],
+  not_ready: [
+    { kind: 'not_ready', names: ['d1'] },
+    { kind: 'not_ready', names: ['schema_outdated'] },
+  ],
   configuration_invalid: [{ kind: 'configuration_invalid' }],
   internal_error: [{ kind: 'internal_error' }],
 };
@@ -105,7 +108,12 @@ export const WITHOUT_ACCESS = [
 ] as const satisfies readonly FailureKind[];
 
 /** What a caller may meet whose request has a row of its own in the trail. */
-export const RECORDED = ['forbidden', 'subject_blocked', 'audit_unavailable'] as const satisfies readonly FailureKind[];
+export const RECORDED = [
+  'forbidden',
+  'subject_blocked',
+  'audit_unavailable',
+  'not_ready',
+] as const satisfies readonly FailureKind[];
 
 /** What becomes of a body that is JSON. */
 export const JSON_BODY = [

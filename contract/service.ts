@@ -145,7 +145,7 @@ export const serviceOperations: readonly Operation[] = [
         },
       },
     ],
-    failures: ['invalid_request', 'subject_blocked', 'audit_unavailable'],
+    failures: ['invalid_request', 'subject_blocked', 'audit_unavailable', 'not_ready'],
   },
   {
     ...COMMON,

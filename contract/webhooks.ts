@@ -139,6 +139,7 @@ export const webhookOperations: readonly Operation[] = [
       'id_reused',
       'route_not_found',
       'audit_unavailable',
+      'not_ready',
     ],
   },
   {
