@@ -81,14 +81,11 @@ for (const { workspace_uuid, workspace } of [createFields.shape, updateFields.sh
 
 /** JSON Schema: this field is there, and is not null. */
 const given = (name: string, keywords: object) => ({ required: [name], properties: { [name]: keywords } });
-const bothGiven = (one: string, other: string) => ({
-  not: {
-    required: [one, other],
-    properties: { [one]: { not: { type: 'null' } }, [other]: { not: { type: 'null' } } },
-  },
+const NOT_NULL = { not: { type: 'null' } };
+const bothGiven = (one: string, other: string, otherGiven: object = NOT_NULL) => ({
+  not: { required: [one, other], properties: { [one]: NOT_NULL, [other]: otherGiven } },
 });
 const LISTED = { type: 'array', minItems: 1 };
-const NOT_NULL = { not: { type: 'null' } };
 
 export const createToken = component(
   'CreateToken',
@@ -110,7 +107,7 @@ export const createToken = component(
     allOf: [
       bothGiven('scopes', 'permissions'),
       bothGiven('expires_at', 'expires_in'),
-      bothGiven('description', 'metadata'),
+      bothGiven('description', 'metadata', { type: 'object', ...given('description', NOT_NULL) }),
       bothGiven('workspace_uuid', 'workspace'),
     ],
   },
