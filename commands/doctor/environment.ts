@@ -4,7 +4,8 @@ import { errorCode } from '../../local/errors.ts';
 import { TOP_LEVEL } from '../../local/wrangler.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
 import { err, ok, type Result } from '../../src/kit/result.ts';
-import { shownPath, UsageError } from './options.ts';
+import { shownPath } from '../module-file.ts';
+import { UsageError } from './options.ts';
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 export type Environment = Readonly<Record<string, unknown>>;

@@ -8,6 +8,7 @@ import { credentialExpiryMs, expiryProblem } from '../../src/config/secrets.ts';
 import { parseJson } from '../../src/kit/json.ts';
 import { err, type Result } from '../../src/kit/result.ts';
 import { neededSecrets, OPTIONAL_SECRETS } from '../cloudflare/needed-secrets.ts';
+import { readModuleFile, shownPath } from '../module-file.ts';
 import type { Database } from './database.ts';
 import { deployedSections, sectionFindings } from './deployment.ts';
 import {
@@ -21,7 +22,6 @@ import {
 } from './environment.ts';
 import { describeKeys, fingerprintKeysInUse, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
 import type { Options } from './options.ts';
-import { readPolicyFile } from './policy-file.ts';
 import { examineDeployment } from './remote.ts';
 
 /** What was looked at, and what was found. Nothing in it holds the value of a secret. */
@@ -122,12 +122,18 @@ interface ExaminedPolicy {
   readonly file: unknown;
 }
 
+const POLICY_EXAMPLE =
+  "import { definePolicy } from './src/config/define-policy.ts'; export default definePolicy({ … })";
+
 async function examinePolicy(options: Options, setting: Environment, from: string): Promise<ExaminedPolicy> {
   // A user who names a policy file wants that file checked, even where the binding would replace it.
   if (options.isPolicyNamed || !('POLICY' in setting)) {
-    const file = await readPolicyFile(options.policyPath);
+    const file = await readModuleFile(options.policyPath);
     const source = 'policy.ts';
-    if (!file.ok) return { source, policy: null, findings: [asProblem(file.error)], binding: {}, file: null };
+    if (!file.ok) {
+      const problem = { key: shownPath(options.policyPath), problem: file.error, example: POLICY_EXAMPLE };
+      return { source, policy: null, findings: [asProblem(problem)], binding: {}, file: null };
+    }
     return { source, ...judged(source, file.value, readPolicy({}, file.value)), binding: {}, file: file.value };
   }
   const source = 'POLICY';

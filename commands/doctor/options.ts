@@ -106,9 +106,3 @@ function fileOf(name: string, isNamed: boolean): string {
   if (there !== null && existsSync(there)) return there;
   return isNamed ? path.resolve(name) : path.join(CHECKOUT, name);
 }
-
-/** A file as a person at the checkout would name it. */
-export function shownPath(file: string): string {
-  const relative = path.relative(CHECKOUT, file);
-  return relative.startsWith('..') ? file : relative;
-}

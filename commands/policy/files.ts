@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { errorCode, UserError } from '../../local/errors.ts';
 import { LOCAL_ISSUER, openIssuer } from '../../local/issuer.ts';
 import { localPolicy } from '../../local/policy.ts';
@@ -8,9 +7,8 @@ import { CHECKOUT, readSettings, stateDirOf } from '../../local/settings.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
 import { parsePolicy, type Policy } from '../../src/config/policy.ts';
 import { isObject, parseJson } from '../../src/kit/json.ts';
-import { redact } from '../../src/kit/redaction.ts';
 import { policyVersion } from '../../src/policy/version.ts';
-import { printableLines } from '../terminal-text.ts';
+import { readModuleFile, shownPath } from '../module-file.ts';
 import { asUserStands } from '../user-path.ts';
 import type { Presented } from './caller.ts';
 import { shown } from './words.ts';
@@ -65,27 +63,11 @@ function checked(input: unknown, name: string): NamedPolicy {
  * @throws UserError if the file is not there, cannot be loaded, or has no default export.
  */
 export async function readExport(file: string, option: string): Promise<unknown> {
-  const name = shown(path.relative(CHECKOUT, file));
-  if (file.endsWith('.json')) {
-    const value = parseJson(readText(file, option));
-    if (value === undefined) throw new UserError(`${name} is not JSON.`);
-    return value;
-  }
-  readText(file, option);
-  try {
-    const module: unknown = await import(pathToFileURL(file).href);
-    if (typeof module === 'object' && module !== null && 'default' in module) return module.default;
-  } catch (error) {
-    throw new UserError(`${name} cannot be loaded: ${reasonOf(error)}`, { cause: error });
-  }
-  throw new UserError(`${name} has no default export: export default definePolicy({ … }).`);
-}
-
-/** The message of an error, and where Node says that it is. A policy is no place for a secret, but one may have got into it. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'it throws something that is no error.';
-  const place = /^(?:file:\/\/)?(\/.*:\d+)$/m.exec(error.stack ?? '')?.[1];
-  return printableLines(redact(`${error.message}${place === undefined ? '' : ` (${place})`}`));
+  const read = await readModuleFile(file);
+  if (read.ok) return read.value;
+  throw new UserError(
+    `${shown(shownPath(file))} ${read.error}. ${option} names a .ts file with a default export, or a .json file.`,
+  );
 }
 
 function readText(file: string, option: string): string {

@@ -1,24 +1,20 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { errorCode } from '../../local/errors.ts';
-import type { ConfigProblem } from '../../src/config/problems.ts';
-import { jsonFault } from '../../src/kit/json.ts';
-import { redact } from '../../src/kit/redaction.ts';
-import { err, ok, type Result } from '../../src/kit/result.ts';
-import { printable } from '../terminal-text.ts';
-import { shownPath } from './options.ts';
-
-const EXAMPLE = "import { definePolicy } from './src/config/define-policy.ts'; export default definePolicy({ … })";
+import { errorCode } from '../local/errors.ts';
+import { CHECKOUT } from '../local/settings.ts';
+import { jsonFault } from '../src/kit/json.ts';
+import { redact } from '../src/kit/redaction.ts';
+import { err, ok, type Result } from '../src/kit/result.ts';
+import { printable } from './terminal-text.ts';
 
 /**
- * Reads what a policy file exports: a module that Node runs, or JSON.
+ * Reads what a file exports as its default: a module that Node runs, or the value of a `.json` file.
  *
- * Errors: the file cannot be read, with line and column where it says what it says wrongly.
+ * Errors: what is wrong with the file, such as `is not there`, with line and column where it says what it says wrongly.
  */
-export async function readPolicyFile(file: string): Promise<Result<unknown, ConfigProblem>> {
-  const shown = shownPath(file);
-  const failed = (problem: string): Result<unknown, ConfigProblem> => err({ key: shown, problem, example: EXAMPLE });
+export async function readModuleFile(file: string): Promise<Result<unknown, string>> {
+  const failed = (problem: string): Result<unknown, string> => err(problem);
   let source: string;
   try {
     source = readFileSync(file, 'utf8');
@@ -42,6 +38,12 @@ export async function readPolicyFile(file: string): Promise<Result<unknown, Conf
         : ` at ${place.file === file ? '' : `${shownPath(place.file)}, `}line ${place.line}, column ${place.column}`;
     return failed(`cannot be loaded: ${messageOf(error)}${where}`);
   }
+}
+
+/** A file of the checkout by its path in it, and any other by its whole path. */
+export function shownPath(file: string): string {
+  const relative = path.relative(CHECKOUT, file);
+  return relative.startsWith('..') ? file : relative;
 }
 
 interface Place {
