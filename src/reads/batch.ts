@@ -139,7 +139,7 @@ export async function sendTogether(
     return ok({
       eventId,
       // Nothing else keeps a read from being recorded if it rests on the current list.
-      blocked: (isCurrent && eventId === null) || (entry === undefined && said?.blocked === 1),
+      blocked: (isCurrent && eventId === null) || said?.blocked === 1,
       generation,
       stored: isWanted ? list : null,
       lease: leaseFor(sentTrip.trip, name, leases, allowances),
