@@ -21,6 +21,8 @@ export interface Lies {
   readonly hides?: (id: string) => boolean;
   /** Lists count it, and do not show it. */
   readonly omits?: (id: string) => boolean;
+  /** The connection breaks where it is asked for by itself. */
+  readonly breaks?: (id: string) => boolean;
   /** Looks show it as revoked. */
   readonly buries?: (id: string) => boolean;
   /** Looks show it as alive. */
@@ -58,6 +60,7 @@ export async function createPipeOpsInIsolate() {
       const shown = counted.filter(([one]) => !lie('omits', one)).map(([one, token]) => tell(one, token));
       return ok({ tokens: shown, total: counted.length });
     }
+    if (method === 'GET' && lie('breaks', id)) throw new TypeError('the connection broke');
     const token = tokens.get(id);
     if (token === undefined || (token.isRevoked && !lie('ignores', id))) return notFound();
     if (method === 'GET') return lie('hides', id) ? notFound() : ok({ token: tell(id, token) });

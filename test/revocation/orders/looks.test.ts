@@ -149,6 +149,17 @@ it('a token that lists omit is asked for by itself, and ordered again where it i
   expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', result: 'revoked' })));
 });
 
+it('looks end with the first that PipeOps breaks, since it would break the others too', async () => {
+  pipeops.lie({ omits: ALL });
+  await offboard();
+  pipeops.lie({ omits: ALL, breaks: ALL });
+  pipeops.receivedAnew();
+  await pipeops.cronAfter(61);
+  const asked = pipeops.receivedAnew().flatMap(({ id }) => (id === null ? [] : [id]));
+  expect(new Set(asked).size).toBe(1);
+  expect(await orders()).toMatchObject(IDS.map(() => ({ contradicted_at: null })));
+});
+
 describe('a suspension', () => {
   it('that PipeOps acknowledged and did not make is ordered again', async () => {
     pipeops.lie({ ignores: ALL });

@@ -462,6 +462,8 @@ describe('what a look shows', () => {
     ['lacks it and too many others', tokenList([]), undefined, true, 'silent'],
     ['shows it alive in a part', tokenList([], false), upstreamToken(), false, 'alive'],
     ['shows it revoked in a part', tokenList([], false), upstreamToken({ isRevoked: true }), false, 'silent'],
+    ['shows it expired in a part', tokenList([], false), upstreamToken({ isExpired: true }), false, 'silent'],
+    ['shows it expired and is whole', tokenList([]), upstreamToken({ isExpired: true }), false, 'expired'],
     ['shows it revoked and lacks many others', tokenList([]), upstreamToken({ isRevoked: true }), true, 'revoked'],
   ] as const)('in a list that %s', (_case, list, there, isNoProof, sight) => {
     expect(sightIn('revoke', list, there, isNoProof)).toBe(sight);
