@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { UserError } from '../local/errors.ts';
 import { keepLoopbackDirect } from '../local/loopback.ts';
 import { readRunFile } from '../local/state-dir.ts';
@@ -69,6 +70,19 @@ export async function exchange(origin: string, { path, ...request }: ServiceRequ
   } catch {
     return null;
   }
+}
+
+const Helpful = z.object({ help: z.string().regex(/^\/docs\/errors#[a-z_]+$/) });
+
+/**
+ * Where a service explains a failure, as the end of the line that tells of it: ` See https://….`. Empty if its answer names no page
+ * of its own.
+ *
+ * @param body the parsed body of the failure.
+ */
+export function helpOf(origin: string, body: unknown): string {
+  const parsed = Helpful.safeParse(body);
+  return parsed.success ? ` See ${origin}${parsed.data.help}` : '';
 }
 
 function jsonOf(text: string): unknown {

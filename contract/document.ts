@@ -1,3 +1,4 @@
+import { failureBody } from '../src/http/wire-errors.ts';
 import type { ErrorCode } from '../src/vocabulary.ts';
 import { answerTo, FAILURE_KINDS, failure, headersOf } from './failures.ts';
 import { ALWAYS, type HeaderName, HEADERS } from './headers.ts';
@@ -38,9 +39,10 @@ export function openApi(version: string): Json {
 const DESCRIPTION = `Send the JWT that you already have as \`Authorization: Bearer <JWT>\`. The token routes are PipeOps' own paths and envelope, so a PipeOps
 client works by changing its base URL and its credential.
 
-Every failure has the schema \`Failure\`; its \`code\` says what went wrong, and its \`message\` what to do next. A parameter or a field of a body that is not
-known is 400: give each parameter once. A path that is not listed is 404 \`not_found\`, and another method of a listed path is 405
-\`method_not_allowed\` with \`Allow\`; without a JWT both are 401 where a JWT is needed. HEAD is answered as GET, without the body.
+Every failure has the schema \`Failure\`: its \`code\` says what went wrong, its \`message\` what to do next, and its \`help\` where the code is
+explained. A parameter or a field of a body that is not known is 400: give each parameter once. A path that is not listed is 404 \`not_found\`,
+and another method of a listed path is 405 \`method_not_allowed\` with \`Allow\`; without a JWT both are 401 where a JWT is needed. HEAD is
+answered as GET, without the body.
 
 Answers may get new fields, and lists of names new entries: ignore those that you do not know.`;
 
@@ -211,9 +213,8 @@ const headers = (): Json =>
 function failureExamples(): Json {
   const used = new Set(OPERATIONS.flatMap(failuresOf));
   const examples = FAILURE_KINDS.filter((kind) => used.has(kind)).map((kind) => {
-    const { code, message, errors } = answerTo(kind);
-    const value = { success: false, status: 'error', message, code, request_id: HEADERS['X-Request-Id'].example };
-    return [code, { value: { ...value, ...(errors !== undefined && { errors }) } }] as const;
+    const answer = answerTo(kind);
+    return [answer.code, { value: failureBody(answer, HEADERS['X-Request-Id'].example, null) }] as const;
   });
   return Object.fromEntries(examples.toReversed());
 }

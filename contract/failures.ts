@@ -159,6 +159,10 @@ export const failure = component(
       z.record(z.string(), z.array(z.string()).min(1)),
       'All problems of the request, by field or parameter. `message` is the first of them.',
     ).optional(),
+    help: say(z.string(), 'Where this service explains the code: what it means, what causes it, what to do.', {
+      pattern: '^/docs/errors#[a-z_]+$',
+      format: 'uri-reference',
+    }),
   }),
   'Every failure of every route.',
 );

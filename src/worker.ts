@@ -5,7 +5,7 @@ import { runCron } from './cron.ts';
 import { withoutPadding } from './http/context.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createServices } from './services.ts';
-import { toWireError } from './http/wire-errors.ts';
+import { failureBody, toWireError } from './http/wire-errors.ts';
 
 /** The two handlers of a Worker: requests and the cron. */
 export interface Worker {
@@ -41,13 +41,15 @@ function misconfigured(problems: readonly { key: string; problem: string }[], ru
       runtime.log({ level: 'error', event: 'configuration_invalid', key, problem });
     }
   };
-  const { status, code, message } = toWireError({ kind: 'configuration_invalid' });
+  const answer = toWireError({ kind: 'configuration_invalid' });
   return {
     fetch: async () => {
       report();
       const requestId = runtime.newId();
-      const body = { success: false, status: 'error', message, code, request_id: requestId };
-      return Response.json(body, { status, headers: { 'X-Request-Id': requestId, 'Cache-Control': 'no-store' } });
+      return Response.json(failureBody(answer, requestId, null), {
+        status: answer.status,
+        headers: { 'X-Request-Id': requestId, 'Cache-Control': 'no-store' },
+      });
     },
     scheduled: async () => report(),
   };

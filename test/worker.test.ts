@@ -27,6 +27,7 @@ describe('a Worker whose configuration does not parse', () => {
         code: 'configuration_invalid',
         request_id: response.headers.get('X-Request-Id'),
         message: 'This service is not configured correctly. Its operators find the reason in its log.',
+        help: '/docs/errors#configuration_invalid',
       });
     },
   );

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
+import { helpOf } from '../service.ts';
 import { printable } from '../terminal-text.ts';
 import type { JwtSource } from './jwt.ts';
 
@@ -123,23 +124,25 @@ function waitOf(retryAfter: string | null, refusals: number): number {
 }
 
 async function refusalOf(url: string, response: Response): Promise<UserError> {
-  const { status } = response;
-  const refusal = Refusal.safeParse(await jsonOf(response));
+  const body = await jsonOf(response);
+  const refusal = Refusal.safeParse(body);
   if (!refusal.success) return new UserError(strange(url, response));
-  const message = printable(refusal.data.message);
-  const fields = Object.entries(refusal.data.errors ?? {}).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
+  return new UserError(`${response.status}: ${adviceOn(url, response.status, refusal.data)}${helpOf(url, body)}`);
+}
+
+function adviceOn(url: string, status: number, refusal: z.infer<typeof Refusal>): string {
+  const message = printable(refusal.message);
+  const fields = Object.entries(refusal.errors ?? {}).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
   switch (status) {
     case 401:
-      return new UserError(
-        `401: the JWT is not accepted. Put a fresh one, of an issuer of ${url}, into COUNTERSIGN_JWT or the file of --jwt-file; of a local service: npm run -s token -- --sub NAME --role auditor.`,
-      );
+      return `the JWT is not accepted. Put a fresh one, of an issuer of ${url}, into COUNTERSIGN_JWT or the file of --jwt-file; of a local service: npm run -s token -- --sub NAME --role auditor.`;
     case 403:
-      return new UserError(`403: ${message} The trail needs a role with the permission audit:read.`);
+      return `${message} The trail needs a role with the permission audit:read.`;
     case 400:
     case 422:
-      return new UserError(`${status}: ${fields.length > 0 ? printable(fields.join('; ')) : message}`);
+      return fields.length > 0 ? printable(fields.join('; ')) : message;
     default:
-      return new UserError(`${status}: ${message}`);
+      return message;
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { parseJson } from '../../src/kit/json.ts';
+import { helpOf } from '../service.ts';
 
 /** How often `/readyz` is asked. It probes D1 at most every 5 s itself. */
 const ASK_EVERY_MS = 2000;
@@ -42,7 +43,9 @@ async function askReadiness(url: string): Promise<Readiness> {
     const ready = Ready.safeParse(body);
     if (answer.status === 200 && ready.success) return { ready: true, degraded: ready.data.data.degraded };
     const failure = Failure.safeParse(body);
-    const said = failure.success ? failure.data.message : 'which is no answer of Countersign';
+    const said = failure.success
+      ? `${failure.data.message}${helpOf(new URL(url).origin, body)}`
+      : 'which is no answer of Countersign';
     return { ready: false, reason: `it answers ${answer.status}: ${said}` };
   } catch (error) {
     return { ready: false, reason: `it does not answer: ${reasonOf(error)}` };

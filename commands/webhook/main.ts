@@ -5,7 +5,7 @@ import { UserError } from '../../local/errors.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
 import { print, watchOutput } from '../output.ts';
-import { exchange, findService } from '../service.ts';
+import { exchange, findService, helpOf } from '../service.ts';
 import { printable, printableJson, printableLines } from '../terminal-text.ts';
 import { deliveryOf, type Delivery } from './delivery.ts';
 import { readOptions, USAGE } from './options.ts';
@@ -75,7 +75,8 @@ function problemOf(origin: string, status: number, json: unknown): string {
   const { message, errors = {} } = failure.data;
   const fields = Object.entries(errors).map(([name, problems]) => `${name}: ${problems.join(' ')}`);
   const said = `${status}: ${printable([message, ...fields].join(' '))}`;
-  return status === 401 ? `${said} If it runs on another STATE_DIR, name that: its keys are others.` : said;
+  const advice = status === 401 ? ' If it runs on another STATE_DIR, name that: its keys are others.' : '';
+  return `${said}${advice}${helpOf(origin, json)}`;
 }
 
 watchOutput();

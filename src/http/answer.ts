@@ -1,7 +1,7 @@
 import type { Context, ErrorHandler } from 'hono';
 import type { Failure } from '../failures.ts';
 import type { AppEnv } from './context.ts';
-import { toWireError } from './wire-errors.ts';
+import { failureBody, toWireError } from './wire-errors.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Trace } from '../kit/trace.ts';
 
@@ -49,29 +49,15 @@ export function page(
   return c.json({ success: true, message, data, pagination: { next_cursor: nextCursor, ...more } });
 }
 
-/**
- * Answers with a failure in PipeOps' envelope. `status: "error"` is a string, since PipeOps' own clients read no other type there.
- * The event id is also a header, since those clients drop the body of a 5xx.
- */
+/** Answers with a failure in PipeOps' envelope. The event id is also a header, since PipeOps' own clients drop the body of a 5xx. */
 export function failure(c: Context<AppEnv>, cause: Failure): Response {
   const context = c.get('context');
   const told = toldCause(cause, context.trace);
-  const { status, code, message, errors, headers } = toWireError(told);
+  const answer = toWireError(told);
   context.trace.reason = reasonOf(told);
   context.trace.denied = isDenial(told);
-  return c.json(
-    {
-      success: false,
-      status: 'error',
-      message,
-      code,
-      request_id: context.requestId,
-      ...(context.trace.eventId !== null && { event_id: context.trace.eventId }),
-      ...(errors !== undefined && { errors }),
-    },
-    status,
-    headers === undefined ? {} : { ...headers },
-  );
+  const body = failureBody(answer, context.requestId, context.trace.eventId);
+  return c.json(body, answer.status, { ...answer.headers });
 }
 
 /** A row that D1 cannot take before a migration is applied is no hiccup of D1. */

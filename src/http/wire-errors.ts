@@ -20,6 +20,23 @@ export function toWireError(failure: Failure): WireError {
   return { status, code: codeOf(failure), ...told };
 }
 
+/**
+ * The body of an answer to a failure, in PipeOps' envelope. `status: "error"` is a string, since PipeOps' own clients read no other
+ * type there. `help` is a path of the deployment that answers, whose page is of its own version.
+ *
+ * @param eventId the event in the trail that is about the request, or null if there is none.
+ */
+export const failureBody = ({ code, message, errors }: WireError, requestId: string, eventId: string | null) => ({
+  success: false,
+  status: 'error',
+  message,
+  code,
+  request_id: requestId,
+  ...(eventId !== null && { event_id: eventId }),
+  ...(errors !== undefined && { errors }),
+  help: `/docs/errors#${code}`,
+});
+
 /** An answer without its code, which `codeOf` gives. */
 type Answer = Omit<WireError, 'code'>;
 

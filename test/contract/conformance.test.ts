@@ -36,6 +36,7 @@ const FORBIDDEN = {
   code: 'forbidden',
   request_id: REQUEST_ID,
   event_id: EVENT_ID,
+  help: '/docs/errors#forbidden',
 };
 const DENIED = { path: '/api/v1/status', status: 403, headers: { ...GENERAL, 'X-Audit-Event-Id': EVENT_ID } };
 
@@ -45,7 +46,11 @@ describe('an answer that is on the contract', () => {
     ['a failure', { ...DENIED, body: FORBIDDEN }],
     [
       'a path that is not there',
-      { path: '/nothing', status: 404, body: { ...FORBIDDEN, code: 'not_found', event_id: undefined } },
+      {
+        path: '/nothing',
+        status: 404,
+        body: { ...FORBIDDEN, code: 'not_found', help: '/docs/errors#not_found', event_id: undefined },
+      },
     ],
   ])('%s', (_name, told) => {
     expect(problemsOf(told)).toEqual([]);
@@ -76,6 +81,12 @@ describe('an answer that is off the contract', () => {
     ],
     ['a code of another status', { ...DENIED, body: { ...FORBIDDEN, code: 'audit_unavailable' } }, /audit_unavailable/],
     ['a failure without a message', { ...DENIED, body: { ...FORBIDDEN, message: '' } }, /message/],
+    [
+      'a failure with the help of another code',
+      { ...DENIED, body: { ...FORBIDDEN, help: '/docs/errors#no_role' } },
+      /help/,
+    ],
+    ['a failure without help', { ...DENIED, body: { ...FORBIDDEN, help: undefined } }, /help/],
     ['an event id that is not the header’s', { ...DENIED, body: { ...FORBIDDEN, event_id: REQUEST_ID } }, /event_id/],
     [
       'a 401 without a challenge',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { answerTo, FAILURE_KINDS } from '../../contract/failures.ts';
+import { failureBody } from '../../src/http/wire-errors.ts';
 import { ERROR_CODES, type ErrorCode } from '../../src/vocabulary.ts';
 
 // Every error answer leads a reader to the section of its code.
@@ -19,6 +20,13 @@ const STATUSES = new Map<ErrorCode, number>(FAILURE_KINDS.map(answerTo).map(({ c
 
 it('docs/errors.md has a section for each code, and no other, in the order of the closed list', () => {
   expect([...SECTIONS.keys()]).toEqual(ERROR_CODES);
+});
+
+it.each(FAILURE_KINDS)('the help of %s leads to the section of its code', (kind) => {
+  const answer = answerTo(kind);
+  const [page, anchor] = failureBody(answer, 'request-1', null).help.split('#');
+  expect([page, anchor]).toEqual(['/docs/errors', answer.code]);
+  expect([...SECTIONS.keys()]).toContain(anchor);
 });
 
 describe.each(ERROR_CODES)('the section of %s', (code) => {

@@ -54,6 +54,7 @@ describe('failures have one envelope everywhere', () => {
       message: expect.any(String),
       code: expect.any(String),
       request_id: expect.any(String),
+      help: '/docs/errors#not_ready',
     });
   });
   it('a configuration that does not parse', async () => {

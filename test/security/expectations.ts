@@ -77,6 +77,7 @@ export async function expectRefusal(answer: Answer, refusal: Refusal): Promise<v
     message: expect.stringMatching(/^\S.{10,}$/),
     code,
     request_id: answer.headers.get('X-Request-Id'),
+    help: `/docs/errors#${code}`,
   });
   expect(eventId ?? null).toBe(answer.headers.get('X-Audit-Event-Id'));
   // Well-formed, since the test runner cannot report a lone surrogate.

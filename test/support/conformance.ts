@@ -99,7 +99,7 @@ function offFailure(
   if (received.headers.get('Content-Type') !== JSON_TYPE) return ['this failure is no JSON'];
   const parsed = failure.safeParse(JSON.parse(received.text));
   if (!parsed.success) return [z.prettifyError(parsed.error)];
-  const { code, request_id, event_id = null } = parsed.data;
+  const { code, request_id, event_id = null, help } = parsed.data;
   const meant = possible.filter((kind) => answerTo(kind).code === code);
   if (meant.length === 0) return [`the code ${code} is not documented`];
   const headersOfEach = meant.map(headersOf);
@@ -115,6 +115,7 @@ function offFailure(
     ),
     ...(request_id === received.headers.get('X-Request-Id') ? [] : ['request_id is not X-Request-Id']),
     ...(event_id === received.headers.get('X-Audit-Event-Id') ? [] : ['event_id is not X-Audit-Event-Id']),
+    ...(help === `/docs/errors#${code}` ? [] : ['help is not that of its code']),
   ];
 }
 

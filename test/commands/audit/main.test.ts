@@ -173,6 +173,12 @@ describe('what is refused is said in one line that says what to do', () => {
       refusal(400, 'x', { errors: { token_id: ['Use the id of a token.'], ip: ['Use one IP address.'] } }),
       /^400: token_id: Use the id of a token\.; ip: Use one IP address\./,
     ],
+    [
+      '409, with the page that explains it',
+      refusal(409, 'No.', { help: '/docs/errors#revocation_pending' }),
+      /^409: No\. See http:\/\/127\.0\.0\.1:\d+\/docs\/errors#revocation_pending\n$/,
+    ],
+    ['409, with a page elsewhere', refusal(409, 'No.', { help: '//elsewhere.example/docs/errors#x' }), /^409: No\.\n$/],
     ['500', refusal(500, 'Broken.\u001b[2J\nx'), /^500: Broken\.\ufffd\[2J\ufffdx\n$/],
     ['another service', html, /does not answer as Countersign does \(200, text\/html\)/],
     ['a redirect', away, /does not answer as Countersign does \(302/],

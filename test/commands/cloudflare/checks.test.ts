@@ -112,8 +112,8 @@ describe('readiness', () => {
     [
       'a service that is not configured',
       500,
-      { success: false, message: 'Not configured.' },
-      'it answers 500: Not configured.',
+      { success: false, message: 'Not configured.', help: '/docs/errors#configuration_invalid' },
+      expect.stringMatching(/^it answers 500: Not configured\. See http:\/\/\S+\/docs\/errors#configuration_invalid$/),
     ],
   ])('is not concluded from %s', async (_case, status, body, reason) => {
     expect((await readinessOf(0, json(status, body))).readiness).toEqual({ ready: false, reason });

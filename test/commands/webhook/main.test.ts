@@ -92,6 +92,11 @@ describe('npm run webhook', () => {
     ],
     [401, { success: false, message: 'Not signed.' }, /^401: Not signed\. If it runs on another STATE_DIR, name that/],
     [500, { success: false, message: 'Broken.\u001b[2J\nx' }, /^500: Broken\.\ufffd\[2J\ufffdx$/],
+    [
+      409,
+      { success: false, message: 'Known.', help: '/docs/errors#id_reused' },
+      /^409: Known\. See http:\/\/127\.0\.0\.1:\d+\/docs\/errors#id_reused$/,
+    ],
     [404, '<html>', /does not answer as Countersign does \(404\): check --url\.$/],
     [302, { success: true, message: 'x' }, /^302: x$/],
   ])('fails where the answer is %i, with one line that says why', async (code, answer, line) => {
