@@ -17,7 +17,8 @@ export type Script = string | null;
 export function runBuiltWorker(variables: Readonly<Record<string, string>>, script: Script = null): Miniflare {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(WRANGLER_TOML, TOP_LEVEL);
   // The bundle is whole: there is nothing left for module rules to find, and paths are ours.
-  const { modulesRules: _modulesRules, rootPath: _rootPath, ratelimits, ...declared } = workerOptions;
+  // The pages of /docs are left out: locally each request would pass through a router that stands in for Cloudflare's.
+  const { modulesRules: _modulesRules, rootPath: _rootPath, assets: _assets, ratelimits, ...declared } = workerOptions;
   const unlimited = Object.entries(ratelimits ?? {}).map(([name, limit]) => [name, { ...limit, simple: UNLIMITED }]);
   return new Miniflare(
     convertV4MiniflareOptions({

@@ -21,6 +21,7 @@ export function banner(facts: BannerFacts): string {
     `Countersign is ready at ${facts.url}`,
     `  PipeOps  ${pipeops}`,
     `  Data     ${facts.stateDir}`,
+    `  Docs     ${facts.url}/docs`,
     `  Log      ${facts.logFile}, a JSON line per request`,
     '  Stop     Ctrl-C; the data stays',
     '',

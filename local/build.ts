@@ -13,6 +13,7 @@ import {
 import path from 'node:path';
 import { reasonOf, UserError } from './errors.ts';
 import { CHECKOUT } from './settings.ts';
+import { makeSite, siteOf } from './site.ts';
 import { openStateDir } from './state-dir.ts';
 import { runWrangler, WRANGLER_TOML } from './wrangler.ts';
 
@@ -32,17 +33,20 @@ const SOURCES = [
 ];
 
 /**
- * Builds the Worker as a deployment would, unless the last build is still good. In a checkout that cannot be written the state
- * directory takes the build. Two starts at once build apart from each other, and neither sees a part of a bundle.
+ * Builds the Worker and the pages of `/docs` as a deployment would, unless the last build is still good. In a checkout that cannot be
+ * written the state directory takes the build. Two starts at once build apart from each other, and neither sees a part of a file.
  *
  * @returns the path of the bundle.
  * @throws UserError if it does not build. Wrangler's own message is on standard error by then.
  */
 export async function buildWorker(stateDir: string): Promise<string> {
-  if (isFresh(BUNDLE)) return BUNDLE;
   const elsewhere = path.join(stateDir, 'build');
-  const bundle = isWritable(CHECKOUT) && isWritable(path.dirname(BUNDLE)) ? BUNDLE : path.join(elsewhere, 'index.js');
-  if (bundle !== BUNDLE && isFresh(bundle)) return bundle;
+  const isHere = isWritable(CHECKOUT) && isWritable(path.dirname(BUNDLE));
+  if (!isHere && isFresh(BUNDLE) && existsSync(siteOf(BUNDLE))) return BUNDLE;
+  const bundle = isHere ? BUNDLE : path.join(elsewhere, 'dist', 'index.js');
+  // The pages come first, since wrangler builds no Worker without the folder that it names.
+  makeSite(siteOf(bundle));
+  if (isFresh(bundle)) return bundle;
   const draft = path.join(path.dirname(bundle), `draft-${process.pid}`);
   try {
     const run = await runWrangler(['deploy', path.join(CHECKOUT, 'src', 'index.ts'), '--dry-run', '--outdir', draft], {

@@ -6,6 +6,7 @@ import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import * as z from 'zod';
 import { logLine } from './log-file.ts';
 import { LOOPBACK } from './ports.ts';
+import { siteOf } from './site.ts';
 import { TOP_LEVEL, WRANGLER_TOML } from './wrangler.ts';
 
 /** The memory that Cloudflare gives an isolate. */
@@ -21,7 +22,7 @@ export const ISOLATE_HEAP_FLAG = `--max-heap-size=${ISOLATE_MAX_MB}`;
 export interface WorkerOptions {
   readonly port: number;
   readonly stateDir: string;
-  /** Path of the built Worker. */
+  /** Path of the built Worker. The pages of `/docs` are beside it. */
   readonly bundle: string;
   /** Variables and secrets. They override those in wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
@@ -38,7 +39,7 @@ export function startWorker(options: WorkerOptions): Miniflare {
   reportProcesses(options.onProcess);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(WRANGLER_TOML, TOP_LEVEL);
   // The bundle is one file, so module rules have nothing to find. The paths are set below.
-  const { modulesRules: _modulesRules, rootPath: _rootPath, bindings, ...declared } = workerOptions;
+  const { modulesRules: _modulesRules, rootPath: _rootPath, bindings, assets, ...declared } = workerOptions;
   return new Miniflare(
     convertV4MiniflareOptions({
       host: LOOPBACK,
@@ -52,6 +53,7 @@ export function startWorker(options: WorkerOptions): Miniflare {
         {
           ...declared,
           name: 'countersign',
+          ...(assets !== undefined && { assets: { ...assets, directory: siteOf(options.bundle) } }),
           bindings: { ...Variables.parse(bindings ?? {}), ...options.bindings },
           modulesRoot: path.dirname(options.bundle),
           modules: [{ type: 'ESModule', path: options.bundle }],

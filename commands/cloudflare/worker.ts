@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { UserError } from '../../local/errors.ts';
+import { makeSite, siteBeside } from '../../local/site.ts';
 import { runWrangler, wranglerError, type WranglerRun } from '../../local/wrangler.ts';
 import { parseJson } from '../../src/kit/json.ts';
 import type { Cloudflare } from './account.ts';
@@ -57,19 +58,21 @@ export async function readTag({ wrangler }: Cloudflare, versionId: string): Prom
 }
 
 /**
- * Builds the Worker of a section and returns the tag of what was built: a digest of the code, the policy and the configuration. What
- * is deployed under the same tag needs no deployment.
+ * Builds the Worker of a section and the pages of `/docs`, and returns the tag of what was built: a digest of the code, the policy, the
+ * configuration and the pages. What is deployed under the same tag needs no deployment.
  *
- * @throws UserError if it does not build, with wrangler's reason.
+ * @throws UserError if it does not build, with the reason.
  */
 export async function buildTag({ configPath, name }: Section): Promise<string> {
+  const site = makeSite(siteBeside(configPath));
   const folder = mkdtempSync(path.join(tmpdir(), 'countersign-build-'));
   try {
     const run = await runWrangler(['deploy', '--dry-run', '--outdir', folder], { configPath, section: name });
     if (run.exitCode !== 0) throw new UserError(`The Worker does not build: ${wranglerError(run)}`);
     const digest = createHash('sha256')
       .update(readFileSync(path.join(folder, 'index.js')))
-      .update(readFileSync(configPath));
+      .update(readFileSync(configPath))
+      .update(site);
     return `countersign-${digest.digest('hex').slice(0, 16)}`;
   } finally {
     rmSync(folder, { recursive: true, force: true });

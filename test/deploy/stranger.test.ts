@@ -3,6 +3,7 @@ import { copyFileSync, globSync, mkdirSync, readdirSync, readFileSync, statSync,
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CHECKOUT } from '../../local/settings.ts';
+import { siteFiles } from '../../site/build.ts';
 import { ADMIN_TOKEN, type CommandRun, createOperator, type Operator, stepsOf } from './deployment.ts';
 
 // From an empty account to a ready service, and to its next version. The tests follow each other, as an operator does.
@@ -65,6 +66,21 @@ it('setup takes an empty account to a ready service, and shows each step', () =>
   expect(first.stdout).toContain('https://countersign-staging.acme.workers.dev');
   expect(operator.cloudflare.account.databases.list.map(({ name }) => name)).toEqual(['countersign-staging']);
   expect(worker().schedules).toEqual(['* * * * *']);
+});
+
+it('the pages of /docs are uploaded with the version, and the rules of what answers where', () => {
+  const { assets } = worker().current!.metadata;
+  const uploaded = operator.cloudflare.account.assets.filesOf(assets!.jwt);
+  const files = siteFiles();
+  const pages = [...files].filter(([name]) => name !== '_headers');
+  expect([...uploaded!.keys()].toSorted()).toEqual(pages.map(([name]) => `/${name}`).toSorted());
+  expect(pages.filter(([name, content]) => !uploaded!.get(`/${name}`)!.equals(content))).toEqual([]);
+  expect(assets!.config).toMatchObject({
+    html_handling: 'drop-trailing-slash',
+    not_found_handling: 'none',
+    _headers: String(files.get('_headers')),
+    run_worker_first: expect.arrayContaining(['/api/*', '/webhooks/*', '/healthz']),
+  });
 });
 
 it('the secrets that code and policy need are set: the given one and those that setup generated and kept', () => {

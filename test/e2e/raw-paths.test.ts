@@ -119,6 +119,75 @@ it.each([
   expect(await isAlive()).toBe(true);
 });
 
+describe('/docs', () => {
+  const ask = async (method: string, target: string) =>
+    await fetch(`${service.url}${target}`, { method, redirect: 'manual' });
+
+  it.each([
+    ['/docs', 'text/html; charset=utf-8', '<h1>Countersign</h1>'],
+    ['/docs/reference', 'text/html; charset=utf-8', 'swagger-ui-bundle.js'],
+    ['/docs/errors', 'text/html; charset=utf-8', '<h3 id="upstream_forbidden">'],
+    ['/docs/page.css', 'text/css; charset=utf-8', 'main'],
+    ['/docs/reference.js', 'text/javascript; charset=utf-8', "'/openapi.json'"],
+    ['/docs/swagger-ui/swagger-ui-bundle.js', 'text/javascript; charset=utf-8', 'SwaggerUIBundle'],
+    ['/openapi.json', 'application/json', '"openapi": "3.1.1"'],
+  ])('%s is served to anybody, under a policy that lets nothing in from elsewhere', async (target, type, content) => {
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await ask(method, target);
+      expect([answer.status, answer.headers.get('Content-Type')]).toEqual([200, type]);
+      const policy = answer.headers.get('Content-Security-Policy') ?? '';
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).not.toContain(', ');
+      expect(answer.headers.get('X-Content-Type-Options')).toBe('nosniff');
+      expect(answer.headers.get('Referrer-Policy')).toBe('no-referrer');
+      expect((await answer.text()).includes(content)).toBe(method === 'GET');
+      const again = await fetch(answer.url, { method, headers: { 'If-None-Match': answer.headers.get('ETag') ?? '' } });
+      expect(again.status).toBe(304);
+    }
+  });
+
+  it.each([
+    ['/docs/', '/docs'],
+    ['/docs/errors/?x=1', '/docs/errors?x=1'],
+    ['/docs/errors.html', '/docs/errors'],
+    ['/docs/index', '/docs'],
+  ])('%s leads to %s', async (target, location) => {
+    const answer = await ask('GET', target);
+    expect([answer.status, answer.headers.get('Location')]).toEqual([307, location]);
+  });
+
+  it.each([
+    '/docs/nothing',
+    '/_headers',
+    '/docs/_headers',
+    '/index.html',
+    '/docs/swagger-ui',
+    '/docs/..%2f..%2f..%2fpackage.json',
+  ])('%s is no page, so the Worker answers', async (target) => {
+    const answer = await ask('GET', target);
+    expect([answer.status, await answer.json()]).toEqual([
+      404,
+      expect.objectContaining({ code: 'not_found', help: '/docs/errors#not_found' }),
+    ]);
+  });
+
+  it.each([
+    ['a way out', '/docs/../../package.json'],
+    ['an encoded way out', '/docs/%2e%2e/%2e%2e/package.json'],
+    ['a way out with backslashes', '/docs/..\\..\\..\\package.json'],
+    ['another host', '//evil.example/docs/errors'],
+    ['a NUL', '/docs/errors%00.html'],
+    ['half an escape', '/docs/%e0%a4%a'],
+  ])('%s leads to no file', async (_name, target) => {
+    const [status = 400] = await exchange(request('GET', target, []));
+    expect([400, 404]).toContain(status);
+  });
+
+  it.each(['POST', 'PUT', 'DELETE'])('%s changes nothing there', async (method) => {
+    expect((await ask(method, '/docs/errors')).status).toBe(405);
+  });
+});
+
 describe('white space at the end of a header value is not part of it', () => {
   const body = '{"name":"padded","scopes":["api:read"]}';
   const ends = ['\t', ' ', ' \t \t', ' '.repeat(2_000)].map((end) => [JSON.stringify(end.slice(0, 8)), end] as const);

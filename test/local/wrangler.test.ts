@@ -14,7 +14,10 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
   beforeAll(() => {
     mkdirSync(checkout);
     for (const name of [
+      'docs',
       'local',
+      'openapi.json',
+      'site',
       'src',
       'drizzle',
       'policy.ts',
@@ -53,6 +56,7 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
     expect(run.stderr).not.toContain('ERROR');
     expect(run.status).toBe(0);
     expect(readFileSync(path.join(checkout, 'dist', 'index.js'), 'utf8')).toContain('service_account_token');
+    expect(readFileSync(path.join(checkout, 'dist', 'site', 'docs', 'errors.html'), 'utf8')).toContain('Error codes');
     // The local build shows nothing of wrangler, where it builds.
     expect(run.stdout).not.toContain('env.DB (countersign)');
   });
@@ -68,7 +72,7 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
         const build = `console.log(await (await import('./local/build.ts')).buildWorker(${JSON.stringify(stateDir)}));`;
         const args = ['--input-type=module', '-e', build];
         const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: checkout, encoding: 'utf8' });
-        expect({ stdout, stderr }).toEqual({ stdout: `${stateDir}/build/index.js\n`, stderr: '' });
+        expect({ stdout, stderr }).toEqual({ stdout: `${stateDir}/build/dist/index.js\n`, stderr: '' });
         expect(readFileSync(stdout.trim(), 'utf8')).toContain('service_account_token');
       } finally {
         chmodSync(checkout, 0o700);

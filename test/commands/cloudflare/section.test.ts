@@ -2,10 +2,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { unstable_readConfig } from 'wrangler';
 import { readOptions } from '../../../commands/cloudflare/options.ts';
 import { readSection } from '../../../commands/cloudflare/section.ts';
+import { OPERATIONS } from '../../../contract/operations.ts';
+import { BUNDLE } from '../../../local/build.ts';
 import { CHECKOUT } from '../../../local/settings.ts';
+import { siteBeside, siteOf } from '../../../local/site.ts';
 import { WRANGLER_TOML } from '../../../local/wrangler.ts';
+import { siteFiles } from '../../../site/build.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'countersign-section-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,6 +32,21 @@ it.each([
   expect(section).toMatchObject({ name, workerName, databaseName, migrationsDir: path.join(CHECKOUT, 'drizzle') });
   expect(section.rateLimits).toEqual(['CALLER_LIMIT', 'REJECTIONS_PER_ADDRESS', 'REJECTIONS_IN_ALL']);
 });
+
+it.each(['', 'staging', 'production'])(
+  'section "%s" serves the pages of /docs, and no file in place of a route',
+  (env) => {
+    const { assets } = unstable_readConfig({ config: WRANGLER_TOML, env }, { hideWarnings: true });
+    expect(assets).toMatchObject({ html_handling: 'drop-trailing-slash', not_found_handling: 'none' });
+    expect(path.resolve(CHECKOUT, assets?.directory ?? '')).toBe(siteBeside(WRANGLER_TOML));
+    expect(siteOf(BUNDLE)).toBe(siteBeside(WRANGLER_TOML));
+    const first = assets?.run_worker_first;
+    const rules = Array.isArray(first) ? first.map((rule) => new RegExp(`^${rule.replace('*', '.*')}$`)) : [];
+    const goesToWorker = (pathname: string): boolean => rules.some((rule) => rule.test(pathname));
+    expect(OPERATIONS.map(({ pattern }) => pattern).filter((pattern) => !goesToWorker(pattern))).toEqual([]);
+    expect([...siteFiles().keys()].filter((name) => goesToWorker(`/${name}`))).toEqual([]);
+  },
+);
 
 it('no section pins the id of a database, since the file serves every account', () => {
   expect([...CONFIG.matchAll(/^database_id = "(.*)"$/gm)].map(([, id]) => id)).toEqual([

@@ -1,6 +1,7 @@
 import { isObject, parseJson } from '../../../src/kit/json.ts';
+import { Assets } from './assets.ts';
 import { Databases } from './databases.ts';
-import { bindingProblem, DeployedWorker, Metadata, runnable } from './workers.ts';
+import { assetsProblem, bindingProblem, DeployedWorker, Metadata, runnable } from './workers.ts';
 
 export interface Answer {
   readonly status: number;
@@ -40,6 +41,7 @@ export class Account {
   readonly id = 'a0000000000000000000000000000001';
   readonly token = 'simulated-cloudflare-api-token';
   readonly databases = new Databases();
+  readonly assets = new Assets();
   readonly workers = new Map<string, DeployedWorker>();
   /** The bookmark of D1 Time Travel at which every database stands. */
   readonly bookmark = '00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683';
@@ -50,6 +52,9 @@ export class Account {
 
   /** Answers a request to the API. */
   async answer(request: ApiRequest): Promise<Answer> {
+    const isUpload = request.path === `/accounts/${this.id}/workers/assets/upload`;
+    if (isUpload && this.assets.knows(request.authorization.slice('Bearer '.length)))
+      return await this.#takeAssets(request);
     if (request.authorization !== `Bearer ${this.token}`) return failed(401, 10_000, 'Authentication error');
     for (const [method, pattern, handler] of this.#routes) {
       const parts = request.method === method ? pattern.exec(request.path.replace(`/accounts/${this.id}`, '')) : null;
@@ -123,6 +128,7 @@ export class Account {
       /^\/workers\/scripts\/([^/]+)\/secrets-bulk$/,
       async ({ body }, name) => await this.#patchSecrets(name, body),
     ],
+    ['POST', /^\/workers\/scripts\/([^/]+)\/assets-upload-session$/, ({ body }) => ok(this.assets.begin(jsonOf(body)))],
     ['PUT', /^\/workers\/scripts\/([^/]+)$/, async (request, name) => await this.#put(request, name)],
     ['POST', /^\/workers\/scripts\/([^/]+)\/versions$/, async (request, name) => await this.#upload(request, name)],
     ['GET', /^\/workers\/scripts\/([^/]+)\/versions\/([^/]+)$/, (_, name, id) => this.#version(name, id)],
@@ -154,6 +160,11 @@ export class Account {
   #with(name: string | undefined, code: number, answer: (worker: DeployedWorker) => Answer): Answer {
     const worker = this.workers.get(name ?? '');
     return worker === undefined ? failed(404, code, 'This Worker does not exist on your account.') : answer(worker);
+  }
+
+  async #takeAssets({ body, contentType, authorization }: ApiRequest): Promise<Answer> {
+    await this.assets.take(await formOf(body, contentType));
+    return { ...ok({ jwt: authorization.slice('Bearer '.length) }), status: 201 };
   }
 
   #createDatabase(body: Buffer): Answer {
@@ -195,7 +206,7 @@ export class Account {
   /** Makes the Worker if need be; its version is deployed at once. */
   async #put(request: ApiRequest, name = ''): Promise<Answer> {
     const { metadata, modules } = await readUpload(request);
-    const problem = bindingProblem(metadata, this.databases);
+    const problem = bindingProblem(metadata, this.databases) ?? assetsProblem(metadata, this.assets);
     if (problem !== null) return failed(400, 10_021, problem);
     const worker = this.workers.get(name) ?? new DeployedWorker(name);
     this.workers.set(name, worker);
@@ -215,7 +226,7 @@ export class Account {
     const worker = this.workers.get(name ?? '');
     if (worker === undefined) return NO_WORKER;
     const { metadata, modules } = await readUpload(request);
-    const problem = bindingProblem(metadata, this.databases);
+    const problem = bindingProblem(metadata, this.databases) ?? assetsProblem(metadata, this.assets);
     if (problem !== null) return failed(400, 10_021, problem);
     return ok(asVersion(worker.upload(metadata, modules)));
   }
@@ -261,8 +272,11 @@ function jsonOf(body: Buffer): unknown {
   return value;
 }
 
+const formOf = async (body: Buffer, contentType: string): Promise<FormData> =>
+  await new Response(new Uint8Array(body), { headers: { 'Content-Type': contentType } }).formData();
+
 async function readUpload({ body, contentType }: ApiRequest) {
-  const form = await new Response(new Uint8Array(body), { headers: { 'Content-Type': contentType } }).formData();
+  const form = await formOf(body, contentType);
   const modules = new Map<string, string>();
   for (const [name, part] of form) {
     if (typeof part !== 'string' && part.type.startsWith('application/javascript'))

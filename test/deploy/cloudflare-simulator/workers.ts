@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
+import type { Assets } from './assets.ts';
 import type { Databases, RunnableWorker } from './databases.ts';
 
 const Binding = z.looseObject({
@@ -20,6 +21,12 @@ export const Metadata = z.looseObject({
   bindings: z.array(Binding).default([]),
   keep_bindings: z.array(z.string()).default([]),
   annotations: z.record(z.string(), z.string()).default({}),
+  assets: z
+    .object({
+      jwt: z.string(),
+      config: z.looseObject({ _headers: z.string(), run_worker_first: z.array(z.string()) }),
+    })
+    .optional(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 
@@ -100,6 +107,12 @@ export function bindingProblem({ bindings }: Metadata, databases: Databases): st
   const d1 = bindings.find(({ type, id }) => type === 'd1' && databases.find(id ?? '') === null);
   return d1 === undefined ? null : `binding ${d1.name} of type d1 must have a valid \`id\` specified`;
 }
+
+/** What Cloudflare says of static files that were not all uploaded; null if they were. */
+export const assetsProblem = (metadata: Metadata, assets: Assets): string | null =>
+  metadata.assets !== undefined && assets.filesOf(metadata.assets.jwt) === null
+    ? 'the assets of this version were not all uploaded'
+    : null;
 
 /** The version as miniflare runs it. */
 export function runnable({ metadata, modules, secrets }: Version): RunnableWorker {
