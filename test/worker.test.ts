@@ -1,10 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import app from '../samples/service-binding.ts';
 import { workerRuntime } from '../src/worker-runtime.ts';
 import { createWorker } from '../src/worker.ts';
 import { conforming } from './support/conformance.ts';
+import { createHarness } from './support/harness.ts';
 
-// A configuration that does not parse serves nothing.
+// A configuration that does not parse serves nothing; and another Worker of the account reaches this one by a service binding.
 
 const lines: Readonly<Record<string, unknown>>[] = [];
 const runtime = { ...workerRuntime, log: (line: Readonly<Record<string, unknown>>) => void lines.push(line) };
@@ -46,4 +48,21 @@ describe('a Worker whose configuration does not parse', () => {
     await misconfigured.scheduled();
     expect(lines.map((line) => line['event'])).not.toContain('cron');
   });
+});
+
+it('mints and revokes for a Worker that is bound to it, under the JWT of that one’s caller', async () => {
+  const harness = await createHarness();
+  const bound = {
+    fetch: async (...args: Parameters<typeof fetch>) => await harness.worker.fetch(new Request(...args)),
+  };
+  const asked = new Request('https://app.example', {
+    headers: { Authorization: `Bearer ${await harness.jwtFor('admin')}` },
+  });
+  expect(await (await app.fetch(asked, { COUNTERSIGN: bound })).json()).toEqual({ length: 44 });
+  expect(await harness.upstreamTokens()).toMatchObject([{ is_revoked: true }]);
+  const done = ['service_account_token.create', 'service_account_token.revoke'].map((action) => ({
+    action,
+    status: 'success',
+  }));
+  expect(await harness.rows()).toMatchObject(done);
 });

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,10 +7,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { CHECKOUT } from '../../local/settings.ts';
+import { withToken } from '../../samples/fetch.ts';
 import { createClient, jsonOf, TOKENS, type AuditEvent, type Client } from './client.ts';
 import { violations } from './invariants.ts';
 import { leakDelivery, sendDelivery } from './leak.ts';
 import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
+import { environmentOf, pipeline, run, runWorkflow } from './samples.ts';
 import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
 import { openTrail } from './trail.ts';
 import { until } from './until.ts';
@@ -23,6 +25,9 @@ const RECONCILIATION_PATIENCE_MS = (RECONCILE_AFTER_MIN_SECONDS + 45) * 1_000;
 const TAKEOVER_PATIENCE_MS = ORDERS_LEASE_MS + 45_000;
 /** In a token's name, so that it is stored: what the scan must be able to find. */
 const PLANTED = 'planted-3f9c1d77';
+
+/** GitHub's runners have it; a machine that runs the tests may not. */
+const hasJq = spawnSync('jq', ['--version']).status === 0;
 
 const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-e2e-'));
 const secrets = new Set<string>();
@@ -154,6 +159,40 @@ describe('npm start', () => {
     expect(withoutChance(readme)).toContain(`\`\`\`\n${withoutChance(stdout)}\`\`\``);
     const minted = (await service.control.tokens()).filter(({ id }) => !before.has(id));
     expect(minted).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
+  });
+
+  describe('in the samples', () => {
+    /** The tokens that a sample minted. */
+    const mintedBy = async (sample: () => Promise<unknown>) => {
+      const before = new Set((await service.control.tokens()).map(({ id }) => id));
+      await sample();
+      return (await service.control.tokens()).filter(({ id }) => !before.has(id));
+    };
+    const revoked = { is_revoked: true };
+
+    it('mints and revokes by curl', async () => {
+      const env = environmentOf(pipeline(service));
+      const minted = await mintedBy(async () => outputs.push(await run(['sh', 'curl.sh'], { env })));
+      expect(minted).toMatchObject([revoked]);
+    });
+
+    it('mints and revokes by fetch, and tells why it could not', async () => {
+      const { url, ciJwt } = service;
+      const minted = await mintedBy(async () => {
+        expect(await withToken(fetch, url, ciJwt, async (secret) => await Promise.resolve(secret.length))).toBe(44);
+      });
+      expect(minted).toMatchObject([revoked]);
+      const refused = withToken(fetch, url, 'nonsense', async () => await Promise.resolve());
+      await expect(refused).rejects.toThrow(/^401: /);
+    });
+
+    it.runIf(hasJq)('mints, uses and revokes in the steps of a GitHub Actions job', async () => {
+      const minted = await mintedBy(async () => {
+        const [, used] = await runWorkflow(pipeline(service), 'printf %s "$PIPEOPS_TOKEN" | cut -c 1-4');
+        expect(used).toBe('sat_\n');
+      });
+      expect(minted).toMatchObject([{ ...revoked, name: expect.stringMatching(/^deploy-1795877334/) }]);
+    });
   });
 
   it('gives its least-privileged caller no more than its role grants', async () => {

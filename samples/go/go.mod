@@ -1,0 +1,3 @@
+module countersign.example/keyed
+
+go 1.22
