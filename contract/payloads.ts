@@ -80,6 +80,14 @@ for (const data of [dataOf(offboarded.withIt), dataOf(offboarded.without)]) {
   sayField(data, 'mode', 'What becomes of their tokens. Default: `revoke`.');
   sayField(data, 'former', 'With a label: whether those are meant too who carried it before. Default: `false`.');
 }
+/** Without this a body of both forms at once would pass for one of the second form, which ignores the field of the first. */
+const otherForm = (form: Form, other: string): void =>
+  void say(dataOf(form), `In place of \`${other}\`.`, {
+    not: { required: [other], properties: { [other]: { not: { type: 'null' } } } },
+  });
+otherForm(revoke.without, revoke.field);
+otherForm(offboarded.without, offboarded.field);
+otherForm(reinstated.without, reinstated.field);
 
 const tokenRevoke = component(
   'TokenRevoke',

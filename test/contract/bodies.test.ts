@@ -76,6 +76,16 @@ describe.each([
   });
 });
 
+it.each([
+  ['TokenRevoke', 'scanner', { tokens: [{ token_id: 'tok-1' }], token_id: 'tok-2' }],
+  ['SubjectOffboarded', 'hr', { label: 'kim@acme.example', issuer: 'https://issuer.example', subject: 'kim' }],
+  ['SubjectReinstated', 'hr', { label: 'kim@acme.example', issuer: 'https://issuer.example', subject: 'kim' }],
+])('a webhook of %s that has both of its forms at once is not valid, and is 400', async (name, source, data) => {
+  const body = { type: propertiesOf(componentOf(name))['type']!['const'], data };
+  expect(isValid(componentOf(name), body)).toBe(false);
+  expect((await harness.sendRaw(source, JSON.stringify(body))).status).toBe(400);
+});
+
 it('a leak is accepted whatever it says', async () => {
   const send = async (body: unknown) => await harness.sendRaw('scanner', JSON.stringify(body));
   await expect(hold(valid(componentOf('TokenLeaked')), send, [202], 5)).resolves.toBeUndefined();

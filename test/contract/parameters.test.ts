@@ -119,6 +119,13 @@ describe('an Idempotency-Key', () => {
   });
 });
 
+it.each(rowsOf('header', ['Cache-Control']))('%s takes any %s, as HTTP has it', async (_id, name, operation, one) => {
+  for (const value of ['no-cache', 'anything']) {
+    const { status } = await ask(operation, [], { [name]: value });
+    expect([value, isValid(inlineSchema(one.schema), value), UNREFUSED.includes(status)]).toEqual([value, true, true]);
+  }
+});
+
 it.each(OPERATIONS.map((operation) => [operation.id, operation] as const))(
   '%s refuses a query parameter that is not listed',
   async (_id, operation) => {
