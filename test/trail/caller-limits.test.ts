@@ -196,7 +196,7 @@ describe('what costs PipeOps nothing and has a row of its own ends with 429 when
   });
 });
 
-it('a hostile mixture over three isolates adds no more rows within a minute than SECURITY.md names', async () => {
+it('a hostile mixture over three isolates adds no more rows within a minute than docs/security.md names', async () => {
   const company = await createThree({ roles });
   const subject = unknownId();
   const [jwt, own] = [await company.jwtOf('admin', subject), await company.jwtOf('own', subject)];

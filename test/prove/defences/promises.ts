@@ -1,7 +1,7 @@
 import type { Defence } from '../defence.ts';
 
 /**
- * What keeps the promises of SECURITY.md, by their numbers, where one small change of the syntax tree does not take it away. The
+ * What keeps the promises of docs/security.md, by their numbers, where one small change of the syntax tree does not take it away. The
  * fifth is the triggers'.
  */
 export const promiseDefences: readonly Defence[] = [
