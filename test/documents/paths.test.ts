@@ -8,7 +8,7 @@ const ROOT = path.join(import.meta.dirname, '..', '..');
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
 /** A file or a folder in backticks, by its path or by its name alone; `*` stands for any text. */
 const NAMED =
-  /`((?:[\w.*{},-]+\/)*[\w.*{},-]+\.(?:ts|js|sql|md|toml|json)|(?:src|test|local|commands|bench|drizzle|docs|lint)\/[\w./*-]*)`/g;
+  /`((?:[\w.*{},-]+\/)*[\w.*{},-]+\.(?:ts|js|sql|md|toml|json)|(?:src|test|local|commands|contract|bench|drizzle|docs|lint|samples|tools)\/[\w./*-]*)`/g;
 /** What a user makes, or what stands in another repository. */
 const NOT_OURS = new Set(['package-lock.json', '_journal.json', 'openapi.json']);
 
@@ -21,6 +21,15 @@ const leadsToFile = (name: string): boolean =>
   [name, `src/${name}`, `test/${name}`].some(exists) ||
   (!name.includes('/') && exists(`{src,test,local,commands,bench,docs,drizzle,lint}/**/${name}`));
 
+/** The anchors of a page, as GitHub makes them of its headings. */
+const anchorsOf = (file: string): readonly string[] =>
+  [...read(file).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
 describe('a document', () => {
   it.each(DOCUMENTS)('%s names only files that exist', (file) => {
     const names = [...read(file).matchAll(NAMED)].map(([, name]) => name ?? '');
@@ -30,6 +39,15 @@ describe('a document', () => {
   it.each(DOCUMENTS)('%s links only to files that exist', (file) => {
     const targets = [...read(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target]) => target ?? '');
     expect(targets.filter((target) => !exists(path.join(path.dirname(file), target)))).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s links only to headings that are there', (file) => {
+    const targets = [...read(file).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)];
+    const missing = targets.filter(([, page = '', anchor = '']) => {
+      const target = page === '' ? file : path.join(path.dirname(file), page);
+      return target.endsWith('.md') && !anchorsOf(target).includes(anchor);
+    });
+    expect(missing.map(([link]) => link)).toEqual([]);
   });
 });
 

@@ -85,7 +85,7 @@ const withoutChance = (transcript: string): string =>
     .replaceAll(/127\.0\.0\.1:\d+/g, '<address>')
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}…/g, '<id>')
     .replaceAll(/sat_[\w-]+…/g, '<secret>')
-    .replaceAll(/\d+ ms|\d\d:\d\d:\d\d/g, '<time>');
+    .replaceAll(/\d+ ms|(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d/g, '<time>');
 
 const deletesOf = async (tokenId: string) =>
   (await service.control.requests({ method: 'DELETE' })).filter((request) => request.path.endsWith(`/${tokenId}`));
@@ -159,6 +159,17 @@ describe('npm start', () => {
     expect(withoutChance(readme)).toContain(`\`\`\`\n${withoutChance(stdout)}\`\`\``);
     const minted = (await service.control.tokens()).filter(({ id }) => !before.has(id));
     expect(minted).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
+  });
+
+  it('answers the question that README asks the trail after the demo', async () => {
+    const readme = readFileSync(path.join(CHECKOUT, 'README.md'), 'utf8');
+    const [, command = '', answer = ''] = /^npm (run -s audit .*)\n```\n\n```\n(.*?)^```$/ms.exec(readme) ?? [];
+    const env = { ...process.env, STATE_DIR: stateDir };
+    const { stdout } = await promisify(execFile)('npm', command.split(' '), { cwd: CHECKOUT, env });
+    outputs.push(stdout);
+    /** Columns are as wide as what stands in them. */
+    const narrow = (table: string): string => withoutChance(table).replaceAll(/ {2,}/g, '  ');
+    expect(narrow(stdout).startsWith(narrow(answer))).toBe(true);
   });
 
   describe('in the samples', () => {
