@@ -75,6 +75,18 @@ export const auditEvents = sqliteTable(
     index('audit_events_token_id')
       .on(table.token_id)
       .where(sql`${table.token_id} is not null`),
+    // The life of a token: no read that is counted is in it, and those are most of a token's events.
+    index('audit_events_token_life')
+      .on(table.token_id)
+      .where(sql`${table.token_id} is not null and ${table.read_key} is null`),
+    // Only creates and renames name a token.
+    index('audit_events_token_name')
+      .on(table.token_name)
+      .where(sql`${table.token_name} is not null`),
+    // Only failures have a code.
+    index('audit_events_error_code')
+      .on(table.error_code)
+      .where(sql`${table.error_code} is not null`),
     index('audit_events_request_id')
       .on(table.request_id)
       .where(sql`${table.request_id} is not null`),
@@ -153,6 +165,10 @@ export const tokens = sqliteTable(
     index('tokens_fingerprint')
       .on(table.fingerprint)
       .where(sql`${table.fingerprint} is not null`),
+    // A person who found the beginning of a secret asks whose it is.
+    index('tokens_prefix')
+      .on(table.token_prefix)
+      .where(sql`${table.token_prefix} is not null`),
     // A list is compared with the tokens that it shows and with those that should be in it. The tokens of a workspace that have ended,
     // which may be thousands, are never read for that. Those that have not expired come first.
     index('tokens_without_end')
