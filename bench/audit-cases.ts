@@ -1,4 +1,5 @@
-import { type EventFilter, NO_FILTER, type Direction } from '../src/trail/query/params.ts';
+import { type EventFilter, NO_FILTER } from '../src/trail/query/filter.ts';
+import type { Direction } from '../src/trail/query/params.ts';
 import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { BUSY } from './audit-trail.ts';
 

@@ -1,4 +1,5 @@
-import type { EventFilter, Position } from '../src/trail/query/params.ts';
+import type { EventFilter } from '../src/trail/query/filter.ts';
+import type { Position } from '../src/trail/query/params.ts';
 
 /** What the benchmark of the trail asks of its Worker: one statement. */
 export interface SqlCommand {

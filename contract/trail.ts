@@ -5,7 +5,11 @@ import {
   AUDIT_EXPORT_MAX_ROWS,
   AUDIT_PAGE_DEFAULT_ROWS,
   AUDIT_PAGE_MAX_ROWS,
+  SCOPE_MAX_CHARS,
+  TOKEN_NAME_MAX_BYTES,
 } from '../src/config/limits.ts';
+import { SCOPE } from '../src/config/grant-names.ts';
+import { POLICY_VERSION, ROLE_NAME, TOKEN_PREFIX } from '../src/trail/query/filter.ts';
 import { EXPORT_FORMATS } from '../src/trail/query/format.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES } from '../src/vocabulary.ts';
 import { ID_PATTERN } from './bodies.ts';
@@ -120,14 +124,22 @@ const latest = query('latest', '`true`: also what can still change. Default: `fa
 const filters: readonly Parameter[] = [
   query(
     'action',
-    'Actions, with commas between them. `service_account_token.*` is all of them.',
-    z.array(z.enum([...AUDIT_ACTIONS, ...NOUNS])).min(1),
-    ['service_account_token.create', 'webhook.*'],
+    'Actions, with commas between them. `service_account_token.*` is all of a noun, and a `!` in front takes away from the others, or from all where nothing else is named.',
+    z
+      .array(
+        z.union([
+          z.enum([...AUDIT_ACTIONS, ...NOUNS]),
+          z.string().regex(new RegExp(`^!(?:${[...AUDIT_ACTIONS, ...NOUNS].join('|').replace(/[.*]/g, '\\$&')})$`)),
+        ]),
+      )
+      .min(1),
+    ['service_account_token.*', '!service_account_token.list'],
   ),
   query('status', 'How far the event is.', status, 'failure'),
+  query('code', 'Why it failed.', errorCode, 'forbidden'),
   query(
     'actor',
-    'A subject, a label, or an issuer and a subject with `|` between them; `me` is whoever asks.',
+    'An issuer and a subject with `|` between them, either of which may be missing: exactly this actor. Otherwise a subject or a label; `me` is whoever asks.',
     say(
       z
         .string()
@@ -140,6 +152,33 @@ const filters: readonly Parameter[] = [
   ),
   query('actor_type', 'What acted.', actorType, 'user'),
   query('token_id', 'Events about one token.', z.string().regex(new RegExp(ID_PATTERN)), EVENT.token_id),
+  query(
+    'token_name',
+    'Creates that give a token this name, and renames that do. Nothing in it looks like a token secret or a JWT: it is stored.',
+    say(z.string().min(1).max(TOKEN_NAME_MAX_BYTES), `At most ${TOKEN_NAME_MAX_BYTES} bytes of UTF-8.`, {
+      format: 'token-name',
+    }),
+    EVENT.token_name,
+  ),
+  query(
+    'token_prefix',
+    'Events about the tokens of the inventory whose secret begins so, as PipeOps shows it: whole, and no more than that.',
+    z.string().regex(TOKEN_PREFIX),
+    'sat_a1B2c3D',
+  ),
+  query(
+    'scope',
+    'Events that name one scope: it was asked for, a preset stood for it, or PipeOps gave it. A create that succeeded minted a token with it.',
+    z.string().regex(SCOPE).max(SCOPE_MAX_CHARS),
+    'api:full',
+  ),
+  query('role', 'What this role allowed.', z.string().regex(ROLE_NAME), 'ci'),
+  query(
+    'policy_version',
+    'What was decided under one version of the policy: `policy` in the detail of an event.',
+    z.string().regex(POLICY_VERSION),
+    '3f0c7b1d92e84a56',
+  ),
   query(
     'workspace_uuid',
     'Events about one workspace.',

@@ -22,6 +22,7 @@ import { createTokenEndpoint } from './pipeops/oauth.ts';
 import { createOutcomes } from './pipeops/outcomes.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
+import { presetScopes } from './policy/ceiling.ts';
 import { decide, tokenLimit } from './policy/decide.ts';
 import type { Caller, PolicyRequest, Role } from './policy/types.ts';
 import { policyVersion } from './policy/version.ts';
@@ -149,6 +150,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     decide: decideNow,
     tokenLimit: (caller: Caller, request: Extract<PolicyRequest, { operation: 'create' }>) =>
       tokenLimit(caller, request, decisionContext()),
+    presetScopes: (preset: string) => presetScopes(preset, policy) ?? [],
     fingerprints,
     idempotency,
     snapshots,

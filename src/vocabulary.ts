@@ -12,6 +12,7 @@ export const AUDIT_ACTIONS = [
   'service_account_token.revoke',
   'audit.query',
   'audit.export',
+  'audit.count',
   'audit.settled',
   'auth.reject',
   'status.read',

@@ -119,9 +119,14 @@ const publicKeys = z
 /** One entry of `issuers`. */
 export const issuerSchema = z
   .strictObject({
-    issuer: trustedBaseUrl.refine((text) => byteLength(text) <= ACTOR_ISSUER_MAX_BYTES, {
-      error: `is longer than the ${ACTOR_ISSUER_MAX_BYTES} bytes that the trail keeps`,
-    }),
+    issuer: trustedBaseUrl
+      .refine((text) => byteLength(text) <= ACTOR_ISSUER_MAX_BYTES, {
+        error: `is longer than the ${ACTOR_ISSUER_MAX_BYTES} bytes that the trail keeps`,
+      })
+      // A filter of the trail names an actor by issuer and subject with a bar between them. No URI has one (RFC 3986 §2).
+      .refine((text) => !text.includes('|'), {
+        error: 'has a "|", which stands behind the issuer in a filter of the trail',
+      }),
     audience,
     algorithms: z
       .array(algorithm)

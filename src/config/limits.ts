@@ -294,8 +294,6 @@ export const AUDIT_SPAN_SIZES = [16, 128, 1_024, 8_192, 65_536, 524_288, 4_194_3
 export const AUDIT_SPANS_MAX_COUNT = 12;
 /** How much later a read of a minute's last moment may be counted: D1_TIMEOUT_MS, and clocks that differ. */
 export const AUDIT_COUNTING_SLACK_MS = 5_000;
-/** The part of an actor that the row of a query for this actor keeps. The rest of the row needs the room. */
-export const AUDIT_ACTOR_DETAIL_MAX_BYTES = 160;
 
 /** Denials of a caller that a minute of the clock records in full, which show what it tries. Those beyond are counted by code. */
 export const CALLER_DENIALS_MAX_ROWS = 10;

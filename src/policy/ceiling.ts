@@ -61,7 +61,10 @@ export function usablePresets(
 }
 
 /** The scopes of a preset; undefined if the operator configured none for it. */
-function presetScopes(preset: string | null, { presets }: DecisionContext): readonly string[] | undefined {
+export function presetScopes(
+  preset: string | null,
+  { presets }: Pick<DecisionContext, 'presets'>,
+): readonly string[] | undefined {
   if (preset === null) return [];
   return Object.hasOwn(presets, preset) ? presets[preset] : undefined;
 }

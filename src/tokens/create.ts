@@ -1,3 +1,4 @@
+import { SCOPES_MAX_COUNT } from '../config/limits.ts';
 import { successOutcome } from '../trail/event.ts';
 import { codeOf, type Failure, type UpstreamFailure } from '../failures.ts';
 import { keepAnswer } from '../idempotency/keys.ts';
@@ -61,7 +62,7 @@ export async function createToken(
       tokenName: name,
       detail: {
         ...(request.scopes !== null && { scopes: request.scopes }),
-        ...(preset !== null && { preset }),
+        ...(preset !== null && { preset, ...presetDetail(dependencies.presetScopes(preset), request.scopes ?? []) }),
         ...(request.expiresAt !== null && { expires_at: request.expiresAt }),
       },
       marker,
@@ -137,6 +138,17 @@ export async function createToken(
     keyed: keyed === null ? null : { request: keyed, replayed: (answer) => ({ answer, isReplay: true }) },
   });
   return created.ok ? ok({ data: created.value.answer, isReplay: 'isReplay' in created.value }) : created;
+}
+
+/**
+ * What a preset stood for when it was asked for, beyond the scopes that the request names itself: whoever asks the trail for a scope
+ * finds it, whatever became of the preset since. A row has room for as many scopes as a request may name.
+ */
+function presetDetail(stoodFor: readonly string[], named: readonly string[]) {
+  const scopes = stoodFor.filter((scope) => !named.includes(scope));
+  const shown = scopes.slice(0, SCOPES_MAX_COUNT - named.length);
+  const more = scopes.length - shown.length;
+  return { ...(shown.length > 0 && { preset_scopes: shown }), ...(more > 0 && { more_preset_scopes: more }) };
 }
 
 const grantedBy = (workspaceUuid: string, { scopes, expiresAtMs }: Grant): Granted => ({

@@ -19,6 +19,8 @@ export interface TokenDependencies {
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   /** The most live tokens with which any role of the caller allows a create; null: no role allows it at all. */
   readonly tokenLimit: (caller: Caller, request: Extract<PolicyRequest, { operation: 'create' }>) => number | null;
+  /** The scopes that a preset stands for; none for one that nobody configured. */
+  readonly presetScopes: (preset: string) => readonly string[];
   readonly fingerprints: Fingerprints;
   readonly idempotency: Idempotency;
   readonly snapshots: Snapshots;

@@ -50,6 +50,17 @@ describe('create', () => {
     expect(JSON.parse(row?.outcome ?? '')).toMatchObject({ role: 'admin' });
   });
 
+  it.each([
+    [{}, { preset: 'sdk', preset_scopes: ['api:read', 'api:write'] }],
+    [{ scopes: ['api:read'] }, { scopes: ['api:read'], preset: 'sdk', preset_scopes: ['api:write'] }],
+  ])('records what a preset stood for, beside the scopes that are named: %o', async (named, detail) => {
+    const presets = { sdk: ['api:read', 'api:write'] };
+    const other = await createHarness({ like: harness, policy: { presets } });
+    const answer = await other.send('POST', TOKENS, { body: { name: 'deploy', preset: 'sdk', ...named } });
+    expect(answer.status, answer.text).toBe(201);
+    expect(JSON.parse((await lastRow())?.detail ?? '')).toEqual({ ...detail, policy: other.policyVersion });
+  });
+
   it('sends the form that PipeOps reads, under a marked name, with the event id', async () => {
     const answer = await harness.send('POST', TOKENS, {
       body: { name: 'sdk form', description: 'nightly', permissions: ['api:read'], expires_at: '2031-01-01T00:00:00Z' },

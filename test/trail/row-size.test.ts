@@ -14,6 +14,13 @@ async function longest(runtime: Partial<Runtime> = {}) {
   const harness = await createHarness({
     issuer,
     runtime,
+    policy: {
+      presets: {
+        ['p'.repeat(40)]: Array.from({ length: 16 }, (_, n) =>
+          `${String.fromCharCode(97 + n)}:`.padEnd(SCOPE_MAX_CHARS, 'y'),
+        ),
+      },
+    },
     env: { PIPEOPS_WORKSPACE_UUID: 'W'.repeat(128) },
     roles: {
       [role]: {
@@ -58,11 +65,15 @@ const orderAway = async (tokenId: string): Promise<void> => {
 };
 
 describe('the longest legal requests', () => {
-  it('a create fits', async () => {
+  it.each([
+    ['scopes', 16, undefined],
+    ['a preset', 0, 'p'.repeat(40)],
+    ['scopes and a preset', 8, 'p'.repeat(40)],
+  ])('a create fits with %s', async (_what, named, preset) => {
     const { harness, jwt, headers, scopes } = await longest();
-    const body = { name: 'é'.repeat(48), scopes, expires_in: '30d' };
+    const body = { name: 'é'.repeat(48), scopes: scopes.slice(0, named), expires_in: '30d', preset };
     const answer = await harness.send('POST', TOKENS, { jwt, headers, body });
-    expect(answer.status).toBe(201);
+    expect(answer.status, answer.text).toBe(201);
     const { results } = await env.DB.prepare(`select * from audit_events where id = ?`)
       .bind(answer.headers.get('X-Audit-Event-Id'))
       .all();

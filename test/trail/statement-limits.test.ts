@@ -44,6 +44,12 @@ const LARGEST = {
   actor: `${'i'.repeat(128)}|${'s'.repeat(128)}`,
   actor_type: 'service_account',
   token_id: 't'.repeat(128),
+  token_name: 'n'.repeat(96),
+  token_prefix: 'p'.repeat(15),
+  code: 'forbidden',
+  scope: 's'.repeat(32),
+  role: 'r'.repeat(64),
+  policy_version: 'f'.repeat(16),
   workspace_uuid: 'w'.repeat(128),
   request_id: 'r'.repeat(64),
   ip: 'f'.repeat(45),
@@ -68,7 +74,16 @@ async function problemsOf(path: string, parameters: Readonly<Record<string, stri
 
 describe('with every filter as large as it may be', () => {
   // The first of these filters that is given leads: its index gives the rows, and the other filters are checked on them.
-  const leads = ['request_id', 'token_id', 'actor', 'workspace_uuid', 'action'] as const;
+  const leads = [
+    'request_id',
+    'token_id',
+    'token_name',
+    'token_prefix',
+    'code',
+    'actor',
+    'workspace_uuid',
+    'action',
+  ] as const;
   it.each(leads.map((lead, index) => [lead, leads.slice(0, index)] as const))('led by %s', async (_lead, without) => {
     const given = Object.entries(LARGEST).filter(([name]) => !without.some((earlier) => earlier === name));
     const filters = Object.fromEntries(given);

@@ -11,7 +11,7 @@ import { actorOf, type EventSubject, eventSubject } from '../event.ts';
 import { selectEvent } from '../statements.ts';
 import { presentEvent, presentOwnEvent, type ShownEvent } from './format.ts';
 import type { Trail } from './page.ts';
-import type { Owner } from './params.ts';
+import type { Owner } from './filter.ts';
 import { isOfIssuer, isOfSubject } from './plan.ts';
 
 /** Reads the id of an event as it stands in the path: a UUID with its hyphens, in any case. `invalid_request` if it is none. */

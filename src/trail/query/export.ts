@@ -10,7 +10,8 @@ import { actorOf, type EventSubject, eventSubject, successOutcome } from '../eve
 import { EXPORT_ENCODINGS, type ExportEncoding, type ExportTrailer, presentEvent } from './format.ts';
 import { type Ends, NO_ENDS, type Progress, progressOf, selectEnds } from './follow.ts';
 import { readScan, selectEvents, type Trail } from './page.ts';
-import { type AuditExport, filterDetail } from './params.ts';
+import { filterDetail } from './filter.ts';
+import type { AuditExport } from './params.ts';
 
 const LIMITS = { rows: AUDIT_EXPORT_MAX_ROWS, pageRows: AUDIT_EXPORT_PAGE_ROWS, pages: AUDIT_EXPORT_MAX_PAGES };
 

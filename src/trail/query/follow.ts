@@ -4,7 +4,7 @@ import type { Database } from '../../db/database.ts';
 import { type AuditEventRow, auditEvents } from '../../db/schema.ts';
 import { minuteEndMs } from '../../kit/time.ts';
 import type { Scan } from './page.ts';
-import type { EventFilter } from './params.ts';
+import type { EventFilter } from './filter.ts';
 import { mayComeToMatch } from './plan.ts';
 
 // Where the part of the trail ends that no longer changes. A follower reads up to there, in pages and exports, so that what it has

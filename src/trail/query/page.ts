@@ -12,7 +12,8 @@ import { actorOf, type EventSubject, eventSubject } from '../event.ts';
 import type { Recorder } from '../recorder.ts';
 import { NO_ENDS, progressOf, selectEnds } from './follow.ts';
 import { presentEvent, type ShownEvent } from './format.ts';
-import { type AuditQuery, type EventFilter, filterDetail, type Position, positionDetail } from './params.ts';
+import { type EventFilter, filterDetail } from './filter.ts';
+import { type AuditQuery, type Position, positionDetail } from './params.ts';
 import { type Branch, notOwnQueries, planOf } from './plan.ts';
 import { seqBounds } from './time-bounds.ts';
 

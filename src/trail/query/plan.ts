@@ -1,12 +1,13 @@
 import { and, eq, gte, lt, not, or, sql, type SQL } from 'drizzle-orm';
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_LABEL_MAX_BYTES } from '../../config/limits.ts';
-import { auditEvents } from '../../db/schema.ts';
+import { TOKEN_PREFIX_MERGED_TOKENS } from '../../config/trail-limits.ts';
+import { auditEvents, tokens } from '../../db/schema.ts';
 import { digitsOfWorkspace, isRespelled } from '../../db/workspace-spelling.ts';
 import { cutToBytes } from '../../kit/bytes.ts';
 import { uuidOf } from '../../kit/ids.ts';
 import { redact } from '../../kit/redaction.ts';
-import { AUDIT_ACTIONS } from '../../vocabulary.ts';
-import type { EventFilter, Owner } from './params.ts';
+import { AUDIT_ACTIONS, type AuditAction } from '../../vocabulary.ts';
+import { type EventFilter, type Owner, wantedActions } from './filter.ts';
 
 /** How the rows of a filter are found: what is looked up in indexes, and what is then checked on each row. */
 export interface Plan {
@@ -63,14 +64,20 @@ function planOfOwn(filter: EventFilter, own: Owner): Plan {
   };
 }
 
-/** Rows that match a filter now, or may match once they are settled: settling gives a status, and gives a create its token. */
+/**
+ * Rows that match a filter now, or may match once they are settled: settling gives a status, a code and a role, gives a create its token,
+ * and tells which scopes PipeOps gave.
+ */
 export const mayComeToMatch = (filter: EventFilter): SQL | undefined =>
   and(
-    ...lookupsOf({ ...filter, tokenId: null }).map(({ condition }) => condition),
+    ...lookupsOf({ ...filter, tokenId: null, tokenPrefix: null, code: null }).map(({ condition }) => condition),
     ...(filter.own === null ? [] : [isOfSubject(filter.own), isOfIssuer(filter.own)]),
-    ...unindexed({ ...filter, status: null }),
+    ...unindexed({ ...filter, status: null, role: null, scope: null }),
     ...timesOf(filter),
     filter.tokenId === null ? undefined : sql`coalesce(${auditEvents.token_id}, ${filter.tokenId}) = ${filter.tokenId}`,
+    filter.tokenPrefix === null
+      ? undefined
+      : sql`(${auditEvents.token_id} is null or ${auditEvents.token_id} in ${tokensOf(filter, filter.tokenPrefix)})`,
   );
 
 /** Every row but this caller's own queries of the trail. */
@@ -82,23 +89,58 @@ export const notOwnQueries = ({ issuer, subject }: Owner): SQL =>
 /** The rows of a subject. Rows never store a part of one: identity refuses subjects that do not fit. */
 export const isOfSubject = ({ subject }: Owner): SQL => eq(actor_subject, redact(subject));
 /** The rows of an issuer. */
-export const isOfIssuer = ({ issuer }: Owner): SQL => sql`${actor_issuer} is ${storedIssuer(issuer)}`;
+export const isOfIssuer = ({ issuer }: { readonly issuer: string | null }): SQL =>
+  sql`${actor_issuer} is ${issuer === null ? null : storedIssuer(issuer)}`;
 
 /** An issuer as rows store it. */
 const storedIssuer = (issuer: string): string => cutToBytes(issuer, ACTOR_ISSUER_MAX_BYTES);
 
 /** The filters that have an index. Those that are likely to pick the fewest rows come first. */
-function lookupsOf({ requestId, tokenId, actor, workspaceUuid, actions }: EventFilter): readonly Lookup[] {
-  const { request_id, token_id } = auditEvents;
+function lookupsOf(filter: EventFilter): readonly Lookup[] {
+  const { requestId, tokenId, tokenName, tokenPrefix, code, actor, workspaceUuid } = filter;
+  const { request_id, token_id, token_name, error_code } = auditEvents;
+  const equal = (index: string, where: SQL): readonly Lookup[] => [lookup([{ index, where }])];
+  const actions = actionsOf(filter);
   return [
-    ...(requestId === null ? [] : [lookup([{ index: 'audit_events_request_id', where: eq(request_id, requestId) }])]),
-    ...(tokenId === null ? [] : [lookup([{ index: 'audit_events_token_id', where: eq(token_id, tokenId) }])]),
-    ...(actor === null ? [] : [byActor(actor)]),
+    ...(actions.length === 0 ? [NOTHING] : []),
+    ...(requestId === null ? [] : equal('audit_events_request_id', eq(request_id, requestId))),
+    ...(tokenId === null ? [] : equal('audit_events_token_id', eq(token_id, tokenId))),
+    ...(tokenName === null ? [] : equal('audit_events_token_name', eq(token_name, tokenName))),
+    ...(tokenPrefix === null ? [] : [byTokenPrefix(filter, tokenPrefix)]),
+    ...(code === null ? [] : equal('audit_events_error_code', eq(error_code, code))),
+    ...(actor === null || isWithoutSubject(actor) ? [] : [byActor(actor)]),
     ...(workspaceUuid === null ? [] : [byWorkspace(workspaceUuid)]),
     // All actions of the closed list are every row, and the table gives those by itself.
     ...(actions.length < AUDIT_ACTIONS.length ? byActions(actions) : []),
   ];
 }
+
+/** The actions that no row of a grant has: such a row names neither a scope nor a role. */
+const GRANTS_NOTHING: readonly AuditAction[] = [
+  'service_account_token.list',
+  'service_account_token.get',
+  'audit.query',
+  'audit.export',
+  'audit.count',
+  'audit.settled',
+  'auth.reject',
+  'status.read',
+  'workspace.list',
+  'webhook.receive',
+  'webhook.query',
+  'subject.block',
+  'subject.reinstate',
+  'credential.renew',
+];
+
+/** The actions of which a row may match. Where a scope or a role is asked for, the index of actions leaves out all reads. */
+const actionsOf = (filter: EventFilter): readonly AuditAction[] =>
+  wantedActions(filter).filter(
+    (action) => (filter.scope === null && filter.role === null) || !GRANTS_NOTHING.includes(action),
+  );
+
+/** What no row matches. */
+const NOTHING: Lookup = { branches: [{ index: null, where: sql`false` }], expressions: [], condition: sql`false` };
 
 const lookup = (branches: Branches): Lookup => ({
   branches,
@@ -107,14 +149,46 @@ const lookup = (branches: Branches): Lookup => ({
 });
 
 /**
- * An actor is named by issuer and subject with `|` between them, by its subject, or by its label. A subject may itself contain
- * `|`, so a name with one is also looked up as a whole.
+ * The tokens of a prefix, as a subquery. Of a caller's own events, a prefix finds those about its own tokens alone: that a token of
+ * another has this prefix is nothing that it may find out.
+ */
+const tokensOf = ({ own }: Pick<EventFilter, 'own'>, prefix: string, page: SQL = sql``): SQL =>
+  sql`(select distinct ${tokens.token_id} from ${tokens} indexed by tokens_prefix where ${and(
+    eq(tokens.token_prefix, prefix),
+    own === null ? undefined : and(eq(tokens.owner_issuer, own.issuer), eq(tokens.owner_subject, own.subject)),
+  )} ${page})`;
+
+/**
+ * A prefix is looked up in the inventory. Each of its first tokens has a branch of its own, which gives rows in the order of `seq`; the
+ * last branch has those of all further ones, which SQLite has to sort.
+ */
+function byTokenPrefix(filter: EventFilter, prefix: string): Lookup {
+  const { token_id } = auditEvents;
+  const index = 'audit_events_token_id';
+  const from = (offset: number): SQL => sql.raw(`offset ${offset}`);
+  const each = sql`order by ${tokens.token_id} limit`;
+  const branches = Array.from({ length: TOKEN_PREFIX_MERGED_TOKENS }, (_item, offset): Branch => {
+    return { index, where: sql`${token_id} = ${tokensOf(filter, prefix, sql`${each} 1 ${from(offset)}`)}` };
+  });
+  const rest = sql`${token_id} in ${tokensOf(filter, prefix, sql`${each} -1 ${from(branches.length)}`)}`;
+  return {
+    branches: [{ index, where: rest }, ...branches],
+    expressions: [],
+    condition: sql`${token_id} in ${tokensOf(filter, prefix)}`,
+  };
+}
+
+/**
+ * An actor is named by its subject or its label, or exactly: by its issuer and its subject with `|` between them, either of which may be
+ * missing. No issuer has a bar in it, so the first one ends it. Such a name finds no row by a label or by a whole subject, which a person
+ * may be able to choose.
  */
 function byActor(actor: string): Lookup {
   const index = 'audit_events_actor_subject';
-  const bar = actor.indexOf('|');
-  const issuer = storedIssuer(actor.slice(0, Math.max(bar, 0)));
-  const ofIssuer = and(eq(actor_subject, actor.slice(bar + 1)), sql`${actor_issuer} is ${issuer}`);
+  const exact = exactly(actor);
+  if (exact !== null) {
+    return lookup([{ index, where: and(eq(actor_subject, exact.subject ?? ''), isOfIssuer(exact)) }]);
+  }
   const label = cutToBytes(actor, ACTOR_LABEL_MAX_BYTES);
   return lookup([
     { index, where: eq(actor_subject, actor) },
@@ -123,14 +197,23 @@ function byActor(actor: string): Lookup {
       where: and(
         eq(actor_label, label),
         sql`${actor_label} is not ${actor_subject}`,
-        // A row that another branch gives is not given again: by a label that is cut from the subject, or by issuer and subject.
+        // A row that the other branch gives is not given again, by a label that is cut from the subject.
         sql`${actor_subject} is not ${actor}`,
-        bar < 0 ? undefined : sql`(${ofIssuer}) is not true`,
       ),
     },
-    ...(bar < 0 ? [] : [{ index, where: ofIssuer }]),
   ]);
 }
+
+/** The issuer and the subject of an actor that is named exactly, null where one is missing. Null: it is not named exactly. */
+function exactly(actor: string): { readonly issuer: string | null; readonly subject: string | null } | null {
+  const [, issuer, subject] = EXACT_ACTOR.exec(actor) ?? [];
+  return issuer === undefined ? null : { issuer: issuer || null, subject: subject || null };
+}
+
+const EXACT_ACTOR = /^((?:https?:[^|]*)?)\|(.*)$/isu;
+
+/** Whether an actor is named that has no subject: the service itself, or a stranger. Only subjects have an index. */
+const isWithoutSubject = (actor: string): boolean => exactly(actor)?.subject === null;
 
 /**
  * A workspace is looked up by its one spelling and, if it is a UUID, by all other spellings that the trail holds. Rows stay as they
@@ -161,13 +244,30 @@ function byActions(actions: readonly string[]): readonly Lookup[] {
 }
 
 /** The filters that have no index. */
-function unindexed({ status, actorType, ip }: EventFilter): readonly SQL[] {
+function unindexed({ status, actor, actorType, ip, scope, role, policyVersion }: EventFilter): readonly SQL[] {
+  const { detail, outcome } = auditEvents;
   return [
     ...(status === null ? [] : [eq(auditEvents.status, status)]),
+    ...(actor === null || !isWithoutSubject(actor)
+      ? []
+      : [sql`(${actor_subject} is null and ${isOfIssuer(exactly(actor) ?? NOBODY)})`]),
     ...(actorType === null ? [] : [eq(auditEvents.actor_type, actorType)]),
     ...(ip === null ? [] : [eq(auditEvents.ip, ip)]),
+    // What PipeOps gave is compared as a grant is: in any case of letters. What was asked for is in small ones.
+    ...(scope === null
+      ? []
+      : [
+          sql`${scope} in (select value from json_each(${detail}, '$.scopes')
+            union all select value from json_each(${detail}, '$.preset_scopes')
+            union all select lower(value) from json_each(${outcome}, '$.came.scopes'))`,
+        ]),
+    // An outcome alone names a role that allowed something: the row of a query has the role that it asks for in its detail.
+    ...(role === null ? [] : [sql`${outcome} ->> '$.role' = ${role}`]),
+    ...(policyVersion === null ? [] : [sql`${detail} ->> '$.policy' = ${policyVersion}`]),
   ];
 }
+
+const NOBODY = { issuer: null };
 
 /** Times have no index: each row of the stretch that `seqBounds` leaves is checked. */
 const timesOf = ({ fromMs, toMs }: EventFilter): readonly SQL[] => [

@@ -8,7 +8,8 @@ import { parseEventId, readEvent, readOwnEvent } from './event-by-id.ts';
 import { exportTrail } from './export.ts';
 import { EXPORT_ENCODINGS, presentEvent, presentOwnEvent } from './format.ts';
 import { queryTrail, type Trail } from './page.ts';
-import { ME, parseAuditExport, parseAuditQuery } from './params.ts';
+import { ME } from './filter.ts';
+import { parseAuditExport, parseAuditQuery } from './params.ts';
 
 const EVENTS = '/api/v1/audit/events';
 // Not `:id`, which names a token wherever a denial is recorded.

@@ -1,7 +1,8 @@
 import { and, sql, type SQL } from 'drizzle-orm';
 import { AUDIT_SPAN_SIZES, AUDIT_SPANS_MAX_COUNT } from '../../config/limits.ts';
 import { auditEvents, auditTimeSpans } from '../../db/schema.ts';
-import type { Direction, EventFilter, Position } from './params.ts';
+import type { EventFilter } from './filter.ts';
+import type { Direction, Position } from './params.ts';
 
 /** Conditions on `seq`, with the common table expressions that they refer to. */
 export interface SeqBounds {

@@ -118,6 +118,14 @@ describe('actor=me', () => {
     ['&to=2020-01-01T00:00:00Z', 0],
     ['&actor_type=system', 0],
     ['&action=webhook.*', 0],
+    ['&action=!audit.*', 1],
+    ['&action=!service_account_token.create', 0],
+    ['&scope=api:read', 1],
+    ['&scope=api:full', 0],
+    ['&role=own', 1],
+    ['&role=admin', 0],
+    ['&token_name=deploy', 1],
+    ['&code=forbidden', 0],
   ])('goes with other filters: %s', async (filters, found) => {
     const cursor = (await ask('?actor=me&order=asc&limit=1')).body.pagination.next_cursor;
     const query = filters.replace('cursor=', `cursor=${cursor}`);
@@ -309,6 +317,18 @@ describe('what a caller is not told when it asks', () => {
     // The trail has the true reason.
     const reasons = [await rowsOf(theirs), await rowsOf(unknown)].map(([row]) => row?.outcome);
     expect(reasons).toEqual(['{"reason":"not_readable"}', '{"reason":"unknown"}']);
+  });
+
+  it('stays untold by the prefix of a secret: whose token an id is', async () => {
+    const prefixOf = async (id: string): Promise<string> =>
+      (await env.DB.prepare('select token_prefix from tokens where token_id = ?').bind(id).first('token_prefix')) ?? '';
+    expect((await harness.send('GET', `${TOKENS}/${theirToken}`, { jwt })).status).toBe(404);
+    const prefixes = { mine: await prefixOf(myToken), theirs: await prefixOf(theirToken) };
+    expect(prefixes.theirs).toMatch(/^sat_/);
+    expect(ids(await ask(`?actor=me&token_prefix=${prefixes.mine}`))).toContain(mine);
+    expect(ids(await ask(`?actor=me&token_prefix=${prefixes.theirs}`))).toEqual([]);
+    const found = await ask(`?token_prefix=${prefixes.theirs}`, await signed('admin'));
+    expect(ids(found)).toContain(others.get('of another subject'));
   });
 
   it('stays untold: what resembles a token whose create was lost, nor any detail that was not thought of', () => {

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeCursor } from '../../../src/http/query.ts';
-import { AUDIT_ACTIONS } from '../../../src/vocabulary.ts';
+import { AUDIT_ACTIONS, ERROR_CODES } from '../../../src/vocabulary.ts';
 import { createHarness, TOKENS, type Harness } from '../../support/harness.ts';
 
 const EVENTS = '/api/v1/audit/events';
@@ -91,6 +91,16 @@ describe('a parameter that is not understood is named', () => {
     ['action', '?action=service_account_token.create,'],
     ['action', '?action=token.*'],
     ['action', '?action=*'],
+    ['action', '?action=!'],
+    ['action', '?action=!!audit.query'],
+    ['action', '?action=!*'],
+    ['code', '?code=forbiden'],
+    ['scope', '?scope=*'],
+    ['scope', '?scope=API:full'],
+    ['role', '?role=a%20b'],
+    ['token_name', '?token_name='],
+    ['token_prefix', '?token_prefix=sat%20x'],
+    ['policy_version', '?policy_version=0123'],
     ['limit', '?limit=0'],
     ['limit', '?limit=201'],
     ['limit', '?limit=ten'],
@@ -115,7 +125,18 @@ it('names everything that is not understood at once', async () => {
   expect(Object.keys(answer.body.errors).toSorted()).toEqual(['from', 'limit', 'nonsense', 'order']);
 });
 
-it.each(['actor', 'token_id', 'workspace_uuid'])('text shaped like a secret is not accepted as %s', async (name) => {
+const STORED = [
+  'actor',
+  'code',
+  'policy_version',
+  'role',
+  'scope',
+  'token_id',
+  'token_name',
+  'token_prefix',
+  'workspace_uuid',
+];
+it.each(STORED)('text shaped like a secret is not accepted as %s', async (name) => {
   const before = await rowCount();
   const answer = await query(`?${name}=sat_${'a'.repeat(40)}`);
   expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
@@ -123,13 +144,27 @@ it.each(['actor', 'token_id', 'workspace_uuid'])('text shaped like a secret is n
   expect(await rowCount()).toBe(before);
 });
 
+const longestFirst = <T extends string>(names: readonly T[]): T[] =>
+  names.toSorted((one, other) => other.length - one.length);
+/** Of more than half of the actions the row says which ones are left out. */
+const ACTIONS_THAT_TAKE_MOST = longestFirst(AUDIT_ACTIONS)
+  .slice(0, AUDIT_ACTIONS.length / 2)
+  .join(',');
+const [LONGEST_CODE = ''] = longestFirst(ERROR_CODES);
+
 it('a query with the longest filters still fits into its row', async () => {
   const jwt = await harness.jwtFor('admin', { sub: 's'.repeat(128), email: 'é'.repeat(48) });
   const id = 'i'.repeat(128);
   const actor = '"'.repeat(257);
   const parameters = new URLSearchParams({
-    action: AUDIT_ACTIONS.slice(1).join(','),
+    action: ACTIONS_THAT_TAKE_MOST,
     status: 'attempted',
+    code: LONGEST_CODE,
+    token_name: '"'.repeat(96),
+    token_prefix: 'p'.repeat(15),
+    scope: 's'.repeat(32),
+    role: 'r'.repeat(64),
+    policy_version: 'f'.repeat(16),
     actor,
     actor_type: 'service_account',
     token_id: id,
@@ -149,7 +184,23 @@ it('a query with the longest filters still fits into its row', async () => {
   });
   expect(answer.status, answer.text).toBe(200);
   const [event] = (await query(`?token_id=${id}`)).body.data;
-  expect(event).toMatchObject({ token_id: id, workspace_uuid: id, detail: { limit: 200, actor: '"'.repeat(160) } });
+  expect(event).toMatchObject({
+    token_id: id,
+    workspace_uuid: id,
+    detail: { limit: 200, actor: expect.stringMatching(/^"{24,}$/) },
+  });
+});
+
+it('says in its row which actions it left out, where those are fewer', async () => {
+  const detailOf = async (action: string): Promise<unknown> => {
+    const answer = await query(`?limit=1&action=${action}`);
+    expect(answer.status, answer.text).toBe(200);
+    const [event] = (await query('?action=audit.query&limit=1')).body.data;
+    return event.detail.action;
+  };
+  expect(await detailOf('!audit.settled,!auth.reject')).toEqual(['!audit.settled', '!auth.reject']);
+  expect(await detailOf('auth.reject,status.read,!status.*')).toEqual(['auth.reject']);
+  expect(await detailOf('auth.reject,!auth.reject')).toEqual([]);
 });
 
 it('is closed to callers without audit:read, and their attempt is in it', async () => {

@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type EventFilter, NO_FILTER, type Direction } from '../../../src/trail/query/params.ts';
+import { type EventFilter, NO_FILTER } from '../../../src/trail/query/filter.ts';
+import type { Direction } from '../../../src/trail/query/params.ts';
 import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
 import { AUDIT_SPAN_SIZES } from '../../../src/config/limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';

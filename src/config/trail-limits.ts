@@ -1,0 +1,23 @@
+/** The limits of filters and counts of the trail, as a part of `limits.ts`. */
+
+/**
+ * Characters of a `token_prefix`. PipeOps shows eleven, `sat_` among them; with twelve behind `sat_` it would be a secret, and one that
+ * is shorter than the shown one finds nothing.
+ */
+export const TOKEN_PREFIX_MAX_CHARS = 15;
+/**
+ * Tokens of one prefix whose events are merged in the order of the trail. Seven random characters hardly ever begin two tokens; the
+ * events of still more tokens are found too, and have to be sorted.
+ */
+export const TOKEN_PREFIX_MERGED_TOKENS = 3;
+/**
+ * What the row of a query says of its filter, as JSON. Its columns take up to 980 bytes of AUDIT_ROW_MAX_BYTES, its position and the
+ * policy 130. Only an actor or a name of a token can make a filter longer, beside all other filters; then these are cut.
+ */
+export const AUDIT_FILTER_DETAIL_MAX_BYTES = 900;
+/** What is kept of such a text at the least. */
+export const AUDIT_FILTER_TEXT_LEAST_BYTES = 24;
+/** The characters of the version of a policy: 64 bits in hex. */
+export const POLICY_VERSION_CHARS = 16;
+/** The characters of the name of a role, which `policy.ts` limits. */
+export const ROLE_NAME_MAX_CHARS = 64;
