@@ -10,6 +10,8 @@ import {
 } from '../src/config/limits.ts';
 import { SCOPE } from '../src/config/grant-names.ts';
 import { POLICY_VERSION, ROLE_NAME, TOKEN_PREFIX } from '../src/trail/query/filter.ts';
+import { AUDIT_COUNT_MAX_KEYS, AUDIT_COUNT_MAX_ROWS } from '../src/config/trail-limits.ts';
+import { COUNTED_BY } from '../src/trail/query/params.ts';
 import { EXPORT_FORMATS } from '../src/trail/query/format.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES } from '../src/vocabulary.ts';
 import { ID_PATTERN } from './bodies.ts';
@@ -79,6 +81,28 @@ const auditEventsAnswer = component(
   'A page of the trail.',
 );
 const auditEventAnswer = component('AuditEventAnswer', success(auditEvent), 'One event.');
+
+const auditCountsAnswer = component(
+  'AuditCountsAnswer',
+  success(
+    z.array(
+      z.strictObject({
+        key: say(
+          z.string(),
+          'What the events have in common. Given to the filter of that name, or as `from` and `to` for a day, it gives these events: an actor is an issuer and a subject with `|` between them, either of which may be missing.',
+        ),
+        count: say(z.int().min(1), 'The sum of the `count` of these events.'),
+        label: say(z.string().optional(), 'The label under which an actor was seen last, if it ever had one.'),
+      }),
+    ),
+  ).extend({
+    partial: say(
+      z.literal(true).optional(),
+      'The counts are of the newest events. Older ones may match, which were not looked at.',
+    ),
+  }),
+  'How many events there are of each key.',
+);
 
 const EVENT = {
   id: '186564da-034d-4f28-8ae4-8230632a6738',
@@ -299,6 +323,45 @@ export const trailOperations: readonly Operation[] = [
               description:
                 'RFC 4180: a line of titles, and a line for each event. No cell is a formula to a spreadsheet.',
               example: 'seq,id,occurred_at,…\r\n1,186564da-034d-4f28-8ae4-8230632a6738,2026-11-28T00:44:15.946Z,…\r\n',
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request', 'validation_failed', ...RECORDED],
+  },
+  {
+    ...COMMON,
+    pattern: '/api/v1/audit/counts',
+    id: 'countAuditEvents',
+    summary: 'Count events of the trail',
+    description: `Counts the events of a filter by what they have in common. The largest counts come first, and of days the newest: at most ${AUDIT_COUNT_MAX_KEYS}. At most ${AUDIT_COUNT_MAX_ROWS} events are looked at, the newest first; where there are more, the answer is \`partial\`.`,
+    parameters: [
+      {
+        ...query(
+          'by',
+          'What to count by. By `code`, events without one are left out. Days are of UTC.',
+          z.enum(COUNTED_BY),
+          'actor',
+        ),
+        required: true,
+      },
+      ...filters,
+    ],
+    successes: [
+      {
+        status: 200,
+        description: 'The counts.',
+        content: {
+          schema: auditCountsAnswer,
+          examples: {
+            actors: {
+              success: true,
+              message: 'Audit events by actor.',
+              data: [
+                { key: 'https://issuer.example|ci', count: 1204 },
+                { key: 'https://issuer.example|auth0|7', count: 31, label: 'alice@acme.example' },
+              ],
             },
           },
         },

@@ -21,3 +21,8 @@ export const AUDIT_FILTER_TEXT_LEAST_BYTES = 24;
 export const POLICY_VERSION_CHARS = 16;
 /** The characters of the name of a role, which `policy.ts` limits. */
 export const ROLE_NAME_MAX_CHARS = 64;
+
+/** Keys that a count answers with: more than a person reads, and than one screen shows. */
+export const AUDIT_COUNT_MAX_KEYS = 200;
+/** Rows that a count looks at. They take D1 some tenths of a second, in which it does nothing else (`docs/performance.md`). */
+export const AUDIT_COUNT_MAX_ROWS = 100_000;

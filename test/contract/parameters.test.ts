@@ -28,7 +28,11 @@ async function ask(operation: Operation, query: readonly (readonly [string, stri
   const { method, pattern, parameters, body } = operation;
   const example = (name: string): string => written(parameters.find((one) => one.name === name)?.example);
   const path = pattern.replace(/:(\w+)/g, (_whole, name: string) => example(name));
-  const search = query.length > 0 ? `?${new URLSearchParams(query.map(([...pair]) => pair)).toString()}` : '';
+  const isLacking = ({ in: place, name, required }: Parameter): boolean =>
+    place === 'query' && required === true && !query.some(([given]) => given === name);
+  const lacking = parameters.filter(isLacking).map(({ name }) => [name, example(name)] as const);
+  const all = [...query, ...lacking].map(([...pair]) => pair);
+  const search = all.length > 0 ? `?${new URLSearchParams(all).toString()}` : '';
   // Each request is another caller's, since one caller may not make PipeOps answer as often.
   const jwt = await harness.jwtFor('anywhere', { sub: crypto.randomUUID() });
   return await harness.send(method, `${path}${search}`, {

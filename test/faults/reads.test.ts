@@ -95,5 +95,6 @@ describeFaults([
     },
     run: async (h, id) => await h.send('GET', `/api/v1/audit/events/${id}`),
   },
+  { name: 'audit counts', run: async (h) => await h.send('GET', '/api/v1/audit/counts?by=actor') },
   { name: 'audit export', run: async (h) => await h.send('GET', '/api/v1/audit/export?latest=true') },
 ]);

@@ -8,7 +8,7 @@ import { noteSecret } from '../support/secrets.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
-import type { ProtectedRoute } from './routes.ts';
+import { type ProtectedRoute, withQuery } from './routes.ts';
 import type { Snapshots } from './snapshots.ts';
 
 const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
@@ -59,7 +59,7 @@ export function describeProtectedRoute(
     });
 
     const send = async (jwt: string | null, query = '', id = tokenId): Promise<Answer> =>
-      await harness.send(route.method, `${route.path(id, aboutId)}${query}`, {
+      await harness.send(route.method, withQuery(route.path(id, aboutId), query), {
         jwt,
         ...(route.body !== undefined && { body: route.body }),
       });

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { createHarness, type Answer, type Harness } from '../support/harness.ts';
 import { ADMIN } from './forgeries.ts';
-import { PROTECTED_ROUTES } from './routes.ts';
+import { PROTECTED_ROUTES, withQuery } from './routes.ts';
 
 // No failing answer holds any part of the JWT that it answers, whatever was done to that JWT and wherever it stood.
 
@@ -106,7 +106,7 @@ async function sendWith(jwt: string, place: (jwt: string) => Sent, route: number
   const { headers = {}, query = {}, id = 'unknown-id', body: hostile } = place(jwt);
   const sentBody = body === undefined ? undefined : (hostile ?? body);
   const parameters = new URLSearchParams(query).toString();
-  return await harness.send(method, `${path(id, id)}${parameters === '' ? '' : `?${parameters}`}`, {
+  return await harness.send(method, withQuery(path(id, id), parameters === '' ? '' : `?${parameters}`), {
     ...(authenticated ? {} : { jwt: null }),
     headers,
     ...(sentBody !== undefined && { body: sentBody }),

@@ -107,6 +107,15 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
   },
   {
     method: 'GET',
+    pattern: '/api/v1/audit/counts',
+    permission: 'audit:read',
+    action: 'audit.count',
+    target: 'service',
+    path: () => '/api/v1/audit/counts?by=action',
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
     pattern: DELIVERIES,
     permission: 'audit:read',
     action: 'webhook.query',
@@ -168,6 +177,10 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
  * source and by nothing else (`test/revocation/deliveries/intake.test.ts`).
  */
 export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz', 'POST /webhooks/:source'];
+
+/** A path that may have parameters already, with further ones. */
+export const withQuery = (path: string, query: string): string =>
+  path + (path.includes('?') ? query.replace('?', '&') : query);
 
 export const nameOf = ({ method, pattern }: Pick<ProtectedRoute, 'method' | 'pattern'>): string =>
   `${method} ${pattern}`;

@@ -14,8 +14,8 @@ import { NO_ENDS, progressOf, selectEnds } from './follow.ts';
 import { presentEvent, type ShownEvent } from './format.ts';
 import { type EventFilter, filterDetail } from './filter.ts';
 import { type AuditQuery, type Position, positionDetail } from './params.ts';
-import { type Branch, notOwnQueries, planOf } from './plan.ts';
-import { seqBounds } from './time-bounds.ts';
+import { type Branch, notOwnQueries, type Plan, planOf } from './plan.ts';
+import { type SeqBounds, seqBounds } from './time-bounds.ts';
 
 /** What reading the trail needs. */
 export interface Trail {
@@ -78,7 +78,7 @@ const describeQuery = (caller: Caller, { filter, position, limitRows, latest }: 
   });
 
 /** A row of the trail, or the last row that was looked at. */
-interface ScannedRow extends AuditEventRow {
+export interface ScannedRow extends AuditEventRow {
   readonly is_end: 0 | 1;
 }
 
@@ -90,16 +90,33 @@ interface ScannedRow extends AuditEventRow {
  * @param excluding rows that are not shown, whatever the filter.
  */
 export function selectEvents(
-  { build }: Database,
+  database: Pick<Database, 'build'>,
   filter: EventFilter,
   position: Position,
   limitRows: number,
   excluding?: SQL,
 ): Query<ScannedRow[]> {
-  const { branches, expressions, checks: planned } = planOf(filter);
-  const bounds = seqBounds(filter, position);
-  const checks = excluding === undefined ? planned : [...planned, excluding];
-  const rows = merge(branches.map((branch) => select(branch, and(branch.where, ...bounds.conditions))));
+  const plan = planOf(filter);
+  const checks = excluding === undefined ? plan.checks : [...plan.checks, excluding];
+  return selectPage(database, { ...plan, checks }, seqBounds(filter, position), position, limitRows);
+}
+
+/** The rows of a plan within these bounds, which have to be put in order, and what goes with them. */
+export const selectRows = ({ branches, expressions, checks }: Plan, bounds: SeqBounds) => ({
+  rows: merge(branches.map((branch) => select(branch, and(branch.where, ...bounds.conditions)))),
+  expressions: [...expressions, ...bounds.expressions],
+  checks,
+});
+
+/** The query for a page of the rows of a plan. See `selectEvents`. */
+export function selectPage(
+  { build }: Pick<Database, 'build'>,
+  plan: Plan,
+  bounds: SeqBounds,
+  position: Position,
+  limitRows: number,
+): Query<ScannedRow[]> {
+  const { rows, expressions, checks } = selectRows(plan, bounds);
   const order = position.direction === 'asc' ? asc(sql`seq`) : desc(sql`seq`);
   // One row more than asked for tells whether there is more.
   const enough = limitRows + 1;
@@ -107,9 +124,7 @@ export function selectEvents(
     checks.length === 0
       ? sql`select *, 0 as is_end from (${rows} order by ${order} limit ${enough})`
       : sql`${matching(rows, checks, order, enough)} union all ${endOfScan(rows, order)} limit ${enough}`;
-  const query = build
-    .select({ all: sql`*` })
-    .from(sql`(${withExpressions([...expressions, ...bounds.expressions])}${page})`);
+  const query = build.select({ all: sql`*` }).from(sql`(${withExpressions(expressions)}${page})`);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Drizzle cannot know the columns of `*`: they are these
   return query as unknown as Query<ScannedRow[]>;
 }

@@ -88,6 +88,34 @@ export function parseAuditExport(query: URLSearchParams, caller: Owner): Result<
   return problems.any() ? err(problems.failure()) : ok(parsed);
 }
 
+export const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day'] as const;
+/** What events are counted by. */
+export type CountedBy = (typeof COUNTED_BY)[number];
+
+/** A count of the trail, as its parameters ask for it. */
+export interface AuditCount {
+  readonly by: CountedBy;
+  readonly filter: EventFilter;
+}
+
+const COUNT_PARAMETERS = ['by', ...FILTER_PARAMETERS];
+
+/**
+ * Reads the parameters of a count: `by`, and those that filter a query.
+ *
+ * Anything unknown, malformed, missing or given twice is `invalid_request`, naming the parameter; text that looks like a secret is
+ * `validation_failed`.
+ */
+export function parseAuditCount(query: URLSearchParams, caller: Owner): Result<AuditCount, RequestFailure> {
+  const problems = createProblems();
+  const unknown = [...new Set(query.keys())].filter((name) => !COUNT_PARAMETERS.includes(name));
+  refuseUnknown('parameter', unknown, COUNT_PARAMETERS, problems);
+  const filter = readFilter(query, caller, problems);
+  const by = readParameter<CountedBy | null>(query, 'by', oneOf(COUNTED_BY), null, problems);
+  if (by === null && !problems.has('by')) problems.misunderstood('by', `Use one of: ${COUNTED_BY.join(', ')}.`);
+  return by === null || problems.any() ? err(problems.failure()) : ok({ by, filter });
+}
+
 const exportCursor: ParseParameter<number> = (text) => {
   const seq = decodeCursor(text);
   return seq === null

@@ -1,15 +1,16 @@
 import type { Context, Hono } from 'hono';
 import { authorise, deny } from '../../http/access.ts';
-import { failure, methodNotAllowed, page, success } from '../../http/answer.ts';
+import { failure, methodNotAllowed, page, success, successBody, successOf } from '../../http/answer.ts';
 import type { AppEnv } from '../../http/context.ts';
 import { noParameters } from '../../http/query.ts';
 import { hasPermission } from '../../policy/decide.ts';
+import { countEvents } from './counts.ts';
 import { parseEventId, readEvent, readOwnEvent } from './event-by-id.ts';
 import { exportTrail } from './export.ts';
 import { EXPORT_ENCODINGS, presentEvent, presentOwnEvent } from './format.ts';
 import { queryTrail, type Trail } from './page.ts';
 import { ME } from './filter.ts';
-import { parseAuditExport, parseAuditQuery } from './params.ts';
+import { parseAuditCount, parseAuditExport, parseAuditQuery } from './params.ts';
 
 const EVENTS = '/api/v1/audit/events';
 // Not `:id`, which names a token wherever a denial is recorded.
@@ -71,6 +72,7 @@ export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
   }
 
   registerExportRoute(app, trail);
+  registerCountsRoute(app, trail);
 }
 
 const isReader = (c: Context<AppEnv>): boolean => hasPermission(c.get('caller'), PERMISSION);
@@ -110,4 +112,19 @@ export function nextLink(url: string, cursor: string): string {
   const next = new URLSearchParams(new URL(url).searchParams);
   next.set('cursor', cursor);
   return `<${EXPORT}?${next.toString()}>; rel="next"`;
+}
+
+const COUNTS = '/api/v1/audit/counts';
+
+/** Counts events of the trail for callers with `audit:read`. */
+function registerCountsRoute(app: Hono<AppEnv>, trail: Trail): void {
+  app.get(COUNTS, authorise(trail.recorder, PERMISSION, 'audit.count'), async (c) => {
+    const query = parseAuditCount(new URL(c.req.url).searchParams, c.get('caller'));
+    if (!query.ok) return failure(c, query.error);
+    const counted = await countEvents(trail, c.get('context'), c.get('caller'), query.value);
+    if (!counted.ok) return failure(c, counted.error);
+    const { counts, isPartial } = counted.value;
+    return successOf(c, successBody(`Audit events by ${query.value.by}.`, counts, isPartial ? { partial: true } : {}));
+  });
+  app.all(COUNTS, methodNotAllowed('GET'));
 }
