@@ -1,0 +1,245 @@
+import { CountersignError } from './failure.ts';
+import { exportEvents, exportLines } from './export.ts';
+import type {
+  AuditQuery,
+  CountQuery,
+  CreateToken,
+  ExportQuery,
+  InWorkspace,
+  OrderReinstatement,
+  OrderRevocation,
+  Paging,
+  Reading,
+  SubjectQuery,
+  TokenEventsQuery,
+  UpdateToken,
+} from './requests.ts';
+import {
+  type CallOptions,
+  type ClientOptions,
+  createTransport,
+  type Envelope,
+  type Request,
+  type Runtime,
+} from './transport.ts';
+import type {
+  AuditCounts,
+  AuditEvent,
+  CreatedToken,
+  Delivery,
+  Page,
+  Readiness,
+  RevokedToken,
+  Status,
+  Subject,
+  Token,
+  TokenList,
+  WholeDelivery,
+  Whoami,
+  Workspace,
+} from './types.ts';
+
+/** The API of a Countersign service. Each call throws a `CountersignError` where it fails. */
+export type Client = ReturnType<typeof createClientWith>;
+
+export interface CreateOptions extends CallOptions {
+  /**
+   * Makes a repeat of this create safe for an hour. Default: a random UUID, which serves the retries of this call. Null: none, and then
+   * a create is repeated only where the service says that nothing was done.
+   */
+  readonly idempotencyKey?: string | null;
+}
+
+/**
+ * Creates a client of a service. It sends nothing yet.
+ *
+ * @throws TypeError if a JWT would not be safe on its way to `url`.
+ */
+export const createClient = (options: ClientOptions): Client => createClientWith(options, RUNTIME);
+
+const RUNTIME: Runtime = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) =>
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => reject(new Error('aborted'));
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort, { once: true });
+      setTimeout(() => {
+        signal.removeEventListener('abort', abort);
+        resolve();
+      }, ms);
+    }),
+};
+
+const TOKENS = '/api/v1/service-account-tokens';
+const EVENTS = '/api/v1/audit/events';
+const EXPORT = '/api/v1/audit/export';
+const DELIVERIES = '/api/v1/webhooks/deliveries';
+const REVOCATIONS = '/api/v1/revocations';
+
+const at = (base: string, id: string, rest = ''): string => `${base}/${encodeURIComponent(id)}${rest}`;
+
+/** A client on a clock of its own. */
+export function createClientWith(options: ClientOptions, runtime: Runtime) {
+  const transport = createTransport(options, runtime);
+  const json = async (request: Request, given?: CallOptions): Promise<Envelope> => await transport.json(request, given);
+
+  const get = async (path: string, query: object, given?: CallOptions): Promise<Envelope> =>
+    await json({ method: 'GET', path, query }, given);
+  const readToken = async (path: string, { fresh, ...query }: Reading, given?: CallOptions): Promise<Envelope> =>
+    await json({ method: 'GET', path, query, isFresh: fresh === true }, given);
+  const post = async (path: string, body: object | undefined, given?: CallOptions): Promise<Envelope> =>
+    await json({ method: 'POST', path, ...(body !== undefined && { body }) }, given);
+  const askExport = (query: ExportQuery, given?: CallOptions) => async (cursor: string | null) =>
+    bodyOf(
+      transport.origin,
+      await transport.stream(
+        { method: 'GET', path: EXPORT, query: { ...query, ...(cursor !== null && { cursor }), format: 'ndjson' } },
+        given,
+      ),
+    );
+
+  const audit = {
+    /** A page of the trail. */
+    events: async (query: AuditQuery = {}, given?: CallOptions): Promise<Page<AuditEvent>> =>
+      pageOf(await get(EVENTS, query, given)),
+    /** All events that match, page by page. */
+    eachEvent: (query: AuditQuery = {}, given?: CallOptions): AsyncGenerator<AuditEvent, void, undefined> =>
+      eachOf(async (cursor) => await audit.events({ ...query, ...cursor }, given)),
+    event: async (id: string, given?: CallOptions): Promise<AuditEvent> => dataOf(await get(at(EVENTS, id), {}, given)),
+    /** How many events match, by one of their fields: at most 200 keys, the most frequent first; days the newest first. */
+    counts: async (query: CountQuery, given?: CallOptions): Promise<AuditCounts> => {
+      const body = await get('/api/v1/audit/counts', query, given);
+      return { counts: dataOf(body), partial: body['partial'] === true };
+    },
+    /**
+     * Every event that matches and can no longer change, oldest first, however many answers that takes. It throws
+     * `client_export_cut` where the export is not whole.
+     */
+    export: (query: ExportQuery = {}, given?: CallOptions): AsyncGenerator<AuditEvent, void, undefined> =>
+      exportEvents(askExport(query, given)),
+    /** The same, as lines of JSON that are not parsed. */
+    exportLines: (query: ExportQuery = {}, given?: CallOptions): AsyncGenerator<string, void, undefined> =>
+      exportLines(askExport(query, given)),
+    /** One answer of an export, as the service writes it. Its last line, or its `Content-Length`, says whether it is whole. */
+    exportResponse: async (
+      query: ExportQuery & { readonly format?: 'ndjson' | 'csv' } = {},
+      given?: CallOptions,
+    ): Promise<Response> => await transport.stream({ method: 'GET', path: EXPORT, query }, given),
+  };
+
+  const tokens = {
+    /** Mints a token. Its secret is in the answer, and nowhere else afterwards. */
+    create: async (token: CreateToken, { idempotencyKey, ...given }: CreateOptions = {}): Promise<CreatedToken> => {
+      const key = idempotencyKey === undefined ? crypto.randomUUID() : idempotencyKey;
+      return dataOf(await json({ method: 'POST', path: TOKENS, body: token, idempotencyKey: key }, given));
+    },
+    list: async (query: Reading = {}, given?: CallOptions): Promise<TokenList> => {
+      const body = await readToken(TOKENS, query, given);
+      return { ...dataOf<Omit<TokenList, 'partial'>>(body), partial: body['partial'] === true };
+    },
+    get: async (id: string, query: Reading = {}, given?: CallOptions): Promise<Token> =>
+      dataOf<{ token: Token }>(await readToken(at(TOKENS, id), query, given)).token,
+    update: async (id: string, changes: UpdateToken, given?: CallOptions): Promise<Token> =>
+      dataOf<{ token: Token }>(await json({ method: 'PATCH', path: at(TOKENS, id), body: changes }, given)).token,
+    revoke: async (id: string, query: InWorkspace = {}, given?: CallOptions): Promise<RevokedToken> =>
+      dataOf(await json({ method: 'DELETE', path: at(TOKENS, id), query }, given)),
+    /** A page of the events of one token, for whoever may read the token. */
+    events: async (id: string, query: TokenEventsQuery = {}, given?: CallOptions): Promise<Page<AuditEvent>> =>
+      pageOf(await get(at(TOKENS, id, '/events'), query, given)),
+    eachEvent: (
+      id: string,
+      query: TokenEventsQuery = {},
+      given?: CallOptions,
+    ): AsyncGenerator<AuditEvent, void, undefined> =>
+      eachOf(async (cursor) => await tokens.events(id, { ...query, ...cursor }, given)),
+  };
+
+  const subjects = {
+    /** A page of owners of tokens, and of those who are blocked. */
+    list: async (query: SubjectQuery = {}, given?: CallOptions): Promise<Page<Subject>> =>
+      pageOf(await get('/api/v1/subjects', query, given)),
+    each: (query: SubjectQuery = {}, given?: CallOptions): AsyncGenerator<Subject, void, undefined> =>
+      eachOf(async (cursor) => await subjects.list({ ...query, ...cursor }, given)),
+  };
+
+  const deliveries = {
+    /** A page of the deliveries of webhooks, newest first. */
+    list: async (query: Paging = {}, given?: CallOptions): Promise<Page<Delivery>> =>
+      pageOf(await get(DELIVERIES, query, given)),
+    each: (query: Paging = {}, given?: CallOptions): AsyncGenerator<Delivery, void, undefined> =>
+      eachOf(async (cursor) => await deliveries.list({ ...query, ...cursor }, given)),
+    get: async (id: string, given?: CallOptions): Promise<WholeDelivery> =>
+      dataOf(await get(at(DELIVERIES, id), {}, given)),
+    /** Tries again what is left of a delivery. */
+    retry: async (id: string, given?: CallOptions): Promise<{ readonly retried: number }> =>
+      dataOf(await post(at(DELIVERIES, id, '/retry'), undefined, given)),
+  };
+
+  return {
+    /** Where the requests go. */
+    origin: transport.origin,
+    tokens,
+    audit,
+    subjects,
+    revocations: {
+      /** Orders revocations. The answer is a receipt: `get` tells how far they are. */
+      create: async (order: OrderRevocation, given?: CallOptions): Promise<WholeDelivery> =>
+        dataOf(await post(REVOCATIONS, order, given)),
+      get: async (id: string, given?: CallOptions): Promise<WholeDelivery> =>
+        dataOf(await get(at(REVOCATIONS, id), {}, given)),
+    },
+    reinstatements: {
+      /** Lifts the block of somebody. */
+      create: async (order: OrderReinstatement, given?: CallOptions): Promise<WholeDelivery> =>
+        dataOf(await post('/api/v1/reinstatements', order, given)),
+    },
+    deliveries,
+    whoami: async (given?: CallOptions): Promise<Whoami> => dataOf(await get('/api/v1/whoami', {}, given)),
+    workspaces: async (given?: CallOptions): Promise<readonly Workspace[]> =>
+      dataOf<{ workspaces: readonly Workspace[] }>(await get('/workspace', {}, given)).workspaces,
+    status: async (given?: CallOptions): Promise<Status> => dataOf(await get('/api/v1/status', {}, given)),
+    /** Whether the process runs. No JWT is sent. */
+    health: async (given?: CallOptions): Promise<{ readonly healthy: true }> =>
+      dataOf(await json({ method: 'GET', path: '/healthz', isPublic: true }, given)),
+    /** Whether the service can do its work: it throws `not_ready` where it cannot. No JWT is sent. */
+    readiness: async (given?: CallOptions): Promise<Readiness> =>
+      dataOf(await json({ method: 'GET', path: '/readyz', isPublic: true }, { retries: 0, ...given })),
+  };
+}
+
+/** What an answer holds. Its type is what the contract says: it is not checked here, so that a newer service may say more. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters, typescript/no-unsafe-type-assertion -- the contract is the guard
+const dataOf = <Data>(body: Envelope): Data => body['data'] as Data;
+
+function pageOf<Item>(body: Envelope): Page<Item> {
+  const { next_cursor: nextCursor = null, has_more: hasMore = nextCursor !== null } = (body['pagination'] ?? {}) as {
+    next_cursor?: string | null;
+    has_more?: boolean;
+  };
+  return { items: dataOf(body), nextCursor, hasMore };
+}
+
+/** The items of all pages. It ends at the last page, and where a cursor stands still. */
+async function* eachOf<Item>(
+  page: (at: { readonly cursor?: string }) => Promise<Page<Item>>,
+): AsyncGenerator<Item, void, undefined> {
+  let cursor: string | null = null;
+  for (;;) {
+    const { items, nextCursor, hasMore }: Page<Item> = await page(cursor === null ? {} : { cursor });
+    yield* items;
+    if (!hasMore || nextCursor === null || nextCursor === cursor) return;
+    cursor = nextCursor;
+  }
+}
+
+function bodyOf(origin: string, { body, status, headers }: Response): ReadableStream<Uint8Array> {
+  if (body !== null) return body;
+  const message = `${origin} does not answer as Countersign does (${status}, an empty answer).`;
+  throw new CountersignError({
+    code: 'client_unexpected_answer',
+    message,
+    status,
+    contentType: headers.get('Content-Type'),
+  });
+}

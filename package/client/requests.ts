@@ -1,0 +1,124 @@
+import type { Mode, SubjectRef } from './types.ts';
+import type { ActorType, AuditAction, AuditStatus, ErrorCode } from './vocabulary.ts';
+
+// What the service takes, under the names of the wire.
+
+/** Where a token is. Default: the workspace that the operators configured. */
+export interface InWorkspace {
+  readonly workspace_uuid?: string | undefined;
+}
+
+/** How fresh a read is. */
+export interface Reading extends InWorkspace {
+  /** Whether only a list of PipeOps is accepted that was begun less than two seconds ago. */
+  readonly fresh?: boolean | undefined;
+}
+
+/** What a token shall be. It names `scopes` or a `preset`. */
+export type CreateToken = {
+  readonly name: string;
+  readonly description?: string | undefined;
+  readonly workspace_uuid?: string | undefined;
+} & (
+  | { readonly scopes: readonly string[]; readonly preset?: never }
+  | { readonly preset: string; readonly scopes?: never }
+) &
+  (
+    | {
+        /** RFC 3339. */
+        readonly expires_at?: string | undefined;
+        readonly expires_in?: never;
+      }
+    | {
+        /** Such as `30d`, or whole days. */
+        readonly expires_in?: string | number | undefined;
+        readonly expires_at?: never;
+      }
+  );
+
+/** What changes of a token. */
+export interface UpdateToken {
+  readonly name?: string | undefined;
+  readonly description?: string | undefined;
+  readonly scopes?: readonly string[] | undefined;
+  /** `false` suspends the token, `true` resumes it. */
+  readonly is_active?: boolean | undefined;
+  readonly workspace_uuid?: string | undefined;
+}
+
+/** All actions of a noun. */
+export type ActionPattern = `${string}.*`;
+/** An action, or with `!` in front all but that. */
+export type ActionFilter = AuditAction | ActionPattern | `!${AuditAction}` | `!${ActionPattern}`;
+
+/** Which events. Filters narrow together. */
+export interface AuditFilter {
+  readonly action?: ActionFilter | readonly ActionFilter[] | undefined;
+  readonly status?: AuditStatus | undefined;
+  /** A subject, a label, or `issuer|subject`; `me` is whoever asks. */
+  readonly actor?: string | undefined;
+  readonly actor_type?: ActorType | undefined;
+  readonly token_id?: string | undefined;
+  readonly token_name?: string | undefined;
+  readonly token_prefix?: string | undefined;
+  readonly workspace_uuid?: string | undefined;
+  readonly scope?: string | undefined;
+  readonly code?: ErrorCode | undefined;
+  readonly role?: string | undefined;
+  readonly policy_version?: string | undefined;
+  readonly request_id?: string | undefined;
+  readonly ip?: string | undefined;
+  /** Events of this time (RFC 3339) and later. */
+  readonly from?: string | undefined;
+  /** Events before this time. */
+  readonly to?: string | undefined;
+  /** Whether also what can still change is shown. */
+  readonly latest?: boolean | undefined;
+}
+
+export interface Paging {
+  /** How many items a page has at the most. */
+  readonly limit?: number | undefined;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+export interface Ordered {
+  /** Default: `desc`, the newest first. */
+  readonly order?: 'asc' | 'desc' | undefined;
+}
+
+export interface AuditQuery extends AuditFilter, Paging, Ordered {}
+export interface TokenEventsQuery extends Paging, Ordered, InWorkspace {}
+
+export interface CountQuery extends Omit<AuditFilter, 'latest'> {
+  readonly by: 'action' | 'actor' | 'code' | 'status' | 'day';
+}
+
+export interface ExportQuery extends AuditFilter {
+  readonly cursor?: string | undefined;
+}
+
+export interface SubjectQuery extends Paging {
+  readonly blocked?: boolean | undefined;
+  /** The beginning of a label or of a subject. */
+  readonly q?: string | undefined;
+}
+
+/** What shall be revoked, and why. */
+export type OrderRevocation = {
+  /** 1 to 500 characters, for the trail. */
+  readonly reason: string;
+} & (
+  | { readonly workspace_uuid: string; readonly token_ids: readonly string[] }
+  | {
+      readonly subject: SubjectRef;
+      /** Default: `revoke`. */
+      readonly mode?: Mode | undefined;
+    }
+);
+
+export interface OrderReinstatement {
+  readonly subject: SubjectRef;
+  readonly reason: string;
+}

@@ -1,0 +1,332 @@
+import type {
+  ActorType,
+  AuditAction,
+  AuditStatus,
+  DegradedReason,
+  ErrorCode,
+  ItemRejection,
+  NotReadyReason,
+  OrderResult,
+  OrderState,
+  Permission,
+  RevocationMode,
+  UpstreamTrouble,
+} from './vocabulary.ts';
+
+// What the service answers, field by field as it is on the wire. A newer service may add fields, and names to its lists. Times are
+// RFC 3339 in UTC, with milliseconds.
+
+/** A service account token, without its secret. */
+export interface Token {
+  /** The id, which PipeOps gave. */
+  readonly id: string;
+  /** The same id, under the other name that PipeOps has for it. */
+  readonly uuid: string;
+  readonly name: string;
+  readonly description: string | null;
+  /** What it may do at PipeOps. */
+  readonly scopes: readonly string[];
+  /** The same, under the name that PipeOps' SDK has for it. */
+  readonly permissions: readonly string[];
+  /** The public beginning of the secret. */
+  readonly token_prefix: string | null;
+  readonly workspace_id: string | null;
+  readonly is_revoked: boolean;
+  readonly is_expired: boolean;
+  /** Whether it can be used: it is neither revoked, expired nor suspended. */
+  readonly is_active: boolean;
+  /** Null: it does not expire. */
+  readonly expires_at: string | null;
+  readonly created_at: string | null;
+  readonly updated_at: string | null;
+  /** Null: it was never used, or PipeOps does not say. */
+  readonly last_used_at: string | null;
+}
+
+/** A token that was just created. */
+export interface CreatedToken extends Token {
+  /** The secret. It is shown this once. */
+  readonly token: string;
+}
+
+export interface TokenList {
+  readonly tokens: readonly Token[];
+  readonly total: number;
+  /** Whether PipeOps told of a part alone: a token that is not listed may exist. */
+  readonly partial: boolean;
+}
+
+export interface RevokedToken {
+  readonly id: string;
+  readonly uuid: string;
+}
+
+/** Who acted. */
+export interface Actor {
+  readonly type: ActorType;
+  readonly issuer: string | null;
+  readonly subject: string | null;
+  readonly label: string | null;
+}
+
+/** An event of the trail. */
+export interface AuditEvent {
+  readonly id: string;
+  /** Its place in the trail. There are no gaps. */
+  readonly seq: number;
+  readonly occurred_at: string;
+  /** When its outcome was recorded. Null while it is `attempted`. */
+  readonly settled_at: string | null;
+  readonly action: AuditAction;
+  readonly status: AuditStatus;
+  /** How many alike there were within its minute. */
+  readonly count: number;
+  /** When the last of these was. */
+  readonly last_at: string;
+  readonly actor: Actor;
+  readonly workspace_uuid: string | null;
+  readonly token_id: string | null;
+  readonly token_name: string | null;
+  readonly request_id: string | null;
+  readonly ip: string | null;
+  readonly user_agent: string | null;
+  /** The status of PipeOps' answer. Null: PipeOps was not asked, or did not answer. */
+  readonly upstream_status: number | null;
+  /** Why it is a failure. */
+  readonly error_code: ErrorCode | null;
+  /** What was asked for, and what the outcome adds to it. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** A part of a list. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** The `cursor` of the next page. An ascending page of the trail always has one, so that later events can be read from there. */
+  readonly nextCursor: string | null;
+  /** Whether the next page can be had at once. */
+  readonly hasMore: boolean;
+}
+
+export type Mode = RevocationMode;
+
+/** Whom something is about: one owner of tokens, or everybody who carries a label. */
+export type SubjectRef = { readonly issuer: string; readonly subject: string } | { readonly label: string };
+
+/** An owner of tokens that a delivery found. */
+export interface FoundOwner {
+  readonly issuer: string;
+  readonly subject: string;
+  /** How many tokens it had whose end was not proven. */
+  readonly tokens: number;
+}
+
+/** A delivery that was rightly signed. */
+export interface Delivery {
+  readonly id: string;
+  /** The sender, as the policy names it. */
+  readonly source: string;
+  /** Null: its body does not name one. */
+  readonly event: string | null;
+  /** The id that its sender gave it. Null: its protocol has none. */
+  readonly sender_id: string | null;
+  readonly received_at: string;
+  /** Its event in the trail. */
+  readonly event_id: string;
+  /** Why it led to nothing. */
+  readonly ignored: 'event_not_allowed' | 'event_unknown' | null;
+  /** The code with which it was refused. */
+  readonly refused: ErrorCode | null;
+  readonly refused_field?: string | undefined;
+  readonly id_reused?: true | undefined;
+  readonly rejected_items?: Readonly<Partial<Record<ItemRejection, number>>> | undefined;
+  readonly mode?: Mode | undefined;
+  readonly former?: true | undefined;
+  readonly subject?: SubjectRef | undefined;
+  readonly issuer_configured?: false | undefined;
+  readonly owners?: readonly FoundOwner[] | undefined;
+  readonly also_carried?: readonly FoundOwner[] | undefined;
+  readonly owners_not_shown?: number | undefined;
+  /** The tokens that it named: ours, none of ours, and ours in a workspace that its source may not touch. */
+  readonly tokens: { readonly matched: number; readonly unmatched: number; readonly out_of_scope: number };
+  /** How far the revocations are. */
+  readonly orders: {
+    readonly open: number;
+    readonly acknowledged: number;
+    readonly confirmed: number;
+    readonly failed: number;
+    readonly lifted?: number | undefined;
+  };
+  /** Orders of it are still to be made. */
+  readonly orders_left?: true | undefined;
+}
+
+/** A token that a delivery named. */
+export interface DeliveryItem {
+  readonly position: number;
+  readonly found: 'matched' | 'unmatched' | 'out_of_scope';
+  /** Where the secret was seen. */
+  readonly location: string | null;
+  readonly workspace_uuid: string | null;
+  readonly token_id: string | null;
+  /** Tokens whose prefix fits. Nothing is revoked by guess. */
+  readonly candidates?: readonly string[] | undefined;
+}
+
+/** What became of one token that was ordered to go. */
+export interface Revocation {
+  /** Its event in the trail. */
+  readonly event_id: string;
+  readonly workspace_uuid: string;
+  readonly token_id: string;
+  readonly mode: Mode;
+  readonly state: OrderState;
+  readonly result: OrderResult | null;
+  readonly error_code: ErrorCode | null;
+  readonly tries: number;
+  readonly next_try_at: string | null;
+  readonly received_at: string;
+  readonly matched_at: string;
+  /** When PipeOps acknowledged a revocation. */
+  readonly revoked_at?: string | null | undefined;
+  /** When PipeOps acknowledged a suspension. */
+  readonly suspended_at?: string | null | undefined;
+  /** When a later look agreed. */
+  readonly confirmed_at: string | null;
+  /** Since when a look contradicts it. */
+  readonly contradicted_at: string | null;
+}
+
+/** A delivery with each token that it named, and what became of each. */
+export interface WholeDelivery extends Delivery {
+  readonly items: readonly DeliveryItem[];
+  readonly revocations: readonly Revocation[];
+}
+
+/** What a binding of the policy gives a caller. */
+export interface Role {
+  readonly name: string;
+  readonly permissions: readonly Permission[];
+  /** Whose tokens it is about. */
+  readonly tokens: 'own' | 'any';
+  /** `["*"]`: all. */
+  readonly workspaces: readonly string[];
+  /** The most that a token minted under it may hold. `["*"]`: there is no ceiling. */
+  readonly scopes: readonly string[];
+  /** The longest life of a token minted under it. Null: any. */
+  readonly max_ttl_seconds: number | null;
+  readonly presets: Readonly<Record<string, readonly string[]>>;
+  /** How many live tokens one owner may hold. */
+  readonly max_tokens: number;
+}
+
+/** Who the caller is here. */
+export interface Whoami {
+  readonly issuer: string;
+  /** The claim that owns tokens. */
+  readonly subject: string;
+  /** The claim that people read, such as an e-mail address. */
+  readonly label: string | null;
+  readonly actor_type: ActorType;
+  readonly roles: readonly Role[];
+  readonly live_tokens: { readonly count: number | null; readonly limit: number | null };
+}
+
+/** A workspace as PipeOps' own clients read it. */
+export interface Workspace {
+  readonly id: string;
+  readonly uuid: string;
+  readonly name: string;
+}
+
+/** What keeps the service from its work, or works and needs somebody to look into it. Which facts it has depends on its reason. */
+export interface Trouble<Reason extends string> {
+  readonly reason: Reason;
+  /** Since when, as far as is known. */
+  readonly since: string | null;
+  readonly what_to_do: string;
+  readonly [fact: string]: unknown;
+}
+
+/** How the service is. It has more than is listed here: docs/operate.md. */
+export interface Status {
+  readonly ready: boolean;
+  readonly not_ready: readonly Trouble<NotReadyReason>[];
+  readonly degraded: readonly Trouble<DegradedReason>[];
+  readonly policy: { readonly version: string };
+  readonly open_attempts: { readonly count: number; readonly oldest_at: string | null };
+  readonly orders: {
+    readonly open: number;
+    readonly acknowledged: number;
+    readonly failed: number;
+    readonly contradicted: number;
+    readonly oldest_at: string | null;
+  };
+  readonly upstream: {
+    readonly last_success_at: string | null;
+    readonly last_failure: {
+      readonly at: string | null;
+      readonly reason: UpstreamTrouble;
+      readonly error_code: ErrorCode | null;
+      readonly upstream_status: number | null;
+      readonly goes_on: boolean;
+    } | null;
+  };
+  readonly quota: {
+    readonly wait_until: string | null;
+    readonly minute: QuotaWindow;
+    readonly hour: QuotaWindow;
+  };
+  readonly [fact: string]: unknown;
+}
+
+export interface QuotaWindow {
+  readonly limit: number;
+  readonly reserved: number;
+  readonly remaining: number | null;
+  readonly resets_at: string | null;
+}
+
+/** Whether the service can do its work. */
+export interface Readiness {
+  readonly ready: true;
+  readonly not_ready: readonly string[];
+  readonly degraded: readonly DegradedReason[];
+  readonly open_attempts: number;
+  readonly open_orders: number;
+  readonly acknowledged_orders: number;
+  readonly contradicted_orders: number;
+  readonly failed_orders: number;
+}
+
+/** How many events have one key. */
+export interface AuditCount {
+  /** Of `actor` it is what the filter `actor` takes; of `day` it is `YYYY-MM-DD` in UTC. */
+  readonly key: string;
+  readonly count: number;
+  /** The label of an actor. */
+  readonly label?: string | undefined;
+}
+
+export interface AuditCounts {
+  readonly counts: readonly AuditCount[];
+  /** Whether older events that match were not reached. The counts are then of the newest ones. */
+  readonly partial: boolean;
+}
+
+/** Why somebody is blocked. */
+export interface Block {
+  readonly since: string;
+  readonly by: 'subject' | 'label';
+  readonly event_id?: string | undefined;
+  readonly delivery_id?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** An owner of tokens, or somebody who is blocked. */
+export interface Subject {
+  readonly issuer: string | null;
+  readonly subject: string | null;
+  readonly label: string | null;
+  readonly tokens: { readonly live: number; readonly total: number };
+  readonly blocks: readonly Block[];
+}

@@ -1,0 +1,15 @@
+// The closed lists of the service, as types. A newer service may use names that are not among them.
+export type {
+  ActorType,
+  AuditAction,
+  AuditStatus,
+  DegradedReason,
+  ErrorCode,
+  ItemRejection,
+  NotReadyReason,
+  OrderResult,
+  OrderState,
+  Permission,
+  RevocationMode,
+  UpstreamTrouble,
+} from '../../src/vocabulary.ts';
