@@ -1,7 +1,8 @@
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { UserError } from '../../local/errors.ts';
+import type { AuditFilter, CountQuery } from '../../package/client/requests.ts';
 import { durationSeconds, SECONDS_PER_DAY } from '../../src/kit/time.ts';
+import { CONNECTION_OPTIONS, CONNECTION_USAGE, type ConnectionOptions } from '../countersign/connection.ts';
+import { parseOptions, UsageError } from '../usage.ts';
 
 /** Each filter's flag, and the API's name of it. */
 const FILTERS = [
@@ -10,12 +11,18 @@ const FILTERS = [
   ['actor', 'actor'],
   ['actor-type', 'actor_type'],
   ['token-id', 'token_id'],
+  ['token-name', 'token_name'],
+  ['token-prefix', 'token_prefix'],
   ['workspace', 'workspace_uuid'],
+  ['scope', 'scope'],
+  ['code', 'code'],
+  ['role', 'role'],
+  ['policy-version', 'policy_version'],
   ['request-id', 'request_id'],
   ['ip', 'ip'],
-  ['from', 'from'],
-  ['to', 'to'],
 ] as const;
+
+const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day'] as const satisfies readonly CountQuery['by'][];
 
 const LIMIT_DEFAULT = 50;
 /** Larger results are for an export. */
@@ -25,132 +32,203 @@ const FOLLOW_LIMIT_DEFAULT = 10;
 /** One less than a page of the API: a follower asks for one event more, to place its cursor. */
 const FOLLOW_LIMIT_MAX = 199;
 
-export const USAGE = `usage: npm run -s audit -- [filters] [--limit 50] [--order desc|asc] [--latest] [--json]
-       npm run -s audit -- [filters] --follow [--json] [--cursor-file FILE]
-       npm run -s audit -- [filters] --export ndjson|csv [--out FILE [--force]]
-filters: ${FILTERS.map(([name]) => `--${name}`).join(' ')}
-where:   --from and --to take a time such as 2026-11-24T10:00:00Z, a day of UTC such as 2026-11-24, or how long ago: 7d, 12h, 30m
+/** @param call how a user calls this command, such as `countersign audit`. */
+export const usageOf = (call: string): string => {
+  const indent = ' '.repeat('usage: '.length);
+  return `usage: ${call} [filters] [--limit ${LIMIT_DEFAULT}] [--order desc|asc] [--latest] [--out FILE [--force]]
+${indent}${call} [filters] --count-by ${COUNTED_BY.join('|')}
+${indent}${call} counts --by ${COUNTED_BY.join('|')} [filters]
+${indent}${call} [filters] --follow [--cursor-file FILE [--out FILE]]
+${indent}${call} [filters] --export ndjson|csv [--out FILE [--force]]
+filters: ${FILTERS.slice(0, 8)
+    .map(([name]) => `--${name}`)
+    .join(' ')}
+         ${FILTERS.slice(8)
+           .map(([name]) => `--${name}`)
+           .join(' ')} --since --to
+where:   --action takes a list such as 'service_account_token.*,webhook.receive'; with ! in front all but that: '!audit.*'
+         --since (or --from) and --to take a time such as 2026-11-24T10:00:00Z, a day of UTC such as 2026-11-24, or how
+         long ago: 7d, 12h, 30m
+         --json writes a line of JSON for each event, --table a table. Default: a table on a terminal, else JSON
          --cursor-file FILE keeps the place: the next --follow with the same filters goes on there
-         --url URL (or COUNTERSIGN_URL); the JWT from COUNTERSIGN_JWT or --jwt-file FILE`;
+${CONNECTION_USAGE}`;
+};
 
-export type AuditOptions = {
-  readonly url: string | null;
-  readonly jwtFile: string | null;
-  /** The filters, and `latest`, as the API takes them. */
-  readonly parameters: Readonly<Record<string, string>>;
-} & AuditMode;
+export type AuditOptions =
+  | { readonly mode: 'help' }
+  | (AuditMode & {
+      readonly connection: ConnectionOptions;
+      /** The filters, and `latest`, as the API takes them. Nobody has checked them. */
+      readonly filter: AuditFilter;
+      readonly json: boolean;
+      readonly table: boolean;
+    });
 
 export type AuditMode =
-  | { readonly mode: 'help' }
-  | { readonly mode: 'show'; readonly limit: number; readonly order: 'asc' | 'desc'; readonly json: boolean }
-  | { readonly mode: 'follow'; readonly limit: number; readonly json: boolean; readonly cursorFile: string | null }
-  | {
-      readonly mode: 'export';
-      readonly format: 'ndjson' | 'csv';
-      readonly out: string | null;
-      readonly isReplacing: boolean;
-    };
+  | ({ readonly mode: 'show'; readonly limit: number; readonly order: 'asc' | 'desc' } & OutOption)
+  | ({ readonly mode: 'count'; readonly by: CountQuery['by'] } & OutOption)
+  | ({ readonly mode: 'follow'; readonly limit: number; readonly cursorFile: string | null } & OutOption)
+  | ({ readonly mode: 'export'; readonly format: 'ndjson' | 'csv' } & OutOption);
+
+interface OutOption {
+  readonly out: string | null;
+  /** Whether a file of that name may be replaced. */
+  readonly isReplacing: boolean;
+}
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean', default: false } as const;
 
+const OPTIONS = {
+  action: text,
+  status: text,
+  actor: text,
+  'actor-type': text,
+  'token-id': text,
+  'token-name': text,
+  'token-prefix': text,
+  workspace: text,
+  scope: text,
+  code: text,
+  role: text,
+  'policy-version': text,
+  'request-id': text,
+  ip: text,
+  from: text,
+  since: text,
+  to: text,
+  limit: text,
+  order: text,
+  latest: flag,
+  json: flag,
+  table: flag,
+  follow: flag,
+  by: text,
+  'count-by': text,
+  export: text,
+  out: text,
+  force: flag,
+  'cursor-file': text,
+  ...CONNECTION_OPTIONS,
+  help: { ...flag, short: 'h' },
+} as const;
+
 /**
- * Reads the arguments of `npm run audit`. Apart from days and durations, it leaves the values of filters to the service, which says
+ * Reads the arguments of `countersign audit`. Apart from days and durations, it leaves the values of filters to the service, which says
  * what is wrong with them.
  *
- * @throws UserError if an argument is wrong, or two do not go together.
+ * @param call how a user calls this command.
+ * @throws UsageError if an argument is wrong, or two do not go together.
  */
-export function readOptions(args: readonly string[], now: Date): AuditOptions {
-  const values = parse(args);
-  const parameters: Record<string, string> = {};
+export function readOptions(args: readonly string[], now: Date, call = 'countersign audit'): AuditOptions {
+  const { values, positionals } = parseOptions(args, OPTIONS, `${call} --help`);
+  if (values.help) return { mode: 'help' };
+  const [word, ...rest] = positionals;
+  if (rest.length > 0 || (word !== undefined && word !== 'counts')) {
+    throw new UsageError(`Unexpected argument: filters have names, such as --actor NAME. Help: ${call} --help`);
+  }
+  if (values.json && values.table) throw new UsageError('--json and --table: choose one.');
+  const { json, table } = values;
+  return { connection: values, filter: filterOf(values, now), json, table, ...modeOf(values, word === 'counts') };
+}
+
+type Values = ReturnType<typeof parseOptions<typeof OPTIONS>>['values'];
+
+function filterOf(values: Values, now: Date): AuditFilter {
+  const filter: Record<string, string> = {};
   for (const [name, parameter] of FILTERS) {
     const value = values[name];
-    if (value !== undefined)
-      parameters[parameter] = name === 'from' || name === 'to' ? timeOf(name, value, now) : value;
+    if (value !== undefined) filter[parameter] = value;
   }
-  if (values.latest) parameters['latest'] = 'true';
-  return { url: values.url ?? null, jwtFile: values['jwt-file'] ?? null, parameters, ...modeOf(values) };
+  if (values.from !== undefined && values.since !== undefined) {
+    throw new UsageError('--since and --from are the same: choose one.');
+  }
+  const name = values.since === undefined ? 'from' : 'since';
+  const from = values[name];
+  if (from !== undefined) filter['from'] = timeOf(name, from, now);
+  if (values.to !== undefined) filter['to'] = timeOf('to', values.to, now);
+  if (values.latest) filter['latest'] = 'true';
+  // The service checks the values, and says what is wrong with them.
+  return filter;
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        action: text,
-        status: text,
-        actor: text,
-        'actor-type': text,
-        'token-id': text,
-        workspace: text,
-        'request-id': text,
-        ip: text,
-        from: text,
-        to: text,
-        url: text,
-        'jwt-file': text,
-        limit: text,
-        order: text,
-        latest: flag,
-        json: flag,
-        follow: flag,
-        export: text,
-        out: text,
-        force: flag,
-        'cursor-file': text,
-        help: { ...flag, short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new UserError(`${problem.replace(/[\s.]*$/, '')}. Help: npm run -s audit -- --help`, { cause: error });
-  }
-}
+type Named =
+  | 'limit'
+  | 'order'
+  | 'json'
+  | 'table'
+  | 'follow'
+  | 'out'
+  | 'force'
+  | 'cursor-file'
+  | 'latest'
+  | 'count-by'
+  | 'export';
 
-function modeOf(values: ReturnType<typeof parse>): AuditMode {
-  if (values.help) return { mode: 'help' };
-  const refuse = (
-    name: 'limit' | 'order' | 'json' | 'follow' | 'out' | 'force' | 'cursor-file',
-    reason: string,
-  ): void => {
-    if (values[name] !== undefined && values[name] !== false) throw new UserError(`--${name} ${reason}`);
+function modeOf(values: Values, isCounts: boolean): AuditMode {
+  const refuse = (names: readonly Named[], reason: string): void => {
+    const name = names.find((one) => values[one] !== undefined && values[one] !== false);
+    if (name !== undefined) throw new UsageError(`--${name} ${reason}`);
   };
+  const out = outOf(values);
+  if (isCounts || values['count-by'] !== undefined) {
+    refuse(['limit', 'order', 'latest', 'follow', 'export', 'cursor-file'], 'does not go with counts.');
+    if (isCounts) refuse(['count-by'], 'is --by of counts.');
+    const by = COUNTED_BY.find((known) => known === (isCounts ? values.by : values['count-by']));
+    if (by === undefined) throw new UsageError(`${isCounts ? '--by' : '--count-by'} takes ${COUNTED_BY.join(', ')}.`);
+    return { mode: 'count', by, ...out };
+  }
+  if (values.by !== undefined) throw new UsageError('--by goes with counts: audit counts --by actor.');
   if (values.export !== undefined) {
     const why = 'does not go with --export, which gives all that matches, oldest first, in its own format.';
-    for (const name of ['limit', 'order', 'json', 'follow', 'cursor-file'] as const) refuse(name, why);
+    refuse(['limit', 'order', 'json', 'table', 'follow', 'cursor-file'], why);
     const format = values.export;
-    if (format !== 'ndjson' && format !== 'csv') throw new UserError('--export takes ndjson or csv.');
-    if (values.out !== undefined && /(^|\/|\/\.|^\.)$/.test(values.out))
-      throw new UserError('--out names a file, not a folder.');
-    if (values.force && values.out === undefined) throw new UserError('--force goes with --out FILE.');
-    return { mode: 'export', format, out: values.out ?? null, isReplacing: values.force };
+    if (format !== 'ndjson' && format !== 'csv') throw new UsageError('--export takes ndjson or csv.');
+    return { mode: 'export', format, ...out };
   }
-  for (const name of ['out', 'force'] as const) refuse(name, 'goes with --export alone.');
   if (values.follow) {
-    refuse('order', 'does not go with --follow, which shows events as they come.');
-    const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --from.');
-    return { mode: 'follow', limit, json: values.json, cursorFile: values['cursor-file'] || null };
+    refuse(['order'], 'does not go with --follow, which shows events as they come.');
+    const cursorFile = values['cursor-file'] || null;
+    if (out.out !== null && cursorFile === null) {
+      throw new UsageError(
+        '--out goes with --follow where --cursor-file keeps the place in the trail and in that file.',
+      );
+    }
+    const limit = limitOf(values.limit, FOLLOW_LIMIT_DEFAULT, FOLLOW_LIMIT_MAX, 'To begin earlier, use --since.');
+    return { mode: 'follow', limit, cursorFile, ...out };
   }
-  refuse('cursor-file', 'goes with --follow alone.');
+  refuse(['cursor-file'], 'goes with --follow alone.');
   const order = values.order ?? 'desc';
-  if (order !== 'asc' && order !== 'desc') throw new UserError('--order takes asc or desc.');
+  if (order !== 'asc' && order !== 'desc') throw new UsageError('--order takes asc or desc.');
   const limit = limitOf(values.limit, LIMIT_DEFAULT, LIMIT_MAX, 'For more, use --export.');
-  return { mode: 'show', limit, order, json: values.json };
+  return { mode: 'show', limit, order, ...out };
+}
+
+function outOf({ out, force, table }: Values): OutOption {
+  checkOut(out, force);
+  if (out !== undefined && table) throw new UsageError('--table does not go with --out, which takes JSON.');
+  return { out: out ?? null, isReplacing: force };
+}
+
+/** @throws UsageError if `--out` names no file, or `--force` none at all. */
+export function checkOut(out: string | undefined, force: boolean): void {
+  if (out !== undefined && /(^|\/|\/\.|^\.)$/.test(out)) throw new UsageError('--out names a file, not a folder.');
+  if (force && out === undefined) throw new UsageError('--force goes with --out FILE.');
 }
 
 const day = z.iso.date();
 
-/** A bound in RFC 3339. A day counts as a whole, in UTC: `--from` begins with it and `--to` ends with it. */
-function timeOf(name: 'from' | 'to', value: string, now: Date): string {
+/** A bound in RFC 3339. A day counts as a whole, in UTC: `--since` begins with it and `--to` ends with it. */
+function timeOf(name: 'from' | 'since' | 'to', value: string, now: Date): string {
   if (day.safeParse(value).success) {
     const beginMs = Date.parse(value);
-    return new Date(name === 'from' ? beginMs : beginMs + SECONDS_PER_DAY * 1000).toISOString();
+    return new Date(name === 'to' ? beginMs + SECONDS_PER_DAY * 1000 : beginMs).toISOString();
   }
   const seconds = durationSeconds(value);
   if (seconds === null) return value;
   const time = new Date(now.getTime() - seconds * 1000);
   if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1970)
-    throw new UserError(`--${name} ${value} is longer ago than any event.`);
+    throw new UsageError(`--${name} ${value} is longer ago than any event.`);
   return time.toISOString();
 }
 
@@ -158,5 +236,5 @@ function limitOf(limit: string | undefined, fallback: number, most: number, advi
   if (limit === undefined) return fallback;
   const events = /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
   if (events >= 1 && events <= most) return events;
-  throw new UserError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
+  throw new UsageError(`--limit takes a whole number from 1 to ${most}. ${advice}`);
 }

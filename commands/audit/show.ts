@@ -1,75 +1,54 @@
-import { printableJson } from '../terminal-text.ts';
-import type { AuditClient } from './client.ts';
-import { cellsOf, layoutOf, lineOf, titleLine, usualLayout } from './table.ts';
+import type { Client } from '../../package/client/client.ts';
+import { CountersignError, type Failure } from '../../package/client/failure.ts';
+import { waitOf } from '../../package/client/transport.ts';
+import type { AuditFilter } from '../../package/client/requests.ts';
+import type { AuditEvent, Page } from '../../package/client/types.ts';
+import { lineOf, titleLine, usualLayout } from '../columns.ts';
+import { waitLine } from '../countersign/connection.ts';
+import type { Output } from '../countersign/result.ts';
+import type { Place } from './place.ts';
+import { cellsOf, EVENT_COLUMNS } from './table.ts';
 
 /** The largest page of the API, in events. */
 const PAGE_MAX = 200;
 
-/** Where lines go. */
-export interface Screen {
-  /** Writes a line of the result. It settles when there is room for another. */
-  readonly write: (line: string) => Promise<void>;
-  /** Writes a line about the result. */
-  readonly notice: (line: string) => void;
-  readonly cells: number;
-}
-
-type Parameters = Readonly<Record<string, string>>;
-
 /** Shows the events that match, as many as asked for. */
 export async function show(
-  client: AuditClient,
-  parameters: Parameters,
-  { limit, order, json }: { readonly limit: number; readonly order: 'asc' | 'desc'; readonly json: boolean },
-  screen: Screen,
+  client: Client,
+  filter: AuditFilter,
+  { limit, order }: { readonly limit: number; readonly order: 'asc' | 'desc' },
+  output: Output,
 ): Promise<void> {
-  const events: unknown[] = [];
+  const events: AuditEvent[] = [];
   let cursor: string | null = null;
   let hasMore = true;
   while (hasMore && events.length < limit) {
-    const rest = String(Math.min(PAGE_MAX, limit - events.length));
-    const query: Parameters = { ...parameters, order, limit: rest, ...(cursor !== null && { cursor }) };
+    const rest = Math.min(PAGE_MAX, limit - events.length);
+    const query = { ...filter, order, limit: rest, ...(cursor !== null && { cursor }) };
     // A page begins where the one before it ends, so they cannot be read at once.
-    const page = await client.page(query);
-    events.push(...page.events);
+    const page: Page<AuditEvent> = await client.audit.events(query);
+    events.push(...page.items);
     cursor = page.nextCursor;
     hasMore = page.hasMore && cursor !== null;
   }
-  await (json ? writeJson(events, screen) : writeTable(events, screen));
-  if (events.length === 0) screen.notice('No events match.');
-  if (hasMore) screen.notice('There may be more: see them with a larger --limit, or --export ndjson.');
-}
-
-async function writeTable(events: readonly unknown[], screen: Screen): Promise<void> {
-  if (events.length === 0) return;
-  const lines = events.map(cellsOf);
-  const layout = layoutOf(lines, screen.cells);
-  await screen.write(titleLine(layout, screen.cells));
-  for (const line of lines) await screen.write(lineOf(line, layout, screen.cells));
-}
-
-async function writeJson(events: readonly unknown[], screen: Screen): Promise<void> {
-  for (const event of events) await screen.write(printableJson(event));
+  await output.table(EVENT_COLUMNS, events, cellsOf);
+  if (events.length === 0) output.notice('No events match.');
+  if (hasMore) output.notice('There may be more: see them with a larger --limit, or --export ndjson.');
 }
 
 export interface Following {
-  /** The number of earlier events to begin with. It does not count where `parameters` have a `from`. */
+  /** The number of earlier events to begin with. It does not count where the filter has a `from`. */
   readonly limit: number;
-  readonly json: boolean;
   /** Where it left off the last time, and takes note of how far it is; null: nowhere. */
   readonly place: Place | null;
   readonly sleep: (ms: number) => Promise<void>;
-  readonly isStopped: () => boolean;
-}
-
-/** The place of a follower in the trail, which outlives it. */
-export interface Place {
-  /** The cursor behind the last events that were shown, or null if none were. */
-  readonly cursor: string | null;
-  save(cursor: string): Promise<void>;
+  /** Ends the follower once the page that it is writing is written, and its place saved. */
+  readonly signal: AbortSignal;
 }
 
 const POLL_MS = 2_000;
+/** However long a service asks to wait, it is asked again in a minute. */
+const WAIT_MAX_MS = 60_000;
 
 /**
  * Shows events as they become final, oldest first, until it is stopped. Its place is saved once the events before it are written, so a
@@ -77,34 +56,60 @@ const POLL_MS = 2_000;
  * gone for a while.
  */
 export async function follow(
-  client: AuditClient,
-  parameters: Parameters,
-  { limit, json, place, sleep, isStopped }: Following,
-  screen: Screen,
+  client: Client,
+  filter: AuditFilter,
+  { limit, place, sleep, signal }: Following,
+  output: Output,
 ): Promise<void> {
-  let cursor = place?.cursor ?? ('from' in parameters ? null : await placeBefore(client, parameters, limit));
-  const layout = usualLayout(screen.cells);
-  if (!json) await screen.write(titleLine(layout, screen.cells));
-  while (!isStopped()) {
-    const query: Parameters = {
-      ...parameters,
-      order: 'asc',
-      limit: String(PAGE_MAX),
-      ...(cursor !== null && { cursor }),
-    };
-    const page = await client.page(query, Infinity);
-    if (json) await writeJson(page.events, screen);
-    else for (const event of page.events) await screen.write(lineOf(cellsOf(event), layout, screen.cells));
+  let cursor = place?.cursor ?? null;
+  let hasAnswered = false;
+  if (cursor === null && !('from' in filter)) {
+    cursor = await placeBefore(client, filter, limit);
+    hasAnswered = true;
+  }
+  const layout = usualLayout(EVENT_COLUMNS, output.cells);
+  if (!output.isJson) await output.line(titleLine(EVENT_COLUMNS, layout, output.cells));
+  for (let refusals = 0; !signal.aborted;) {
+    const query = { ...filter, order: 'asc' as const, limit: PAGE_MAX, ...(cursor !== null && { cursor }) };
+    const page: Page<AuditEvent> | Failure = await client.audit
+      .events(query, { retries: 0, signal })
+      .catch(asPatience(hasAnswered));
+    if ('code' in page) {
+      if (page.code === 'client_aborted') return;
+      const waitMs = Math.min(waitOf(page, refusals), WAIT_MAX_MS);
+      refusals += 1;
+      output.notice(waitLine(page, waitMs));
+      await sleep(waitMs);
+      continue;
+    }
+    hasAnswered = true;
+    refusals = 0;
+    for (const event of page.items) {
+      if (output.isJson) await output.json(event);
+      else await output.line(lineOf(EVENT_COLUMNS, cellsOf(event), layout, output.cells));
+    }
     if (page.nextCursor !== null && page.nextCursor !== cursor) {
       cursor = page.nextCursor;
       await place?.save(cursor);
     }
-    if (!page.hasMore && !isStopped()) await sleep(POLL_MS);
+    if (!page.hasMore && !signal.aborted) await sleep(POLL_MS);
   }
 }
 
+/** A follower waits for a service that is busy or broken, and for one that is gone for a while; not for one that was never there. */
+const asPatience =
+  (hasAnswered: boolean) =>
+  (error: unknown): Failure => {
+    if (!(error instanceof CountersignError)) throw error;
+    const { failure } = error;
+    const isGone = failure.code === 'client_unreachable' || failure.code === 'client_deadline';
+    const isBusy = 'status' in failure && (failure.status === 429 || failure.status >= 500);
+    if (isBusy || failure.code === 'client_aborted' || (isGone && hasAnswered)) return failure;
+    throw error;
+  };
+
 /** The cursor in front of the last `limit` events, or null if the trail has no more than those. */
-async function placeBefore(client: AuditClient, parameters: Parameters, limit: number): Promise<string | null> {
-  const page = await client.page({ ...parameters, order: 'desc', limit: String(Math.min(PAGE_MAX, limit + 1)) });
+async function placeBefore(client: Client, filter: AuditFilter, limit: number): Promise<string | null> {
+  const page = await client.audit.events({ ...filter, order: 'desc', limit: Math.min(PAGE_MAX, limit + 1) });
   return page.nextCursor;
 }

@@ -1,31 +1,9 @@
-import * as z from 'zod';
-import { fit, printable, widthOf } from '../terminal-text.ts';
+import { isRecord } from '../../package/client/failure.ts';
+import { type Column, type Layout, layoutOf, lineOf, titleLine } from '../columns.ts';
+import { printable } from '../terminal-text.ts';
 
-const text = z.string().nullish();
-
-/** The fields of an event of the API that a line shows. */
-const ShownEvent = z.object({
-  occurred_at: z.string(),
-  action: z.string(),
-  status: z.string(),
-  count: z.number().default(1),
-  actor: z.object({ type: z.string(), subject: text, label: text }),
-  token_id: text,
-  error_code: text,
-});
-
-interface Column {
-  readonly title: string;
-  /** The least width in cells: a narrower column says nothing. */
-  readonly least: number;
-  /** The width in tables of `--follow`, where later lines are not known yet. */
-  readonly usual: number;
-  /** Columns with a higher number are narrowed first. */
-  readonly yields: number;
-  readonly cut: 'end' | 'beginning';
-}
-
-const COLUMNS = [
+/** The columns of every table of events. */
+const ALWAYS = [
   { title: 'TIME', least: 8, usual: 20, yields: 0, cut: 'end' },
   // Actions on tokens all begin with `service_account_token.`, so the end tells them apart.
   { title: 'ACTION', least: 14, usual: 28, yields: 4, cut: 'beginning' },
@@ -35,66 +13,61 @@ const COLUMNS = [
   { title: 'CODE', least: 6, usual: 16, yields: 3, cut: 'end' },
 ] as const satisfies readonly Column[];
 
-const GAP = '  ';
+/** Those that a wide terminal has room for. */
+const WITH_ROOM = [
+  { title: 'NAME', least: 6, usual: 16, yields: 5, cut: 'end', room: 1 },
+  { title: 'SCOPES', least: 6, usual: 16, yields: 6, cut: 'end', room: 2 },
+  { title: 'REASON', least: 6, usual: 16, yields: 7, cut: 'end', room: 3 },
+  { title: 'ROLE', least: 4, usual: 10, yields: 8, cut: 'end', room: 4 },
+  { title: 'POLICY', least: 8, usual: 16, yields: 9, cut: 'end', room: 5 },
+  { title: 'WORKSPACE', least: 9, usual: 36, yields: 10, cut: 'end', room: 6 },
+] as const satisfies readonly Column[];
 
-/** The width of each column in cells. */
-export type Layout = readonly number[];
+export const EVENT_COLUMNS: readonly Column[] = [...ALWAYS, ...WITH_ROOM];
 
-/** The texts of an event's line, one a column. */
+/** The texts of an event's line, one a column. Another service may send anything, so nothing is taken for granted. */
 export function cellsOf(event: unknown): readonly string[] {
-  const { occurred_at, action, status, count, actor, token_id, error_code } = ShownEvent.parse(event);
+  const of = (name: string): unknown => fieldOf(event, name);
+  const actor = (name: string): unknown => fieldOf(of('actor'), name);
+  const detail = (name: string): unknown => fieldOf(of('detail'), name);
+  const [action, count, scopes] = [textOf(of('action')), of('count'), detail('scopes')];
+  const whom = action.startsWith('subject.') ? (detail('label') ?? detail('subject')) : null;
   return [
     // To the second, in UTC.
-    occurred_at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'),
-    count > 1 ? `${action} ×${count}` : action,
-    status,
-    actor.label ?? actor.subject ?? actor.type,
-    token_id ?? '',
-    error_code ?? '',
+    textOf(of('occurred_at'))
+      .replace('T', ' ')
+      .replace(/\.\d+Z$/, 'Z'),
+    typeof count === 'number' && count > 1 ? `${action} ×${count}` : action,
+    textOf(of('status')),
+    textOf(actor('label') ?? actor('subject') ?? actor('type')),
+    textOf(of('token_id') ?? whom),
+    textOf(of('error_code')),
+    textOf(of('token_name')),
+    Array.isArray(scopes) ? scopes.map(textOf).join(' ') : '',
+    textOf(detail('reason') ?? detail('because')),
+    textOf(detail('role')),
+    textOf(detail('policy')),
+    textOf(of('workspace_uuid')),
   ].map(printable);
 }
 
-/** The layout for lines that are all known. */
-export const layoutOf = (lines: readonly (readonly string[])[], terminalCells: number): Layout =>
-  narrow(
-    COLUMNS.map(({ title }, index) => Math.max(title.length, ...lines.map((line) => widthOf(line[index] ?? '')))),
-    terminalCells,
-  );
+const fieldOf = (value: unknown, name: string): unknown => (isRecord(value) ? value[name] : undefined);
 
-/** The layout for lines that are not known yet. */
-export const usualLayout = (terminalCells: number): Layout =>
-  narrow(
-    COLUMNS.map(({ usual }) => usual),
-    terminalCells,
-  );
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-export const titleLine = (layout: Layout, terminalCells: number): string =>
-  lineOf(
-    COLUMNS.map(({ title }) => title),
-    layout,
-    terminalCells,
-  );
-
-/** Writes one line, never wider than the terminal. */
-export function lineOf(cells: readonly string[], layout: Layout, terminalCells: number): string {
-  const line = COLUMNS.map(({ cut }, index) => fit(cells[index] ?? '', layout[index] ?? 0, cut))
-    .join(GAP)
-    .trimEnd();
-  return widthOf(line) <= terminalCells ? line : fit(line, terminalCells);
+/** A table of events that are all known. */
+export function eventTable(
+  events: readonly unknown[],
+  terminalCells: number,
+  columns = EVENT_COLUMNS,
+): readonly string[] {
+  const lines = events.map(cellsOf);
+  const layout: Layout = layoutOf(columns, lines, terminalCells);
+  return [
+    titleLine(columns, layout, terminalCells),
+    ...lines.map((line) => lineOf(columns, line, layout, terminalCells)),
+  ];
 }
 
-/** Narrows the columns that yield first: all of them to their usual width, and then, if need be, to their least. */
-function narrow(wanted: Layout, terminalCells: number): Layout {
-  const widths = [...wanted];
-  let excess = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - terminalCells;
-  const columns = COLUMNS.map((column, index) => ({ ...column, index })).toSorted((a, b) => b.yields - a.yields);
-  for (const floor of ['usual', 'least'] as const) {
-    for (const column of columns) {
-      const width = widths[column.index] ?? 0;
-      const less = Math.max(0, Math.min(excess, width - column[floor]));
-      widths[column.index] = width - less;
-      excess -= less;
-    }
-  }
-  return widths;
-}
+/** The columns that a table has on a narrow page too. */
+export const NARROW_COLUMNS: readonly Column[] = ALWAYS;

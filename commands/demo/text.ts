@@ -1,4 +1,5 @@
-import { cellsOf, layoutOf, lineOf, titleLine } from '../audit/table.ts';
+import { cellsOf, NARROW_COLUMNS } from '../audit/table.ts';
+import { layoutOf, lineOf, titleLine } from '../columns.ts';
 import { printable } from '../terminal-text.ts';
 
 /** So many characters tell one secret from another, and are of no use to anybody. */
@@ -80,6 +81,9 @@ export function tableLines(events: readonly unknown[], terminalCells: number): r
     const [time = '', action = '', status = '', actor = '', token = '', code = ''] = cellsOf(event);
     return [time.slice('2026-01-01 '.length, -1), action, status, actor, shortId(token), code];
   });
-  const layout = layoutOf(lines, cells);
-  return [titleLine(layout, cells), ...lines.map((line) => lineOf(line, layout, cells))].map((line) => indent + line);
+  const layout = layoutOf(NARROW_COLUMNS, lines, cells);
+  return [
+    titleLine(NARROW_COLUMNS, layout, cells),
+    ...lines.map((line) => lineOf(NARROW_COLUMNS, line, layout, cells)),
+  ].map((line) => indent + line);
 }

@@ -1,6 +1,7 @@
 import { sign } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
+import { UsageError } from '../usage.ts';
 import type { WebhookMessage } from './options.ts';
 
 /** A signed webhook, ready to POST. */
@@ -22,16 +23,39 @@ const GITHUB_TYPE = 'pipeops_service_account_token';
  * @param id the webhook-id. GitHub's protocol has none.
  */
 export function deliveryOf(message: WebhookMessage, webhooks: LocalWebhooks, id: string, now: Date): Delivery {
-  const { body, headers } =
+  const signed =
     message.source === 'github'
       ? signedAsGithub(message, webhooks.github)
       : signedAsStandard(message, webhooks.secrets[SECRET_OF[message.source]], id, now);
-  return {
-    path: `/webhooks/${message.source}`,
-    headers: { 'Content-Type': 'application/json', 'User-Agent': 'countersign-local-webhook', ...headers },
-    body,
-  };
+  return ready(message.source, 'countersign-local-webhook', signed);
 }
+
+/**
+ * Signs a message with the secret of a sender, by Standard Webhooks.
+ *
+ * @throws UsageError if it is no such secret.
+ */
+export function deliveryWithSecret(
+  message: Exclude<WebhookMessage, { source: 'github' }>,
+  { source, secret }: { readonly source: string; readonly secret: string },
+  id: string,
+  now: Date,
+): Delivery {
+  let signed: Signed;
+  try {
+    signed = signedAsStandard(message, secret, id, now);
+  } catch {
+    // What is thrown may show the secret.
+    throw new UsageError('The secret is none of Standard Webhooks: base64, with whsec_ in front of it or not.');
+  }
+  return ready(source, 'countersign', signed);
+}
+
+const ready = (source: string, userAgent: string, { body, headers }: Signed): Delivery => ({
+  path: `/webhooks/${source}`,
+  headers: { 'Content-Type': 'application/json', 'User-Agent': userAgent, ...headers },
+  body,
+});
 
 type Signed = Pick<Delivery, 'body' | 'headers'>;
 

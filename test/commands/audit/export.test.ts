@@ -1,18 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { createAuditClient } from '../../../commands/audit/client.ts';
 import { exportAll } from '../../../commands/audit/export.ts';
-import { cutAfter, event, startTrailServer, textOf, type Reply } from './trail-server.ts';
+import { clientOf, cutAfter, event, startTrailServer, textOf, type Reply } from './trail-server.ts';
 
 type Format = 'ndjson' | 'csv';
 
 async function run(format: Format, replies: readonly Reply[]) {
   const server = await startTrailServer(replies);
-  const client = createAuditClient({
-    url: server.url,
-    jwt: async () => await Promise.resolve('a.b.c'),
-    sleep: async () => {},
-    notice: () => {},
-  });
+  const client = clientOf(server.url);
   let written = '';
   const result = await exportAll(client, { status: 'success' }, format, async (text) => {
     await Promise.resolve((written += text));
@@ -115,7 +109,7 @@ describe('an export that is cut is never taken for a whole one', () => {
     ],
   ])('%s', async (_name, format, replies, atMost) => {
     const { result, written } = await run(format, replies);
-    expect(String(result)).toMatch(/^UserError: The export was cut off after \d+ events\. .* run this again\.$/);
+    expect(String(result)).toMatch(/^CountersignError: The export was cut off after \d+ events\. .* run it again\.$/);
     const lines = written
       .split('\n')
       .slice(0, -1)

@@ -32,7 +32,7 @@ const audit = async (args: readonly string[], environment: Readonly<Record<strin
 describe('npm run audit', () => {
   it('shows who revoked a token, in a table', async () => {
     const server = await startTrailServer([pageOf([event(7, { actor: { type: 'user', label: 'ada@acme.example' } })])]);
-    const args = ['--action', 'service_account_token.revoke', '--token-id', 'tok-7'];
+    const args = ['--table', '--action', 'service_account_token.revoke', '--token-id', 'tok-7'];
     const { status, stdout, stderr } = await audit(['--url', server.url, ...args]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout.split('\n').map((line) => line.replace(/ {2,}/g, '|'))).toEqual([
@@ -49,10 +49,10 @@ describe('npm run audit', () => {
     ]);
   });
 
-  it('shows events as they came with --json, and none of their control characters', async () => {
+  it('shows events as they came where there is no terminal, and none of their control characters', async () => {
     const hostile = event(1, { user_agent: 'a\u009b2J\u001b]0;b' });
     const server = await startTrailServer([pageOf([hostile])]);
-    const { stdout } = await audit(['--json'], { COUNTERSIGN_URL: server.url });
+    const { stdout } = await audit([], { COUNTERSIGN_URL: server.url });
     expect(JSON.parse(stdout)).toEqual(hostile);
     expect(stdout.trimEnd()).not.toMatch(/\p{Cc}/u);
   });
@@ -133,11 +133,16 @@ describe('the JWT', () => {
       COUNTERSIGN_JWT: '',
       STATE_DIR: stateDir,
     });
-    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^No JWT: /) });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^No JWT: /) });
   });
 
   it.each([
-    ['is missing', [], { COUNTERSIGN_JWT: '' }, /^No JWT: Set COUNTERSIGN_JWT, or name a file with --jwt-file\./],
+    [
+      'is missing',
+      [],
+      { COUNTERSIGN_JWT: '' },
+      /^No JWT: Set COUNTERSIGN_JWT, or name a file with --jwt-file, or what prints one with --jwt-command\./,
+    ],
     ['is none', [], { COUNTERSIGN_JWT: 'sat_0123456789abcdef' }, /^COUNTERSIGN_JWT does not hold a JWT/],
     ['is in no file', ['--jwt-file', '/nowhere'], {}, /^\/nowhere cannot be read \(ENOENT\)/],
     [
@@ -150,7 +155,7 @@ describe('the JWT', () => {
   ])('%s: one line, and nothing is sent', async (_name, args, environment: Record<string, string>, line) => {
     const server = await startTrailServer(answer);
     const { status, stdout, stderr } = await audit(args, { COUNTERSIGN_URL: server.url, ...environment });
-    expect({ status, stdout, asked: server.asked.length }).toEqual({ status: 1, stdout: '', asked: 0 });
+    expect({ status, stdout, asked: server.asked.length }).toEqual({ status: 2, stdout: '', asked: 0 });
     expect(stderr).toMatch(line);
     expect(stderr).toMatch(/^[^\n]+\n$/);
     expect(stderr).not.toContain('sat_');
@@ -162,12 +167,12 @@ describe('what is refused is said in one line that says what to do', () => {
   const away: Reply = (response) => void response.writeHead(302, { Location: 'https://elsewhere.example' }).end();
 
   it.each<[string, Reply, RegExp]>([
-    ['401', refusal(401, 'No.'), /^401: the JWT is not accepted\. Put a fresh one.*COUNTERSIGN_JWT.*npm run -s token/],
     [
-      '403',
-      refusal(403, 'Not allowed.'),
-      /^403: Not allowed\. The trail needs a role with the permission audit:read\./,
+      '401',
+      refusal(401, 'No.'),
+      /^401: the JWT is not accepted\. No\. Name a fresh one.*COUNTERSIGN_JWT.*npm run -s token/,
     ],
+    ['403', refusal(403, 'Not allowed.'), /^403: Not allowed\. This needs a role with the permission audit:read\./],
     [
       '400',
       refusal(400, 'x', { errors: { token_id: ['Use the id of a token.'], ip: ['Use one IP address.'] } }),
@@ -182,7 +187,11 @@ describe('what is refused is said in one line that says what to do', () => {
     ['500', refusal(500, 'Broken.\u001b[2J\nx'), /^500: Broken\.\ufffd\[2J\ufffdx\n$/],
     ['another service', html, /does not answer as Countersign does \(200, text\/html\)/],
     ['a redirect', away, /does not answer as Countersign does \(302/],
-    ['a connection that breaks', (response) => void response.destroy(), /^Nothing answers at .* Is it running/],
+    [
+      'a connection that breaks',
+      (response) => void response.destroy(),
+      /^Nothing answers at .* \([A-Z_]+\)\. Is it running/,
+    ],
   ])('%s', async (_name, reply, line) => {
     const server = await startTrailServer([reply]);
     const { status, stdout, stderr } = await audit(['--url', server.url]);
@@ -197,7 +206,7 @@ describe('what is refused is said in one line that says what to do', () => {
     const { status, stderr } = await audit(['--url', server.url]);
     expect(status).toBe(1);
     expect(stderr).toBe(
-      `Nothing answers at ${server.url}. Is it running (npm start)? Another one is named by --url or COUNTERSIGN_URL.\n`,
+      `Nothing answers at ${server.url} (ECONNREFUSED). Is it running? Another one is named by --url or COUNTERSIGN_URL.\n`,
     );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { cellsOf, layoutOf, lineOf, titleLine, usualLayout } from '../../../commands/audit/table.ts';
+import { cellsOf, EVENT_COLUMNS, eventTable } from '../../../commands/audit/table.ts';
+import { lineOf, usualLayout } from '../../../commands/columns.ts';
 import { widthOf } from '../../../commands/terminal-text.ts';
 
 const event = {
@@ -13,11 +14,7 @@ const event = {
 };
 const failed = { ...event, status: 'failure', error_code: 'upstream_credential_rejected' };
 
-function table(events: readonly unknown[], cells: number): string[] {
-  const lines = events.map(cellsOf);
-  const layout = layoutOf(lines, cells);
-  return [titleLine(layout, cells), ...lines.map((line) => lineOf(line, layout, cells))];
-}
+const table = eventTable;
 
 describe('a line of the table', () => {
   it.each([
@@ -27,6 +24,23 @@ describe('a line of the table', () => {
     ['no token', { token_id: null }, { 4: '' }],
     ['a code', { error_code: 'forbidden' }, { 5: 'forbidden' }],
     ['a counted read', { action: 'audit.query', count: 12 }, { 1: 'audit.query ×12' }],
+    [
+      'a block of a label',
+      { action: 'subject.block', token_id: null, detail: { label: 'ada@acme.example' } },
+      { 4: 'ada@acme.example' },
+    ],
+    [
+      'a block of a subject',
+      { action: 'subject.block', token_id: null, detail: { issuer: 'https://i', subject: 'ada' } },
+      { 4: 'ada' },
+    ],
+    [
+      'a create',
+      { token_name: 'deploy', detail: { scopes: ['api:read', 'api:full'], role: 'ci', policy: '3f0c' } },
+      { 6: 'deploy', 7: 'api:read api:full', 9: 'ci', 10: '3f0c' },
+    ],
+    ['a reason', { detail: { reason: 'scopes' } }, { 8: 'scopes' }],
+    ['something else', { action: 7, actor: null, detail: [], count: 'x' }, { 1: '', 3: '' }],
     ['a hostile label', { actor: { type: 'user', label: 'a\u001b[2Jb\nc' } }, { 3: 'a\ufffd[2Jb\ufffdc' }],
   ])('of %s', (_name, fields, cells) => {
     expect(Object.assign({}, cellsOf({ ...event, ...fields }))).toMatchObject(Object.assign({}, cells));
@@ -39,6 +53,29 @@ describe('the table', () => {
       'TIME                  ACTION                        STATUS   ACTOR               TOKEN                                 CODE',
       '2026-11-24 03:34:09Z  service_account_token.revoke  success  alice@acme.example  a6277f55-42a9-4276-8873-83aaee0f4a8a',
     ]);
+  });
+
+  const rich = {
+    ...event,
+    token_name: 'deploy',
+    workspace_uuid: '5877a4ae-0000-4000-8000-000000000001',
+    detail: { scopes: ['api:full'], role: 'admin', policy: '3f0c7b1d92e84a56' },
+  };
+  it.each([
+    [125, []],
+    [140, ['NAME', 'ROLE']],
+    [150, ['NAME', 'SCOPES', 'ROLE']],
+    [180, ['NAME', 'SCOPES', 'ROLE', 'POLICY']],
+    [230, ['NAME', 'SCOPES', 'ROLE', 'POLICY', 'WORKSPACE']],
+    [Infinity, ['NAME', 'SCOPES', 'ROLE', 'POLICY', 'WORKSPACE']],
+  ])('shows more where there is room: %d cells', (cells, more) => {
+    const [titles = ''] = table([rich], cells);
+    expect(titles.split(/ {2,}/).slice(6)).toEqual(more);
+  });
+
+  it('cuts nothing where no terminal cuts it', () => {
+    const label = 'a'.repeat(300);
+    expect(table([{ ...rich, actor: { type: 'user', label } }], Infinity).join()).toContain(label);
   });
 
   it('gives up what all actions have in common, then the end of a code, before who did it and to what', () => {
@@ -62,9 +99,9 @@ describe('the table', () => {
   it.each([200, 120, 100, 80, 60, 40, 20, 5])('never wraps: %i cells', (cells) => {
     const wide = { ...event, actor: { type: 'user', label: '東京'.repeat(30) } };
     for (const line of table([event, failed, wide], cells)) expect(widthOf(line)).toBeLessThanOrEqual(cells);
-    const usual = usualLayout(cells);
+    const usual = usualLayout(EVENT_COLUMNS, cells);
     for (const one of [event, failed, wide]) {
-      expect(widthOf(lineOf(cellsOf(one), usual, cells))).toBeLessThanOrEqual(cells);
+      expect(widthOf(lineOf(EVENT_COLUMNS, cellsOf(one), usual, cells))).toBeLessThanOrEqual(cells);
     }
   });
 

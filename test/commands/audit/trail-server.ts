@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createClientWith } from '../../../package/client/client.ts';
 import { startLoopbackServer, type LoopbackServer } from '../loopback-server.ts';
 
 export interface Asked {
@@ -6,6 +7,13 @@ export interface Asked {
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
 }
+
+/** A client on which no time passes, as the command has it. `slept` gets what it waits for. */
+export const clientOf = (url: string, slept: number[] = []) =>
+  createClientWith(
+    { url, jwt: 'a.b.c', retries: 5, deadlineMs: 5 * 60_000 },
+    { now: () => 0, sleep: async (ms) => await Promise.resolve(void slept.push(ms)) },
+  );
 
 /** How one request is answered. */
 export type Reply = (response: ServerResponse, request: IncomingMessage) => void;

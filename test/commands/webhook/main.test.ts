@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { verify } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Webhook } from 'standardwebhooks';
@@ -90,7 +90,11 @@ describe('npm run webhook', () => {
       { success: false, message: 'No.', errors: { 'data.token_id': ['Use the id of a token.'] } },
       /^422: No\. data\.token_id: Use the id of a token\.$/,
     ],
-    [401, { success: false, message: 'Not signed.' }, /^401: Not signed\. If it runs on another STATE_DIR, name that/],
+    [
+      401,
+      { success: false, message: 'Not signed.' },
+      /^401: Not signed\. The sender signs with another secret\. If .* another STATE_DIR, name that/,
+    ],
     [500, { success: false, message: 'Broken.\u001b[2J\nx' }, /^500: Broken\.\ufffd\[2J\ufffdx$/],
     [
       409,
@@ -117,20 +121,41 @@ describe('npm run webhook', () => {
     const { status, stderr } = await webhook(['revoke', '--token-id', 'tok-1', '--url', server.url]);
     expect({ status, stderr }).toEqual({
       status: 1,
-      stderr: `Nothing answers at ${server.url}. Is it running (npm start)? Another one is named by --url or STATE_DIR.\n`,
+      stderr: `Nothing answers at ${server.url}. Is it running? Another one is named by --url or COUNTERSIGN_URL.\n`,
     });
   });
 
   it.each([
-    ['a service elsewhere', ['--url', 'https://192.0.2.1'], stateDir, /^https:\/\/192\.0\.2\.1 is not on this machine/],
-    ['no URL', ['--url', 'countersign'], stateDir, /^"countersign" is no URL of a service/],
-    ['no keys', [], path.join(stateDir, 'none'), /^There are no webhook keys in /],
-  ])('sends nothing to %s, and makes no keys', async (_name, more, state, line) => {
+    [
+      'a service elsewhere',
+      ['--url', 'https://192.0.2.1'],
+      stateDir,
+      2,
+      /^https:\/\/192\.0\.2\.1 takes what its own senders sign: .*--secret-file/,
+    ],
+    ['one without encryption', ['--url', 'http://192.0.2.1'], stateDir, 2, /^http:\/\/192\.0\.2\.1 is not encrypted/],
+    ['no URL', ['--url', 'countersign'], stateDir, 2, /^"countersign" is no URL of a service/],
+    ['no keys', [], path.join(stateDir, 'none'), 1, /^There are no webhook keys in /],
+    ['a secret that is none', ['--secret-file', '/dev/null/x'], stateDir, 2, /--secret-file/],
+  ])('sends nothing to %s, and makes no keys', async (_name, more, state, code, line) => {
     const { status, stdout, stderr } = await webhook(['leak', '--token', SECRET, ...more], { state });
-    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect({ status, stdout }).toEqual({ status: code, stdout: '' });
     expect(stderr).toMatch(line);
     expect(stderr).toMatch(/^[^\n]+\n$/);
     expect(stderr).not.toMatch(/sat_|whsec_/);
+  });
+
+  it('signs as another sender, with the secret in a file', async () => {
+    const server = await startWebhookServer(202, RECEIPT);
+    const file = path.join(stateDir, 'their-secret');
+    writeFileSync(file, `${webhooks.secrets.WEBHOOK_HR}\n`);
+    const args = ['leak', '--token', '-', '--url', server.url, '--source', 'vault-scanner', '--secret-file', file];
+    expect(await webhook(args, { input: SECRET, state: '/proc/none' })).toMatchObject({ status: 0 });
+    expect(server.received.map((delivery) => delivery.path)).toEqual(['POST /webhooks/vault-scanner']);
+    expect(contentOf('WEBHOOK_HR', server.received[0])).toMatchObject({
+      type: 'token.leaked',
+      data: { token: SECRET },
+    });
   });
 
   it('shows its help', async () => {

@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { readOptions, USAGE } from '../../../commands/webhook/options.ts';
+import { readOptions, usageOf } from '../../../commands/webhook/options.ts';
 import { LOCAL_ISSUER } from '../../../local/issuer.ts';
 
 const SECRET = 'sat_0123456789abcdefghij';
 const SHA256 = 'ab'.repeat(32);
 const AT = 'https://paste.example/1';
 
-const read = async (...args: string[]) => await readOptions(args, async () => await Promise.resolve(`${SECRET}\n`));
+const CALL = 'npm run -s webhook --';
+const HOST = { call: CALL, defaultIssuer: LOCAL_ISSUER };
+const read = async (...args: string[]) =>
+  await readOptions(args, async () => await Promise.resolve(`${SECRET}\n`), HOST);
 const messageOf = async (...args: string[]): Promise<unknown> => {
   const options = await read(...args);
   return options.mode === 'send' ? options.message : options;
@@ -14,7 +17,7 @@ const messageOf = async (...args: string[]): Promise<unknown> => {
 const scanner = (event: string, data: object) => ({ source: 'scanner', event, data });
 const hr = (event: string, data: object) => ({ source: 'hr', event, data });
 
-describe('the arguments of npm run webhook', () => {
+describe('the arguments of webhook', () => {
   it.each([
     [['leak', '--token', SECRET], scanner('token.leaked', { token: SECRET })],
     [['leak', '--token', SECRET, '--at', AT], scanner('token.leaked', { token: SECRET, url: AT })],
@@ -48,19 +51,29 @@ describe('the arguments of npm run webhook', () => {
     expect(await read(...args)).toMatchObject({ url: 'http://127.0.0.1:1', id: 'msg_1' });
   });
 
+  it('name an issuer where no local service has one', async () => {
+    const installed = { call: 'countersign webhook', defaultIssuer: null };
+    const asked = async (...more: string[]) =>
+      await readOptions(['offboard', '--subject', 'ada', ...more], async () => await Promise.resolve(''), installed);
+    await expect(asked()).rejects.toThrow('--subject needs --issuer URL');
+    expect(await asked('--issuer', 'https://i.example')).toMatchObject({
+      message: { data: { issuer: 'https://i.example', subject: 'ada' } },
+    });
+  });
+
   it.each([['standard'], ['github']])('take the secret from standard input, for %s', async (kind) => {
     expect(JSON.stringify(await messageOf('leak', '--token', '-', '--kind', kind))).toContain(`"token":"${SECRET}"`);
   });
 
   it('say that standard input is empty', async () => {
-    const empty = readOptions(['leak', '--token', '-'], async () => await Promise.resolve('\n'));
+    const empty = readOptions(['leak', '--token', '-'], async () => await Promise.resolve('\n'), HOST);
     await expect(empty).rejects.toThrow('--token - reads the secret from standard input, and there was none.');
   });
 
   it('ask for help, whatever else they say', async () => {
     expect(await read('--help', 'leek')).toEqual({ mode: 'help' });
     for (const flag of ['leak', 'revoke', 'offboard', 'reinstate', '--token -', '--id', '--url'])
-      expect(USAGE).toContain(flag);
+      expect(usageOf(CALL)).toContain(flag);
   });
 
   it.each([
@@ -76,6 +89,7 @@ describe('the arguments of npm run webhook', () => {
     [['leak', '--token', SECRET, '--id', 'a b'], '--id takes up to 200 visible ASCII characters'],
     [['leak', '--tokn', SECRET], "Unknown option '--tokn'"],
     [['leak', '--token'], "Option '--token <value>' argument missing"],
+    [['revoke', '--token-id', 'x', '--source', 'A/B'], '--source takes the name of a sender'],
     [['revoke'], 'revoke needs --token-id ID.'],
     [['revoke', '--token-id', 'x', '--at', AT], '--at does not go with revoke.'],
     [['offboard'], 'offboard needs one of --subject NAME and --label LABEL.'],

@@ -1,0 +1,29 @@
+import { UsageError } from '../usage.ts';
+import type { Output } from './result.ts';
+
+const DEFAULT = 50;
+const MOST = 10_000;
+/** The largest page of the API. */
+const PAGE_MAX = 200;
+
+/** As much of a list as `--limit` asks for. @throws UsageError */
+export function limited(limit: string | undefined) {
+  const most = limit === undefined ? DEFAULT : /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
+  if (most < 1 || most > MOST) throw new UsageError(`--limit takes a whole number from 1 to ${MOST}.`);
+  return {
+    pageSize: Math.min(most, PAGE_MAX),
+    /** Takes the first items, and says where there are none or more. */
+    take: async <Item>(items: AsyncIterable<Item>, output: Output): Promise<readonly Item[]> => {
+      const taken: Item[] = [];
+      for await (const item of items) {
+        if (taken.length === most) {
+          output.notice('There are more: see them with a larger --limit.');
+          break;
+        }
+        taken.push(item);
+      }
+      if (taken.length === 0) output.notice('There are none.');
+      return taken;
+    },
+  };
+}
