@@ -97,7 +97,7 @@ async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string
 }
 
 async function nextOf(reader: ReadableStreamDefaultReader<Uint8Array>) {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | null = null;
   const stalled = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new BrokenOff()), STALL_TIMEOUT_MS);
   });
@@ -106,6 +106,6 @@ async function nextOf(reader: ReadableStreamDefaultReader<Uint8Array>) {
   } catch {
     throw new BrokenOff();
   } finally {
-    clearTimeout(timer);
+    if (timer !== null) clearTimeout(timer);
   }
 }

@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { OPERATIONS } from '../../contract/operations.ts';
+import type { Operation } from '../../contract/operation.ts';
+import { type Client, createClient } from '../../package/client/index.ts';
+
+// The typed client against the contract: no operation is forgotten, and no parameter.
+
+interface Sent {
+  readonly method: string;
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: Headers;
+  readonly body: unknown;
+}
+
+/** A client whose service gives one answer, and remembers what it was asked. */
+function clientWith(status: number, body: string) {
+  const sent: Sent[] = [];
+  const client = createClient({
+    url: 'https://countersign.example',
+    jwt: 'aaaa.bbbb.cccc',
+    fetch: async (url, init) => {
+      const { pathname, searchParams } = new URL(url);
+      const query = Object.fromEntries(searchParams);
+      const json: unknown = init.body === undefined ? undefined : JSON.parse(init.body);
+      sent.push({ method: init.method, path: pathname, query, headers: new Headers(init.headers), body: json });
+      return await Promise.resolve(new Response(body, { status }));
+    },
+  });
+  return { client, sent };
+}
+
+const FILTER = {
+  action: ['service_account_token.*', '!service_account_token.list'],
+  status: 'failure',
+  code: 'forbidden',
+  actor: 'me',
+  actor_type: 'user',
+  token_id: 'tok-1',
+  token_name: 'deploy',
+  token_prefix: 'sat_a1B2c3D',
+  scope: 'api:full',
+  role: 'ci',
+  policy_version: '3f0c7b1d92e84a56',
+  workspace_uuid: 'w-1',
+  request_id: 'request-1',
+  ip: '192.0.2.1',
+  from: '2026-11-01T00:00:00Z',
+  to: '2026-12-01T00:00:00Z',
+} as const;
+const PAGE = { limit: 50, cursor: 'c2VxOjQx' } as const;
+const W = { workspace_uuid: 'w-1' } as const;
+const SUBJECT = { issuer: 'https://issuer.example', subject: 'kim' } as const;
+
+/** A call of each operation, with every parameter that it takes. The compiler refuses one that the client does not know. */
+const CALLS: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
+  createToken: async ({ tokens }) => await tokens.create({ name: 'deploy', scopes: ['api:read'] }),
+  listTokens: async ({ tokens }) => await tokens.list({ ...W, fresh: true }),
+  getToken: async ({ tokens }) => await tokens.get('a b', { ...W, fresh: true }),
+  updateToken: async ({ tokens }) => await tokens.update('tok-1', { name: 'x', ...W }),
+  revokeToken: async ({ tokens }) => await tokens.revoke('tok-1', W),
+  listTokenEvents: async ({ tokens }) => await tokens.events('tok-1', { ...W, ...PAGE, order: 'asc' }),
+  queryAuditEvents: async ({ audit }) => await audit.events({ ...FILTER, ...PAGE, order: 'asc', latest: true }),
+  getAuditEvent: async ({ audit }) => await audit.event('event-1'),
+  countAuditEvents: async ({ audit }) => await audit.counts({ ...FILTER, by: 'actor' }),
+  exportAuditEvents: async ({ audit }) =>
+    await audit.exportResponse({ ...FILTER, cursor: 'c2VxOjQx', latest: true, format: 'csv' }),
+  listSubjects: async ({ subjects }) => await subjects.list({ blocked: true, q: 'kim', ...PAGE }),
+  createRevocation: async ({ revocations }) => await revocations.create({ subject: SUBJECT, reason: 'left' }),
+  getRevocation: async ({ revocations }) => await revocations.get('revocation-1'),
+  createReinstatement: async ({ reinstatements }) => await reinstatements.create({ subject: SUBJECT, reason: 'back' }),
+  listDeliveries: async ({ deliveries }) => await deliveries.list(PAGE),
+  getDelivery: async ({ deliveries }) => await deliveries.get('delivery-1'),
+  retryDelivery: async ({ deliveries }) => await deliveries.retry('delivery-1'),
+  whoami: async (client) => await client.whoami(),
+  listWorkspaces: async (client) => await client.workspaces(),
+  getStatus: async (client) => await client.status(),
+  getHealth: async (client) => await client.health(),
+  getReadiness: async (client) => await client.readiness(),
+};
+
+/** What the client leaves to others, and why. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  receiveWebhook: 'A sender signs with a secret and has no JWT: that is a library of Standard Webhooks.',
+};
+/** Names that PipeOps' own clients use beside others, which this client does not need. */
+const SYNONYMS: readonly string[] = ['workspace'];
+
+const described = OPERATIONS.filter(({ id }) => LEFT_OUT[id] === undefined);
+
+it('the client has a call for every operation of the contract', () => {
+  expect(described.map(({ id }) => id).filter((id) => CALLS[id] === undefined)).toEqual([]);
+});
+
+/** The example of the first success of an operation. */
+const exampleOf = ({ successes: [{ content }] }: Operation): string =>
+  'texts' in content ? '' : JSON.stringify(Object.values(content.examples)[0]);
+
+describe.each(described.map((operation) => [operation.id, operation] as const))('%s', (id, operation) => {
+  const [success] = operation.successes;
+
+  it('asks as the contract says, with each of its parameters', async () => {
+    const { client, sent } = clientWith(success.status, exampleOf(operation));
+    await CALLS[id]?.(client);
+    const [{ method, path, query, headers, body } = {} as Sent, ...more] = sent;
+    expect(more).toEqual([]);
+    expect(method).toBe(operation.method);
+    expect(path).toMatch(new RegExp(`^${operation.pattern.replaceAll(/:\w+/g, '[^/]+')}$`));
+    const named = (place: string) => operation.parameters.filter((one) => one.in === place).map(({ name }) => name);
+    // A body names the workspace itself.
+    const inBody = typeof body === 'object' && body !== null ? ['workspace_uuid'] : [];
+    const wanted = named('query').filter((name) => !SYNONYMS.includes(name) && !inBody.includes(name));
+    expect(Object.keys(query).toSorted()).toEqual(wanted.toSorted());
+    for (const name of named('header')) expect(headers.get(name)).toBeTruthy();
+    expect(headers.has('Authorization')).toBe(operation.access !== 'anyone');
+    expect(body !== undefined).toBe(operation.body !== undefined);
+  });
+
+  it('gives what the contract shows', async () => {
+    const { client } = clientWith(success.status, exampleOf(operation));
+    const result: unknown = await CALLS[id]?.(client);
+    const shown = exampleOf(operation) || '{}';
+    // Pages, lists and envelopes of one thing are unpacked; what is inside is as it came. An export is not read at all.
+    const { data = {} } = JSON.parse(shown) as { data?: unknown };
+    expect(JSON.stringify(result)).toContain(JSON.stringify(innermost(data)));
+  });
+});
+
+/** The first thing in an envelope that is not an envelope itself. */
+function innermost(data: unknown): unknown {
+  if (Array.isArray(data)) return data[0];
+  const values = typeof data === 'object' && data !== null ? Object.values(data) : [];
+  const [only] = values;
+  return values.length <= 2 && (Array.isArray(only) || typeof only === 'object') && only !== null
+    ? innermost(only)
+    : data;
+}
+
+it('each method of the client is one of these calls, or goes over the pages of one', () => {
+  const { client } = clientWith(200, '');
+  const methods = Object.entries(client).flatMap(([name, part]) =>
+    typeof part === 'function'
+      ? [name]
+      : typeof part === 'object'
+        ? Object.keys(part).map((one) => `${name}.${one}`)
+        : [],
+  );
+  const source = Object.values(CALLS).map(String).join('\n');
+  const uncalled = methods.filter((method) => !source.includes(`${method.replace(/^.*\./, '')}(`));
+  expect(uncalled).toEqual([
+    'tokens.eachEvent',
+    'audit.eachEvent',
+    'audit.export',
+    'audit.exportLines',
+    'subjects.each',
+    'deliveries.each',
+  ]);
+});
