@@ -6,6 +6,7 @@ const stop = (exitCode: 0 | 1): void => process.exit(exitCode);
 let whenLost = stop;
 let exitCodeWhenClosed: 0 | 1 = 0;
 let isLost = false;
+let isWatched = false;
 
 /**
  * Ends the command when standard output takes no more, since Node alone would end it with 0 on a full disk.
@@ -16,6 +17,8 @@ let isLost = false;
 export function watchOutput(whenClosed: 0 | 1 = 0, lost: (exitCode: 0 | 1) => void = stop): void {
   exitCodeWhenClosed = whenClosed;
   whenLost = lost;
+  if (isWatched) return;
+  isWatched = true;
   process.stdout.on('error', lose);
   // Nothing is left to tell about this to.
   process.stderr.on('error', () => {});

@@ -9,7 +9,7 @@ import { UsageError } from '../usage.ts';
 import { type Command, defineCommand, flag, text, texts } from './command.ts';
 import type { Host } from './host.ts';
 import { limited } from './limited.ts';
-import type { Output } from './result.ts';
+import type { Facts, Output } from './result.ts';
 
 const WHOM = { subject: text, issuer: text, label: text } as const;
 
@@ -39,7 +39,7 @@ function reasonOf(words: string, reason: string | undefined): string {
 
 const revoke = defineCommand({
   words: 'revoke',
-  about: `The incident button: revokes everything that somebody owns and refuses them from then on, or revokes the tokens that are named.
+  about: `The incident button: revokes what somebody owns and refuses them, or revokes tokens by id.
 --mode suspend suspends instead. --wait waits until PipeOps has acknowledged it.`,
   usage: `--subject NAME [--issuer URL] | --label LABEL  --reason TEXT [--mode revoke|suspend] [--wait]
        revoke --token ID… --workspace UUID --reason TEXT [--wait]`,
@@ -187,13 +187,24 @@ const deliveryLine = ({ received_at, id, source, event, ignored, refused, orders
   ].map(printable);
 
 async function showReceipt(receipt: WholeDelivery, output: Output): Promise<void> {
-  const { orders, owners = [], revocations } = receipt;
+  await output.facts(receipt, () => receiptFacts(receipt));
+}
+
+function receiptFacts({
+  id,
+  received_at,
+  event_id,
+  orders,
+  orders_left,
+  owners = [],
+  revocations,
+}: WholeDelivery): Facts {
   const counted = `${orders.open} open, ${orders.acknowledged} acknowledged, ${orders.confirmed} confirmed, ${orders.failed} failed`;
-  await output.facts(receipt, [
-    ['ID', printable(receipt.id)],
-    ['RECEIVED', printable(receipt.received_at)],
-    ['EVENT', printable(receipt.event_id)],
-    ['ORDERS', receipt.orders_left === true ? `${counted}; more are still to be made` : counted],
+  return [
+    ['ID', printable(id)],
+    ['RECEIVED', printable(received_at)],
+    ['EVENT', printable(event_id)],
+    ['ORDERS', orders_left === true ? `${counted}; more are still to be made` : counted],
     ...owners.map(({ issuer, subject, tokens }): [string, string] => [
       'OWNER',
       printable(`${issuer}|${subject}, ${tokens} tokens`),
@@ -202,7 +213,7 @@ async function showReceipt(receipt: WholeDelivery, output: Output): Promise<void
       'TOKEN',
       printable([token_id, state, result, error_code].filter((word) => word !== null).join(' ')),
     ]),
-  ]);
+  ];
 }
 
 const listDeliveries = defineCommand({
@@ -250,7 +261,7 @@ const retryDelivery = defineCommand({
     ({ operands: [id = ''] }) =>
     async (client, output) => {
       const answer = await client.deliveries.retry(id);
-      await output.facts(answer, [['RETRIED', String(answer.retried)]]);
+      await output.facts(answer, () => [['RETRIED', String(answer.retried)]]);
     },
 });
 

@@ -15,10 +15,13 @@ export interface Output {
   /** Writes things as lines of JSON, or as lines of a table. */
   table<Item>(columns: readonly Column[], items: readonly Item[], cellsOf: (item: Item) => Line): Promise<void>;
   /** Writes one thing as a line of JSON, or as a line of text for each of its facts. */
-  facts(value: unknown, facts: readonly (readonly [name: string, value: string])[]): Promise<void>;
+  facts(value: unknown, factsOf: () => Facts): Promise<void>;
   /** Writes a line about the result. */
   notice(line: string): void;
 }
+
+/** The facts of a thing, safe to print. */
+export type Facts = readonly (readonly [name: string, value: string])[];
 
 /** How a user wants a result. */
 export interface ResultOptions {
@@ -62,11 +65,12 @@ export function outputTo({ write, notice, cells }: OutputSink, { json, table }: 
       await line(titleLine(columns, layout, width));
       for (const one of lines) await line(lineOf(columns, one, layout, width));
     },
-    facts: async (value, facts) => {
+    facts: async (value, factsOf) => {
       if (isJson) {
         await writeJson(value);
         return;
       }
+      const facts = factsOf();
       const widest = Math.max(...facts.map(([name]) => name.length));
       for (const [name, text] of facts) await line(`${name.padEnd(widest)}  ${text}`);
     },

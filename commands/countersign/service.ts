@@ -1,8 +1,7 @@
 import type { Status, Whoami } from '../../package/client/types.ts';
 import { printable } from '../terminal-text.ts';
 import { type Command, defineCommand } from './command.ts';
-
-type Facts = readonly (readonly [name: string, value: string])[];
+import type { Facts } from './result.ts';
 
 const whoami = defineCommand({
   words: 'whoami',
@@ -13,7 +12,7 @@ const whoami = defineCommand({
   permission: 'of any role',
   prepare: () => async (client, output) => {
     const you = await client.whoami();
-    await output.facts(you, factsOf(you));
+    await output.facts(you, () => factsOf(you));
   },
 });
 
@@ -40,7 +39,7 @@ const status = defineCommand({
   permission: 'audit:read',
   prepare: () => async (client, output) => {
     const shown = await client.status();
-    await output.facts(shown, statusFacts(shown));
+    await output.facts(shown, () => statusFacts(shown));
   },
 });
 

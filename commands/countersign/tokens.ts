@@ -10,7 +10,7 @@ import { printable, printableJson } from '../terminal-text.ts';
 import { UsageError } from '../usage.ts';
 import { type Command, defineCommand, flag, text, texts } from './command.ts';
 import { limited } from './limited.ts';
-import type { Output } from './result.ts';
+import type { Facts, Output } from './result.ts';
 
 const TOKEN_COLUMNS = [
   { title: 'ID', least: 8, usual: 36, yields: 1, cut: 'end' },
@@ -40,7 +40,7 @@ const timeOf = (time: string | null): string => (time ?? '').replace('T', ' ').r
 const stateOf = ({ is_revoked, is_expired, is_active }: Token): string =>
   is_revoked ? 'revoked' : is_expired ? 'expired' : is_active ? 'active' : 'suspended';
 
-const factsOf = (token: Token): readonly (readonly [string, string])[] => {
+const factsOf = (token: Token): Facts => {
   const cells = lineOf(token);
   const facts = TOKEN_COLUMNS.map(({ title }, index) => [title, cells[index] ?? ''] as const);
   return token.description === null ? facts : [...facts, ['DESCRIPTION', printable(token.description)]];
@@ -78,13 +78,14 @@ const get = defineCommand({
     ({ values, operands: [id = ''] }) =>
     async (client, output) => {
       const token = await client.tokens.get(id, { ...inWorkspace(values.workspace), fresh: values.fresh });
-      await output.facts(token, factsOf(token));
+      await output.facts(token, () => factsOf(token));
     },
 });
 
 const create = defineCommand({
   words: 'tokens create',
-  about: `Mints a token. Its secret is printed this once; with --out it goes to the file alone, and with --json beside it the whole answer.
+  about: `Mints a token, and prints its secret this once.
+With --out the secret goes to that file alone; with --json beside it, the whole answer does.
 --idempotency-key KEY makes a repeat within an hour give the same token again, with its secret. Default: a key of its own.`,
   usage: `--name NAME (--scope SCOPE… | --preset NAME) [--expires-in 30d | --expires-at TIME]
        [--description TEXT] [--workspace UUID] [--idempotency-key KEY]`,
@@ -138,7 +139,7 @@ const create = defineCommand({
       });
       if (created === null) return;
       const { token: _secret, ...shown }: CreatedToken = created;
-      await output.facts(shown, factsOf(shown));
+      await output.facts(shown, () => factsOf(shown));
       output.notice(`The secret is in ${printable(out)}.`);
     };
   },
@@ -173,7 +174,7 @@ const repeatLine = (key: string): string =>
 
 async function showCreated(token: CreatedToken, output: Output): Promise<void> {
   const { token: secret, ...shown } = token;
-  await output.facts(token, [...factsOf(shown), ['SECRET', printable(secret)]]);
+  await output.facts(token, () => [...factsOf(shown), ['SECRET', printable(secret)]]);
 }
 
 const update = defineCommand({
@@ -198,7 +199,7 @@ const update = defineCommand({
     }
     return async (client, output) => {
       const token = await client.tokens.update(id, { ...changes, ...inWorkspace(values.workspace) });
-      await output.facts(token, factsOf(token));
+      await output.facts(token, () => factsOf(token));
     };
   },
 });
@@ -215,7 +216,7 @@ const revoke = defineCommand({
     ({ values, operands: [id = ''] }) =>
     async (client, output) => {
       const revoked = await client.tokens.revoke(id, inWorkspace(values.workspace));
-      await output.facts(revoked, [['REVOKED', printable(revoked.id)]]);
+      await output.facts(revoked, () => [['REVOKED', printable(revoked.id)]]);
     },
 });
 
