@@ -64,6 +64,7 @@ export function connect(
       url: origin,
       jwt,
       jwtHeader,
+      userAgent: 'countersign-command',
       deadlineMs: DEADLINE_MS,
       retries: RETRIES,
       onRetry: ({ failure, waitMs }) => notice(waitLine(failure, waitMs)),

@@ -27,6 +27,8 @@ export interface ClientOptions {
   readonly jwt: JwtSource;
   /** The header that carries the JWT. `Authorization` (the default) gets `Bearer` in front of it, any other the JWT alone. */
   readonly jwtHeader?: string;
+  /** What the trail shows as `user_agent`. Browsers send their own. */
+  readonly userAgent?: string;
   /** In place of the global `fetch`, such as that of a service binding: `(url, init) => env.COUNTERSIGN.fetch(url, init)`. */
   readonly fetch?: Fetch;
   /** The milliseconds that a call may take, retries included. Default: 60,000. */
@@ -117,6 +119,7 @@ export function createTransport(options: ClientOptions, { now, sleep }: Runtime)
     for (let isRepeat = false; ; isRepeat = true) {
       const jwt = request.isPublic === true ? null : await untilAborted(jwtFor(), signal);
       const headers: Record<string, string> = { Accept: 'application/json, application/x-ndjson, text/csv' };
+      if (options.userAgent !== undefined) headers['User-Agent'] = options.userAgent;
       if (jwt !== null) headers[jwtHeader] = `${scheme}${jwt}`;
       if (request.isFresh === true) headers['Cache-Control'] = 'no-cache';
       if (isKeyed(request)) headers['Idempotency-Key'] = request.idempotencyKey;

@@ -65,6 +65,22 @@ describe('npm run audit', () => {
     expect(await ended).toMatchObject({ status: 0, stdout: `${JSON.stringify(event(1))}\n`, stderr: '' });
   });
 
+  it('goes on without a gap or a double where it was killed, in a file that it keeps together with its place', async () => {
+    const [out, place] = [path.join(root, 'followed'), path.join(root, 'place')];
+    const replies = [pageOf([event(1)], 'c1', false), pageOf([event(2)], 'c2', false), pageOf([], 'c2', false)];
+    const server = await startTrailServer(replies);
+    const args = ['--follow', '--since', '2026-01-01', '--url', server.url, '--cursor-file', place, '--out', out];
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      const { child, ended } = start(args);
+      await expect
+        .poll(() => existsSync(place) && readFileSync(place, 'utf8'))
+        .toContain(signal === 'SIGKILL' ? 'c1' : 'c2');
+      child.kill(signal);
+      expect(await ended).toMatchObject({ status: signal === 'SIGKILL' ? null : 0, stderr: '' });
+    }
+    expect(readFileSync(out, 'utf8')).toBe([1, 2].map((seq) => `${JSON.stringify(event(seq))}\n`).join(''));
+  });
+
   it('writes an export to a file of its owner alone, which is there once it is whole', async () => {
     const whole = `${JSON.stringify(event(1))}\n{"complete":true,"count":1,"next":null}\n`;
     const server = await startTrailServer([textOf(whole)]);
