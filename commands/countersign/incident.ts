@@ -146,6 +146,9 @@ const subjectLine = ({ label, subject, issuer, tokens, blocks }: Subject): reado
   printable(issuer ?? ''),
 ];
 
+/** The largest page of subjects. */
+const SUBJECTS_PAGE_MAX = 100;
+
 const subjects = defineCommand({
   words: 'subjects',
   about: 'Shows who owns tokens, and who is blocked.',
@@ -157,7 +160,7 @@ const subjects = defineCommand({
     const isNotBlocked = values['not-blocked'];
     if (values.blocked && isNotBlocked) throw new UsageError('--blocked and --not-blocked: choose one.');
     const blocked = values.blocked || isNotBlocked ? { blocked: values.blocked } : {};
-    const limit = limited(values.limit);
+    const limit = limited(values.limit, SUBJECTS_PAGE_MAX);
     return async (client, output) => {
       const query = { ...blocked, q: values.q, limit: limit.pageSize };
       await output.table(SUBJECT_COLUMNS, await limit.take(client.subjects.each(query), output), subjectLine);
@@ -179,7 +182,7 @@ const deliveryLine = ({ received_at, id, source, event, ignored, refused, orders
   [
     received_at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'),
     id,
-    source,
+    source ?? '',
     refused ?? ignored ?? event ?? '',
     String(orders.open),
     String(orders.acknowledged + orders.confirmed),
@@ -190,20 +193,17 @@ async function showReceipt(receipt: WholeDelivery, output: Output): Promise<void
   await output.facts(receipt, () => receiptFacts(receipt));
 }
 
-function receiptFacts({
-  id,
-  received_at,
-  event_id,
-  orders,
-  orders_left,
-  owners = [],
-  revocations,
-}: WholeDelivery): Facts {
+function receiptFacts(receipt: WholeDelivery): Facts {
+  const { id, received_at, event_id, reason, blocks_lifted, still_blocked } = receipt;
+  const { orders, orders_left, owners = [], revocations } = receipt;
   const counted = `${orders.open} open, ${orders.acknowledged} acknowledged, ${orders.confirmed} confirmed, ${orders.failed} failed`;
   return [
     ['ID', printable(id)],
     ['RECEIVED', printable(received_at)],
     ['EVENT', printable(event_id)],
+    ...(reason === undefined ? [] : [['REASON', printable(reason)] as const]),
+    ...(blocks_lifted === undefined ? [] : [['LIFTED', `${blocks_lifted} blocks`] as const]),
+    ...(still_blocked === true ? [['STILL BLOCKED', 'in another way'] as const] : []),
     ['ORDERS', orders_left === true ? `${counted}; more are still to be made` : counted],
     ...owners.map(({ issuer, subject, tokens }): [string, string] => [
       'OWNER',
@@ -226,14 +226,11 @@ const listDeliveries = defineCommand({
   prepare: ({ values }) => {
     const limit = limited(values.limit);
     return async (client, output) => {
-      const items = client.deliveries.each({ limit: Math.min(limit.pageSize, DELIVERIES_PAGE_MAX) });
+      const items = client.deliveries.each({ limit: limit.pageSize });
       await output.table(DELIVERY_COLUMNS, await limit.take(items, output), deliveryLine);
     };
   },
 });
-
-/** The largest page of deliveries. */
-const DELIVERIES_PAGE_MAX = 50;
 
 const getDelivery = defineCommand({
   words: 'deliveries get',

@@ -3,15 +3,20 @@ import type { Output } from './result.ts';
 
 const DEFAULT = 50;
 const MOST = 10_000;
-/** The largest page of the API. */
+/** The largest page of events. */
 const PAGE_MAX = 200;
 
-/** As much of a list as `--limit` asks for. @throws UsageError */
-export function limited(limit: string | undefined) {
+/**
+ * As much of a list as `--limit` asks for.
+ *
+ * @param pageMax the largest page of that list.
+ * @throws UsageError
+ */
+export function limited(limit: string | undefined, pageMax: number = PAGE_MAX) {
   const most = limit === undefined ? DEFAULT : /^\d{1,5}$/.test(limit) ? Number(limit) : 0;
   if (most < 1 || most > MOST) throw new UsageError(`--limit takes a whole number from 1 to ${MOST}.`);
   return {
-    pageSize: Math.min(most, PAGE_MAX),
+    pageSize: Math.min(most, pageMax),
     /** Takes the first items, and says where there are none or more. */
     take: async <Item>(items: AsyncIterable<Item>, output: Output): Promise<readonly Item[]> => {
       const taken: Item[] = [];

@@ -44,8 +44,8 @@ export type Client = ReturnType<typeof createClientWith>;
 
 export interface CreateOptions extends CallOptions {
   /**
-   * Makes a repeat of this create safe for an hour. Default: a random UUID, which serves the retries of this call. Null: none, and then
-   * a create is repeated only where the service says that nothing was done.
+   * Makes a repeat of this create or order safe for an hour. Default: a random UUID, which serves the retries of this call. Null: none, and
+   * then it is repeated only where the service says that nothing was done.
    */
   readonly idempotencyKey?: string | null;
 }
@@ -88,8 +88,10 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
     await json({ method: 'GET', path, query }, given);
   const readToken = async (path: string, { fresh, ...query }: Reading, given?: CallOptions): Promise<Envelope> =>
     await json({ method: 'GET', path, query, isFresh: fresh === true }, given);
-  const post = async (path: string, body: object | undefined, given?: CallOptions): Promise<Envelope> =>
-    await json({ method: 'POST', path, ...(body !== undefined && { body }) }, given);
+  const keyed = async (path: string, body: object, { idempotencyKey, ...given }: CreateOptions): Promise<Envelope> => {
+    const key = idempotencyKey === undefined ? crypto.randomUUID() : idempotencyKey;
+    return await json({ method: 'POST', path, body, idempotencyKey: key }, given);
+  };
   const askExport = (query: ExportQuery, given?: CallOptions) => async (cursor: string | null) =>
     bodyOf(
       transport.origin,
@@ -130,10 +132,8 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
 
   const tokens = {
     /** Mints a token. Its secret is in the answer, and nowhere else afterwards. */
-    create: async (token: CreateToken, { idempotencyKey, ...given }: CreateOptions = {}): Promise<CreatedToken> => {
-      const key = idempotencyKey === undefined ? crypto.randomUUID() : idempotencyKey;
-      return dataOf(await json({ method: 'POST', path: TOKENS, body: token, idempotencyKey: key }, given));
-    },
+    create: async (token: CreateToken, given: CreateOptions = {}): Promise<CreatedToken> =>
+      dataOf(await keyed(TOKENS, token, given)),
     list: async (query: Reading = {}, given?: CallOptions): Promise<TokenList> => {
       const body = await readToken(TOKENS, query, given);
       return { ...dataOf<Omit<TokenList, 'partial'>>(body), partial: body['partial'] === true };
@@ -173,7 +173,7 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
       dataOf(await get(at(DELIVERIES, id), {}, given)),
     /** Tries again what is left of a delivery. */
     retry: async (id: string, given?: CallOptions): Promise<{ readonly retried: number }> =>
-      dataOf(await post(at(DELIVERIES, id, '/retry'), undefined, given)),
+      dataOf(await json({ method: 'POST', path: at(DELIVERIES, id, '/retry') }, given)),
   };
 
   return {
@@ -184,15 +184,15 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
     subjects,
     revocations: {
       /** Orders revocations. The answer is a receipt: `get` tells how far they are. */
-      create: async (order: OrderRevocation, given?: CallOptions): Promise<WholeDelivery> =>
-        dataOf(await post(REVOCATIONS, order, given)),
+      create: async (order: OrderRevocation, given: CreateOptions = {}): Promise<WholeDelivery> =>
+        dataOf(await keyed(REVOCATIONS, order, given)),
       get: async (id: string, given?: CallOptions): Promise<WholeDelivery> =>
         dataOf(await get(at(REVOCATIONS, id), {}, given)),
     },
     reinstatements: {
       /** Lifts the block of somebody. */
-      create: async (order: OrderReinstatement, given?: CallOptions): Promise<WholeDelivery> =>
-        dataOf(await post('/api/v1/reinstatements', order, given)),
+      create: async (order: OrderReinstatement, given: CreateOptions = {}): Promise<WholeDelivery> =>
+        dataOf(await keyed('/api/v1/reinstatements', order, given)),
     },
     deliveries,
     whoami: async (given?: CallOptions): Promise<Whoami> => dataOf(await get('/api/v1/whoami', {}, given)),
@@ -217,7 +217,7 @@ function pageOf<Item>(body: Envelope): Page<Item> {
     next_cursor?: string | null;
     has_more?: boolean;
   };
-  return { items: dataOf(body), nextCursor, hasMore };
+  return { items: dataOf(body), nextCursor, hasMore, partial: body['partial'] === true };
 }
 
 /** The items of all pages. It ends at the last page, and where a cursor stands still. */

@@ -78,7 +78,7 @@ export interface Request {
   readonly path: string;
   readonly query?: object | undefined;
   readonly body?: object;
-  /** The `Idempotency-Key` of a create. Null: it has none, so that a repeat may mint a second token. */
+  /** The `Idempotency-Key` of what is created. Null: it has none, so that a repeat may create a second one. */
   readonly idempotencyKey?: string | null;
   /** Whether a list that is held somewhere does not do. */
   readonly isFresh?: boolean;

@@ -105,6 +105,8 @@ export interface Page<Item> {
   readonly nextCursor: string | null;
   /** Whether the next page can be had at once. */
   readonly hasMore: boolean;
+  /** Whether the page ends before it is full. There may be more behind `nextCursor`. */
+  readonly partial: boolean;
 }
 
 export type Mode = RevocationMode;
@@ -120,11 +122,19 @@ export interface FoundOwner {
   readonly tokens: number;
 }
 
-/** A delivery that was rightly signed. */
+/** A delivery that was rightly signed, or what a caller ordered in its place. */
 export interface Delivery {
   readonly id: string;
-  /** The sender, as the policy names it. */
-  readonly source: string;
+  /** The sender, as the policy names it. Null: a caller has ordered it. */
+  readonly source: string | null;
+  /** The caller who has ordered it. */
+  readonly actor?: Actor | undefined;
+  /** Why, as that caller said. */
+  readonly reason?: string | undefined;
+  /** Of a reinstatement: how many blocks it lifted. */
+  readonly blocks_lifted?: number | undefined;
+  /** Somebody whom it reinstates is blocked in another way as well. */
+  readonly still_blocked?: true | undefined;
   /** Null: its body does not name one. */
   readonly event: string | null;
   /** The id that its sender gave it. Null: its protocol has none. */
@@ -317,16 +327,19 @@ export interface AuditCounts {
 export interface Block {
   readonly since: string;
   readonly by: 'subject' | 'label';
+  /** The event in the trail of what has made it. */
   readonly event_id?: string | undefined;
+  /** The webhook, or the revocation by a caller, that has made it. */
   readonly delivery_id?: string | undefined;
+  /** Why, as the caller said who made it. */
   readonly reason?: string | undefined;
 }
 
-/** An owner of tokens, or somebody who is blocked. */
+/** An owner of tokens, or somebody who is blocked. Without issuer and subject it is a label that is blocked. */
 export interface Subject {
   readonly issuer: string | null;
   readonly subject: string | null;
   readonly label: string | null;
-  readonly tokens: { readonly live: number; readonly total: number };
+  readonly tokens: { readonly live: number; readonly total: number; readonly more?: true | undefined };
   readonly blocks: readonly Block[];
 }

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { OPERATIONS } from '../../contract/operations.ts';
 import type { Operation } from '../../contract/operation.ts';
-import { type Client, createClient } from '../../package/client/index.ts';
+import { componentSchemas } from '../../contract/schema.ts';
+import {
+  type AuditEvent,
+  type Client,
+  createClient,
+  type CreatedToken,
+  type Role,
+  type Subject,
+  type Token,
+  type WholeDelivery,
+} from '../../package/client/index.ts';
 
 // The typed client against the contract: no operation is forgotten, and no parameter.
 
@@ -155,4 +165,107 @@ it('each method of the client is one of these calls, or goes over the pages of o
     'subjects.each',
     'deliveries.each',
   ]);
+});
+
+/** The fields of a type of the client, all of them: the compiler refuses one that is missing, and one that there is not. */
+const fieldsOf =
+  <T>() =>
+  (fields: Readonly<Record<keyof T, true>>): readonly string[] =>
+    Object.keys(fields);
+
+const TOKEN = {
+  id: true,
+  uuid: true,
+  name: true,
+  description: true,
+  scopes: true,
+  permissions: true,
+  token_prefix: true,
+  workspace_id: true,
+  is_revoked: true,
+  is_expired: true,
+  is_active: true,
+  expires_at: true,
+  created_at: true,
+  updated_at: true,
+  last_used_at: true,
+} as const;
+
+describe('the types of the client', () => {
+  it.each([
+    ['Token', fieldsOf<Token>()(TOKEN)],
+    ['CreatedToken', fieldsOf<CreatedToken>()({ ...TOKEN, token: true })],
+    [
+      'AuditEvent',
+      fieldsOf<AuditEvent>()({
+        id: true,
+        seq: true,
+        occurred_at: true,
+        settled_at: true,
+        action: true,
+        status: true,
+        count: true,
+        last_at: true,
+        actor: true,
+        workspace_uuid: true,
+        token_id: true,
+        token_name: true,
+        request_id: true,
+        ip: true,
+        user_agent: true,
+        upstream_status: true,
+        error_code: true,
+        detail: true,
+      }),
+    ],
+    [
+      'Role',
+      fieldsOf<Role>()({
+        name: true,
+        permissions: true,
+        tokens: true,
+        workspaces: true,
+        scopes: true,
+        max_ttl_seconds: true,
+        presets: true,
+        max_tokens: true,
+      }),
+    ],
+    [
+      'WholeDelivery',
+      fieldsOf<WholeDelivery>()({
+        id: true,
+        source: true,
+        actor: true,
+        reason: true,
+        blocks_lifted: true,
+        still_blocked: true,
+        event: true,
+        sender_id: true,
+        received_at: true,
+        event_id: true,
+        ignored: true,
+        refused: true,
+        refused_field: true,
+        id_reused: true,
+        rejected_items: true,
+        mode: true,
+        former: true,
+        subject: true,
+        issuer_configured: true,
+        owners: true,
+        also_carried: true,
+        owners_not_shown: true,
+        tokens: true,
+        orders: true,
+        orders_left: true,
+        items: true,
+        revocations: true,
+      }),
+    ],
+    ['Subject', fieldsOf<Subject>()({ issuer: true, subject: true, label: true, tokens: true, blocks: true })],
+  ])('name each field of %s', (component, fields) => {
+    const { properties = {} } = (componentSchemas()[component] ?? {}) as { properties?: object };
+    expect(fields).toEqual(expect.arrayContaining(Object.keys(properties)));
+  });
 });
