@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { INSTALLED } from '../../commands/countersign/host.ts';
 import { run } from '../../commands/countersign/run.ts';
-import { freePorts, startService, webhooksOf, type Service } from './service.ts';
+import { freePorts, startService, type Service } from './service.ts';
 
 // What a security engineer asks the trail, each with one command, on a trail of 100,000 events. docs/audit.md has these very commands.
 
@@ -111,7 +111,6 @@ beforeAll(async () => {
   seed(stateDir);
   vi.stubEnv('COUNTERSIGN_URL', service.url);
   vi.stubEnv('COUNTERSIGN_JWT', service.adminJwt);
-  vi.stubEnv('COUNTERSIGN_WEBHOOK_SECRET', webhooksOf(stateDir).secrets.WEBHOOK_HR);
 }, 120_000);
 afterAll(() => {
   vi.unstubAllEnvs();
