@@ -30,7 +30,9 @@ export function cellsOf(event: unknown): readonly string[] {
   const of = (name: string): unknown => fieldOf(event, name);
   const actor = (name: string): unknown => fieldOf(of('actor'), name);
   const detail = (name: string): unknown => fieldOf(of('detail'), name);
-  const [action, count, scopes] = [textOf(of('action')), of('count'), detail('scopes')];
+  const [action, count] = [textOf(of('action')), of('count')];
+  // A create by a preset has what the preset stood for.
+  const scopes = detail('scopes') ?? detail('preset_scopes');
   const whom = action.startsWith('subject.') ? (detail('label') ?? detail('subject')) : null;
   return [
     // To the second, in UTC.

@@ -142,7 +142,10 @@ function answeredLine(failure: Told, { host, origin, permission }: Asked): strin
     case 401:
       return `401: the JWT is not accepted. ${message} Name a fresh one, of an issuer of ${origin}, with COUNTERSIGN_JWT, --jwt-file or --jwt-command${host.localJwtAdvice}.${more}`;
     case 403:
-      return `403: ${message} This needs a role with the permission ${permission}.${more}`;
+      // Every other refusal says by itself what was missing, which may be no permission at all.
+      return failure.code === 'no_role'
+        ? `403: ${message} This needs a role with the permission ${permission}.${more}`
+        : `403: ${message}${more}`;
     case 400:
     case 422:
       return `${status}: ${fields.length > 0 ? printable(fields.join('; ')) : message}${more}`;

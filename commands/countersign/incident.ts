@@ -42,7 +42,7 @@ const revoke = defineCommand({
   about: `The incident button: revokes what somebody owns and refuses them, or revokes tokens by id.
 --mode suspend suspends instead. --wait waits until PipeOps has acknowledged it.`,
   usage: `--subject NAME [--issuer URL] | --label LABEL  --reason TEXT [--mode revoke|suspend] [--wait]
-       revoke --token ID… --workspace UUID --reason TEXT [--wait]`,
+       countersign revoke --token ID… --workspace UUID --reason TEXT [--wait]`,
   options: { ...WHOM, token: texts, workspace: text, mode: text, reason: text, wait: flag },
   role: 'admin',
   permission: "tokens:revoke in a role with tokens: 'any'",

@@ -59,7 +59,7 @@ export async function run(args: readonly string[], host: Host, version: string):
       ? 'Say what to do'
       : family.length > 0
         ? `Say what to do with ${first}`
-        : 'There is no such command';
+        : 'There is no such command. There are';
   const names = (family.length > 0 ? family : COMMANDS).map(({ words }) => words).join(', ');
   throw new UsageError(`${what}: ${names}. Help: ${host.call('--help')}`);
 }

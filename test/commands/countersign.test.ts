@@ -65,7 +65,7 @@ describe('what is no command', () => {
   it.each<[string, string[], Record<string, string>, RegExp]>([
     ['nothing', [], {}, /^Say what to do: tokens list, /],
     ['half a command', ['tokens'], {}, /^Say what to do with tokens: tokens list, /],
-    ['a secret that lost its flag', [SECRET], {}, /^There is no such command: /],
+    ['a secret that lost its flag', [SECRET], {}, /^There is no such command\. There are: /],
     ['no service', ['whoami'], { COUNTERSIGN_URL: '' }, /^Which service\? /],
     ['no JWT', ['whoami'], { COUNTERSIGN_JWT: '' }, /^No JWT: /],
     ['two sources of it', ['whoami', '--jwt-file', 'f', '--jwt-command', 'c'], {}, /choose one/],

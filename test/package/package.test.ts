@@ -200,7 +200,7 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
   });
 
   it.each<[string, string[], RegExp]>([
-    ['no such command', [SECRET], /^There is no such command: /],
+    ['no such command', [SECRET], /^There is no such command\. There are: /],
     ['a JWT in clear', ['whoami', '--url', 'http://countersign.example'], /is not encrypted/],
   ])('ends with 2 and sends nothing for %s', async (_name, args, line) => {
     const { status, stdout, stderr, asked } = await ask([json(200, {})], args);
@@ -211,9 +211,9 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
   });
 
   it('ends with 1 where the service refuses', async () => {
-    const { status, stdout, stderr } = await ask([refusal(403, 'Not allowed.')], ['tokens', 'list']);
+    const { status, stdout, stderr } = await ask([refusal(403, 'No role.', { code: 'no_role' })], ['tokens', 'list']);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr).toBe('403: Not allowed. This needs a role with the permission tokens:read.\n');
+    expect(stderr).toBe('403: No role. This needs a role with the permission tokens:read.\n');
   });
 });
 

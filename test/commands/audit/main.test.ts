@@ -188,7 +188,16 @@ describe('what is refused is said in one line that says what to do', () => {
       refusal(401, 'No.'),
       /^401: the JWT is not accepted\. No\. Name a fresh one.*COUNTERSIGN_JWT.*npm run -s token/,
     ],
-    ['403', refusal(403, 'Not allowed.'), /^403: Not allowed\. This needs a role with the permission audit:read\./],
+    [
+      '403 of somebody without a role',
+      refusal(403, 'No role.', { code: 'no_role' }),
+      /^403: No role\. This needs a role with the permission audit:read\.\n$/,
+    ],
+    [
+      '403 that says what is missing',
+      refusal(403, 'At most api:read.', { code: 'forbidden' }),
+      /^403: At most api:read\.\n$/,
+    ],
     [
       '400',
       refusal(400, 'x', { errors: { token_id: ['Use the id of a token.'], ip: ['Use one IP address.'] } }),

@@ -39,6 +39,7 @@ describe('a line of the table', () => {
       { token_name: 'deploy', detail: { scopes: ['api:read', 'api:full'], role: 'ci', policy: '3f0c' } },
       { 6: 'deploy', 7: 'api:read api:full', 9: 'ci', 10: '3f0c' },
     ],
+    ['a create by a preset', { detail: { preset: 'sdk', preset_scopes: ['api:read'] } }, { 7: 'api:read' }],
     ['a reason', { detail: { reason: 'scopes' } }, { 8: 'scopes' }],
     ['something else', { action: 7, actor: null, detail: [], count: 'x' }, { 1: '', 3: '' }],
     ['a hostile label', { actor: { type: 'user', label: 'a\u001b[2Jb\nc' } }, { 3: 'a\ufffd[2Jb\ufffdc' }],
