@@ -11,7 +11,18 @@ const ROOT = path.join(import.meta.dirname, '..');
 const SWAGGER_UI = path.join(ROOT, 'node_modules', 'swagger-ui-dist');
 
 /** The pages that every page links to, in this order. The others are on `/docs` alone, by name. */
-const FIRST = ['quickstart', 'api', 'errors', 'audit', 'policy', 'webhooks', 'operate', 'security'];
+const FIRST = [
+  'quickstart',
+  'client',
+  'command',
+  'api',
+  'errors',
+  'audit',
+  'policy',
+  'webhooks',
+  'operate',
+  'security',
+];
 const REFERENCE = { href: '/docs/reference', title: 'API reference' };
 
 /**
