@@ -1,5 +1,5 @@
 import type { EventFilter } from '../src/trail/query/filter.ts';
-import type { Position } from '../src/trail/query/params.ts';
+import type { CountedBy, Position } from '../src/trail/query/params.ts';
 
 /** What the benchmark of the trail asks of its Worker: one statement. */
 export interface SqlCommand {
@@ -16,3 +16,10 @@ export interface PageCommand {
   readonly limitRows: number;
   readonly times: number;
 }
+
+/** One statement of the trail, by what it is for. */
+export type StatementCommand = { readonly database: string } & (
+  | { readonly kind: 'counts'; readonly by: CountedBy; readonly filter: EventFilter }
+  | { readonly kind: 'page'; readonly limitRows: number; readonly filter: EventFilter }
+  | { readonly kind: 'life'; readonly limitRows: number; readonly workspaceUuid: string; readonly tokenId: string }
+);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import * as z from 'zod';
 import { benchExport } from './audit-export.ts';
+import { benchAuditCounts } from './audit-counts.ts';
 import { benchAuditQueries } from './audit-query.ts';
 import { benchAuditWrites } from './audit-writes.ts';
 import { judged, printBars, type Bar } from './bars.ts';
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   bundle: benchBundle,
   verification: async () => [judged('verifying a JWT: ratio to bare jose, and no calls', await benchVerification())],
   queries: async () => [judged('queries of the trail: rows read, and latency', await benchAuditQueries())],
+  counts: benchAuditCounts,
   writes: async () => [judged('rows that an operation writes', await benchAuditWrites())],
   lists: async () => [judged('lists of 10,000 tokens: whole, and nobody else fails', await benchLongLists())],
   webhook: async () => [judged('webhook: each leaked token is revoked, once', await benchWebhook())],

@@ -74,7 +74,7 @@ const TOKEN_EXAMPLE = {
 
 const workspaceId = () => z.string().regex(new RegExp(ID_PATTERN));
 
-const workspaceParameters: readonly Parameter[] = [
+export const workspaceParameters: readonly Parameter[] = [
   {
     in: 'query',
     name: 'workspace_uuid',
@@ -92,7 +92,7 @@ const workspaceParameters: readonly Parameter[] = [
   },
 ];
 
-const id: Parameter = {
+export const tokenIdParameter: Parameter = {
   in: 'path',
   name: 'id',
   description: 'The id of the token, as a create or a list gave it.',
@@ -211,7 +211,7 @@ export const tokenOperations: readonly Operation[] = [
     description:
       'Reads one token that the caller may see. A token of somebody else is answered as one that does not exist.',
     access: 'tokens:read',
-    parameters: [id, ...workspaceParameters, fresh],
+    parameters: [tokenIdParameter, ...workspaceParameters, fresh],
     successes: [
       {
         status: 200,
@@ -236,7 +236,7 @@ export const tokenOperations: readonly Operation[] = [
     description:
       'Changes a name, a description or scopes; suspends and resumes. What a role allows is judged on the token that results.',
     access: 'tokens:update',
-    parameters: [id, ...workspaceParameters],
+    parameters: [tokenIdParameter, ...workspaceParameters],
     body: {
       description: 'What changes.',
       schema: updateToken,
@@ -273,7 +273,7 @@ export const tokenOperations: readonly Operation[] = [
     description:
       'Revokes a token for good. It is a success once PipeOps has acknowledged it, and for a token that is known to be gone.',
     access: 'tokens:revoke',
-    parameters: [id, ...workspaceParameters],
+    parameters: [tokenIdParameter, ...workspaceParameters],
     successes: [
       {
         status: 200,

@@ -13,117 +13,21 @@ import { POLICY_VERSION, ROLE_NAME, TOKEN_PREFIX } from '../src/trail/query/filt
 import { AUDIT_COUNT_MAX_KEYS, AUDIT_COUNT_MAX_ROWS } from '../src/config/trail-limits.ts';
 import { COUNTED_BY } from '../src/trail/query/params.ts';
 import { EXPORT_FORMATS } from '../src/trail/query/format.ts';
-import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES } from '../src/vocabulary.ts';
+import { AUDIT_ACTIONS } from '../src/vocabulary.ts';
 import { ID_PATTERN } from './bodies.ts';
-import { errorCode, RECORDED } from './failures.ts';
+import {
+  actorType,
+  auditCountsAnswer,
+  auditEventAnswer,
+  auditEventsAnswer,
+  EVENT,
+  exportLine,
+  status,
+} from './events.ts';
+import { errorCode, RECORDED, UPSTREAM } from './failures.ts';
 import type { Operation, Parameter } from './operation.ts';
-import { component, count, page, say, success, time, uuid } from './schema.ts';
-
-const action = component('AuditAction', z.enum(AUDIT_ACTIONS), 'What an event is about.');
-const status = component(
-  'AuditStatus',
-  z.enum(AUDIT_STATUSES),
-  '`attempted`: it is not known yet what became of it. It becomes one of the others once.',
-);
-const actorType = component('ActorType', z.enum(ACTOR_TYPES), 'A `webhook` and the `system` are never callers.');
-
-const auditEvent = component(
-  'AuditEvent',
-  z.strictObject({
-    id: uuid(),
-    seq: say(z.int().min(1), 'Its place in the trail. There are no gaps.'),
-    occurred_at: time(),
-    settled_at: say(time().nullable(), 'When its outcome was recorded. Null while it is `attempted`.'),
-    action,
-    status,
-    count: say(z.int().min(1), 'How many alike there were within its minute.'),
-    last_at: say(time(), 'When the last of these was.'),
-    actor: z.strictObject({
-      type: actorType,
-      issuer: z.string().nullable(),
-      subject: z.string().nullable(),
-      label: z.string().nullable(),
-    }),
-    workspace_uuid: z.string().nullable(),
-    token_id: z.string().nullable(),
-    token_name: z.string().nullable(),
-    request_id: z.string().nullable(),
-    ip: z.string().nullable(),
-    user_agent: z.string().nullable(),
-    upstream_status: say(
-      z.int().nullable(),
-      "The status of PipeOps' answer. Null: PipeOps was not asked, or did not answer.",
-    ),
-    error_code: say(errorCode.nullable(), 'Why it is a failure.'),
-    detail: say(z.record(z.string(), z.unknown()), 'What was asked for, and what the outcome adds to it.'),
-  }),
-  'An event of the trail.',
-);
-
-const exportEnd = component(
-  'ExportEnd',
-  z.strictObject({
-    complete: say(
-      z.boolean(),
-      'Whether the end of the trail was reached, or of that part of it that no longer changes.',
-    ),
-    count: say(count(), 'How many events this answer has.'),
-    next: say(z.string().nullable(), 'The `cursor` to go on with. Null: the export is complete.'),
-  }),
-  'The last line of an NDJSON export. An export without it was cut.',
-);
-
-const exportLine = component('ExportLine', z.union([auditEvent, exportEnd]), 'A line of an NDJSON export.');
-
-const auditEventsAnswer = component(
-  'AuditEventsAnswer',
-  page(auditEvent, { has_more: say(z.boolean(), 'Whether the next page can be had at once.') }),
-  'A page of the trail.',
-);
-const auditEventAnswer = component('AuditEventAnswer', success(auditEvent), 'One event.');
-
-const auditCountsAnswer = component(
-  'AuditCountsAnswer',
-  success(
-    z.array(
-      z.strictObject({
-        key: say(
-          z.string(),
-          'What the events have in common. Given to the filter of that name, or as `from` and `to` for a day, it gives these events: an actor is an issuer and a subject with `|` between them, either of which may be missing.',
-        ),
-        count: say(z.int().min(1), 'The sum of the `count` of these events.'),
-        label: say(z.string().optional(), 'The label under which an actor was seen last, if it ever had one.'),
-      }),
-    ),
-  ).extend({
-    partial: say(
-      z.literal(true).optional(),
-      'The counts are of the newest events. Older ones may match, which were not looked at.',
-    ),
-  }),
-  'How many events there are of each key.',
-);
-
-const EVENT = {
-  id: '186564da-034d-4f28-8ae4-8230632a6738',
-  seq: 1,
-  occurred_at: '2026-11-28T00:44:15.946Z',
-  settled_at: '2026-11-28T00:44:15.974Z',
-  action: 'service_account_token.create',
-  status: 'success',
-  count: 1,
-  last_at: '2026-11-28T00:44:15.946Z',
-  actor: { type: 'service_account', issuer: 'https://issuer.example', subject: 'ci', label: null },
-  workspace_uuid: '5877a4ae-0000-4000-8000-000000000001',
-  token_id: '8a36570a-d2b2-40b4-9730-fe8bd057ea99',
-  token_name: 'deploy',
-  request_id: '3992fdd8-93d5-4772-9246-84b176832ec5',
-  ip: '192.0.2.1',
-  user_agent: 'curl/7.88.1',
-  upstream_status: 201,
-  error_code: null,
-  detail: { scopes: ['api:read'], expires_at: '2026-12-28T00:44:15.941Z', role: 'ci' },
-};
+import { say, uuid } from './schema.ts';
+import { tokenIdParameter, workspaceParameters } from './tokens.ts';
 
 const query = (name: string, description: string, schema: z.ZodType, example: unknown): Parameter => ({
   in: 'query',
@@ -225,6 +129,15 @@ const filters: readonly Parameter[] = [
   ),
 ];
 
+const order = query('order', 'Default: `desc`, the newest events first.', z.enum(['asc', 'desc']), 'asc');
+const limit = query(
+  'limit',
+  `How many events the page has at the most. Default: ${AUDIT_PAGE_DEFAULT_ROWS}.`,
+  z.int().min(1).max(AUDIT_PAGE_MAX_ROWS),
+  50,
+);
+const cursorOfPage = cursorParameter('`next_cursor` of the page before, as it was given.');
+
 const eventId: Parameter = {
   in: 'path',
   name: 'event_id',
@@ -244,18 +157,7 @@ export const trailOperations: readonly Operation[] = [
     id: 'queryAuditEvents',
     summary: 'Query the trail',
     description: `Reads a page of the trail. An ascending page ends before the first event that can still change, and always has a cursor to go on from. ${OWN}, with \`actor=me\`.`,
-    parameters: [
-      ...filters,
-      query('order', 'Default: `desc`, the newest events first.', z.enum(['asc', 'desc']), 'asc'),
-      query(
-        'limit',
-        `How many events the page has at the most. Default: ${AUDIT_PAGE_DEFAULT_ROWS}.`,
-        z.int().min(1).max(AUDIT_PAGE_MAX_ROWS),
-        50,
-      ),
-      cursorParameter('`next_cursor` of the page before, as it was given.'),
-      latest,
-    ],
+    parameters: [...filters, order, limit, cursorOfPage, latest],
     successes: [
       {
         status: 200,
@@ -368,5 +270,34 @@ export const trailOperations: readonly Operation[] = [
       },
     ],
     failures: ['invalid_request', 'validation_failed', ...RECORDED],
+  },
+  {
+    ...COMMON,
+    tag: 'tokens',
+    pattern: '/api/v1/service-account-tokens/:id/events',
+    id: 'listTokenEvents',
+    summary: "Read a token's life",
+    description:
+      'What was done to a token that the caller may see, by whom, and what became of that: creates, updates and revokes, of callers, webhooks and this service itself. It can be read after the token has ended, and has no reads and no denied requests. Who has no `audit:read` is not told from where others did it. A token of somebody else is answered as one that does not exist.',
+    access: 'tokens:read',
+    parameters: [tokenIdParameter, ...workspaceParameters, order, limit, cursorOfPage],
+    successes: [
+      {
+        status: 200,
+        description: 'A page of events.',
+        content: {
+          schema: auditEventsAnswer,
+          examples: {
+            events: {
+              success: true,
+              message: 'Events of a service account token.',
+              data: [EVENT],
+              pagination: { next_cursor: null, has_more: false },
+            },
+          },
+        },
+      },
+    ],
+    failures: ['invalid_request', ...RECORDED, 'token_not_found', ...UPSTREAM],
   },
 ];

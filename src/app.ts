@@ -36,8 +36,8 @@ export function createApp(services: Services): Hono<AppEnv> {
   // The tokens: create, list, get, update, revoke.
   registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
 
-  // The audit trail: query, one event, export.
-  registerAuditRoutes(app, services.trail);
+  // The audit trail: query, one event, export, counts, and a token's life.
+  registerAuditRoutes(app, services.trail, services.tokens, services.defaultWorkspaceUuid);
 
   // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);

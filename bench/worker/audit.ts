@@ -1,11 +1,15 @@
 import { selectEnds } from '../../src/trail/query/follow.ts';
-import { selectEvents } from '../../src/trail/query/page.ts';
-import { createDatabase } from '../../src/db/database.ts';
+import { readCounts, selectCounts } from '../../src/trail/query/counts.ts';
+import { NO_FILTER } from '../../src/trail/query/filter.ts';
+import { selectEvents, selectPage } from '../../src/trail/query/page.ts';
+import { seqBounds } from '../../src/trail/query/time-bounds.ts';
+import { lifeOf } from '../../src/trail/query/token-life.ts';
+import { createDatabase, type Database, type Query } from '../../src/db/database.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker, type Worker } from '../../src/worker.ts';
 import { NO_LIMITS } from './no-limits.ts';
-import type { PageCommand, SqlCommand } from '../audit-commands.ts';
+import type { PageCommand, SqlCommand, StatementCommand } from '../audit-commands.ts';
 
 // Commands of the benchmark under /bench, and the service itself everywhere else, with what it wrote in a header.
 
@@ -18,6 +22,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === '/bench/sql') return await runSql(await request.json<SqlCommand>(), env);
     if (pathname === '/bench/page') return await readPage(await request.json<PageCommand>(), env);
+    if (pathname === '/bench/statement') return await runStatement(await request.json<StatementCommand>(), env);
     written = 0;
     service ??= createWorker({ ...env, DB: counted(databaseOf(env, 'DB')), ...NO_LIMITS }, frozen());
     const response = await service.fetch(request);
@@ -60,6 +65,31 @@ async function readPage(command: PageCommand, env: Readonly<Record<string, unkno
     events = results[0]?.results.length ?? 0;
   }
   return Response.json({ rowsRead, events });
+}
+
+const NEWEST = { direction: 'desc', seq: null } as const;
+
+async function runStatement(command: StatementCommand, env: Readonly<Record<string, unknown>>) {
+  const d1 = databaseOf(env, command.database);
+  const { sql, params } = statementOf(command, createDatabase(d1, workerRuntime)).toSQL();
+  const answer = await d1
+    .prepare(sql)
+    .bind(...params)
+    .all();
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are the rows of that statement
+  const isPartial = command.kind === 'counts' && readCounts(answer.results as never, command.by).isPartial;
+  return Response.json({ rowsRead: answer.meta.rows_read, isPartial });
+}
+
+function statementOf(command: StatementCommand, database: Database): Query {
+  switch (command.kind) {
+    case 'counts':
+      return selectCounts(database, command.filter, command.by);
+    case 'page':
+      return selectEvents(database, command.filter, NEWEST, command.limitRows);
+    case 'life':
+      return selectPage(database, lifeOf(command), seqBounds(NO_FILTER, NEWEST), NEWEST, command.limitRows);
+  }
 }
 
 /** D1, with the rows that it writes added up. */

@@ -6,6 +6,7 @@ import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
+import type { EventSubject } from '../trail/event.ts';
 import type { InventoryRow } from './snapshot.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { watchDrift } from '../inventory/drift.ts';
@@ -20,14 +21,17 @@ import type { TokenReadRequest } from '../tokens/requests.ts';
  *
  * For whoever reaches nothing but its own tokens the inventory is all: somebody else's id looks like one that never was, in what is
  * answered and in what is done for it.
+ *
+ * @param recordedAs what the read is in the trail, where a token is looked for on the way to something else.
  */
 export async function getToken(
   dependencies: ReadDependencies,
   context: RequestContext,
   caller: Caller,
   { workspaceUuid, tokenId, isNoCache }: TokenReadRequest,
+  recordedAs: RecordedAs = AS_GET,
 ): Promise<Result<ReadAnswer<ShownToken>, Failure>> {
-  const operation = getOperation(dependencies, caller, { workspaceUuid, tokenId });
+  const operation = getOperation(dependencies, caller, { workspaceUuid, tokenId }, recordedAs);
   const read = await runRead(dependencies, context, caller, isNoCache, operation);
   if (read.ok && read.value.asked !== null) {
     dependencies.runtime.background(watchDrift(dependencies, context, caller, workspaceUuid, read.value.asked));
@@ -40,6 +44,7 @@ export function getOperation(
   { decide, pipeops }: Pick<ReadDependencies, 'decide'> & { readonly pipeops: Pick<PipeOps, 'get'> },
   caller: Caller,
   ref: TokenRef,
+  recordedAs: RecordedAs = AS_GET,
 ): ReadOperation<ShownToken> {
   const { workspaceUuid, tokenId } = ref;
   const isReachable = maySeeTokensOfOthers(caller, workspaceUuid);
@@ -59,7 +64,7 @@ export function getOperation(
   };
 
   return {
-    subject: { action: 'service_account_token.get', ...ref, tokenName: null, detail: {} },
+    subject: { ...recordedAs, ...ref, tokenName: null },
     isReachable,
     mayList: decide(caller, { operation: 'list', workspaceUuid }).allowed,
     refuse: () => null,
@@ -87,6 +92,9 @@ export function getOperation(
     },
   };
 }
+
+type RecordedAs = Pick<EventSubject, 'action' | 'detail'>;
+const AS_GET: RecordedAs = { action: 'service_account_token.get', detail: {} };
 
 /** PipeOps has it no longer, or never had. */
 const NOT_THERE = { kind: 'token_not_found', reason: 'unknown' } as const;

@@ -147,14 +147,16 @@ function checked(
 const secondsOfDays = (days: number): number | null => (Number.isSafeInteger(days) ? days * SECONDS_PER_DAY : null);
 
 /** PipeOps' two names of the only parameter of any token route. The first is the one that we advise. */
-const NAMES = ['workspace_uuid', 'workspace'] as const;
+export const WORKSPACE_PARAMETERS = ['workspace_uuid', 'workspace'] as const;
 
 /** The workspace in a body, under either name. */
-type InBody = { readonly [Name in (typeof NAMES)[number]]?: string | undefined };
+type InBody = { readonly [Name in (typeof WORKSPACE_PARAMETERS)[number]]?: string | undefined };
 
 /** Every value that names the workspace of a request, with the name that it was given under. */
 const namedIn = (query: URLSearchParams, inBody: InBody): readonly (readonly [name: string, value: string])[] =>
-  NAMES.flatMap((name) => [...query.getAll(name), inBody[name] ?? []].flat().map((value) => [name, value] as const));
+  WORKSPACE_PARAMETERS.flatMap((name) =>
+    [...query.getAll(name), inBody[name] ?? []].flat().map((value) => [name, value] as const),
+  );
 
 /**
  * Tells a request from another one with its idempotency key: the request as it was sent, before any default, with its workspace in the
@@ -168,7 +170,7 @@ export function sentWithKey(query: URLSearchParams, body: Readonly<Record<string
     Object.fromEntries(
       Object.entries(body).map(([name, value]) => [
         name,
-        NAMES.some((known) => known === name) && typeof value === 'string' ? spell(value) : value,
+        WORKSPACE_PARAMETERS.some((known) => known === name) && typeof value === 'string' ? spell(value) : value,
       ]),
     ),
   ];
@@ -190,11 +192,11 @@ export function readWorkspace(
   problems: Problems,
 ): string | null {
   const unknown = new Set(query.keys());
-  for (const name of NAMES) unknown.delete(name);
-  refuseUnknown('parameter', [...unknown], NAMES, problems);
+  for (const name of WORKSPACE_PARAMETERS) unknown.delete(name);
+  refuseUnknown('parameter', [...unknown], WORKSPACE_PARAMETERS, problems);
 
   const named = namedIn(query, inBody);
-  const [parameter] = named[0] ?? NAMES;
+  const [parameter] = named[0] ?? WORKSPACE_PARAMETERS;
   const read = named.map(([, value]) => parseWorkspaceUuid(value));
   if (read.includes(null)) {
     problems.misunderstood(parameter, `Use the id of a workspace: ${WORKSPACE_FORM}.`);

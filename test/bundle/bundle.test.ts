@@ -19,8 +19,9 @@ it('has no switch for faults or clocks', () => {
   expect(bundle).not.toMatch(/__control|injected: failed|TEST_MIGRATIONS/);
 });
 
-it('is at most 200 KiB compressed', () => {
-  expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(200 * 1024);
+// Cloudflare takes 3 MB. This is what the service has come to, with room for a part or two: whoever needs more looks first at what grew.
+it('is at most 224 KiB compressed', () => {
+  expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(224 * 1024);
 });
 
 /** Without the methods named so, each from its name to the brace that closes it. */

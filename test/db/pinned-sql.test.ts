@@ -201,6 +201,15 @@ it('sends the statements that are written down, and no others', async () => {
     ['of an address', 'ip=192.0.2.1'],
     ['of a request', 'request_id=request-of-somebody'],
     ['of a type of actor', 'actor_type=system'],
+    ['of an actor that is named exactly', `actor=${encodeURIComponent(`${ISSUER}|owner-1`)}`],
+    ['of the service itself', 'actor=%7C'],
+    ['of all actions but some', 'action=!service_account_token.*,!audit.*'],
+    ['of a code', 'code=forbidden'],
+    ['of a scope', 'scope=api:read'],
+    ['of a role', 'role=owner'],
+    ['of a version of the policy', `policy_version=${first.policyVersion}`],
+    ['of the name of a token', 'token_name=deploy'],
+    ['of the beginning of a secret', 'token_prefix=sat_a1B2c3D'],
   ];
   for (const [name, query] of filters) {
     await plays(`audit query, ${name}`, 200, async () => await as(first, 'auditor', 'GET', `${EVENTS}?${query}`));
@@ -219,6 +228,17 @@ it('sends the statements that are written down, and no others', async () => {
   const event = delivery.headers.get('X-Audit-Event-Id') ?? '';
   await plays('audit event', 200, async () => await as(first, 'auditor', 'GET', `${EVENTS}/${event}`));
   await plays('audit event, of somebody else', 403, async () => await as(first, 'reader', 'GET', `${EVENTS}/${event}`));
+  const life = (id: string): string => `${TOKENS}/${id}/events`;
+  await plays("a token's life", 200, async () => await as(first, 'owner', 'GET', life(owned.id)));
+  await plays("a token's life, of somebody else's", 404, async () => await as(first, 'owner', 'GET', life(admins.id)));
+  const COUNTS = '/api/v1/audit/counts';
+  await plays('counts', 200, async () => await as(first, 'auditor', 'GET', `${COUNTS}?by=actor`));
+  await plays(
+    'counts, of a code and an action',
+    200,
+    async () =>
+      await as(first, 'auditor', 'GET', `${COUNTS}?by=day&code=forbidden&action=service_account_token.create`),
+  );
   await plays('export', 200, async () => await as(first, 'auditor', 'GET', `${EXPORT}?latest=true`));
   await plays(
     'export, filtered, as CSV',

@@ -108,6 +108,7 @@ const askWithSnapshots = (snapshots: Snapshots['snapshots']): void => {
 
 const OPERATIONS = [
   { name: 'get', method: 'GET' },
+  { name: 'events', method: 'GET', under: '/events' },
   { name: 'rename', method: 'PATCH', body: { name: 'mine-now' } },
   { name: 'rescope', method: 'PATCH', body: { scopes: ['api:write'] } },
   { name: 'resume', method: 'PATCH', body: { is_active: true } },
@@ -135,7 +136,7 @@ async function observe(operation: Operation, roles: readonly string[], id: strin
   const answer = await withoutUpstream(
     harness,
     async () =>
-      await harness.send(operation.method, `${TOKENS}/${id}`, {
+      await harness.send(operation.method, `${TOKENS}/${id}${'under' in operation ? operation.under : ''}`, {
         jwt,
         ...('body' in operation && { body: operation.body }),
       }),

@@ -79,6 +79,15 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
   },
   {
     method: 'GET',
+    pattern: `${TOKENS}/:id/events`,
+    permission: 'tokens:read',
+    action: 'audit.query',
+    target: 'token',
+    path: (tokenId) => `${token(tokenId)}/events`,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
     pattern: '/api/v1/audit/events',
     permission: 'audit:read',
     action: 'audit.query',
@@ -185,5 +194,5 @@ export const withQuery = (path: string, query: string): string =>
 export const nameOf = ({ method, pattern }: Pick<ProtectedRoute, 'method' | 'pattern'>): string =>
   `${method} ${pattern}`;
 
-/** The three operations on one token. */
+/** The operations on one token. */
 export const TOKEN_ROUTES = PROTECTED_ROUTES.filter(({ target }) => target === 'token');

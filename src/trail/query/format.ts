@@ -1,6 +1,7 @@
 import type { AuditEventRow } from '../../db/schema.ts';
 import { parseStored } from '../../kit/json.ts';
 import { escapeControls } from '../../kit/text.ts';
+import type { Owner } from './filter.ts';
 
 // How an event is written for its readers: as JSON, as a line of JSON, and as a line of CSV.
 
@@ -49,6 +50,16 @@ export function presentOwnEvent(row: AuditEventRow): ShownEvent {
     upstream_status: row.error_code === 'not_found' ? null : row.upstream_status,
     detail: { ...parseStored(row.detail), ...Object.fromEntries(outcome) },
   };
+}
+
+/**
+ * An event of a token's life as whoever may read the token sees it. Of what others did it shows who did it and what became of it, and
+ * not from where: addresses, programs and requests of others are for readers of the trail.
+ */
+export function presentLifeEvent(row: AuditEventRow, { issuer, subject }: Owner): ShownEvent {
+  const event = presentOwnEvent(row);
+  const isOwn = row.actor_issuer === issuer && row.actor_subject === subject;
+  return isOwn ? event : { ...event, request_id: null, ip: null, user_agent: null };
 }
 
 /**

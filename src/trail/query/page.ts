@@ -10,7 +10,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import type { Caller } from '../../policy/types.ts';
 import { actorOf, type EventSubject, eventSubject } from '../event.ts';
 import type { Recorder } from '../recorder.ts';
-import { NO_ENDS, progressOf, selectEnds } from './follow.ts';
+import { type Ends, NO_ENDS, progressOf, selectEnds } from './follow.ts';
 import { presentEvent, type ShownEvent } from './format.ts';
 import { type EventFilter, filterDetail } from './filter.ts';
 import { type AuditQuery, type Position, positionDetail } from './params.ts';
@@ -24,7 +24,8 @@ export interface Trail {
   readonly runtime: Runtime;
 }
 
-interface AuditPage {
+/** A page of the trail, as its reader sees it. */
+export interface AuditPage {
   readonly events: readonly ShownEvent[];
   /** Never null in ascending direction: there a follower asks again from where it is. */
   readonly nextCursor: string | null;
@@ -45,24 +46,41 @@ export async function queryTrail(
   query: AuditQuery,
   present: (row: AuditEventRow) => ShownEvent = presentEvent,
 ): Promise<Result<AuditPage, RecordFailure>> {
-  const { filter, position, limitRows, latest } = query;
+  const { filter, position, limitRows } = query;
   const nowMs = runtime.now();
   const page = selectEvents(database, filter, position, limitRows, hidesOwn(query) ? notOwnQueries(caller) : undefined);
   const subject = describeQuery(caller, query);
 
   if (position.direction === 'desc') {
     const recorded = await recorder.recordRead(context, subject, [page]);
-    if (!recorded.ok) return recorded;
-    const { events, reachedSeq } = readScan(recorded.value.rows[0], limitRows);
-    const nextCursor = reachedSeq === null ? null : encodeCursor(reachedSeq);
-    return ok({ events: events.map(present), nextCursor, hasMore: nextCursor !== null });
+    return recorded.ok ? ok(pageOf(recorded.value.rows[0], NO_ENDS, query, nowMs, present)) : recorded;
   }
-  const afterSeq = position.seq ?? 0;
-  const recorded = await recorder.recordRead(context, subject, [page, selectEnds(database, filter, afterSeq, nowMs)]);
+  const ends = selectEnds(database, filter, position.seq ?? 0, nowMs);
+  const recorded = await recorder.recordRead(context, subject, [page, ends]);
   if (!recorded.ok) return recorded;
-  const [rows, [ends = NO_ENDS]] = recorded.value.rows;
-  const { events, nextSeq, hasMore } = progressOf(readScan(rows, limitRows), ends, afterSeq, latest ? null : nowMs);
-  return ok({ events: events.map(present), nextCursor: encodeCursor(nextSeq), hasMore });
+  const [rows, [end = NO_ENDS]] = recorded.value.rows;
+  return ok(pageOf(rows, end, query, nowMs, present));
+}
+
+/**
+ * The page that the rows of `selectPage` make.
+ *
+ * @param ends what `selectEnds` read. A descending page needs none.
+ */
+export function pageOf(
+  rows: readonly ScannedRow[],
+  ends: Ends,
+  { position, limitRows, latest }: Pick<AuditQuery, 'position' | 'limitRows' | 'latest'>,
+  nowMs: number,
+  present: (row: AuditEventRow) => ShownEvent,
+): AuditPage {
+  const scan = readScan(rows, limitRows);
+  if (position.direction === 'desc') {
+    const nextCursor = scan.reachedSeq === null ? null : encodeCursor(scan.reachedSeq);
+    return { events: scan.events.map(present), nextCursor, hasMore: nextCursor !== null };
+  }
+  const { events, nextSeq, hasMore } = progressOf(scan, ends, position.seq ?? 0, latest ? null : nowMs);
+  return { events: events.map(present), nextCursor: encodeCursor(nextSeq), hasMore };
 }
 
 /** A follower would otherwise be shown its own query, and ask again, and so on. */

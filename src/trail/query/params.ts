@@ -14,7 +14,7 @@ import { err, ok, type Result } from '../../kit/result.ts';
 import { type EventFilter, FILTER_PARAMETERS, given, type Owner, readFilter } from './filter.ts';
 import { EXPORT_FORMATS, type ExportFormat } from './format.ts';
 
-const DIRECTIONS = ['asc', 'desc'] as const;
+export const DIRECTIONS = ['asc', 'desc'] as const;
 /** The direction in which a page goes through the trail: `asc` shows the oldest events first. */
 export type Direction = (typeof DIRECTIONS)[number];
 

@@ -3,14 +3,17 @@ import { authorise, deny } from '../../http/access.ts';
 import { failure, methodNotAllowed, page, success, successBody, successOf } from '../../http/answer.ts';
 import type { AppEnv } from '../../http/context.ts';
 import { noParameters } from '../../http/query.ts';
+import type { AuditEventRow } from '../../db/schema.ts';
 import { hasPermission } from '../../policy/decide.ts';
+import type { ReadDependencies } from '../../reads/read.ts';
 import { countEvents } from './counts.ts';
 import { parseEventId, readEvent, readOwnEvent } from './event-by-id.ts';
 import { exportTrail } from './export.ts';
-import { EXPORT_ENCODINGS, presentEvent, presentOwnEvent } from './format.ts';
+import { EXPORT_ENCODINGS, presentEvent, presentLifeEvent, presentOwnEvent } from './format.ts';
 import { queryTrail, type Trail } from './page.ts';
 import { ME } from './filter.ts';
 import { parseAuditCount, parseAuditExport, parseAuditQuery } from './params.ts';
+import { parseTokenLife, readTokenLife } from './token-life.ts';
 
 const EVENTS = '/api/v1/audit/events';
 // Not `:id`, which names a token wherever a denial is recorded.
@@ -23,7 +26,12 @@ const ACTION = 'audit.query';
  * Serves the trail to callers with `audit:read`, and to any other caller the events that it caused itself. Nothing here or elsewhere
  * changes a settled event: the triggers of `drizzle/0001_append_only.sql` refuse it.
  */
-export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
+export function registerAuditRoutes(
+  app: Hono<AppEnv>,
+  trail: Trail,
+  reads: ReadDependencies,
+  defaultWorkspaceUuid: string | null,
+): void {
   const { recorder } = trail;
   const mayRead = authorise(recorder, PERMISSION, ACTION);
 
@@ -73,6 +81,7 @@ export function registerAuditRoutes(app: Hono<AppEnv>, trail: Trail): void {
 
   registerExportRoute(app, trail);
   registerCountsRoute(app, trail);
+  registerLifeRoute(app, reads, defaultWorkspaceUuid);
 }
 
 const isReader = (c: Context<AppEnv>): boolean => hasPermission(c.get('caller'), PERMISSION);
@@ -127,4 +136,21 @@ function registerCountsRoute(app: Hono<AppEnv>, trail: Trail): void {
     return successOf(c, successBody(`Audit events by ${query.value.by}.`, counts, isPartial ? { partial: true } : {}));
   });
   app.all(COUNTS, methodNotAllowed('GET'));
+}
+
+const LIFE = '/api/v1/service-account-tokens/:id/events';
+
+/** Serves the life of a token to whoever may read the token. */
+function registerLifeRoute(app: Hono<AppEnv>, reads: ReadDependencies, defaultWorkspaceUuid: string | null): void {
+  app.get(LIFE, authorise(reads.recorder, 'tokens:read', ACTION), async (c) => {
+    const caller = c.get('caller');
+    const query = parseTokenLife(c.req.param('id'), new URL(c.req.url).searchParams, defaultWorkspaceUuid);
+    if (!query.ok) return failure(c, query.error);
+    const present = isReader(c) ? presentEvent : (row: AuditEventRow) => presentLifeEvent(row, caller);
+    const life = await readTokenLife(reads, c.get('context'), caller, query.value, present);
+    if (!life.ok) return failure(c, life.error);
+    const { events, nextCursor, hasMore } = life.value;
+    return page(c, 'Events of a service account token.', events, nextCursor, { has_more: hasMore });
+  });
+  app.all(LIFE, methodNotAllowed('GET'));
 }

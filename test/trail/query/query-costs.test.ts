@@ -22,15 +22,18 @@ beforeAll(async () => {
   await env.DB.prepare(
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < cast(? as integer))
     insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_issuer, actor_subject,
-      actor_label, workspace_uuid, token_id, request_id, ip, detail, outcome)
+      actor_label, workspace_uuid, token_id, token_name, error_code, request_id, ip, detail, outcome)
     select printf('00000000-0000-4000-8000-%012d', i), ${BEGIN_MS} + i * ${INTERVAL_MS}, 1,
       'service_account_token.' || case i % 3 when 0 then 'create' when 1 then 'get' else 'revoke' end,
       case when i = 7 then 'failure' else 'success' end, 'user', 'https://issuer.example', 'subject-' || (i % 2),
-      'label-' || (i % 2), 'workspace-' || (i % 2), 'token-' || (i % 2), 'request-' || (i % 2),
+      'label-' || (i % 2), 'workspace-' || (i % 2), 'token-' || (i % 2), 'name-' || (i % 2), iif(i % 2, 'forbidden', null), 'request-' || (i % 2),
       case when i = 7 then '192.0.2.7' else '192.0.2.1' end, '{"policy":"0"}', '{}' from n`,
   )
     .bind(ROWS)
     .run();
+  await env.DB.prepare(
+    `insert into tokens (workspace_uuid, token_id, created_at, token_prefix) values ('workspace-1', 'token-1', 1, 'sat_abcdefg')`,
+  ).run();
 });
 
 const query = async (parameters: string) => {
@@ -55,6 +58,9 @@ describe.each([
   ['actor by subject', 'actor=subject-1', 1],
   ['actor by label', 'actor=label-1', 1],
   ['token_id', 'token_id=token-1', 1],
+  ['token_name', 'token_name=name-1', 1],
+  ['token_prefix, which is looked up in the inventory', 'token_prefix=sat_abcdefg', 2],
+  ['code', 'code=forbidden', 1],
   ['workspace_uuid', 'workspace_uuid=workspace-1', 1],
   ['request_id', 'request_id=request-1', 1],
 ])('a full page by %s', (_name, filter, branches) => {
@@ -83,6 +89,7 @@ describe('where filters have no index of their own', () => {
     ['status', 'status=failure'],
     ['ip', 'ip=192.0.2.7'],
     ['actor_type', 'actor_type=webhook'],
+    ['a code and an address', 'code=forbidden&ip=192.0.2.7'],
     ['an action and a status', 'action=service_account_token.get&status=failure'],
     ['times and an address', `ip=192.0.2.7&from=${at(0)}&to=${at(2_999)}`],
     ['times and an action and a status', `action=service_account_token.get&status=failure&from=${at(0)}`],
