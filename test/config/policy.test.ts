@@ -143,6 +143,7 @@ describe('a workspace is one in every spelling', () => {
 
 describe('refused', () => {
   test.each<[string, Parameters<typeof policyWith>[0], string, RegExp]>([
+    ['an issuer with a bar', { issuer: { issuer: 'https://issuer.example/a|b' } }, 'issuers[0].issuer', /\|/],
     ['an issuer over http', { issuer: { issuer: 'http://issuer.example' } }, 'issuers[0].issuer', /https/],
     [
       'an issuer on a host that only looks like loopback',

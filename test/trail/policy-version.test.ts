@@ -83,6 +83,7 @@ async function playEverything(h: WebhookHarness): Promise<void> {
   await at('admin', 'PATCH', `${TOKENS}/${token.id}`, { name: 'renamed' });
   await at('admin', 'GET', EVENTS);
   await at('admin', 'GET', '/api/v1/audit/export');
+  await at('admin', 'GET', '/api/v1/audit/counts?by=day');
   await at('owner', 'GET', '/api/v1/status');
   // Denials beyond the first ten of a minute are counted.
   for (let count = 0; count < 12; count += 1) await at('owner', 'GET', '/api/v1/status');

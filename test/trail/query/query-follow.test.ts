@@ -97,6 +97,38 @@ describe('an ascending page ends before a row that can still change', () => {
     nowMs += AUDIT_UNFINISHED_MS;
     expect(tokensOf(await follow(begin, '&token_id=x'))).toEqual(['x']);
   });
+
+  it.each([
+    ['its code', 'code=forbidden', true],
+    ['the role that allows it', 'role=ci', true],
+    ['the scopes that PipeOps gives', 'scope=api:full', true],
+    ['the token whose secret begins so', 'token_prefix=sat_abcdefg', true],
+    ['nothing: it has another name', 'token_name=another', false],
+    ['nothing: another policy decided', `policy_version=${'f'.repeat(16)}`, false],
+    ['nothing: its action is left out', 'action=!service_account_token.create', false],
+    ['nothing: what such an action does has no scope', 'scope=api:full&action=service_account_token.get', false],
+  ])('an open create is waited for where it may come to match by %s', async (_what, filter, isWaitedFor) => {
+    const create = { ...OPEN, action: 'service_account_token.create', token_id: null, token_name: 'deploy' } as const;
+    const matching = {
+      action: 'service_account_token.revoke',
+      token_name: 'another',
+      detail: JSON.stringify({ scopes: ['api:full'], policy: 'f'.repeat(16) }),
+      outcome: '{"role":"ci"}',
+      error_code: 'forbidden',
+    } as const;
+    await env.DB.prepare(
+      'insert or ignore into tokens (workspace_uuid, token_id, created_at, token_prefix) values (?, ?, 1, ?)',
+    )
+      .bind(harness.workspace, 'after', 'sat_abcdefg')
+      .run();
+    await insertRows([
+      { ...settled('x'), ...create },
+      { ...settled('after'), ...matching, ...(filter.endsWith('get') && { action: 'service_account_token.get' }) },
+    ]);
+    const seen = tokensOf(await follow(begin, `&${filter}&workspace_uuid=${harness.workspace}`));
+    const isFound = !filter.endsWith('get');
+    expect(seen).toEqual(isWaitedFor || !isFound ? [] : ['after']);
+  });
 });
 
 describe('a follower', () => {
@@ -113,6 +145,10 @@ describe('a follower', () => {
     expect(page.body.data.map(({ id }: { id: string }) => id)).toEqual([other.headers.get('X-Audit-Event-Id')]);
     const named = await follow(begin, '&action=audit.*');
     expect(named.body.data.map(({ detail }: { detail: { limit: number } }) => detail.limit)).toEqual([7, 8]);
+    // Whoever names what to leave out does not name its own queries.
+    expect((await follow(begin, '&action=!webhook.*')).body.data.map(({ id }: { id: string }) => id)).toEqual([
+      other.headers.get('X-Audit-Event-Id'),
+    ]);
     const first = await query(`order=asc&latest=true&limit=200&from=${new Date(nowMs - 3 * MINUTE_MS).toISOString()}`);
     const ids = first.body.data.map(({ id }: { id: string }) => id);
     expect(ids).toContain(page.headers.get('X-Audit-Event-Id'));
