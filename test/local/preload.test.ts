@@ -49,3 +49,20 @@ it('packages that are not installed are told of in one line', () => {
     stderr: 'The packages are not installed. Run `npm ci` first.\n',
   });
 });
+
+it('keeps compiled code in node_modules, where nobody else can put code, for itself and for what it starts', () => {
+  const { stdout } = spawnSync(
+    process.execPath,
+    [
+      `--import=${pathToFileURL(PRELOAD).href}`,
+      '--input-type=module',
+      '--eval',
+      `import { getCompileCacheDir } from 'node:module';
+       console.log(JSON.stringify([getCompileCacheDir(), process.env.NODE_COMPILE_CACHE]));`,
+    ],
+    { encoding: 'utf8', env: { PATH: process.env['PATH'] } },
+  );
+  const [own = '', inherited]: [string?, string?] = JSON.parse(stdout);
+  expect(inherited).toBe(path.join(CHECKOUT, 'node_modules', '.cache', 'compiled'));
+  expect(path.dirname(own)).toBe(inherited);
+});
