@@ -3,21 +3,16 @@ import { env } from 'cloudflare:workers';
 import { afterAll, expect } from 'vitest';
 import { rowsWithoutPolicy } from './audit-detail.ts';
 import { miscounted } from './counted-tokens.ts';
+import { asOneMigration, contentsOfTables } from './database.ts';
 import { findSecrets, noteText } from './secrets.ts';
 
 // Files share a workerd process, since starting one for each takes longer than all of their tests; not a database.
 await reset();
-await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+await applyD1Migrations(env.DB, [asOneMigration(env.TEST_MIGRATIONS)]);
 
 // Whatever a file tested: no secret that occurred in it may stand in a table, a log line, a header or an error body.
 afterAll(async () => {
-  const { results: tables } = await env.DB.prepare(
-    `select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not like '_cf_%'`,
-  ).all<{ name: string }>();
-  for (const { name } of tables) {
-    const { results } = await env.DB.prepare(`select * from "${name}"`).all();
-    noteText(`table ${name}`, JSON.stringify(results));
-  }
+  for (const { name, rows } of await contentsOfTables()) noteText(`table ${name}`, JSON.stringify(rows));
   expect(findSecrets()).toEqual([]);
 });
 
