@@ -12,7 +12,7 @@ import { SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 
 // What is asked for, on the command line or in a case, as the service would understand it.
 
-export const OPERATIONS = ['create', 'list', 'get', 'update', 'revoke', 'retry', 'audit'] as const;
+export const OPERATIONS = ['create', 'list', 'get', 'update', 'revoke', 'order', 'retry', 'audit'] as const;
 export const OWNERS = ['caller', 'other', 'nobody'] as const;
 
 const workspace = z.string({ error: 'is missing: name the workspace' });
@@ -34,7 +34,7 @@ export const askedSchema = z.discriminatedUnion(
       expiresIn: z.string().optional(),
       held: z.int().min(0).optional(),
     }),
-    z.strictObject({ operation: z.literal('list'), workspace }),
+    z.strictObject({ operation: z.enum(['list', 'order']), workspace }),
     z.strictObject({ operation: z.enum(['get', 'revoke']), workspace, owner: whose }),
     z.strictObject({
       operation: z.literal('update'),
@@ -72,6 +72,9 @@ export function policyRequestOf(
       return { operation: 'retry', workspaceUuids: asked.workspaces.map(workspaceOf) };
     case 'list':
       return { operation: 'list', workspaceUuid: workspaceOf(asked.workspace) };
+    case 'order':
+      // What is about a subject is about all workspaces.
+      return { operation: 'order', workspaceUuid: asked.workspace === '*' ? '*' : workspaceOf(asked.workspace) };
     case 'get':
     case 'revoke': {
       const workspaceUuid = workspaceOf(asked.workspace);

@@ -18,6 +18,7 @@ explain  says for each role of the caller whether it allows the request, and wha
            revoke --workspace UUID [--owner …]
            update --workspace UUID [--owner …] [--scopes a,b] [--suspend | --resume --token-scopes a,b]
                   [--suspended-by owner,administrator,offboarding,leak] [--token-expires-in 30d|never]
+           order  --workspace UUID|'*' revocations there, or of a subject ('*')
            retry  --workspace UUID …   a webhook delivery whose orders count there
            audit                       whatever audit:read is for
          The JWT comes from a file, standard input (-) or COUNTERSIGN_JWT, and is not printed. --claims FILE takes its claims as

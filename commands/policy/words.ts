@@ -67,7 +67,7 @@ export function refusalText(
     case 'lifetime':
       return said({ of: 'lifetime', role: name, maxTtlSeconds: Number(maxTtlSeconds) });
     case 'ownership':
-      return request.operation === 'retry' || request.operation === 'audit'
+      return ['order', 'retry', 'audit'].includes(request.operation)
         ? "ownership: this takes a role with tokens: 'any'"
         : "ownership: it reaches the caller's own tokens alone";
     case 'suspended':
@@ -100,6 +100,10 @@ export function requestText(
   switch (request.operation) {
     case 'audit':
       return 'to read the trail';
+    case 'order':
+      return request.workspaceUuid === '*'
+        ? 'to offboard or reinstate somebody'
+        : `to order revocations in workspace ${request.workspaceUuid}`;
     case 'retry':
       return `to retry a delivery with orders in ${request.workspaceUuids.join(', ')}`;
     case 'list':

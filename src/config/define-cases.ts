@@ -49,6 +49,8 @@ export type CaseRequest =
       /** When the token ends. Default: `never`. */
       readonly tokenExpiresIn?: Duration | `${number}w` | 'never';
     }
+  /** `POST /api/v1/revocations` for tokens of this workspace, or, with `*`, for a subject, and `POST /api/v1/reinstatements`. */
+  | { readonly operation: 'order'; readonly workspace: string }
   /** The retry of a webhook delivery whose orders count in these workspaces. */
   | { readonly operation: 'retry'; readonly workspaces: readonly string[] }
   /** Anything that `audit:read` is for: events, exports, deliveries, `/status`. */

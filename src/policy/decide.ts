@@ -24,6 +24,7 @@ export const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permiss
   get: 'tokens:read',
   update: 'tokens:update',
   revoke: 'tokens:revoke',
+  order: 'tokens:revoke',
   retry: 'tokens:revoke',
   audit: 'audit:read',
 };
@@ -111,7 +112,8 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
 function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): RoleDecision {
   const permission = PERMISSION_FOR[request.operation];
   if (request.operation === 'audit') return unless(auditObstacle(role));
-  if (request.operation === 'retry') return unless(retryObstacle(role, permission, request.workspaceUuids));
+  if (request.operation === 'order') return unless(orderObstacle(role, permission, [request.workspaceUuid]));
+  if (request.operation === 'retry') return unless(orderObstacle(role, permission, request.workspaceUuids));
   if (request.operation === 'list') return unless(workspaceObstacle(role, permission, request.workspaceUuid));
   if (request.operation === 'create') {
     const obstacle = workspaceObstacle(role, permission, request.workspaceUuid);
@@ -125,8 +127,11 @@ function judge(role: Role, caller: Caller, request: SightedRequest, context: Dec
   return updatedUnder(role, request, context);
 }
 
-/** Why a role may not retry a delivery. A delivery may name tokens of anybody, so only a role over any token may. */
-function retryObstacle(role: Role, permission: Permission, workspaceUuids: readonly string[]): DenialReason | null {
+/**
+ * Why a role may not order revocations in these workspaces, or retry those of a delivery. They may be of anybody's tokens, so only a
+ * role over any token may. Only a role for all workspaces is for `*`.
+ */
+function orderObstacle(role: Role, permission: Permission, workspaceUuids: readonly string[]): DenialReason | null {
   const obstacles = workspaceUuids.map((workspaceUuid) => workspaceObstacle(role, permission, workspaceUuid));
   const missing = role.permissions.includes(permission) ? null : 'permission';
   return missing ?? obstacles.find((obstacle) => obstacle !== null) ?? (role.tokens === 'any' ? null : 'ownership');

@@ -14,6 +14,8 @@ import type { Caller, DecisionContext, PolicyRequest, Role } from './types.ts';
  */
 export type Shortfall =
   | { readonly of: 'workspace'; readonly role: string; readonly workspaces: readonly string[] }
+  /** The role reaches the tokens of its bearer, and the request is about those of anybody. */
+  | { readonly of: 'ownership'; readonly role: string }
   /** `presets` are the names of the presets that the role can use. */
   | { readonly of: 'preset'; readonly role: string; readonly presets: readonly string[] }
   | { readonly of: 'scopes'; readonly role: string; readonly scopes: readonly string[] }
@@ -34,6 +36,7 @@ export function shortfallOf(
     return { of: 'workspace', role: name, workspaces };
   }
   if (request.operation === 'create') return shortfallOfCreate(role, request, context);
+  if (request.operation === 'order') return role.tokens === 'any' ? null : { of: 'ownership', role: name };
   const named = 'namedScopes' in request ? (request.namedScopes ?? null) : null;
   return named === null || withinCeiling(role, named) ? null : { of: 'scopes', role: name, scopes };
 }
@@ -62,6 +65,8 @@ export function describeShortfall(shortfall: Shortfall): string {
   switch (shortfall.of) {
     case 'workspace':
       return `${role} is for ${listText(shortfall.workspaces)} alone`;
+    case 'ownership':
+      return `${role} is for its bearer's own tokens alone`;
     case 'preset':
       return `${role} knows ${shortfall.presets.length === 0 ? 'no preset' : `the presets ${listText(shortfall.presets)}`}`;
     case 'scopes':

@@ -79,7 +79,12 @@ export type PolicyRequest =
       readonly resumes: boolean;
     }
   | { readonly operation: 'revoke'; readonly workspaceUuid: string; readonly token: KnownToken | null }
-  /** The retry of a webhook delivery, whose orders count in all of these workspaces. */
+  /**
+   * A revocation that a caller orders, of tokens whoever owns them. `*`: it is about a subject, or it is a reinstatement, and a
+   * block counts in every workspace.
+   */
+  | { readonly operation: 'order'; readonly workspaceUuid: string }
+  /** The retry of a delivery, whose orders count in all of these workspaces. */
   | { readonly operation: 'retry'; readonly workspaceUuids: readonly string[] }
   | { readonly operation: 'audit' };
 

@@ -62,7 +62,7 @@ const asks: fc.Arbitrary<Asked> = fc.oneof(
     preset: fc.constantFrom('sandbox', 'platform', 'unknown'),
     expiresIn,
   }),
-  fc.record({ operation: fc.constant('list' as const), workspace }),
+  fc.record({ operation: fc.constantFrom('list' as const, 'order' as const), workspace }),
   fc.record({ operation: fc.constantFrom('get' as const, 'revoke' as const), workspace, owner }),
   fc.record({
     operation: fc.constant('update' as const),

@@ -49,6 +49,7 @@ const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
   fc.record({ operation: fc.constant('list' as const), workspaceUuid }),
   fc.record({ operation: fc.constantFrom('get' as const, 'revoke' as const), workspaceUuid, token }),
   fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting, resumes: fc.boolean() }),
+  fc.record({ operation: fc.constant('order' as const), workspaceUuid: fc.oneof(workspaceUuid, fc.constant('*')) }),
   fc.record({ operation: fc.constant('retry' as const), workspaceUuids: fc.array(workspaceUuid) }),
   fc.constant({ operation: 'audit' as const }),
 );

@@ -20,6 +20,7 @@ test.each<PolicyRequest>([
   { operation: 'get', workspaceUuid: SHOP, token: TOKENS.mine },
   { operation: 'update', workspaceUuid: SHOP, token: TOKENS.mine, resulting: null, resumes: false },
   { operation: 'revoke', workspaceUuid: SHOP, token: TOKENS.mine },
+  { operation: 'order', workspaceUuid: SHOP },
   { operation: 'retry', workspaceUuids: [SHOP] },
   { operation: 'audit' },
 ])('whoever has no role may not $operation', (request) => {
@@ -67,5 +68,44 @@ describe('what a delivery ordered', () => {
   ])('is not repeated %s', (_, workspaceUuids, held, reason) => {
     const failure = { kind: 'forbidden', reason, permission: 'tokens:revoke', shortfall: null };
     expect(retry(workspaceUuids, held)).toEqual({ allowed: false, failure });
+  });
+});
+
+describe('revocations', () => {
+  const responder = role({ name: 'responder', permissions: ['tokens:revoke'], tokens: 'any', workspaces: [SHOP] });
+  const everywhere = { ...responder, name: 'everywhere', workspaces: ['*'] };
+  const order = (workspaceUuid: string, ...roles: readonly Role[]): unknown =>
+    decide(callerWith(...roles), { operation: 'order', workspaceUuid }, CONTEXT);
+
+  test.each<[string, string, readonly Role[], string]>([
+    ['of tokens, under a role over any token of their workspace', SHOP, [role(), responder], 'responder'],
+    ['of tokens, under a role for all workspaces', SHOP, [everywhere], 'everywhere'],
+    ['of a subject, under a role for all workspaces', '*', [responder, everywhere], 'everywhere'],
+  ])('are ordered %s', (_, workspaceUuid, roles, name) => {
+    const grant = { role: name, scopes: null, expiresAtMs: null, lifts: [] };
+    expect(order(workspaceUuid, ...roles)).toEqual({ allowed: true, grant });
+  });
+
+  test.each<[string, string, readonly Role[], DenialReason]>([
+    ['of tokens in a workspace that no role is for', BANK, [responder], 'workspace'],
+    ['of tokens by a role over own tokens', SHOP, [{ ...responder, tokens: 'own' }], 'ownership'],
+    ['of a subject by a role for one workspace', '*', [responder], 'workspace'],
+    ['of a subject by a role over own tokens', '*', [{ ...everywhere, tokens: 'own' }], 'ownership'],
+    ['without the permission', '*', [{ ...everywhere, permissions: ['tokens:read', 'audit:read'] }], 'permission'],
+    [
+      'of a subject with the workspaces of one role, the tokens of another and the permission of a third',
+      '*',
+      [
+        responder,
+        { ...everywhere, tokens: 'own' },
+        { ...everywhere, name: 'reader', permissions: ['tokens:read', 'audit:read'] },
+      ],
+      'ownership',
+    ],
+  ])('are not ordered %s', (_, workspaceUuid, roles, reason) => {
+    expect(order(workspaceUuid, ...roles)).toMatchObject({
+      allowed: false,
+      failure: { kind: 'forbidden', reason, permission: 'tokens:revoke' },
+    });
   });
 });

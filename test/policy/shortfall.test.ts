@@ -134,6 +134,28 @@ describe('of what is about a token', () => {
   });
 });
 
+describe('a revocation', () => {
+  const revoker = { permissions: ['tokens:revoke'], tokens: 'any', workspaces: [SHOP] } as const;
+  const everywhere = { ...revoker, workspaces: ['*'] };
+  it.each<[string, Partial<Role>, string, string]>([
+    ['of a subject needs all workspaces', revoker, '*', `role "ci" is for ${SHOP} alone`],
+    ['is for the workspaces of the role', revoker, BANK, `role "ci" is for ${SHOP} alone`],
+    [
+      'is of anybody’s tokens',
+      { ...everywhere, tokens: 'own' },
+      BANK,
+      `role "ci" is for its bearer's own tokens alone`,
+    ],
+  ])('%s', (_case, fields, workspaceUuid, why) => {
+    expect(told([role(fields)], { operation: 'order', workspaceUuid })).toBe(refused(`: ${why}`));
+  });
+
+  it('falls short of nothing under a role that allows it', () => {
+    const request = { operation: 'order', workspaceUuid: '*' } as const;
+    expect(shortfallOf(callerWith(role(everywhere)), 'tokens:revoke', request, CONTEXT)).toBeNull();
+  });
+});
+
 it('nothing of the workspaces of a delivery, which its caller need not know', () => {
   expect(told([role()], { operation: 'retry', workspaceUuids: [BANK] })).toBe(refused(' (tokens:revoke)'));
   expect(told([role({ workspaces: ['*'] })], { operation: 'retry', workspaceUuids: [BANK] })).toBe(

@@ -45,6 +45,7 @@ describe('the arguments of npm run policy', () => {
       },
     ],
     [['retry', '--workspace', W, '--workspace', 'other'], { operation: 'retry', workspaces: [W, 'other'] }],
+    [['order', '--workspace', '*'], { operation: 'order', workspace: '*' }],
     [['audit'], { operation: 'audit' }],
   ])('%j ask for what they say', (args, request) => {
     expect(asked(...args)).toEqual(request);
@@ -101,7 +102,7 @@ describe('the arguments of npm run policy', () => {
     [
       'no operation',
       ['explain'],
-      /explain takes an operation; there are: create, list, get, update, revoke, retry, audit/,
+      /explain takes an operation; there are: create, list, get, update, revoke, order, retry, audit/,
     ],
     ['a strange operation', ['explain', 'mint', '--workspace', W], /"mint" is no operation/],
     ['two operations', ['explain', 'list', 'get', '--workspace', W], /one operation/],
