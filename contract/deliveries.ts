@@ -8,6 +8,7 @@ import {
   REVOCATION_MODES,
 } from '../src/vocabulary.ts';
 import { errorCode } from './failures.ts';
+import { actor } from './events.ts';
 import { component, count, page, say, success, time, uuid } from './schema.ts';
 
 // What is told of a delivery: to its sender, and to readers of the trail.
@@ -69,7 +70,11 @@ export const doneAnswer = component(
 );
 const summary = {
   id: uuid(),
-  source: say(z.string(), 'The sender, as the policy names it.'),
+  source: say(z.string().nullable(), 'The sender, as the policy names it. Null: a caller has ordered it.'),
+  actor: say(actor, 'The caller who has ordered it.').optional(),
+  reason: say(z.string(), 'Why, as that caller said.').optional(),
+  blocks_lifted: say(count(), 'Of a reinstatement: how many blocks it lifted.').optional(),
+  still_blocked: say(z.literal(true), 'Somebody whom it reinstates is blocked in another way as well.').optional(),
   event: say(z.string().nullable(), 'Null: its body does not name one.'),
   sender_id: say(z.string().nullable(), 'The id that its sender gave it. Null: its protocol has none.'),
   received_at: time(),

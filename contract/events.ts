@@ -13,6 +13,14 @@ export const status = component(
 );
 export const actorType = component('ActorType', z.enum(ACTOR_TYPES), 'A `webhook` and the `system` are never callers.');
 
+/** Who did something. */
+export const actor = z.strictObject({
+  type: actorType,
+  issuer: z.string().nullable(),
+  subject: z.string().nullable(),
+  label: z.string().nullable(),
+});
+
 const auditEvent = component(
   'AuditEvent',
   z.strictObject({
@@ -24,12 +32,7 @@ const auditEvent = component(
     status,
     count: say(z.int().min(1), 'How many alike there were within its minute.'),
     last_at: say(time(), 'When the last of these was.'),
-    actor: z.strictObject({
-      type: actorType,
-      issuer: z.string().nullable(),
-      subject: z.string().nullable(),
-      label: z.string().nullable(),
-    }),
+    actor,
     workspace_uuid: z.string().nullable(),
     token_id: z.string().nullable(),
     token_name: z.string().nullable(),

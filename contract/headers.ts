@@ -61,6 +61,11 @@ export const HEADERS = {
     schema: z.literal('true'),
     example: 'true',
   },
+  Location: {
+    description: 'Where the receipt is.',
+    schema: z.string().regex(/^\/api\/v1\/revocations\/[0-9a-f-]{36}$/),
+    example: '/api/v1/revocations/1e02cc7c-b21e-4f38-9794-a35ab41bdcc7',
+  },
   'Cache-Status': {
     description:
       'Where the answer came from (RFC 9211): `hit` with the seconds that its list is still good for, or `fwd` where PipeOps was asked. `detail=stale`: PipeOps could not be asked.',

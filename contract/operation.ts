@@ -8,6 +8,7 @@ export const TAGS = {
   tokens: "Service account tokens, under PipeOps' own paths and in its envelope.",
   trail: 'The audit trail. Reading it is itself in the trail.',
   webhooks: 'Revocation by signed webhook, and what came of it.',
+  incidents: 'What a person does in an incident: revoke, offboard, reinstate, and see who is blocked.',
   service: 'Who the caller is, and how the service is.',
 } as const;
 export type Tag = keyof typeof TAGS;

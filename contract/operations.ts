@@ -1,6 +1,8 @@
 import { type FailureKind, ANYWHERE, WITHOUT_ACCESS } from './failures.ts';
 import { needsJwt, type Operation } from './operation.ts';
+import { revocationOperations } from './revocations.ts';
 import { serviceOperations } from './service.ts';
+import { subjectOperations } from './subjects.ts';
 import { tokenOperations } from './tokens.ts';
 import { trailOperations } from './trail.ts';
 import { webhookOperations } from './webhooks.ts';
@@ -10,6 +12,8 @@ export const OPERATIONS: readonly Operation[] = [
   ...tokenOperations,
   ...trailOperations,
   ...webhookOperations,
+  ...revocationOperations,
+  ...subjectOperations,
   ...serviceOperations,
 ];
 

@@ -109,6 +109,19 @@ const fresh: Parameter = {
   example: 'no-cache',
 };
 
+/** @param promise what a repeat under the same key comes to. */
+export const idempotencyKey = (promise: string): Parameter => ({
+  in: 'header',
+  name: 'Idempotency-Key',
+  description: `Makes a repeat safe: ${promise}. Use a random UUID, quoted or bare.`,
+  schema: z
+    .string()
+    .min(1)
+    .max(IDEMPOTENCY_KEY_MAX_CHARS)
+    .regex(/^[!#-+\--[\]-~]+$/),
+  example: 'f8c8e692-0119-4a9a-bf15-dcf19ed6dd16',
+});
+
 const TOKENS = '/api/v1/service-account-tokens';
 const COMMON = { tag: 'tokens', isRecorded: true } as const;
 const CACHE_HEADERS = ['Cache-Status', 'Age'] as const;
@@ -123,21 +136,7 @@ export const tokenOperations: readonly Operation[] = [
     description:
       'Mints a token at PipeOps and hands its secret out once. The first role that allows the whole of the request decides. A token whose secret cannot be handed out is revoked.',
     access: 'tokens:create',
-    parameters: [
-      ...workspaceParameters,
-      {
-        in: 'header',
-        name: 'Idempotency-Key',
-        description:
-          'Makes a repeat safe: for an hour the same request with the same key mints once. Use a random UUID, quoted or bare.',
-        schema: z
-          .string()
-          .min(1)
-          .max(IDEMPOTENCY_KEY_MAX_CHARS)
-          .regex(/^[!#-+\--[\]-~]+$/),
-        example: 'f8c8e692-0119-4a9a-bf15-dcf19ed6dd16',
-      },
-    ],
+    parameters: [...workspaceParameters, idempotencyKey('for an hour the same request with the same key mints once')],
     body: {
       description: "What the token shall be, in any of PipeOps' three forms.",
       schema: createToken,

@@ -26,6 +26,7 @@ const ROOMS = [
   'reads',
   'tokens',
   'revocation',
+  'subjects/query',
   'trail/query',
   'trail/reconcile',
   'health',

@@ -3,9 +3,11 @@ import { registerProbes, registerStatusRoutes } from './health/routes.ts';
 import { authenticate, rateLimit } from './http/access.ts';
 import { failure, unexpected } from './http/answer.ts';
 import { type AppEnv, requestContext } from './http/context.ts';
+import { registerRevocationRoutes } from './revocation/callers/routes.ts';
 import { registerIntake } from './revocation/deliveries/intake.ts';
 import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
 import type { Services } from './services.ts';
+import { registerSubjectRoute } from './subjects/query/routes.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
 import { registerAuditRoutes } from './trail/query/routes.ts';
@@ -41,6 +43,12 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);
+
+  // The button for an incident: revocations and reinstatements by a caller.
+  registerRevocationRoutes(app, services.webhooks, services.orders);
+
+  // Who owns tokens, and who is blocked.
+  registerSubjectRoute(app, services.trail);
 
   // Who the caller is, and how the service is.
   registerStatusRoutes(app, services.health);

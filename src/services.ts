@@ -166,6 +166,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     pipeops,
     quota,
     fingerprints,
+    idempotency,
     rejections,
     decide: decideNow,
     runtime,

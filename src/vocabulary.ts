@@ -22,6 +22,8 @@ export const AUDIT_ACTIONS = [
   'webhook.retry',
   'subject.block',
   'subject.reinstate',
+  'subject.query',
+  'revocation.order',
   'credential.renew',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -26,6 +26,10 @@ export const WEBHOOK_EVENT_NAME_MAX_BYTES = 64;
 export const WEBHOOK_REFUSED_MAX_ROWS = 10;
 /** Deliveries of a source that are kept within a minute of the clock though their event is not allowed or not known. */
 export const WEBHOOK_IGNORED_MAX_ROWS = 10;
+/** The body of a revocation by a caller: a thousand ids of 128 characters, each on a line of its own. */
+export const REVOCATION_BODY_MAX_BYTES = 192 * 1024;
+/** What is kept of why a caller orders a revocation, as JSON writes it. With a subject beside it, its row in the trail has room for as much. */
+export const REVOCATION_REASON_MAX_BYTES = 500;
 /** Owners that the receipt of one delivery names in a list: a page of 200 receipts stays within 2 MB. */
 export const WEBHOOK_OWNERS_MAX_COUNT = 100;
 /** Tokens whose prefix fits an unmatched leak. A person looks at them, and eleven characters hardly fit two. */

@@ -38,6 +38,7 @@ export function successOf(c: Context<AppEnv>, body: SuccessBody): Response {
  * Answers with a page of a list, whose `next_cursor` is null on the last one.
  *
  * @param more what else the list says about its pages.
+ * @param isPartial whether more may be found than the page shows although it is not full.
  */
 export function page(
   c: Context<AppEnv>,
@@ -45,8 +46,10 @@ export function page(
   data: unknown,
   nextCursor: string | null,
   more: Readonly<Record<string, unknown>> = {},
+  isPartial = false,
 ): Response {
-  return c.json({ success: true, message, data, pagination: { next_cursor: nextCursor, ...more } });
+  const pagination = { next_cursor: nextCursor, ...more };
+  return c.json({ success: true, message, data, pagination, ...(isPartial && { partial: true }) });
 }
 
 /** Answers with a failure in PipeOps' envelope. The event id is also a header, since PipeOps' own clients drop the body of a 5xx. */

@@ -5,26 +5,28 @@ import { isDeeperThan, isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 
 const INVALID_JSON = err({ kind: 'invalid_json' } as const);
-const TOO_LARGE = err({ kind: 'body_too_large', maxBytes: REQUEST_BODY_MAX_BYTES } as const);
 
 /**
  * Reads a request's body as one JSON object.
  *
- * Fails with `unsupported_media_type` for anything but plain `application/json` in UTF-8, `body_too_large` beyond
- * `REQUEST_BODY_MAX_BYTES`, and `invalid_json` for an empty or broken body, bytes that are not UTF-8, JSON that is not
+ * Fails with `unsupported_media_type` for anything but plain `application/json` in UTF-8, `body_too_large` beyond `maxBytes`, and `invalid_json` for an empty or broken body, bytes that are not UTF-8, JSON that is not
  * an object, and nesting beyond `REQUEST_JSON_MAX_DEPTH`.
  *
  * A key such as `__proto__` is an own property of the result like any other key.
  */
-export async function readJsonBody(request: Request): Promise<Result<Record<string, unknown>, RequestFailure>> {
+export async function readJsonBody(
+  request: Request,
+  maxBytes = REQUEST_BODY_MAX_BYTES,
+): Promise<Result<Record<string, unknown>, RequestFailure>> {
+  const tooLarge = err({ kind: 'body_too_large', maxBytes } as const);
   if (!isJson(request.headers)) return err({ kind: 'unsupported_media_type' });
   // This only saves the reading. The header may lie, so the bytes are counted as well.
-  if (Number(request.headers.get('Content-Length')) > REQUEST_BODY_MAX_BYTES) return TOO_LARGE;
+  if (Number(request.headers.get('Content-Length')) > maxBytes) return tooLarge;
   if (request.body === null) return INVALID_JSON;
 
   try {
-    const chunks = await readBody(request.body, REQUEST_BODY_MAX_BYTES);
-    if (chunks === null) return TOO_LARGE;
+    const chunks = await readBody(request.body, maxBytes);
+    if (chunks === null) return tooLarge;
     const value: unknown = JSON.parse(decodeUtf8(chunks));
     return isObject(value) && !isDeeperThan(REQUEST_JSON_MAX_DEPTH, value) ? ok(value) : INVALID_JSON;
   } catch {

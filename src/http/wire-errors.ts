@@ -63,7 +63,7 @@ function answerTo(failure: Failure): Answer {
     case 'too_many_tokens':
       return {
         status: 413,
-        message: `Too many tokens in one delivery. Send at most ${failure.maxCount}, and the others in another.`,
+        message: `Too many tokens at once. Send at most ${failure.maxCount}, and the others after them.`,
       };
     case 'id_reused':
       return {
@@ -152,7 +152,7 @@ function answerTo(failure: Failure): Answer {
     case 'upstream_not_found':
       return { status: 404, message: 'There is no such token in this workspace, or it is not within your reach.' };
     case 'delivery_not_found':
-      return { status: 404, message: 'There is no such webhook delivery.' };
+      return { status: 404, message: 'There is no such delivery or revocation, or it is not within your reach.' };
     case 'audit_event_not_found':
       return { status: 404, message: 'There is no such event in the trail.' };
 
@@ -310,7 +310,7 @@ function upstreamRejected(fields: readonly string[]): Answer {
 }
 
 /** Names the event of the first request with a key. The event of this request has a field and a header of its own. */
-const heldBy = (eventId: string): FieldErrors => ({ [IDEMPOTENCY_KEY]: [`Held by the create of event ${eventId}.`] });
+const heldBy = (eventId: string): FieldErrors => ({ [IDEMPOTENCY_KEY]: [`Held by the request of event ${eventId}.`] });
 
 /**
  * The first problem of a request as one line, such as `scopes: name at least one scope or a preset.` PipeOps' own clients show

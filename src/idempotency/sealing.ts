@@ -4,7 +4,7 @@ import { canonicalJson } from '../kit/digest.ts';
 /** Makes what is stored of a request with an `Idempotency-Key`. One for each isolate. */
 export interface Idempotency {
   /**
-   * The form of a create in which it is stored.
+   * The form of a request in which it is stored.
    *
    * @param key the caller's, as `readIdempotencyKey` read it.
    * @param sent the request as it was sent, before any default: parameters and body.
@@ -18,18 +18,18 @@ export interface Idempotency {
   ): Promise<KeyedRequest>;
 }
 
-/** A create that came with an `Idempotency-Key`, in the form in which it is stored. */
+/** A request that came with an `Idempotency-Key`, in the form in which it is stored. */
 export interface KeyedRequest extends StoredRequest {
-  /** Seals the answer of this create; null if that fails. */
+  /** Seals the answer of this request; null if that fails. */
   seal(answer: string): Promise<string | null>;
   /**
-   * The form in which an earlier version of this service may have stored this create; null if that is no other. Hashes cannot be
+   * The form in which an earlier version of this service may have stored this request; null if that is no other. Hashes cannot be
    * migrated, so both forms are looked for.
    */
   readonly former: StoredRequest | null;
 }
 
-/** What finds, recognises and answers a create that is repeated. */
+/** What finds, recognises and answers a request that is repeated. */
 export interface StoredRequest {
   /** The hash that a key is found by. It tells neither the key nor whose it is. */
   readonly keyHash: string;
@@ -42,11 +42,13 @@ export interface StoredRequest {
 interface Owner {
   readonly issuer: string;
   readonly subject: string;
-  readonly workspaceUuid: string;
+  /** Null: the request is not confined to one. */
+  readonly workspaceUuid: string | null;
+  /** Part of every hash, so that a key means another request on another route. Default: the route of creates. */
+  readonly route?: string;
 }
 
-/** Part of every hash, so that a key would mean another request on another route. */
-const ROUTE = 'POST /api/v1/service-account-tokens';
+const CREATES = 'POST /api/v1/service-account-tokens';
 const HMAC = { name: 'HMAC', hash: 'SHA-256', length: 256 } as const;
 /** Answers are JWEs with direct encryption (RFC 7518 §4.5) by AES-GCM (§5.3). */
 const SEAL = { alg: 'dir', enc: 'A256GCM' } as const;
@@ -69,14 +71,14 @@ export function createIdempotency(secret: Uint8Array): Idempotency {
     return { secret: root, hashing: await crypto.subtle.deriveKey(from, root, HMAC, false, ['sign']) };
   };
 
-  const stored = async ({ issuer, subject, workspaceUuid }: Owner, key: string, sent: unknown) => {
+  const stored = async ({ issuer, subject, workspaceUuid, route = CREATES }: Owner, key: string, sent: unknown) => {
     imported ??= importKeys();
     const keys = await imported;
     const hash = async (value: unknown): Promise<string> => {
       const mac = await crypto.subtle.sign(HMAC, keys.hashing, encoder.encode(canonicalJson(value)));
       return base64url.encode(new Uint8Array(mac));
     };
-    const keyHash = await hash(['key', issuer, subject, ROUTE, workspaceUuid, key]);
+    const keyHash = await hash(['key', issuer, subject, route, workspaceUuid, key]);
     const sealingKey = async (): Promise<CryptoKey> => {
       const from = hkdf(key, `countersign idempotency: answer of ${keyHash}`);
       const aes = { name: 'AES-GCM', length: 256 } as const;

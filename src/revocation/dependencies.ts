@@ -1,6 +1,7 @@
 import type { Config } from '../config/env.ts';
 import type { Source } from '../config/webhooks.ts';
 import type { Database } from '../db/database.ts';
+import type { Idempotency } from '../idempotency/sealing.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
@@ -12,13 +13,14 @@ import { github } from './senders/github.ts';
 import type { Adapter, AdapterDependencies } from './senders/sender.ts';
 import { standard } from './senders/standard.ts';
 
-/** What revocation by webhook is made of. */
+/** What revocation is made of, by webhook and by a caller. */
 export interface WebhookDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
   readonly pipeops: PipeOps;
   readonly quota: Quota;
   readonly fingerprints: Fingerprints;
+  readonly idempotency: Idempotency;
   readonly rejections: Rejections;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   readonly runtime: Runtime;

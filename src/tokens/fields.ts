@@ -7,6 +7,7 @@ import {
   TOKEN_DESCRIPTION_MAX_BYTES,
   TOKEN_NAME_MAX_BYTES,
   TOKEN_TTL_MAX_SECONDS,
+  WEBHOOK_PROBLEMS_MAX_COUNT,
 } from '../config/limits.ts';
 import { refuseUnknown } from '../http/query.ts';
 import { byteLength } from '../kit/bytes.ts';
@@ -246,9 +247,16 @@ export function readFields<S extends z.ZodObject>(
   const parsed = schema.safeParse(Object.fromEntries(given));
   if (parsed.success) return parsed.data;
   const bad = new Set(parsed.error.issues.map((issue) => String(issue.path[0])));
-  for (const issue of parsed.error.issues) problems.unacceptable(path(String(issue.path[0])), describe(issue));
+  for (const issue of told(parsed.error.issues)) problems.unacceptable(path(String(issue.path[0])), describe(issue));
   return schema.parse(Object.fromEntries(given.filter(([name]) => !bad.has(name))));
 }
+
+/** Of the items of lists only the first ones are told: a thousand must not come back as a thousand complaints. */
+const told = (issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] => {
+  const ofItems = issues.filter(({ path: [, index] }) => index !== undefined);
+  const beyond = new Set(ofItems.slice(WEBHOOK_PROBLEMS_MAX_COUNT));
+  return issues.filter((issue) => !beyond.has(issue));
+};
 
 /** The message of an issue. Of a list it tells the position, counted from 1. */
 const describe = ({ message, path: [, index] }: z.core.$ZodIssue): string =>

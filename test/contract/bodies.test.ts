@@ -10,7 +10,7 @@ let harness: WebhookHarness;
 let jwt: string;
 beforeAll(async () => {
   const role = {
-    permissions: ['tokens:create', 'tokens:update'],
+    permissions: ['tokens:create', 'tokens:update', 'tokens:revoke'],
     tokens: 'own',
     workspaces: ['e15e0000-0000-4000-8000-000000000000'],
     scopes: ['api:read'],
@@ -23,6 +23,14 @@ beforeAll(async () => {
 const BODIES = [
   { name: 'CreateToken', send: async (body: unknown) => await harness.send('POST', TOKENS, { jwt, body }) },
   { name: 'UpdateToken', send: async (body: unknown) => await harness.send('PATCH', `${TOKENS}/tok-1`, { jwt, body }) },
+  ...(['RevokeTokens', 'OffboardSubject'] as const).map((name) => ({
+    name,
+    send: async (body: unknown) => await harness.send('POST', '/api/v1/revocations', { jwt, body }),
+  })),
+  {
+    name: 'NewReinstatement',
+    send: async (body: unknown) => await harness.send('POST', '/api/v1/reinstatements', { jwt, body }),
+  },
 ] as const;
 
 const told = (body: unknown, { status, text }: Answer): string =>

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import * as z from 'zod';
 import { componentSchemas } from '../../contract/schema.ts';
 import { encodeCursor } from '../../src/http/query.ts';
+import { encodeKey } from '../../src/subjects/query/routes.ts';
 
 // Values made from the JSON Schemas of the document: what a reader of it may send, and what it says is refused.
 
@@ -90,6 +91,7 @@ const FORMATS: Readonly<Record<string, () => fc.Arbitrary<string>>> = {
   'stored-text': () => text('aZ09 _-.:/@|ä日🚀', 30),
   actor: () => text('aZ09 _-.:/@|ä日🚀', 60),
   cursor: () => fc.nat().map(encodeCursor),
+  'subject-cursor': () => fc.record({ issuer: text('aZ09:/.', 20), subject: text('aZ09ä', 20) }).map(encodeKey),
   uuid: () => fc.uuid(),
   'date-time': () =>
     fc

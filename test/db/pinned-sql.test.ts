@@ -254,6 +254,31 @@ it('sends the statements that are written down, and no others', async () => {
   await plays('deliveries', 200, async () => await as(first, 'auditor', 'GET', DELIVERIES));
   const one = `${DELIVERIES}/${delivery.body.data.delivery_id}`;
   await plays('delivery', 200, async () => await as(first, 'auditor', 'GET', one));
+  const reason = 'pinned';
+  const subject = { issuer: ISSUER, subject: 'nobody' };
+  const revoked = await plays(
+    'revocation by a caller',
+    202,
+    async () =>
+      await as(first, 'admin', 'POST', '/api/v1/revocations', {
+        body: { workspace_uuid: first.workspace, token_ids: ['made-up'], reason },
+        headers: { 'Idempotency-Key': 'pinned' },
+      }),
+  );
+  const revocation = `/api/v1/revocations/${revoked.body.data.id}`;
+  await plays('revocation', 200, async () => await as(first, 'auditor', 'GET', revocation));
+  await plays(
+    'offboarding by a caller',
+    202,
+    async () =>
+      await as(first, 'admin', 'POST', '/api/v1/revocations', { body: { subject: { label: 'nobody' }, reason } }),
+  );
+  await plays(
+    'reinstatement by a caller',
+    200,
+    async () => await as(first, 'admin', 'POST', '/api/v1/reinstatements', { body: { subject, reason } }),
+  );
+  await plays('subjects', 200, async () => await as(first, 'auditor', 'GET', '/api/v1/subjects?q=no&blocked=false'));
   await plays('delivery, tried again', 202, async () => await as(first, 'admin', 'POST', `${one}/retry`));
   await plays('a forged JWT', 401, async () => await first.send('GET', TOKENS, { jwt: 'a.b.c' }));
 

@@ -163,3 +163,31 @@ export const expectDeadOrOpen = async (h: WebhookHarness): Promise<void> => {
   if (isOpen) return;
   for (const { is_revoked, is_active } of await h.upstreamTokens()) expect(!is_revoked && is_active).toBe(false);
 };
+
+/** What a caller orders in an incident, under the key of its harness: sent again, it is the same order. */
+export const orderOnce = async (h: Harness, what: 'revocations' | 'reinstatements', order: object): Promise<Answer> =>
+  await h.send('POST', `/api/v1/${what}`, {
+    body: { ...order, reason: 'a fault' },
+    headers: { 'Idempotency-Key': `${what}-${h.workspace}` },
+    // The clock may have jumped.
+    jwt: await h.jwtFor('admin', { exp: Math.floor(Date.now() / 1000) + 3_600 }),
+  });
+export const offboardNobody = async (h: WebhookHarness): Promise<string> => {
+  const { subject } = leaver(h);
+  await h.offboard(leaver(h));
+  return subject;
+};
+/** A block is lifted with its row in the trail, or neither is done and the caller was told so; sent again, it is done. */
+export const expectReinstated = async (h: WebhookHarness, subject: string, answer: Answer | void): Promise<void> => {
+  const count = async (sql: string): Promise<number> =>
+    (await env.DB.prepare(`select count(*) as n from ${sql}`).bind(subject).first<{ n: number }>())?.n ?? -1;
+  const states = async () => [
+    await count('subject_blocks where subject = ?'),
+    await count(`audit_events where action = 'subject.reinstate' and detail ->> 'subject' = ?`),
+  ];
+  if (answer?.status !== 200) expect(answer?.status).toBe(503);
+  expect([[0, 1], ...(answer?.status === 200 ? [] : [[1, 0]])]).toContainEqual(await states());
+  const again = await orderOnce(h, 'reinstatements', { subject: { issuer: ISSUER, subject } });
+  expect([again.status, again.body.data.blocks_lifted]).toEqual([200, 1]);
+  expect(await states()).toEqual([0, 1]);
+};

@@ -43,6 +43,7 @@ describe('the sealed answer', () => {
       await idempotency.keyed(owner({ subject: 'admin-2' }), key, SENT),
       await idempotency.keyed(owner({ issuer: 'https://other.example' }), key, SENT),
       await idempotency.keyed(owner({ workspaceUuid: crypto.randomUUID() }), key, SENT),
+      await idempotency.keyed({ ...owner(), route: 'POST /api/v1/revocations' }, key, SENT),
       await createIdempotency(new TextEncoder().encode('another-secret-of-32-characters!')).keyed(owner(), key, SENT),
     ];
     for (const stranger of strangers) {

@@ -6,7 +6,7 @@ import { denialOf, explain, type Explanation } from '../../commands/policy/expla
 import { parsePolicy, type Policy } from '../../src/config/policy.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { toWireError } from '../../src/http/wire-errors.ts';
-import { type Answer, createHarness, type Harness, TOKENS } from '../support/harness.ts';
+import { type Answer, createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
 
 // What `npm run policy -- explain` says, beside what the Worker does: the same role, the same reason in the trail, the same answer.
 
@@ -96,6 +96,13 @@ function sentFor(asked: Asked): Sent {
     }
     case 'audit':
       return { method: 'GET', path: '/api/v1/audit/export?latest=true' };
+    case 'order': {
+      const path = '/api/v1/revocations';
+      const reason = 'asked of the policy';
+      return asked.workspace === '*'
+        ? { method: 'POST', path, body: { subject: { issuer: ISSUER, subject: 'nobody' }, reason } }
+        : { method: 'POST', path, body: { workspace_uuid: asked.workspace, token_ids: ['tok-1'], reason } };
+    }
     case 'retry':
       throw new Error('A retry needs a delivery.');
   }
@@ -121,6 +128,7 @@ function toldBy(explanation: Explanation): object {
   if (!decision.allowed) return { ...answerTo(decision.failure), because: denialOf(explanation) };
   const { role, scopes, expiresAtMs } = decision.grant;
   if (request.operation === 'create') return { status: 201, role, scopes, days: daysUntil(expiresAtMs) };
+  if (request.operation === 'order') return { status: 202 };
   return request.operation === 'update' ? { status: 200, role } : { status: 200 };
 }
 
@@ -174,6 +182,7 @@ const update =
     tokenExpiresIn: '10d',
     ...changes,
   });
+const order = (workspace?: string) => (): Asked => ({ operation: 'order', workspace: workspace ?? WORKSPACE });
 const audit = (): Asked => ({ operation: 'audit' });
 
 const REQUESTS: readonly (readonly [string, () => Asked])[] = [
@@ -197,6 +206,8 @@ const REQUESTS: readonly (readonly [string, () => Asked])[] = [
   ['update, that suspends', update({ active: false })],
   ['update, that resumes', update({ active: true })],
   ['audit', audit],
+  ['order, of tokens', order()],
+  ['order, about a subject', order('*')],
   ['revoke, of another', one('revoke', 'other')],
   ['revoke, of its own', one('revoke')],
 ];

@@ -8,7 +8,7 @@ import { noteSecret } from '../support/secrets.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
-import { type ProtectedRoute, withQuery } from './routes.ts';
+import { ABOUT_NOBODY, type ProtectedRoute, REVOCATIONS, withQuery } from './routes.ts';
 import type { Snapshots } from './snapshots.ts';
 
 const ELSEWHERE = 'e15e0000-0000-4000-8000-000000000000';
@@ -20,9 +20,9 @@ const roleOnly = (permission: Permission): string => `only-${permission.replace(
 const where = (applies: boolean, name: string): readonly string[] => (applies ? [name] : []);
 
 /** One role for each way of not being allowed, and one that is. */
-const rolesFor = ({ permission }: ProtectedRoute): Record<string, object> => ({
+const rolesFor = ({ permission, alsoBy }: ProtectedRoute): Record<string, object> => ({
   allowed: { ...everywhere, permissions: permission === null ? ['tokens:read'] : [permission, 'tokens:read'] },
-  'all-but-it': { ...everywhere, permissions: PERMISSIONS.filter((other) => other !== permission) },
+  'all-but-it': { ...everywhere, permissions: PERMISSIONS.filter((other) => other !== permission && other !== alsoBy) },
   ...Object.fromEntries(PERMISSIONS.map((only) => [roleOnly(only), { ...everywhere, permissions: [only] }])),
   owner: { ...everywhere, permissions: TOKEN_PERMISSIONS, tokens: 'own' },
   elsewhere: { ...everywhere, permissions: TOKEN_PERMISSIONS, workspaces: [ELSEWHERE] },
@@ -38,7 +38,8 @@ export function describeProtectedRoute(
   { snapshots, env }: Snapshots,
   issuer: TestIssuer,
 ): void {
-  const { permission, action, target } = route;
+  const { permission, alsoBy, action, target } = route;
+  const others = PERMISSIONS.filter((other) => other !== permission && other !== alsoBy);
 
   describe.each([name])('%s', () => {
     const SOMEONE: string = expect.stringMatching(/^someone-/);
@@ -53,6 +54,9 @@ export function describeProtectedRoute(
       if (route.about === 'delivery') {
         const answer = await created.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
         aboutId = answer.body.data.delivery_id;
+      }
+      if (route.about === 'revocation') {
+        aboutId = (await created.send('POST', REVOCATIONS, { body: ABOUT_NOBODY })).body.data.id;
       }
       // What is refused is refused on a list that is held, too.
       if (snapshots === 'on') await harness.send('GET', TOKENS);
@@ -126,13 +130,13 @@ export function describeProtectedRoute(
     });
 
     describe.each(where(permission !== null, 'a missing permission'))('%s', () => {
-      it.each(PERMISSIONS.filter((other) => other !== permission))('%s is not enough', async (only) => {
+      it.each(others)('%s is not enough', async (only) => {
         await expectRefused(harness, async () => await sendAs(roleOnly(only)), forbidden('permission'));
       });
 
       it('all others together are not enough', async () => {
         await expectRefused(harness, async () => await sendAs('all-but-it'), forbidden('permission'));
-        const all = PERMISSIONS.filter((other) => other !== permission).map(roleOnly);
+        const all = others.map(roleOnly);
         await expectRefused(harness, async () => await sendAs(all), forbidden('permission'));
       });
     });
@@ -186,12 +190,16 @@ export function describeProtectedRoute(
       });
     });
 
-    it('whoever is allowed is let in', async () => {
-      const { id } = await harness.mint('to-be-used');
-      const answer = await sendAs('allowed', '', id);
-      expect(answer.status).toBe(route.success.status);
-      const row = expect.objectContaining({ action, status: 'success', actor_subject: SOMEONE });
-      expect(await rowsOf(answer)).toEqual(route.success.recorded ? [row] : []);
-    });
+    it.each(['allowed', ...where(alsoBy !== undefined, roleOnly(alsoBy ?? 'audit:read'))])(
+      'whoever is %s is let in',
+      async (role) => {
+        const { id } = await harness.mint('to-be-used');
+        const answer = await sendAs(role, '', id);
+        expect(answer.status).toBe(route.success.status);
+        const actions = route.success.recorded ? [action, ...(route.success.follows ?? [])] : [];
+        const rows = actions.map((of) => ({ action: of, status: 'success', actor_subject: SOMEONE }));
+        expect(await rowsOf(answer)).toEqual(rows.map((row): unknown => expect.objectContaining(row)));
+      },
+    );
   });
 }

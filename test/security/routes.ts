@@ -8,24 +8,33 @@ export interface ProtectedRoute {
   readonly pattern: string;
   /** Null: any caller may use it. */
   readonly permission: Permission | null;
+  /** Another permission that is as good. */
+  readonly alsoBy?: Permission;
   /** What a denial on it is in the trail. Null: nobody known is ever denied. */
   readonly action: AuditAction | null;
   /** What it acts on: one token, a workspace as a whole, this service and its trail, or nothing but the caller itself. */
   readonly target: 'token' | 'workspace' | 'service' | 'caller';
   /** What of the service it is about, where that is one thing. */
-  readonly about?: 'event' | 'delivery';
+  readonly about?: 'event' | 'delivery' | 'revocation';
   /** Routes about no token leave out `tokenId`; `aboutId` is the id of what it is `about`, by default of none. */
   readonly path: (tokenId: string, aboutId?: string) => string;
   /** A body that is accepted. */
   readonly body?: Readonly<Record<string, unknown>>;
-  /** The status of a success, and whether that is in the trail too. */
-  readonly success: { readonly status: 200 | 201 | 202; readonly recorded: boolean };
+  /** The status of a success, and whether that is in the trail too. `follows`: other rows that come with its own. */
+  readonly success: {
+    readonly status: 200 | 201 | 202;
+    readonly recorded: boolean;
+    readonly follows?: readonly AuditAction[];
+  };
 }
 
 /** An id that no event has, and no delivery. */
 export const NO_EVENT = '00000000-0000-4000-8000-000000000000';
 
 const DELIVERIES = '/api/v1/webhooks/deliveries';
+export const REVOCATIONS = '/api/v1/revocations';
+/** A revocation or a reinstatement of somebody whom nobody knows. */
+export const ABOUT_NOBODY = { subject: { issuer: 'https://nobody.example', subject: 'nobody' }, reason: 'a test' };
 const token = (tokenId: string): string => `${TOKENS}/${tokenId}`;
 
 /** Every route behind a JWT. One that is registered and not listed here fails `completeness.test.ts`. */
@@ -151,6 +160,46 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     about: 'delivery',
     path: (_tokenId, deliveryId = NO_EVENT) => `${DELIVERIES}/${deliveryId}/retry`,
     success: { status: 202, recorded: true },
+  },
+  {
+    method: 'POST',
+    pattern: REVOCATIONS,
+    permission: 'tokens:revoke',
+    action: 'revocation.order',
+    target: 'service',
+    path: () => REVOCATIONS,
+    body: ABOUT_NOBODY,
+    success: { status: 202, recorded: true, follows: ['subject.block'] },
+  },
+  {
+    method: 'GET',
+    pattern: `${REVOCATIONS}/:revocation_id`,
+    permission: 'tokens:revoke',
+    alsoBy: 'audit:read',
+    action: 'webhook.query',
+    target: 'service',
+    about: 'revocation',
+    path: (_tokenId, revocationId = NO_EVENT) => `${REVOCATIONS}/${revocationId}`,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'POST',
+    pattern: '/api/v1/reinstatements',
+    permission: 'tokens:revoke',
+    action: 'subject.reinstate',
+    target: 'service',
+    path: () => '/api/v1/reinstatements',
+    body: ABOUT_NOBODY,
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
+    pattern: '/api/v1/subjects',
+    permission: 'audit:read',
+    action: 'subject.query',
+    target: 'service',
+    path: () => '/api/v1/subjects',
+    success: { status: 200, recorded: true },
   },
   {
     method: 'GET',

@@ -102,6 +102,10 @@ async function playEverything(h: WebhookHarness): Promise<void> {
     });
     await at('admin', 'GET', TOKENS);
   };
+  // What a person does in an incident, whose orders the next crons make.
+  const nobody = { subject: { issuer: ISSUER, subject: 'nobody' }, reason: 'a test' };
+  await at('admin', 'POST', '/api/v1/revocations', nobody);
+  await at('admin', 'GET', '/api/v1/subjects');
   // A token that vanishes, and one that nobody made here.
   for (const ids of [[], []]) {
     h.age(61);

@@ -1,59 +1,33 @@
-import { and, eq, sql, type SQL } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import { ORDERS_MAKE_BATCH_ROWS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { subjectBlocks, webhookOwners } from '../../db/schema.ts';
 import { isEndUnproven, selectedRow } from '../../db/sql.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { labelKey, meantByLabel } from '../../subjects/labels.ts';
-import { finalRow, successOutcome } from '../../trail/event.ts';
+import { type Actor, eventSubject, finalRow, successOutcome } from '../../trail/event.ts';
 import { insertEventWhere } from '../../trail/statements.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
 import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/making.ts';
-import type { SubjectRef } from '../senders/sender.ts';
+import type { Offboarding, SubjectRef } from '../senders/sender.ts';
 import { type NewDelivery, senderActor, storedLabel } from './delivery-row.ts';
 import type { Accepted } from './intake.ts';
 import { insertItems, soughtItems } from './matching.ts';
 
 /**
- * The queries that carry out what a delivery orders, where it is the one that counts: what it named and an order for each token
+ * The queries that carry out what a webhook orders, where it is the delivery that counts: what it named and an order for each token
  * of ours; or whom it is about, their block and their orders; or the end of a block.
  */
 export async function carryOut(
-  { database, fingerprints, runtime, namedWorkspaces }: WebhookDependencies,
+  dependencies: WebhookDependencies,
   context: RequestContext,
   { source, instruction }: Accepted,
   row: NewDelivery,
   isThisOne: SQL,
 ): Promise<readonly Query[]> {
   if ('ignored' in instruction) return [];
-  const terms: OrderTerms = {
-    deliveryId: row.id,
-    source: row.source,
-    event: instruction.event,
-    mode: instruction.event === 'subject.offboarded' ? instruction.mode : 'revoke',
-    nowMs: row.received_at,
-  };
-  const recordSubject = (action: 'subject.block' | 'subject.reinstate', subject: SubjectRef): Query => {
-    const detail = {
-      delivery_id: row.id,
-      ...('label' in subject ? { label: storedLabel(subject.label) } : subject),
-      ...('mode' in instruction && { mode: instruction.mode }),
-      ...('former' in instruction && instruction.former && { former: true }),
-    };
-    const event = {
-      action,
-      actor: senderActor(row.source),
-      workspaceUuid: null,
-      tokenId: null,
-      tokenName: null,
-      detail,
-    };
-    return insertEventWhere(
-      database,
-      finalRow(runtime.newId(), row.received_at, context, event, successOutcome(null)),
-      isThisOne,
-    );
-  };
+  const { database, fingerprints, namedWorkspaces } = dependencies;
+  const terms: OrderTerms = { deliveryId: row.id, event: instruction.event, mode: 'revoke', nowMs: row.received_at };
   switch (instruction.event) {
     case 'token.leaked':
     case 'token.revoke':
@@ -63,19 +37,102 @@ export async function carryOut(
         recordOrders(database, context, terms),
       ];
     case 'subject.offboarded':
+      return offboard(dependencies, context, senderActor(row.source), instruction, row, isThisOne);
+    case 'subject.reinstated': {
+      const { subject } = instruction;
       return [
-        recordSubject('subject.block', instruction.subject),
-        insertOwners(database, row.id, instruction.subject, instruction.former, isThisOne),
-        blockSubject(database, { id: row.id, nowMs: row.received_at }, instruction.subject, isThisOne),
-        // These follow from the owners that were found, so a delivery that does not count makes none.
-        ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
+        recordSubject(
+          dependencies,
+          context,
+          'subject.reinstate',
+          senderActor(row.source),
+          row,
+          subjectDetail(subject),
+          isThisOne,
+        ),
+        ...reinstate(database, subject, row.id, isThisOne),
       ];
-    case 'subject.reinstated':
-      return [
-        recordSubject('subject.reinstate', instruction.subject),
-        unblockSubject(database, instruction.subject, isThisOne),
-      ];
+    }
   }
+}
+
+/**
+ * The queries that offboard a subject, where `condition` holds: the row of the block, the owners who are meant, their blocks, and their
+ * first orders.
+ */
+export const offboard = (
+  dependencies: Pick<WebhookDependencies, 'database' | 'runtime'>,
+  context: RequestContext,
+  actor: Actor,
+  { subject, mode, former }: Omit<Offboarding, 'event'>,
+  row: NewDelivery,
+  condition: SQL,
+): readonly Query[] => {
+  const { database } = dependencies;
+  const detail = { ...subjectDetail(subject), mode, ...(former && { former }) };
+  return [
+    recordSubject(dependencies, context, 'subject.block', actor, row, detail, condition),
+    insertOwners(database, row.id, subject, former, condition),
+    blockSubject(database, { id: row.id, nowMs: row.received_at }, subject, condition),
+    // These follow from the owners that were found, so a delivery that does not count makes none.
+    ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
+  ];
+};
+
+/** The queries that lift the blocks of a subject, where `condition` holds. The owners whose blocks they were stand in the receipt. */
+export const reinstate = (
+  database: Database,
+  subject: SubjectRef,
+  deliveryId: string,
+  condition: SQL,
+): readonly Query[] => [
+  insertOwnersOf(
+    database,
+    deliveryId,
+    sql`select distinct b.issuer, b.subject, 'owner' as found from subject_blocks as b
+      where ${isBlockOf('b', subject)} and b.issuer is not null and b.subject is not null`,
+    condition,
+  ),
+  database.build.delete(subjectBlocks).where(sql`${isBlockOf('subject_blocks', subject)} and ${condition}`),
+];
+
+/**
+ * The `outcome` of the row of a reinstatement, in the batch that lifts the blocks and before it does: how many there are. `still_blocked`:
+ * one of those whom they block is blocked by another as well, such as an owner by its label.
+ */
+export const blocksLifted = (subject: SubjectRef, outcome: Readonly<Record<string, unknown>>): SQL => sql`json_patch(
+  json_set(${JSON.stringify(outcome)}, '$.blocks_lifted', (select count(*) from subject_blocks as b where ${isBlockOf('b', subject)})),
+  iif(exists (select 1 from subject_blocks as b join subject_blocks as other
+      on (other.issuer = b.issuer and other.subject = b.subject) or (other.issuer is null and other.label = b.label)
+    where ${isBlockOf('b', subject)} and not coalesce(${isBlockOf('other', subject)}, 0)), '{"still_blocked":true}', '{}'))`;
+
+/** Whether a block is one of those that reinstating a subject lifts. Those of a label include the blocks of owners because of it. */
+function isBlockOf(name: string, subject: SubjectRef): SQL {
+  const block = sql.raw(name);
+  return 'label' in subject
+    ? sql`(${block}.label = ${labelKey(subject.label)})`
+    : sql`(${block}.issuer = ${subject.issuer} and ${block}.subject = ${subject.subject})`;
+}
+
+/** What rows in the trail say of a subject. */
+export const subjectDetail = (subject: SubjectRef): Readonly<Record<string, string>> =>
+  'label' in subject ? { label: storedLabel(subject.label) } : { issuer: subject.issuer, subject: subject.subject };
+
+function recordSubject(
+  { database, runtime }: Pick<WebhookDependencies, 'database' | 'runtime'>,
+  context: RequestContext,
+  action: 'subject.block' | 'subject.reinstate',
+  actor: Actor,
+  row: NewDelivery,
+  detail: Readonly<Record<string, unknown>>,
+  condition: SQL,
+): Query {
+  const event = eventSubject(action, actor, { detail: { delivery_id: row.id, ...detail } });
+  return insertEventWhere(
+    database,
+    finalRow(runtime.newId(), row.received_at, context, event, successOutcome(null)),
+    condition,
+  );
 }
 
 /**
@@ -84,11 +141,16 @@ export async function carryOut(
  *
  * @param former whether a label means its former holders too.
  */
-function insertOwners({ build }: Database, deliveryId: string, subject: SubjectRef, former: boolean, condition: SQL) {
+function insertOwners(database: Database, deliveryId: string, subject: SubjectRef, former: boolean, condition: SQL) {
   const people =
     'label' in subject
       ? meantByLabel(labelKey(subject.label), former)
       : sql`select ${subject.issuer} as issuer, ${subject.subject} as subject, 'owner' as found`;
+  return insertOwnersOf(database, deliveryId, people, condition);
+}
+
+/** @param people a query with the columns `issuer`, `subject` and `found`. */
+function insertOwnersOf({ build }: Database, deliveryId: string, people: SQL, condition: SQL) {
   const row = {
     delivery_id: deliveryId,
     issuer: sql`who.issuer`,
@@ -128,16 +190,3 @@ function blockSubject(
     where ${condition} and not exists (select 1 from subject_blocks as b
       where b.issuer is who.issuer and b.subject is who.subject and b.label is ${label})`);
 }
-
-/** Lifts the blocks of a subject, where `condition` holds. Those of a label include the blocks of owners because of it. */
-const unblockSubject = ({ build }: Database, subject: SubjectRef, condition: SQL) =>
-  build
-    .delete(subjectBlocks)
-    .where(
-      and(
-        'label' in subject
-          ? eq(subjectBlocks.label, labelKey(subject.label))
-          : and(eq(subjectBlocks.issuer, subject.issuer), eq(subjectBlocks.subject, subject.subject)),
-        condition,
-      ),
-    );

@@ -13,7 +13,7 @@ import {
   webhookOwners,
 } from '../../db/schema.ts';
 import { rfc3339OrNull } from '../../kit/time.ts';
-import { type OrderState, OWNER_FINDINGS } from '../../vocabulary.ts';
+import { ACTOR_TYPES, type OrderState, OWNER_FINDINGS } from '../../vocabulary.ts';
 import { AWAITED, isInState, ORDER_STATE } from '../orders/states.ts';
 import { rejectedItemsOf } from './delivery-row.ts';
 
@@ -28,10 +28,11 @@ export const selectDeliveries = ({ build }: Database, beforeSeq: number | null, 
     .orderBy(desc(webhookDeliveries.seq))
     .limit(limitRows + 1);
 
-export const selectDelivery = ({ build }: Database, id: string) =>
+/** @param id of the delivery, or a subquery that gives it; so in the queries below. */
+export const selectDelivery = ({ build }: Database, id: string | SQL) =>
   build.select(summary).from(webhookDeliveries).where(eq(webhookDeliveries.id, id));
 
-export const selectItems = ({ build }: Database, deliveryId: string) =>
+export const selectItems = ({ build }: Database, deliveryId: string | SQL) =>
   build.select().from(webhookItems).where(eq(webhookItems.delivery_id, deliveryId)).orderBy(asc(webhookItems.seq));
 
 /** The owners that a delivery about a subject found, at most WEBHOOK_OWNERS_MAX_COUNT. Those whom it means come first. */
@@ -43,7 +44,7 @@ export const selectOwners = ({ build }: Database, deliveryId: SQL) =>
     .orderBy(desc(webhookOwners.found), asc(webhookOwners.issuer), asc(webhookOwners.subject))
     .limit(WEBHOOK_OWNERS_MAX_COUNT);
 
-export const selectOrders = ({ build }: Database, deliveryId: string) =>
+export const selectOrders = ({ build }: Database, deliveryId: string | SQL) =>
   build
     .select()
     .from(revocationOrders)
@@ -57,13 +58,27 @@ const ordersIn = (state: OrderState) =>
 const itemsFound = (found: string) =>
   sql<number>`(select count(*) from webhook_items where ${OF_DELIVERY} and found = ${found})`;
 
+/**
+ * What stands in the source's place where a caller has ordered it. No source of the policy is called so. Its row in the trail says who
+ * the caller is, and why.
+ */
+export const BY_CALLER = '@caller';
+
 const summary = {
   seq: webhookDeliveries.seq,
   id: webhookDeliveries.id,
   source: webhookDeliveries.source,
   event: webhookDeliveries.event,
   sender_id: webhookDeliveries.sender_id,
+  content_digest: webhookDeliveries.content_digest,
   event_id: webhookDeliveries.event_id,
+  by_caller: sql<
+    string | null
+  >`(select json_object('actor', json_object('type', e.actor_type, 'issuer', e.actor_issuer, 'subject', e.actor_subject,
+      'label', e.actor_label), 'workspace_uuid', e.workspace_uuid, 'reason', e.detail ->> 'reason', 'outcome', json(e.outcome))
+    from audit_events as e where e.id = webhook_deliveries.event_id and webhook_deliveries.source = ${BY_CALLER})`.as(
+    'by_caller',
+  ),
   received_at: webhookDeliveries.received_at,
   ignored: webhookDeliveries.ignored,
   mode: webhookDeliveries.mode,
@@ -91,7 +106,7 @@ const summary = {
   owner_count: sql<number>`(select count(*) from webhook_owners where ${OF_DELIVERY})`.as('owner_count'),
 };
 
-type DeliverySummary = RowsOf<ReturnType<typeof selectDelivery>>[number];
+export type DeliverySummary = RowsOf<ReturnType<typeof selectDelivery>>[number];
 
 /** What of the configuration a receipt tells. */
 interface Configured {
@@ -118,7 +133,9 @@ export function presentDelivery(row: DeliverySummary, configured: Configured) {
   const notShown = row.owner_count - owners.length;
   return {
     id: row.id,
-    source: row.source,
+    /** Null: a caller has ordered it. */
+    source: row.source === BY_CALLER ? null : row.source,
+    ...presentCaller(row),
     /** Null if its body does not name an event. */
     event: row.event === '' ? null : row.event,
     sender_id: row.sender_id,
@@ -145,6 +162,34 @@ export function presentDelivery(row: DeliverySummary, configured: Configured) {
     },
     ...(row.orders_left === 1 && { orders_left: true }),
   };
+}
+
+const byCaller = z.object({
+  actor: z.object({
+    type: z.enum(ACTOR_TYPES),
+    issuer: z.string().nullable(),
+    subject: z.string().nullable(),
+    label: z.string().nullable(),
+  }),
+  workspace_uuid: z.string().nullable(),
+  reason: z.string(),
+  outcome: z.object({ blocks_lifted: z.number().optional(), still_blocked: z.literal(true).optional() }),
+});
+
+type OrderingCaller = z.output<typeof byCaller>;
+
+/** The caller who has ordered it, its workspace and what its row in the trail says; null if a webhook has ordered it. */
+export const callerOf = ({ by_caller: json }: Pick<DeliverySummary, 'by_caller'>) =>
+  json === null ? null : byCaller.parse(JSON.parse(json));
+
+/** Who has ordered it and why, if a caller has; and of a reinstatement how many blocks it has lifted. */
+function presentCaller(
+  row: DeliverySummary,
+): Partial<Pick<OrderingCaller, 'actor' | 'reason'>> & OrderingCaller['outcome'] {
+  const by = callerOf(row);
+  if (by === null) return {};
+  const { actor, reason, outcome } = by;
+  return { actor, reason, ...outcome };
 }
 
 /** A delivery with each token that it named and what became of each: the receipt of a leak. */

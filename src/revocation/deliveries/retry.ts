@@ -1,5 +1,5 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
-import { actorOf, type EventSubject, successOutcome } from '../../trail/event.ts';
+import { actorOf, type EventSubject, successOutcome, systemOrigin } from '../../trail/event.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { newUuid, selectedRow } from '../../db/sql.ts';
 import { revocationOrders } from '../../db/schema.ts';
@@ -42,7 +42,6 @@ export async function retryDelivery(
   const eventId = runtime.newId();
   const terms = {
     deliveryId: id,
-    source: delivery?.source ?? '',
     event: delivery?.event ?? '',
     mode: delivery?.mode === 'suspend' ? 'suspend' : 'revoke',
     nowMs,
@@ -53,7 +52,8 @@ export async function retryDelivery(
       hasten(database, id, nowMs, guard),
       lookAgain(database, id, nowMs, guard),
       ...replace(database, id, nowMs, guard),
-      recordOrders(database, context, terms, { retry: eventId }),
+      // They are in the name of who ordered the delivery, so the address of who retries it is none of theirs.
+      recordOrders(database, systemOrigin(context), terms, { retry: eventId }),
     ],
   });
   return recorded.ok ? ok({ retried }) : recorded;

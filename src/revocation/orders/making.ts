@@ -6,25 +6,23 @@ import { isEndUnproven, newUuid, selectedRow } from '../../db/sql.ts';
 import { addSuspension } from '../../inventory/inventory.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import type { RequestContext } from '../../kit/trace.ts';
-import { senderActor } from '../deliveries/delivery-row.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import type { Run } from './run.ts';
 import { STATE_LITERALS, ORDER_STATE } from './states.ts';
-import { attemptedRow } from '../../trail/event.ts';
+import { attemptedRow, type NewAuditRow, type Origin, SYSTEM_ACTOR } from '../../trail/event.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
 
 /** What the orders of a delivery have in common. */
 export interface OrderTerms {
   readonly deliveryId: string;
-  readonly source: string;
   readonly event: string;
   readonly mode: RevocationMode;
   readonly nowMs: number;
 }
 
 /** What of a delivery its orders are made from. */
-type OrderingDelivery = Pick<DeliveryRow, 'id' | 'source' | 'event' | 'mode' | 'received_at'>;
+type OrderingDelivery = Pick<DeliveryRow, 'id' | 'event' | 'mode' | 'received_at'>;
 
 /**
  * Makes an order for each token of ours that a delivery named, whatever the inventory says of its end. The order of a token that
@@ -65,7 +63,7 @@ export function makeOrders(
 ): readonly Query[] {
   const { build } = database;
   const mode = delivery.mode ?? 'revoke';
-  const terms: OrderTerms = { deliveryId: delivery.id, source: delivery.source, event: delivery.event, mode, nowMs };
+  const terms: OrderTerms = { deliveryId: delivery.id, event: delivery.event, mode, nowMs };
   const row = {
     ...orderRow(terms, 'offboarding'),
     workspace_uuid: sql`target.workspace_uuid`,
@@ -99,21 +97,23 @@ export function makeOrders(
 }
 
 /**
- * Inserts the row in the trail of each open order of a delivery that has none yet: it is there before anything is sent.
+ * Inserts the row in the trail of each open order of a delivery that has none yet: it is there before anything is sent. Its actor is
+ * who ordered the delivery, as the delivery's own row names it: a sender of webhooks, or a caller.
  *
  * @param why what the rows say besides the delivery.
  * @param among a condition on the orders; by default that they are the delivery's.
  */
 export function recordOrders(
   database: Database,
-  context: RequestContext,
-  terms: Pick<OrderTerms, 'deliveryId' | 'source' | 'event' | 'mode' | 'nowMs'>,
+  origin: Origin,
+  terms: OrderTerms,
   why: Readonly<Record<string, unknown>> = {},
   among: SQL = eq(revocationOrders.delivery_id, terms.deliveryId),
 ) {
-  const row = attemptedRow('', terms.nowMs, context, {
+  const row = attemptedRow('', terms.nowMs, origin, {
     action: terms.mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update',
-    actor: senderActor(terms.source),
+    // The columns below take its place.
+    actor: SYSTEM_ACTOR,
     workspaceUuid: null,
     tokenId: null,
     tokenName: null,
@@ -124,11 +124,26 @@ export function recordOrders(
       ...(terms.mode === 'suspend' && { is_active: false }),
     },
   });
+  // SQLite evaluates such a subquery once, however many orders there are.
+  const orderedBy = (
+    column: keyof Pick<NewAuditRow, 'actor_type' | 'actor_issuer' | 'actor_subject' | 'actor_label'>,
+  ) =>
+    sql`(select e.${sql.raw(column)} from webhook_deliveries as d join audit_events as e on e.id = d.event_id
+      where d.id = ${terms.deliveryId})`;
   const { id, workspace_uuid, token_id, state } = revocationOrders;
   return insertEventsFrom(
     database,
     row,
-    { id: sql`${id}`, workspace_uuid: sql`${workspace_uuid}`, token_id: sql`${token_id}` },
+    {
+      id: sql`${id}`,
+      workspace_uuid: sql`${workspace_uuid}`,
+      token_id: sql`${token_id}`,
+      // An order of nobody would still have its row.
+      actor_type: sql`coalesce(${orderedBy('actor_type')}, ${SYSTEM_ACTOR.type})`,
+      actor_issuer: orderedBy('actor_issuer'),
+      actor_subject: orderedBy('actor_subject'),
+      actor_label: orderedBy('actor_label'),
+    },
     sql`from ${revocationOrders} where ${among} and ${state} = ${STATE_LITERALS.open}
       and not exists (select 1 from audit_events as e where e.id = ${id})`,
   );

@@ -155,7 +155,7 @@ const list = <Item extends z.ZodType>(item: Item) =>
 const text = () => z.string({ error: (issue) => given(issue, 'Use text.') });
 
 /** Text that is stored, and compared with stored text. */
-const storedText = (maxBytes: number) =>
+export const storedText = (maxBytes: number) =>
   text()
     .refine((value) => value !== '', 'Use text that is not empty.')
     .refine((value) => byteLength(value) <= maxBytes, `Use at most ${maxBytes} bytes of UTF-8.`)

@@ -76,6 +76,8 @@ const OWN_OUTCOME: readonly string[] = [
   'order',
   'lifted',
   'still_suspended_by',
+  'blocks_lifted',
+  'still_blocked',
 ];
 
 export const EXPORT_FORMATS = ['ndjson', 'csv'] as const;

@@ -38,7 +38,7 @@ const jwtOf = async (role: string | readonly string[], subject = 'somebody-1'): 
 };
 const retryPath = (id: string): string => `/api/v1/webhooks/deliveries/${id}/retry`;
 const retryId = async (id: string, role: string | readonly string[] = 'revoker'): Promise<Answer> =>
-  await harness.send('POST', retryPath(id), { jwt: await jwtOf(role) });
+  await harness.send('POST', retryPath(id), { jwt: await jwtOf(role), headers: { 'CF-Connecting-IP': '192.0.2.7' } });
 const retry = async (delivery: Answer, role?: string | readonly string[]): Promise<Answer> =>
   await retryId(delivery.body.data.delivery_id, role);
 const sent = async (method: string) => (await harness.upstream()).filter((request) => request.method === method);
@@ -141,6 +141,8 @@ describe('an order that was given up', () => {
       token_id: leaked.id,
       actor_type: 'webhook',
       actor_subject: 'scanner',
+      // The address of whoever retries it is in the row of the retry.
+      ip: null,
     });
     expect(askedIn(anew)).toEqual({
       delivery_id: delivery.body.data.delivery_id,

@@ -28,6 +28,10 @@ async function deliver(mode: 'revoke' | 'suspend'): Promise<DeliveryRow> {
   const id = crypto.randomUUID();
   await env.DB.batch([
     env.DB.prepare(
+      `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, actor_subject, detail)
+       values (?1, ?2, ?2, 'webhook.receive', 'success', 'webhook', 'hr', '{}')`,
+    ).bind(id, RECEIVED_MS),
+    env.DB.prepare(
       `insert into webhook_deliveries (id, source, event, dedupe_key, event_id, received_at, mode, orders_left)
        values (?1, 'hr', 'subject.offboarded', ?1, ?1, ?2, ?3, 1)`,
     ).bind(id, RECEIVED_MS, mode),
