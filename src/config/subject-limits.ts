@@ -12,3 +12,6 @@ export const SUBJECTS_SCAN_MAX_ROWS = 10_000;
 export const SUBJECT_TOKENS_COUNTED_MAX_ROWS = 1_000;
 /** Blocks of one subject that are shown. There is one for its subject, and one for each label under which it was offboarded. */
 export const SUBJECT_BLOCKS_MAX_COUNT = 10;
+
+/** The part of the place where a page of subjects began that its row keeps. The rest of the row needs the room. */
+export const SUBJECT_PLACE_DETAIL_MAX_BYTES = 160;

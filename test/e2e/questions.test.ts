@@ -159,3 +159,10 @@ it('who read the trail?', async () => {
   // Whoever asks is in the answer to the next question.
   expect(counts.some(({ key }) => String(key).endsWith('|local-admin'))).toBe(true);
 });
+it('who is blocked?', async () => {
+  const out = path.join(stateDir, 'receipt');
+  await run(['revoke', '--label', 'kim@acme.example', '--reason', 'INC-7: left', '--out', out], INSTALLED, '');
+  expect(await ask('subjects --blocked')).toMatchObject([
+    { label: 'kim@acme.example', blocks: [{ by: 'label', reason: 'INC-7: left' }] },
+  ]);
+});

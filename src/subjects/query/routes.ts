@@ -1,8 +1,12 @@
 import type { Hono } from 'hono';
 import { base64url } from 'jose';
 import * as z from 'zod';
-import { ACTOR_SUBJECT_MAX_BYTES, AUDIT_ACTOR_DETAIL_MAX_BYTES } from '../../config/limits.ts';
-import { SUBJECTS_PAGE_DEFAULT_ROWS, SUBJECTS_PAGE_MAX_ROWS } from '../../config/subject-limits.ts';
+import { ACTOR_SUBJECT_MAX_BYTES } from '../../config/limits.ts';
+import {
+  SUBJECT_PLACE_DETAIL_MAX_BYTES,
+  SUBJECTS_PAGE_DEFAULT_ROWS,
+  SUBJECTS_PAGE_MAX_ROWS,
+} from '../../config/subject-limits.ts';
 import type { Database } from '../../db/database.ts';
 import type { RequestFailure } from '../../failures.ts';
 import { authorise } from '../../http/access.ts';
@@ -35,7 +39,7 @@ export function registerSubjectRoute(app: Hono<AppEnv>, { database, recorder, ru
     if (!asked.ok) return failure(c, asked.error);
     const { filter, after, limitRows } = asked.value;
     const { blocked, q } = filter;
-    const from = after === null ? null : cutToBytes(`${after.issuer}|${after.subject}`, AUDIT_ACTOR_DETAIL_MAX_BYTES);
+    const from = after === null ? null : cutToBytes(`${after.issuer}|${after.subject}`, SUBJECT_PLACE_DETAIL_MAX_BYTES);
     const subject = eventSubject('subject.query', actorOf(c.get('caller')), {
       detail: {
         ...(blocked !== null && { blocked }),
