@@ -4,6 +4,7 @@ webhook is signed."""
 import base64
 import hashlib
 import hmac
+import json
 import os
 import time
 import uuid
@@ -17,6 +18,11 @@ SELF = os.environ["COUNTERSIGN_SUBJECT"]
 WORKSPACE = os.environ["COUNTERSIGN_WORKSPACE"]
 
 
+def place(pair):
+    """Where a page of subjects ended: an issuer and a subject."""
+    return base64.urlsafe_b64encode(json.dumps(pair).encode()).decode().rstrip("=")
+
+
 def words(characters, most):
     return st.text(characters, min_size=1, max_size=most).filter(lambda text: text.strip() == text and SELF not in text)
 
@@ -28,6 +34,7 @@ for name, strategy in {
     "stored-text": words("aZ09 _-.:/@|ä日🚀", 30),
     "actor": st.just("me") | words("aZ09 _-.:/@|ä日🚀", 60),
     "cursor": st.integers(0, 10**9).map(lambda seq: base64.b64encode(f"seq:{seq}".encode()).decode().rstrip("=")),
+    "subject-cursor": st.tuples(words("aZ09:/.", 20), words("aZ09ä日|", 20)).map(place),
     "duration-ahead": st.integers(1, 500).map(lambda count: f"{count}d") | st.just("30d"),
 }.items():
     schemathesis.openapi.format(name, strategy)
