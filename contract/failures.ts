@@ -7,6 +7,13 @@ import { component, say, uuid } from './schema.ts';
 
 export type FailureKind = Failure['kind'];
 
+/** Failures of one kind. The compiler takes 25 seconds over `Failure & { kind: Kind }`, since it tries each pair of kinds. */
+type FailureOf<Kind extends FailureKind, Any = Failure> = Any extends { kind: FailureKind }
+  ? Kind extends Any['kind']
+    ? Any & { kind: Kind }
+    : never
+  : never;
+
 const CALLER_WINDOW: RateWindow = { policy: 'caller', limit: 100, windowSeconds: 10, untilMs: 1_796_000_000_000 };
 const PIPEOPS_WINDOW: RateWindow = { policy: 'pipeops', limit: 100, windowSeconds: 60, untilMs: 1_796_000_000_000 };
 const HELD_BY = '186564da-034d-4f28-8ae4-8230632a6738';
@@ -16,7 +23,7 @@ const HELD_BY = '186564da-034d-4f28-8ae4-8230632a6738';
  * what the Worker itself makes of them.
  */
 const SAMPLES: {
-  readonly [Kind in FailureKind]: readonly [Failure & { kind: Kind }, ...(Failure & { kind: Kind })[]];
+  readonly [Kind in FailureKind]: readonly [FailureOf<Kind>, ...FailureOf<Kind>[]];
 } = {
   invalid_json: [{ kind: 'invalid_json' }],
   unsupported_media_type: [{ kind: 'unsupported_media_type' }],
