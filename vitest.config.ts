@@ -54,8 +54,6 @@ process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache
 
 export default defineConfig(async () => ({
   test: {
-    // Half of the tests' time is spent waiting for another process, so two run even on two cores.
-    maxWorkers: 2,
     reporters: ['default', './test/support/closing-line.ts'],
     // The rooms whose branches each decide who gets in, or what for.
     coverage: {
@@ -76,6 +74,9 @@ export default defineConfig(async () => ({
         ],
         test: {
           name: 'workerd',
+          // One file at a time: they share a simulator, and a fault that one injects would meet a call of another.
+          maxWorkers: 1,
+          sequence: { groupOrder: 0 },
           deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
           isolate: false,
           include: ['test/**/*.test.ts'],
@@ -89,7 +90,15 @@ export default defineConfig(async () => ({
         },
       },
       {
-        test: { name: 'node', include: nodeTests, testTimeout: 60_000, hookTimeout: 60_000 },
+        test: {
+          name: 'node',
+          // Half of the time of these is spent waiting for another process, so two run even on two cores.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          include: nodeTests,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
       },
       {
         test: { name: 'deploy', include: deployTests, testTimeout: 240_000, hookTimeout: 240_000 },

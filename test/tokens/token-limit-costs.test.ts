@@ -38,8 +38,9 @@ it('a create costs the same, whatever is dead', async () => {
   const after = await cost();
   expect(after.rowsRead).toBeLessThanOrEqual(before.rowsRead + 8);
   expect(after.rowsWritten).toBe(before.rowsWritten);
-  // What the limit costs of it: a count, the reservation that comes and goes, and the index of live tokens.
-  expect(before.rowsWritten).toBeLessThanOrEqual(24);
+  // What the limit costs of it: a count, the reservation that comes and goes, and the index of live tokens. Three of the others are the
+  // indexes by which the trail is asked for a token's name, life and prefix.
+  expect(before.rowsWritten).toBeLessThanOrEqual(26);
 });
 
 it('at the limit the live tokens are counted once, and then only what has expired since', async () => {
