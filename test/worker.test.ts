@@ -65,4 +65,8 @@ it('mints and revokes for a Worker that is bound to it, under the JWT of that on
     status: 'success',
   }));
   expect(await harness.rows()).toMatchObject(done);
+  const refused = app.fetch(new Request(asked, { headers: { Authorization: 'Bearer nonsense' } }), {
+    COUNTERSIGN: bound,
+  });
+  await expect(refused).rejects.toThrow(/^401: /);
 });

@@ -191,14 +191,12 @@ describe('npm start', () => {
       expect(minted).toMatchObject([revoked]);
     });
 
-    it('mints and revokes by fetch, and tells why it could not', async () => {
+    it('mints and revokes by fetch', async () => {
       const { url, ciJwt } = service;
       const minted = await mintedBy(async () => {
         expect(await withToken(fetch, url, ciJwt, async (secret) => await Promise.resolve(secret.length))).toBe(44);
       });
       expect(minted).toMatchObject([revoked]);
-      const refused = withToken(fetch, url, 'nonsense', async () => await Promise.resolve());
-      await expect(refused).rejects.toThrow(/^401: /);
     });
 
     it.runIf(hasJq)('mints, uses and revokes in the steps of a GitHub Actions job', async () => {
