@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   'service_account_token.get',
   'service_account_token.update',
   'service_account_token.revoke',
+  'service_account_token.expiring',
   'audit.query',
   'audit.export',
   'audit.count',
@@ -17,6 +18,7 @@ export const AUDIT_ACTIONS = [
   'auth.reject',
   'status.read',
   'workspace.list',
+  'inventory.query',
   'webhook.receive',
   'webhook.query',
   'webhook.retry',
@@ -67,6 +69,10 @@ export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
  */
 export const TOKEN_ENDS = ['acknowledged', 'absent', 'listed'] as const;
 export type TokenEnd = (typeof TOKEN_ENDS)[number];
+
+/** What becomes of a token that nobody uses: it is only told, or it is suspended as well. */
+export const UNUSED_MODES = ['report', 'suspend'] as const;
+export type UnusedMode = (typeof UNUSED_MODES)[number];
 
 /**
  * How far a revocation order is. `open`: PipeOps has not answered 2xx. `acknowledged`: it has. `confirmed`: a later look agreed.

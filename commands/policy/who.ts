@@ -62,6 +62,9 @@ const READER: Role = {
   scopes: [],
   maxTtlSeconds: null,
   maxTokens: 1,
+  maxOverlapSeconds: 0,
+  unusedAfterSeconds: 1,
+  onUnused: 'report',
 };
 
 /** @throws UserError if what is asked about is nothing that the service would understand. */

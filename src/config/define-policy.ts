@@ -1,6 +1,6 @@
 import type { JSONWebKeySet } from 'jose';
 import type { CredentialHeader, SignatureAlgorithm } from './issuers.ts';
-import type { Permission } from '../vocabulary.ts';
+import type { Permission, UnusedMode } from '../vocabulary.ts';
 import type { SourceInput } from './webhooks.ts';
 
 /** A whole number and a unit: seconds, minutes, hours or days, such as `30d`. */
@@ -65,6 +65,12 @@ export interface RoleInput {
    * revoked or has expired. An owner is issuer and subject together. Default: 2,000.
    */
   readonly maxTokens?: number;
+  /** The longest time for which a rotated token may live on beside its successor, from `0s` to `30d`. Default: `7d`. */
+  readonly maxOverlap?: Duration;
+  /** After how long without use a token that was minted under this role counts as unused. Default: `90d`. */
+  readonly unusedAfter?: Duration;
+  /** What becomes of a token that counts as unused: it is only reported, or suspended as well. Default: `report`. */
+  readonly onUnused?: UnusedMode;
 }
 
 /** Gives a role to the JWTs of an issuer that carry every claim listed. */

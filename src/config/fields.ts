@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { MAX_OVERLAP_MAX_SECONDS } from './aging-limits.ts';
 import { parseWorkspaceUuid, WORKSPACE_FORM } from '../kit/ids.ts';
 import { isObject } from '../kit/json.ts';
 import { durationSeconds, SECONDS_PER_DAY } from '../kit/time.ts';
@@ -12,6 +13,15 @@ export const duration = z
   .transform((text) => durationSeconds(text) ?? Number.NaN)
   .refine((seconds) => seconds <= TOKEN_TTL_MAX_SECONDS, {
     error: `is longer than ${TOKEN_TTL_MAX_SECONDS / SECONDS_PER_DAY} days`,
+  });
+
+/** How long a rotated token lives on, read as seconds: `0s`, or a duration up to MAX_OVERLAP_MAX_SECONDS. */
+export const overlap = z
+  .union([z.literal('0s').transform(() => 0), duration], {
+    error: 'is neither 0s nor a duration: a whole number above 0, then s, m, h or d',
+  })
+  .refine((seconds) => seconds <= MAX_OVERLAP_MAX_SECONDS, {
+    error: `is longer than ${MAX_OVERLAP_MAX_SECONDS / SECONDS_PER_DAY} days`,
   });
 
 /** A URL that secrets or keys travel to or from: https, or http to this very machine, without credentials and fragment. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { aloneIfAny, dictionary, duration, isAloneIfAny, workspaceList } from './fields.ts';
+import { MAX_OVERLAP_DEFAULT_SECONDS, UNUSED_AFTER_DEFAULT_SECONDS } from './aging-limits.ts';
+import { aloneIfAny, dictionary, duration, isAloneIfAny, overlap, workspaceList } from './fields.ts';
 import { eachOnce, grantName, type NameFault, presetFault, scopeFault } from './grant-names.ts';
 import { type IssuerPolicy, issuerSchema } from './issuers.ts';
 import {
@@ -14,7 +15,7 @@ import { type Source, webhooksSchema } from './webhooks.ts';
 import { redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Binding, Role } from '../policy/types.ts';
-import { PERMISSIONS } from '../vocabulary.ts';
+import { PERMISSIONS, UNUSED_MODES } from '../vocabulary.ts';
 
 /** The operator's policy: who may do what, checked and with its defaults filled in. */
 export interface Policy {
@@ -87,6 +88,9 @@ const roleSchema = z
     scopes: ceiling,
     maxTtl: duration.optional(),
     maxTokens: tokenCount.default(MAX_TOKENS_DEFAULT_COUNT),
+    maxOverlap: overlap.default(MAX_OVERLAP_DEFAULT_SECONDS),
+    unusedAfter: duration.default(UNUSED_AFTER_DEFAULT_SECONDS),
+    onUnused: z.enum(UNUSED_MODES).default('report'),
   })
   .refine(
     (role) => !role.permissions.includes('audit:read') || (role.tokens === 'any' && role.workspaces.includes('*')),
@@ -99,10 +103,12 @@ const roleSchema = z
 
 /** `roles`: an object, read as a list in file order. */
 const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>
-  Object.entries(roles).map(([name, { maxTtl, ...grant }]): Role => ({
+  Object.entries(roles).map(([name, { maxTtl, maxOverlap, unusedAfter, ...grant }]): Role => ({
     name,
     ...grant,
     maxTtlSeconds: maxTtl ?? null,
+    maxOverlapSeconds: maxOverlap,
+    unusedAfterSeconds: unusedAfter,
   })),
 );
 
@@ -221,6 +227,9 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   scopes: "scopes: ['api:read']",
   maxTtl: "maxTtl: '30d'",
   maxTokens: 'maxTokens: 200',
+  maxOverlap: "maxOverlap: '7d'",
+  unusedAfter: "unusedAfter: '90d'",
+  onUnused: "onUnused: 'report'",
   bindings: "bindings: [{ issuer: 'https://…', claims: { repository: 'acme/shop' }, role: 'ci' }]",
   claims: "claims: { repository: 'acme/shop', ref: 'refs/heads/release-*' }",
   role: "role: 'ci'",

@@ -148,9 +148,52 @@ export const tokens = sqliteTable(
     fingerprint_key_id: text(),
     /** Why it is suspended, as a JSON list of SUSPENSION_REASONS; null where this service did not suspend it. */
     suspended_by: text(),
+    /** The name without its marker. */
+    name: text(),
+    /** The scopes that were granted, as a JSON list, by its create or a later update; null where this service granted none. */
+    scopes: text(),
+    /** How long it was to live when it was minted; null: without expiry, or minted before this was kept. */
+    lifetime_seconds: integer(),
+    /** The role that allowed its create, and the version of the policy that the role stood in. */
+    role: text(),
+    policy_version: text(),
+    /** The token of the same workspace that it took the place of by a rotation, and the one that took its place. */
+    replaces: text(),
+    replaced_by: text(),
+    /** The create in the trail that rotates it, or that tried to. While that is open no other rotation begins. */
+    rotation_event_id: text(),
+    /** When it is to be revoked, since a rotation has replaced it. */
+    retires_at: integer(),
+    /** When the next notice of its expiry is due; null: none is left. */
+    expiry_notice_at: integer(),
+    /** When PipeOps last saw it used, as a list told, and when a list last told it. */
+    last_used_at: integer(),
+    usage_seen_at: integer(),
+    /** How many nightly looks in a row saw no later use, and when the first of them began. */
+    usage_sweeps: integer(),
+    usage_since: integer(),
+    /** When its time of last use went back or vanished. From then on it proves nothing. */
+    usage_doubted_at: integer(),
   },
   (table) => [
     primaryKey({ columns: [table.workspace_uuid, table.token_id] }),
+    // Pages of the inventory come in the order in which tokens were entered, of one workspace or of all.
+    index('tokens_workspace').on(table.workspace_uuid),
+    // What expires next, of whomever: for pages in that order, and for the counts of `/status`.
+    index('tokens_expires')
+      .on(table.expires_at)
+      .where(sql`${table.revoked_at} is null and ${table.expires_at} is not null`),
+    // The cron reads only the tokens whose notice is due.
+    index('tokens_expiry_notice')
+      .on(table.expiry_notice_at)
+      .where(sql`${table.expiry_notice_at} is not null`),
+    // Only rotated tokens are in these two.
+    index('tokens_replaces')
+      .on(table.replaces)
+      .where(sql`${table.replaces} is not null`),
+    index('tokens_replaced_by')
+      .on(table.replaced_by)
+      .where(sql`${table.replaced_by} is not null`),
     // A leaver's tokens are found by their owner, and those of its former logins by the label under which they were minted.
     index('tokens_owner')
       .on(table.owner_issuer, table.owner_subject)
@@ -277,6 +320,10 @@ export const workspaces = sqliteTable(
     list_state: text({ enum: LIST_STATES }),
     /** When `list_state` became so. */
     list_state_at: integer(),
+    /** When a token of it was last seen to have been used since the look before: PipeOps fills in times of use here. */
+    usage_advanced_at: integer(),
+    /** When its last nightly look at the use of tokens began. */
+    usage_swept_at: integer(),
   },
   (table) => [
     index('workspaces_listed_at')

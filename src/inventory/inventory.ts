@@ -30,7 +30,7 @@ const SELECT_TOKEN = compiled(({ build }) =>
  * Enters a token that was minted here, where `guard` holds. A list that fell into its create may have shown it without its marker, so
  * that it was adopted without an owner: then its create takes it over.
  */
-export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
+export const insertToken = ({ build }: Database, row: typeof tokens.$inferInsert, guard: SQL) =>
   build
     .insert(tokens)
     .select(sql`select ${selectedRow(tokens, row)} where ${guard}`)
@@ -48,6 +48,13 @@ export const insertToken = ({ build }: Database, row: TokenRow, guard: SQL) =>
         fingerprint: row.fingerprint,
         fingerprint_key_id: row.fingerprint_key_id,
         unseen_at: null,
+        name: row.name,
+        scopes: row.scopes,
+        lifetime_seconds: row.lifetime_seconds,
+        role: row.role,
+        policy_version: row.policy_version,
+        replaces: row.replaces,
+        expiry_notice_at: row.expiry_notice_at,
       },
       setWhere: isNull(tokens.owner_issuer),
     });

@@ -4,6 +4,7 @@ import type { Query } from '../db/database.ts';
 import { revocationOrders, type TokenRow, tokens } from '../db/schema.ts';
 import { selectedRow } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
+import { nextNoticeMs } from './grant.ts';
 import { contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
 import { each, idsOf, ITEM_ID, orderRow, type Recording, seenRow } from './recording.ts';
 import { cutToBytes } from '../kit/bytes.ts';
@@ -159,6 +160,7 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
     name: cutToBytes(token.name, TOKEN_NAME_MAX_BYTES),
     expires_at: msOrNull(token.expiresAt),
     prefix: token.tokenPrefix,
+    notice_at: nextNoticeMs({ beganAtMs: nowMs, expiresAtMs: msOrNull(token.expiresAt) }, nowMs),
   }));
   const event = sql.raw(`e.value ->> 'event'`);
   const isRecorded = sql`exists (select 1 from audit_events as a where a.id = ${event})`;
@@ -171,6 +173,8 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
     revoked_at: acknowledgedAt(workspaceUuid),
     ended_by: sql`iif(${acknowledgedAt(workspaceUuid)} is null, null, 'acknowledged')`,
     token_prefix: sql.raw(`e.value ->> 'prefix'`),
+    name: sql.raw(`e.value ->> 'name'`),
+    expiry_notice_at: sql.raw(`e.value ->> 'notice_at'`),
   };
   const isOld = sql`o.acknowledged_at <= ${begunAtMs - CONTRADICTION_AFTER_MS}`;
   return [

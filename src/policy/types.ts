@@ -1,6 +1,6 @@
 import type { Identity } from '../identity/identity.ts';
 import type { PolicyFailure } from '../failures.ts';
-import type { Permission, SuspensionReason } from '../vocabulary.ts';
+import type { Permission, SuspensionReason, UnusedMode } from '../vocabulary.ts';
 
 /** A role as the operator's file grants it, with its defaults filled in. */
 export interface Role {
@@ -14,6 +14,11 @@ export interface Role {
   readonly maxTtlSeconds: number | null;
   /** How many live tokens an owner may hold in all workspaces together. The token that it asks for is one of them. */
   readonly maxTokens: number;
+  /** The longest time for which a rotated token may live on beside its successor. */
+  readonly maxOverlapSeconds: number;
+  /** After how long without use a token minted under this role counts as unused. */
+  readonly unusedAfterSeconds: number;
+  readonly onUnused: UnusedMode;
 }
 
 /** Gives a role to the identities of `issuer` whose claims match every claim listed. */

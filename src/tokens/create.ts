@@ -10,6 +10,7 @@ import type { Caller, Grant } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { TokenDependencies } from './dependencies.ts';
+import { grantColumns } from '../inventory/grant.ts';
 import { insertToken } from '../inventory/inventory.ts';
 import { newMarker, withMarker } from '../kit/marker.ts';
 import { runMutation, type Minted } from './mutation.ts';
@@ -52,6 +53,7 @@ export async function createToken(
     heldTokens: 0,
   } as const;
   const here = tokenLimit(caller, asked);
+  const beganAtMs = runtime.now();
   const marker = newMarker((length) => runtime.randomBytes(length));
 
   const created = await runMutation(dependencies, context, caller, {
@@ -106,31 +108,33 @@ export async function createToken(
       const came = cameOfCreate(grantedBy(workspaceUuid, grant), data);
       return { ...successOutcome(status, withCame(detail, came)), tokenId: data.id };
     },
-    following: (attempt, minted) => (guard) => [
-      insertToken(
-        database,
-        {
-          workspace_uuid: workspaceUuid,
-          token_id: minted.id,
-          owner_issuer: caller.issuer,
-          owner_subject: caller.subject,
-          marker,
-          create_event_id: attempt.eventId,
-          created_at: runtime.now(),
-          expires_at: msOrNull(minted.expiresAt),
-          revoked_at: null,
-          ended_by: null,
-          unseen_at: null,
-          owner_label: caller.label === null ? null : labelKey(caller.label),
-          token_prefix: minted.tokenPrefix,
-          fingerprint: minted.fingerprint.value,
-          fingerprint_key_id: minted.fingerprint.keyId,
-          suspended_by: null,
-        },
-        guard,
-      ),
-      ...(keyed === null ? [] : [keepAnswer(database, keyed, attempt.eventId, minted.sealed, guard)]),
-    ],
+    following:
+      (attempt, minted, { grant }) =>
+      (guard) => [
+        insertToken(
+          database,
+          {
+            workspace_uuid: workspaceUuid,
+            token_id: minted.id,
+            owner_issuer: caller.issuer,
+            owner_subject: caller.subject,
+            marker,
+            create_event_id: attempt.eventId,
+            created_at: runtime.now(),
+            expires_at: msOrNull(minted.expiresAt),
+            owner_label: caller.label === null ? null : labelKey(caller.label),
+            token_prefix: minted.tokenPrefix,
+            fingerprint: minted.fingerprint.value,
+            fingerprint_key_id: minted.fingerprint.keyId,
+            ...grantColumns(
+              { ...grant, scopes: grant.scopes ?? [], name, policyVersion: context.policyVersion },
+              beganAtMs,
+            ),
+          },
+          guard,
+        ),
+        ...(keyed === null ? [] : [keepAnswer(database, keyed, attempt.eventId, minted.sealed, guard)]),
+      ],
     minted: ({ id, workspaceId, refusal }) => ({
       refs: [{ workspaceUuid, tokenId: id }, ...elsewhere(workspaceUuid, id, workspaceId)],
       refusal,

@@ -14,6 +14,7 @@ import { msOrNull } from '../kit/time.ts';
 import type { SuspensionReason } from '../vocabulary.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { contradictionOfUpdate, withCame } from './effects.ts';
+import { recordChanges } from '../inventory/grant.ts';
 import { addSuspension, isSuspendedBeyond, isToken, liftSuspensions } from '../inventory/inventory.ts';
 import { runMutation, type Allowed, type Performed } from './mutation.ts';
 import { named, type ShownToken } from '../reads/present.ts';
@@ -84,6 +85,9 @@ export async function updateToken(
         ...(suspends === null ? [] : [addSuspension(database, isToken(ref) ?? sql`false`, suspends, guard)]),
         ...(lifted.length === 0 ? [] : [liftSuspensions(database, ref, lifted, guard)]),
         ...(command.isActive === true ? [liftOrders(database, ref, guard)] : []),
+        ...(changes.name === undefined && changes.scopes === undefined
+          ? []
+          : [recordChanges(database, ref, changes, guard)]),
       ],
     overtaken: ({ eventId }, { command, lifted }) => overtakenWhere(dependencies, eventId, ref, command, lifted),
   });

@@ -16,6 +16,9 @@ export const role = (changes: Partial<Role> = {}): Role => ({
   scopes: ['api:read'],
   maxTtlSeconds: null,
   maxTokens: 100,
+  maxOverlapSeconds: 7 * 24 * HOUR_SECONDS,
+  unusedAfterSeconds: 90 * 24 * HOUR_SECONDS,
+  onUnused: 'report',
   ...changes,
 });
 

@@ -29,6 +29,9 @@ const roleNamed = (name: string): fc.Arbitrary<Role> =>
     scopes: fc.oneof(fc.constant(['*']), scopes),
     maxTtlSeconds: fc.option(fc.integer({ min: 1, max: 2 * HOUR_SECONDS })),
     maxTokens: fc.integer({ min: 1, max: 4 }),
+    maxOverlapSeconds: fc.integer({ min: 0, max: 2 * HOUR_SECONDS }),
+    unusedAfterSeconds: fc.constant(1),
+    onUnused: fc.constant('report' as const),
   });
 const binding: fc.Arbitrary<Binding> = fc.record({
   issuer: fc.constantFrom(...ISSUERS),
@@ -161,6 +164,9 @@ test('who: a role is named exactly if decide can allow it what is asked about, w
     scopes: [],
     maxTtlSeconds: null,
     maxTokens: 1,
+    maxOverlapSeconds: 0,
+    unusedAfterSeconds: 1,
+    onUnused: 'report',
   };
   fc.assert(
     fc.property(policies, questions, (policy, question) => {

@@ -18,6 +18,9 @@ const anyRole: fc.Arbitrary<Role> = fc.record({
   scopes: fc.oneof(fc.constant(['*']), scopes),
   maxTtlSeconds: fc.option(fc.integer({ min: 1, max: 2 * HOUR_SECONDS })),
   maxTokens: fc.integer({ min: 1, max: 4 }),
+  maxOverlapSeconds: fc.integer({ min: 0, max: 2 * HOUR_SECONDS }),
+  unusedAfterSeconds: fc.constant(1),
+  onUnused: fc.constant('report' as const),
 });
 const callers = fc.array(anyRole, { maxLength: 4 }).map((roles) => callerWith(...roles));
 

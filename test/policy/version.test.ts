@@ -29,7 +29,7 @@ describe('the version of a policy', () => {
   it('is pinned, so that a release cannot change how it is made without saying so', () => {
     const policy = { issuers: [], roles: [role()], bindings: [], presets: { mcp: ['api:read'] }, webhooks: [] };
     // printf '%s' '{"bindings":[],"issuers":[],…,"webhooks":{}}' | sha256sum
-    expect(policyVersion(policy)).toBe('c208f36f79123168');
+    expect(policyVersion(policy)).toBe('7df218686d1d3503');
   });
 
   it('does not depend on the order of keys', () => {
@@ -65,6 +65,9 @@ describe('the version of a policy', () => {
     ['a scope', (p) => (p.roles.ci.scopes = ['api:read', 'api:full'])],
     ['a lifetime', (p) => (p.roles.ci.maxTtl = '31d')],
     ['how many tokens an owner may hold', (p) => (p.roles.ci.maxTokens = 51)],
+    ['how long a rotated token may live on', (p) => (p.roles.ci.maxOverlap = '1d')],
+    ['when a token counts as unused', (p) => (p.roles.ci.unusedAfter = '61d')],
+    ['what becomes of it then', (p) => (p.roles.ci.onUnused = 'report')],
     [
       'the order of roles, since the first that allows decides',
       (p) => (p.roles = { auditor: p.roles.auditor, ci: p.roles.ci }),

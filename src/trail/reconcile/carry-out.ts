@@ -1,7 +1,8 @@
 import { ORDER_STATE } from '../../revocation/orders/states.ts';
 import { COMPENSATION_TIMEOUT_MS } from '../../config/limits.ts';
-import type { Query } from '../../db/database.ts';
+import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
+import { recordChanges } from '../../inventory/grant.ts';
 import { insertOrder, isOvertaken, orderAnew } from '../../inventory/orders.ts';
 import { callWithin, type TokenRef } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
@@ -17,6 +18,7 @@ import { forgetReview, type LeasedAttempt, noteUnseen } from './queue.ts';
 import { parseStored } from '../../kit/json.ts';
 import { acknowledgedRevoke } from './undelivered.ts';
 import { and, eq, sql, type SQL } from 'drizzle-orm';
+import * as z from 'zod';
 
 /** Does what was judged about an attempt, and writes it down. Says whether the attempt is settled by this. */
 export async function carryOut(
@@ -125,6 +127,21 @@ function createsUndone(row: LeasedAttempt, { status, errorCode }: EventOutcome):
   return status === 'success' && typeof create === 'string' ? [create] : [];
 }
 
+/** What an update that took effect has granted is recorded beside its token, as if its request had settled it. */
+function recordedChanges(
+  database: Pick<Database, 'build'>,
+  row: LeasedAttempt,
+  guard: SQL,
+  { status }: EventOutcome,
+): readonly Query[] {
+  const { scopes } = updateDetail.parse(parseStored(row.detail));
+  const name = row.token_name ?? undefined;
+  if (status !== 'success' || (name === undefined && scopes === undefined)) return [];
+  return [recordChanges(database, refOf(row), { name, scopes }, guard)];
+}
+
+const updateDetail = z.object({ scopes: z.array(z.string()).optional().catch(undefined) });
+
 /**
  * Settles an update that took effect, or a resume that may have taken effect. It must not stand if its token was ordered meanwhile
  * or its owner was blocked: then it is a failure, and an order in the same batch undoes it.
@@ -172,6 +189,7 @@ async function settleChange(
       .where(and(eq(auditEvents.id, row.id), isOwn)),
     ...orderIn('revoke', isToRevoke),
     ...orderIn('suspend', sql`not ${isToRevoke}`),
+    ...recordedChanges(database, row, carries(outcome), outcome),
     forgetReview(database, row.id, isOwn),
     ...announced,
     raiseGeneration(database, ref.workspaceUuid),

@@ -1,0 +1,16 @@
+import { SECONDS_PER_DAY } from '../kit/time.ts';
+
+/** The limits of how tokens age, as a part of `limits.ts`: rotation, expiry and use. */
+
+/** How long a rotated token lives on beside its successor where a role sets no limit: a weekly deployment has taken the new one by then. */
+export const MAX_OVERLAP_DEFAULT_SECONDS = 7 * SECONDS_PER_DAY;
+/** The most that a role may allow. A token that lives on for longer was not rotated. */
+export const MAX_OVERLAP_MAX_SECONDS = 30 * SECONDS_PER_DAY;
+/** The overlap of a rotation that names none: every daily job has taken the new token by then. */
+export const OVERLAP_DEFAULT_SECONDS = SECONDS_PER_DAY;
+
+/** The thresholds at which a token's expiry is told. Each is told only of a token whose whole life is more than twice as long. */
+export const EXPIRY_NOTICE_DAYS = [30, 7, 1] as const;
+
+/** When a token counts as unused where a role does not say: a quarter of a year has seen every monthly job. */
+export const UNUSED_AFTER_DEFAULT_SECONDS = 90 * SECONDS_PER_DAY;
