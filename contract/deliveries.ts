@@ -122,7 +122,8 @@ const revocation = z.strictObject({
   workspace_uuid: z.string(),
   token_id: z.string(),
   mode,
-  state: z.enum(ORDER_STATES),
+  // A delivery's orders are due at once.
+  state: z.enum(ORDER_STATES).exclude(['scheduled']),
   result: z.enum(ORDER_RESULTS).nullable(),
   error_code: errorCode.nullable(),
   tries: count(),

@@ -60,7 +60,7 @@ export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
 export type RevocationMode = (typeof REVOCATION_MODES)[number];
 
 /** Why a token is suspended. A resume lifts only the reasons that its caller may lift. */
-export const SUSPENSION_REASONS = ['owner', 'administrator', 'offboarding', 'leak'] as const;
+export const SUSPENSION_REASONS = ['owner', 'administrator', 'offboarding', 'leak', 'unused'] as const;
 export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
 
 /**
@@ -75,18 +75,21 @@ export const UNUSED_MODES = ['report', 'suspend'] as const;
 export type UnusedMode = (typeof UNUSED_MODES)[number];
 
 /**
- * How far a revocation order is. `open`: PipeOps has not answered 2xx. `acknowledged`: it has. `confirmed`: a later look agreed.
+ * How far a revocation order is. `scheduled`: its time has not come, and until then it asks for nothing. `open`: PipeOps has not answered 2xx. `acknowledged`: it has. `confirmed`: a later look agreed.
  * `failed`: it was given up. `retried`: another order replaces it. `lifted`: a resume has lifted what it ordered.
  */
-export const ORDER_STATES = ['open', 'acknowledged', 'confirmed', 'failed', 'retried', 'lifted'] as const;
+export const ORDER_STATES = ['scheduled', 'open', 'acknowledged', 'confirmed', 'failed', 'retried', 'lifted'] as const;
 export type OrderState = (typeof ORDER_STATES)[number];
 
 /** The result of an order. */
 export const ORDER_RESULTS = ['revoked', 'suspended', 'already_gone', 'expired', 'not_found'] as const;
 export type OrderResult = (typeof ORDER_RESULTS)[number];
 
-/** What made an order: an event of a webhook, a caller's DELETE, or this service itself, which undoes or repeats something. */
-export const ORDER_CAUSES = ['leak', 'command', 'offboarding', 'caller', 'system'] as const;
+/**
+ * What made an order: an event of a webhook, a caller's DELETE, or this service itself, which undoes or repeats something (`system`),
+ * ends a token that a successor has replaced (`rotation`), or suspends one that nobody uses (`unused`).
+ */
+export const ORDER_CAUSES = ['leak', 'command', 'offboarding', 'caller', 'system', 'rotation', 'unused'] as const;
 export type OrderCause = (typeof ORDER_CAUSES)[number];
 
 /** Whether a delivery means an owner that it found, or only a former holder of the label. */

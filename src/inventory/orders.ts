@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
-import { type Actor, attemptedRow, eventSubject, type Origin } from '../trail/event.ts';
+import { type Actor, attemptedRow, eventSubject, type Origin, SYSTEM_ACTOR, systemOrigin } from '../trail/event.ts';
 import { insertEventsFrom, insertEventWhere } from '../trail/statements.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
@@ -12,11 +12,11 @@ import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import {
   before,
   isBefore,
+  IDLE,
   isNotIn,
   STATE_LITERALS,
   type NewState,
   ORDER_STATE,
-  WITHDRAWN,
   written,
 } from '../revocation/orders/states.ts';
 import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
@@ -26,8 +26,10 @@ import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
 /**
  * Which orders are driven first, the lowest rank before others: leaks, then live tokens, then expired ones. `unknown` is an order
  * in a workspace of which nothing was known when it came. The workspace may be made up, so a few a minute are asked about, last.
+ * `scheduled` is an order whose time has not come: it is not driven, and of a rank of its own, so that those that are due are found by
+ * the index of all orders and no lease reads them.
  */
-export const ORDER_RANKS = { leak: 0, live: 1, expired: 2, unknown: 3 } as const;
+export const ORDER_RANKS = { leak: 0, live: 1, expired: 2, unknown: 3, scheduled: 4 } as const;
 
 /** A new order. Its id is that of its row in the trail. */
 export interface NewOrder extends TokenRef {
@@ -37,6 +39,8 @@ export interface NewOrder extends TokenRef {
   /** Acknowledged if PipeOps has said 2xx to the very call that this order stands for. */
   readonly state: NewState;
   readonly nowMs: number;
+  /** When a scheduled order begins. Every other order is due at once. */
+  readonly dueAtMs?: number;
 }
 
 /** Inserts an order where `guard` holds and its id is new. The caller inserts its row in the trail. */
@@ -49,11 +53,11 @@ export const insertOrder = ({ build }: Pick<Database, 'build'>, order: NewOrder,
     workspace_uuid: order.workspaceUuid,
     token_id: order.tokenId,
     mode: order.mode,
-    rank: ORDER_RANKS.live,
+    rank: order.state === ORDER_STATE.scheduled ? ORDER_RANKS.scheduled : ORDER_RANKS.live,
     state: order.state,
     result: isAcknowledged ? (order.mode === 'revoke' ? 'revoked' : 'suspended') : null,
     tries: 0,
-    next_at: order.nowMs,
+    next_at: order.dueAtMs ?? order.nowMs,
     created_at: order.nowMs,
     begun_at: isAcknowledged ? order.nowMs : null,
     acknowledged_at: isAcknowledged ? order.nowMs : null,
@@ -87,6 +91,34 @@ export function orderAnew(
   });
   const row = attemptedRow(order.id, order.nowMs, origin, subject);
   return [insertEventWhere(database, row, guard), insertOrder(database, order, guard)];
+}
+
+/** The end of a token that a rotation has replaced. */
+export interface Retirement extends TokenRef {
+  /** The id of the order, and of its row in the trail. */
+  readonly id: string;
+  /** The id of the token that has taken its place. */
+  readonly replacedBy: string;
+  readonly dueAtMs: number;
+  readonly nowMs: number;
+}
+
+/**
+ * Orders that a rotated token be revoked when it is due, where `guard` holds: for the batch that settles the mint of its successor. If
+ * it is due now, the order is open and has its `attempted` row. If it is due later, the order is scheduled and has no row yet, since a
+ * row that is attempted for days would count as unsettled. `beginDueOrders` inserts that row, and names the successor as
+ * `tokens.replaced_by` does.
+ */
+export function retireQueries(
+  database: Database,
+  origin: Origin,
+  { replacedBy, dueAtMs, ...retirement }: Retirement,
+  guard: SQL,
+): readonly Query[] {
+  const order = { ...retirement, cause: 'rotation', mode: 'revoke' } as const;
+  if (dueAtMs > order.nowMs) return [insertOrder(database, { ...order, state: ORDER_STATE.scheduled, dueAtMs }, guard)];
+  const open = { ...order, state: ORDER_STATE.open };
+  return orderAnew(database, systemOrigin(origin), SYSTEM_ACTOR, open, { replaced_by: replacedBy }, guard);
 }
 
 /**
@@ -208,7 +240,7 @@ export const openRevocation = ({ workspaceUuid, tokenId }: TokenRef): SQL =>
  * the attempt was recorded, or was acknowledged since; and if the token's owner was blocked after the attempt.
  *
  * What came later is told by its place in the trail, since clocks differ. A lifted order counts no more, and another order has
- * taken the place of a retried one.
+ * taken the place of a retried one. A scheduled one counts from when it begins.
  *
  * @param mode count only orders and blocks of this mode.
  */
@@ -222,7 +254,7 @@ export function isOvertaken(_database: Pick<Database, 'build'>, eventId: string,
   return sql`(exists (select 1 from ${revocationOrders} as o
       where o.workspace_uuid = ${workspaceUuid} and o.token_id = ${tokenId} and o.id <> ${eventId} and ${isMeantOrder}
         and (o.state = ${STATE_LITERALS.open}
-          or (${isNotIn('o.state', WITHDRAWN)} and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
+          or (${isNotIn('o.state', IDLE)} and (o.acknowledged_at >= ${begunAt} or ${isAfter('o.id')}))))
     or exists (select 1 from ${tokens} as t
       join ${subjectBlocks} as b on ${IS_BLOCK_OF_OWNER}
       join ${webhookDeliveries} as d on d.id = b.delivery_id

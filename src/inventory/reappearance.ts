@@ -14,7 +14,16 @@ import type { UpstreamToken } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import { insertEventsFrom } from '../trail/statements.ts';
 import type { RevocationMode } from '../vocabulary.ts';
-import { isBefore, isIn, STATE_LITERALS, LOOKED_AT, ORDER_STATE, written } from '../revocation/orders/states.ts';
+import {
+  IDLE,
+  isBefore,
+  isIn,
+  isNotIn,
+  STATE_LITERALS,
+  LOOKED_AT,
+  ORDER_STATE,
+  written,
+} from '../revocation/orders/states.ts';
 
 /**
  * The statements that undo the ends of tokens that a later look refutes. They order a token anew whose owner is blocked, that was ever
@@ -63,7 +72,7 @@ export function reappearanceQueries(
     newOrders(
       recording,
       'revoke',
-      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and o.state <> ${STATE_LITERALS.retried}`)} and ${isToRevoke}`,
+      sql`from ${all} where ${isStill} and not ${hasOrder(sql`o.mode = 'revoke' and ${isNotIn('o.state', IDLE)}`)} and ${isToRevoke}`,
     ),
     reopenSuspensions(recording, idsWhere(maySuspend)),
     newOrders(recording, 'suspend', sql`from ${all} where ${isStill} and ${maySuspend} and ${isToSuspend}`),

@@ -156,10 +156,12 @@ function unless(obstacle: DenialReason | null): RoleDecision {
 }
 
 /**
- * The reasons of a suspension that a role may lift: a role over any token lifts all of them, and one over its own tokens only the
- * owner's. An owner must not undo what an administrator or a webhook did to its token.
+ * The reasons of a suspension that a role may lift: a role over any token lifts all of them. One over its own tokens lifts the owner's,
+ * and that nobody used the token, which its owner knows better. An owner must not undo what an administrator or a webhook did to its
+ * token.
  */
 const liftableReasons = (
   { tokens }: Pick<Role, 'tokens'>,
   suspendedBy: readonly SuspensionReason[],
-): readonly SuspensionReason[] => suspendedBy.filter((reason) => tokens === 'any' || reason === 'owner');
+): readonly SuspensionReason[] =>
+  suspendedBy.filter((reason) => tokens === 'any' || reason === 'owner' || reason === 'unused');

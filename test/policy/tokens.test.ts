@@ -218,7 +218,9 @@ describe('a resume', () => {
     ['of what nothing here suspended', [], []],
     ['of what its owner suspended', ['owner'], ['owner']],
     ['of what its owner suspended and others too', ['administrator', 'owner', 'leak'], ['owner']],
-  ])('by a role over its own lifts what the owner did: %s', (_, reasons, lifts) => {
+    ['of what was suspended since nobody used it', ['unused'], ['unused']],
+    ['of what was unused and leaked too', ['unused', 'leak', 'owner'], ['unused', 'owner']],
+  ])('by a role over its own lifts what the owner did, and that nobody used it: %s', (_, reasons, lifts) => {
     expect(resume([role()], reasons)).toEqual(allowedBy('ci', lifts));
   });
   test.each<SuspensionReason>(['administrator', 'offboarding', 'leak'])(

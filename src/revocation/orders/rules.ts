@@ -241,7 +241,7 @@ export const isEnd = (order: Pick<OrderSoFar, 'state'>, { columns }: Move): bool
 const move = <N extends TransitionName>(
   name: N,
   order: OrderColumns & { readonly state: Before<N> },
-  columns: Pick<OrderColumns, Written<N>>,
+  columns: Pick<OrderRow, Written<N>>,
 ): Move => ({
   transition: name,
   columns: transition(name, order, columns),

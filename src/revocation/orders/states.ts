@@ -6,7 +6,7 @@ import type { OrderState } from '../../vocabulary.ts';
 // not in this table cannot be written: `transition` and `written` take its names, its states and its columns alone. ORDER_STATES
 // says what each state means.
 
-/** The part of an order that changes. A lease changes `claim`, and is no transition. */
+/** The part of an order that a driver's move may change. A lease changes `claim`, and is no transition. */
 export const ORDER_COLUMNS = [
   'state',
   'result',
@@ -25,10 +25,18 @@ export type OrderColumns = Pick<OrderRow, (typeof ORDER_COLUMNS)[number]>;
 interface Transition {
   /** The state that it leads to, by the state that it leaves. */
   readonly leads: Readonly<Partial<Record<OrderState, OrderState>>>;
-  readonly writes: readonly Exclude<keyof OrderColumns, 'state'>[];
+  readonly writes: readonly Exclude<keyof OrderRow, 'state'>[];
 }
 
 export const TRANSITIONS = {
+  // The cron begins what was scheduled.
+
+  /** Its time has come. It is made only now: its row in the trail is inserted in the same batch, and has this time. */
+  begin: {
+    leads: { scheduled: 'open' },
+    writes: ['next_at', 'created_at', 'rank'],
+  },
+
   // The driver sends what is open.
 
   /** PipeOps says 2xx to the order's call, or has said so to another revoke of ours. Looks at the token follow. */
@@ -147,8 +155,11 @@ export const TRANSITIONS = {
   },
 } as const satisfies Readonly<Record<string, Transition>>;
 
-/** The states in which an order is made: open, or, where PipeOps has said 2xx to the very call that it stands for, acknowledged. */
-export const NEW_STATES = ['open', 'acknowledged'] as const satisfies readonly OrderState[];
+/**
+ * The states in which an order is made: open; acknowledged, where PipeOps has said 2xx to the very call that it stands for; or
+ * scheduled, where its time is still to come.
+ */
+export const NEW_STATES = ['scheduled', 'open', 'acknowledged'] as const satisfies readonly OrderState[];
 
 /** States in which an order is sent; in which it is looked at; and in which its driver does either. */
 export const SENT = ['open'] as const satisfies readonly OrderState[];
@@ -160,6 +171,8 @@ export const GIVEN_UP = ['failed'] as const satisfies readonly OrderState[];
 export const COUNTED = [...AWAITED, ...GIVEN_UP] as const;
 /** States in which an order asks for nothing any more. */
 export const WITHDRAWN = ['retried', 'lifted'] as const satisfies readonly OrderState[];
+/** States in which an order asks for nothing: not yet, or not any more. It is nobody's wish then, and stands in the way of none. */
+export const IDLE = ['scheduled', ...WITHDRAWN] as const satisfies readonly OrderState[];
 
 export type TransitionName = keyof typeof TRANSITIONS;
 export type NewState = (typeof NEW_STATES)[number];
@@ -174,7 +187,7 @@ export type Written<N extends TransitionName> = (typeof TRANSITIONS)[N]['writes'
 export function transition<N extends TransitionName>(
   name: N,
   order: OrderColumns & { readonly state: Before<N> },
-  columns: Pick<OrderColumns, Written<N>>,
+  columns: Pick<OrderRow, Written<N>>,
 ): OrderColumns {
   const { leads }: Transition = TRANSITIONS[name];
   return { ...order, ...columns, state: leads[order.state] ?? order.state };
@@ -183,7 +196,7 @@ export function transition<N extends TransitionName>(
 /** What a transition of any number of orders writes, for `update … set`. The query's condition is `isBefore`. */
 export function written<N extends TransitionName>(
   name: N,
-  columns: { readonly [Column in Written<N>]: OrderColumns[Column] | SQL },
+  columns: { readonly [Column in Written<N>]: OrderRow[Column] | SQL },
 ): typeof columns & { readonly state?: OrderState | SQL } {
   const { leads }: Transition = TRANSITIONS[name];
   const staying = before(name).filter((state) => leads[state] === state);
@@ -214,6 +227,7 @@ export const isInState = <S extends OrderState, O extends { readonly state: Orde
 
 /** A state by name, for queries that set or bind one. */
 export const ORDER_STATE = {
+  scheduled: 'scheduled',
   open: 'open',
   acknowledged: 'acknowledged',
   confirmed: 'confirmed',
@@ -225,9 +239,9 @@ export const ORDER_STATE = {
 const literal = (state: OrderState): SQL => sql.raw(`'${state}'`);
 /** A state as a literal: D1 uses a partial index only where the literals of its condition stand in the query. */
 export const STATE_LITERALS = {
+  scheduled: literal(ORDER_STATE.scheduled),
   open: literal(ORDER_STATE.open),
   failed: literal(ORDER_STATE.failed),
-  retried: literal(ORDER_STATE.retried),
 } as const;
 
 /** Whether a column holds one of these states or ranks, as literals. */

@@ -23,6 +23,7 @@ const waysOut = (state: OrderState): readonly string[] =>
   });
 
 it.each<[OrderState, readonly string[]]>([
+  ['scheduled', ['begin: open']],
   [
     'open',
     ['acknowledge: acknowledged', 'conclude: confirmed', 'giveUp: failed', 'acknowledgeElsewhere: acknowledged'],
