@@ -173,7 +173,14 @@ export const serviceOperations: readonly Operation[] = [
                 upstream: { last_success_at: '2026-11-28T00:44:15.000Z', last_failure: null },
                 policy: { version: '5d41402abc4b2a76' },
                 open_attempts: { count: 0, oldest_at: null },
-                orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
+                orders: {
+                  open: 0,
+                  acknowledged: 0,
+                  failed: 0,
+                  contradicted: 0,
+                  oldest_at: null,
+                  next_scheduled_at: null,
+                },
                 webhooks: { refused_24h: 0 },
                 fingerprint_keys: { current: 'k1', missing: [] },
                 lists: {

@@ -108,6 +108,10 @@ export const statusAnswer = component(
         failed: count(),
         contradicted: count(),
         oldest_at: time().nullable(),
+        next_scheduled_at: say(
+          time().nullable(),
+          'When the next token that a rotation has replaced is to be revoked. A time that has passed says that the cron does not run.',
+        ),
       }),
       webhooks: z.strictObject({ refused_24h: count() }),
       fingerprint_keys: z.strictObject({

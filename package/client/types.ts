@@ -270,6 +270,8 @@ export interface Status {
     readonly failed: number;
     readonly contradicted: number;
     readonly oldest_at: string | null;
+    /** When the next token that a rotation has replaced is to be revoked. */
+    readonly next_scheduled_at: string | null;
   };
   readonly upstream: {
     readonly last_success_at: string | null;

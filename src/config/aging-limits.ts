@@ -9,6 +9,12 @@ export const MAX_OVERLAP_MAX_SECONDS = 30 * SECONDS_PER_DAY;
 /** The overlap of a rotation that names none: every daily job has taken the new token by then. */
 export const OVERLAP_DEFAULT_SECONDS = SECONDS_PER_DAY;
 
+/**
+ * Scheduled orders that begin in one run: as many as it sends. Each has an open row in the trail from then on, so more of them would
+ * only count as unsettled while they wait for PipeOps.
+ */
+export const ORDERS_BEGIN_MAX_ROWS = 100;
+
 /** The thresholds at which a token's expiry is told. Each is told only of a token whose whole life is more than twice as long. */
 export const EXPIRY_NOTICE_DAYS = [30, 7, 1] as const;
 

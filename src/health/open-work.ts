@@ -10,6 +10,7 @@ import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { type ListStateRow, selectListStates } from './lists.ts';
 import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
+import { ORDER_RANKS } from '../inventory/orders.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { COUNTED, GIVEN_UP, isIn, isInState, ORDER_STATE } from '../revocation/orders/states.ts';
 
@@ -133,6 +134,13 @@ export async function readOpenWork(
     lacking: [...lackingTables(tables), ...lackingMigrations(migrations)],
   });
 }
+
+/** The query for when the next scheduled order is due, or was; null if none is. It reads one row of the index, however many wait. */
+export const selectNextScheduled = ({ build }: Database) =>
+  build
+    .select({ next: min(revocationOrders.next_at).as('next') })
+    .from(revocationOrders)
+    .where(sql`${revocationOrders.rank} = ${ORDER_RANKS.scheduled} and ${revocationOrders.next_at} is not null`);
 
 /** How much is open, as anybody may know. */
 export const countsOf = ({ attempts, orders }: OpenWork) => ({

@@ -187,8 +187,9 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
     'Live tokens were fingerprinted under keys that are not configured, so leaks of them are not recognised. Put those keys behind the ' +
     'current one: npx wrangler secret put FINGERPRINT_KEYS --config wrangler.toml --env production.',
   revocation_orders:
-    'Orders were given up after 72 hours. Find them with GET /api/v1/webhooks/deliveries, remove the cause, then POST ' +
-    '/api/v1/webhooks/deliveries/{id}/retry.',
+    'Orders were given up after 72 hours. Remove the cause. Find those of webhooks with GET /api/v1/webhooks/deliveries, and POST ' +
+    '/api/v1/webhooks/deliveries/{id}/retry. The others are in GET /api/v1/audit/events?action=service_account_token.revoke&status=failure: ' +
+    'DELETE their tokens.',
   revocation_contradicted:
     'PipeOps acknowledged revocations and still shows the tokens alive. They are ordered again by themselves. If this stays, revoke ' +
     'them at PipeOps’ own console, and ask PipeOps why.',

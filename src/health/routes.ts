@@ -20,7 +20,7 @@ import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
-import { countsOf } from './open-work.ts';
+import { countsOf, selectNextScheduled } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
 import { presentCredentials, presentRenewal, presentUpstream } from './upstream.ts';
@@ -95,8 +95,12 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { attempts, orders, refusedDeliveries, limits, calls, lists, outcomes, isBlocked } = open;
     if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
     const nowMs = runtime.now();
-    const nearLimit = await database.batch(context, [selectNearLimit(database, nowMs)]);
-    if (!nearLimit.ok) return failure(c, { kind: 'audit_unavailable' });
+    const more = await database.batch(context, [
+      selectNearLimit(database, nowMs),
+      selectNextScheduled(database),
+    ] as const);
+    if (!more.ok) return failure(c, { kind: 'audit_unavailable' });
+    const [nearLimit, [scheduled]] = more.value;
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       ready: notReady.length === 0,
@@ -111,11 +115,12 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
         failed: orders.failed,
         contradicted: orders.contradicted,
         oldest_at: rfc3339OrNull(orders.oldestMs),
+        next_scheduled_at: rfc3339OrNull(scheduled?.next ?? null),
       },
       webhooks: { refused_24h: refusedDeliveries },
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),
-      token_limits: presentNearLimit(nearLimit.value[0]),
+      token_limits: presentNearLimit(nearLimit),
       quota: presentQuota(quota, calls, nowMs),
       credentials: presentCredentials(credentials.inOrder(), outcomes),
       credential_renewal: renewal === null ? null : presentRenewal(renewal),

@@ -11,8 +11,10 @@ import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import {
   before,
-  isBefore,
+  GIVEN_UP,
   IDLE,
+  isBefore,
+  isIn,
   isNotIn,
   STATE_LITERALS,
   type NewState,
@@ -224,6 +226,19 @@ export const liftOrders = ({ build }: Pick<Database, 'build'>, ref: TokenRef, gu
         inArray(revocationOrders.state, before('lift')),
         guard,
       ),
+    );
+
+/**
+ * Puts another revoke of a token in the place of those that were given up and that no delivery can retry, where `guard` holds: nothing is
+ * left of them to look into.
+ */
+export const replaceGivenUp = ({ build }: Pick<Database, 'build'>, { workspaceUuid, tokenId }: TokenRef, guard: SQL) =>
+  build
+    .update(revocationOrders)
+    .set(written('replace', { next_at: null, contradicted_at: null }))
+    .where(
+      sql`workspace_uuid = ${workspaceUuid} and token_id = ${tokenId} and mode = 'revoke' and delivery_id is null
+            and ${isIn('state', GIVEN_UP)} and ${guard}`,
     );
 
 /** Whether there is an order of this id, as a condition of the batch that it stands in. */

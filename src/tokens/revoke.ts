@@ -2,7 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { settleEventWhere } from '../trail/statements.ts';
 import { failureOutcome, settledColumns, successOutcome } from '../trail/event.ts';
 import type { Failure } from '../failures.ts';
-import { insertOrder, isOrder, openRevocation } from '../inventory/orders.ts';
+import { insertOrder, isOrder, openRevocation, replaceGivenUp } from '../inventory/orders.ts';
 import type { Caller } from '../policy/types.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -62,11 +62,13 @@ export async function revokeToken(
       ({ eventId }, data) =>
       (guard) => {
         const nowMs = runtime.now();
+        const replaced = replaceGivenUp(database, ref, guard);
         return data === 'already_gone'
-          ? []
+          ? [replaced]
           : [
               markRevoked(database, ref, nowMs, guard),
               insertOrder(database, { id: eventId, state: ORDER_STATE.acknowledged, nowMs, ...order }, guard),
+              replaced,
             ];
       },
     leftOpen: ({ eventId }, failure, guard) =>

@@ -1,5 +1,13 @@
 import { describeFaults } from './playing.ts';
-import { loseCreate, leaver, leaverLabel, leaverJwt, leaveOpen } from './scenes.ts';
+import {
+  loseCreate,
+  leaver,
+  leaverLabel,
+  leaverJwt,
+  leaveOpen,
+  scheduleRetirement,
+  expectRetiredOnce,
+} from './scenes.ts';
 
 describeFaults([
   { name: 'cron', prepare: loseCreate, run: async (h) => await h.cron() },
@@ -24,4 +32,13 @@ describeFaults([
     revokesAll: true,
   },
   { name: 'orders cron', prepare: leaveOpen, run: async (h) => await h.cron(), revokesAll: true },
+  {
+    name: 'scheduled orders cron',
+    prepare: scheduleRetirement,
+    run: async (h) => await h.cron(),
+    // The run's lease, the beginning, and the leasing of what has begun.
+    calls: 3,
+    revokesAll: true,
+    afterwards: expectRetiredOnce,
+  },
 ]);

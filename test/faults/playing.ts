@@ -25,6 +25,8 @@ export interface Operation {
   /** What exists before; its calls are not counted. */
   prepare?(harness: WebhookHarness): Promise<string>;
   run(harness: WebhookHarness, prepared: string): Promise<Answer | void>;
+  /** How many of its calls fail, from the first one on, where those that follow are another operation's; by default all. */
+  readonly calls?: number;
   /** What it orders is carried out in the end, once: every token that there is at PipeOps is revoked by then. */
   readonly revokesAll?: true;
   /** What holds whatever failed: as soon as it is over, and again once reconciliation has had its turn. */
@@ -100,7 +102,9 @@ export function describeFaults(operations: readonly Operation[]): void {
 
   describe.each(operations)('$name', async (operation) => {
     const { faults } = await play(operation, { point: 0, mode: 'fails before' });
-    const plans = faults.points.flatMap((call, index) => FAULT_MODES.map((mode) => ({ point: index + 1, call, mode })));
+    const plans = faults.points
+      .slice(0, operation.calls)
+      .flatMap((call, index) => FAULT_MODES.map((mode) => ({ point: index + 1, call, mode })));
     total += plans.length;
 
     it.each(plans)('call $point ($call) $mode', async (plan) => {

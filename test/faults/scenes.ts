@@ -1,5 +1,9 @@
 import { env } from 'cloudflare:workers';
+import { sql } from 'drizzle-orm';
 import { expect } from 'vitest';
+import { createDatabase } from '../../src/db/database.ts';
+import { retireQueries } from '../../src/inventory/orders.ts';
+import { newTrace } from '../../src/kit/trace.ts';
 import { labelDigest } from '../../src/subjects/labels.ts';
 import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { expectHonestAnswer } from '../support/invariants.ts';
@@ -59,6 +63,26 @@ export const leaveOpen = async (h: WebhookHarness) => {
   const { token } = await h.mint();
   await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'DELETE' }, status: 500 });
   return (await leak(h, token)).body.data.delivery_id as string;
+};
+
+/** The order of a rotated token whose time comes before the cron does. */
+export const scheduleRetirement = async (h: Harness): Promise<string> => {
+  const ref = { workspaceUuid: h.workspace, tokenId: await mintOne(h) };
+  const origin = { requestId: 'r', ip: null, userAgent: null, policyVersion: 'v' };
+  const nowMs = h.runtime.now();
+  const retirement = { id: crypto.randomUUID(), ...ref, replacedBy: 'tok-next', dueAtMs: nowMs + 60_000, nowMs };
+  const database = createDatabase(env.DB, h.runtime);
+  await database.batch({ trace: newTrace() }, retireQueries(database, origin, retirement, sql`true`));
+  await env.DB.prepare(`update tokens set replaced_by = 'tok-next' where token_id = ?`).bind(ref.tokenId).run();
+  return retirement.id;
+};
+/** Whatever failed, it began with its row and once, or has not begun. */
+export const expectRetiredOnce = async (h: Harness, orderId: string): Promise<void> => {
+  const rows = (await h.rows()).filter(({ action }) => action === 'service_account_token.revoke');
+  const [order] = await ordersOf(h);
+  expect(rows.map(({ id, detail }) => [id, JSON.parse(detail).replaced_by])).toEqual(
+    order?.state === 'scheduled' ? [] : [[orderId, 'tok-next']],
+  );
 };
 
 /** The harness at its own time: a JWT of the real one is too old for a clock that jumped. */
@@ -179,8 +203,8 @@ export const offboardNobody = async (h: WebhookHarness): Promise<string> => {
 };
 /** A block is lifted with its row in the trail, or neither is done and the caller was told so; sent again, it is done. */
 export const expectReinstated = async (h: WebhookHarness, subject: string, answer: Answer | void): Promise<void> => {
-  const count = async (sql: string): Promise<number> =>
-    (await env.DB.prepare(`select count(*) as n from ${sql}`).bind(subject).first<{ n: number }>())?.n ?? -1;
+  const count = async (source: string): Promise<number> =>
+    (await env.DB.prepare(`select count(*) as n from ${source}`).bind(subject).first<{ n: number }>())?.n ?? -1;
   const states = async () => [
     await count('subject_blocks where subject = ?'),
     await count(`audit_events where action = 'subject.reinstate' and detail ->> 'subject' = ?`),

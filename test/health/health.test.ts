@@ -97,7 +97,7 @@ describe('orders of webhooks', () => {
     const { orders } = status.body.data;
     return { isReady, degraded, open_orders, acknowledged_orders, failed_orders, contradicted_orders, orders };
   };
-  const NO_ORDERS = { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null };
+  const NO_ORDERS = { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null, next_scheduled_at: null };
   const NONE = {
     isReady: true,
     degraded: [],

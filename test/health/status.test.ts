@@ -24,7 +24,7 @@ describe('GET /api/v1/status', () => {
       upstream: { last_success_at: null, last_failure: expect.objectContaining({ reason: 'upstream_unreachable' }) },
       policy: { version: harness.policyVersion },
       open_attempts: { count: expect.any(Number), oldest_at: expect.stringMatching(/^\d{4}-.*Z$/) },
-      orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null },
+      orders: { open: 0, acknowledged: 0, failed: 0, contradicted: 0, oldest_at: null, next_scheduled_at: null },
       webhooks: { refused_24h: expect.any(Number) },
       lists: expect.any(Object),
       quota: {

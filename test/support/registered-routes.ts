@@ -1,14 +1,15 @@
 import { env } from 'cloudflare:workers';
 import { createApp } from '../../src/app.ts';
 import { parseEnv } from '../../src/config/env.ts';
-import { createServices } from '../../src/services.ts';
+import type { Runtime } from '../../src/kit/runtime.ts';
+import { createServices, type Services } from '../../src/services.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { adminCredential, FINGERPRINT_KEYS, IDEMPOTENCY_SECRET } from './harness.ts';
 
 const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
 
-/** The router's own table: its routes and its middleware, in the order in which a request meets them. */
-export function registeredRoutes() {
+/** Everything that a Worker is made of, without a policy, before a PipeOps that is the runtime's alone. */
+export function bareServices(runtime: Runtime = workerRuntime): Services {
   const bindings = {
     DB: env.DB,
     CALLER_LIMIT: unlimited,
@@ -22,5 +23,8 @@ export function registeredRoutes() {
   };
   const config = parseEnv(bindings, null);
   if (!config.ok) throw new Error(JSON.stringify(config.error));
-  return createApp(createServices(config.value, workerRuntime)).routes;
+  return createServices(config.value, runtime);
 }
+
+/** The router's own table: its routes and its middleware, in the order in which a request meets them. */
+export const registeredRoutes = () => createApp(bareServices()).routes;

@@ -19,6 +19,7 @@ import { selectQuotaNews } from '../../pipeops/quota-news.ts';
 import type { Quota, Reservation } from '../../pipeops/quota.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import { lookAt } from './confirm.ts';
+import { beginDueOrders } from './beginning.ts';
 import { makeOrdersLeft } from './making.ts';
 import {
   countLeased,
@@ -29,6 +30,7 @@ import {
   leaseDueOrders,
   type LeaseTerms,
   type MovedOrder,
+  type OrdersOf,
   releaseOrders,
   selectWork,
   UNKNOWN_RANKS,
@@ -42,17 +44,15 @@ import { recordMove, recordMoves } from './writing.ts';
 
 export interface OrderDriver {
   /**
-   * Drives the orders that are due: sends them, compares them with lists, and looks at those that PipeOps has acknowledged.
-   * Returns how many orders were to be sent, and how many of those have ended.
+   * Drives the orders that are due: sends them, compares them with lists, and looks at those that PipeOps has acknowledged. A run about
+   * all begins the scheduled ones first whose time has come. Returns how many orders were to be sent, and how many of those have ended.
    *
    * @param deliveryId the orders of this delivery alone, or all if null.
    * @param budget what it may use up; by default what a request may.
    */
-  run(
-    context: RequestContext,
-    deliveryId: string | null,
-    budget?: Budget,
-  ): Promise<{ readonly due: number; readonly ended: number }>;
+  run(context: RequestContext, deliveryId: string | null, budget?: Budget): Promise<Driven>;
+  /** Drives one order if it is due: for the request that has made it. It may use up what a delivery's run may. */
+  runOne(context: RequestContext, orderId: string): Promise<Driven>;
 }
 
 /**
@@ -60,18 +60,16 @@ export interface OrderDriver {
  * confirmed. Each order is leased, so no two drivers send it at once, and another follows a driver that died.
  */
 export function createOrderDriver(dependencies: DriverDependencies): OrderDriver {
+  const ownBudget = (context: RequestContext): Budget =>
+    createBudget(context.trace, dependencies.runtime, ORDERS_REQUEST_SHARE);
   return {
     run: async (context, deliveryId, budget) =>
-      await drive(
-        dependencies,
-        context,
-        deliveryId,
-        budget ?? createBudget(context.trace, dependencies.runtime, ORDERS_REQUEST_SHARE),
-      ),
+      await drive(dependencies, context, deliveryId === null ? null : { deliveryId }, budget ?? ownBudget(context)),
+    runOne: async (context, orderId) => await drive(dependencies, context, { orderId }, ownBudget(context)),
   };
 }
 
-/** How many orders a part of a run was to send, and how many of them have ended. */
+/** How many orders a run, or a part of one, was to send, and how many of them have ended. */
 interface Driven {
   readonly due: number;
   readonly ended: number;
@@ -80,20 +78,23 @@ interface Driven {
 async function drive(
   dependencies: DriverDependencies,
   context: RequestContext,
-  deliveryId: string | null,
+  of: OrdersOf,
   budget: Budget,
 ): Promise<Driven> {
   const { quota, runtime } = dependencies;
   const reserved = quota.reservedCalls(QUOTA_RUN_BLOCK_CALLS);
-  const run = createRun(dependencies, context, { deliveryId, budget, reserved });
+  const run = createRun(dependencies, context, { of, budget, reserved });
   const startedAtMs = runtime.now();
-  const sendMs = deliveryId === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
+  const sendMs = of === null ? ORDERS_RUN_MS : ORDERS_REQUEST_RUN_MS;
   // What was sent is looked at in the same run, so room for a look is kept.
   const maySend = (): boolean =>
     runtime.now() - startedAtMs <= sendMs && run.goesOn(ORDER_SEND_MAX_QUERIES + ORDER_LOOK_MAX_QUERIES);
   const sending = createSending(dependencies, context, run.lists);
   const driving: Driving = { dependencies, context, run, sending, maySend, reserved };
 
+  // Whether PipeOps takes calls or not: what is due is due, and shows as open from now on.
+  if (of === null)
+    await dependencies.database.batch(context, beginDueOrders(dependencies.database, context, startedAtMs));
   // A leak first: PipeOps answers only so many calls a minute.
   const { urgent, work } = await driveUrgent(driving);
   if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);
@@ -127,9 +128,9 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
   const { database, runtime, quota } = driving.dependencies;
   const terms = leaseTerms(driving, SENT, URGENT_RANKS, ORDERS_BATCH_ROWS);
   if (terms === null) return { urgent: NOTHING, work: NO_WORK };
-  const { lease, nowMs, deliveryId } = terms;
+  const { lease, nowMs, of } = terms;
   const reservation = reserveBlock(database, quota, terms);
-  const reads = [selectQuotaNews(database, nowMs, null), selectWork(database, nowMs, deliveryId)] as const;
+  const reads = [selectQuotaNews(database, nowMs, null), selectWork(database, nowMs, of)] as const;
   const queries = [...leaseDueOrders(database, terms), ...reads, ...reservation.queries] as const;
   const leased = await database.batch(driving.context, queries);
   if (!leased.ok) return { urgent: NOTHING, work: NO_WORK };
@@ -180,7 +181,7 @@ async function driveUnknown(driving: Driving): Promise<Driven> {
   const turn = takeLease(database, 'unknown_workspaces', lease, nowMs, UNKNOWN_WORKSPACES_TURN_MS);
   const hasTurn = sql`exists (select 1 from job_leases where holder = ${lease})`;
   const among = sql`${hasTurn} and ${isInUnknownTurn(nowMs)}`;
-  const queries = [turn, ...leaseDueOrders(database, { ...terms, deliveryId: null, among })] as const;
+  const queries = [turn, ...leaseDueOrders(database, { ...terms, of: null, among })] as const;
   const leased = await database.batch(context, queries);
   if (!leased.ok) return NOTHING;
   const orders = leased.value[2];
@@ -274,7 +275,7 @@ function leaseTerms<S extends DrivenState>(
   limitRows: number,
 ): LeaseTerms<S> | null {
   if (!run.goesOn(ORDER_LOOK_MAX_QUERIES)) return null;
-  return { lease: runtime.newId(), states, ranks, deliveryId: run.deliveryId, limitRows, nowMs: runtime.now() };
+  return { lease: runtime.newId(), states, ranks, of: run.of, limitRows, nowMs: runtime.now() };
 }
 
 async function leaseOrders<S extends DrivenState>(

@@ -7,6 +7,7 @@ import { addSuspension } from '../../inventory/inventory.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { DriverDependencies } from '../dependencies.ts';
+import { isDeliveryOf } from './queue.ts';
 import type { Run } from './run.ts';
 import { STATE_LITERALS, ORDER_STATE } from './states.ts';
 import { attemptedRow, type NewAuditRow, type Origin, SYSTEM_ACTOR } from '../../trail/event.ts';
@@ -205,9 +206,7 @@ export async function makeOrdersLeft(
       .select()
       .from(webhookDeliveries)
       // The literal of the partial index.
-      .where(
-        sql`${webhookDeliveries.orders_left} = 1 and ${run.deliveryId === null ? sql`true` : eq(webhookDeliveries.id, run.deliveryId)}`,
-      )
+      .where(sql`${webhookDeliveries.orders_left} = 1 and ${isDeliveryOf(run.of)}`)
       .orderBy(webhookDeliveries.seq)
       .limit(1);
     const read = await database.batch(context, [next]);

@@ -18,14 +18,16 @@ export type LeasedOrder<S extends DrivenState = DrivenState> = S extends DrivenS
   ? Omit<RowsOf<ReturnType<typeof selectLeased>>[number], 'state'> & { readonly state: S }
   : never;
 
+/** Whose orders a run is about: those of a delivery, one alone, or all if null. */
+export type OrdersOf = { readonly deliveryId: string } | { readonly orderId: string } | null;
+
 /** Which orders to lease, and for whom. */
 export interface LeaseTerms<S extends DrivenState = DrivenState> {
   /** The id of this lease: no two are the same. */
   readonly lease: string;
   readonly states: readonly S[];
   readonly ranks: readonly number[];
-  /** Orders of this delivery alone, or of all if null. */
-  readonly deliveryId: string | null;
+  readonly of: OrdersOf;
   readonly limitRows: number;
   readonly nowMs: number;
   /** A further condition on the orders. */
@@ -43,11 +45,11 @@ export const UNKNOWN_RANKS = [ORDER_RANKS.unknown] as const;
  * another. While PipeOps says wait, nothing is due, except for the call a minute that is tried all the same.
  */
 export function leaseDueOrders<S extends DrivenState>(database: Database, terms: LeaseTerms<S>) {
-  const { lease, states, ranks, deliveryId, limitRows, nowMs, among = sql`true` } = terms;
+  const { lease, states, ranks, of, limitRows, nowMs, among = sql`true` } = terms;
   // One query for each rank, so that the index gives the rows of each in order and no others are read.
   const dueOf = (rank: number): SQL => sql`
     select * from (select id, rank, next_at from revocation_orders
-      where ${deliveryId === null ? sql`rank = ${rank}` : sql`delivery_id = ${deliveryId} and +rank = ${rank}`}
+      where ${isOf(of, sql`rank = ${rank}`)}
         and next_at <= ${nowMs} and ${isIn('state', states)} and ${among}
       order by next_at limit ${limitRows})`;
   const due = sql`(select id from (${sql.join(ranks.map(dueOf), sql` union all `)})
@@ -68,11 +70,23 @@ export function leaseDueOrders<S extends DrivenState>(database: Database, terms:
   ] as const;
 }
 
+/**
+ * Whether an order of some ranks is among those of a run. The plus keeps SQLite from the index of all that are due, where the orders of
+ * one delivery, or one order, are found without it.
+ */
+function isOf(of: OrdersOf, isOfRanks: SQL): SQL {
+  if (of === null) return isOfRanks;
+  return 'orderId' in of
+    ? sql`id = ${of.orderId} and +${isOfRanks}`
+    : sql`delivery_id = ${of.deliveryId} and +${isOfRanks}`;
+}
+
 const selectLeased = ({ build }: Database, terms: LeaseTerms) => {
   const orders = revocationOrders;
   return build
     .select({
       id: orders.id,
+      cause: orders.cause,
       workspace_uuid: orders.workspace_uuid,
       token_id: orders.token_id,
       mode: orders.mode,
@@ -147,15 +161,15 @@ export const isInUnknownTurn = (nowMs: number): SQL => sql`workspace_uuid in (
  * Whether orders are due for a look, or to be compared with a list, or to be made, or to be asked about in an unknown workspace:
  * 1 or 0 each. Nearly always each is 0.
  */
-export const selectWork = ({ build }: Database, nowMs: number, deliveryId: string | null) => {
+export const selectWork = ({ build }: Database, nowMs: number, of: OrdersOf) => {
   const isDue = (
     states: readonly OrderState[],
     ranks: readonly number[],
   ): SQL => sql`exists (select 1 from revocation_orders
-    where ${deliveryId === null ? sql`rank in (${sql.raw(ranks.join(', '))})` : sql`delivery_id = ${deliveryId} and +rank in (${sql.raw(ranks.join(', '))})`}
+    where ${isOf(of, sql`rank in (${sql.raw(ranks.join(', '))})`)}
       and next_at <= ${nowMs} and ${isIn('state', states)})`;
   const isUnmade = sql`exists (select 1 from webhook_deliveries where orders_left = 1
-    and ${deliveryId === null ? sql`true` : sql`id = ${deliveryId}`})`;
+    and ${isDeliveryOf(of)})`;
   return build
     .select({
       looks: sql<number>`w.looks`.as('looks'),
@@ -168,6 +182,12 @@ export const selectWork = ({ build }: Database, nowMs: number, deliveryId: strin
         ${isDue(DRIVEN, UNKNOWN_RANKS)} as unknown) as w`,
     );
 };
+
+/** Whether a delivery is one whose orders a run is about. */
+export function isDeliveryOf(of: OrdersOf): SQL {
+  if (of === null) return sql`true`;
+  return 'orderId' in of ? sql`false` : sql`id = ${of.deliveryId}`;
+}
 
 /** An order and what becomes of it. */
 export interface MovedOrder {
@@ -215,12 +235,10 @@ export const releaseOrders = ({ build }: Database, lease: string, ids: readonly 
     })
     .where(sql`${revocationOrders.id} in ${idsOf(ids)} and ${revocationOrders.claim} = ${lease}`);
 
-/** The tokens of those of the orders that are in one of these states, as rows of (workspace, id). */
-const tokensOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>
-  sql`(select o.workspace_uuid, o.token_id from json_each(${JSON.stringify(ids)}) as j
+/** Whether a token is one of those of the orders that are in one of these states. */
+export const isTokenOf = (ids: readonly string[], states: readonly OrderState[]): SQL =>
+  sql`(workspace_uuid, token_id) in (select o.workspace_uuid, o.token_id from json_each(${JSON.stringify(ids)}) as j
     join revocation_orders as o on o.id = j.value where ${isIn('o.state', states)})`;
-
-const TOKEN = sql.raw('(workspace_uuid, token_id)');
 
 /** Notes that PipeOps has acknowledged the end of the orders' tokens, where `guard` holds. A proven end stays as it is. */
 export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: number, guard: SQL) =>
@@ -228,7 +246,7 @@ export const endTokens = ({ build }: Database, ids: readonly string[], nowMs: nu
     .update(tokens)
     .set({ revoked_at: nowMs, ended_by: 'acknowledged', unseen_at: null })
     .where(
-      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.acknowledged])}
+      sql`${isTokenOf(ids, [ORDER_STATE.acknowledged])}
         and (${tokens.ended_by} is null or ${tokens.ended_by} not in ('acknowledged', 'absent')) and ${guard}`,
     );
 
@@ -240,6 +258,4 @@ export const reviveTokens = ({ build }: Database, ids: readonly string[], nowMs:
   build
     .update(tokens)
     .set({ revoked_at: null, ended_by: null, unseen_at: null })
-    .where(
-      sql`${TOKEN} in ${tokensOf(ids, [ORDER_STATE.open])} and ${tokens.revoked_at} <= ${nowMs - CONTRADICTION_AFTER_MS}`,
-    );
+    .where(sql`${isTokenOf(ids, [ORDER_STATE.open])} and ${tokens.revoked_at} <= ${nowMs - CONTRADICTION_AFTER_MS}`);

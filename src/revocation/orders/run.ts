@@ -10,12 +10,12 @@ import type { Quota } from '../../pipeops/quota.ts';
 import { type Call, callWithin, type TokenList, type UpstreamToken } from '../../pipeops/types.ts';
 import { keepListState } from '../../reads/upstream-lists.ts';
 import type { DriverDependencies } from '../dependencies.ts';
+import type { OrdersOf } from './queue.ts';
 
 /** One run of the driver: what its steps share. */
 export interface Run {
   readonly lists: Lists;
-  /** The run is about the orders of this delivery alone, or about all if null. */
-  readonly deliveryId: string | null;
+  readonly of: OrdersOf;
   /** Whether a step may begin that sends so many statements to D1: PipeOps takes calls, and the budget is not used up. */
   goesOn(d1Queries: number): boolean;
   /** PipeOps would answer everything in the same way, so nothing more is asked of it. */
@@ -60,17 +60,13 @@ export type WorkspaceLook =
 export function createRun(
   dependencies: DriverDependencies,
   context: RequestContext,
-  {
-    deliveryId,
-    budget,
-    reserved,
-  }: { readonly deliveryId: string | null; readonly budget: Budget; readonly reserved: ReservedCalls },
+  { of, budget, reserved }: { readonly of: OrdersOf; readonly budget: Budget; readonly reserved: ReservedCalls },
 ): Run {
   const { quota, runtime } = dependencies;
   let isOver = false;
   return {
     lists: createLists(dependencies, context, reserved),
-    deliveryId,
+    of,
     goesOn: (d1Queries) => !isOver && mayCall(quota, runtime.now()) && budget.permits(d1Queries),
     end: () => {
       isOver = true;

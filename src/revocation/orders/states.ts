@@ -136,7 +136,7 @@ export const TRANSITIONS = {
     writes: ['next_at', 'begun_at', 'confirm_round'],
   },
 
-  // A person retries a delivery.
+  // A person retries a delivery, or revokes a token whose order was given up.
 
   /** An open order is tried now, and its time begins anew. */
   hasten: {

@@ -4,6 +4,7 @@ import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
 import { newUuid } from '../../db/sql.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
+import { addSuspension } from '../../inventory/inventory.ts';
 import { idsOf } from '../../inventory/recording.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
@@ -20,7 +21,15 @@ import { announceLate, isPassed } from '../../trail/late-settlement.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { AuditAction } from '../../vocabulary.ts';
 import type { DriverDependencies } from '../dependencies.ts';
-import { endTokens, isLeasedAs, type LeasedOrder, type MovedOrder, moveOrders, reviveTokens } from './queue.ts';
+import {
+  endTokens,
+  isLeasedAs,
+  isTokenOf,
+  type LeasedOrder,
+  type MovedOrder,
+  moveOrders,
+  reviveTokens,
+} from './queue.ts';
 import { isReopening, type Move } from './rules.ts';
 import { isIn, isInState, ORDER_STATE, SENT } from './states.ts';
 
@@ -58,6 +67,7 @@ export async function recordMove(
   const settlement = await recorder.settle(context, { eventId: id, tokenId }, outcome, (guard) => [
     moveOrders(database, [{ order, move }], guard),
     ...(move.endsToken ? [endTokens(database, [id], nowMs, guard)] : []),
+    ...noteSuspensions(database, [{ order, move }], guard),
     raiseGeneration(database, workspaceUuid),
     ...quota.news(database, nowMs),
     ...announceLate(database, context, announcement, row, outcome, guard),
@@ -84,6 +94,7 @@ export async function recordMoves(
     ...settleRows(database, context, moved, nowMs),
     ...(moved.length > 0 ? [moveOrders(database, moved, isLeasedAs(lease))] : []),
     ...(ending.length > 0 ? [endTokens(database, ending, nowMs, sql`true`)] : []),
+    ...noteSuspensions(database, moved, sql`true`),
     ...recordLateOnes(database, context, moved, nowMs),
     ...(reopened.length > 0 ? contradict(database, context, reopened, nowMs) : []),
     ...workspacesOf(moved.filter(mayChangeTokens)).map((workspaceUuid) => raiseGeneration(database, workspaceUuid)),
@@ -96,6 +107,17 @@ export async function recordMoves(
 /** PipeOps may have carried out a call that it did not answer. It has not carried out one that it refused for its quota. */
 const mayChangeTokens = ({ order, move }: MovedOrder): boolean =>
   isInState(order, SENT) ? move.columns.error_code !== 'upstream_rate_limited' : isReopening(move);
+
+/**
+ * Says of tokens that nobody uses why they are suspended, once PipeOps has acknowledged it. What a webhook suspends says why from its
+ * order on, so that its owner cannot resume it before.
+ */
+function noteSuspensions(database: Database, moved: readonly MovedOrder[], guard: SQL): readonly Query[] {
+  const ids = moved
+    .filter(({ order, move }) => order.cause === 'unused' && move.transition === 'acknowledge')
+    .map(({ order }) => order.id);
+  return ids.length === 0 ? [] : [addSuspension(database, isTokenOf(ids, [ORDER_STATE.acknowledged]), 'unused', guard)];
+}
 
 const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
   ...new Set(moved.map(({ order }) => order.workspace_uuid)),
