@@ -46,6 +46,13 @@ export const promiseDefences: readonly Defence[] = [
     replace: 'const isBarred = eventId === ref.tokenId ? isOvertaken(database, eventId, ref) : sql`false`;',
     test: ['test/tokens/overtaken.test.ts'],
   },
+  {
+    name: 'promise 2: a scheduled order begins with its row',
+    file: 'src/revocation/orders/beginning.ts',
+    find: 'sql`from revocation_orders where rowid in ${due}`',
+    replace: 'sql`from revocation_orders where rowid in ${due} and false`',
+    test: ['test/revocation/orders/retirement.test.ts'],
+  },
   // 3: no secret without a recorded outcome
   {
     name: 'promise 3: a secret whose row says otherwise is withheld',
