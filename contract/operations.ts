@@ -1,4 +1,5 @@
 import { type FailureKind, ANYWHERE, WITHOUT_ACCESS } from './failures.ts';
+import { inventoryOperations } from './inventory.ts';
 import { needsJwt, type Operation } from './operation.ts';
 import { revocationOperations } from './revocations.ts';
 import { serviceOperations } from './service.ts';
@@ -10,6 +11,7 @@ import { webhookOperations } from './webhooks.ts';
 /** The table of routes: every operation of the API. A test holds it against the router's own table. */
 export const OPERATIONS: readonly Operation[] = [
   ...tokenOperations,
+  ...inventoryOperations,
   ...trailOperations,
   ...webhookOperations,
   ...revocationOperations,

@@ -28,6 +28,7 @@ const ROOMS = [
   'revocation',
   'subjects/query',
   'trail/query',
+  'inventory/query',
   'trail/reconcile',
   'health',
 ];

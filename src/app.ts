@@ -3,6 +3,7 @@ import { registerProbes, registerStatusRoutes } from './health/routes.ts';
 import { authenticate, rateLimit } from './http/access.ts';
 import { failure, unexpected } from './http/answer.ts';
 import { type AppEnv, requestContext } from './http/context.ts';
+import { registerInventoryRoute } from './inventory/query/routes.ts';
 import { registerRevocationRoutes } from './revocation/callers/routes.ts';
 import { registerIntake } from './revocation/deliveries/intake.ts';
 import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
@@ -49,6 +50,9 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // Who owns tokens, and who is blocked.
   registerSubjectRoute(app, services.trail);
+
+  // Which tokens there are, whose they are and how they age.
+  registerInventoryRoute(app, services.inventory);
 
   // Who the caller is, and how the service is.
   registerStatusRoutes(app, services.health);

@@ -14,6 +14,8 @@ import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
 import { createKeySource } from './identity/keys.ts';
 import { markRevoked } from './inventory/inventory.ts';
+import type { InventoryDependencies } from './inventory/query/routes.ts';
+import { unusedAfterOf } from './inventory/usage.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
@@ -58,6 +60,7 @@ export interface Services {
   readonly webhooks: WebhookDependencies;
   readonly orders: OrderDriver;
   readonly trail: Trail;
+  readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
   /** Null: no credential renews itself. */
@@ -156,6 +159,14 @@ export function createServices(config: Config, runtime: Runtime): Services {
     snapshots,
     runtime,
   };
+  const inventory = {
+    database,
+    recorder,
+    runtime,
+    decide: decideNow,
+    fingerprints,
+    unusedAfter: unusedAfterOf(policy.roles),
+  };
   const namedInPolicy = workspacesOf(policy);
   const workspaces = { database, recorder, defaultWorkspaceUuid, namedInPolicy };
 
@@ -217,6 +228,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     webhooks,
     orders,
     trail,
+    inventory,
     reconciler,
     keyExpiry,
     renewal,

@@ -70,6 +70,17 @@ export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
 export const TOKEN_ENDS = ['acknowledged', 'absent', 'listed'] as const;
 export type TokenEnd = (typeof TOKEN_ENDS)[number];
 
+/**
+ * What a token is to whoever reads the inventory: the first of these that holds, from the last to the first. `retiring`: it was rotated
+ * and is to be revoked.
+ */
+export const TOKEN_STATES = ['active', 'retiring', 'suspended', 'expired', 'revoked'] as const;
+export type TokenState = (typeof TOKEN_STATES)[number];
+
+/** What is known of the use of a token. `unknown`: PipeOps has told nothing, or nothing that can be relied on. */
+export const TOKEN_USAGES = ['unknown', 'never_used', 'recent', 'unused'] as const;
+export type TokenUsage = (typeof TOKEN_USAGES)[number];
+
 /** What becomes of a token that nobody uses: it is only told, or it is suspended as well. */
 export const UNUSED_MODES = ['report', 'suspend'] as const;
 export type UnusedMode = (typeof UNUSED_MODES)[number];

@@ -20,3 +20,11 @@ export const EXPIRY_NOTICE_DAYS = [30, 7, 1] as const;
 
 /** When a token counts as unused where a role does not say: a quarter of a year has seen every monthly job. */
 export const UNUSED_AFTER_DEFAULT_SECONDS = 90 * SECONDS_PER_DAY;
+
+/**
+ * For how long a time of use that moved on shows that PipeOps fills in times of use in a workspace. After a week without any, a PipeOps
+ * that has stopped looks like tokens that nobody uses.
+ */
+export const USAGE_ADVANCED_WITHIN_SECONDS = 7 * SECONDS_PER_DAY;
+/** A token that was never used counts as such after a week: a weekly deployment has run by then. */
+export const NEVER_USED_AFTER_SECONDS = 7 * SECONDS_PER_DAY;

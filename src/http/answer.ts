@@ -39,6 +39,7 @@ export function successOf(c: Context<AppEnv>, body: SuccessBody): Response {
  *
  * @param more what else the list says about its pages.
  * @param isPartial whether more may be found than the page shows although it is not full.
+ * @param beside what the answer says beside its page.
  */
 export function page(
   c: Context<AppEnv>,
@@ -47,9 +48,10 @@ export function page(
   nextCursor: string | null,
   more: Readonly<Record<string, unknown>> = {},
   isPartial = false,
+  beside: Readonly<Record<string, unknown>> = {},
 ): Response {
   const pagination = { next_cursor: nextCursor, ...more };
-  return c.json({ success: true, message, data, pagination, ...(isPartial && { partial: true }) });
+  return c.json({ success: true, message, data, pagination, ...(isPartial && { partial: true }), ...beside });
 }
 
 /** Answers with a failure in PipeOps' envelope. The event id is also a header, since PipeOps' own clients drop the body of a 5xx. */

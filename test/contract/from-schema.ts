@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import * as z from 'zod';
 import { componentSchemas } from '../../contract/schema.ts';
 import { encodeCursor } from '../../src/http/query.ts';
+import { encodePlace } from '../../src/inventory/query/params.ts';
 import { encodeKey } from '../../src/subjects/query/routes.ts';
 
 // Values made from the JSON Schemas of the document: what a reader of it may send, and what it says is refused.
@@ -92,6 +93,10 @@ const FORMATS: Readonly<Record<string, () => fc.Arbitrary<string>>> = {
   actor: () => text('aZ09 _-.:/@|ä日🚀', 60),
   cursor: () => fc.nat().map(encodeCursor),
   'subject-cursor': () => fc.record({ issuer: text('aZ09:/.', 20), subject: text('aZ09ä', 20) }).map(encodeKey),
+  'inventory-cursor': () =>
+    fc
+      .tuple(fc.uuid(), fc.uuid())
+      .map(([workspaceUuid, tokenId]) => encodePlace({ workspaceUuid, tokenId, dueMs: null })),
   uuid: () => fc.uuid(),
   'date-time': () =>
     fc

@@ -97,6 +97,15 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
   },
   {
     method: 'GET',
+    pattern: '/api/v1/inventory',
+    permission: 'tokens:read',
+    action: 'inventory.query',
+    target: 'service',
+    path: () => '/api/v1/inventory',
+    success: { status: 200, recorded: true },
+  },
+  {
+    method: 'GET',
     pattern: '/api/v1/audit/events',
     permission: 'audit:read',
     action: 'audit.query',

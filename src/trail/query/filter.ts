@@ -135,9 +135,7 @@ const ACTOR_MAX_BYTES = ACTOR_ISSUER_MAX_BYTES + 1 + ACTOR_SUBJECT_MAX_BYTES;
  */
 export function readFilter(query: URLSearchParams, caller: Owner, problems: Problems): EventFilter {
   for (const name of STORED) {
-    if (query.getAll(name).some(containsSecret)) {
-      problems.unacceptable(name, 'Leave out what looks like a token or a JWT: what is asked for is stored.');
-    }
+    if (query.getAll(name).some(containsSecret)) problems.unacceptable(name, STORES_NO_SECRET);
   }
   const read = <T>(name: (typeof FILTER_PARAMETERS)[number], parse: ParseParameter<T>): T | null =>
     problems.has(name) ? null : readParameter<T | null>(query, name, parse, null, problems);
@@ -149,21 +147,12 @@ export function readFilter(query: URLSearchParams, caller: Owner, problems: Prob
     actor: named === ME ? null : named,
     own: named === ME ? { issuer: caller.issuer, subject: caller.subject } : null,
     actorType: read('actor_type', oneOf(ACTOR_TYPES)),
-    tokenId: read('token_id', matching(isTokenId, 'Use the id of a token.')),
-    tokenName: read('token_name', matching(isTokenName, 'Use the name that a create or a rename gave a token.')),
-    tokenPrefix: read(
-      'token_prefix',
-      matching(isTokenPrefix, 'Use the "token_prefix" of a token, such as sat_a1B2c3D.'),
-    ),
-    scope: read(
-      'scope',
-      matching((text) => scopeFault(text) === null, 'Use one scope, such as api:read.'),
-    ),
-    role: read('role', matching(isRoleName, 'Use the name of a role, as the policy writes it.')),
-    policyVersion: read(
-      'policy_version',
-      matching(isPolicyVersion, 'Use the "policy" that the detail of an event shows.'),
-    ),
+    tokenId: read('token_id', FORMS.tokenId),
+    tokenName: read('token_name', FORMS.tokenName),
+    tokenPrefix: read('token_prefix', FORMS.tokenPrefix),
+    scope: read('scope', FORMS.scope),
+    role: read('role', FORMS.role),
+    policyVersion: read('policy_version', FORMS.policyVersion),
     workspaceUuid: read('workspace_uuid', workspace),
     requestId: read('request_id', matching(isRequestId, 'Use a request id, as "X-Request-Id" of an answer gave it.')),
     ip: read('ip', matching(isAddress, 'Use one IP address, as an event shows it.')),
@@ -176,15 +165,26 @@ export function readFilter(query: URLSearchParams, caller: Owner, problems: Prob
   return filter;
 }
 
+/** What is said to whoever asks with what looks like a secret. */
+export const STORES_NO_SECRET = 'Leave out what looks like a token or a JWT: what is asked for is stored.';
+
 const isTokenName = (text: string): boolean =>
   text !== '' && byteLength(text) <= TOKEN_NAME_MAX_BYTES && !/\p{Cc}/u.test(text);
-const isTokenPrefix = (text: string): boolean => TOKEN_PREFIX.test(text);
-const isRoleName = (text: string): boolean => ROLE_NAME.test(text);
-const isPolicyVersion = (text: string): boolean => POLICY_VERSION.test(text);
 /** The forms of these filters, which the contract shows too. */
 export const TOKEN_PREFIX = new RegExp(`^[A-Za-z0-9_+/=~-]{1,${TOKEN_PREFIX_MAX_CHARS}}$`);
 export const ROLE_NAME = new RegExp(`^[A-Za-z][A-Za-z0-9_-]{0,${ROLE_NAME_MAX_CHARS - 1}}$`);
 export const POLICY_VERSION = new RegExp(`^[0-9a-f]{${POLICY_VERSION_CHARS}}$`);
+
+/** The parameters that are about a token, in the trail and in the inventory alike. */
+export const FORMS = {
+  tokenId: matching(isTokenId, 'Use the id of a token.'),
+  tokenName: matching(isTokenName, 'Use the name that a create or a rename gave a token.'),
+  tokenPrefix: matching((text) => TOKEN_PREFIX.test(text), 'Use the "token_prefix" of a token, such as sat_a1B2c3D.'),
+  scope: matching((text) => scopeFault(text) === null, 'Use one scope, such as api:read.'),
+  role: matching((text) => ROLE_NAME.test(text), 'Use the name of a role, as the policy writes it.'),
+  policyVersion: matching((text) => POLICY_VERSION.test(text), 'Use the "policy" that the detail of an event shows.'),
+} as const satisfies Readonly<Record<string, ParseParameter<string>>>;
+
 const isRequestId = (text: string): boolean => /^[A-Za-z0-9-]{8,64}$/.test(text);
 const isAddress = (text: string): boolean => /^[0-9A-Fa-f:.]{2,45}$/.test(text);
 
@@ -222,7 +222,8 @@ const workspace: ParseParameter<string> = (text) => {
   return workspaceUuid === null ? err(`Use the id of a workspace: ${WORKSPACE_FORM}.`) : ok(workspaceUuid);
 };
 
-const time: ParseParameter<number> = (text) => {
+/** A time in RFC 3339, as milliseconds since the epoch. */
+export const time: ParseParameter<number> = (text) => {
   const ms = parseTimeMs(text);
   return ms === null
     ? err('Use a time in RFC 3339, such as 2026-01-31T09:30:00Z. In a query "+" is written "%2B".')
