@@ -69,7 +69,10 @@ const knowledge = say(
   z.array(
     z.strictObject({
       workspace_uuid: z.string(),
-      listed_at: say(time().nullable(), 'When the last list of it was begun. Null: none is known.'),
+      listed_at: say(
+        time().nullable(),
+        'When the last list of it was begun. Of a workspace whose list is too large to be kept: since when its lists are of this state. Null: no list is known.',
+      ),
       list_state: say(z.enum(LIST_STATES).nullable(), 'What that list was good for, as `/status` says it.'),
     }),
   ),

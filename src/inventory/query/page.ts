@@ -59,10 +59,11 @@ export function selectPage(
   return query as unknown as Query<PageRow[]>;
 }
 
-/** A list that another isolate left says when it was begun. One that was asked for and not kept only says when that was. */
-const KNOWLEDGE = sql.raw(
-  'coalesce(s.begun_at, iif(w.list_state is null, null, w.listed_at)) as listed_at, w.list_state',
-);
+/**
+ * The last list that is kept says when it was begun. Where none is, the state of the last list is at least as old as it says. When a list
+ * was last asked for says nothing, since PipeOps may not have answered.
+ */
+const KNOWLEDGE = sql.raw('coalesce(s.begun_at, w.list_state_at) as listed_at, w.list_state');
 
 /** The query for how old what is known of a workspace is, whether or not it has tokens. */
 export const selectKnowledge = ({ build }: Pick<Database, 'build'>, workspaceUuid: string): Query<Knowledge[]> => {
