@@ -21,17 +21,21 @@ CREATE INDEX `tokens_replaced_by` ON `tokens` (`replaced_by`) WHERE "tokens"."re
 ALTER TABLE `workspaces` ADD `usage_advanced_at` integer;--> statement-breakpoint
 ALTER TABLE `workspaces` ADD `usage_swept_at` integer;--> statement-breakpoint
 -- What was granted to the tokens that are there already, as far as the trail says it: by their creates, and by the last update of their
--- scopes or their name. The index of a token's life holds these events alone.
+-- scopes or their name. The index of a token's life holds these events alone. Where a row does not name every scope that a preset stood for,
+-- what was granted is not known: a part of it would pass for the whole.
 UPDATE `tokens` SET
   `name` = coalesce((SELECT u.token_name FROM audit_events AS u WHERE u.token_id = tokens.token_id AND u.read_key IS NULL
-      AND replace(lower(u.workspace_uuid), '-', '') = replace(tokens.workspace_uuid, '-', '')
+      AND (u.workspace_uuid = tokens.workspace_uuid OR (length(replace(tokens.workspace_uuid, '-', '')) = 32
+        AND replace(tokens.workspace_uuid, '-', '') NOT GLOB '*[^0-9a-f]*' AND lower(replace(u.workspace_uuid, '-', '')) = replace(tokens.workspace_uuid, '-', '')))
     AND u.action = 'service_account_token.update' AND u.status = 'success' AND u.token_name IS NOT NULL ORDER BY u.seq DESC LIMIT 1), e.token_name),
   `scopes` = CASE WHEN tokens.owner_issuer IS NULL THEN NULL ELSE coalesce((SELECT u.detail ->> 'scopes' FROM audit_events AS u
     WHERE u.token_id = tokens.token_id AND u.read_key IS NULL
-      AND replace(lower(u.workspace_uuid), '-', '') = replace(tokens.workspace_uuid, '-', '') AND u.action = 'service_account_token.update' AND u.status = 'success'
+      AND (u.workspace_uuid = tokens.workspace_uuid OR (length(replace(tokens.workspace_uuid, '-', '')) = 32
+        AND replace(tokens.workspace_uuid, '-', '') NOT GLOB '*[^0-9a-f]*' AND lower(replace(u.workspace_uuid, '-', '')) = replace(tokens.workspace_uuid, '-', ''))) AND u.action = 'service_account_token.update' AND u.status = 'success'
       AND u.detail ->> 'scopes' IS NOT NULL ORDER BY u.seq DESC LIMIT 1),
-    (SELECT json_group_array(DISTINCT s.value) FROM (SELECT value FROM json_each(e.detail, '$.scopes')
-      UNION ALL SELECT value FROM json_each(e.detail, '$.preset_scopes')) AS s)) END,
+    CASE WHEN e.detail ->> 'more_preset_scopes' IS NULL AND (e.detail ->> 'preset' IS NULL OR e.detail ->> 'preset_scopes' IS NOT NULL)
+      THEN nullif((SELECT json_group_array(DISTINCT s.value) FROM (SELECT value FROM json_each(e.detail, '$.scopes')
+        UNION ALL SELECT value FROM json_each(e.detail, '$.preset_scopes')) AS s), '[]') END) END,
   `role` = e.outcome ->> 'role',
   `policy_version` = e.detail ->> 'policy',
   `lifetime_seconds` = CASE WHEN tokens.owner_issuer IS NULL THEN NULL ELSE round((tokens.expires_at - e.occurred_at) / 1000.0) END

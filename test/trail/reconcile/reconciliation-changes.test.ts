@@ -26,6 +26,11 @@ describe.each([
     age(121);
     await harness.cron();
     expect(await outcomeOf(harness)).toEqual(outcome);
+    // What was granted is recorded beside the token, whoever settles the update.
+    const isGranted = method === 'PATCH' && outcome.status === 'success';
+    expect(await harness.inventory()).toMatchObject([
+      isGranted ? { name: 'renamed', scopes: '["api:write"]' } : { name: 'deploy', scopes: '["api:read"]' },
+    ]);
   });
 });
 
