@@ -35,10 +35,15 @@ export const callerHeaders = (jwt: string): Readonly<Record<string, string>> => 
   'User-Agent': 'countersign-bench/1',
 });
 
-/** What the service is told beside wrangler.toml. */
+/**
+ * What the service is told beside wrangler.toml.
+ *
+ * @param permissions what the role of the callers may do beside the usual.
+ */
 export const serviceVariables = (
   upstream: Pick<Upstream, 'url' | 'credential'>,
   callers: Callers,
+  permissions: readonly string[] = [],
 ): Readonly<Record<string, string>> => ({
   PIPEOPS_API_URL: upstream.url,
   PIPEOPS_ADMIN_TOKEN: upstream.credential,
@@ -51,7 +56,7 @@ export const serviceVariables = (
     ],
     roles: {
       admin: {
-        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
+        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read', ...permissions],
         tokens: 'any',
         workspaces: ['*'],
         scopes: ['*'],

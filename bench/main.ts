@@ -12,9 +12,11 @@ import { benchCpu } from './cpu.ts';
 import { benchFeel } from './feel.ts';
 import { benchGreedy } from './greedy.ts';
 import { benchHour } from './hour.ts';
+import { benchInventory } from './inventory.ts';
 import { benchLongLists } from './long-lists.ts';
 import { printLine, WRITE } from './print.ts';
 import { QUICK } from './quick.ts';
+import { benchRotate } from './rotate.ts';
 import { benchVerification } from './verify.ts';
 import { benchWebhook } from './webhook.ts';
 
@@ -32,6 +34,8 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   verification: async () => [judged('verifying a JWT: ratio to bare jose, and no calls', await benchVerification())],
   queries: async () => [judged('queries of the trail: rows read, and latency', await benchAuditQueries())],
   counts: benchAuditCounts,
+  inventory: benchInventory,
+  rotate: benchRotate,
   writes: async () => [judged('rows that an operation writes', await benchAuditWrites())],
   lists: async () => [judged('lists of 10,000 tokens: whole, and nobody else fails', await benchLongLists())],
   webhook: async () => [judged('webhook: each leaked token is revoked, once', await benchWebhook())],

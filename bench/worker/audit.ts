@@ -4,6 +4,7 @@ import { NO_FILTER } from '../../src/trail/query/filter.ts';
 import { selectEvents, selectPage } from '../../src/trail/query/page.ts';
 import { seqBounds } from '../../src/trail/query/time-bounds.ts';
 import { lifeOf } from '../../src/trail/query/token-life.ts';
+import { readPage as readInventoryPage, selectPage as selectInventoryPage } from '../../src/inventory/query/page.ts';
 import { createDatabase, type Database, type Query } from '../../src/db/database.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
@@ -76,9 +77,14 @@ async function runStatement(command: StatementCommand, env: Readonly<Record<stri
     .prepare(sql)
     .bind(...params)
     .all();
+  return Response.json({ rowsRead: answer.meta.rows_read, isPartial: isPartial(command, answer.results) });
+}
+
+function isPartial(command: StatementCommand, rows: readonly unknown[]): boolean {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are the rows of that statement
-  const isPartial = command.kind === 'counts' && readCounts(answer.results as never, command.by).isPartial;
-  return Response.json({ rowsRead: answer.meta.rows_read, isPartial });
+  const read = rows as never;
+  if (command.kind === 'inventory') return readInventoryPage(read, [], command.asked).isPartial;
+  return command.kind === 'counts' && readCounts(read, command.by).isPartial;
 }
 
 function statementOf(command: StatementCommand, database: Database): Query {
@@ -87,6 +93,8 @@ function statementOf(command: StatementCommand, database: Database): Query {
       return selectCounts(database, command.filter, command.by);
     case 'page':
       return selectEvents(database, command.filter, NEWEST, command.limitRows);
+    case 'inventory':
+      return selectInventoryPage(database, command.asked);
     case 'life':
       return selectPage(database, lifeOf(command), seqBounds(NO_FILTER, NEWEST), NEWEST, command.limitRows);
   }
