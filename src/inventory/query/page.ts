@@ -10,8 +10,8 @@ import {
   presentItem,
   presentKnowledge,
 } from './item.ts';
-import type { Place } from './params.ts';
-import { type Asked, dueWithin, planOf, type Source } from './plan.ts';
+import type { Asked, Place } from './params.ts';
+import { dueWithin, planOf, type Source } from './plan.ts';
 import { isOf, isSeen } from './view.ts';
 
 // A page of the inventory: one statement that looks through a bounded number of tokens, and what its rows mean.

@@ -13,7 +13,9 @@ import { parseJson } from '../../kit/json.ts';
 import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { given, type Owner } from '../../trail/query/filter.ts';
+import type { UnusedAfter } from '../usage.ts';
 import { FILTER_PARAMETERS, filterDetail, type InventoryFilter, isByExpiry, readFilter } from './filter.ts';
+import type { View } from './view.ts';
 
 // A query of the inventory: its filter, and the place where its page begins.
 
@@ -34,6 +36,15 @@ export interface InventoryQuery {
   /** Null: the first page. */
   readonly after: Place | null;
   readonly limitRows: number;
+}
+
+/** A query, and what is known of who asks. */
+export interface Asked extends InventoryQuery {
+  readonly view: View;
+  /** The fingerprints that the secret asked for has, one for each key; null: none is asked for. */
+  readonly fingerprints: readonly string[] | null;
+  readonly unusedAfter: UnusedAfter;
+  readonly nowMs: number;
 }
 
 const PARAMETERS: readonly string[] = [...FILTER_PARAMETERS, 'limit', 'cursor'];

@@ -1,9 +1,9 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { labelKey } from '../../subjects/labels.ts';
-import { type UnusedAfter, usageSql } from '../usage.ts';
+import { usageSql } from '../usage.ts';
 import { type InventoryFilter, isByExpiry, type Span } from './filter.ts';
 import { stateSql } from './item.ts';
-import type { InventoryQuery } from './params.ts';
+import type { Asked } from './params.ts';
 import { isIn, isOf, isOwnOnly, isSeen, type View } from './view.ts';
 
 // How the tokens of a page are found: which index gives them in the order of the page, and what is then checked on each. An index is
@@ -11,15 +11,6 @@ import { isIn, isOf, isOwnOnly, isSeen, type View } from './view.ts';
 //
 // What a caller may not see costs it nothing and shows nowhere. So whoever sees its own tokens alone is always looked up as an owner.
 // For others the filter chooses, but for an owner or a label, of which a caller confined to workspaces may see but a few tokens.
-
-/** What a page asks of the inventory. */
-export interface Asked extends InventoryQuery {
-  readonly view: View;
-  /** The fingerprints that the secret asked for has, one for each key; null: none is asked for. */
-  readonly fingerprints: readonly string[] | null;
-  readonly unusedAfter: UnusedAfter;
-  readonly nowMs: number;
-}
 
 /** Where tokens come from, in the order of the page, and what is checked on each. */
 export interface Plan {
@@ -145,7 +136,8 @@ function unindexed({ filter, unusedAfter, nowMs }: Asked): readonly SQL[] {
   return [
     ...(role === null ? [] : [sql`tokens.role = ${role}`]),
     ...(policyVersion === null ? [] : [sql`tokens.policy_version = ${policyVersion}`]),
-    ...(scope === null ? [] : [sql`${scope} in (select value from json_each(tokens.scopes))`]),
+    // No scope has a quotation mark in it, so its text with those around it is this very scope.
+    ...(scope === null ? [] : [sql`instr(tokens.scopes, ${JSON.stringify(scope)}) > 0`]),
     ...(tokenName === null ? [] : [sql`tokens.name = ${tokenName}`]),
     ...within(sql`tokens.created_at`, created),
     ...within(sql`tokens.last_used_at`, lastUsed),
