@@ -74,14 +74,14 @@ export default defineConfig(async () => ({
         ],
         test: {
           name: 'workerd',
-          // One file at a time: they share a simulator, and a fault that one injects would meet a call of another.
-          maxWorkers: 1,
+          // Each worker is a workerd with a simulator of its own. Half of the time of a file is spent waiting for one of them.
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
           deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: [...nodeTests, ...deployTests],
-          globalSetup: ['test/support/start-simulator.ts'],
+          globalSetup: ['test/support/start-simulators.ts'],
           setupFiles: ['test/support/setup.ts'],
           // These only end what hangs. A slow machine fails no test by them.
           testTimeout: 30_000,

@@ -1,6 +1,5 @@
 import { env } from 'cloudflare:workers';
 import { decodeJwt } from 'jose';
-import { inject } from 'vitest';
 import type { AuditEventRow, ChainRow } from '../../src/db/schema.ts';
 import { sha256Hex, canonicalJson } from '../../src/kit/digest.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
@@ -8,6 +7,7 @@ import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import type { OpenedSession, SessionTokens } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, TOKENS, type Answer, type Harness } from '../support/harness.ts';
+import { ownSimulatorUrl } from '../support/own-simulator.ts';
 import { noteSecret } from '../support/secrets.ts';
 
 export const SEAL_KEY = btoa('the-seal-key-of-all-tests-00000000');
@@ -93,7 +93,7 @@ export function createMortal(point: number, when: 'before' | 'after') {
  */
 export async function createRenewingHarness(options: RenewingOptions = {}) {
   const { like } = options;
-  const control = createControl(inject('pipeopsUrl'));
+  const control = createControl(ownSimulatorUrl());
   const clientId: string = like?.clientId ?? `client-${crypto.randomUUID()}`;
   const clock: { skewMs: number } = like?.clock ?? { skewMs: 0 };
   const tokens: SessionTokens =

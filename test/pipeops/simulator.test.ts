@@ -1,5 +1,6 @@
 import { UnsecuredJWT } from 'jose';
-import { beforeEach, describe, expect, inject, it } from 'vitest';
+import { ownSimulatorUrl } from '../support/own-simulator.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { createPipeOps } from '../../src/pipeops/client.ts';
 import { createCredentials } from '../../src/pipeops/credentials.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
@@ -12,7 +13,7 @@ import { ADMIT_ALL, callWith, patientCall, UNHEARD } from './scripted-pipeops.ts
 
 // Over a real network, against the simulator's own process.
 
-const apiUrl = inject('pipeopsUrl');
+const apiUrl = ownSimulatorUrl();
 const control = createControl(apiUrl);
 
 let workspaceUuid: string;

@@ -1,6 +1,5 @@
 import { env } from 'cloudflare:workers';
 import { UnsecuredJWT } from 'jose';
-import { inject } from 'vitest';
 import type { AuditEventRow, TokenRow } from '../../src/db/schema.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
@@ -9,6 +8,7 @@ import { createControl } from '../pipeops-simulator/control.ts';
 import { versionOf } from './audit-detail.ts';
 import { conforming, expectConforming } from './conformance.ts';
 import { createTestIssuer, type TestIssuer } from './issuer.ts';
+import { ownSimulatorUrl } from './own-simulator.ts';
 import { noteSecret, noteText } from './secrets.ts';
 
 export const ISSUER = 'https://issuer.example';
@@ -66,7 +66,7 @@ export const TOKENS = '/api/v1/service-account-tokens';
 
 /** The whole Worker in this isolate, on a real D1 and the simulator, in a workspace of its own. */
 export async function createHarness(options: HarnessOptions = {}) {
-  const pipeopsUrl = inject('pipeopsUrl');
+  const pipeopsUrl = ownSimulatorUrl();
   const control = createControl(pipeopsUrl);
   const workspace: string = options.like?.workspace ?? crypto.randomUUID();
   const credential: string = options.like?.credential ?? adminCredential();

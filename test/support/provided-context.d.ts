@@ -2,7 +2,7 @@ import 'vitest';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Where the PipeOps simulator listens that all tests of this run share. */
-    pipeopsUrl: string;
+    /** Where the PipeOps simulators listen, one for each worker that runs test files. */
+    pipeopsUrls: readonly string[];
   }
 }

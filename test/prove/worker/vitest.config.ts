@@ -32,6 +32,8 @@ export default defineConfig(async (environment) => {
             ...workerd?.test,
             include: [`${RUNS_FOLDER}/*.test.ts`],
             exclude: [],
+            // One workerd, in which the files of a mutant run one after another.
+            maxWorkers: 1,
             setupFiles: ['test/prove/worker/setup.ts', ...[workerd?.test?.setupFiles ?? []].flat()],
             sequence: { setupFiles: 'list' as const },
             testTimeout: TEST_TIMEOUT_MS,
