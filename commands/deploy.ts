@@ -4,10 +4,10 @@ import { readBookmark, readMigrations } from './cloudflare/database.ts';
 import { neededSecrets } from './cloudflare/needed-secrets.ts';
 import { COMMON_USAGE, readOptions } from './cloudflare/options.ts';
 import { readSection } from './cloudflare/section.ts';
-import { createSteps } from './cloudflare/steps.ts';
+import { createSteps, runInSteps } from './cloudflare/steps.ts';
 import { verify } from './cloudflare/verify.ts';
 import { deployWorker, readDeployedVersion, readSecretNames } from './cloudflare/worker.ts';
-import { goOn, print, watchOutput } from './output.ts';
+import { print } from './output.ts';
 
 const USAGE = `usage: npm run deploy -- --env staging|production [options]
 Migrates the database, deploys this checkout, waits until it is ready, and says how to go back.
@@ -64,11 +64,4 @@ To restore that undoes everything that was recorded since. Read docs/operate.md,
   }
 }
 
-watchOutput(0, goOn);
-try {
-  await main();
-} catch (error) {
-  process.exitCode = 1;
-  if (!(error instanceof UserError)) throw error;
-  console.error(`\n${error.message}`);
-}
+await runInSteps(main);

@@ -7,7 +7,7 @@ import { neededSecrets } from './cloudflare/needed-secrets.ts';
 import { COMMON_USAGE, readOptions } from './cloudflare/options.ts';
 import { readSection, type Section } from './cloudflare/section.ts';
 import { setSecrets } from './cloudflare/set-secrets.ts';
-import { createSteps, type Steps } from './cloudflare/steps.ts';
+import { createSteps, runInSteps, type Steps } from './cloudflare/steps.ts';
 import { verify } from './cloudflare/verify.ts';
 import {
   type Deployed,
@@ -17,7 +17,7 @@ import {
   readSecretNames,
   readTag,
 } from './cloudflare/worker.ts';
-import { goOn, print, watchOutput } from './output.ts';
+import { print } from './output.ts';
 import { asUserStands } from './user-path.ts';
 
 const USAGE = `usage: npm run setup -- --env staging|production [options]
@@ -112,11 +112,4 @@ Put this into your vault, then delete the file: Cloudflare does not show a secre
   print(`\nLater versions: npm run deploy -- --env ${section.name}`);
 }
 
-watchOutput(0, goOn);
-try {
-  await main();
-} catch (error) {
-  process.exitCode = 1;
-  if (!(error instanceof UserError)) throw error;
-  console.error(`\n${error.message}`);
-}
+await runInSteps(main);

@@ -1,3 +1,5 @@
+import { UserError } from '../../local/errors.ts';
+import { goOn, watchOutput } from '../output.ts';
 import { printable } from '../terminal-text.ts';
 
 /** Shows the steps of a command, one line each: what was done, and what was done already. */
@@ -24,4 +26,16 @@ export function createSteps(output: NodeJS.WriteStream): Steps {
     skipped: line('skipped'),
     note: line('note'),
   };
+}
+
+/** Runs a command that works in steps. It goes on where its output is lost, since a half-done step helps nobody, and says why it failed. */
+export async function runInSteps(main: () => Promise<void>): Promise<void> {
+  watchOutput(0, goOn);
+  try {
+    await main();
+  } catch (error) {
+    process.exitCode = 1;
+    if (!(error instanceof UserError)) throw error;
+    console.error(`\n${error.message}`);
+  }
 }

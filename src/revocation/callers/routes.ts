@@ -99,7 +99,7 @@ const contentOf = (order: CallerOrder): unknown =>
   order.event === 'token.revoke' ? { ...order, tokenIds: order.tokenIds.toSorted() } : order;
 
 function reinstated({ blocks_lifted: count = 0, still_blocked: isStillBlocked }: Ordered['receipt']): string {
-  if (count === 0) return 'Nobody was blocked so, so nothing was lifted.';
+  if (count === 0) return 'No block matches, so nothing was lifted.';
   return isStillBlocked === true
     ? 'Lifted. Somebody whom it blocked is blocked in another way as well: GET /api/v1/subjects?blocked=true shows how.'
     : 'Lifted. Whoever was blocked may call again; revoked tokens stay revoked.';
