@@ -77,14 +77,19 @@ async function runStatement(command: StatementCommand, env: Readonly<Record<stri
     .prepare(sql)
     .bind(...params)
     .all();
-  return Response.json({ rowsRead: answer.meta.rows_read, isPartial: isPartial(command, answer.results) });
+  return Response.json({ rowsRead: answer.meta.rows_read, ...pageOf(command, answer.results) });
 }
 
-function isPartial(command: StatementCommand, rows: readonly unknown[]): boolean {
+/** What a statement found, and whether it ended before it was through. */
+function pageOf(command: StatementCommand, rows: readonly unknown[]) {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are the rows of that statement
   const read = rows as never;
-  if (command.kind === 'inventory') return readInventoryPage(read, [], command.asked).isPartial;
-  return command.kind === 'counts' && readCounts(read, command.by).isPartial;
+  if (command.kind === 'inventory') {
+    const { items, isPartial } = readInventoryPage(read, [], command.asked);
+    return { found: items.length, isPartial };
+  }
+  const isPartial = command.kind === 'counts' && readCounts(read, command.by).isPartial;
+  return { found: rows.length, isPartial };
 }
 
 function statementOf(command: StatementCommand, database: Database): Query {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { encodePlace } from '../../src/inventory/query/params.ts';
 import { type Answer, type HarnessOptions, ISSUER, type SentRequest, TOKENS } from '../support/harness.ts';
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
@@ -18,6 +19,8 @@ const roles = {
   auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'] },
 };
 const EVENTS = '/api/v1/audit/events';
+const INVENTORY = '/api/v1/inventory';
+const PLACE = encodePlace({ workspaceUuid: 'w', tokenId: 't', dueMs: 1 });
 const EXPORT = '/api/v1/audit/export';
 const DELIVERIES = '/api/v1/webhooks/deliveries';
 
@@ -278,6 +281,15 @@ it('sends the statements that are written down, and no others', async () => {
     200,
     async () => await as(first, 'admin', 'POST', '/api/v1/reinstatements', { body: { subject, reason } }),
   );
+  await plays('inventory', 200, async () => await as(first, 'reader', 'GET', INVENTORY));
+  for (const [name, role, query] of [
+    ['by an index', 'reader', 'token_prefix=sat_a1B2c3D&state=active'],
+    ['by expiry, behind a place', 'reader', `expires_to=2030-01-01T00:00:00Z&cursor=${PLACE}`],
+    ['by an id', 'reader', 'token_id=t-1'],
+    ['of its own, in a workspace', 'owner', `workspace_uuid=${first.workspace}&usage=unused`],
+  ] as const) {
+    await plays(`inventory, ${name}`, 200, async () => await as(first, role, 'GET', `${INVENTORY}?${query}`));
+  }
   await plays('subjects', 200, async () => await as(first, 'auditor', 'GET', '/api/v1/subjects?q=no&blocked=false'));
   await plays('delivery, tried again', 202, async () => await as(first, 'admin', 'POST', `${one}/retry`));
   await plays('a forged JWT', 401, async () => await first.send('GET', TOKENS, { jwt: 'a.b.c' }));
