@@ -97,7 +97,26 @@ export type DenialReason =
   | 'scopes'
   | 'preset_unknown'
   | 'lifetime'
+  | 'overlap'
   | 'suspended';
+
+/** Why a token cannot be rotated. `overtaken`: it was revoked, suspended or ordered while its successor was minted, or its owner blocked. */
+export type RotationObstacle =
+  | 'rotated'
+  | 'revoked'
+  | 'expired'
+  | 'suspended'
+  | 'ordered'
+  | 'not_recorded'
+  | 'overtaken';
+
+/** A token of the caller is not in a state to be rotated. */
+export type RotationFailure =
+  /** Another rotation of it is under way, or what became of it is not known yet. */
+  | { kind: 'rotation_in_flight' }
+  /** `successor` is the token that has taken its place. */
+  | { kind: 'not_rotatable'; reason: 'rotated'; successor: string }
+  | { kind: 'not_rotatable'; reason: Exclude<RotationObstacle, 'rotated'> };
 
 /** Another create holds the `Idempotency-Key` of this one, and its answer cannot be given again. `heldBy` is its event id. */
 export type IdempotencyFailure = {
@@ -161,6 +180,7 @@ export type Failure =
   | OutcomeUnknown
   | RevocationPending
   | Overtaken
+  | RotationFailure
   | IdempotencyFailure
   /** `advice` says what to do about each reason; it is for those who run this service. */
   | { kind: 'not_ready'; names: readonly NotReadyReason[]; advice?: FieldErrors }

@@ -39,7 +39,14 @@ export const ACTOR_TYPES = ['user', 'service_account', 'webhook', 'system'] as c
 export type ActorType = (typeof ACTOR_TYPES)[number];
 
 /** What a role of the policy may grant. */
-export const PERMISSIONS = ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'] as const;
+export const PERMISSIONS = [
+  'tokens:create',
+  'tokens:read',
+  'tokens:update',
+  'tokens:revoke',
+  'tokens:rotate',
+  'audit:read',
+] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
 /** The events of webhooks. The policy allows each source its events by name. */
@@ -193,6 +200,8 @@ export const ERROR_CODES = [
   'idempotency_in_flight',
   'idempotency_no_replay',
   'idempotency_token_gone',
+  'rotation_in_flight',
+  'not_rotatable',
   // PipeOps, or our standing with it, is at fault.
   'upstream_timeout',
   'upstream_unreachable',

@@ -28,3 +28,5 @@ export const UNUSED_AFTER_DEFAULT_SECONDS = 90 * SECONDS_PER_DAY;
 export const USAGE_ADVANCED_WITHIN_SECONDS = 7 * SECONDS_PER_DAY;
 /** A token that was never used counts as such after a week: a weekly deployment has run by then. */
 export const NEVER_USED_AFTER_SECONDS = 7 * SECONDS_PER_DAY;
+/** Of how many times its `maxTokens` a rotation may be one: each token has at most one successor beside it while it lives on. */
+export const MAX_TOKENS_ROTATED_FACTOR = 2;

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { failure } from './answer.ts';
 import type { AppEnv } from './context.ts';
-import { ratePolicy } from './wire-errors.ts';
+import { ratePolicy } from './rate-headers.ts';
 import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
 import type { Authenticator } from '../identity/authenticator.ts';

@@ -1,7 +1,9 @@
 import { UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
-import { codeOf, type Failure, type FieldErrors, type RateWindow } from '../failures.ts';
+import { codeOf, type Failure, type FieldErrors } from '../failures.ts';
 import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
 import { adviceOn } from '../identity/jwt.ts';
+import { rateHeaders } from './rate-headers.ts';
+import { anothersRotation, notRotatable } from './rotation-errors.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
 import type { ErrorCode } from '../vocabulary.ts';
 
@@ -38,7 +40,7 @@ export const failureBody = ({ code, message, errors }: WireError, requestId: str
 });
 
 /** An answer without its code, which `codeOf` gives. */
-type Answer = Omit<WireError, 'code'>;
+export type Answer = Omit<WireError, 'code'>;
 
 /** RFC 6750 §3: where no credentials were sent the challenge carries no error code. */
 const CHALLENGE = 'Bearer realm="countersign"';
@@ -139,6 +141,7 @@ function answerTo(failure: Failure): Answer {
         },
       };
     case 'forbidden':
+      if (failure.permission === 'tokens:rotate' && failure.reason === 'ownership') return anothersRotation;
       return {
         status: 403,
         message: `None of your roles ${whatIsMissing(failure)}. GET /api/v1/whoami shows what they allow.`,
@@ -184,6 +187,16 @@ function answerTo(failure: Failure): Answer {
           'The token of the first request with this Idempotency-Key is revoked, expired or suspended by now. Send a new key to mint another.',
         errors: heldBy(failure.heldBy),
       };
+
+    case 'rotation_in_flight':
+      return {
+        status: 409,
+        message:
+          'Another rotation of this token is under way, or what became of it is not known yet. Within minutes it is settled: try again after "Retry-After".',
+        headers: { 'Retry-After': '5' },
+      };
+    case 'not_rotatable':
+      return notRotatable(failure);
 
     case 'audit_unavailable':
       return {
@@ -327,21 +340,3 @@ function firstProblem(errors: FieldErrors, otherwise: string): string {
 /** A first word that has a capital only because it begins a sentence: not `PipeOps`, not `RFC`. */
 const FIRST_WORD = /^[A-Z][a-z]*(?![A-Za-z])/;
 const lowerCase = (word: string): string => word.toLowerCase();
-
-/**
- * The headers of a 429 of this service: those that PipeOps' clients read, and those of draft-ietf-httpapi-ratelimit-headers.
- * `X-RateLimit-Reset` is in seconds since the epoch, as this service reads PipeOps' own; `t` is in seconds from now.
- */
-function rateHeaders({ policy, limit, windowSeconds, untilMs }: RateWindow, waitSeconds: number) {
-  return {
-    'X-RateLimit-Limit': String(limit),
-    'X-RateLimit-Remaining': '0',
-    'X-RateLimit-Reset': String(Math.ceil(untilMs / 1000)),
-    'RateLimit-Policy': ratePolicy({ policy, limit, windowSeconds }),
-    RateLimit: `"${policy}";r=0;t=${waitSeconds}`,
-  };
-}
-
-/** The value of the header `RateLimit-Policy` for a limit (draft-ietf-httpapi-ratelimit-headers). */
-export const ratePolicy = ({ policy, limit, windowSeconds }: Omit<RateWindow, 'untilMs'>): string =>
-  `"${policy}";q=${limit};w=${windowSeconds}`;

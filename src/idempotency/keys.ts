@@ -1,6 +1,6 @@
 import { isIn, LOOKED_AT } from '../revocation/orders/states.ts';
 import { and, eq, inArray, lte, notExists, or, sql, type SQL } from 'drizzle-orm';
-import { IDEMPOTENCY_EXPIRY_BATCH_ROWS, IDEMPOTENCY_TTL_MS } from '../config/limits.ts';
+import { IDEMPOTENCY_EXPIRY_BATCH_ROWS } from '../config/limits.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import { auditEvents, idempotencyKeys, revocationOrders, tokens } from '../db/schema.ts';
 import { selectedRow } from '../db/sql.ts';
@@ -19,9 +19,17 @@ import type { RequestContext } from '../kit/trace.ts';
  * Claims a key for a create if no create holds it, and reads which one does. Of the three queries the last gives one row: the
  * holder, with what the trail and the inventory say of it.
  *
+ * @param keepMs how long the answer is kept, from now.
  * @param guard the condition under which the key is claimed.
  */
-export function claimKey({ build }: Database, request: KeyedRequest, eventId: string, nowMs: number, guard: SQL) {
+export function claimKey(
+  { build }: Database,
+  request: KeyedRequest,
+  eventId: string,
+  nowMs: number,
+  keepMs: number,
+  guard: SQL,
+) {
   const former = request.former === null ? [] : [request.former.keyHash];
   const isKey = inArray(idempotencyKeys.key_hash, [request.keyHash, ...former]);
   const holders = sql`select 1 from ${idempotencyKeys} where ${isKey}`;
@@ -29,7 +37,7 @@ export function claimKey({ build }: Database, request: KeyedRequest, eventId: st
     key_hash: request.keyHash,
     request_fingerprint: request.fingerprint,
     event_id: eventId,
-    expires_at: nowMs + IDEMPOTENCY_TTL_MS,
+    expires_at: nowMs + keepMs,
   };
   return [
     build.delete(idempotencyKeys).where(and(isKey, or(isOver({ build }, nowMs), IS_UNDONE))),

@@ -4,6 +4,7 @@ import { err, ok, type Result } from '../kit/result.ts';
 import type { DecisionContext, PolicyRequest, ResultingToken, Role } from './types.ts';
 
 type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
+type RotateRequest = Extract<PolicyRequest, { operation: 'rotate' }>;
 
 /** The scopes and the expiry that a token would get under a role. */
 interface Minted {
@@ -27,6 +28,24 @@ export function mintedUnder(
   if (scopes.length === 0 || !withinCeiling(role, scopes)) return err('scopes');
   const expiry = expiryUnder(role, request.expiresAtMs, context.nowMs);
   return expiry.ok ? ok({ scopes, expiresAtMs: expiry.value }) : expiry;
+}
+
+/**
+ * The token that a rotation would mint under this role: what its predecessor was granted, as far as the role allows all of it today.
+ * The lifetime of the predecessor is cut to what the role allows, and an expiry that is asked for is judged as that of a create.
+ *
+ * Errors: `scopes`; `lifetime`.
+ */
+export function successorUnder(
+  role: Role,
+  { workspaceUuid, scopes, expiresAtMs, lifetimeSeconds }: RotateRequest,
+  context: DecisionContext,
+): ReturnType<typeof mintedUnder> {
+  const againMs = lifetimeSeconds === null ? null : context.nowMs + lifetimeSeconds * 1000;
+  const latestMs = latestExpiryMs(role, context.nowMs);
+  const cutMs = againMs === null || latestMs === null ? againMs : Math.min(againMs, latestMs);
+  const asked = { workspaceUuid, scopes, preset: null, expiresAtMs: expiresAtMs ?? cutMs, heldTokens: 0 } as const;
+  return mintedUnder(role, { operation: 'create', ...asked }, context);
 }
 
 /**

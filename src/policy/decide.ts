@@ -1,11 +1,13 @@
 import type { DenialReason, PolicyFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
-import { mintedUnder, resultObstacle } from './ceiling.ts';
+import { MAX_TOKENS_ROTATED_FACTOR } from '../config/aging-limits.ts';
+import { mintedUnder, resultObstacle, successorUnder } from './ceiling.ts';
 import {
   auditObstacle,
   furthest,
-  mayRevokeOwn,
+  mayAsOwner,
   maySee,
+  ownRotationObstacle,
   permissionFailure,
   tokenObstacle,
   workspaceObstacle,
@@ -24,6 +26,7 @@ export const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permiss
   get: 'tokens:read',
   update: 'tokens:update',
   revoke: 'tokens:revoke',
+  rotate: 'tokens:rotate',
   order: 'tokens:revoke',
   retry: 'tokens:revoke',
   audit: 'audit:read',
@@ -31,6 +34,7 @@ export const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permiss
 
 type TokenRequest = Extract<PolicyRequest, { token: KnownToken | null }>;
 type SightedTokenRequest = TokenRequest & { readonly token: KnownToken };
+type SightedRotateRequest = Extract<SightedTokenRequest, { operation: 'rotate' }>;
 type SightedUpdateRequest = Extract<SightedTokenRequest, { operation: 'update' }>;
 type SightedRequest = Exclude<PolicyRequest, TokenRequest> | SightedTokenRequest;
 /** What one role alone answers to the whole of a request. */
@@ -41,9 +45,9 @@ type CreateRequest = Extract<PolicyRequest, { operation: 'create' }>;
  * Decides whether a caller may do what it asks. One role must allow the whole of the request; the grants of two never
  * combine. Where several allow it, the first in file order decides.
  *
- * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read, where a revoke of
- * the caller's own token needs no such role; `token_limit_reached` for a create that a role would allow if the caller held fewer
- * tokens; `forbidden` with the reason of the role that came closest, for the trail, and the shortfall that the caller is told.
+ * Failures: `no_role`; `token_not_found` for a token that is unknown in the workspace or that no role may read, where a revoke or a
+ * rotation of the caller's own token needs no such role; `token_limit_reached` for a create or a rotation that a role would allow if
+ * the caller held fewer tokens; `forbidden` with the reason of the role that came closest, for the trail, and the shortfall that the caller is told.
  */
 export function decide(caller: Caller, request: PolicyRequest, context: DecisionContext): Decision {
   const permission = PERMISSION_FOR[request.operation];
@@ -97,6 +101,17 @@ export function tokenLimit(caller: Caller, request: CreateRequest, context: Deci
 export const mostTokensOf = (caller: Pick<Caller, 'roles'>): number | null =>
   mostTokens(caller.roles.filter(({ permissions }) => permissions.includes(PERMISSION_FOR.create)));
 
+/**
+ * The most live tokens with which any role of the caller allows a rotation in a workspace; null if none of its roles does: each token of
+ * the limit may have a successor beside it.
+ */
+export function rotationLimit(caller: Pick<Caller, 'roles'>, workspaceUuid: string): number | null {
+  const most = mostTokens(
+    caller.roles.filter((role) => workspaceObstacle(role, PERMISSION_FOR.rotate, workspaceUuid) === null),
+  );
+  return most === null ? null : most * MAX_TOKENS_ROTATED_FACTOR;
+}
+
 const mostTokens = (roles: readonly Role[]): number | null =>
   roles.length === 0 ? null : Math.max(...roles.map(({ maxTokens }) => maxTokens));
 
@@ -105,7 +120,8 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
   if (!('token' in request)) return ok(request);
   const { token, workspaceUuid } = request;
   if (token?.workspaceUuid !== workspaceUuid) return err({ kind: 'token_not_found', reason: 'unknown' });
-  const isInSight = maySee(caller, token) || (request.operation === 'revoke' && mayRevokeOwn(caller, token));
+  const isOwners = request.operation === 'revoke' || request.operation === 'rotate';
+  const isInSight = maySee(caller, token) || (isOwners && mayAsOwner(caller, token, PERMISSION_FOR[request.operation]));
   return isInSight ? ok({ ...request, token }) : err({ kind: 'token_not_found', reason: 'not_readable' });
 }
 
@@ -122,6 +138,7 @@ function judge(role: Role, caller: Caller, request: SightedRequest, context: Dec
     if (!minted.ok) return minted;
     return request.heldTokens < role.maxTokens ? ok({ ...NOTHING_GRANTED, ...minted.value }) : err('token_limit');
   }
+  if (request.operation === 'rotate') return rotatedUnder(role, caller, request, context);
   const obstacle = tokenObstacle(role, permission, caller, request.token);
   if (obstacle !== null || request.operation !== 'update') return unless(obstacle);
   return updatedUnder(role, request, context);
@@ -149,6 +166,22 @@ function updatedUnder(
   if (resumes && token.suspendedBy.length > 0 && lifts.length === 0) return err('suspended');
   const obstacle = resulting === null ? null : resultObstacle(role, resulting, nowMs);
   return obstacle === null ? ok({ ...NOTHING_GRANTED, lifts }) : err(obstacle);
+}
+
+/** What a role answers to a rotation. It is the owner's alone, whatever tokens the role reaches: an administrator revokes. */
+function rotatedUnder(
+  role: Role,
+  caller: Caller,
+  request: SightedRotateRequest,
+  context: DecisionContext,
+): RoleDecision {
+  const obstacle = ownRotationObstacle(role, caller, request.token);
+  if (obstacle !== null) return err(obstacle);
+  if (request.overlapSeconds > role.maxOverlapSeconds) return err('overlap');
+  const minted = successorUnder(role, request, context);
+  if (!minted.ok) return minted;
+  const isWithinLimit = request.heldTokens < role.maxTokens * MAX_TOKENS_ROTATED_FACTOR;
+  return isWithinLimit ? ok({ ...NOTHING_GRANTED, ...minted.value }) : err('token_limit');
 }
 
 function unless(obstacle: DenialReason | null): RoleDecision {

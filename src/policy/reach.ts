@@ -8,6 +8,7 @@ const JUDGED_IN_ORDER = [
   'workspace',
   'ownership',
   'suspended',
+  'overlap',
   'preset_unknown',
   'scopes',
   'lifetime',
@@ -90,14 +91,17 @@ export function maySee(caller: Caller, token: KnownToken): boolean {
   return caller.roles.some((role) => tokenObstacle(role, 'tokens:read', caller, token) === null);
 }
 
+/** Why the role does not let its bearer rotate a token; null if it does. A token of somebody else is out of reach for every role. */
+export function ownRotationObstacle(role: Role, caller: Caller, token: KnownToken): Obstacle {
+  return workspaceObstacle(role, 'tokens:rotate', token.workspaceUuid) ?? (isOwner(caller, token) ? null : 'ownership');
+}
+
 /**
- * Whether a single role of the caller lets it revoke this token of its own, even where no role shows it: that the token exists is no
- * news to whoever created it. False for a token of anybody else, whatever the role reaches.
+ * Whether a single role of the caller lets it revoke or rotate this token of its own, even where no role shows it: that the token
+ * exists is no news to whoever created it. False for a token of anybody else, whatever the role reaches.
  */
-export function mayRevokeOwn(caller: Caller, token: KnownToken): boolean {
-  return (
-    isOwner(caller, token) && caller.roles.some((role) => tokenObstacle(role, 'tokens:revoke', caller, token) === null)
-  );
+export function mayAsOwner(caller: Caller, token: KnownToken, permission: Permission): boolean {
+  return isOwner(caller, token) && caller.roles.some((role) => tokenObstacle(role, permission, caller, token) === null);
 }
 
 /** Whether a single role of the caller shows it tokens of others in a workspace. */

@@ -1,7 +1,7 @@
 import { SHORTFALL_NAMES_MAX_COUNT } from '../config/limits.ts';
 import { durationText } from '../kit/time.ts';
 import type { Permission } from '../vocabulary.ts';
-import { mintedUnder, usablePresets, withinCeiling } from './ceiling.ts';
+import { mintedUnder, successorUnder, usablePresets, withinCeiling } from './ceiling.ts';
 import { workspaceObstacle } from './reach.ts';
 import type { Caller, DecisionContext, PolicyRequest, Role } from './types.ts';
 
@@ -19,7 +19,8 @@ export type Shortfall =
   /** `presets` are the names of the presets that the role can use. */
   | { readonly of: 'preset'; readonly role: string; readonly presets: readonly string[] }
   | { readonly of: 'scopes'; readonly role: string; readonly scopes: readonly string[] }
-  | { readonly of: 'lifetime'; readonly role: string; readonly maxTtlSeconds: number };
+  | { readonly of: 'lifetime'; readonly role: string; readonly maxTtlSeconds: number }
+  | { readonly of: 'overlap'; readonly role: string; readonly maxOverlapSeconds: number };
 
 /** The shortfall of a request; null if no role has the permission, or if the reason is not in the first role that has it. */
 export function shortfallOf(
@@ -36,6 +37,7 @@ export function shortfallOf(
     return { of: 'workspace', role: name, workspaces };
   }
   if (request.operation === 'create') return shortfallOfCreate(role, request, context);
+  if (request.operation === 'rotate') return shortfallOfRotation(role, request, context);
   if (request.operation === 'order') return role.tokens === 'any' ? null : { of: 'ownership', role: name };
   const named = 'namedScopes' in request ? (request.namedScopes ?? null) : null;
   return named === null || withinCeiling(role, named) ? null : { of: 'scopes', role: name, scopes };
@@ -59,6 +61,21 @@ function shortfallOfCreate(
   }
 }
 
+/** The scopes and the lifetime are those of the caller's own token. */
+function shortfallOfRotation(
+  role: Role,
+  request: Extract<PolicyRequest, { operation: 'rotate' }>,
+  context: DecisionContext,
+): Shortfall | null {
+  const { name, scopes, maxTtlSeconds, maxOverlapSeconds } = role;
+  if (request.overlapSeconds > maxOverlapSeconds) return { of: 'overlap', role: name, maxOverlapSeconds };
+  const minted = successorUnder(role, request, context);
+  if (minted.ok) return null;
+  return minted.error === 'lifetime'
+    ? { of: 'lifetime', role: name, maxTtlSeconds: Number(maxTtlSeconds) }
+    : { of: 'scopes', role: name, scopes };
+}
+
 /** A shortfall in words, such as `role "ci" allows at most api:read`. */
 export function describeShortfall(shortfall: Shortfall): string {
   const role = `role "${shortfall.role}"`;
@@ -73,6 +90,8 @@ export function describeShortfall(shortfall: Shortfall): string {
       return `${role} allows ${shortfall.scopes.length === 0 ? 'no scope' : `at most ${listText(shortfall.scopes)}`}`;
     case 'lifetime':
       return `${role} allows at most ${durationText(shortfall.maxTtlSeconds)}`;
+    case 'overlap':
+      return `${role} allows ${shortfall.maxOverlapSeconds === 0 ? 'no overlap' : `an overlap of at most ${durationText(shortfall.maxOverlapSeconds)}`}`;
   }
 }
 

@@ -70,6 +70,22 @@ export type PolicyRequest =
       /** Live tokens that the caller holds in all workspaces without this one. Creates under way count among them. */
       readonly heldTokens: number;
     }
+  /** The rotation of a token of the caller's own: a successor with what the token was granted. */
+  | {
+      readonly operation: 'rotate';
+      readonly workspaceUuid: string;
+      readonly token: KnownToken | null;
+      /** The scopes that were granted to it. */
+      readonly scopes: readonly string[];
+      /** The expiry that is asked for; null: the successor lives as long as the token was to live. */
+      readonly expiresAtMs: number | null;
+      /** How long the token was to live when it was minted; null: without end. */
+      readonly lifetimeSeconds: number | null;
+      /** How long the token is to live on beside its successor. */
+      readonly overlapSeconds: number;
+      /** As of a create. The token that is rotated counts among them. */
+      readonly heldTokens: number;
+    }
   | { readonly operation: 'list'; readonly workspaceUuid: string }
   | { readonly operation: 'get'; readonly workspaceUuid: string; readonly token: KnownToken | null }
   | {
@@ -97,9 +113,9 @@ export type PolicyRequest =
 export interface Grant {
   /** The name of the role that allowed the whole of the request. The trail shows it. */
   readonly role: string;
-  /** All scopes that a created token will hold, those of a preset included. Null for every other operation. */
+  /** All scopes that a created token, or a successor, will hold, those of a preset included. Null for every other operation. */
   readonly scopes: readonly string[] | null;
-  /** When a created token expires, in milliseconds since the epoch; null for one without expiry, and for every other operation. */
+  /** When it expires, in milliseconds since the epoch; null for one without expiry, and for every other operation. */
   readonly expiresAtMs: number | null;
   /**
    * The reasons of a suspension that a resume lifts under the role. Where other reasons are left, the token stays suspended. Empty

@@ -1,14 +1,14 @@
 import type { SQL } from 'drizzle-orm';
-import { UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
+import { IDEMPOTENCY_TTL_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { Failure, PolicyFailure, UpstreamFailure } from '../failures.ts';
+import type { Failure, PolicyFailure, RotationFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import type { Reservation } from '../inventory/token-counts.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
-import { type Call, callWithin } from '../pipeops/types.ts';
+import { type Call, callWithin, type TokenRef } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import { addLateOwner } from '../subjects/blocks.ts';
 import { type Actor, actorOf, type EventOutcome, type EventSubject } from '../trail/event.ts';
@@ -50,19 +50,28 @@ export interface Mutation<T, A extends Allowed, R = never> {
   readonly calls?: number;
   /** The token that trip 1 reserves for the owner of a create; null or absent: none, since policy refuses it or it is no create. */
   readonly reserves?: Pick<Reservation, 'owner' | 'limit'> | null;
+  /** The token that a create rotates: trip 1 claims it. */
+  readonly rotates?: TokenRef;
   /** A create's `Idempotency-Key`, and what the create results in where the answer to its first request is given again. */
-  readonly keyed?: { readonly request: KeyedRequest; replayed(answer: unknown): R } | null;
+  readonly keyed?: {
+    readonly request: KeyedRequest;
+    /** How long the answer is kept; default: IDEMPOTENCY_TTL_MS. */
+    readonly keepMs?: number;
+    replayed(answer: unknown): R;
+  } | null;
   /**
    * Decides on what trip 1 read. It may ask PipeOps for what the inventory lacks, and changes nothing there.
    *
    * @param known the token's row in the inventory.
    * @param heldTokens how many tokens the caller has beside the one that is reserved; infinitely many where none could be reserved.
+   * @param beginning all that trip 1 read.
    */
   decide(
     known: TokenRow | undefined,
     call: Call,
     heldTokens: number,
-  ): Promise<Result<A, PolicyFailure | UpstreamFailure>>;
+    beginning: Beginning,
+  ): Promise<Result<A, PolicyFailure | RotationFailure | UpstreamFailure>>;
   /** Asks PipeOps for the change. Fails with `upstream_disobeyed` where PipeOps has made another change than it was asked for. */
   perform(allowed: A, call: Call): Promise<Result<Performed<T>, UpstreamFailure>>;
   outcome(allowed: A, performed: Performed<T>): EventOutcome;
@@ -70,6 +79,8 @@ export interface Mutation<T, A extends Allowed, R = never> {
   following(attempt: Attempt, data: T, allowed: A): Following;
   /** Tells of the token that a create has minted. */
   minted?(data: T): Minted;
+  /** The condition under which, at trip 2, a rotation must not succeed; absent: it is no rotation. */
+  barred?(attempt: Attempt, allowed: A): SQL;
   /** The condition under which, at trip 2, the change must not stand and is undone; null: there is none. */
   overtaken?(attempt: Attempt, allowed: A): SQL | null;
   /**
@@ -127,6 +138,8 @@ async function mutate<T, A extends Allowed, R = never>(
   const terms = {
     subject: { ...mutation.subject, actor },
     keyed: keyed?.request ?? null,
+    keepKeyMs: keyed?.keepMs ?? IDEMPOTENCY_TTL_MS,
+    rotates: mutation.rotates ?? null,
     eventId: runtime.newId(),
     purpose,
     calls: mutation.calls ?? 1,
@@ -166,7 +179,7 @@ async function mutate<T, A extends Allowed, R = never>(
 /** A mutation whose attempt is committed, and what policy says of it. */
 interface Begun<A> extends Beginning {
   readonly attempt: KeyedAttempt;
-  readonly decision: Result<A, PolicyFailure | UpstreamFailure>;
+  readonly decision: Result<A, PolicyFailure | RotationFailure | UpstreamFailure>;
   readonly call: Call;
 }
 
@@ -187,10 +200,12 @@ async function beginAndDecide<T, A extends Allowed, R>(
   const first = await recordAttempt(dependencies, context, terms, 'undecided');
   if (!first.ok) return first;
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose, reserved });
-  const decide = async ({ blocked, known, holder, heldTokens }: Beginning): Promise<Begun<A>['decision']> => {
+  const decide = async (beginning: Beginning): Promise<Begun<A>['decision']> => {
+    const { blocked, known, holder, heldTokens } = beginning;
     if (blocked) return err({ kind: 'subject_blocked' });
     // A repeat mints nothing, so the token that its first request has minted does not stand in its way.
-    return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, holder === null ? heldTokens : 0);
+    const held = holder === null ? heldTokens : 0;
+    return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, held, beginning);
   };
   const decision = await decide(first.value);
   const { attempt } = first.value;
@@ -206,8 +221,9 @@ async function beginAndDecide<T, A extends Allowed, R>(
     reserved.end();
     return second.ok ? err(outOfRows(runtime.now())) : second;
   }
-  // Its caller may be offboarded since, and another create may have taken the last token that the owner may have.
-  const mayDiffer = second.value.blocked || terms.reserves !== null;
+  // Its caller may be offboarded since, another create may have taken the last token that the owner may have, and another rotation the
+  // token that is to be rotated.
+  const mayDiffer = second.value.blocked || terms.reserves !== null || terms.rotates !== null;
   const decidedAgain = mayDiffer ? await decide(second.value) : decision;
   return ok({ ...second.value, attempt: second.value.attempt, decision: decidedAgain, call });
 }

@@ -1,8 +1,10 @@
 import * as z from 'zod';
+import { OVERLAP_DEFAULT_SECONDS } from '../config/aging-limits.ts';
 import type { RequestFailure } from '../failures.ts';
 import { isObject } from '../kit/json.ts';
 import { createProblems, type Problems } from '../kit/problems.ts';
 import { err, ok, type Result } from '../kit/result.ts';
+import { durationSeconds } from '../kit/time.ts';
 import {
   expiryFields,
   presetName,
@@ -43,6 +45,14 @@ export interface TokenChanges {
   readonly description?: string;
   readonly scopes?: readonly string[];
   readonly isActive?: boolean;
+}
+
+/** A rotation. */
+export interface RotateRequest extends TokenRequest {
+  /** How long the token lives on beside its successor. */
+  readonly overlapSeconds: number;
+  /** RFC 3339 with milliseconds, UTC; null: the successor lives as long as the token was to live. */
+  readonly expiresAt: string | null;
 }
 
 /** A revoke. */
@@ -179,6 +189,42 @@ export function parseUpdate(input: {
 
   if (problems.any() || workspaceUuid === null || tokenId === null) return err(problems.failure());
   return ok({ workspaceUuid, tokenId, changes });
+}
+
+const OVERLAP_FORM = 'Use "0s", or a whole number and s, m, h, d or w, such as "24h".';
+
+export const rotateFields = z
+  .object({
+    workspace_uuid: z.string('Use text.'),
+    workspace: z.string('Use text.'),
+    overlap: z.string(OVERLAP_FORM).refine((text) => durationSeconds(text) !== null, OVERLAP_FORM),
+    ...expiryFields,
+  })
+  .partial();
+
+/**
+ * Reads a rotation. Without an overlap the token lives on for OVERLAP_DEFAULT_SECONDS.
+ *
+ * Fails with `invalid_request` for a bad id, unknown fields and parameters, and a workspace that is missing, malformed or given twice
+ * differently; otherwise with `validation_failed`. Either names every problem.
+ */
+export function parseRotate(input: {
+  readonly id: string;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly query: URLSearchParams;
+  readonly defaultWorkspaceUuid: string | null;
+  readonly nowMs: number;
+}): Result<RotateRequest, RequestFailure> {
+  const { id, body, query, defaultWorkspaceUuid, nowMs } = input;
+  const problems = createProblems();
+  const tokenId = readTokenId(id, problems);
+  const fields = readFields(body, rotateFields, problems);
+  const workspaceUuid = readWorkspace(query, fields, defaultWorkspaceUuid, problems);
+  const expiresAt = readExpiry(fields, nowMs, problems);
+  if (problems.any() || workspaceUuid === null || tokenId === null) return err(problems.failure());
+  const { overlap } = fields;
+  const overlapSeconds = overlap === undefined ? OVERLAP_DEFAULT_SECONDS : Number(durationSeconds(overlap));
+  return ok({ workspaceUuid, tokenId, overlapSeconds, expiresAt });
 }
 
 /** Reads a get or a revoke. Fails with `invalid_request`, which names every problem. */

@@ -10,8 +10,10 @@ import { insertOrder, type NewOrder, orderAnew } from '../inventory/orders.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { type Call, callWithin, type PipeOps, type TokenRef, type Upstream } from '../pipeops/types.ts';
+import { selectBlocked } from '../subjects/blocks.ts';
 import { raiseGeneration } from '../reads/generation.ts';
 import {
+  type Actor,
   type EventSubject,
   finalRow,
   settledColumns,
@@ -30,7 +32,7 @@ export type MintedRefs = readonly [TokenRef, ...TokenRef[]];
 
 /** Why a secret is not handed out, as the row of its create says it. */
 export interface Withheld {
-  readonly errorCode: 'undelivered' | 'subject_blocked' | 'upstream_disobeyed';
+  readonly errorCode: 'undelivered' | 'subject_blocked' | 'upstream_disobeyed' | 'not_rotatable';
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
@@ -65,11 +67,25 @@ export async function settleMinted<T, A extends Allowed, R>(
       ...quota.news(database, runtime.now()),
     ],
     // A leaver keeps what it has until that is taken away, and gets nothing new.
-    { blocked: actor },
+    mutation.barred === undefined ? { blocked: actor } : { holds: mutation.barred(attempt, allowed) },
   );
   if (settlement.kind === 'own') return ok(data);
   if (settlement.kind !== 'blocked') return await refuse(undelivered, { kind: 'audit_unavailable' });
-  return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
+  if (mutation.barred === undefined || (await isBlockedNow(dependencies, context, actor))) {
+    return await refuse({ errorCode: 'subject_blocked', detail: {} }, { kind: 'subject_blocked' });
+  }
+  const reason = 'overtaken';
+  return await refuse({ errorCode: 'not_rotatable', detail: { reason } }, { kind: 'not_rotatable', reason });
+}
+
+/** Whether a caller was offboarded, as far as D1 says. It only chooses the words of a refusal. */
+async function isBlockedNow(
+  { database }: Pick<TokenDependencies, 'database'>,
+  context: RequestContext,
+  actor: Actor,
+): Promise<boolean> {
+  const read = await database.batch(context, [selectBlocked(database, actor)]);
+  return read.ok && read.value[0][0]?.blocked === 1;
 }
 
 /**

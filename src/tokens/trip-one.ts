@@ -4,12 +4,14 @@ import type { AuditFailure } from '../failures.ts';
 import { claimKey, type Holder } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { selectToken } from '../inventory/inventory.ts';
+import { claimRotation, type RotatingRow, selectRotating } from '../inventory/rotation.ts';
 import { type Reservation, reserveToken, tokensBeside } from '../inventory/token-counts.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { CallBucket, ReservedCalls } from '../pipeops/quota-calls.ts';
 import { type QuotaNews, selectQuotaNews } from '../pipeops/quota-news.ts';
 import type { Purpose } from '../pipeops/quota-windows.ts';
+import type { TokenRef } from '../pipeops/types.ts';
 import type { EventSubject } from '../trail/event.ts';
 import type { Attempt } from '../trail/recorder.ts';
 import type { AttemptRoom } from '../trail/statements.ts';
@@ -20,6 +22,10 @@ export interface AttemptTerms {
   readonly subject: EventSubject & { readonly workspaceUuid: string };
   /** A create's `Idempotency-Key`; null: none. */
   readonly keyed: KeyedRequest | null;
+  /** How long the answer is kept under it. */
+  readonly keepKeyMs: number;
+  /** The token that is claimed for the create of its successor, which always has a key; null: none. */
+  readonly rotates: TokenRef | null;
   /** The id of the row. */
   readonly eventId: string;
   readonly purpose: Purpose;
@@ -48,6 +54,8 @@ export interface Beginning {
   readonly holder: Holder | null;
   /** How many tokens the caller has beside the one that is reserved; infinitely many where none could be reserved. */
   readonly heldTokens: number;
+  /** The token that a create is to rotate, after it was claimed; null: the inventory has no such token, or it is no rotation. */
+  readonly rotating: RotatingRow | null;
 }
 
 /**
@@ -59,7 +67,7 @@ export interface Beginning {
 export async function recordAttempt(
   { recorder, database, runtime, quota }: TokenDependencies,
   context: RequestContext,
-  { subject, keyed, eventId, purpose, calls, reserved, reserves }: AttemptTerms,
+  { subject, keyed, keepKeyMs, rotates, eventId, purpose, calls, reserved, reserves }: AttemptTerms,
   room: AttemptRoom,
 ): Promise<Result<Beginning, AuditFailure>> {
   const { workspaceUuid, tokenId } = subject;
@@ -80,7 +88,7 @@ export async function recordAttempt(
     const { attempt, rows, blocked } = begun.value;
     const [news, buckets, , [known]] = rows;
     hear(news, buckets, known !== undefined);
-    return ok({ attempt: withKey(attempt), blocked, known, holder: null, heldTokens: Infinity });
+    return ok({ attempt: withKey(attempt), blocked, known, holder: null, heldTokens: Infinity, rotating: null });
   }
 
   const reserveOwn = (guard: SQL): ReturnType<typeof reserveToken> =>
@@ -95,17 +103,39 @@ export async function recordAttempt(
     const [news, buckets, , ...counts] = rows;
     hear(news, buckets);
     const heldTokens = tokensBeside(counts, attempt !== null);
-    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder: null, heldTokens });
+    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder: null, heldTokens, rotating: null });
+  }
+
+  const claims = (guard: SQL) => claimKey(database, keyed, eventId, nowMs, keepKeyMs, guard);
+  if (rotates === null) {
+    const queries = (guard: SQL) => [...quotaQueries, ...claims(guard), ...reserveOwn(guard)] as const;
+    const begun = await recorder.attempt(context, subject, queries, { room, eventId });
+    if (!begun.ok) return begun;
+    const { attempt, rows, blocked } = begun.value;
+    const [news, buckets, , , , holders, ...counts] = rows;
+    hear(news, buckets);
+    const heldTokens = tokensBeside(counts, attempt !== null);
+    const holder = holderIn(holders, eventId);
+    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens, rotating: null });
   }
 
   const queries = (guard: SQL) =>
-    [...quotaQueries, ...claimKey(database, keyed, eventId, nowMs, guard), ...reserveOwn(guard)] as const;
+    [
+      ...quotaQueries,
+      ...claims(guard),
+      claimRotation(database, rotates, eventId, keyed.keyHash, guard),
+      selectRotating(database, rotates),
+      ...reserveOwn(guard),
+    ] as const;
   const begun = await recorder.attempt(context, subject, queries, { room, eventId });
   if (!begun.ok) return begun;
   const { attempt, rows, blocked } = begun.value;
-  const [news, buckets, , , , holders, ...counts] = rows;
+  const [news, buckets, , , , holders, , [rotating = null], ...counts] = rows;
   hear(news, buckets);
-  const holder = holders.find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;
   const heldTokens = tokensBeside(counts, attempt !== null);
-  return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens });
+  const holder = holderIn(holders, eventId);
+  return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens, rotating });
 }
+
+const holderIn = (holders: readonly Holder[], eventId: string): Holder | null =>
+  holders.find(({ event_id: heldBy }) => heldBy !== eventId) ?? null;

@@ -6,6 +6,7 @@ import { cutToBytes } from '../kit/bytes.ts';
 import { parseStored } from '../kit/json.ts';
 import { redact } from '../kit/redaction.ts';
 import type { RequestContext } from '../kit/trace.ts';
+import type { TokenRef } from '../pipeops/types.ts';
 import type { ActorType, AuditAction, AuditStatus, ErrorCode } from '../vocabulary.ts';
 
 /** Who did something, as the trail names it. */
@@ -41,6 +42,8 @@ export interface EventSubject {
   readonly tokenId: string | null;
   /** The name without its marker. */
   readonly tokenName: string | null;
+  /** The token of the actor's own whose name an attempt names, where only D1 knows it. */
+  readonly nameOf?: TokenRef;
   /** What was asked for. It never holds a secret. */
   readonly detail: Readonly<Record<string, unknown>>;
   /** The marker that a create sends. */

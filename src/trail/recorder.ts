@@ -160,7 +160,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const nowMs = runtime.now();
   const row = attemptedRow(eventId, nowMs, context, subject);
-  const insert = insertAttempt(database, row, room);
+  const insert = insertAttempt(database, row, room, subject.nameOf);
   const beside = reads(isRecorded(eventId));
   // A change is always noted with the label that its caller carries now, whatever this isolate remembers.
   const note = labelNote(subject.actor);

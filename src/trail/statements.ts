@@ -2,6 +2,7 @@ import { and, eq, getTableColumns, not, notExists, sql, type SQL } from 'drizzle
 import type { Database } from '../db/database.ts';
 import { auditEvents } from '../db/schema.ts';
 import { compiled, selectedRow } from '../db/sql.ts';
+import type { TokenRef } from '../pipeops/types.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { type CallerMinute, callerMinuteOf, isDenialInFull, isWithinIdleRows } from './caller-rows.ts';
 import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } from './event.ts';
@@ -12,10 +13,14 @@ import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } fr
 /**
  * Inserts the row of an attempt, and gives its id, where its caller has room for it in this minute.
  *
+ * @param nameOf the token of the actor's own in the row's workspace whose name the row gets.
  * @param room `undecided`: the attempt may still be denied, so it needs room for a denial in full. `allowed`: policy has said yes.
  */
-export const insertAttempt = (database: Database, row: NewAuditRow, room: AttemptRoom) =>
-  INSERT_ATTEMPT[room](database, { ...row, begin_ms: callerMinuteOf(row).beginMs });
+export function insertAttempt(database: Database, row: NewAuditRow, room: AttemptRoom, nameOf?: TokenRef) {
+  const values = { ...row, begin_ms: callerMinuteOf(row).beginMs };
+  if (nameOf === undefined) return INSERT_ATTEMPT[room](database, values);
+  return INSERT_NAMED_ATTEMPT[room](database, { ...values, name_of: nameOf.tokenId });
+}
 
 export type AttemptRoom = 'undecided' | 'allowed';
 
@@ -104,17 +109,28 @@ const THIS_MINUTE: CallerMinute = {
   beginMs: sql.placeholder('begin_ms'),
 };
 
-const insertWhere = (condition: SQL) =>
+const insertWhere = (condition: SQL, own: Readonly<Record<string, SQL>> = {}) =>
   compiled(({ build }) =>
     build
       .insert(auditEvents)
-      .select(sql`select ${selectedRow(auditEvents, rowPlaceholders())} where ${condition}`)
+      .select(sql`select ${selectedRow(auditEvents, { ...rowPlaceholders(), ...own })} where ${condition}`)
       .returning({ id: auditEvents.id }),
   );
 
 const INSERT_ATTEMPT = {
   undecided: insertWhere(isDenialInFull(THIS_MINUTE)),
   allowed: insertWhere(isWithinIdleRows(THIS_MINUTE)),
+} as const satisfies Record<AttemptRoom, unknown>;
+
+/** Somebody else's token is not named, since an actor may read its own events. */
+const NAME_OF_OWN = {
+  token_name: sql`(select t.name from tokens as t where t.workspace_uuid = ${sql.placeholder('workspace_uuid')}
+    and t.token_id = ${sql.placeholder('name_of')} and t.owner_issuer = ${sql.placeholder('actor_issuer')}
+    and t.owner_subject = ${sql.placeholder('actor_subject')})`,
+};
+const INSERT_NAMED_ATTEMPT = {
+  undecided: insertWhere(isDenialInFull(THIS_MINUTE), NAME_OF_OWN),
+  allowed: insertWhere(isWithinIdleRows(THIS_MINUTE), NAME_OF_OWN),
 } as const satisfies Record<AttemptRoom, unknown>;
 
 const SETTLE = compiled(({ build }) => build.update(auditEvents).set(settledPlaceholders()).where(isThisAttempt));
