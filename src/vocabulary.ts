@@ -94,7 +94,8 @@ export type UnusedMode = (typeof UNUSED_MODES)[number];
 
 /**
  * How far a revocation order is. `scheduled`: its time has not come, and until then it asks for nothing. `open`: PipeOps has not answered 2xx. `acknowledged`: it has. `confirmed`: a later look agreed.
- * `failed`: it was given up. `retried`: another order replaces it. `lifted`: a resume has lifted what it ordered.
+ * `failed`: it was given up. `retried`: another order replaces it. `lifted`: a resume has lifted what it
+ * ordered, or the rotation that made it came to nothing.
  */
 export const ORDER_STATES = ['scheduled', 'open', 'acknowledged', 'confirmed', 'failed', 'retried', 'lifted'] as const;
 export type OrderState = (typeof ORDER_STATES)[number];

@@ -8,7 +8,7 @@ import type { Reservation } from '../inventory/token-counts.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { lookUpPurpose, type Purpose } from '../pipeops/quota-windows.ts';
-import { type Call, callWithin, type TokenRef } from '../pipeops/types.ts';
+import { type Call, callWithin } from '../pipeops/types.ts';
 import type { Caller, Grant } from '../policy/types.ts';
 import { addLateOwner } from '../subjects/blocks.ts';
 import { type Actor, actorOf, type EventOutcome, type EventSubject } from '../trail/event.ts';
@@ -50,8 +50,8 @@ export interface Mutation<T, A extends Allowed, R = never> {
   readonly calls?: number;
   /** The token that trip 1 reserves for the owner of a create; null or absent: none, since policy refuses it or it is no create. */
   readonly reserves?: Pick<Reservation, 'owner' | 'limit'> | null;
-  /** The token that a create rotates: trip 1 claims it. */
-  readonly rotates?: TokenRef;
+  /** The token that a create rotates, if it is this owner's: trip 1 claims it. */
+  readonly rotates?: AttemptTerms['rotates'];
   /** A create's `Idempotency-Key`, and what the create results in where the answer to its first request is given again. */
   readonly keyed?: {
     readonly request: KeyedRequest;
@@ -81,6 +81,8 @@ export interface Mutation<T, A extends Allowed, R = never> {
   minted?(data: T): Minted;
   /** The condition under which, at trip 2, a rotation must not succeed; absent: it is no rotation. */
   barred?(attempt: Attempt, allowed: A): SQL;
+  /** What takes back, beside the revoke of a token that is withheld, what `following` wrote if trip 2 was committed all the same. */
+  undone?(attempt: Attempt, data: T): Following;
   /** The condition under which, at trip 2, the change must not stand and is undone; null: there is none. */
   overtaken?(attempt: Attempt, allowed: A): SQL | null;
   /**

@@ -4,7 +4,7 @@ import type { Failure, PolicyFailure, RotationFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { retireQueries } from '../inventory/orders.ts';
-import { isOutOfRotation, markRotated, type RotatingRow } from '../inventory/rotation.ts';
+import { isOutOfRotation, markRotated, type RotatingRow, undoRotation } from '../inventory/rotation.ts';
 import { parseJson } from '../kit/json.ts';
 import { newMarker } from '../kit/marker.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -82,7 +82,7 @@ export async function rotateToken(
         },
         marker,
       },
-      rotates: ref,
+      rotates: { ref, owner: caller },
       reserves: here === null ? null : { owner: caller, limit: { here, anywhere: mostTokensOf(caller) ?? here } },
       decide: async (_known, _call, heldTokens, beginning) =>
         decideRotation(dependencies, caller, request, heldTokens, beginning),
@@ -105,7 +105,9 @@ export async function rotateToken(
       ],
       minted: (minted) => mintedOf(workspaceUuid, minted),
       barred: ({ eventId }, { scopes }) =>
-        or(isBlocked(database, actorOf(caller)), isOutOfRotation(ref, eventId, scopes)) ?? sql`true`,
+        or(isBlocked(database, actorOf(caller)), isOutOfRotation(ref, eventId, scopes, runtime.now())) ?? sql`true`,
+      undone: ({ eventId }, { id: replacedBy }) => (guard) =>
+        undoRotation(database, { ref, eventId, orderId, replacedBy, nowMs: runtime.now() }, guard),
       keyed: {
         request: keyed,
         // The caller may lose its answer as long as both tokens live.

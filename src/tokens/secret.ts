@@ -21,7 +21,7 @@ import {
   successOutcome,
   SYSTEM_ACTOR,
 } from '../trail/event.ts';
-import { repeatBatch } from '../trail/recorder.ts';
+import { type Following, repeatBatch } from '../trail/recorder.ts';
 import { insertEventWhere, isOver, settleEvent } from '../trail/statements.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import type { Allowed, Minted, Performed, Run } from './mutation.ts';
@@ -49,7 +49,7 @@ export async function settleMinted<T, A extends Allowed, R>(
   const { database, recorder, quota, runtime } = dependencies;
   const { data } = performed;
   const refuse = async (withheld: Withheld, failure: Failure): Promise<Result<never, Failure>> => {
-    await withhold(dependencies, context, attempt, refs, withheld);
+    await withhold(dependencies, context, attempt, refs, withheld, mutation.undone?.(attempt, data));
     return err(failure);
   };
   if (refusal !== null) return await refuse(refusal.withheld, refusal.failure);
@@ -90,7 +90,8 @@ async function isBlockedNow(
 
 /**
  * Makes the compensating revoke: a token whose secret is not handed out must not live. The row of its create covers the call, and is
- * settled as a failure. Where it says success by then, since only the answers of its settling were lost, it stays.
+ * settled as a failure. Where it says success by then, since only the answers of its settling were lost, it stays, and what a rotation
+ * did to the token that it replaces is undone.
  *
  * A revoke that PipeOps acknowledges has a row of its own, by `system`, and an order that has it looked at. Otherwise an open order
  * goes on with it in each workspace where the token may be. 404 is no success: a token that is seconds old may not be found yet.
@@ -104,6 +105,7 @@ async function withhold(
   attempt: KeyedAttempt,
   refs: MintedRefs,
   { errorCode, detail }: Withheld,
+  undo: Following = () => [],
 ): Promise<void> {
   const { database, pipeops, quota, runtime, snapshots } = dependencies;
   const { eventId, keyed } = attempt;
@@ -147,6 +149,7 @@ async function withhold(
           // Its secret must not be handed out again. The key is free once the token is revoked.
           ...(keyed === null ? [] : [keepAnswer(database, keyed, eventId, null, created)]),
         ]),
+    ...undo(created),
     ...workspacesOf(refs).map((workspaceUuid) => raiseGeneration(database, workspaceUuid)),
     ...quota.news(database, nowMs),
   ];

@@ -1,11 +1,11 @@
-import type { SQL } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import type { TokenRow } from '../db/schema.ts';
 import type { AuditFailure } from '../failures.ts';
 import { claimKey, type Holder } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { selectToken } from '../inventory/inventory.ts';
-import { claimRotation, type RotatingRow, selectRotating } from '../inventory/rotation.ts';
-import { type Reservation, reserveToken, tokensBeside } from '../inventory/token-counts.ts';
+import { claimRotation, isClaimedBy, type RotatingRow, selectRotating } from '../inventory/rotation.ts';
+import { type Owner, type Reservation, reserveToken, tokensBeside } from '../inventory/token-counts.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import type { CallBucket, ReservedCalls } from '../pipeops/quota-calls.ts';
@@ -24,8 +24,8 @@ export interface AttemptTerms {
   readonly keyed: KeyedRequest | null;
   /** How long the answer is kept under it. */
   readonly keepKeyMs: number;
-  /** The token that is claimed for the create of its successor, which always has a key; null: none. */
-  readonly rotates: TokenRef | null;
+  /** The token that is claimed for the create of its successor, which always has a key, and who asks for that; null: none. */
+  readonly rotates: { readonly ref: TokenRef; readonly owner: Owner } | null;
   /** The id of the row. */
   readonly eventId: string;
   readonly purpose: Purpose;
@@ -119,13 +119,15 @@ export async function recordAttempt(
     return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens, rotating: null });
   }
 
+  const { ref, owner } = rotates;
   const queries = (guard: SQL) =>
     [
       ...quotaQueries,
       ...claims(guard),
-      claimRotation(database, rotates, eventId, keyed.keyHash, guard),
-      selectRotating(database, rotates),
-      ...reserveOwn(guard),
+      claimRotation(database, { ref, eventId, keyHash: keyed.keyHash, owner }, guard),
+      selectRotating(database, ref),
+      // Of a hundred at once one takes room: the others must not keep their owner from a create.
+      ...reserveOwn(sql`${guard} and ${isClaimedBy(ref, eventId)}`),
     ] as const;
   const begun = await recorder.attempt(context, subject, queries, { room, eventId });
   if (!begun.ok) return begun;

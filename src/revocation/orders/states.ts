@@ -136,6 +136,14 @@ export const TRANSITIONS = {
     writes: ['next_at', 'begun_at', 'confirm_round'],
   },
 
+  // Whoever ordered it takes it back.
+
+  /** The rotation that ordered it came to nothing: its successor is withheld, so the token lives on. */
+  callOff: {
+    leads: { scheduled: 'lifted', open: 'lifted' },
+    writes: ['next_at'],
+  },
+
   // A person retries a delivery, or revokes a token whose order was given up.
 
   /** An open order is tried now, and its time begins anew. */
