@@ -1,6 +1,6 @@
 import { or, sql } from 'drizzle-orm';
 import { IDEMPOTENCY_TTL_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
-import type { Failure, PolicyFailure, RotationFailure } from '../failures.ts';
+import type { Failure, PolicyFailure, RotationFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { knownToken } from '../inventory/inventory.ts';
 import { retireQueries } from '../inventory/orders.ts';
@@ -11,6 +11,7 @@ import { err, ok, type Result } from '../kit/result.ts';
 import { msOrNull, rfc3339OrNull } from '../kit/time.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { mostTokensOf, rotationLimit } from '../policy/decide.ts';
+import type { Call, TokenRef } from '../pipeops/types.ts';
 import type { Caller } from '../policy/types.ts';
 import { isBlocked } from '../subjects/blocks.ts';
 import { actorOf } from '../trail/event.ts';
@@ -82,10 +83,15 @@ export async function rotateToken(
         },
         marker,
       },
+      // The token is looked at before its successor is minted.
+      calls: 2,
       rotates: { ref, owner: caller },
       reserves: here === null ? null : { owner: caller, limit: { here, anywhere: mostTokensOf(caller) ?? here } },
-      decide: async (_known, _call, heldTokens, beginning) =>
-        decideRotation(dependencies, caller, request, heldTokens, beginning),
+      decide: async (_known, call, heldTokens, beginning) => {
+        const decided = decideRotation(dependencies, caller, request, heldTokens, beginning);
+        const isToMint = decided.ok && beginning.holder === null && beginning.attempt !== null;
+        return isToMint ? await lookedAt(dependencies, ref, decided.value, call) : decided;
+      },
       perform: async (allowed, call) =>
         await mint(dependencies, mintingOf(allowed), allowed.grant, call, () => {
           // A token that expires before its overlap is over is gone then.
@@ -148,6 +154,24 @@ function decideRotation(
   if (!decision.allowed) return err(decision.failure);
   const { name, scopes, expires_at: expiresAtMs } = rotating ?? { name: null, scopes: null, expires_at: null };
   return ok({ grant: decision.grant, name: name ?? '', scopes, expiresAtMs });
+}
+
+/**
+ * Asks PipeOps whether the token is what the inventory believes. Its console is the way out in an incident: a token that was revoked or
+ * suspended there must not come alive as its own successor.
+ */
+async function lookedAt(
+  { pipeops }: TokenDependencies,
+  ref: TokenRef,
+  allowed: Rotatable,
+  call: Call,
+): Promise<Result<Rotatable, RotationFailure | UpstreamFailure>> {
+  const seen = await pipeops.get(ref, call);
+  if (!seen.ok) return seen;
+  const { isRevoked, isExpired, isActive } = seen.value.data;
+  if (isRevoked) return err({ kind: 'not_rotatable', reason: 'revoked' });
+  if (isExpired) return err({ kind: 'not_rotatable', reason: 'expired' });
+  return isActive === false ? err({ kind: 'not_rotatable', reason: 'suspended' }) : ok(allowed);
 }
 
 /** Whether a refusal is about the successor that is asked for, and not about whether the caller reaches the token at all. */
