@@ -61,7 +61,7 @@ export function decide(caller: Caller, request: PolicyRequest, context: Decision
   for (const role of caller.roles) {
     const decision = judge(role, caller, sighted.value, context);
     if (decision.ok) return { allowed: true, grant: { role: role.name, ...decision.value } };
-    if (decision.error === 'token_limit') limits.push(role.maxTokens);
+    if (decision.error === 'token_limit') limits.push(mostHeld(role, request.operation));
     else reasons.push(decision.error);
   }
   if (limits.length > 0) {
@@ -111,6 +111,10 @@ export function rotationLimit(caller: Pick<Caller, 'roles'>, workspaceUuid: stri
   );
   return most === null ? null : most * MAX_TOKENS_ROTATED_FACTOR;
 }
+
+/** How many live tokens a role lets its bearer hold where it mints another: twice as many where that one takes the place of one of them. */
+const mostHeld = ({ maxTokens }: Role, operation: PolicyRequest['operation']): number =>
+  operation === 'rotate' ? maxTokens * MAX_TOKENS_ROTATED_FACTOR : maxTokens;
 
 const mostTokens = (roles: readonly Role[]): number | null =>
   roles.length === 0 ? null : Math.max(...roles.map(({ maxTokens }) => maxTokens));
@@ -177,11 +181,13 @@ function rotatedUnder(
 ): RoleDecision {
   const obstacle = ownRotationObstacle(role, caller, request.token);
   if (obstacle !== null) return err(obstacle);
-  if (request.overlapSeconds > role.maxOverlapSeconds) return err('overlap');
+  // The comparison is written so that NaN is refused.
+  if (!(request.overlapSeconds <= role.maxOverlapSeconds)) return err('overlap');
   const minted = successorUnder(role, request, context);
   if (!minted.ok) return minted;
-  const isWithinLimit = request.heldTokens < role.maxTokens * MAX_TOKENS_ROTATED_FACTOR;
-  return isWithinLimit ? ok({ ...NOTHING_GRANTED, ...minted.value }) : err('token_limit');
+  return request.heldTokens < mostHeld(role, 'rotate')
+    ? ok({ ...NOTHING_GRANTED, ...minted.value })
+    : err('token_limit');
 }
 
 function unless(obstacle: DenialReason | null): RoleDecision {

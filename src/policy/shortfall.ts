@@ -68,7 +68,7 @@ function shortfallOfRotation(
   context: DecisionContext,
 ): Shortfall | null {
   const { name, scopes, maxTtlSeconds, maxOverlapSeconds } = role;
-  if (request.overlapSeconds > maxOverlapSeconds) return { of: 'overlap', role: name, maxOverlapSeconds };
+  if (!(request.overlapSeconds <= maxOverlapSeconds)) return { of: 'overlap', role: name, maxOverlapSeconds };
   const minted = successorUnder(role, request, context);
   if (minted.ok) return null;
   return minted.error === 'lifetime'

@@ -112,8 +112,10 @@ export async function rotateToken(
       minted: (minted) => mintedOf(workspaceUuid, minted),
       barred: ({ eventId }, { scopes }) =>
         or(isBlocked(database, actorOf(caller)), isOutOfRotation(ref, eventId, scopes, runtime.now())) ?? sql`true`,
-      undone: ({ eventId }, { id: replacedBy }) => (guard) =>
-        undoRotation(database, { ref, eventId, orderId, replacedBy, nowMs: runtime.now() }, guard),
+      undone:
+        ({ eventId }, { id: replacedBy }) =>
+        (guard) =>
+          undoRotation(database, { ref, eventId, orderId, replacedBy, nowMs: runtime.now() }, guard),
       keyed: {
         request: keyed,
         // The caller may lose its answer as long as both tokens live.

@@ -49,6 +49,16 @@ const creates = fc.record({
 });
 const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
   creates,
+  fc.record({
+    operation: fc.constant('rotate' as const),
+    workspaceUuid,
+    token,
+    scopes,
+    expiresAtMs,
+    lifetimeSeconds: fc.option(fc.integer({ min: 1, max: 3 * HOUR_SECONDS })),
+    overlapSeconds: fc.integer({ min: 0, max: 2 * HOUR_SECONDS }),
+    heldTokens: fc.integer({ min: 0, max: 8 }),
+  }),
   fc.record({ operation: fc.constant('list' as const), workspaceUuid }),
   fc.record({ operation: fc.constantFrom('get' as const, 'revoke' as const), workspaceUuid, token }),
   fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting, resumes: fc.boolean() }),
@@ -147,7 +157,16 @@ test('a single role that revokes an own token decides its revoke, even where no 
 });
 
 test('what each role answers by itself is what decides: the first that allows, or the reason of the one that came closest', () => {
-  const ranks = ['permission', 'workspace', 'ownership', 'suspended', 'preset_unknown', 'scopes', 'lifetime'];
+  const ranks = [
+    'permission',
+    'workspace',
+    'ownership',
+    'suspended',
+    'overlap',
+    'preset_unknown',
+    'scopes',
+    'lifetime',
+  ];
   fc.assert(
     fc.property(callers, requests, (caller, request) => {
       const decision = decide(caller, request, CONTEXT);
