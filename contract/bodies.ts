@@ -9,7 +9,7 @@ import {
   TOKEN_TTL_MAX_SECONDS,
 } from '../src/config/limits.ts';
 import { expiryFields, presetName, scopeList, tokenDescription, tokenName } from '../src/tokens/fields.ts';
-import { changedScopes, createFields, metadataFields, updateFields } from '../src/tokens/requests.ts';
+import { changedScopes, createFields, metadataFields, rotateFields, updateFields } from '../src/tokens/requests.ts';
 import { SECONDS_PER_DAY } from '../src/kit/time.ts';
 import { component, requestObject, say } from './schema.ts';
 
@@ -131,4 +131,21 @@ export const updateToken = component(
     anyOf: ['name', 'description', 'scopes', 'permissions', 'is_active'].map((name) => given(name, NOT_NULL)),
     allOf: [bothGiven('scopes', 'permissions'), bothGiven('workspace_uuid', 'workspace')],
   },
+);
+
+say(
+  rotateFields.shape.overlap.unwrap(),
+  'How long the token lives on beside its successor, up to the `maxOverlap` of the role. `0s` ends it at once: for a secret that leaked.',
+  {
+    pattern: String.raw`^\d{1,9}[smhdw]$`,
+    default: '24h',
+    examples: ['24h', '0s'],
+  },
+);
+
+export const rotateToken = component(
+  'RotateToken',
+  requestObject(nullable(rotateFields.shape)),
+  'A rotation. Without an expiry the successor lives as long as the token was to live, cut to what the role allows.',
+  { allOf: [bothGiven('expires_at', 'expires_in'), bothGiven('workspace_uuid', 'workspace')] },
 );

@@ -118,9 +118,9 @@ function parameterObject({ in: place, name, description, schema, example, requir
   };
 }
 
-const bodyObject = ({ description, schema, examples }: Body): Json => ({
+const bodyObject = ({ description, schema, examples, isOptional = false }: Body): Json => ({
   description,
-  required: true,
+  required: !isOptional,
   content: { 'application/json': { schema: inlineSchema(schema), examples: named(examples) } },
 });
 

@@ -57,6 +57,11 @@ const SAMPLES: {
   idempotency_in_flight: [{ kind: 'idempotency_in_flight', heldBy: HELD_BY }],
   idempotency_no_replay: [{ kind: 'idempotency_no_replay', heldBy: HELD_BY }],
   idempotency_token_gone: [{ kind: 'idempotency_token_gone', heldBy: HELD_BY }],
+  rotation_in_flight: [{ kind: 'rotation_in_flight' }],
+  not_rotatable: [
+    { kind: 'not_rotatable', reason: 'rotated', successor: '5e0cd5b1-7d3a-4f0e-9f3a-0f2f6a8f3f0e' },
+    { kind: 'not_rotatable', reason: 'suspended' },
+  ],
   audit_unavailable: [{ kind: 'audit_unavailable' }],
   audit_event_not_found: [{ kind: 'audit_event_not_found' }],
   delivery_not_found: [{ kind: 'delivery_not_found' }],

@@ -27,6 +27,8 @@ export interface Parameter {
 export interface Body {
   readonly description: string;
   readonly schema: z.ZodType;
+  /** Whether it may be left out. */
+  readonly isOptional?: boolean;
   /** By name. */
   readonly examples: Readonly<Record<string, unknown>>;
 }

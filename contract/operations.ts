@@ -4,6 +4,7 @@ import { needsJwt, type Operation } from './operation.ts';
 import { revocationOperations } from './revocations.ts';
 import { serviceOperations } from './service.ts';
 import { subjectOperations } from './subjects.ts';
+import { rotationOperations } from './rotation.ts';
 import { tokenOperations } from './tokens.ts';
 import { trailOperations } from './trail.ts';
 import { webhookOperations } from './webhooks.ts';
@@ -12,6 +13,7 @@ import { webhookOperations } from './webhooks.ts';
 export const OPERATIONS: readonly Operation[] = [
   ...tokenOperations,
   ...inventoryOperations,
+  ...rotationOperations,
   ...trailOperations,
   ...webhookOperations,
   ...revocationOperations,

@@ -33,7 +33,7 @@ const token = component(
   'A service account token, without its secret.',
 );
 
-const createdToken = component(
+export const createdToken = component(
   'CreatedToken',
   token.extend({ token: say(z.string().regex(/^sat_/), 'The secret. It is shown this once.') }),
   'A token that was just created, with its secret.',
@@ -54,7 +54,7 @@ const tokenListAnswer = component(
   'The tokens of a workspace that the caller may see.',
 );
 
-const TOKEN_EXAMPLE = {
+export const TOKEN_EXAMPLE = {
   id: TOKEN,
   uuid: TOKEN,
   name: 'deploy',

@@ -26,13 +26,13 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
     ],
     roles: {
       admin: {
-        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
+        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'tokens:rotate', 'audit:read'],
         tokens: 'any',
         workspaces: ['*'],
         scopes: ['*'],
       },
       ci: {
-        permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'],
+        permissions: ['tokens:create', 'tokens:read', 'tokens:revoke', 'tokens:rotate'],
         tokens: 'own',
         workspaces: [workspaceUuid ?? '*'],
         scopes: ['api:read'],

@@ -36,8 +36,8 @@ export function createApp(services: Services): Hono<AppEnv> {
     app.use(path, authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
   }
 
-  // The tokens: create, list, get, update, revoke.
-  registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid);
+  // The tokens: create, list, get, update, revoke, rotate.
+  registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid, services.orders.runOne);
 
   // The audit trail: query, one event, export, counts, and a token's life.
   registerAuditRoutes(app, services.trail, services.tokens, services.defaultWorkspaceUuid);

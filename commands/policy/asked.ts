@@ -7,12 +7,12 @@ import { durationSeconds, msOrNull } from '../../src/kit/time.ts';
 import { toWireError } from '../../src/http/wire-errors.ts';
 import type { Identity } from '../../src/identity/identity.ts';
 import type { KnownToken, PolicyRequest } from '../../src/policy/types.ts';
-import { parseCreate, parseUpdate } from '../../src/tokens/requests.ts';
+import { parseCreate, parseRotate, parseUpdate } from '../../src/tokens/requests.ts';
 import { SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 
 // What is asked for, on the command line or in a case, as the service would understand it.
 
-export const OPERATIONS = ['create', 'list', 'get', 'update', 'revoke', 'order', 'retry', 'audit'] as const;
+export const OPERATIONS = ['create', 'list', 'get', 'update', 'revoke', 'rotate', 'order', 'retry', 'audit'] as const;
 export const OWNERS = ['caller', 'other', 'nobody'] as const;
 
 const workspace = z.string({ error: 'is missing: name the workspace' });
@@ -47,6 +47,16 @@ export const askedSchema = z.discriminatedUnion(
         .optional(),
       tokenScopes: names.optional(),
       tokenExpiresIn: z.string().optional(),
+    }),
+    z.strictObject({
+      operation: z.literal('rotate'),
+      workspace,
+      owner: whose,
+      overlap: z.string().optional(),
+      expiresIn: z.string().optional(),
+      tokenScopes: names.optional(),
+      tokenLifetime: z.string().optional(),
+      held: z.int().min(0).optional(),
     }),
     z.strictObject({ operation: z.literal('retry'), workspaces: z.array(workspace).min(1) }),
     z.strictObject({ operation: z.literal('audit') }),
@@ -84,6 +94,8 @@ export function policyRequestOf(
       return createOf(asked, nowMs);
     case 'update':
       return updateOf(asked, asker, nowMs);
+    case 'rotate':
+      return rotateOf(asked, asker, nowMs);
   }
 }
 
@@ -100,6 +112,35 @@ function createOf(asked: Extract<Asked, { operation: 'create' }>, nowMs: number)
   );
   const heldTokens = asked.held ?? 0;
   return { operation: 'create', workspaceUuid, scopes, preset, expiresAtMs: msOrNull(expiresAt), heldTokens };
+}
+
+function rotateOf(
+  asked: Extract<Asked, { operation: 'rotate' }>,
+  asker: Pick<Identity, 'issuer' | 'subject'>,
+  nowMs: number,
+): PolicyRequest {
+  const { overlap, expiresIn, tokenScopes, tokenLifetime = 'never', held = 1 } = asked;
+  if (tokenScopes === undefined) {
+    throw new UserError(
+      'A rotation is judged on the scopes that the token was granted: name them (--token-scopes a,b; tokenScopes).',
+    );
+  }
+  const body = { ...(overlap !== undefined && { overlap }), ...(expiresIn !== undefined && { expires_in: expiresIn }) };
+  const query = new URLSearchParams({ workspace_uuid: asked.workspace });
+  const { workspaceUuid, overlapSeconds, expiresAt } = understood(
+    parseRotate({ id: 'token', body, query, defaultWorkspaceUuid: null, nowMs }),
+  );
+  const endMs = endOf(tokenLifetime, nowMs);
+  return {
+    operation: 'rotate',
+    workspaceUuid,
+    token: tokenOf(asked.owner, asker, workspaceUuid, []),
+    scopes: tokenScopes,
+    expiresAtMs: msOrNull(expiresAt),
+    lifetimeSeconds: endMs === null ? null : (endMs - nowMs) / 1000,
+    overlapSeconds,
+    heldTokens: held,
+  };
 }
 
 function updateOf(

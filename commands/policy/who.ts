@@ -131,6 +131,16 @@ function requestTo(role: Role, question: Question, nowMs: number): PolicyRequest
       ...(scopes.length > 0 && { scopes: [...scopes], tokenExpiresIn: '1s' }),
     },
     'tokens:revoke': { operation: 'revoke', workspace, owner },
+    'tokens:rotate': {
+      operation: 'rotate',
+      workspace,
+      owner,
+      // The least that a rotation can ask for.
+      overlap: '0s',
+      tokenScopes: [...named],
+      tokenLifetime: expiresIn === 'never' ? 'never' : '1s',
+      ...(expiresIn !== null && expiresIn !== 'never' && { expiresIn }),
+    },
     'audit:read': { operation: 'audit' },
   };
   return policyRequestOf(asked[question.permission], SOMEBODY, nowMs);

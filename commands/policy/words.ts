@@ -70,10 +70,14 @@ export function refusalText(
       return ['order', 'retry', 'audit'].includes(request.operation)
         ? "ownership: this takes a role with tokens: 'any'"
         : "ownership: it reaches the caller's own tokens alone";
+    case 'overlap':
+      return said({ of: 'overlap', role: name, maxOverlapSeconds: role.maxOverlapSeconds });
     case 'suspended':
       return "suspended: it lifts the owner's own suspension alone, and the token is suspended for another reason";
     case 'token_limit':
-      return `token_limit_reached: it lets its bearer hold ${role.maxTokens} live tokens`;
+      return request.operation === 'rotate'
+        ? `token_limit_reached: it lets its bearer hold ${role.maxTokens} live tokens, and as many successors beside them`
+        : `token_limit_reached: it lets its bearer hold ${role.maxTokens} live tokens`;
   }
 }
 
@@ -111,6 +115,14 @@ export function requestText(
     case 'get':
     case 'revoke':
       return `${request.operation} ${tokenText(request, asker)}`;
+    case 'rotate':
+      return [
+        `rotate ${tokenText(request, asker)}`,
+        `with scopes ${listed(request.scopes, 'none')}`,
+        ...(request.expiresAtMs === null ? [] : [expiryText(request.expiresAtMs, nowMs)]),
+        request.overlapSeconds === 0 ? 'without overlap' : `with an overlap of ${durationText(request.overlapSeconds)}`,
+        `by a holder of ${request.heldTokens} live tokens`,
+      ].join(', ');
     case 'update': {
       const { namedScopes = null, resumes, resulting } = request;
       return [
@@ -132,7 +144,7 @@ export function requestText(
 }
 
 function tokenText(
-  { workspaceUuid, token }: Extract<PolicyRequest, { operation: 'get' | 'revoke' | 'update' }>,
+  { workspaceUuid, token }: Extract<PolicyRequest, { operation: 'get' | 'revoke' | 'rotate' | 'update' }>,
   { issuer, subject }: Pick<Identity, 'issuer' | 'subject'>,
 ): string {
   const owner = token?.owner ?? null;

@@ -49,6 +49,23 @@ export type CaseRequest =
       /** When the token ends. Default: `never`. */
       readonly tokenExpiresIn?: Duration | `${number}w` | 'never';
     }
+  /** Only the owner of a token rotates it. */
+  | {
+      readonly operation: 'rotate';
+      readonly workspace: string;
+      /** Default: `caller`. */
+      readonly owner?: CaseOwner;
+      /** How long the token lives on beside its successor: `0s`, or a duration. Default: `24h`. */
+      readonly overlap?: Duration | `${number}w`;
+      /** The life of the successor that is asked for. Default: that of the token. */
+      readonly expiresIn?: Duration | `${number}w`;
+      /** The scopes that the token was granted, which its successor gets. */
+      readonly tokenScopes: readonly string[];
+      /** How long the token was to live when it was minted. Default: `never`. */
+      readonly tokenLifetime?: Duration | `${number}w` | 'never';
+      /** How many live tokens the caller holds, this one among them. Default: 1. */
+      readonly held?: number;
+    }
   /** `POST /api/v1/revocations` for tokens of this workspace, or, with `*`, for a subject, and `POST /api/v1/reinstatements`. */
   | { readonly operation: 'order'; readonly workspace: string }
   /** The retry of a webhook delivery whose orders count in these workspaces. */

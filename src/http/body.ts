@@ -35,6 +35,12 @@ export async function readJsonBody(
   }
 }
 
+/** As `readJsonBody`, and an empty object where no body was sent. */
+export async function readOptionalJsonBody(request: Request): Promise<ReturnType<typeof readJsonBody>> {
+  const isAbsent = request.body === null && !request.headers.has('Content-Type');
+  return isAbsent ? ok({}) : await readJsonBody(request);
+}
+
 /**
  * Whether a request says that its body is JSON in UTF-8 (RFC 8259 §8.1) and not compressed: `application/json` with any parameters
  * except another `charset`.

@@ -36,6 +36,8 @@ export interface RotateAnswer {
   /** The successor with its secret, as a create tells it, and what becomes of its predecessor. */
   readonly data: unknown;
   readonly isReplay: boolean;
+  /** The order that revokes the predecessor, if it is due at once; null: it waits for its time, or this is a replay. */
+  readonly dueOrderId: string | null;
 }
 
 /**
@@ -124,7 +126,9 @@ export async function rotateToken(
       },
     },
   );
-  return rotated.ok ? ok({ data: rotated.value.answer, isReplay: 'isReplay' in rotated.value }) : rotated;
+  if (!rotated.ok) return rotated;
+  const isReplay = 'isReplay' in rotated.value;
+  return ok({ data: rotated.value.answer, isReplay, dueOrderId: isReplay || overlapSeconds > 0 ? null : orderId });
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono';
 import type { AppEnv } from '../http/context.ts';
 import { authorise } from '../http/access.ts';
-import { readJsonBody } from '../http/body.ts';
+import { readJsonBody, readOptionalJsonBody } from '../http/body.ts';
 import { failure, methodNotAllowed, success, successOf } from '../http/answer.ts';
 import { IDEMPOTENCY_KEY, readIdempotencyKey } from '../idempotency/header.ts';
 import { cacheHeaders, type CacheStatus, presentToken } from '../reads/present.ts';
@@ -9,19 +9,28 @@ import { createToken } from './create.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { getToken } from '../reads/get.ts';
 import { listTokens } from '../reads/list.ts';
-import { parseCreate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
+import { parseCreate, parseRotate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
+import { rotateToken } from './rotate.ts';
+import type { RequestContext } from '../kit/trace.ts';
 import { updateToken } from './update.ts';
 import { sentWithKey } from './fields.ts';
 
 const TOKENS = '/api/v1/service-account-tokens';
 const TOKEN = `${TOKENS}/:id`;
+const ROTATE = `${TOKEN}/rotate`;
 
-/** Registers the five operations under PipeOps' own paths. Each reads its request, runs, and answers in PipeOps' own envelope. */
+/**
+ * Registers the five operations under PipeOps' own paths, and rotation beside them. Each reads its request, runs, and answers in
+ * PipeOps' own envelope.
+ *
+ * @param runOrder drives one order, such as the end of a token that leaves no overlap.
+ */
 export function registerTokenRoutes(
   app: Hono<AppEnv>,
   tokens: TokenDependencies,
   defaultWorkspaceUuid: string | null,
+  runOrder: (context: RequestContext, orderId: string) => Promise<unknown>,
 ): void {
   const { idempotency, recorder, runtime, snapshots } = tokens;
 
@@ -82,9 +91,42 @@ export function registerTokenRoutes(
     return success(c, 'Service account token revoked.', { id: request.value.tokenId, uuid: request.value.tokenId });
   });
 
+  app.post(ROTATE, authorise(recorder, 'tokens:rotate', 'service_account_token.create'), async (c) => {
+    const key = readIdempotencyKey(c.req.header(IDEMPOTENCY_KEY) ?? null);
+    if (!key.ok) return failure(c, key.error);
+    if (key.value === null) return failure(c, KEY_MISSING);
+    const body = await readOptionalJsonBody(c.req.raw);
+    if (!body.ok) return failure(c, body.error);
+    const [id, query, nowMs] = [c.req.param('id'), queryOf(c), runtime.now()];
+    const request = parseRotate({ id, body: body.value, query, defaultWorkspaceUuid, nowMs });
+    if (!request.ok) return failure(c, request.error);
+    const [context, caller] = [c.get('context'), c.get('caller')];
+    const { sent, former } = sentWithKey(query, body.value);
+    const owner = { ...caller, workspaceUuid: request.value.workspaceUuid, route: `POST ${ROTATE}` };
+    const formerOf = former && { ...former, sent: [id, former.sent] };
+    const keyed = await idempotency.keyed(owner, key.value, [id, sent], formerOf);
+    const rotated = await rotateToken(tokens, context, caller, request.value, keyed);
+    if (!rotated.ok) return failure(c, rotated.error);
+    const { data, isReplay, dueOrderId } = rotated.value;
+    if (isReplay) c.header('Idempotency-Replayed', 'true');
+    if (dueOrderId !== null) runtime.background(runOrder(context, dueOrderId));
+    return success(c, 'Service account token rotated. The secret of its successor is shown this once.', data, 201);
+  });
+
   app.all(TOKENS, methodNotAllowed('GET', 'POST'));
   app.all(TOKEN, methodNotAllowed('GET', 'PATCH', 'DELETE'));
+  app.all(ROTATE, methodNotAllowed('POST'));
 }
+
+/** A rotation that is sent twice without a key would rotate the successor that the first one minted, which nobody has. */
+const KEY_MISSING = {
+  kind: 'invalid_request',
+  errors: {
+    [IDEMPOTENCY_KEY]: [
+      'Send a new random key, such as a UUID, with each rotation: an answer that is lost is given again to the same request with the same key.',
+    ],
+  },
+} as const;
 
 const queryOf = (c: Context<AppEnv>): URLSearchParams => new URL(c.req.url).searchParams;
 

@@ -127,11 +127,22 @@ function instancesOf(
   return (where === null ? [SHOP, BANK] : [where]).flatMap((workspaceUuid): readonly PolicyRequest[] => {
     const known = { issuer, subject: others ? 'somebody else' : subject };
     const token = { tokenId: 't', workspaceUuid, owner: known, suspendedBy: [] };
+    const named = wanted.length > 0 ? [wanted] : [['api:read'], ['api:write'], ['api:full']];
+    const expiresAtMs =
+      within === '30m' ? NOW_MS + HOUR_SECONDS * 500 : within === '3h' ? NOW_MS + HOUR_SECONDS * 3_000 : null;
     switch (permission) {
+      case 'tokens:rotate':
+        return named.map((scopesOfOne) => ({
+          operation: 'rotate',
+          workspaceUuid,
+          token,
+          scopes: scopesOfOne,
+          expiresAtMs,
+          lifetimeSeconds: within === 'never' ? null : 1,
+          overlapSeconds: 0,
+          heldTokens: 1,
+        }));
       case 'tokens:create': {
-        const named = wanted.length > 0 ? [wanted] : [['api:read'], ['api:write'], ['api:full']];
-        const expiresAtMs =
-          within === '30m' ? NOW_MS + HOUR_SECONDS * 500 : within === '3h' ? NOW_MS + HOUR_SECONDS * 3_000 : null;
         return named.map((scopesOfOne) => ({
           operation: 'create',
           workspaceUuid,

@@ -94,6 +94,10 @@ function sentFor(asked: Asked): Sent {
       const isRename = asked.scopes === undefined && asked.active === undefined;
       return { method: 'PATCH', path: one, body: isRename ? { name: 'renamed' } : body };
     }
+    case 'rotate': {
+      const body = { overlap: asked.overlap, expires_in: asked.expiresIn };
+      return { method: 'POST', path: `${TOKENS}/${tokens[owner]}/rotate${query}`, body };
+    }
     case 'audit':
       return { method: 'GET', path: '/api/v1/audit/export?latest=true' };
     case 'order': {
