@@ -32,6 +32,7 @@ const token = (changes: Partial<TokenState> = {}): TokenState => ({
   expires_at: null,
   created_at: '',
   updated_at: '',
+  last_used_at: null,
   commits: [{ at: new Date(NOW + 5).toISOString(), operation: 'create', event_id: 'event-1' }],
   ...changes,
 });

@@ -1,5 +1,6 @@
 import type { Behaviour, View } from './faults-wire.ts';
 import type { State, StoredToken } from './state.ts';
+import { rfc3339 } from './wire.ts';
 
 /** A behaviour, and how many changes there had been when it was set: what `frozen` shows. */
 export interface Behaving extends Behaviour {
@@ -53,4 +54,20 @@ export function seenBy(
   if (view.young_ms !== undefined && nowMs - Date.parse(token.created_at) < view.young_ms) return undefined;
   if (view.frozen === true) return state.asOf(token.id, { change: since });
   return view.lag_ms === undefined ? token : state.asOf(token.id, { ms: nowMs - view.lag_ms });
+}
+
+/** A token with what a behaviour says of its last use. */
+export function withUsage(
+  token: StoredToken,
+  behaving: Pick<Behaving, 'usage' | 'since'> | undefined,
+  state: Pick<State, 'asOf'>,
+): StoredToken {
+  const usage = behaving?.usage;
+  if (behaving === undefined || usage === undefined) return token;
+  if (usage === 'off') return { ...token, last_used_at: null };
+  if (usage === 'frozen') {
+    return { ...token, last_used_at: state.asOf(token.id, { change: behaving.since })?.last_used_at ?? null };
+  }
+  const usedAt = token.last_used_at;
+  return { ...token, last_used_at: usedAt === null ? null : rfc3339(Date.parse(usedAt) - usage.back_ms) };
 }

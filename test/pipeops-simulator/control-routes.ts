@@ -6,6 +6,7 @@ import {
   faultsBody,
   insertedToken,
   openedSession,
+  usedToken,
   workspaceBody,
 } from './fault-schema.ts';
 import type { FaultList } from './faults.ts';
@@ -82,6 +83,13 @@ export function control(request: ControlRequest, controlled: Controlled): Answer
           event_id: null,
         });
         return { status: 200, body: { token: stateOf(token, nowMs) } };
+      });
+    case 'POST /tokens/used':
+      return withBody(request, usedToken, ({ id, at = rfc3339(nowMs) }) => {
+        const token = state.find(id);
+        if (token === undefined) return { status: 404, body: 'no such token' };
+        const lastUsedAt = at === null ? null : rfc3339(Date.parse(at));
+        return { status: 200, body: { token: stateOf(state.use(token, lastUsedAt, nowMs), nowMs) } };
       });
     case 'POST /sessions':
       return withBody(request, openedSession, (opened) => ({

@@ -67,6 +67,12 @@ export function createControl(baseUrl: string) {
     /** A token appears that this service did not ask for. */
     insertToken: async (token: InsertedToken): Promise<TokenState> =>
       (await call<{ token: TokenState }>('POST', '/tokens', token)).token,
+    /**
+     * A token is used: PipeOps says so from now on. `at`: when, in RFC 3339; earlier than before, its time goes back. Null: it vanishes.
+     * Default: now by the simulator's clock.
+     */
+    useToken: async (id: string, at?: string | null): Promise<TokenState> =>
+      (await call<{ token: TokenState }>('POST', '/tokens/used', { id, ...(at !== undefined && { at }) })).token,
     /** Somebody revokes a token in PipeOps' own console. */
     revokeByHand: async (tokenId: string): Promise<void> => {
       await call('DELETE', `/tokens/${encodeURIComponent(tokenId)}`);

@@ -82,6 +82,7 @@ const behaviour: z.ZodType<Behaviour> = z.strictObject({
   names_max_chars: z.int().min(1).exactOptional(),
   list: listBehaviour.exactOptional(),
   get: view.exactOptional(),
+  usage: z.union([z.enum(['off', 'frozen']), z.strictObject({ back_ms: z.int().min(1) })]).exactOptional(),
   mints: z
     .strictObject({
       scopes: z.array(z.string()).exactOptional(),
@@ -117,6 +118,11 @@ export const insertedToken: z.ZodType<InsertedToken> = z.strictObject({
   scopes: z.array(z.string()).exactOptional(),
   expires_at: z.iso.datetime({ offset: true }).exactOptional(),
   id: z.string().min(1).exactOptional(),
+});
+
+export const usedToken = z.strictObject({
+  id: z.string().min(1),
+  at: z.iso.datetime({ offset: true }).nullable().exactOptional(),
 });
 
 export const endedSession = z.strictObject({ credential: z.string().min(1) });

@@ -139,6 +139,11 @@ export interface Behaviour {
   readonly list?: ListBehaviour;
   /** What a GET of one token sees: 404 for what the view lacks. */
   readonly get?: View;
+  /**
+   * What `last_used_at` says. `off`: null, for every token. `frozen`: what it said when this behaviour was set. `back_ms`: a time that is
+   * so much earlier than the true one.
+   */
+  readonly usage?: 'off' | 'frozen' | { readonly back_ms: number };
   /** What a create really mints, whatever was asked. `expires_at` in RFC 3339, in the past too; null: none. */
   readonly mints?: { readonly scopes?: readonly string[]; readonly expires_at?: string | null };
   /** `ignored`: a PATCH is answered 200 with the token as it was, and changes nothing. */
@@ -219,6 +224,8 @@ export interface TokenState {
   readonly expires_at: string | null;
   readonly created_at: string;
   readonly updated_at: string;
+  /** RFC 3339; null: it was never used. */
+  readonly last_used_at: string | null;
   readonly commits: readonly Commit[];
 }
 

@@ -1,5 +1,5 @@
 import type { Behaving } from './behaviours.ts';
-import { seenBy } from './behaviours.ts';
+import { seenBy, withUsage } from './behaviours.ts';
 import type { ListBehaviour } from './faults-wire.ts';
 import type { State, StoredToken } from './state.ts';
 
@@ -21,7 +21,8 @@ export function listOf(
   const seen = state
     .list(workspaceUuid)
     .map((token) => seenBy(list, token, seeing))
-    .filter((token) => token !== undefined);
+    .filter((token) => token !== undefined)
+    .map((token) => withUsage(token, behaving, state));
   const live = list.lacks_revoked === true ? seen.filter((token) => !token.is_revoked) : seen;
   const shown = list.empty === true ? [] : live.slice(0, list.cut);
   const page = pageOf(list, shown, query);

@@ -24,5 +24,6 @@ export const mint = (
   expires_at: asked.expires_at,
   created_at: rfc3339(nowMs),
   updated_at: rfc3339(nowMs),
+  last_used_at: null,
   commits: [],
 });

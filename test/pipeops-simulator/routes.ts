@@ -1,4 +1,4 @@
-import { seenBy, type Behaving } from './behaviours.ts';
+import { seenBy, withUsage, type Behaving } from './behaviours.ts';
 import type { Commit, FaultForm } from './faults-wire.ts';
 import { listOf } from './lists.ts';
 import { mint } from './minting.ts';
@@ -79,7 +79,8 @@ function get({ behaving, forms, nowMs }: RouteRequest, token: StoredToken | unde
   const seeing = { since: behaving?.since ?? 0, nowMs, state };
   const shown = token === undefined ? undefined : seenBy(behaving?.get, token, seeing);
   if (shown === undefined || shown.is_revoked) return NO_TOKEN;
-  return tokenAnswer('Service account token retrieved', shown, forms, nowMs, behaving?.answers?.get);
+  const told = withUsage(shown, behaving, state);
+  return tokenAnswer('Service account token retrieved', told, forms, nowMs, behaving?.answers?.get);
 }
 
 function create(request: RouteRequest, workspaceUuid: string, state: State): Served {

@@ -21,6 +21,8 @@ const storedToken = z.object({
   expires_at: z.string().nullable(),
   created_at: z.string(),
   updated_at: z.string(),
+  // A file from before this was kept knows of no use.
+  last_used_at: z.string().nullable().default(null),
   commits: z.array(commit),
 });
 const stateFile = z.object({ tokens: z.array(storedToken) });
@@ -86,6 +88,14 @@ export function openState(file: string | null) {
     /** How many changes there were. */
     changes: (): number => changes,
     workspaces: (): readonly string[] => [...byWorkspace.keys()],
+    /** Notes that a token was used, or what PipeOps says of that from now on. It is no change of the token. */
+    use: (token: StoredToken, lastUsedAt: string | null, nowMs: number): StoredToken => {
+      const used = { ...token, last_used_at: lastUsedAt };
+      if (file !== null) writeTokens(file, [...new Map(byId).set(used.id, used).values()]);
+      changes += 1;
+      hold(used, nowMs);
+      return used;
+    },
     /** Adds or replaces a token, and records why; gives it as it now is. */
     put: (token: StoredToken, made: Commit): StoredToken => {
       const put = { ...token, commits: [...token.commits, made] };

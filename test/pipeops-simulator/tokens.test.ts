@@ -1,11 +1,55 @@
 import { describe, expect, it } from 'vitest';
+import type { Behaviour } from './faults-wire.ts';
 import { startTestSimulator } from './harness.ts';
 
 const clock = { ms: Date.parse('2026-03-01T12:00:00.250Z') };
-const { visit } = await startTestSimulator({ now: () => clock.ms });
+const { control, visit } = await startTestSimulator({ now: () => clock.ms });
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const NOT_FOUND = { status: 404, body: { success: false, status: 'error', message: expect.any(String) } };
+
+describe('the time of last use', () => {
+  const usedAt = async ({ send }: Pick<ReturnType<typeof visit>, 'send'>, id: string) => [
+    (await send('GET')).body.data.tokens.find((token: { id: string }) => token.id === id).last_used_at,
+    (await send('GET', { path: `/${id}` })).body.data.token.last_used_at,
+  ];
+  const DAY_1 = '2026-02-01T00:00:00Z';
+  const DAY_2 = '2026-02-02T00:00:00Z';
+
+  it('is null until a token is used, and then what it was told or the time of the clock', async () => {
+    const visitor = visit();
+    const { id } = await visitor.mint();
+    expect(await usedAt(visitor, id)).toEqual([null, null]);
+    expect(await control.useToken(id, DAY_2)).toMatchObject({ id, last_used_at: DAY_2 });
+    expect(await usedAt(visitor, id)).toEqual([DAY_2, DAY_2]);
+    await control.useToken(id, DAY_1);
+    expect(await usedAt(visitor, id)).toEqual([DAY_1, DAY_1]);
+    await control.useToken(id, null);
+    expect(await usedAt(visitor, id)).toEqual([null, null]);
+    await control.useToken(id);
+    expect(await usedAt(visitor, id)).toEqual(['2026-03-01T12:00:00.25Z', '2026-03-01T12:00:00.25Z']);
+    // It is no change of the token, and no commit.
+    expect(await visitor.tokens()).toMatchObject([
+      { updated_at: '2026-03-01T12:00:00.25Z', commits: [{ operation: 'create' }] },
+    ]);
+    await expect(control.useToken('tok-0')).rejects.toThrow('404');
+  });
+
+  it.each<[string, Behaviour['usage'], string | null]>([
+    ['switched off', 'off', null],
+    ['frozen', 'frozen', DAY_1],
+    ['going back', { back_ms: 24 * 3_600_000 }, DAY_1],
+  ])('may be %s', async (_, usage, shown) => {
+    const visitor = visit();
+    const { id } = await visitor.mint();
+    await control.useToken(id, DAY_1);
+    await control.behave(visitor.workspace, usage === undefined ? {} : { usage });
+    await control.useToken(id, DAY_2);
+    expect(await usedAt(visitor, id)).toEqual([shown, shown]);
+    await control.behave(visitor.workspace, null);
+    expect(await usedAt(visitor, id)).toEqual([DAY_2, DAY_2]);
+  });
+});
 
 describe('create', () => {
   it('answers flat, with the secret as a string', async () => {

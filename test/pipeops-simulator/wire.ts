@@ -61,7 +61,7 @@ export const tokenFields = (token: StoredToken, forms: Forms, nowMs: number): Re
   expires_at: time(token.expires_at, forms),
   created_at: time(token.created_at, forms),
   updated_at: time(token.updated_at, forms),
-  last_used_at: time(null, forms),
+  last_used_at: time(token.last_used_at, forms),
 });
 
 type Fields = Readonly<Record<string, unknown>>;
