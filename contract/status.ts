@@ -131,6 +131,34 @@ export const statusAnswer = component(
         ),
         more: z.boolean(),
       }),
+      expiring: say(
+        z.strictObject({
+          within_1_day: count(),
+          within_7_days: count(),
+          within_30_days: count(),
+          more: say(z.boolean(), 'Whether only the first 10,000 were counted.'),
+        }),
+        'Live tokens that expire soon.',
+      ),
+      usage: say(
+        z.strictObject({
+          workspaces: say(count(), 'Workspaces that are looked at each night.'),
+          unknown: say(
+            z.strictObject({
+              workspaces: count(),
+              workspace_uuids: say(z.array(z.string()), 'The first ten.'),
+              what_to_do: z.string().nullable(),
+            }),
+            'Workspaces in which PipeOps was not seen to fill in times of use for a week. None of their tokens is suspended as unused.',
+          ),
+          unused: say(
+            count(),
+            'Tokens that nobody has used for as long as their role allows, as of the last nightly look.',
+          ),
+          never_used: count(),
+        }),
+        'What is known of the use of tokens.',
+      ),
       quota: z.strictObject({
         wait_until: say(time().nullable(), 'PipeOps asks to wait until then.'),
         minute: quotaWindow,

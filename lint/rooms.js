@@ -30,6 +30,7 @@ const ROOMS = [
   'trail/query',
   'inventory/query',
   'trail/reconcile',
+  'aging',
   'health',
 ];
 /** The entrance: it may import all, and is imported by none but itself. */

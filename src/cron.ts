@@ -1,3 +1,4 @@
+import { watchAging } from './aging/run.ts';
 import { type Budget, createBudget } from './kit/budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
 import { changeJob } from './db/job-leases.ts';
@@ -12,7 +13,7 @@ type JobReport = Readonly<Record<string, number>>;
 
 /**
  * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the renewal of the
- * admin credential, a call to PipeOps where nobody else makes one, and sweeps of what is over. Each job has a share of what a Worker may
+ * admin credential, a call to PipeOps where nobody else makes one, sweeps of what is over, and how tokens age. Each job has a share of what a Worker may
  * use up, and a lease, so that a second run at the same time does not do the same work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
  * log need not ask.
  */
@@ -49,6 +50,9 @@ export async function runCron(services: Services): Promise<void> {
     settled: 0,
     erased_keys: 0,
     probed: 0,
+    told_expiring: 0,
+    swept_workspaces: 0,
+    ordered_unused: 0,
     ...report,
     not_ready: notReady.map(({ reason }) => reason),
     degraded: degraded.map(({ reason }) => reason),
@@ -75,6 +79,7 @@ function jobsOf({
   renewal,
   probe,
   keyExpiry,
+  aging,
 }: Services): Readonly<Record<CronJob, Job>> {
   return {
     // Orders come first, since they may be about a leak and PipeOps answers only so many calls a minute.
@@ -95,6 +100,10 @@ function jobsOf({
       const { erased } = await keyExpiry.run(context);
       await database.batch(context, [forgetCalls(database, runtime.now())]);
       return { erased_keys: erased };
+    },
+    aging: async (context, budget) => {
+      const { expiring, swept, unused } = await watchAging(aging, context, budget);
+      return { told_expiring: expiring, swept_workspaces: swept, ordered_unused: unused };
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { AgingDependencies } from './aging/run.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import type { Policy } from './config/policy.ts';
 import { type RenewingCredentials, renewingCredentials } from './credential/credentials.ts';
@@ -67,6 +68,7 @@ export interface Services {
   readonly renewal: RenewingCredentials | null;
   readonly health: HealthDependencies;
   readonly probe: ProbeDependencies;
+  readonly aging: AgingDependencies;
 }
 
 /** The one composition root: the clock, ids, the network and the configuration enter here and nowhere else. */
@@ -187,6 +189,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
   };
   const orders = createOrderDriver(webhooks);
 
+  // ── aging ──
+  const aging = { database, runtime, pipeops, quota, roles: policy.roles };
+
   // ── health ──
   const { d1MaxBytes } = config;
   const fingerprintKeyIds = config.fingerprintKeys.map(({ id }) => id);
@@ -234,6 +239,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     renewal,
     health,
     probe,
+    aging,
   };
 }
 

@@ -161,7 +161,7 @@ export const CREDENTIAL_LOSSES = ['outcome_unknown', 'refused', 'rolled_back', '
 export type CredentialLoss = (typeof CREDENTIAL_LOSSES)[number];
 
 /** The jobs of the cron, in their order. */
-export const CRON_JOBS = ['orders', 'attempts', 'credential', 'probe', 'sweeps'] as const;
+export const CRON_JOBS = ['orders', 'attempts', 'credential', 'probe', 'sweeps', 'aging'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
 /** The work that one run does at a time: the jobs of the cron, and asking PipeOps about workspaces that are not known here. */

@@ -132,10 +132,11 @@ export const QUOTA_CALLS_MAX = 1_000_000;
 /**
  * The share of a window that the calls of each purpose leave to the purposes after it. With the defaults, ten leaks a minute and a
  * hundred an hour need not wait. Half of that reserve is open to reconciliation, and reads leave as much again, or more, to changes.
+ * The nightly look at the use of tokens takes from the half of a window that is left over.
  */
 export const QUOTA_KEPT_SHARES = {
-  minute: { read: 0.3, change: 0.1, reconciliation: 0.05, revocation: 0 },
-  hour: { read: 0.2, change: 0.1, reconciliation: 0.05, revocation: 0 },
+  minute: { watch: 0.5, read: 0.3, change: 0.1, reconciliation: 0.05, revocation: 0 },
+  hour: { watch: 0.5, read: 0.2, change: 0.1, reconciliation: 0.05, revocation: 0 },
 } as const;
 /** A window is counted in this many buckets and one more, so that no window holds more calls than its limit, wherever it begins. */
 export const QUOTA_BUCKETS_COUNT = 12;
@@ -243,8 +244,8 @@ export * from './health-limits.ts';
 
 /** How many D1 queries each job of one run may make, and after how long it begins nothing more. */
 export const CRON_SHARES = {
-  /** Some ninety orders that are sent, or thousands that lists decide. A look may still begin 5 s after the last order. */
-  orders: { d1Queries: 600, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
+  /** Some eighty orders that are sent, or thousands that lists decide. A look may still begin 5 s after the last order. */
+  orders: { d1Queries: 538, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
   /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
   /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
@@ -253,6 +254,8 @@ export const CRON_SHARES = {
   credential: { d1Queries: 25, ms: 10_000 },
   /** Erasing takes a few statements. */
   sweeps: { d1Queries: 25, ms: 10_000 },
+  /** Notices of expiry, and one workspace's list: see AGING_SWEEP_MAX_QUERIES. Orders gave it the queries: what they leave waits a minute. */
+  aging: { d1Queries: 60, ms: UPSTREAM_TIMEOUT_MS + 5_000 },
 } as const;
 /** What a job has begun ends within this: PipeOps' 10 s, a settlement's 5 s, and the batch that ends the run. */
 export const CRON_JOB_TAIL_MS = 20_000;

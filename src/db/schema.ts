@@ -166,7 +166,7 @@ export const tokens = sqliteTable(
     retires_at: integer(),
     /** When the next notice of its expiry is due; null: none is left. */
     expiry_notice_at: integer(),
-    /** When PipeOps last saw it used, as a list told, and when a list last told it. */
+    /** When PipeOps last saw it used, as a list told, and when the list began that last told something new, or a nightly one within a week. */
     last_used_at: integer(),
     usage_seen_at: integer(),
     /** How many nightly looks in a row saw no later use, and when the first of them began. */
@@ -320,10 +320,16 @@ export const workspaces = sqliteTable(
     list_state: text({ enum: LIST_STATES }),
     /** When `list_state` became so. */
     list_state_at: integer(),
-    /** When a token of it was last seen to have been used since the look before: PipeOps fills in times of use here. */
+    /**
+     * The latest time of use, as PipeOps tells it, that a look saw to have moved on since the look before: PipeOps fills in times of use
+     * here. It is never later than that look.
+     */
     usage_advanced_at: integer(),
     /** When its last nightly look at the use of tokens began. */
     usage_swept_at: integer(),
+    /** How many of its live tokens were unused then, and how many were never used. */
+    usage_unused: integer(),
+    usage_never_used: integer(),
   },
   (table) => [
     index('workspaces_listed_at')

@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { presentExpiring, presentUsage, selectExpiring, selectUsage } from '../aging/counts.ts';
 import type { Policy } from '../config/policy.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';
@@ -98,9 +99,11 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const more = await database.batch(context, [
       selectNearLimit(database, nowMs),
       selectNextScheduled(database),
+      selectExpiring(database, nowMs),
+      selectUsage(database, nowMs),
     ] as const);
     if (!more.ok) return failure(c, { kind: 'audit_unavailable' });
-    const [nearLimit, [scheduled]] = more.value;
+    const [nearLimit, [scheduled], [expiring], [usage]] = more.value;
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       ready: notReady.length === 0,
@@ -121,6 +124,8 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       fingerprint_keys: { current: health.fingerprintKeyIds[0] ?? null, missing: orders.missingKeyIds },
       lists: presentListStates(lists),
       token_limits: presentNearLimit(nearLimit),
+      expiring: presentExpiring(expiring),
+      usage: presentUsage(usage),
       quota: presentQuota(quota, calls, nowMs),
       credentials: presentCredentials(credentials.inOrder(), outcomes),
       credential_renewal: renewal === null ? null : presentRenewal(renewal),

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm';
+import { USE_LIST_BATCH_TOKENS } from '../config/aging-limits.ts';
 import {
   ABSENCE_ASK_ALONE_MAX_TOKENS,
   DRIFT_BATCH_TOKENS,
@@ -6,7 +7,7 @@ import {
   UPSTREAM_TIMEOUT_MS,
 } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
-import { type TokenRow, tokens } from '../db/schema.ts';
+import { tokens } from '../db/schema.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { type Call, callWithin, type PipeOps, type TokenRef, type UpstreamToken } from '../pipeops/types.ts';
@@ -15,8 +16,18 @@ import type { Asked } from '../reads/read.ts';
 import type { TokenDependencies } from '../tokens/dependencies.ts';
 import type { AbsenceFinding } from './absence.ts';
 import { endQueries } from './ends.ts';
-import { type Findings, isExpired, isProvenEnd, judgeList, judgeMissing, type Look } from './looks.ts';
+import {
+  type Findings,
+  isExpired,
+  isProvenEnd,
+  judgeList,
+  judgeMissing,
+  type Look,
+  LOOK_COLUMNS,
+  type LookRow,
+} from './looks.ts';
 import { appearanceQueries, reappearanceQueries } from './reappearance.ts';
+import { useQueries } from './use.ts';
 
 // Where PipeOps and the inventory differ: what a look shows is recorded, and tokens are asked for that a list proves nothing about.
 
@@ -68,8 +79,8 @@ function findingQueries(
 ): readonly Query[] {
   const recording = { database, context, workspaceUuid, begunAtMs, nowMs: runtime.now(), newId: () => runtime.newId() };
   // An end that nobody would look up needs no row in the trail, so a batch takes many of them.
-  const isSilent = (row: TokenRow): boolean => row.revoked_at !== null || isExpired(row, begunAtMs);
-  const batchOf = (rows: readonly TokenRow[]) => ({
+  const isSilent = (row: LookRow): boolean => row.revoked_at !== null || isExpired(row, begunAtMs);
+  const batchOf = (rows: readonly LookRow[]) => ({
     told: rows.filter((row) => !isSilent(row)).slice(0, DRIFT_BATCH_TOKENS),
     silent: rows.filter(isSilent).slice(0, DRIFT_SILENT_BATCH_TOKENS),
   });
@@ -83,6 +94,7 @@ function findingQueries(
     }),
     ...reappearanceQueries(recording, findings.reappeared.slice(0, DRIFT_BATCH_TOKENS), active),
     ...appearanceQueries(recording, findings.appeared.slice(0, DRIFT_BATCH_TOKENS)),
+    ...useQueries(recording, findings.used.slice(0, USE_LIST_BATCH_TOKENS)),
   ];
 }
 
@@ -94,6 +106,7 @@ const NOTHING: Findings = {
   reappeared: [],
   appeared: [],
   askAlone: [],
+  used: [],
   isNoProof: false,
 };
 
@@ -135,7 +148,9 @@ export async function recordPresence(
   const row = await readToken(database, context, ref);
   if (row === null || row === undefined) return;
   const look = { list: { ...EMPTY, tokens: [token] }, begunAtMs };
-  await recordFindings({ database, runtime }, context, ref.workspaceUuid, look, judgeList([row], look));
+  // Only lists tell of use: an answer about one token may leave that out.
+  const findings = { ...judgeList([row], look), used: [] };
+  await recordFindings({ database, runtime }, context, ref.workspaceUuid, look, findings);
 }
 
 /** A list that shows nothing and proves nothing. */
@@ -146,14 +161,14 @@ async function readToken(
   database: Database,
   context: Pick<RequestContext, 'trace'>,
   ref: TokenRef,
-): Promise<TokenRow | undefined | null> {
+): Promise<LookRow | undefined | null> {
   const read = await database.batch(context, [selectOne(database, ref)]);
   return read.ok ? read.value[0][0] : null;
 }
 
 const selectOne = ({ build }: Database, { workspaceUuid, tokenId }: TokenRef) =>
   build
-    .select()
+    .select(LOOK_COLUMNS)
     .from(tokens)
     .where(sql`${tokens.workspace_uuid} = ${workspaceUuid} and ${tokens.token_id} = ${tokenId}`);
 

@@ -2,8 +2,9 @@ import { sql, type SQL } from 'drizzle-orm';
 import { insertEventsFrom } from '../trail/statements.ts';
 import { ABSENCE_GAP_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
-import { tokens, type TokenRow } from '../db/schema.ts';
+import { tokens } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
+import type { LookRow } from './looks.ts';
 import { each, idsOf, ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 /** The tokens that a look misses, sees, proves to be gone or shows as revoked: as many as one batch takes. */
@@ -16,9 +17,9 @@ export interface Ends {
 
 interface EndBatch {
   /** Tokens whose end gets a row in the trail. */
-  readonly told: readonly TokenRow[];
+  readonly told: readonly LookRow[];
   /** Tokens whose end gets no row: they have expired, or the trail knows it. */
-  readonly silent: readonly TokenRow[];
+  readonly silent: readonly LookRow[];
 }
 
 /** The statements that record what a look says about the ends of tokens. */

@@ -1,11 +1,12 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { CONTRADICTION_AFTER_MS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
-import { revocationOrders, type TokenRow, tokens } from '../db/schema.ts';
+import { revocationOrders, tokens } from '../db/schema.ts';
 import { selectedRow } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { nextNoticeMs } from './grant.ts';
 import { contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
+import type { LookRow } from './looks.ts';
 import { each, idsOf, ITEM_ID, orderRow, type Recording, seenRow } from './recording.ts';
 import { cutToBytes } from '../kit/bytes.ts';
 import { markerOf } from '../kit/marker.ts';
@@ -36,7 +37,7 @@ import {
  */
 export function reappearanceQueries(
   recording: Recording,
-  reappeared: readonly TokenRow[],
+  reappeared: readonly LookRow[],
   active: ReadonlyMap<string, boolean | null>,
 ): readonly Query[] {
   if (reappeared.length === 0) return [];
@@ -82,7 +83,12 @@ export function reappearanceQueries(
     ),
     database.build
       .update(tokens)
-      .set({ revoked_at: null, ended_by: null, unseen_at: null })
+      .set({
+        revoked_at: null,
+        ended_by: null,
+        unseen_at: null,
+        expiry_notice_at: sql`iif(${tokens.expires_at} is null, null, coalesce(${tokens.expiry_notice_at}, ${nowMs}))`,
+      })
       .where(
         sql`workspace_uuid = ${workspaceUuid} and exists (select 1 from ${all} where ${ITEM_ID} = tokens.token_id
               and e.value ->> 'revoked_at' = tokens.revoked_at and e.value ->> 'ended_by' is tokens.ended_by)`,

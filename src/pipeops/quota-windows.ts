@@ -12,9 +12,9 @@ import {
 
 /**
  * What a call is for, from what waits first to what waits last: each purpose leaves a share of a window to those after it.
- * `revocation` is of tokens that must not live on.
+ * `watch` is the nightly look at the use of tokens, for which nobody waits. `revocation` is of tokens that must not live on.
  */
-export type Purpose = 'read' | 'change' | 'reconciliation' | 'revocation';
+export type Purpose = 'watch' | 'read' | 'change' | 'reconciliation' | 'revocation';
 
 /** What is left of a window. */
 export interface Window {

@@ -7,7 +7,7 @@
 
 import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
-import type { TokenRow } from '../db/schema.ts';
+import type { LookRow } from '../inventory/looks.ts';
 import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
@@ -102,7 +102,7 @@ export interface ReadAnswer<T> {
 export interface Asked {
   readonly snapshot: Snapshot;
   /** The rows of the inventory that it must be judged with. */
-  readonly rows: readonly TokenRow[];
+  readonly rows: readonly LookRow[];
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { TokenRow } from '../db/schema.ts';
+import type { LookRow } from '../inventory/looks.ts';
 import type { Failure } from '../failures.ts';
 import type { QuotaRefusal, ReservedCalls } from '../pipeops/quota-calls.ts';
 import { labelKey } from '../subjects/labels.ts';
@@ -108,7 +108,7 @@ export interface TripAnswer {
   /** The list whose inventory was asked for, with it. */
   readonly snapshot: Snapshot | null;
   /** The rows that a look is judged with; null: they were not asked for. */
-  readonly lookRows: readonly TokenRow[] | null;
+  readonly lookRows: readonly LookRow[] | null;
 }
 
 /** What its trips are made of, of a read on its way. */

@@ -33,6 +33,13 @@ describe('GET /api/v1/status', () => {
         hour: { limit: 1_000, reserved: expect.any(Number), remaining: null, resets_at: null },
       },
       token_limits: { above_four_fifths: [], more: false },
+      expiring: { within_1_day: 0, within_7_days: 0, within_30_days: 0, more: false },
+      usage: {
+        workspaces: 0,
+        unknown: { workspaces: 0, workspace_uuids: [], what_to_do: null },
+        unused: 0,
+        never_used: 0,
+      },
       fingerprint_keys: { current: 'k1', missing: [] },
       credentials: [
         {
