@@ -136,10 +136,9 @@ export async function sweepWorkspace(
   );
   const workspace = { liveTokens: swept.length, advancedAtMs, sweptAtMs: due.usage_swept_at };
   const unused = unusedTokens(swept, workspace, roles, nowMs);
-  const chosen =
-    unused.length === 0
-      ? []
-      : chooseUnused(unused, await readHindrances(database, context, workspaceUuid, unused), swept.length, nowMs);
+  const hindrances = await readHindrances(database, context, workspaceUuid, unused);
+  if (hindrances === null) return NOTHING;
+  const chosen = chooseUnused(unused, hindrances, swept.length, nowMs);
   const written = await database.batch(context, [
     markSwept(recording, due, isWhole ? countUsages(swept, workspace, roles, nowMs) : null),
     ...useQueries(recording, firstInTurn(uses)),
@@ -148,15 +147,17 @@ export async function sweepWorkspace(
   return { swept: 1, unused: written.ok ? chosen.length : 0 };
 }
 
+/** Null: D1 does not answer. */
 async function readHindrances(
   database: Database,
   context: RequestContext,
   workspaceUuid: string,
   unused: ReturnType<typeof unusedTokens>,
 ) {
+  if (unused.length === 0) return hindrancesOf([]);
   const ids = unused.map(({ row }) => row.token_id);
   const read = await database.batch(context, [selectHindrances(database, workspaceUuid, ids)]);
-  return hindrancesOf(read.ok ? read.value[0] : []);
+  return read.ok ? hindrancesOf(read.value[0]) : null;
 }
 
 /** The live tokens that a list shows, with what is kept of their use from now on. */

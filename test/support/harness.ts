@@ -35,8 +35,10 @@ export interface HarnessOptions {
   readonly policy?: Readonly<Record<string, unknown>>;
   /** Sources of webhooks, as `policy.ts` names them. */
   readonly webhooks?: Readonly<Record<string, object>>;
+  /** Let the cron look at the use of tokens in this workspace. Elsewhere it would ask PipeOps for lists by the minute of the day. */
+  readonly isSwept?: boolean;
   /** Share a workspace and admin credential with another harness: the same company, another isolate. */
-  readonly like?: Harness;
+  readonly like?: Pick<Harness, 'workspace' | 'credential' | 'issuer'>;
 }
 
 export interface SentRequest {
@@ -105,25 +107,23 @@ export async function createHarness(options: HarnessOptions = {}) {
     ...(options.webhooks !== undefined && { webhooks: options.webhooks }),
     ...options.policy,
   };
-  const worker = createWorker(
-    {
-      DB: options.db ?? env.DB,
-      PIPEOPS_API_URL: pipeopsUrl,
-      PIPEOPS_ADMIN_TOKEN: credential,
-      PIPEOPS_WORKSPACE_UUID: workspace,
-      POLICY: JSON.stringify(policy),
-      FINGERPRINT_KEYS,
-      IDEMPOTENCY_SECRET,
-      // Every read asks PipeOps, so that tests see at once what they made of it; those of snapshots switch them on.
-      SNAPSHOT_MAX_AGE_SECONDS: '0',
-      // Tests share a minute; those of the limits bring the real bindings.
-      CALLER_LIMIT: unlimited,
-      REJECTIONS_PER_ADDRESS: unlimited,
-      REJECTIONS_IN_ALL: unlimited,
-      ...options.env,
-    },
-    runtime,
-  );
+  const bindings = {
+    DB: options.db ?? env.DB,
+    PIPEOPS_API_URL: pipeopsUrl,
+    PIPEOPS_ADMIN_TOKEN: credential,
+    PIPEOPS_WORKSPACE_UUID: workspace,
+    POLICY: JSON.stringify(policy),
+    FINGERPRINT_KEYS,
+    IDEMPOTENCY_SECRET,
+    // Every read asks PipeOps, so that tests see at once what they made of it; those of snapshots switch them on.
+    SNAPSHOT_MAX_AGE_SECONDS: '0',
+    // Tests share a minute; those of the limits bring the real bindings.
+    CALLER_LIMIT: unlimited,
+    REJECTIONS_PER_ADDRESS: unlimited,
+    REJECTIONS_IN_ALL: unlimited,
+    ...options.env,
+  };
+  const worker = createWorker(bindings, runtime);
 
   const jwtFor = async (role: string, claims: Record<string, unknown> = {}): Promise<string> => {
     const jwt = await issuer.sign({ sub: `${role}-1`, aud: 'countersign', role, ...claims });
@@ -154,6 +154,10 @@ export async function createHarness(options: HarnessOptions = {}) {
   };
 
   const cron = async (): Promise<void> => {
+    await env.DB.prepare('update workspaces set usage_swept_at = ? where workspace_uuid <> ?')
+      .bind(runtime.now(), options.isSwept === true ? workspace : '')
+      .run()
+      .catch(() => null);
     await worker.scheduled();
     await settleBackground();
   };
@@ -182,6 +186,8 @@ export async function createHarness(options: HarnessOptions = {}) {
     /** As an operator writes it. */
     policy,
     policyVersion: versionOf(policy),
+    /** What the Worker is configured with. */
+    bindings,
     issuer,
     control,
     worker: { ...worker, fetch: async (request: Request) => await conforming(request, await worker.fetch(request)) },
