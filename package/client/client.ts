@@ -5,11 +5,13 @@ import type {
   CountQuery,
   CreateToken,
   ExportQuery,
+  InventoryQuery,
   InWorkspace,
   OrderReinstatement,
   OrderRevocation,
   Paging,
   Reading,
+  RotateToken,
   SubjectQuery,
   TokenEventsQuery,
   UpdateToken,
@@ -27,9 +29,12 @@ import type {
   AuditEvent,
   CreatedToken,
   Delivery,
+  InventoryPage,
+  InventoryToken,
   Page,
   Readiness,
   RevokedToken,
+  RotatedToken,
   Status,
   Subject,
   Token,
@@ -48,6 +53,12 @@ export interface CreateOptions extends CallOptions {
    * then it is repeated only where the service says that nothing was done.
    */
   readonly idempotencyKey?: string | null;
+}
+
+/** A rotation needs a key: without one a repeat could not tell its own success from that of another. */
+export interface RotateOptions extends CallOptions {
+  /** Gives the same token again until the old one is retired, and for an hour at least. Default: a random UUID. */
+  readonly idempotencyKey?: string;
 }
 
 /**
@@ -142,6 +153,12 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
       dataOf<{ token: Token }>(await readToken(at(TOKENS, id), query, given)).token,
     update: async (id: string, changes: UpdateToken, given?: CallOptions): Promise<Token> =>
       dataOf<{ token: Token }>(await json({ method: 'PATCH', path: at(TOKENS, id), body: changes }, given)).token,
+    /**
+     * Mints a token that takes the place of one of the caller's own, which is revoked when the overlap is over. The secret is in the
+     * answer, and nowhere else afterwards.
+     */
+    rotate: async (id: string, rotation: RotateToken = {}, given: RotateOptions = {}): Promise<RotatedToken> =>
+      dataOf(await keyed(at(TOKENS, id, '/rotate'), rotation, given)),
     revoke: async (id: string, query: InWorkspace = {}, given?: CallOptions): Promise<RevokedToken> =>
       dataOf(await json({ method: 'DELETE', path: at(TOKENS, id), query }, given)),
     /** A page of the events of one token, for whoever may read the token. */
@@ -153,6 +170,22 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
       given?: CallOptions,
     ): AsyncGenerator<AuditEvent, void, undefined> =>
       eachOf(async (cursor) => await tokens.events(id, { ...query, ...cursor }, given)),
+  };
+
+  const inventory = {
+    /** A page of the tokens that this service knows, with how old its knowledge of PipeOps is. PipeOps is not asked. */
+    list: async (query: InventoryQuery = {}, given?: CallOptions): Promise<InventoryPage> => {
+      const body = await get('/api/v1/inventory', query, given);
+      return {
+        ...pageOf<InventoryToken>(body),
+        knowledge: dataOf<InventoryPage['knowledge'] | undefined>(body, 'knowledge') ?? [],
+      };
+    },
+    /** All pages, one after another. */
+    pages: (query: InventoryQuery = {}, given?: CallOptions): AsyncGenerator<InventoryPage, void, undefined> =>
+      pagesOf(async (cursor) => await inventory.list({ ...query, ...cursor }, given)),
+    each: (query: InventoryQuery = {}, given?: CallOptions): AsyncGenerator<InventoryToken, void, undefined> =>
+      eachOf(async (cursor) => await inventory.list({ ...query, ...cursor }, given)),
   };
 
   const subjects = {
@@ -180,6 +213,7 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
     /** Where the requests go. */
     origin: transport.origin,
     tokens,
+    inventory,
     audit,
     subjects,
     revocations: {
@@ -210,7 +244,7 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
 
 /** What an answer holds. Its type is what the contract says: it is not checked here, so that a newer service may say more. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters, typescript/no-unsafe-type-assertion -- the contract is the guard
-const dataOf = <Data>(body: Envelope): Data => body['data'] as Data;
+const dataOf = <Data>(body: Envelope, name = 'data'): Data => body[name] as Data;
 
 function pageOf<Item>(body: Envelope): Page<Item> {
   const { next_cursor: nextCursor = null, has_more: hasMore = nextCursor !== null } = (body['pagination'] ?? {}) as {
@@ -220,17 +254,25 @@ function pageOf<Item>(body: Envelope): Page<Item> {
   return { items: dataOf(body), nextCursor, hasMore, partial: body['partial'] === true };
 }
 
-/** The items of all pages. It ends at the last page, and where a cursor stands still. */
-async function* eachOf<Item>(
-  page: (at: { readonly cursor?: string }) => Promise<Page<Item>>,
-): AsyncGenerator<Item, void, undefined> {
+/** All pages. It ends at the last one, and where a cursor stands still. */
+async function* pagesOf<OnePage extends Page<unknown>>(
+  read: (at: { readonly cursor?: string }) => Promise<OnePage>,
+): AsyncGenerator<OnePage, void, undefined> {
   let cursor: string | null = null;
   for (;;) {
-    const { items, nextCursor, hasMore }: Page<Item> = await page(cursor === null ? {} : { cursor });
-    yield* items;
+    const page: OnePage = await read(cursor === null ? {} : { cursor });
+    yield page;
+    const { nextCursor, hasMore } = page;
     if (!hasMore || nextCursor === null || nextCursor === cursor) return;
     cursor = nextCursor;
   }
+}
+
+/** The items of all pages. */
+async function* eachOf<Item>(
+  read: (at: { readonly cursor?: string }) => Promise<Page<Item>>,
+): AsyncGenerator<Item, void, undefined> {
+  for await (const { items } of pagesOf(read)) yield* items;
 }
 
 function bodyOf(origin: string, { body, status, headers }: Response): ReadableStream<Uint8Array> {

@@ -1,5 +1,5 @@
 import type { Mode, SubjectRef } from './types.ts';
-import type { ActorType, AuditAction, AuditStatus, ErrorCode } from './vocabulary.ts';
+import type { ActorType, AuditAction, AuditStatus, ErrorCode, TokenState, TokenUsage } from './vocabulary.ts';
 
 // What the service takes, under the names of the wire.
 
@@ -23,18 +23,26 @@ export type CreateToken = {
   | { readonly scopes: readonly string[]; readonly preset?: never }
   | { readonly preset: string; readonly scopes?: never }
 ) &
-  (
-    | {
-        /** RFC 3339. */
-        readonly expires_at?: string | undefined;
-        readonly expires_in?: never;
-      }
-    | {
-        /** Such as `30d`, or whole days. */
-        readonly expires_in?: string | number | undefined;
-        readonly expires_at?: never;
-      }
-  );
+  Expiry;
+
+/** How a token is rotated: another one takes its place, with what it was granted. */
+export type RotateToken = InWorkspace & {
+  /** How long the old token lives on, such as `24h` (the default). `0s`: not at all, since its secret has leaked. */
+  readonly overlap?: string | undefined;
+} & Expiry;
+
+/** When a token expires. Default of a create: what the role allows; of a rotation: the lifetime of the old token, from now on. */
+export type Expiry =
+  | {
+      /** RFC 3339. */
+      readonly expires_at?: string | undefined;
+      readonly expires_in?: never;
+    }
+  | {
+      /** Such as `30d`, or whole days. */
+      readonly expires_in?: string | number | undefined;
+      readonly expires_at?: never;
+    };
 
 /** What changes of a token. */
 export interface UpdateToken {
@@ -103,6 +111,38 @@ export interface SubjectQuery extends Paging {
   readonly blocked?: boolean | undefined;
   /** The beginning of a label or of a subject. */
   readonly q?: string | undefined;
+}
+
+/** Which tokens of the inventory. Filters narrow together. Times are RFC 3339: `from` and later, before `to`. */
+export interface InventoryQuery extends Paging {
+  /** Default: every workspace of the caller's roles. */
+  readonly workspace_uuid?: string | undefined;
+  /** `issuer|subject`; `me` is whoever asks, and `none` means tokens that were made past this service. */
+  readonly owner?: string | undefined;
+  readonly label?: string | undefined;
+  /** The role under which it was minted. */
+  readonly role?: string | undefined;
+  readonly policy_version?: string | undefined;
+  /** A scope that it was granted. */
+  readonly scope?: string | undefined;
+  readonly token_name?: string | undefined;
+  readonly token_id?: string | undefined;
+  readonly token_prefix?: string | undefined;
+  /** The SHA-256 of a secret, in hex: whose is it? */
+  readonly token_sha256?: string | undefined;
+  readonly state?: TokenState | readonly TokenState[] | undefined;
+  readonly usage?: TokenUsage | readonly TokenUsage[] | undefined;
+  readonly created_from?: string | undefined;
+  readonly created_to?: string | undefined;
+  /** With a bound of the expiry the page begins with what expires soonest. */
+  readonly expires_from?: string | undefined;
+  readonly expires_to?: string | undefined;
+  readonly last_used_from?: string | undefined;
+  readonly last_used_to?: string | undefined;
+  /** The id of the token whose place it took. */
+  readonly replaces?: string | undefined;
+  /** The id of the token that took its place. */
+  readonly replaced_by?: string | undefined;
 }
 
 /** What shall be revoked, and why. */

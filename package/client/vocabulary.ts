@@ -6,10 +6,15 @@ export type {
   DegradedReason,
   ErrorCode,
   ItemRejection,
+  ListState,
   NotReadyReason,
   OrderResult,
   OrderState,
   Permission,
   RevocationMode,
+  SuspensionReason,
   UpstreamTrouble,
 } from '../../src/vocabulary.ts';
+
+export type TokenState = 'active' | 'suspended' | 'retiring' | 'expired' | 'revoked';
+export type TokenUsage = 'unknown' | 'never_used' | 'recent' | 'unused';

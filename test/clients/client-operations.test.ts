@@ -59,6 +59,28 @@ const FILTER = {
   to: '2026-12-01T00:00:00Z',
 } as const;
 const PAGE = { limit: 50, cursor: 'c2VxOjQx' } as const;
+const TOKENS = {
+  workspace_uuid: 'w-1',
+  owner: 'me',
+  label: 'kim@acme.example',
+  role: 'ci',
+  policy_version: '3f0c7b1d92e84a56',
+  scope: 'api:read',
+  token_name: 'deploy',
+  token_id: 'tok-1',
+  token_prefix: 'sat_a1B2c3D',
+  token_sha256: '0'.repeat(64),
+  state: ['active', 'retiring'],
+  usage: 'unused',
+  created_from: '2026-11-01T00:00:00Z',
+  created_to: '2026-12-01T00:00:00Z',
+  expires_from: '2026-11-01T00:00:00Z',
+  expires_to: '2026-12-01T00:00:00Z',
+  last_used_from: '2026-11-01T00:00:00Z',
+  last_used_to: '2026-12-01T00:00:00Z',
+  replaces: 'tok-0',
+  replaced_by: 'tok-2',
+} as const;
 const W = { workspace_uuid: 'w-1' } as const;
 const SUBJECT = { issuer: 'https://issuer.example', subject: 'kim' } as const;
 
@@ -68,6 +90,9 @@ const CALLS: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
   listTokens: async ({ tokens }) => await tokens.list({ ...W, fresh: true }),
   getToken: async ({ tokens }) => await tokens.get('a b', { ...W, fresh: true }),
   updateToken: async ({ tokens }) => await tokens.update('tok-1', { name: 'x', ...W }),
+  rotateToken: async ({ tokens }) =>
+    await tokens.rotate('tok-1', { overlap: '0s', expires_in: '30d', ...W }, { idempotencyKey: 'k' }),
+  queryInventory: async ({ inventory }) => await inventory.list({ ...TOKENS, ...PAGE }),
   revokeToken: async ({ tokens }) => await tokens.revoke('tok-1', W),
   listTokenEvents: async ({ tokens }) => await tokens.events('tok-1', { ...W, ...PAGE, order: 'asc' }),
   queryAuditEvents: async ({ audit }) => await audit.events({ ...FILTER, ...PAGE, order: 'asc', latest: true }),
@@ -159,6 +184,8 @@ it('each method of the client is one of these calls, or goes over the pages of o
   const uncalled = methods.filter((method) => !source.includes(`${method.replace(/^.*\./, '')}(`));
   expect(uncalled).toEqual([
     'tokens.eachEvent',
+    'inventory.pages',
+    'inventory.each',
     'audit.eachEvent',
     'audit.export',
     'audit.exportLines',
