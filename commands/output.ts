@@ -39,6 +39,23 @@ export async function writeOutput(text: string): Promise<void> {
   if (!send(text)) await once(process.stdout, 'drain');
 }
 
+const WRITE_CHARS = 64 * 1024;
+
+/** Collects text into fewer and larger writes. */
+export function buffered(write: (text: string) => Promise<void>) {
+  let held = '';
+  const flush = async (): Promise<void> => {
+    const text = held;
+    held = '';
+    if (text !== '') await write(text);
+  };
+  const add = async (text: string): Promise<void> => {
+    held += text;
+    if (held.length >= WRITE_CHARS) await flush();
+  };
+  return { add, flush };
+}
+
 /** @returns whether there is room for more. */
 function send(text: string): boolean {
   if (!isFile) return process.stdout.write(text);

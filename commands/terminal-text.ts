@@ -26,6 +26,9 @@ export const printableJson = (value: unknown): string =>
 
 const escapeUnit = (unit: number): string => `\\u${unit.toString(16).padStart(4, '0')}`;
 
+/** A time of the service (RFC 3339 in UTC), to the second. */
+export const shownTime = (time: string | null): string => (time ?? '').replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+
 /** The number of terminal cells that the text takes. */
 export function widthOf(shown: string): number {
   let cells = 0;

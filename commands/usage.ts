@@ -7,7 +7,18 @@ export class UsageError extends UserError {}
 /** The exit code for whoever typed something else than a command. */
 export const USAGE_EXIT_CODE = 2;
 
+/** The service answered, and the answer is that there is no such thing. A script can tell it from a failure by its exit code, 3. */
+export class NothingFound extends UserError {}
+
+/** The exit code for whoever asked for something that there is not. */
+const NOTHING_FOUND_EXIT_CODE = 3;
+
 type Options = NonNullable<ParseArgsConfig['options']>;
+
+/** The forms of options: a value, a value as often as it is given, and one that is there or not. */
+export const text = { type: 'string' } as const;
+export const texts = { type: 'string', multiple: true } as const;
+export const flag = { type: 'boolean', default: false } as const;
 
 /**
  * Reads options.
@@ -28,6 +39,12 @@ export function parseOptions<const O extends Options>(
   }
 }
 
+/** @throws UsageError if more than one of these options was given. A flag that is false was not. */
+export function chooseOne(values: Readonly<Record<string, unknown>>, ...names: readonly string[]): void {
+  const given = names.filter((name) => values[name] !== undefined && values[name] !== false);
+  if (given.length > 1) throw new UsageError(`${given.map((name) => `--${name}`).join(' and ')}: choose one.`);
+}
+
 /** Runs a command to its end. What the person at the terminal can solve is one line, without a stack. */
 export async function endWith(main: () => Promise<void>): Promise<void> {
   try {
@@ -35,6 +52,7 @@ export async function endWith(main: () => Promise<void>): Promise<void> {
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.error(error.message);
-    process.exitCode = error instanceof UsageError ? USAGE_EXIT_CODE : 1;
+    process.exitCode =
+      error instanceof UsageError ? USAGE_EXIT_CODE : error instanceof NothingFound ? NOTHING_FOUND_EXIT_CODE : 1;
   }
 }

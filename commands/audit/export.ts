@@ -3,8 +3,7 @@ import { UserError } from '../../local/errors.ts';
 import type { Client } from '../../package/client/client.ts';
 import type { AuditFilter } from '../../package/client/requests.ts';
 import { EXPORT_ENCODINGS } from '../../src/trail/query/format.ts';
-
-const WRITE_CHARS = 64 * 1024;
+import { buffered } from '../output.ts';
 
 const nullableText = z.string().nullable();
 
@@ -70,21 +69,6 @@ function csvOf(line: string, url: string): string {
   throw new UserError(
     `${url} does not answer as Countersign does: an event lacks what a line of CSV shows. Try --export ndjson.`,
   );
-}
-
-/** Collects text into fewer and larger writes. */
-function buffered(write: (text: string) => Promise<void>) {
-  let held = '';
-  const flush = async (): Promise<void> => {
-    const text = held;
-    held = '';
-    if (text !== '') await write(text);
-  };
-  const add = async (text: string): Promise<void> => {
-    held += text;
-    if (held.length >= WRITE_CHARS) await flush();
-  };
-  return { add, flush };
 }
 
 function jsonOf(line: string): unknown {

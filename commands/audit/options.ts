@@ -1,8 +1,7 @@
-import * as z from 'zod';
 import type { AuditFilter, CountQuery } from '../../package/client/requests.ts';
-import { durationSeconds, SECONDS_PER_DAY } from '../../src/kit/time.ts';
 import { CONNECTION_OPTIONS, CONNECTION_USAGE, type ConnectionOptions } from '../countersign/connection.ts';
-import { parseOptions, UsageError } from '../usage.ts';
+import { timeBound } from '../time-bound.ts';
+import { chooseOne, flag, parseOptions, text, UsageError } from '../usage.ts';
 
 /** Each filter's flag, and the API's name of it. */
 const FILTERS = [
@@ -76,9 +75,6 @@ interface OutOption {
   readonly isReplacing: boolean;
 }
 
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean', default: false } as const;
-
 const OPTIONS = {
   action: text,
   status: text,
@@ -127,7 +123,7 @@ export function readOptions(args: readonly string[], now: Date, call = 'counters
   if (rest.length > 0 || (word !== undefined && word !== 'counts')) {
     throw new UsageError(`Unexpected argument: filters have names, such as --actor NAME. Help: ${call} --help`);
   }
-  if (values.json && values.table) throw new UsageError('--json and --table: choose one.');
+  chooseOne(values, 'json', 'table');
   const { json, table } = values;
   return { connection: values, filter: filterOf(values, now), json, table, ...modeOf(values, word === 'counts') };
 }
@@ -145,8 +141,8 @@ function filterOf(values: Values, now: Date): AuditFilter {
   }
   const name = values.since === undefined ? 'from' : 'since';
   const from = values[name];
-  if (from !== undefined) filter['from'] = timeOf(name, from, now);
-  if (values.to !== undefined) filter['to'] = timeOf('to', values.to, now);
+  if (from !== undefined) filter['from'] = timeBound(name, from, now);
+  if (values.to !== undefined) filter['to'] = timeBound('to', values.to, now);
   if (values.latest) filter['latest'] = 'true';
   // The service checks the values, and says what is wrong with them.
   return filter;
@@ -214,22 +210,6 @@ function outOf({ out, force, table }: Values): OutOption {
 export function checkOut(out: string | undefined, force: boolean): void {
   if (out !== undefined && /(^|\/|\/\.|^\.)$/.test(out)) throw new UsageError('--out names a file, not a folder.');
   if (force && out === undefined) throw new UsageError('--force goes with --out FILE.');
-}
-
-const day = z.iso.date();
-
-/** A bound in RFC 3339. A day counts as a whole, in UTC: `--since` begins with it and `--to` ends with it. */
-function timeOf(name: 'from' | 'since' | 'to', value: string, now: Date): string {
-  if (day.safeParse(value).success) {
-    const beginMs = Date.parse(value);
-    return new Date(name === 'to' ? beginMs + SECONDS_PER_DAY * 1000 : beginMs).toISOString();
-  }
-  const seconds = durationSeconds(value);
-  if (seconds === null) return value;
-  const time = new Date(now.getTime() - seconds * 1000);
-  if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1970)
-    throw new UsageError(`--${name} ${value} is longer ago than any event.`);
-  return time.toISOString();
 }
 
 function limitOf(limit: string | undefined, fallback: number, most: number, advice: string): number {

@@ -1,6 +1,6 @@
 import { isRecord } from '../../package/client/failure.ts';
 import { type Column, type Layout, layoutOf, lineOf, titleLine } from '../columns.ts';
-import { printable } from '../terminal-text.ts';
+import { printable, shownTime } from '../terminal-text.ts';
 
 /** The columns of every table of events. */
 const ALWAYS = [
@@ -35,10 +35,7 @@ export function cellsOf(event: unknown): readonly string[] {
   const scopes = detail('scopes') ?? detail('preset_scopes');
   const whom = action.startsWith('subject.') ? (detail('label') ?? detail('subject')) : null;
   return [
-    // To the second, in UTC.
-    textOf(of('occurred_at'))
-      .replace('T', ' ')
-      .replace(/\.\d+Z$/, 'Z'),
+    shownTime(textOf(of('occurred_at'))),
     typeof count === 'number' && count > 1 ? `${action} ×${count}` : action,
     textOf(of('status')),
     textOf(actor('label') ?? actor('subject') ?? actor('type')),

@@ -1,6 +1,6 @@
 import { UserError } from '../../local/errors.ts';
 import type { Cloudflare } from './account.ts';
-import { askSecret } from './ask-secret.ts';
+import { askSecret } from '../ask-secret.ts';
 import { keepSecrets, keptSecretsFile, readSecrets } from './kept-secrets.ts';
 import { type NeededSecret, OPTIONAL_SECRETS, optionalSecretProblem } from './needed-secrets.ts';
 import type { Section } from './section.ts';

@@ -3,16 +3,12 @@ import type { Client } from '../../package/client/client.ts';
 import { checkOut } from '../audit/options.ts';
 import { writeOutFile } from '../out-file.ts';
 import { print, watchOutput } from '../output.ts';
-import { parseOptions, UsageError } from '../usage.ts';
+import { chooseOne, flag, parseOptions, text, UsageError } from '../usage.ts';
 import { connect, CONNECTION_OPTIONS, CONNECTION_USAGE, problemOf } from './connection.ts';
 import type { Host, LocalRole } from './host.ts';
 import { type Output, outputTo, STANDARD_OUTPUT } from './result.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
-
-export const text = { type: 'string' } as const;
-export const texts = { type: 'string', multiple: true } as const;
-export const flag = { type: 'boolean', default: false } as const;
 
 const COMMON_OPTIONS = {
   ...CONNECTION_OPTIONS,
@@ -82,7 +78,7 @@ export function defineCommand<const O extends Options>(definition: Definition<O>
       if (positionals.length > operands.length) {
         throw new UsageError(`${words} takes ${operands.join(' and ') || 'options alone'}. Help: ${help}`);
       }
-      if (common.json && common.table) throw new UsageError('--json and --table: choose one.');
+      chooseOne(common, 'json', 'table');
       checkOut(common.out, common.force);
       const send = definition.prepare({ values, operands: positionals, host });
       const client = connect(host, common, { role, notice: (line) => console.error(line) });

@@ -6,11 +6,9 @@ import { CountersignError, type Failure } from '../../package/client/failure.ts'
 import { isLoopbackName, safeOrigin } from '../../package/client/origin.ts';
 import { helpOf } from '../service.ts';
 import { printable } from '../terminal-text.ts';
-import { UsageError } from '../usage.ts';
+import { text, UsageError } from '../usage.ts';
 import type { Host, LocalRole } from './host.ts';
 import { jwtSource } from './jwt.ts';
-
-const text = { type: 'string' } as const;
 
 /** The options with which every command finds its service. */
 export const CONNECTION_OPTIONS = { url: text, 'jwt-file': text, 'jwt-command': text, 'jwt-header': text } as const;

@@ -2,35 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../local/errors.ts';
 import type { Client } from '../../package/client/client.ts';
 import type { OrderRevocation } from '../../package/client/requests.ts';
-import type { Delivery, Subject, SubjectRef, WholeDelivery } from '../../package/client/types.ts';
+import type { Delivery, Subject, WholeDelivery } from '../../package/client/types.ts';
 import type { Column } from '../columns.ts';
-import { printable } from '../terminal-text.ts';
-import { UsageError } from '../usage.ts';
-import { type Command, defineCommand, flag, text, texts } from './command.ts';
+import { printable, shownTime } from '../terminal-text.ts';
+import { chooseOne, flag, text, texts, UsageError } from '../usage.ts';
+import { type Whom, whomOf } from '../whom.ts';
+import { limited } from './arguments.ts';
+import { type Command, defineCommand } from './command.ts';
 import type { Host } from './host.ts';
-import { limited } from './limited.ts';
 import type { Facts, Output } from './result.ts';
 
 const WHOM = { subject: text, issuer: text, label: text } as const;
-
-interface Whom {
-  readonly subject?: string | undefined;
-  readonly issuer?: string | undefined;
-  readonly label?: string | undefined;
-}
-
-/** Whom a command means. `ISSUER|SUBJECT` is what counts by actor show. */
-function whomOf(words: string, { subject, issuer, label }: Whom, host: Host): SubjectRef {
-  if (!subject === !label) throw new UsageError(`${words} needs one of --subject NAME and --label LABEL.`);
-  if (label) {
-    if (issuer !== undefined) throw new UsageError('--issuer goes with --subject: a label counts at every issuer.');
-    return { label };
-  }
-  const [, of, rest] = /^([^|]*)\|(.*)$/s.exec(subject ?? '') ?? [];
-  const named = issuer ?? of ?? host.defaultIssuer;
-  if (named === null) throw new UsageError('--subject needs --issuer URL, the issuer of their JWTs.');
-  return { issuer: named, subject: (issuer === undefined ? rest : undefined) ?? subject ?? '' };
-}
 
 function reasonOf(words: string, reason: string | undefined): string {
   if (!reason) throw new UsageError(`${words} needs --reason TEXT: it stands in the trail.`);
@@ -78,7 +60,7 @@ function orderOf(values: RevokeValues, host: Host): OrderRevocation {
       throw new UsageError('--mode takes revoke or suspend.');
     }
     if (workspace !== undefined) throw new UsageError('--workspace goes with --token: a leaver is refused everywhere.');
-    return { subject: whomOf('revoke', values, host), ...(mode !== undefined && { mode }), reason };
+    return { subject: whomOf('revoke', values, host.defaultIssuer), ...(mode !== undefined && { mode }), reason };
   }
   if (values.subject !== undefined || values.label !== undefined || mode !== undefined) {
     throw new UsageError('--token does not go with --subject, --label and --mode.');
@@ -107,7 +89,10 @@ const reinstate = defineCommand({
   role: 'admin',
   permission: "tokens:revoke in a role with tokens: 'any' and workspaces: ['*']",
   prepare: ({ values, host }) => {
-    const order = { subject: whomOf('reinstate', values, host), reason: reasonOf('reinstate', values.reason) };
+    const order = {
+      subject: whomOf('reinstate', values, host.defaultIssuer),
+      reason: reasonOf('reinstate', values.reason),
+    };
     return async (client, output) => await showReceipt(await client.reinstatements.create(order), output);
   },
 });
@@ -141,7 +126,7 @@ const subjectLine = ({ label, subject, issuer, tokens, blocks }: Subject): reado
   printable(subject ?? ''),
   String(tokens.live),
   String(tokens.total),
-  printable((blocks[0]?.since ?? '').replace('T', ' ').replace(/\.\d+Z$/, 'Z')),
+  printable(shownTime(blocks[0]?.since ?? null)),
   printable(blocks.flatMap(({ reason }) => reason ?? []).join('; ')),
   printable(issuer ?? ''),
 ];
@@ -157,9 +142,8 @@ const subjects = defineCommand({
   role: 'auditor',
   permission: 'audit:read',
   prepare: ({ values }) => {
-    const isNotBlocked = values['not-blocked'];
-    if (values.blocked && isNotBlocked) throw new UsageError('--blocked and --not-blocked: choose one.');
-    const blocked = values.blocked || isNotBlocked ? { blocked: values.blocked } : {};
+    chooseOne(values, 'blocked', 'not-blocked');
+    const blocked = values.blocked || values['not-blocked'] ? { blocked: values.blocked } : {};
     const limit = limited(values.limit, SUBJECTS_PAGE_MAX);
     return async (client, output) => {
       const query = { ...blocked, q: values.q, limit: limit.pageSize };
@@ -180,7 +164,7 @@ const DELIVERY_COLUMNS = [
 
 const deliveryLine = ({ received_at, id, source, event, ignored, refused, orders }: Delivery): readonly string[] =>
   [
-    received_at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'),
+    shownTime(received_at),
     id,
     source ?? '',
     refused ?? ignored ?? event ?? '',

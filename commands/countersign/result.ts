@@ -1,6 +1,6 @@
 import { type Column, layoutOf, type Line, lineOf, titleLine } from '../columns.ts';
 import { writeOutput } from '../output.ts';
-import { printableJson } from '../terminal-text.ts';
+import { printableJson, printableLines } from '../terminal-text.ts';
 
 /** Where the result of a command goes: a table on a terminal, a line of JSON for each thing anywhere else. */
 export interface Output {
@@ -10,6 +10,8 @@ export interface Output {
   readonly cells: number;
   /** Writes a line of text. It settles when there is room for another. */
   line(text: string): Promise<void>;
+  /** Writes text as it is. A terminal obeys nothing in it. */
+  text(text: string): Promise<void>;
   /** Writes a thing as a line of JSON. */
   json(value: unknown): Promise<void>;
   /** Writes things as lines of JSON, or as lines of a table. */
@@ -52,6 +54,7 @@ export function outputTo({ write, notice, cells }: OutputSink, { json, table }: 
     isJson,
     cells: width,
     line,
+    text: async (given) => await write(cells === null ? given : printableLines(given)),
     json: writeJson,
     notice,
     table: async (columns, items, cellsOf) => {

@@ -5,11 +5,17 @@ import { runWebhook } from '../webhook/run.ts';
 import type { Command } from './command.ts';
 import { INCIDENT_COMMANDS } from './incident.ts';
 import type { Host } from './host.ts';
+import { inventory } from './inventory.ts';
+import { MINT_COMMANDS } from './mint.ts';
 import { SERVICE_COMMANDS } from './service.ts';
 import { TOKEN_COMMANDS } from './tokens.ts';
+import { whose } from './whose.ts';
 
 const COMMANDS: readonly Command[] = [
+  inventory,
   ...TOKEN_COMMANDS,
+  ...MINT_COMMANDS,
+  whose,
   ...INCIDENT_COMMANDS,
   {
     words: 'audit',
@@ -33,34 +39,38 @@ const COMMANDS: readonly Command[] = [
  * @throws UsageError if they name none.
  */
 export async function run(args: readonly string[], host: Host, version: string): Promise<void> {
+  const [first, second] = args;
+  const family = COMMANDS.filter(({ words }) => words === first || words.startsWith(`${first ?? ''} `));
   const command = COMMANDS.toSorted((one, other) => other.words.length - one.words.length).find(({ words }) =>
     words.split(' ').every((word, index) => args[index] === word),
   );
-  if (command !== undefined) {
+  const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
+  const isFamily = family.some(({ words }) => words !== first);
+  if (isHelp(first) || first === 'help' || (isFamily && isHelp(second))) {
+    watchOutput();
+    print(helpOf(isFamily ? family : COMMANDS, host));
+    if (command === undefined) return;
+    print('');
+  }
+  // A word behind `tokens` that is no command of its own is a mistake, and not a token.
+  const isMistaken = isFamily && command?.words === first && second !== undefined && !second.startsWith('-');
+  if (command !== undefined && !isMistaken) {
     await command.run(args.slice(command.words.split(' ').length), host);
     return;
   }
-  const [first, second] = args;
   if (args.length === 1 && first === '--version') {
     watchOutput();
     print(version);
-    return;
-  }
-  const family = COMMANDS.filter(({ words }) => words.startsWith(`${first ?? ''} `));
-  const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
-  if (isHelp(first) || first === 'help' || (family.length > 0 && isHelp(second))) {
-    watchOutput();
-    print(helpOf(family.length > 0 ? family : COMMANDS, host));
     return;
   }
   // The argument may be a secret that lost its flag, so the message does not quote it.
   const what =
     first === undefined
       ? 'Say what to do'
-      : family.length > 0
+      : isFamily
         ? `Say what to do with ${first}`
         : 'There is no such command. There are';
-  const names = (family.length > 0 ? family : COMMANDS).map(({ words }) => words).join(', ');
+  const names = (isFamily ? family : COMMANDS).map(({ words }) => words).join(', ');
   throw new UsageError(`${what}: ${names}. Help: ${host.call('--help')}`);
 }
 

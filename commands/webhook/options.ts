@@ -1,5 +1,6 @@
 import { REVOCATION_MODES, type WebhookEvent } from '../../src/vocabulary.ts';
-import { parseOptions, UsageError } from '../usage.ts';
+import { parseOptions, text, UsageError } from '../usage.ts';
+import { whomOf } from '../whom.ts';
 
 /** @param call how a user calls this command, such as `countersign webhook`. */
 export const usageOf = (
@@ -48,8 +49,6 @@ const COMMANDS = {
 } as const;
 type Command = keyof typeof COMMANDS;
 const ANYWHERE = ['url', 'id', 'source', 'secret-file'] as const;
-
-const text = { type: 'string' } as const;
 
 /** What differs from one host to another. */
 export interface WebhookHost {
@@ -158,7 +157,7 @@ function messageOf(command: Command, values: Values, defaultIssuer: string | nul
       };
     }
     case 'reinstate':
-      return { source: 'hr', event: 'subject.reinstated', data: whomOf(command, values, defaultIssuer) };
+      return { source: 'hr', event: 'subject.reinstated', data: { ...whomOf(command, values, defaultIssuer) } };
   }
 }
 
@@ -173,21 +172,6 @@ function leakOf({ token, sha256, at, kind = 'standard' }: Values): WebhookMessag
   if (!token === !sha256) throw new UsageError('leak needs one of --token SECRET (or --token -) and --sha256 HEX.');
   const leaked = token ? { token } : { sha256: sha256 ?? '' };
   return { source: 'scanner', event: 'token.leaked', data: { ...leaked, ...(at !== undefined && { url: at }) } };
-}
-
-function whomOf(
-  command: Command,
-  { subject, issuer, label }: Values,
-  defaultIssuer: string | null,
-): Readonly<Record<string, string>> {
-  if (!subject === !label) throw new UsageError(`${command} needs one of --subject NAME and --label LABEL.`);
-  if (subject) {
-    const named = issuer ?? defaultIssuer;
-    if (named === null) throw new UsageError('--subject needs --issuer URL, the issuer of their JWTs.');
-    return { issuer: named, subject };
-  }
-  if (issuer !== undefined) throw new UsageError('--issuer goes with --subject: a label counts at every issuer.');
-  return { label: label ?? '' };
 }
 
 function sourceOf(source: string | undefined): string | null {

@@ -63,8 +63,8 @@ describe('what a command sends', () => {
 // Nothing listens at that address, so what was sent after all would fail in another way.
 describe('what is no command', () => {
   it.each<[string, string[], Record<string, string>, RegExp]>([
-    ['nothing', [], {}, /^Say what to do: tokens list, /],
-    ['half a command', ['tokens'], {}, /^Say what to do with tokens: tokens list, /],
+    ['nothing', [], {}, /^Say what to do: tokens, tokens list, /],
+    ['half a command', ['deliveries'], {}, /^Say what to do with deliveries: deliveries list, /],
     ['a secret that lost its flag', [SECRET], {}, /^There is no such command\. There are: /],
     ['no service', ['whoami'], { COUNTERSIGN_URL: '' }, /^Which service\? /],
     ['no JWT', ['whoami'], { COUNTERSIGN_JWT: '' }, /^No JWT: /],
@@ -75,6 +75,12 @@ describe('what is no command', () => {
     ['a folder', ['whoami', '--out', 'x/'], {}, /^--out names a file/],
     ['no reason', ['revoke', '--label', 'kim'], {}, /^revoke needs --reason TEXT/],
     ['nobody', ['reinstate', '--reason', 'x'], {}, /^reinstate needs one of --subject NAME and --label LABEL\./],
+    [
+      'a subject with a bar, and no issuer',
+      ['revoke', '--subject', 'auth0|1', '--reason', 'x'],
+      {},
+      /^--subject needs --issuer URL/,
+    ],
     ['no issuer', ['revoke', '--subject', 'kim', '--reason', 'x'], {}, /^--subject needs --issuer URL/],
     [
       'an issuer of a label',

@@ -55,9 +55,11 @@ async function ask(
   replies: readonly Reply[],
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  input = '',
 ) {
   const server = await startTrailServer(replies);
   const ended = await installed.run(args, {
+    input,
     environment: { COUNTERSIGN_URL: server.url, COUNTERSIGN_JWT: JWT, ...environment },
   });
   return { ...ended, asked: server.asked };
@@ -178,6 +180,40 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
     );
     expect(status).toBe(1);
     expect(stderr).toMatch(/^504: It is not known\. The same command with --idempotency-key k1 asks again .*\n$/);
+  });
+
+  describe('the inventory', () => {
+    const { description: _none, permissions: _same, workspace_id, ...known } = TOKEN;
+    const owner = { issuer: 'https://i.example', subject: 'kim', label: 'kim@acme.example' };
+    const usage = { usage: 'never_used', state: 'active', suspended_by: [], role: 'ci', replaced_by: null };
+    const entry = { ...known, workspace_uuid: workspace_id, owner, ...usage, replaces: null, retires_at: null };
+    const answer = (items: readonly object[]) => json(200, items, { pagination: { next_cursor: null }, knowledge: [] });
+
+    it('is a table of what a person wants to know', async () => {
+      const { stdout, asked } = await ask([answer([entry])], ['tokens', '--owner', 'me', '--table']);
+      expect(asked).toMatchObject([{ path: '/api/v1/inventory', query: { owner: 'me', limit: '50' } }]);
+      const [titles = '', line = ''] = stdout.split('\n');
+      expect(titles.split(/ {2,}/).slice(0, 7)).toEqual(['ID', 'NAME', 'OWNER', 'STATE', 'AGE', 'EXPIRES', 'LAST USE']);
+      expect(line).toMatch(/^tok-1 +deploy +kim@acme\.example +active +\d+[smhd] +(?:in )?\d+[smhd](?: ago)? +never /);
+    });
+
+    it('says whose a secret is, and neither sends nor shows the secret', async () => {
+      const whose = ['tokens', 'whose', '--token', '-'];
+      const found = await ask([answer([entry])], whose, {}, `${SECRET}\n`);
+      expect(found.status).toBe(0);
+      expect(JSON.parse(found.stdout)).toEqual(entry);
+      expect(found.stderr).toMatch(/^It is active\. .* countersign tokens revoke tok-1 --workspace w-1\n$/);
+      const sha256 = createHash('sha256').update(SECRET).digest('hex');
+      expect(found.asked).toEqual([
+        { path: '/api/v1/inventory', query: { token_sha256: sha256 }, authorization: `Bearer ${JWT}` },
+      ]);
+      const nobody = await ask([answer([])], whose, {}, SECRET);
+      expect([nobody.status, nobody.stdout]).toEqual([3, '']);
+      // Of anything else than a secret the answer would be that it is nobody's.
+      const quoted = await ask([answer([])], whose, {}, `"${SECRET}"`);
+      expect([quoted.status, quoted.asked]).toEqual([2, []]);
+      expect(found.stdout + found.stderr + nobody.stderr + quoted.stderr).not.toContain(SECRET);
+    });
   });
 
   it('reads the trail and counts it', async () => {

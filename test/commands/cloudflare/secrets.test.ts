@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
-import { askSecret } from '../../../commands/cloudflare/ask-secret.ts';
+import { askSecret } from '../../../commands/ask-secret.ts';
 import { keepSecrets, readSecrets } from '../../../commands/cloudflare/kept-secrets.ts';
 import { neededSecrets } from '../../../commands/cloudflare/needed-secrets.ts';
 import { parsePolicy } from '../../../src/config/policy.ts';

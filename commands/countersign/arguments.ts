@@ -1,5 +1,12 @@
-import { UsageError } from '../usage.ts';
+import type { InWorkspace } from '../../package/client/requests.ts';
+import { text, UsageError } from '../usage.ts';
 import type { Output } from './result.ts';
+
+// What several commands read in the same way.
+
+export const WORKSPACE = { workspace: text } as const;
+export const inWorkspace = (workspace: string | undefined): InWorkspace =>
+  workspace === undefined ? {} : { workspace_uuid: workspace };
 
 const DEFAULT = 50;
 const MOST = 10_000;

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
-import { UserError } from '../../local/errors.ts';
+import { UserError } from '../local/errors.ts';
 
 /** How often a person may mistype before the command gives up. */
 const TRIES = 3;
@@ -16,33 +16,33 @@ export interface Terminal {
  * after 4,096 characters, and a JWT may be longer.
  *
  * @param problemOf what is wrong with a value, without quoting it; null if nothing is.
+ * @param whenGivenUp what a person who gives up is told.
  * @throws UserError if the person gives up, or after three values with a problem.
  */
 export async function askSecret(
   prompt: string,
   problemOf: (value: string) => string | null,
   terminal: Terminal = { input: process.stdin, output: process.stdout },
+  whenGivenUp = 'What is done so far stays done: run this again.',
 ): Promise<string> {
   for (let attempt = 1; attempt <= TRIES; attempt += 1) {
-    const value = (await readHidden(prompt, terminal)).trim();
+    const value = (await readHidden(prompt, terminal, whenGivenUp)).trim();
     const problem = problemOf(value);
     if (problem === null) return value;
     terminal.output.write(`         This value ${problem}.\n`);
   }
-  throw new UserError(`No usable value was given ${TRIES} times. What is done so far stays done: run this again.`);
+  throw new UserError(`No usable value was given ${TRIES} times. ${whenGivenUp}`);
 }
 
-async function readHidden(prompt: string, { input, output }: Terminal): Promise<string> {
+async function readHidden(prompt: string, { input, output }: Terminal, whenGivenUp: string): Promise<string> {
   output.write(prompt);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input, output: nowhere, terminal: true, historySize: 0 });
   try {
     return await new Promise<string>((resolve, reject) => {
       reader.once('line', resolve);
-      reader.once('SIGINT', () => reject(new UserError('Stopped. What is done so far stays done: run this again.')));
-      reader.once('close', () =>
-        reject(new UserError('Nothing was entered. What is done so far stays done: run this again.')),
-      );
+      reader.once('SIGINT', () => reject(new UserError(`Stopped. ${whenGivenUp}`)));
+      reader.once('close', () => reject(new UserError(`Nothing was entered. ${whenGivenUp}`)));
     });
   } finally {
     reader.close();
