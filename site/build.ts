@@ -15,6 +15,7 @@ const FIRST = [
   'quickstart',
   'client',
   'command',
+  'rotation',
   'api',
   'errors',
   'audit',
@@ -23,6 +24,8 @@ const FIRST = [
   'operate',
   'security',
 ];
+/** The pictures of documents lie beside them. */
+const PICTURES = globSync('*.svg', { cwd: path.join(ROOT, 'docs') });
 const REFERENCE = { href: '/docs/reference', title: 'API reference' };
 
 /**
@@ -61,6 +64,7 @@ export function siteFiles(): ReadonlyMap<string, Buffer> {
     ['docs/reference.html', Buffer.from(referencePage(REFERENCE.href, links))],
     ...pages.map((page) => [`${page.href.slice(1)}.html`, Buffer.from(documentPage(page, links))] as const),
     ...['frame.css', 'page.css', 'reference.js'].map((name) => [`docs/${name}`, read(`site/files/${name}`)] as const),
+    ...PICTURES.map((name) => [`docs/${name}`, read(`docs/${name}`)] as const),
     ['_headers', read('site/files/_headers')],
     ['openapi.json', read('openapi.json')],
   ]);
@@ -82,7 +86,11 @@ function documents(): readonly (Link & { readonly name: string; readonly rendere
     if (['index', 'reference'].includes(name))
       throw new Error(`docs/${name}.md would replace a page that is made here.`);
     try {
-      const rendered = renderMarkdown(read(`docs/${name}.md`).toString(), (href) => siteLink(href, names));
+      const rendered = renderMarkdown(
+        read(`docs/${name}.md`).toString(),
+        (href) => siteLink(href, names),
+        (href) => (PICTURES.includes(href) ? `/docs/${href}` : null),
+      );
       return { name, href: `/docs/${name}`, title: rendered.title, rendered };
     } catch (error) {
       throw new Error(`docs/${name}.md cannot be served. ${error instanceof Error ? error.message : String(error)}`, {

@@ -27,9 +27,14 @@ const LABELLED_LINE = /\n(?=<strong>[^<]+:<\/strong>)/g;
  * Renders a document. Headings get the anchors that GitHub gives them, so a link works there and here.
  *
  * @param linkOf where a link leads to here, or null where there is nothing: its text stays without a link.
- * @throws if it has no title, or HTML that is not known.
+ * @param pictureOf where a picture is served, or null where it is not.
+ * @throws if it has no title, HTML that is not known, or a picture that is not served or says nothing to those who cannot see it.
  */
-export function renderMarkdown(markdown: string, linkOf: (href: string) => string | null): Rendered {
+export function renderMarkdown(
+  markdown: string,
+  linkOf: (href: string) => string | null,
+  pictureOf: (href: string) => string | null = () => null,
+): Rendered {
   const headings: Heading[] = [];
   const idOf = anchors();
   const marked = new Marked({
@@ -59,8 +64,10 @@ export function renderMarkdown(markdown: string, linkOf: (href: string) => strin
         if (!KNOWN_HTML.test(text)) throw new Error(`This HTML is not rendered: ${text.trim()}`);
         return text.replaceAll(/<!--[\s\S]*?-->/g, '');
       },
-      image({ href }) {
-        throw new Error(`This picture is not served: ${href}`);
+      image({ href, text }) {
+        const source = pictureOf(href);
+        if (source === null || text === '') throw new Error(`This picture is not served, or has no text: ${href}`);
+        return `<img src="${escapeHtml(source)}" alt="${escapeHtml(text)}">`;
       },
     },
   });

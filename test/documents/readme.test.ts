@@ -16,6 +16,7 @@ it('README.md leads to every page of docs/ that a user needs', () => {
     'quickstart',
     'client',
     'command',
+    'rotation',
     'service-tokens',
     'api',
     'errors',

@@ -8,7 +8,7 @@ import { SAMPLES, stepsOf } from '../e2e/samples.ts';
 const ROOT = path.join(SAMPLES, '..');
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 const FILES = globSync('samples/**/*.{sh,ts,py,go,yml}', { cwd: ROOT });
-const PAGES = ['docs/quickstart.md', 'docs/service-tokens.md'];
+const PAGES = ['docs/quickstart.md', 'docs/service-tokens.md', 'docs/rotation.md'];
 
 /** Lines without the indentation that all of them have, so that a part of a function is known again. */
 const bare = (text: string): string => text.replaceAll(/^[ \t]+/gm, '').trim();
@@ -29,6 +29,10 @@ it('the quickstart shows each sample of one file as a whole', () => {
   expect([...whole, 'samples/python/mint.py'].filter((file) => !page.includes(`\n${read(file)}\`\`\``))).toEqual([]);
 });
 
+it('the page about rotation shows its workflow as a whole', () => {
+  expect(read('docs/rotation.md')).toContain(`${read('samples/github-actions-rotate.yml')}\`\`\`\n`);
+});
+
 it('the transport for the SDK is the one that runs without it', () => {
   const [keyed, forSdk] = ['samples/go/keyed.go', 'samples/go-sdk/keyed.go'].map(
     (file) => /^type createKey.*?^}\n(?=\nfunc main|(?![\s\S]))/ms.exec(read(file))?.[0],
@@ -37,12 +41,15 @@ it('the transport for the SDK is the one that runs without it', () => {
   expect(forSdk).toBe(keyed);
 });
 
-describe('the workflow for GitHub Actions', () => {
-  const workflow = read('samples/github-actions.yml');
+describe.each([
+  ['github-actions.yml', ['Mint a token', 'Deploy', 'Revoke the token']],
+  ['github-actions-rotate.yml', ['Rotate the token']],
+])('the workflow for GitHub Actions in %s', (file, steps) => {
+  const workflow = read(`samples/${file}`);
 
-  it('has three steps that run commands, all of which the tests run', () => {
-    expect(stepsOf(workflow).map(({ name }) => name)).toEqual(['Mint a token', 'Deploy', 'Revoke the token']);
-    expect([...workflow.matchAll(/^ *run: /gm)]).toHaveLength(3);
+  it('has no steps that run commands but those which the tests run', () => {
+    expect(stepsOf(workflow).map(({ name }) => name)).toEqual(steps);
+    expect([...workflow.matchAll(/^ *run: /gm)]).toHaveLength(steps.length);
   });
 
   it('puts no expression into a script, where what it holds would be run', () => {

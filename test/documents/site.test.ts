@@ -152,6 +152,18 @@ describe('markdown', () => {
     expect(render(text)).toContain(html);
   });
 
+  it('shows a picture that is served, with a text for those who cannot see it', () => {
+    const shown = (text: string): string =>
+      renderMarkdown(
+        `# T\n\n${text}`,
+        () => null,
+        (href) => (href === 'x.svg' ? '/docs/x.svg' : null),
+      ).html;
+    expect(shown('![A "line"](x.svg)')).toContain('<img src="/docs/x.svg" alt="A &quot;line&quot;">');
+    expect(() => shown('![](x.svg)')).toThrow('has no text');
+    expect(() => shown('![x](../x.svg)')).toThrow('is not served');
+  });
+
   it.each([
     ['<script>x</script>', /This HTML is not rendered/],
     ['x <img src=x onerror=x>', /This HTML is not rendered/],
