@@ -6,7 +6,12 @@ export const TOKENS = '/api/v1/service-account-tokens';
 
 /** A caller of the service over real HTTP. */
 export interface Client {
-  readonly send: (method: string, path: string, body?: unknown) => Promise<Answer>;
+  readonly send: (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Answer>;
   /** Creates a token; its id and secret. */
   readonly create: (name: string) => Promise<{ readonly id: string; readonly secret: string }>;
   /** The trail, newest first. Needs a role with `audit:read`. */
@@ -35,10 +40,14 @@ const Page = z.object({ data: z.array(AuditEvent) });
 
 /** @throws where the service cannot be reached, or answers off its contract; `create` and `events` also where it refuses. */
 export function createClient(service: Pick<Service, 'url'>, jwt: string): Client {
-  const send = async (method: string, path: string, body?: unknown): Promise<Answer> => {
+  const send: Client['send'] = async (method, path, body, more = {}) => {
     const response = await fetch(`${service.url}${path}`, {
       method,
-      headers: { Authorization: `Bearer ${jwt}`, ...(body !== undefined && { 'Content-Type': 'application/json' }) },
+      headers: {
+        Authorization: `Bearer ${jwt}`,
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        ...more,
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const answer = { status: response.status, headers: response.headers, text: await response.text() };

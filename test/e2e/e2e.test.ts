@@ -201,7 +201,9 @@ describe('npm start', () => {
 
     it.runIf(hasJq)('mints, uses and revokes in the steps of a GitHub Actions job', async () => {
       const minted = await mintedBy(async () => {
-        const [, used] = await runWorkflow(pipeline(service), 'printf %s "$PIPEOPS_TOKEN" | cut -c 1-4');
+        const script = ['deploy.sh', 'printf %s "$PIPEOPS_TOKEN" | cut -c 1-4'] as const;
+        const job = { workflow: 'github-actions.yml', script, id: '1795877334' };
+        const [, used] = await runWorkflow(pipeline(service), job);
         expect(used).toBe('sat_\n');
       });
       expect(minted).toMatchObject([{ ...revoked, name: expect.stringMatching(/^deploy-1795877334/) }]);

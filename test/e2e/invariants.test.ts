@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
-import { revocationViolations, violations, webhookViolations, type Aftermath } from './invariants.ts';
-import type { TrailRow } from './trail.ts';
+import {
+  revocationViolations,
+  rotationViolations,
+  violations,
+  webhookViolations,
+  type Aftermath,
+} from './invariants.ts';
+import type { InventoryRow, TrailRow } from './trail.ts';
 
 const NOW = Date.parse('2026-10-01T12:00:00Z');
 
@@ -14,6 +20,7 @@ const row = (changes: Partial<TrailRow> = {}): TrailRow => ({
   actor_type: 'user',
   token_id: 'tok-1',
   error_code: null,
+  detail: null,
   outcome: null,
   ...changes,
 });
@@ -196,5 +203,99 @@ describe('somebody who was offboarded', () => {
     expect(revocationViolations([leaver], { ...left([dead], []), deliveries: [] })).toEqual([
       'the offboarding of alice is 0 deliveries',
     ]);
+  });
+});
+
+describe('a token that was rotated', () => {
+  const rotation = { oldId: 'tok-1', handedOut: new Set(['tok-2']) };
+  const known = (token_id: string, changes: Partial<InventoryRow> = {}): InventoryRow => ({
+    token_id,
+    owner_subject: 'kim',
+    replaces: null,
+    replaced_by: null,
+    ...changes,
+  });
+  const minted = row({ id: 'event-2', token_id: 'tok-2', detail: '{"replaces":"tok-1"}' });
+  const ended = { id: 'event-3', delivery_id: null, token_id: 'tok-1', mode: 'revoke', state: 'confirmed' };
+  const done = {
+    rows: [row(), minted, row({ id: 'event-3', action: 'service_account_token.revoke' })],
+    tokens: [token({ is_revoked: true }), token({ id: 'tok-2' })],
+    orders: [ended],
+    inventory: [known('tok-1', { replaced_by: 'tok-2' }), known('tok-2', { replaces: 'tok-1' })],
+  };
+  const failed = {
+    rows: [row(), { ...minted, status: 'failure' as const, error_code: 'undelivered' }],
+    tokens: [token(), token({ id: 'tok-2', is_revoked: true })],
+    orders: [],
+    inventory: [known('tok-1')],
+  };
+
+  it.each([
+    ['has a successor', rotation, done],
+    [
+      'was asked for again',
+      rotation,
+      { ...done, rows: [...done.rows, { ...minted, id: 'event-4', outcome: '{"idempotent_of":"event-2"}' }] },
+    ],
+    ['is as it was where that failed', { ...rotation, handedOut: new Set<string>() }, failed],
+    [
+      'has one that was revoked since',
+      rotation,
+      {
+        ...done,
+        rows: [...done.rows, row({ id: 'event-4', action: 'service_account_token.revoke', token_id: 'tok-2' })],
+        tokens: done.tokens.map((one) => ({ ...one, is_revoked: true })),
+      },
+    ],
+  ])('%s', (_case, asked, left) => {
+    expect(rotationViolations([asked], left)).toEqual([]);
+  });
+
+  it.each([
+    [
+      'lives on',
+      { ...done, tokens: [token(), token({ id: 'tok-2' })] },
+      'token tok-1 lives, though tok-2 has its place',
+    ],
+    [
+      'has two successors',
+      { ...done, rows: [...done.rows, { ...minted, id: 'event-4' }] },
+      'token tok-1 has 2 successors',
+    ],
+    [
+      'has one that is dead',
+      { ...done, tokens: done.tokens.map((one) => ({ ...one, is_revoked: true })) },
+      'token tok-2 has the place of tok-1, and is dead',
+    ],
+    [
+      'is not said to be replaced',
+      { ...done, inventory: [known('tok-1'), known('tok-2')] },
+      'the inventory does not say that tok-2 has the place of tok-1',
+    ],
+    [
+      'has one that nobody owns',
+      {
+        ...done,
+        inventory: [done.inventory[0] ?? known('tok-1'), known('tok-2', { owner_subject: null, replaces: 'tok-1' })],
+      },
+      'live token tok-2 has no owner',
+    ],
+    [
+      'gave a secret away without a record',
+      failed,
+      'the secret of tok-2 was handed out for tok-1 without a successful row',
+    ],
+    [
+      'died although that failed',
+      { ...failed, tokens: [token({ is_revoked: true })] },
+      'token tok-1 is dead, though no rotation of it succeeded',
+    ],
+    [
+      'is ordered to go although that failed',
+      { ...failed, orders: [{ ...ended, state: 'scheduled' }] },
+      'token tok-1 was ordered to go, though no rotation of it succeeded',
+    ],
+  ])('is a violation where it %s', (_case, left, violation) => {
+    expect(rotationViolations([rotation], left)).toContain(violation);
   });
 });

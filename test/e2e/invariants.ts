@@ -1,6 +1,7 @@
 import type { TokenState } from '../pipeops-simulator/faults-wire.ts';
 import type { Leak, Leaver } from './leak.ts';
-import type { DeliveryRow, OrderRow, TrailRow } from './trail.ts';
+import { replacedBy, type Rotation } from './rotation.ts';
+import type { DeliveryRow, InventoryRow, OrderRow, TrailRow } from './trail.ts';
 
 const CREATE = 'service_account_token.create';
 const REVOKE = 'service_account_token.revoke';
@@ -37,7 +38,7 @@ function openAttempts(rows: readonly TrailRow[]): string[] {
 
 /** Promise 3: a token that lives was handed out, by one create that says so. */
 function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenState[]): string[] {
-  const creates = rows.filter((row) => row.action === CREATE);
+  const creates = rows.filter(isMint);
   return tokens
     .filter((token) => !token.is_revoked)
     .flatMap((token) => {
@@ -52,6 +53,64 @@ function unownedLiveTokens(rows: readonly TrailRow[], tokens: readonly TokenStat
         ...(failed ? [`live token ${token.id} was minted by a failed create`] : []),
       ];
     });
+}
+
+/** The answer of a create given again has a row of its own, beside that of the create. */
+const isMint = ({ action, outcome }: TrailRow): boolean =>
+  action === CREATE && outcome?.includes('"idempotent_of"') !== true;
+
+/**
+ * What a rotation promises, once all is settled and every overlap is over: the old token has one successor or none. If it has one, the
+ * successor alone lives and both say so; if it has none, the old token is as it was.
+ *
+ * @param rotations of tokens that nothing but these rotations was to end.
+ * @returns the violations, in words; none where all is well.
+ */
+export function rotationViolations(
+  rotations: readonly Rotation[],
+  {
+    rows,
+    tokens,
+    orders,
+    inventory,
+  }: Pick<Aftermath, 'rows' | 'tokens' | 'orders'> & { readonly inventory: readonly InventoryRow[] },
+): string[] {
+  const isDead = new Map(tokens.map((token) => [token.id, token.is_revoked]));
+  const known = new Map(inventory.map((row) => [row.token_id, row]));
+  const isOwned = (tokenId: string): boolean => typeof known.get(tokenId)?.owner_subject === 'string';
+  const successes = rows.filter((row) => isMint(row) && row.status === 'success' && row.error_code === null);
+  const wasRevoked = (tokenId: string): boolean =>
+    rows.some((row) => row.action === REVOKE && row.token_id === tokenId);
+  return rotations.flatMap(({ oldId, handedOut }) => {
+    const successors = successes.flatMap((row) => (replacedBy(row) === oldId ? [row.token_id ?? ''] : []));
+    const [successor] = successors;
+    const unrecorded = [...handedOut].filter((id) => !successors.includes(id));
+    const common = [
+      ...unrecorded.map((id) => `the secret of ${id} was handed out for ${oldId} without a successful row`),
+      ...[oldId, ...successors]
+        .filter((id) => isDead.get(id) === false && !isOwned(id))
+        .map((id) => `live token ${id} has no owner`),
+    ];
+    if (successor === undefined) {
+      return [
+        ...common,
+        ...(isDead.get(oldId) === false ? [] : [`token ${oldId} is dead, though no rotation of it succeeded`]),
+        ...(orders.some(({ token_id }) => token_id === oldId)
+          ? [`token ${oldId} was ordered to go, though no rotation of it succeeded`]
+          : []),
+      ];
+    }
+    const isSaid = known.get(oldId)?.replaced_by === successor && known.get(successor)?.replaces === oldId;
+    return [
+      ...common,
+      ...(successors.length === 1 ? [] : [`token ${oldId} has ${successors.length} successors`]),
+      ...(isDead.get(oldId) === true ? [] : [`token ${oldId} lives, though ${successor} has its place`]),
+      ...(isDead.get(successor) === true && !wasRevoked(successor)
+        ? [`token ${successor} has the place of ${oldId}, and is dead`]
+        : []),
+      ...(isSaid ? [] : [`the inventory does not say that ${successor} has the place of ${oldId}`]),
+    ];
+  });
 }
 
 /**

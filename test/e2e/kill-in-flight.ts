@@ -2,11 +2,13 @@ import { TOKENS, type Client } from './client.ts';
 import { WEBHOOK_MOMENTS, MOMENTS, phaseOf, type Moment, type Phase, type Watched } from './kill-moments.ts';
 import type { Behaviour } from '../pipeops-simulator/faults-wire.ts';
 import { leakDelivery, leaverDelivery, sendDelivery, sendUntilAccepted, type Leak, type Leaver } from './leak.ts';
+import { any } from './random-faults.ts';
+import { OVERLAPS, type Rotation, rotationsOf } from './rotation.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import type { Service } from './service.ts';
 import type { Trail } from './trail.ts';
 
-export const OPERATIONS = ['create', 'update', 'revoke', 'leak', 'offboard'] as const;
+export const OPERATIONS = ['create', 'update', 'rotate', 'revoke', 'leak', 'offboard'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Kill {
@@ -22,6 +24,8 @@ export interface Kill {
   readonly leak: Leak | null;
   /** Null: nobody was offboarded. */
   readonly leaver: Leaver | null;
+  /** Null: nothing was rotated. */
+  readonly rotation: Rotation | null;
 }
 
 /** What a kill needs of its surroundings. */
@@ -46,6 +50,7 @@ interface InFlight {
   readonly afterwards: (answered: boolean) => Promise<void>;
   readonly leak: Leak | null;
   readonly leaver: Leaver | null;
+  readonly rotation: Rotation | null;
 }
 
 const isWebhook = (operation: Operation): operation is 'leak' | 'offboard' =>
@@ -67,7 +72,7 @@ export async function killInFlight(
   lie: Behaviour | null,
 ): Promise<Kill> {
   const { service, trail, workspaceUuid } = scene;
-  const { method, send, isOver, afterwards, leak, leaver } = await prepare(scene, operation);
+  const { method, send, isOver, afterwards, leak, leaver, rotation } = await prepare(scene, operation);
   await service.control.clearFaults();
   if (lie !== null) await service.control.behave(workspaceUuid, lie);
   if (moment.fault !== null) await service.control.fault({ ...moment.fault, match: { method } });
@@ -102,17 +107,18 @@ export async function killInFlight(
     operation === 'create' && got !== null && got.status < 300
       ? (/"uuid":"([^"]+)"/.exec(got.text)?.[1] ?? null)
       : null;
-  return { operation, phase, inFlight, answered: got !== null, deliveredTokenId, leak, leaver };
+  return { operation, phase, inFlight, answered: got !== null, deliveredTokenId, leak, leaver, rotation };
 }
 
 async function prepare(scene: Scene, operation: Operation): Promise<InFlight> {
   if (operation === 'leak') return await prepareLeak(scene);
+  if (operation === 'rotate') return await prepareRotation(scene);
   return operation === 'offboard' ? await prepareLeaver(scene) : await prepareMutation(scene, operation);
 }
 
 async function prepareMutation(
   { client }: Scene,
-  operation: Exclude<Operation, 'leak' | 'offboard'>,
+  operation: Exclude<Operation, 'leak' | 'offboard' | 'rotate'>,
 ): Promise<InFlight> {
   const bodies = {
     create: { name: 'in-flight', scopes: ['api:read'], expires_in: '30d' },
@@ -128,6 +134,29 @@ async function prepareMutation(
     afterwards: async () => {},
     leak: null,
     leaver: null,
+    rotation: null,
+  };
+}
+
+/** A rotation. Afterwards its caller asks again, as it should, with the key of the first time, and then, as it should not, with another. */
+async function prepareRotation({ client, trail }: Scene): Promise<InFlight> {
+  const { id: oldId } = await client.create('to-be-rotated');
+  const overlap = any(OVERLAPS);
+  const { rotation, send } = rotationsOf(client, oldId, overlap);
+  const key = crypto.randomUUID();
+  const isRevoked = (): boolean =>
+    trail.orders().some(({ token_id, state }) => token_id === oldId && state === 'confirmed');
+  return {
+    method: 'POST',
+    send: async () => await send(key),
+    isOver: (answered) => answered && (overlap !== '0s' || isRevoked()),
+    afterwards: async () => {
+      await send(key);
+      await send(crypto.randomUUID());
+    },
+    leak: null,
+    leaver: null,
+    rotation,
   };
 }
 
@@ -144,25 +173,31 @@ async function prepareLeak({ service, client, trail, webhooks }: Scene): Promise
     },
     leak: { webhookId, tokenId },
     leaver: null,
+    rotation: null,
   };
 }
 
 async function prepareLeaver({ service, trail, webhooks, callerOf }: Scene): Promise<InFlight> {
   const subject = `leaver-${crypto.randomUUID()}`;
   const caller = await callerOf(subject);
-  const tokenIds = [(await caller.create('first')).id, (await caller.create('second')).id];
+  const [first, second] = [await caller.create('first'), await caller.create('second')];
+  // One of them is being replaced: its own end is ordered, for later than the leaver's.
+  const { rotation, send } = rotationsOf(caller, first.id, '20s');
+  await send(crypto.randomUUID());
+  const tokenIds = [first.id, second.id, ...rotation.handedOut];
   const { webhookId, delivery } = leaverDelivery(subject, webhooks);
   return {
     method: 'DELETE',
     send: async () => await sendDelivery(service, delivery),
     isOver: () => {
-      const orders = trail.orders().filter((order) => tokenIds.includes(order.token_id));
-      return orders.length >= tokenIds.length && orders.every(({ state }) => state === 'confirmed');
+      const confirmed = trail.orders().filter(({ state }) => state === 'confirmed');
+      return tokenIds.every((tokenId) => confirmed.some(({ token_id }) => token_id === tokenId));
     },
     afterwards: async (answered) => {
       if (!answered) await sendUntilAccepted(service, delivery);
     },
     leak: null,
     leaver: { webhookId, subject, tokenIds },
+    rotation: null,
   };
 }

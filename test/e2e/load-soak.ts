@@ -4,7 +4,7 @@ import path from 'node:path';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
-import { violations, webhookViolations } from './invariants.ts';
+import { rotationViolations, violations, webhookViolations } from './invariants.ts';
 import { runMixedLoad, type SoakCallers } from './mixed-load.ts';
 import { createOperations, type SoakCaller } from './mixed-operations.ts';
 import { startFaults } from './random-faults.ts';
@@ -20,7 +20,7 @@ import {
 } from './secrets-scan.ts';
 import { adminCredentialOf, freePorts, startService, webhooksOf } from './service.ts';
 import { createTally } from './tally.ts';
-import { openTrail, type Trail, type TrailRow } from './trail.ts';
+import { openTrail, type Trail } from './trail.ts';
 import { until } from './until.ts';
 import { bugsAmong, errorsIn } from './worker-log.ts';
 import { growthOf, ISOLATE_LIMITS, survivingHeaps, watchMemory } from './workerd-memory.ts';
@@ -81,11 +81,14 @@ async function soak(stateDir: string): Promise<readonly string[]> {
     const trail = openTrail(stateDir);
     await untilSettled(trail);
     const [rows, deliveries, orders] = [trail.rows(), trail.deliveries(), trail.orders()];
+    const inventory = trail.inventory();
     trail.close();
     const tokens = await service.control.tokens();
     const isReplaced = readRunFile(stateDir)?.workerdPid !== workerdPid;
     const exitCode = await service.stop();
-    say(`${rows.length} rows; ${tokens.length} tokens minted, ${operations.leaks().length} of them leaked`);
+    say(
+      `${rows.length} rows; ${tokens.length} tokens minted, ${operations.leaks().length} of them leaked, ${operations.rotations().length} rotated`,
+    );
 
     const errors = await errorsIn(stateDir);
     for (const [name, count] of errors) say(`${String(count).padStart(7)} times in the log: ${name}`);
@@ -98,7 +101,8 @@ async function soak(stateDir: string): Promise<readonly string[]> {
     return [
       ...tally.violations(),
       ...bugsAmong(errors),
-      ...violations(rows.filter(isNoReplay), tokens),
+      ...violations(rows, tokens),
+      ...rotationViolations(operations.rotations(), { rows, tokens, orders, inventory }),
       ...webhookViolations(operations.leaks(), { rows, tokens, deliveries, orders }),
       ...[...findSecrets(haystacks, secrets), ...findMinted(haystacks, tokens)].map((at) => `a secret lies in ${at}`),
       ...(tally.successes() < tally.answers() * LEAST_SUCCESSES ? ['too few requests succeeded'] : []),
@@ -117,9 +121,6 @@ const simulatorFile = (stateDir: string): Haystack => {
   const name = 'pipeops-simulator.json';
   return { name, bytes: readFileSync(path.join(stateDir, name)) };
 };
-
-/** The answer of a create given again has a row of its own, beside that of the create. */
-const isNoReplay = ({ outcome }: TrailRow): boolean => outcome?.includes('"idempotent_of"') !== true;
 
 /** Some forty, so that none is over its limit. */
 async function makeCallers(

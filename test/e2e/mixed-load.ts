@@ -15,7 +15,7 @@ const TICK_MS = 10;
 const LEAK_EVERY_REQUESTS = 1_000;
 /** Of a thousand requests. */
 const SHARES = {
-  list: 515,
+  list: 505,
   get: 330,
   audit: 60,
   whoami: 20,
@@ -23,6 +23,7 @@ const SHARES = {
   create: 25,
   update: 20,
   revoke: 15,
+  rotate: 10,
 } as const;
 type Kind = keyof typeof SHARES;
 const KINDS = Object.keys(SHARES).flatMap((name) => {

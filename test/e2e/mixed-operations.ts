@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { TOKENS } from './client.ts';
 import { leakDelivery, sendUntilAccepted, type Leak } from './leak.ts';
 import { any } from './random-faults.ts';
+import { OVERLAPS, type Rotation } from './rotation.ts';
 import type { Tally } from './tally.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 
@@ -15,6 +16,8 @@ export interface SoakCaller {
 interface Held {
   readonly id: string;
   readonly secret: string;
+  /** The JWT of its owner, who alone may rotate it. */
+  readonly owner: string;
   readonly workspaceUuid: string;
 }
 
@@ -32,6 +35,7 @@ export type Operations = ReturnType<typeof createOperations>;
 export function createOperations(url: string, webhooks: LocalWebhooks, tally: Tally) {
   const held: Held[] = [];
   const leaks: Leak[] = [];
+  const rotations: Rotation[] = [];
 
   const send = async (
     caller: SoakCaller,
@@ -68,17 +72,32 @@ export function createOperations(url: string, webhooks: LocalWebhooks, tally: Ta
     return token;
   };
 
-  const mint = async (caller: SoakCaller, name: string, key: string | null): Promise<Held | null> => {
-    const body = { name, scopes: ['api:read'], expires_in: '30d' };
+  const mint = async (caller: SoakCaller, path: string, body: object, key: string | null): Promise<Held | null> => {
     const headers = key === null ? {} : { 'Idempotency-Key': key };
-    const answer = await send(caller, 'POST', listOf(caller), { body, headers });
+    const answer = await send(caller, 'POST', path, { body, headers });
     if (answer?.status !== 201) return null;
     const { data } = Created.parse(JSON.parse(answer.text));
-    return { id: data.id, secret: data.token, workspaceUuid: caller.workspaceUuid };
+    return { id: data.id, secret: data.token, owner: caller.jwt, workspaceUuid: caller.workspaceUuid };
+  };
+  /** Mints a token, and now and then asks for it again. @returns it, if it was handed out. */
+  const mintSafely = async (
+    caller: SoakCaller,
+    path: string,
+    body: object,
+    key: string | null,
+  ): Promise<Held | null> => {
+    const first = await mint(caller, path, body, key);
+    const isRepeated = key !== null && (first === null || Math.random() < REPEATED_SHARE);
+    const second = isRepeated ? await mint(caller, path, body, key) : null;
+    if (first !== null && second !== null && (first.id !== second.id || first.secret !== second.secret)) {
+      tally.wrong(`one Idempotency-Key made ${first.id} and ${second.id}`);
+    }
+    return first ?? second;
   };
 
   return {
     leaks: (): readonly Leak[] => leaks,
+    rotations: (): readonly Rotation[] => rotations,
     list: async (caller: SoakCaller): Promise<void> => {
       await send(caller, 'GET', listOf(caller));
     },
@@ -99,14 +118,16 @@ export function createOperations(url: string, webhooks: LocalWebhooks, tally: Ta
     create: async (caller: SoakCaller) => {
       const key = Math.random() < KEYED_SHARE ? crypto.randomUUID() : null;
       const name = `soak-${Math.floor(Math.random() * 1_000)}`;
-      const first = await mint(caller, name, key);
-      const isRepeated = key !== null && (first === null || Math.random() < REPEATED_SHARE);
-      const second = isRepeated ? await mint(caller, name, key) : null;
-      if (first !== null && second !== null && (first.id !== second.id || first.secret !== second.secret)) {
-        tally.wrong(`one Idempotency-Key made ${first.id} and ${second.id}`);
-      }
-      const token = first ?? second;
+      const token = await mintSafely(caller, listOf(caller), { name, scopes: ['api:read'], expires_in: '30d' }, key);
       if (token !== null) held.push(token);
+    },
+    rotate: async (caller: SoakCaller) => {
+      const token = take(tokensBeside(caller).filter(({ owner }) => owner === caller.jwt));
+      if (token === null) return;
+      const path = `${TOKENS}/${token.id}/rotate?workspace_uuid=${token.workspaceUuid}`;
+      const successor = await mintSafely(caller, path, { overlap: any(OVERLAPS) }, crypto.randomUUID());
+      rotations.push({ oldId: token.id, handedOut: new Set(successor === null ? [] : [successor.id]) });
+      if (successor !== null) held.push(successor);
     },
     update: async (caller: SoakCaller) => {
       const beside = tokensBeside(caller);

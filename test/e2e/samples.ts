@@ -41,7 +41,7 @@ export interface Step {
   readonly outputs: ReadonlyMap<string, string>;
 }
 
-/** The steps of a workflow that run commands, as far as `samples/github-actions.yml` uses YAML. */
+/** The steps of a workflow that run commands, as far as the workflows in `samples/` use YAML. */
 export function stepsOf(workflow: string): readonly Step[] {
   return workflow
     .split(/^ {6}- /m)
@@ -85,14 +85,32 @@ async function startGitHub(jwt: string) {
   return { url: `http://127.0.0.1:${port}/token?api-version=2.0`, close: () => server.close() };
 }
 
+/** A run of a workflow. */
+export interface WorkflowRun {
+  /** The file in `samples/`. */
+  readonly workflow: string;
+  /** The reader's own script, by its name, and its commands. */
+  readonly script: readonly [name: string, commands: string];
+  /** GitHub's id of the run: a second attempt has the same. */
+  readonly id: string;
+}
+
 /**
- * Runs the steps of `samples/github-actions.yml` one after another, as a runner does.
+ * Runs the steps of a workflow one after another, as a runner does.
  *
- * @param deploy the commands of the reader's own `deploy.sh`.
  * @returns what each step printed.
+ * @throws if a step fails.
  */
-export async function runWorkflow({ url, jwt }: Player, deploy: string): Promise<readonly string[]> {
-  const steps = stepsOf(readFileSync(path.join(SAMPLES, 'github-actions.yml'), 'utf8'));
+export async function runWorkflow(
+  { url, jwt }: Player,
+  { workflow, script: [scriptName, commands], id }: WorkflowRun,
+): Promise<readonly string[]> {
+  const source = readFileSync(path.join(SAMPLES, workflow), 'utf8');
+  const steps = stepsOf(source);
+  const variables = [...source.matchAll(/^ {2}([A-Z_]+): (.+)$/gm)].map(([, variable = '', value = '']) => [
+    variable,
+    value,
+  ]);
   const folder = mkdtempSync(path.join(tmpdir(), 'countersign-workflow-'));
   const github = await startGitHub(jwt);
   const fileIn = (name: string, text = ''): string => {
@@ -100,7 +118,7 @@ export async function runWorkflow({ url, jwt }: Player, deploy: string): Promise
     writeFileSync(file, text);
     return file;
   };
-  chmodSync(fileIn('deploy.sh', `#!/bin/sh\nset -eu\n${deploy}\n`), 0o755);
+  chmodSync(fileIn(scriptName, `#!/bin/sh\nset -eu\n${commands}\n`), 0o755);
   const forLater = fileIn('env');
   const outputs = fileIn('output');
   const printed: string[] = [];
@@ -111,10 +129,11 @@ export async function runWorkflow({ url, jwt }: Player, deploy: string): Promise
       const stdout = await run(['bash', '--noprofile', '--norc', '-eo', 'pipefail', fileIn('step', step.commands)], {
         cwd: folder,
         env: {
+          ...Object.fromEntries(variables),
           COUNTERSIGN_URL: url,
           ACTIONS_ID_TOKEN_REQUEST_URL: github.url,
           ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
-          GITHUB_RUN_ID: '1795877334',
+          GITHUB_RUN_ID: id,
           GITHUB_ENV: forLater,
           GITHUB_OUTPUT: outputs,
           ...linesIn(forLater),

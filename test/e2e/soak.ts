@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CONTRADICTION_AFTER_MS, ORDERS_LEASE_MS, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createClient } from './client.ts';
-import { revocationViolations, violations, webhookViolations } from './invariants.ts';
+import { revocationViolations, rotationViolations, violations, webhookViolations } from './invariants.ts';
 import { any } from './random-faults.ts';
 import { LIES_OF_A_MOMENT } from './random-lies.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
@@ -49,6 +49,7 @@ async function soak(stateDir: string): Promise<string[]> {
     const kills = all.filter(({ inFlight }) => inFlight);
     const leaks = all.map(({ leak }) => leak).filter((leak) => leak !== null);
     const leavers = all.map(({ leaver }) => leaver).filter((leaver) => leaver !== null);
+    const rotations = all.map(({ rotation }) => rotation).filter((rotation) => rotation !== null);
     const spread = PHASES.map((phase) => ({ phase, count: kills.filter((kill) => kill.phase === phase).length }));
     for (const { phase, count } of spread) say(`${String(count).padStart(4)} kills ${phase}`);
 
@@ -64,12 +65,12 @@ async function soak(stateDir: string): Promise<string[]> {
     say(`${await load.stop()} reads were answered meanwhile`);
     const tokens = await service.control.tokens();
     const rows = trail.rows();
-    const [deliveries, orders] = [trail.deliveries(), trail.orders()];
+    const [deliveries, orders, inventory] = [trail.deliveries(), trail.orders(), trail.inventory()];
     trail.close();
     const exitCode = await service.stop();
     const live = tokens.filter((token) => !token.is_revoked).length;
     say(
-      `${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live, ${leaks.length} leaked, ${leavers.length} people left`,
+      `${rows.length} rows; ${tokens.length} tokens minted, ${live} of them live, ${leaks.length} leaked, ${leavers.length} people left, ${rotations.length} rotated`,
     );
 
     const jwts = [service.adminJwt, service.ciJwt, adminCredentialOf(stateDir)];
@@ -80,6 +81,7 @@ async function soak(stateDir: string): Promise<string[]> {
       ...violations(rows, tokens),
       ...webhookViolations(leaks, { rows, tokens, deliveries, orders }),
       ...revocationViolations(leavers, { tokens, deliveries, orders }),
+      ...rotationViolations(rotations, { rows, tokens, orders, inventory }),
       ...kills.flatMap(({ deliveredTokenId: id }) =>
         id === null || rows.some((row) => row.token_id === id && row.status === 'success')
           ? []
@@ -159,7 +161,7 @@ async function settleAll(service: Service, trail: Trail): Promise<void> {
     return (
       performance.now() - honestSince > TRUTH_MS &&
       trail.rows().every((row) => row.status !== 'attempted') &&
-      trail.orders().every(({ state }) => state !== 'open' && state !== 'acknowledged')
+      trail.orders().every(({ state }) => !['scheduled', 'open', 'acknowledged'].includes(state))
     );
   };
   try {

@@ -13,6 +13,7 @@ const TrailRow = z.object({
   actor_type: z.string(),
   token_id: z.string().nullable(),
   error_code: z.string().nullable(),
+  detail: z.string().nullable(),
   outcome: z.string().nullable(),
 });
 export type TrailRow = Readonly<z.infer<typeof TrailRow>>;
@@ -30,6 +31,14 @@ const OrderRow = z.object({
 });
 export type OrderRow = Readonly<z.infer<typeof OrderRow>>;
 
+const InventoryRow = z.object({
+  token_id: z.string(),
+  owner_subject: z.string().nullable(),
+  replaces: z.string().nullable(),
+  replaced_by: z.string().nullable(),
+});
+export type InventoryRow = Readonly<z.infer<typeof InventoryRow>>;
+
 /** The trail as it lies in the file of the embedded database, read beside the running service. */
 export interface Trail {
   /** In commit order. */
@@ -41,6 +50,8 @@ export interface Trail {
   /** What came in by webhook, and what it ordered. */
   readonly deliveries: () => DeliveryRow[];
   readonly orders: () => OrderRow[];
+  /** The tokens, and whose they are. */
+  readonly inventory: () => InventoryRow[];
   readonly close: () => void;
 }
 
@@ -59,7 +70,7 @@ export function openTrail(stateDir: string): Trail {
 
 function trailOf(database: DatabaseSync): Trail {
   const all = database.prepare(
-    'SELECT seq, id, occurred_at, action, status, actor_type, token_id, error_code, outcome FROM audit_events ORDER BY seq',
+    'SELECT seq, id, occurred_at, action, status, actor_type, token_id, error_code, detail, outcome FROM audit_events ORDER BY seq',
   );
   const one = database.prepare('SELECT status FROM audit_events WHERE id = ?');
   const last = database.prepare(`SELECT seq, id, status FROM audit_events WHERE actor_type <> 'system' AND action IN
@@ -69,12 +80,14 @@ function trailOf(database: DatabaseSync): Trail {
   const orders = database.prepare(
     'SELECT id, delivery_id, token_id, mode, state FROM revocation_orders ORDER BY created_at',
   );
+  const inventory = database.prepare('SELECT token_id, owner_subject, replaces, replaced_by FROM tokens');
   return {
     rows: () => z.array(TrailRow).parse(all.all()),
     status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),
     latest: () => TrailRow.pick({ seq: true, id: true, status: true }).optional().parse(last.get()),
     deliveries: () => z.array(DeliveryRow).parse(deliveries.all()),
     orders: () => z.array(OrderRow).parse(orders.all()),
+    inventory: () => z.array(InventoryRow).parse(inventory.all()),
     close: () => database.close(),
   };
 }
