@@ -82,4 +82,4 @@ const factsOf = (token: InventoryToken): Facts =>
   }).flatMap(([name, value]) => (value === null ? [] : [[name, printable(value)] as const]));
 
 const ownerOf = ({ issuer, subject, label }: NonNullable<InventoryToken['owner']>): string =>
-  label === null ? `${issuer}|${subject}` : `${label} (${issuer}|${subject})`;
+  label === null ? `${issuer}|${subject ?? ''}` : `${label} (${issuer}|${subject ?? ''})`;

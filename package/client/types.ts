@@ -76,7 +76,8 @@ export interface RotatedToken extends CreatedToken {
 /** Who owns a token: who minted it. */
 export interface TokenOwner {
   readonly issuer: string;
-  readonly subject: string;
+  readonly subject: string | null;
+  /** In the form in which labels are compared. */
   readonly label: string | null;
 }
 
@@ -125,7 +126,7 @@ export interface WorkspaceKnowledge {
 }
 
 export interface InventoryPage extends Page<InventoryToken> {
-  /** Of each workspace on the page. */
+  /** Of each workspace on the page, and of one that was asked for. */
   readonly knowledge: readonly WorkspaceKnowledge[];
 }
 

@@ -13,8 +13,7 @@ export type {
   Permission,
   RevocationMode,
   SuspensionReason,
+  TokenState,
+  TokenUsage,
   UpstreamTrouble,
 } from '../../src/vocabulary.ts';
-
-export type TokenState = 'active' | 'suspended' | 'retiring' | 'expired' | 'revoked';
-export type TokenUsage = 'unknown' | 'never_used' | 'recent' | 'unused';

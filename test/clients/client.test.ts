@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createClientWith } from '../../package/client/client.ts';
 import { type ClientOptions, CountersignError, createClient, type Failure } from '../../package/client/index.ts';
 import { safeOrigin } from '../../package/client/origin.ts';
+import { sha256Hex } from '../../src/kit/digest.ts';
 import { ERROR_CODES } from '../../src/vocabulary.ts';
 import { createHarness } from '../support/harness.ts';
 import { noteSecret } from '../support/secrets.ts';
@@ -392,6 +393,12 @@ describe('against the service itself', () => {
       { status: 201, isReplay: true },
     ]);
     expect(await client.tokens.list()).toMatchObject({ tokens: [{ id: created.id }], total: 1, partial: false });
+    const whose = { token_sha256: await sha256Hex(created.token) };
+    expect(await client.inventory.list(whose)).toMatchObject({
+      items: [{ id: created.id, state: 'active', owner: { subject: 'typed' } }],
+      nextCursor: null,
+      knowledge: [{ list_state: expect.any(String) }],
+    });
     expect(await client.tokens.get(created.id)).toMatchObject({ name: 'deploy' });
     expect(await client.tokens.update(created.id, { name: 'deploy-2' })).toMatchObject({ name: 'deploy-2' });
     expect(await client.tokens.revoke(created.id)).toMatchObject({ id: created.id });
