@@ -98,6 +98,8 @@ export default defineConfig(async () => ({
           include: nodeTests,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // A process that a test starts takes longer than the second that is the default, on a machine with more to do.
+          expect: { poll: { timeout: 20_000 } },
         },
       },
       {
