@@ -43,7 +43,17 @@ const status = defineCommand({
   },
 });
 
-const statusFacts = ({ ready, not_ready, degraded, policy, open_attempts, orders, quota }: Status): Facts => [
+const statusFacts = ({
+  ready,
+  not_ready,
+  degraded,
+  policy,
+  open_attempts,
+  orders,
+  expiring,
+  usage,
+  quota,
+}: Status): Facts => [
   ['READY', ready ? 'yes' : 'no'],
   ...[...not_ready, ...degraded].map(({ reason, what_to_do }): [string, string] => [
     'TROUBLE',
@@ -52,6 +62,22 @@ const statusFacts = ({ ready, not_ready, degraded, policy, open_attempts, orders
   ['POLICY', printable(policy.version)],
   ['ATTEMPTS', `${open_attempts.count} open`],
   ['ORDERS', `${orders.open} open, ${orders.acknowledged} acknowledged, ${orders.failed} failed`],
+  ...(expiring === undefined
+    ? []
+    : [
+        [
+          'EXPIRING',
+          `${expiring.within_1_day} within a day, ${expiring.within_7_days} within 7, ${expiring.within_30_days}${expiring.more ? ' or more' : ''} within 30`,
+        ] as const,
+      ]),
+  ...(usage === undefined
+    ? []
+    : [
+        [
+          'UNUSED',
+          `${usage.unused} unused, ${usage.never_used} never used; unknown in ${usage.unknown.workspaces} of ${usage.workspaces} workspaces`,
+        ] as const,
+      ]),
   [
     'QUOTA',
     `${quota.minute.reserved} of ${quota.minute.limit} a minute, ${quota.hour.reserved} of ${quota.hour.limit} an hour`,

@@ -352,6 +352,29 @@ export interface Status {
       readonly goes_on: boolean;
     } | null;
   };
+  /** Live tokens that expire soon. `more`: there are further ones. A service that is older than the inventory does not say. */
+  readonly expiring?:
+    | {
+        readonly within_1_day: number;
+        readonly within_7_days: number;
+        readonly within_30_days: number;
+        readonly more: boolean;
+      }
+    | undefined;
+  /** What is known of the use of tokens. */
+  readonly usage?:
+    | {
+        readonly workspaces: number;
+        /** Where PipeOps was not seen to fill in times of use for a week. */
+        readonly unknown: {
+          readonly workspaces: number;
+          readonly workspace_uuids: readonly string[];
+          readonly what_to_do: string | null;
+        };
+        readonly unused: number;
+        readonly never_used: number;
+      }
+    | undefined;
   readonly quota: {
     readonly wait_until: string | null;
     readonly minute: QuotaWindow;

@@ -197,6 +197,25 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
       expect(line).toMatch(/^tok-1 +deploy +kim@acme\.example +active +\d+[smhd] +(?:in )?\d+[smhd](?: ago)? +never /);
     });
 
+    it('is counted in the status, where the service is new enough to say so', async () => {
+      const quota = { reserved: 0, limit: 100 };
+      const older = {
+        ready: true,
+        not_ready: [],
+        degraded: [],
+        policy: { version: 'v' },
+        open_attempts: { count: 0 },
+        orders: { open: 0, acknowledged: 0, failed: 0 },
+        quota: { minute: quota, hour: quota },
+      };
+      const expiring = { within_1_day: 1, within_7_days: 2, within_30_days: 10_000, more: true };
+      const known = { workspaces: 4, unknown: { workspaces: 1, workspace_uuids: [] }, unused: 5, never_used: 6 };
+      const { stdout } = await ask([json(200, { ...older, expiring, usage: known })], ['status', '--table']);
+      expect(stdout).toMatch(/^EXPIRING +1 within a day, 2 within 7, 10000 or more within 30$/m);
+      expect(stdout).toMatch(/^UNUSED +5 unused, 6 never used; unknown in 1 of 4 workspaces$/m);
+      expect((await ask([json(200, older)], ['status', '--table'])).stdout).not.toMatch(/EXPIRING|UNUSED/);
+    });
+
     it('says whose a secret is, and neither sends nor shows the secret', async () => {
       const whose = ['tokens', 'whose', '--token', '-'];
       const found = await ask([answer([entry])], whose, {}, `${SECRET}\n`);
