@@ -37,8 +37,26 @@ export default definePolicy({
       // Runs that forget to revoke cannot fill the workspace: an hour later their tokens no longer count.
       maxTokens: 100,
     },
+    rotation: {
+      permissions: ['tokens:create', 'tokens:read', 'tokens:rotate', 'tokens:revoke'],
+      tokens: 'own',
+      workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
+      scopes: ['api:read'],
+      // A month that is missed does no harm.
+      maxTtl: '60d',
+      maxOverlap: '7d',
+    },
   },
   bindings: [
+    {
+      // The one workflow that rotates the token of an app that runs elsewhere: samples/github-actions-rotate.yml.
+      issuer: 'https://token.actions.githubusercontent.com',
+      claims: {
+        repository_id: '74',
+        workflow_ref: 'octo-org/octo-repo/.github/workflows/rotate-token.yml@refs/heads/main',
+      },
+      role: 'rotation',
+    },
     {
       // Pushes to release branches of one repository: `*` crosses no `/`, so `release-1/x` is not one.
       issuer: 'https://token.actions.githubusercontent.com',

@@ -9,6 +9,7 @@ import {
   type CreatedToken,
   type InventoryToken,
   type Role,
+  type RotatedToken,
   type Subject,
   type Token,
   type WholeDelivery,
@@ -223,6 +224,7 @@ describe('the types of the client', () => {
   it.each([
     ['Token', fieldsOf<Token>()(TOKEN)],
     ['CreatedToken', fieldsOf<CreatedToken>()({ ...TOKEN, token: true })],
+    ['RotatedToken', fieldsOf<RotatedToken>()({ ...TOKEN, token: true, replaces: true, old_token_revoked_at: true })],
     [
       'AuditEvent',
       fieldsOf<AuditEvent>()({

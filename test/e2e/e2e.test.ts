@@ -208,6 +208,33 @@ describe('npm start', () => {
       });
       expect(minted).toMatchObject([{ ...revoked, name: expect.stringMatching(/^deploy-1795877334/) }]);
     });
+
+    it.runIf(hasJq)(
+      'rotates a token each month in a GitHub Actions job, and gives a second attempt the same one',
+      async () => {
+        const store = mkdtempSync(path.join(tmpdir(), 'countersign-store-'));
+        const kept = path.join(store, 'token');
+        /** The secret that the app reads after a run. */
+        const after = async (id: string): Promise<string> => {
+          const script = ['store-token.sh', `cat > '${kept}'`] as const;
+          outputs.push(
+            ...(await runWorkflow(pipeline(service), { workflow: 'github-actions-rotate.yml', script, id })),
+          );
+          return readFileSync(kept, 'utf8');
+        };
+        const minted = await mintedBy(async () => {
+          const first = await after('1');
+          const second = await after('2');
+          expect(await after('2')).toBe(second);
+          expect(second).not.toBe(first);
+          // The old token has its successor already.
+          await expect(after('3')).rejects.toMatchObject({ stdout: expect.stringContaining('not_rotatable') });
+          expect(readFileSync(kept, 'utf8')).toBe(second);
+        });
+        rmSync(store, { recursive: true });
+        expect(minted).toMatchObject([{ name: expect.stringMatching(/^nightly-sync/) }, { is_revoked: false }]);
+      },
+    );
   });
 
   it('gives its least-privileged caller no more than its role grants', async () => {

@@ -61,10 +61,14 @@ test('policy.ts as it comes gives nobody a role', () => {
 });
 
 describe('GitHub Actions', () => {
+  const ROTATE = 'octo-org/octo-repo/.github/workflows/rotate-token.yml';
+  const rotating = { ...GITHUB, event_name: 'schedule', workflow_ref: `${ROTATE}@refs/heads/main` };
   const release = { ...GITHUB, ref: 'refs/heads/release-1.2' };
   test.each<[string, Claims, readonly string[]]>([
     ['main of the organisation', GITHUB, ['ci']],
     ['a release branch of the repository', release, ['release']],
+    ['the workflow that rotates, on its schedule', rotating, ['rotation']],
+    ['that workflow on another branch', { ...rotating, workflow_ref: `${ROTATE}@refs/heads/x` }, []],
     ['a branch that only starts like one', { ...GITHUB, ref: 'refs/heads/release-1/x' }, []],
     ['another branch', { ...GITHUB, ref: 'refs/heads/feature' }, []],
     ['a pull request', { ...GITHUB, ref: 'refs/pull/7/merge', event_name: 'pull_request' }, []],
