@@ -20,6 +20,8 @@ CREATE INDEX `tokens_replaces` ON `tokens` (`replaces`) WHERE "tokens"."replaces
 CREATE INDEX `tokens_replaced_by` ON `tokens` (`replaced_by`) WHERE "tokens"."replaced_by" is not null;--> statement-breakpoint
 ALTER TABLE `workspaces` ADD `usage_advanced_at` integer;--> statement-breakpoint
 ALTER TABLE `workspaces` ADD `usage_swept_at` integer;--> statement-breakpoint
+ALTER TABLE `workspaces` ADD `usage_unused` integer;--> statement-breakpoint
+ALTER TABLE `workspaces` ADD `usage_never_used` integer;--> statement-breakpoint
 -- What was granted to the tokens that are there already, as far as the trail says it: by their creates, and by the last update of their
 -- scopes or their name. The index of a token's life holds these events alone. Where a row does not name every scope that a preset stood for,
 -- what was granted is not known: a part of it would pass for the whole.
