@@ -6,14 +6,14 @@ import { mutantsOf } from './mutants/mutate.ts';
 import { withSwitches, type NumberedMutant } from './mutants/switches.ts';
 import { runSession, type Run, type RunEnd } from './session.ts';
 import type { Lines } from './since.ts';
-import { testsOf } from './test-choice.ts';
+import { closeness, testsOf } from './test-choice.ts';
 import { CHECKOUT, copySource } from './tree.ts';
 import { isTimeout } from './worker/agreed.ts';
 
 /** Each session is a vitest and a workerd: two of them keep two cores busy. */
 const PARALLEL_SESSIONS = 2;
-/** Time of tests that a mutant may take, by what they take without it. The cheapest are run first. */
-const MUTANT_BUDGET_MS = 60_000;
+/** Time of tests that a mutant may take, by what they take without it. */
+const MUTANT_BUDGET_MS = 20_000;
 /** Tests in the first round of a mutant. Most mutants need no second one. */
 const FIRST_ROUND_COUNT = 3;
 /** Test files that are far away are looked at so many at a time, the nearest first: most mutants need few of them. */
@@ -25,13 +25,20 @@ const FILE_OVERHEAD_MS = 500;
 
 type Outcome = 'caught' | 'out of time' | 'no proof' | 'survived' | 'accepted' | 'unreached';
 
+/** The tests of a file that concern a mutant. */
+type Choice = Pick<Run, 'test' | 'only'>;
+
 /** A mutant of a file, and what is known of it so far. */
 interface Trial extends NumberedMutant {
   readonly file: string;
   readonly change: Change;
-  /** Tests that run through its place and have not been run under it, by their files, cheapest first. */
-  waiting: Pick<Run, 'test' | 'only'>[];
+  /** Tests that run through its place and have not been run under it, by their files: the quick and close ones first. */
+  waiting: Choice[];
+  /** Those of them that were out of time. */
+  late: Choice[];
   ranCount: number;
+  /** Test files that run through its place, but for which the budget has no room. */
+  skippedCount: number;
   /** What is left of it. */
   budgetMs: number;
   witness: string | null;
@@ -51,7 +58,9 @@ export async function generate(targets: Targets): Promise<readonly Trial[]> {
       if (!lines.some(({ first, last }) => change.line <= last && change.lastLine >= first)) continue;
       const blank = {
         waiting: [],
+        late: [],
         ranCount: 0,
+        skippedCount: 0,
         budgetMs: MUTANT_BUDGET_MS,
         witness: null,
         isOutOfTime: false,
@@ -92,6 +101,7 @@ export async function proveGenerated(workspace: string, targets: Targets, isFar:
     red.push(...(await findReached(trees, group, trials)));
     for (const count of [FIRST_ROUND_COUNT, Infinity]) await runRound(trees, trials, count, !isFar);
   }
+  await runLateAgain(trees.slice(0, 1), trials);
   return report(trials) && red.length === 0;
 }
 
@@ -127,20 +137,19 @@ async function findReached(
   });
   for (const trial of trials) {
     const choices = green.flatMap(({ test, end }) => chosenOf(trial.number, test, end) ?? []);
-    for (const { ms, ...choice } of choices.toSorted((a, b) => a.ms - b.ms)) {
+    const slowness = ({ test, ms }: Choice & { readonly ms: number }): number =>
+      (ms + FILE_OVERHEAD_MS) / closeness(test, trial.file);
+    for (const { ms, ...choice } of choices.toSorted((a, b) => slowness(a) - slowness(b))) {
       trial.budgetMs -= ms + FILE_OVERHEAD_MS;
       if (trial.budgetMs >= 0) trial.waiting.push(choice);
+      else trial.skippedCount += 1;
     }
   }
   return red;
 }
 
 /** The tests of a file that run through a mutant's place, and what they take; null: none does. */
-function chosenOf(
-  mutant: number,
-  test: string,
-  end: RunEnd,
-): (Pick<Run, 'test' | 'only'> & { readonly ms: number }) | null {
+function chosenOf(mutant: number, test: string, end: RunEnd): (Choice & { readonly ms: number }) | null {
   if (end.reached.includes(mutant)) return { test, only: null, ms: end.ms };
   const concerned = end.tests.filter(({ reached }) => reached.includes(mutant));
   if (concerned.length === 0) return null;
@@ -164,10 +173,10 @@ async function runRound(
     trial.waiting.splice(0, count).map((choice) => ({ mutant: trial.number, ...choice })),
   );
   const leftCounts = new Map(runs.map((ofTrial) => [ofTrial[0]?.mutant, ofTrial.length]));
-  await inAll(trees, runs, ({ mutant, test }, end) => {
+  await inAll(trees, runs, ({ mutant, test, only }, end) => {
     const trial = byNumber.get(mutant);
     if (trial === undefined) return;
-    if (!isDecided(trial)) note(trial, test, end);
+    if (!isDecided(trial)) note(trial, { test, only }, end);
     const left = (leftCounts.get(mutant) ?? 0) - 1;
     leftCounts.set(mutant, left);
     if (isLast && left === 0 && trial.waiting.length === 0 && outcomeOf(trial) === 'survived') printSurvivor(trial);
@@ -175,10 +184,22 @@ async function runRound(
   console.log(`${trials.filter(isDecided).length} of ${trials.length} decided.`);
 }
 
-function note(trial: Trial, test: string, end: RunEnd | null): void {
+/** What was out of time may have met a busy machine: it is run again, with what was left to run, and nothing beside it. */
+async function runLateAgain(trees: readonly string[], trials: readonly Trial[]): Promise<void> {
+  for (const trial of trials) {
+    if (outcomeOf(trial) !== 'out of time') continue;
+    trial.waiting.unshift(...trial.late.splice(0));
+    trial.isOutOfTime = false;
+  }
+  await runRound(trees, trials, Infinity, true);
+}
+
+function note(trial: Trial, choice: Choice, end: RunEnd | null): void {
+  const { test } = choice;
   trial.ranCount += 1;
   if (end === null) {
     trial.isOutOfTime = true;
+    trial.late.push(choice);
     return;
   }
   const inTests = end.failed.map(({ title, message }) => ({ text: `${test}: ${title}`, message }));
@@ -187,7 +208,9 @@ function note(trial: Trial, test: string, end: RunEnd | null): void {
   if (end.ranCount === 0) trial.brokenBy ??= outside[0]?.text ?? null;
   const failures = end.ranCount === 0 ? [] : [...inTests, ...outside];
   trial.witness ??= failures.find(({ message }) => !isTimeout(message))?.text ?? null;
-  trial.isOutOfTime ||= failures.some(({ message }) => isTimeout(message));
+  if (!failures.some(({ message }) => isTimeout(message))) return;
+  trial.isOutOfTime = true;
+  trial.late.push(choice);
 }
 
 /** A file that does not load decides nothing: the next one may. */
@@ -234,18 +257,24 @@ function isSame(equivalent: Equivalent, trial: Trial): boolean {
 }
 
 function report(trials: readonly Trial[]): boolean {
+  for (const [file, ofFile] of Map.groupBy(trials, (trial) => trial.file)) console.log(`${file}: ${counted(ofFile)}`);
   const byOutcome = Map.groupBy(trials, outcomeOf);
   const of = (outcome: Outcome): readonly Trial[] => byOutcome.get(outcome) ?? [];
   for (const trial of of('no proof')) console.log(`\nNO PROOF   ${described(trial)}\n  ${trial.brokenBy}`);
   for (const trial of of('unreached')) console.log(`\nUNREACHED  ${described(trial)}\n  no test that was run comes by`);
   for (const trial of of('survived')) printSurvivor(trial);
-  const counts = [...byOutcome].map(([outcome, list]) => `${list.length} ${outcome}`);
-  console.log(`\n${trials.length} mutants: ${counts.join(', ')}.`);
+  console.log(`\n${counted(trials)}`);
   return of('survived').length === 0 && of('unreached').length === 0;
 }
 
+function counted(trials: readonly Trial[]): string {
+  const counts = [...Map.groupBy(trials, outcomeOf)].map(([outcome, list]) => `${list.length} ${outcome}`);
+  return `${trials.length} mutants: ${counts.join(', ')}.`;
+}
+
 function printSurvivor(trial: Trial): void {
-  console.log(`\nSURVIVED   ${described(trial)}\n  ${trial.ranCount} test files stayed green`);
+  const skipped = trial.skippedCount === 0 ? '' : `; ${trial.skippedCount} more would take too long`;
+  console.log(`\nSURVIVED   ${described(trial)}\n  ${trial.ranCount} test files stayed green${skipped}`);
 }
 
 function described({ file, kind, change }: Trial): string {

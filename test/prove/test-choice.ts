@@ -38,6 +38,13 @@ export async function testsOf(checkout: string, files: readonly string[]): Promi
   return { near: tests.filter(isNear), far: tests.filter((test) => !isNear(test)) };
 }
 
+/** How likely a test of one file is to notice a mutant of another, by their names: in comparison with a test from elsewhere. */
+export function closeness(test: string, file: string): number {
+  const mirrored = file.replace(/^src\//, 'test/').replace(/\.ts$/, '.test.ts');
+  if (test === mirrored) return 8;
+  return path.dirname(test) === path.dirname(mirrored) ? 2 : 1;
+}
+
 /** Who imports each module at run time. */
 async function importersIn(checkout: string): Promise<ReadonlyMap<string, readonly string[]>> {
   const importers = new Map<string, string[]>();

@@ -75,6 +75,7 @@ const table: readonly [kind: string, source: string, mutants: readonly string[]]
     ["const a = 'select 1 from b where d';", "const a = 'select 1 from b where c = 1';"],
   ],
   ['words in plain text', "const a = 'this and that';", []],
+  ['no element of a list that only types read', "const a = { writes: ['b', 'c'] } as const;", []],
   ['nothing of types', 'type A = B extends true ? C : D; let e: [A, B];', []],
 ];
 

@@ -35,6 +35,12 @@ const EQUALITIES = new Set(['===', '!==', 'in', 'instanceof']);
 /** A longer list of nothing but literals is a vocabulary: which words are in it is not decided by code. */
 const LITERALS_MAX_COUNT = 8;
 
+/**
+ * Properties whose lists only types read. `writes` of a transition names the columns that its callers must give, and no
+ * others: the compiler refuses a source in which one is missing.
+ */
+const FOR_TYPES = new Set(['writes']);
+
 const ALWAYS = 'branch taken always';
 
 /** Of nodes whose condition another mutant takes away whole. */
@@ -128,7 +134,7 @@ function mutantsAt(source: string, node: Node, parent: Node | null): readonly Mu
         : [];
     }
     case 'ArrayExpression':
-      return isVocabulary(node) ? [] : without('element removed', elements(node, 'elements'));
+      return isVocabulary(node) || isForTypes(parent) ? [] : without('element removed', elements(node, 'elements'));
     case 'ObjectExpression':
       // What a call is told: an option that it must be given, a column of a row.
       return isArgument(node, parent) ? without('property removed', elements(node, 'properties')) : [];
@@ -268,6 +274,10 @@ function isArgument(node: Node, parent: Node | null): boolean {
 /** Where a condition holds such a comparison, other mutants take it out, or the whole condition. */
 function standsAlone(node: Node, parent: Node | null): boolean {
   return parent !== null && parent.type !== 'LogicalExpression' && parent[CONDITIONS[parent.type] ?? ''] !== node;
+}
+
+function isForTypes(parent: Node | null): boolean {
+  return parent?.type === 'Property' && isNode(parent['key']) && FOR_TYPES.has(String(parent['key']['name']));
 }
 
 function isVocabulary(node: Node): boolean {
