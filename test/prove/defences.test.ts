@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { defences } from './defences/index.ts';
 import { equivalents } from './equivalent.ts';
 import { changeOf } from './mutants/lines.ts';
-import { mutantsOf } from './mutants/mutate.ts';
+import { candidatesOf } from './mutants/mutate.ts';
 import { CHECKOUT, staleness } from './tree.ts';
 
 // That these lists have fallen behind the source shows here, with the change that did it.
@@ -19,12 +19,12 @@ it('every defence of the list stands in the source once, and its tests are there
 
 it('every survivor that is accepted is a mutant of the source', async () => {
   const stale = await Promise.all(
-    equivalents.map(async ({ file, before, after }) => {
+    [...Map.groupBy(equivalents, ({ file }) => file)].map(async ([file, ofFile]) => {
       const source = await readFile(path.join(CHECKOUT, file), 'utf8').catch(() => '');
-      const changes = mutantsOf(source).map((mutant) => changeOf(source, mutant));
-      return changes.some((change) => change.before === before && change.after === after)
-        ? []
-        : [{ file, before, after }];
+      const changes = candidatesOf(source).map((mutant) => changeOf(source, mutant));
+      return ofFile.filter(
+        ({ before, after }) => !changes.some((change) => change.before === before && change.after === after),
+      );
     }),
   );
   expect(stale.flat()).toEqual([]);

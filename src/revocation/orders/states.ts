@@ -163,12 +163,6 @@ export const TRANSITIONS = {
   },
 } as const satisfies Readonly<Record<string, Transition>>;
 
-/**
- * The states in which an order is made: open; acknowledged, where PipeOps has said 2xx to the very call that it stands for; or
- * scheduled, where its time is still to come.
- */
-export const NEW_STATES = ['scheduled', 'open', 'acknowledged'] as const satisfies readonly OrderState[];
-
 /** States in which an order is sent; in which it is looked at; and in which its driver does either. */
 export const SENT = ['open'] as const satisfies readonly OrderState[];
 export const LOOKED_AT = ['acknowledged', 'confirmed'] as const satisfies readonly OrderState[];
@@ -183,7 +177,11 @@ export const WITHDRAWN = ['retried', 'lifted'] as const satisfies readonly Order
 export const IDLE = ['scheduled', ...WITHDRAWN] as const satisfies readonly OrderState[];
 
 export type TransitionName = keyof typeof TRANSITIONS;
-export type NewState = (typeof NEW_STATES)[number];
+/**
+ * The states in which an order is made: open; acknowledged, where PipeOps has said 2xx to the very call that it stands for; or
+ * scheduled, where its time is still to come.
+ */
+export type NewState = Extract<OrderState, 'scheduled' | 'open' | 'acknowledged'>;
 export type DrivenState = (typeof DRIVEN)[number];
 export type LookedAtState = (typeof LOOKED_AT)[number];
 

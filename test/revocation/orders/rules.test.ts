@@ -173,6 +173,12 @@ describe('a try that failed', () => {
     },
   );
 
+  it('for what is left of a quota being kept for others waits until more is there, with no try in between', () => {
+    const window = { policy: 'pipeops', limit: 100, windowSeconds: 3_600, untilMs: NOW + 3_000_000 } as const;
+    const failure = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 3_000, window } as const;
+    expect(afterFailure(open, failure, moment).columns.next_at).toBe(NOW + 3_000_000);
+  });
+
   it('is the last one three days after the first, whatever it was, and its row says why', () => {
     const failure = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 1 } as const;
     const old = { ...open, begun_at: NOW - ORDERS_GIVE_UP_MS, tries: 90 };
@@ -243,9 +249,9 @@ describe('a try that failed', () => {
 
 describe('the pause before the next try', () => {
   it('doubles, up to its maximum', () => {
-    const pauses = [1, 2, 3, 4, 11, 12, 500].map((tries) => pauseMs(tries, 1));
+    const pauses = [0, 1, 2, 3, 4, 11, 12, 500].map((tries) => pauseMs(tries, 1));
     expect(pauses).toEqual([
-      ...[1, 2, 4, 8].map((times) => times * ORDERS_BACKOFF_FIRST_MS),
+      ...[1, 1, 2, 4, 8].map((times) => times * ORDERS_BACKOFF_FIRST_MS),
       ORDERS_BACKOFF_MAX_MS,
       ORDERS_BACKOFF_MAX_MS,
       ORDERS_BACKOFF_MAX_MS,
@@ -273,7 +279,8 @@ describe('an end', () => {
     ],
   ] as const)('that PipeOps acknowledged, %s, is looked at at once', (result, status, outcome, endsToken) => {
     const move = afterAcknowledgement({ ...open, error_code: 'not_found', unseen_at: 5 }, result, status, moment);
-    expect(move).toMatchObject({ outcome, endsToken });
+    expect(move).toMatchObject({ outcome, endsToken, endsRun: false });
+    expect(move.outcome?.detail).toEqual(outcome.detail);
     expect(move.columns).toMatchObject({
       state: 'acknowledged',
       result,
@@ -289,6 +296,13 @@ describe('an end', () => {
     expect([isEnd(open, move), isReopening(move)]).toEqual([true, false]);
   });
 
+  it('is counted once: neither a try that failed nor a look at what has ended is another', () => {
+    const failed = afterFailure(open, { kind: 'upstream_timeout' }, moment);
+    expect(isEnd(open, failed)).toBe(false);
+    const ended = acknowledged(0);
+    expect(isEnd(ended, afterLook(ended, 'absent', look()))).toBe(false);
+  });
+
   it('after a contradiction keeps counting, so that the next one is ordered again later', () => {
     const again = { ...open, tries: 7, contradicted_at: NOW - 5 };
     expect(afterAcknowledgement(again, 'revoked', 200, moment).columns).toMatchObject({
@@ -298,11 +312,13 @@ describe('an end', () => {
   });
 
   it.each([
-    ['already_gone', { status: 'success', errorCode: null, detail: { already_gone: true } }],
-    ['expired', { status: 'success', errorCode: null, detail: { expired: true } }],
-    ['not_found', { status: 'failure', errorCode: 'not_found' }],
+    ['already_gone', { status: 'success', errorCode: null, detail: { tries: 1, already_gone: true } }],
+    ['expired', { status: 'success', errorCode: null, detail: { tries: 1, expired: true } }],
+    ['not_found', { status: 'failure', errorCode: 'not_found', detail: { tries: 1 } }],
   ] as const)('that was concluded, %s, is confirmed, and looked at again in a minute', (result, outcome) => {
-    expect(afterEnd({ ...open, contradicted_at: 5 }, result, null, moment)).toMatchObject({
+    const move = afterEnd({ ...open, contradicted_at: 5 }, result, null, moment);
+    expect(move.outcome?.detail).toEqual(outcome.detail);
+    expect(move).toMatchObject({
       columns: {
         state: 'confirmed',
         result,
@@ -325,9 +341,15 @@ describe('an end', () => {
     });
   });
 
+  it.each(['already_gone', 'not_found'] as const)('is concluded from two proofs of absence: %s', (result) => {
+    const missed = { result, unseenAtMs: NOW - ABSENCE_GAP_MS };
+    expect(afterAbsence(open, 'gone', missed, 404, moment)).toEqual(afterEnd(open, result, 404, moment));
+  });
+
   it.each([
     [null, null],
     [Number.MAX_SAFE_INTEGER, NOW + ABSENCE_GAP_MS],
+    [NOW, NOW + CONFIRM_AFTER_UPDATE_MS],
     [NOW - CONFIRM_AFTER_UPDATE_MS + 1, NOW + 1],
     [NOW - CONFIRM_AFTER_UPDATE_MS, null],
   ])('waits for an update beside it: settled at %s', (updatedUntilMs, next_at) => {
@@ -378,10 +400,21 @@ describe('a look at what PipeOps has acknowledged', () => {
     });
   });
 
+  it.each(['silent', 'alive'] as const)(
+    'that changes nothing, %s, ends the count of tries, unless the order was contradicted before',
+    (sight) => {
+      const order = acknowledged(0, { tries: 3, error_code: 'upstream_error' });
+      const error_code = sight === 'alive' ? 'upstream_error' : null;
+      expect(afterLook(order, sight, look()).columns).toMatchObject({ tries: 0, error_code });
+      expect(afterLook({ ...order, contradicted_at: 5 }, sight, look()).columns).toMatchObject({ tries: 3 });
+    },
+  );
+
   it.each(['acknowledged', 'confirmed'] as const)(
     'that disagrees later reopens what was %s, after a pause',
     (state) => {
-      const order = acknowledged(CONTRADICTION_AFTER_MS, { state, tries: 4 });
+      const before = { confirmed_at: NOW - 1, confirm_round: 1 };
+      const order = acknowledged(CONTRADICTION_AFTER_MS, { state, tries: 4, ...before });
       const move = afterLook(order, 'alive', look());
       expect(move).toMatchObject({
         columns: {
@@ -407,9 +440,10 @@ describe('a look at what PipeOps has acknowledged', () => {
     const order = acknowledged(minuteMs, { mode: 'suspend', result: 'suspended' });
     expect(afterLook(order, 'inactive', look()).columns.state).toBe('confirmed');
     expect(afterLook(order, 'alive', look()).columns.state).toBe('open');
-    expect(afterLook(order, 'alive', look({ isLifted: true })).columns).toMatchObject({
+    expect(afterLook({ ...order, contradicted_at: 5 }, 'alive', look({ isLifted: true })).columns).toMatchObject({
       state: 'lifted',
       next_at: null,
+      contradicted_at: null,
     });
     expect(afterLook(acknowledged(minuteMs), 'alive', look({ isLifted: true })).columns.state).toBe('open');
   });

@@ -1,8 +1,14 @@
+import { type SQL, sql } from 'drizzle-orm';
+import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core';
 import { expect, it } from 'vitest';
 import {
   before,
   DRIVEN,
-  NEW_STATES,
+  isBefore,
+  isIn,
+  isInState,
+  isNotIn,
+  type NewState,
   type OrderColumns,
   transition,
   type TransitionName,
@@ -41,7 +47,7 @@ it.each<[OrderState, readonly string[]]>([
 });
 
 it('every state is reached from one in which an order is made, and only what is withdrawn is never left', () => {
-  const reached = new Set<OrderState>(NEW_STATES);
+  const reached = new Set<OrderState>(['open', 'acknowledged'] satisfies NewState[]);
   // A set goes on with what is added to it meanwhile.
   for (const state of reached) {
     for (const name of names) reached.add(leadsOf(name)[state] ?? state);
@@ -75,4 +81,34 @@ it('no code can take an order where the table does not lead, or write another co
     next_at: null,
     contradicted_at: null,
   });
+});
+
+const textOf = (query: SQL): string => new SQLiteAsyncDialect().sqlToQuery(query).sql;
+
+it('a transition of many orders writes no state where it leads to none, and keeps those that it keeps', () => {
+  const hastened = { next_at: 1, begun_at: null };
+  expect(written('hasten', hastened)).toEqual(hastened);
+  const { state, ...others } = written('lookAgain', { ...hastened, tries: 0 });
+  expect(others).toEqual({ ...hastened, tries: 0 });
+  expect(textOf(sql`${state}`)).toBe(
+    `case when state in ('acknowledged', 'confirmed') then "revocation_orders"."state" else ? end`,
+  );
+});
+
+// D1 uses a partial index only where the literals of its condition stand in the query.
+it.each([
+  ["state = 'open'", isBefore('hasten')],
+  ["state in ('acknowledged', 'confirmed')", isBefore('lift')],
+  ["o.state in ('failed')", isIn('o.state', ['failed'])],
+  ['d.rank not in (0, 2)', isNotIn(sql.raw('d.rank'), [0, 2])],
+])('a condition on states or ranks holds them as literals: %s', (text, condition) => {
+  expect(textOf(condition)).toBe(text);
+});
+
+it.each<[OrderState, boolean]>([
+  ['open', true],
+  ['confirmed', true],
+  ['failed', false],
+])('an order that is %s is in one of the states that are driven: %s', (state, isDriven) => {
+  expect(isInState({ state }, DRIVEN)).toBe(isDriven);
 });
