@@ -125,6 +125,13 @@ const ACCEPTED: Readonly<Record<string, readonly Accepted[]>> = {
       'Every transition leaves a state.',
     ],
   ],
+  'src/reads/present.ts': [
+    [
+      'tokens.map(endMsOf).reduce((next, endMs) => (endMs > nowMs && endMs < next ? endMs : next), Infinity);',
+      'tokens.map(endMsOf).reduce((next, endMs) => (endMs > nowMs && endMs <= next ? endMs : next), Infinity);',
+      'Of two equal ends either is the next.',
+    ],
+  ],
 };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>

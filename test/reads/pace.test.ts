@@ -40,7 +40,7 @@ describe('how old a list may be', () => {
   ])('%s', (_case, leastSeconds, isNoCache, expected) => {
     const pace = paceOf(leastSeconds);
     pace.learn(200);
-    expect(pace.freshness(isNoCache, NOW).maxAgeMs).toBe(expected);
+    expect(pace.freshness(isNoCache, NOW)).toMatchObject({ maxAgeMs: expected, isOff: leastSeconds === 0 });
   });
 
   it('leaves the hour of all calls what it keeps from reads, wherever that hour begins', () => {

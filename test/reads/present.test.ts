@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { UpstreamToken } from '../../src/pipeops/types.ts';
 import { SNAPSHOT_LIST_WEIGHT_TOKENS } from '../../src/config/limits.ts';
-import { createListBodies, named, presentList, presentMinted, presentToken } from '../../src/reads/present.ts';
+import {
+  cacheHeaders,
+  type CacheStatus,
+  createListBodies,
+  named,
+  presentList,
+  presentMinted,
+  presentToken,
+} from '../../src/reads/present.ts';
 
 const token: UpstreamToken = {
   id: 'tok-1',
@@ -53,6 +61,7 @@ it.each([
     'shop-csgn-abcdefghijklmn27',
   ],
   ['whole, where its row has none', 'shop-csgn-abcdefghijklmn27', null, 'shop-csgn-abcdefghijklmn27'],
+  ['whole, where its row has none and it ends alike', 'shop-csgn-abcdefghijklnull', null, 'shop-csgn-abcdefghijklnull'],
   ['as it is, where it has none', 'shop', null, 'shop'],
   ['without it, where the inventory lacks it: its create may be open', 'shop-csgn-abcdefghijklmn27', undefined, 'shop'],
 ] as const)('shows a name with what looks like a marker %s', (_case, name, marker, expected) => {
@@ -160,6 +169,19 @@ describe('a token is active', () => {
     expect(active(END_MS)).toEqual([true, false, true]);
     expect(active(Date.parse(later.expiresAt))).toEqual([false, false, true]);
     // Made anew once for each end, not for each read.
+    expect(bodies.of(listing, END_MS)).toBe(bodies.of(listing, END_MS));
     expect(bodies.of(listing, END_MS * 2)).toBe(bodies.of(listing, END_MS * 2 + 1));
   });
+});
+
+it.each<[string, CacheStatus, string, string | undefined]>([
+  ['PipeOps', { from: 'pipeops', why: 'request', isShared: false }, 'fwd=request', undefined],
+  ['the call of another read', { from: 'pipeops', why: 'miss', isShared: true }, 'fwd=miss; collapsed', undefined],
+  ['memory', { from: 'memory', ttlMs: 14_999, ageMs: 1_001 }, 'hit; ttl=14', '1'],
+  ['D1, in its last moment', { from: 'd1', ttlMs: 0, ageMs: 15_000 }, 'hit; ttl=0; detail=d1', '15'],
+  ['a list that stands in', { from: 'd1', ttlMs: -1, ageMs: 15_001 }, 'hit; ttl=-1; detail=stale', '15'],
+  ['a list of a clock that is ahead', { from: 'memory', ttlMs: 20_000, ageMs: -5_000 }, 'hit; ttl=20', '0'],
+])('Cache-Status and Age tell of an answer from %s', (_case, status, told, age) => {
+  const headers = cacheHeaders(status);
+  expect([headers['Cache-Status'], headers['Age']]).toEqual([`countersign; ${told}`, age]);
 });
