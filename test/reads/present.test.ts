@@ -169,7 +169,8 @@ describe('a token is active', () => {
     expect(active(END_MS)).toEqual([true, false, true]);
     expect(active(Date.parse(later.expiresAt))).toEqual([false, false, true]);
     // Made anew once for each end, not for each read.
-    expect(bodies.of(listing, END_MS)).toBe(bodies.of(listing, END_MS));
+    const others = createListBodies();
+    expect(others.of(listing, END_MS)).toBe(others.of(listing, END_MS));
     expect(bodies.of(listing, END_MS * 2)).toBe(bodies.of(listing, END_MS * 2 + 1));
   });
 });
