@@ -8,7 +8,7 @@ import { runSession, type Run, type RunEnd } from './session.ts';
 import type { Lines } from './since.ts';
 import { closeness, testsOf } from './test-choice.ts';
 import { CHECKOUT, copySource } from './tree.ts';
-import { isTimeout } from './worker/agreed.ts';
+import { isTimeout, POLLED } from './worker/agreed.ts';
 
 /** Each session is a vitest and a workerd: two of them keep two cores busy. */
 const PARALLEL_SESSIONS = 2;
@@ -99,7 +99,9 @@ export async function proveGenerated(workspace: string, targets: Targets, isFar:
   for (const group of [tests.near, ...(isFar ? chunksOf(tests.far) : [])]) {
     if (group.length === 0 || trials.every(isDecided)) continue;
     red.push(...(await findReached(trees, group, trials)));
-    for (const count of [FIRST_ROUND_COUNT, Infinity]) await runRound(trees, trials, count, !isFar);
+    for (const count of [FIRST_ROUND_COUNT, Infinity]) {
+      await runRound(trees, trials, count, { isLast: !isFar, isAlone: false });
+    }
   }
   await runLateAgain(trees.slice(0, 1), trials);
   return report(trials) && red.length === 0;
@@ -158,13 +160,16 @@ function chosenOf(mutant: number, test: string, end: RunEnd): (Choice & { readon
 
 /**
  * Runs the next few tests of each mutant that nothing has noticed yet. A survivor is printed as soon as it has no test
- * left, so that an ended run has said what it knows; `isLast`: no other tests follow these.
+ * left, so that an ended run has said what it knows.
+ *
+ * @param isLast whether no other tests follow these.
+ * @param isAlone whether nothing runs beside them, so that what does not come to pass by then never does.
  */
 async function runRound(
   trees: readonly string[],
   trials: readonly Trial[],
   count: number,
-  isLast: boolean,
+  { isLast, isAlone }: { readonly isLast: boolean; readonly isAlone: boolean },
 ): Promise<void> {
   const open = trials.filter((trial) => !isDecided(trial) && trial.waiting.length > 0);
   if (open.length === 0) return;
@@ -176,7 +181,7 @@ async function runRound(
   await inAll(trees, runs, ({ mutant, test, only }, end) => {
     const trial = byNumber.get(mutant);
     if (trial === undefined) return;
-    if (!isDecided(trial)) note(trial, { test, only }, end);
+    if (!isDecided(trial)) note(trial, { test, only }, end, isAlone);
     const left = (leftCounts.get(mutant) ?? 0) - 1;
     leftCounts.set(mutant, left);
     if (isLast && left === 0 && trial.waiting.length === 0 && outcomeOf(trial) === 'survived') printSurvivor(trial);
@@ -191,10 +196,10 @@ async function runLateAgain(trees: readonly string[], trials: readonly Trial[]):
     trial.waiting.unshift(...trial.late.splice(0));
     trial.isOutOfTime = false;
   }
-  await runRound(trees, trials, Infinity, true);
+  await runRound(trees, trials, Infinity, { isLast: true, isAlone: true });
 }
 
-function note(trial: Trial, choice: Choice, end: RunEnd | null): void {
+function note(trial: Trial, choice: Choice, end: RunEnd | null, isAlone: boolean): void {
   const { test } = choice;
   trial.ranCount += 1;
   if (end === null) {
@@ -207,8 +212,10 @@ function note(trial: Trial, choice: Choice, end: RunEnd | null): void {
   // A hook that fails after the tests looked at what they left. What fails before any test ran proves nothing.
   if (end.ranCount === 0) trial.brokenBy ??= outside[0]?.text ?? null;
   const failures = end.ranCount === 0 ? [] : [...inTests, ...outside];
-  trial.witness ??= failures.find(({ message }) => !isTimeout(message))?.text ?? null;
-  if (!failures.some(({ message }) => isTimeout(message))) return;
+  const isLate = ({ message }: { readonly message: string }): boolean =>
+    isTimeout(message) || (!isAlone && message.includes(POLLED));
+  trial.witness ??= failures.find((failure) => !isLate(failure))?.text ?? null;
+  if (!failures.some(isLate)) return;
   trial.isOutOfTime = true;
   trial.late.push(choice);
 }

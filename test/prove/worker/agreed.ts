@@ -30,3 +30,6 @@ export function parseRunFileName(file: string): RunName {
 
 /** Whether a test or a hook was out of time: what a busy machine does to any. */
 export const isTimeout = (message: string): boolean => /^[^\n]*(?:Test|Hook) timed out/.test(message);
+
+/** What vitest gives as the cause of an `expect.poll` that failed for as long as it may. */
+export const POLLED = 'Matcher did not succeed in time.';

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import path from 'node:path';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
-import { parseRunFileName, placeOf, type RunName } from './agreed.ts';
+import { parseRunFileName, placeOf, POLLED, type RunName } from './agreed.ts';
 
 /** A pipe from the run to the process that started it. */
 export const EVENTS_FD = 3;
@@ -67,8 +67,8 @@ function reachedBy(test: TestCase): ReachedByTest {
   return { place: placeOf(test.id), ms: Math.round(test.diagnostic()?.duration ?? 0), reached };
 }
 
-const textOf = ({ name, message }: { name?: string; message: string }): string =>
-  `${name ?? 'Error'}: ${message}`.slice(0, 500);
+const textOf = ({ name, message, cause }: { name?: string; message: string; cause?: { message?: string } }): string =>
+  `${name ?? 'Error'}: ${message}`.slice(0, 500) + (cause?.message === POLLED ? `\n${POLLED}` : '');
 
 function send(event: RunEvent): void {
   writeSync(EVENTS_FD, `${JSON.stringify(event)}\n`);

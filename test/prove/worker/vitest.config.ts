@@ -7,6 +7,8 @@ import { RUNS_FOLDER } from './agreed.ts';
 
 /** A machine that runs two of these may be busy: what is out of time here would wait for ever. */
 const TEST_TIMEOUT_MS = 20_000;
+/** A test that waits for what a mutant does not do ends by this, and not by the time of the whole test. */
+const POLL_TIMEOUT_MS = 5_000;
 
 /** Files in the order of their names: the tests of a mutant one after another, and those first that cost least. */
 class InOrder extends BaseSequencer {
@@ -38,6 +40,7 @@ export default defineConfig(async (environment) => {
             sequence: { setupFiles: 'list' as const },
             testTimeout: TEST_TIMEOUT_MS,
             hookTimeout: TEST_TIMEOUT_MS,
+            expect: { poll: { timeout: POLL_TIMEOUT_MS } },
           },
         },
       ],
