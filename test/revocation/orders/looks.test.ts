@@ -149,7 +149,7 @@ it('a token that lists omit is asked for by itself, and ordered again where it i
   expect(await orders()).toMatchObject(IDS.map(() => ({ state: 'confirmed', result: 'revoked' })));
 });
 
-it('looks end with the first that PipeOps breaks, since it would break the others too', async () => {
+it('looks end with the first that PipeOps breaks, since it would break the others too, which are due at once', async () => {
   pipeops.lie({ omits: ALL });
   await offboard();
   pipeops.lie({ omits: ALL, breaks: ALL });
@@ -157,7 +157,11 @@ it('looks end with the first that PipeOps breaks, since it would break the other
   await pipeops.cronAfter(61);
   const asked = pipeops.receivedAnew().flatMap(({ id }) => (id === null ? [] : [id]));
   expect(new Set(asked).size).toBe(1);
-  expect(await orders()).toMatchObject(IDS.map(() => ({ contradicted_at: null })));
+  expect(await orders()).toMatchObject(IDS.map(() => ({ claim: null, contradicted_at: null })));
+  const nowMs = pipeops.harness.runtime.now();
+  const due = (await orders()).filter(({ next_at }) => next_at !== null && next_at <= nowMs);
+  expect(due).toHaveLength(1);
+  expect(due[0]?.token_id).not.toBe(asked[0]);
 });
 
 describe('a suspension', () => {
