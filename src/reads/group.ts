@@ -106,7 +106,7 @@ export function createReadGroup(dependencies: BatchDependencies): ReadGroup {
    */
   const pauseAfter = async (group: readonly Waiting[]): Promise<void> => {
     const nowMs = runtime.now();
-    if (group.length === 1 || isLed(nowMs) || isOneOverdue()) return;
+    if (group.length === 1 || isLed(nowMs)) return;
     pausedAtMs = nowMs;
     const wanted = Math.min(group.length + gathering.waiting().length, READ_GROUP_MAX_COUNT);
     await gathering.untilCount(wanted, READ_GATHER_MAX_MS);

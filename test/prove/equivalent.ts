@@ -132,6 +132,19 @@ const ACCEPTED: Readonly<Record<string, readonly Accepted[]>> = {
       'Of two equal ends either is the next.',
     ],
   ],
+  'src/reads/group.ts': [
+    [
+      'return underWay.size > 0 || (pausedAtMs !== null && nowMs - pausedAtMs <= READ_OVERTAKE_MS);',
+      'return underWay.size > 0 || (nowMs - pausedAtMs <= READ_OVERTAKE_MS);',
+      'Null counts as 0, which is longer ago than that: only the compiler asks.',
+    ],
+    [
+      'if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index] ?? unavailable()));',
+      'if (answers !== null) group.forEach((waiting, index) => waiting.settle(answers[index]));',
+      'A batch answers each of its trips: only the compiler needs the fallback.',
+    ],
+    ['wanted = null;', '', 'To reach once more what was reached changes nothing.'],
+  ],
 };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>

@@ -7,38 +7,43 @@ function setUp() {
     sleep: async (ms) => await new Promise<void>((resolve) => asleep.push({ ms, wake: resolve })),
   });
   const states: string[] = [];
-  const wait = async (count: number) => {
-    await gathering.untilCount(count, 3);
-    states.push(`over at ${gathering.waiting().length}`);
+  /** No test awaits this: it would wait for ever where nothing ends it. */
+  const wait = (count: number): void => {
+    void gathering.untilCount(count, 3).then(() => states.push(`over at ${gathering.waiting().length}`));
   };
   return { gathering, asleep, states, wait };
 }
 
+/** All that is over by now has said so. */
+const settled = async () => await scheduler.wait(0);
+
 it('waits for nobody where enough wait', async () => {
-  const { gathering, asleep, wait } = setUp();
+  const { gathering, asleep, states, wait } = setUp();
   gathering.add('one');
-  await wait(1);
+  wait(1);
+  await settled();
+  expect(states).toEqual(['over at 1']);
   expect(asleep).toEqual([]);
 });
 
 it('waits until as many wait as are wanted, and no longer', async () => {
   const { gathering, states, wait } = setUp();
-  const waited = wait(2);
+  wait(2);
   gathering.add('one');
-  await scheduler.wait(0);
+  await settled();
   expect(states).toEqual([]);
   gathering.add('two');
-  await waited;
+  await settled();
   expect(states).toEqual(['over at 2']);
 });
 
 it('waits no longer than it was told, for however few', async () => {
   const { gathering, asleep, states, wait } = setUp();
-  const waited = wait(2);
+  wait(2);
   gathering.add('one');
   expect(asleep).toMatchObject([{ ms: 3 }]);
   asleep[0]?.wake();
-  await waited;
+  await settled();
   expect(states).toEqual(['over at 1']);
 });
 

@@ -3,12 +3,12 @@ import { expect } from 'vitest';
 import { D1_TIMEOUT_MS, READ_OVERTAKE_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
-import { newTrace } from '../../src/kit/trace.ts';
+import { newTrace, type Trace } from '../../src/kit/trace.ts';
 import { createLabelMemory } from '../../src/subjects/labels.ts';
 import { createPace } from '../../src/reads/pace.ts';
 import { createReadGroup } from '../../src/reads/group.ts';
 import { createKnownSnapshots } from '../../src/reads/snapshot.ts';
-import type { WantedList } from '../../src/reads/trip.ts';
+import type { ReadTrip, WantedList } from '../../src/reads/trip.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
 /** Batches wait until they are let go, and reads run in the background of the request that sends them. */
@@ -16,9 +16,16 @@ export function setUp() {
   let nowMs = Date.now();
   /** Of reads, in their order. */
   const deadlines: (() => void)[] = [];
-  const batches: { size: number; letGo: () => void; fail: () => void; hangAfter: () => Promise<void> }[] = [];
+  const batches: {
+    size: number;
+    letGo: () => void;
+    fail: (message?: string) => void;
+    hangAfter: () => Promise<void>;
+  }[] = [];
   /** Of reads that wait behind a group, in their order: each call is its 8 ms. */
   const patience: (() => void)[] = [];
+  /** Times of timers that were called off. */
+  const cancelled: number[] = [];
   const jobs: { isOver: boolean }[] = [];
   const sleepers: (() => void)[] = [];
   const db = new Proxy(env.DB, {
@@ -30,7 +37,7 @@ export function setUp() {
           batches.push({
             size: statements.length,
             letGo: resolve,
-            fail: () => reject(new Error('injected')),
+            fail: (message = 'injected') => reject(new Error(message)),
             // D1 takes it, and nobody hears of it.
             hangAfter: async () => void (await target.batch(statements)),
           }),
@@ -46,7 +53,7 @@ export function setUp() {
     after: (ms: number, call: () => void) => {
       if (ms === D1_TIMEOUT_MS) deadlines.push(call);
       if (ms === READ_OVERTAKE_MS) patience.push(call);
-      return () => {};
+      return () => void cancelled.push(ms);
     },
     // Nobody's patience ends by itself.
     sleep: async () => await new Promise<void>((resolve) => sleepers.push(resolve)),
@@ -60,6 +67,7 @@ export function setUp() {
   };
   const database = createDatabase(db, runtime);
   const quota = createQuota();
+  const known = createKnownSnapshots();
   const group = createReadGroup({
     database,
     runtime,
@@ -67,17 +75,21 @@ export function setUp() {
     labels: createLabelMemory(),
     owed: { of: () => ({ queries: [], paid: () => {} }) },
     pace: createPace(15_000, quota),
-    known: createKnownSnapshots(),
+    known,
   });
-  const read = async (workspaceUuid: string, wanted: WantedList | null = null) =>
-    await group.send(
-      { workspaceUuid, generation: null, wanted, tokenId: null, inventoryOf: null, isLook: false, record: null },
-      newTrace(),
-    );
+  const read = async (
+    workspaceUuid: string,
+    wanted: WantedList | null = null,
+    changes: Partial<ReadTrip> = {},
+    trace: Trace = newTrace(),
+  ) => {
+    const asks = { workspaceUuid, generation: null, wanted, tokenId: null, inventoryOf: null, isLook: false };
+    return await group.send({ ...asks, record: null, ...changes }, trace);
+  };
   const advance = (ms: number) => {
     nowMs += ms;
   };
-  return { read, batches, jobs, deadlines, patience, sleepers, advance };
+  return { read, batches, jobs, deadlines, patience, cancelled, sleepers, advance, known };
 }
 
 /** Batches, or pauses. */

@@ -30,7 +30,7 @@ it('a request that sent for others long enough hands that to one that waits: Wor
 });
 
 it('a read whose group died with another request gives up at its deadline, and the next one sends again', async () => {
-  const { read, batches, deadlines, advance } = setUp();
+  const { read, batches, deadlines, patience, advance } = setUp();
   void read('w-1');
   await begun(batches, 1);
   const joined = read('w-2');
@@ -39,11 +39,14 @@ it('a read whose group died with another request gives up at its deadline, and t
   deadlines[1]?.();
   expect(await joined).toEqual({ ok: false, error: { kind: 'audit_unavailable' } });
 
-  advance(READ_FLUSH_MAX_MS + 1);
-  const next = read('w-3');
+  advance(READ_FLUSH_MAX_MS);
+  const another = read('w-3');
+  await begun(patience, 2);
+  advance(1);
+  const next = read('w-4');
   await begun(batches, 2);
   batches[1]?.letGo();
-  expect(await next).toMatchObject({ ok: true });
+  expect(await Promise.all([another, next])).toMatchObject([{ ok: true }, { ok: true }]);
 });
 
 it('so does one that sent many groups: D1 takes a thousand queries of a request', async () => {
@@ -112,12 +115,14 @@ describe('a read that has waited behind a group for long enough', () => {
   const UNAVAILABLE = { ok: false, error: { kind: 'audit_unavailable' } };
 
   it('is sent beside it, with all that wait by then', async () => {
-    const { batches, patience, first, others } = await behindOne(3);
+    const { batches, patience, sleepers, first, others } = await behindOne(3);
     expect(batches).toHaveLength(1);
     patience[0]?.();
     await begun(batches, 2);
     batches[1]?.letGo();
     expect(await Promise.all(others)).toMatchObject([OK, OK, OK]);
+    // While another group is under way, nobody waits for those that come again.
+    expect(sleepers).toEqual([]);
     // Those that are sent send nothing more when their time comes.
     patience[1]?.();
     patience[2]?.();
@@ -172,6 +177,11 @@ describe('a read that has waited behind a group for long enough', () => {
     await begun(batches, 3);
     await scheduler.wait(0);
     expect(batches).toHaveLength(3);
+    // One that brings no list and leaves none finds room.
+    reads.push(read('w-none'));
+    await begun(patience, others + 1);
+    patience.at(-1)?.();
+    await begun(batches, 4);
 
     const answered: boolean[] = [];
     for (const one of reads) void one.then(({ ok }) => answered.push(ok));
