@@ -132,10 +132,7 @@ export async function sendTogether(
     const isCurrent = entry !== undefined && (entry.generation === null || entry.generation === generation);
     const list = lists.get(workspaceUuid) ?? null;
     const isWanted =
-      list !== null &&
-      wanted?.isShared === true &&
-      list.list.generation === generation &&
-      list.list.begunAtMs >= pacedSinceMs(wanted, workspacesInUse, nowMs);
+      list !== null && wanted?.isShared === true && list.list.begunAtMs >= pacedSinceMs(wanted, workspacesInUse, nowMs);
     return ok({
       eventId,
       // Nothing else keeps a read from being recorded if it rests on the current list.
@@ -155,7 +152,7 @@ export async function sendTogether(
 
 /** The lists of a group whose inventory this isolate does not know, or that are a look at PipeOps, each once. */
 function inventoriesOf({ database, known }: BatchDependencies, group: readonly Sent[]): readonly AskedInventory[] {
-  const trips = group.map(({ trip }) => trip).filter(({ inventoryOf }) => inventoryOf !== null);
+  const trips = group.map(({ trip }) => trip);
   const looks = new Set(trips.filter(({ isLook }) => isLook).map(({ inventoryOf }) => inventoryOf));
   const workspaceOf = new Map(
     trips.flatMap(({ inventoryOf: list, workspaceUuid }) =>

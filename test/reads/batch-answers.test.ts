@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { newTrace } from '../../src/kit/trace.ts';
+import { sendTogether } from '../../src/reads/batch.ts';
 import { raiseGeneration } from '../../src/reads/generation.ts';
 import type { WantedList } from '../../src/reads/trip.ts';
 import {
@@ -80,6 +81,7 @@ describe('a read hears', () => {
     await one.send(alone({ store: dated(0) }));
     const answers = await one.send(
       alone({ record: record({}, { ...ALICE, subject: leaver }) }),
+      alone({ record: record({}, { ...ALICE, subject: leaver }), generation: 0 }),
       alone({ wanted: wanted({ reader }) }),
       alone({ wanted: wanted({ isShared: false, reader }) }),
       alone({ record: record() }),
@@ -88,7 +90,23 @@ describe('a read hears', () => {
       [true, null, null, false],
       [true, null, null, false],
       [true, null, null, false],
+      [true, null, null, false],
       [false, null, null, true],
+    ]);
+  });
+
+  it('that its caller was offboarded by its label, however that is spelled', async () => {
+    const label = `Leaver-${crypto.randomUUID()}@Example.com`;
+    await env.DB.prepare(`insert into subject_blocks (label, delivery_id, created_at) values (?, 'd', 1)`)
+      .bind(label.toLowerCase())
+      .run();
+    const answers = await isolate().send(
+      alone({ record: record({}, { ...ALICE, label }) }),
+      alone({ record: record({}, { ...ALICE, label: 'alice@example.com' }) }),
+    );
+    expect(answers.map(({ blocked, eventId }) => [blocked, eventId !== null])).toEqual([
+      [true, false],
+      [false, true],
     ]);
   });
 
@@ -107,6 +125,12 @@ describe('a read hears', () => {
     expect([none?.stored, elsewhere?.stored]).toEqual([null, null]);
     const stored = search?.stored?.list ?? list;
     expect(reader.known.of(stored)).toEqual(search?.stored?.snapshot);
+  });
+
+  it('of a list that was begun at the very time since when one will do', async () => {
+    await isolate().send(alone({ store: dated(0, [], NOW - 5_000) }));
+    const [answer] = await isolate().send(alone({ wanted: wanted({ mayAsk: false, minBegunMs: NOW - 5_000 }) }));
+    expect(answer?.stored).not.toBeNull();
   });
 
   it.each<[string, Partial<WantedList>, number, number]>([
@@ -167,6 +191,31 @@ describe('a read hears', () => {
     ]);
   });
 
+  it('that no call is left for it, where one before it got the last', async () => {
+    const { dependencies } = isolate();
+    const refusal = { kind: 'upstream_rate_limited', status: 429, retryAfterSeconds: 9 } as const;
+    const quota = {
+      ...dependencies.quota,
+      reserve: (...asked: Parameters<typeof dependencies.quota.reserve>) => {
+        const reservation = dependencies.quota.reserve(...asked);
+        const grant: typeof reservation.grant = (...granted) => ({
+          ...reservation.grant(...granted),
+          calls: 1,
+          refusal,
+        });
+        return { ...reservation, grant };
+      },
+    };
+    const readers = ['alice', 'bob'].map((subject) => ({ issuer: ALICE.issuer, subject, label: null, owner: null }));
+    const group = readers.map((reader) => alone({ wanted: wanted({ isShared: false, reader }) }));
+    const answers = await sendTogether({ ...dependencies, quota }, group);
+    const leases = (answers ?? []).map((answer) => (answer.ok ? answer.value.lease : null));
+    expect(leases.map((lease) => [lease?.refusal, lease?.reserved.take()])).toEqual([
+      [null, true],
+      [refusal, false],
+    ]);
+  });
+
   it('the row of its token, in its own workspace', async () => {
     await env.DB.prepare('insert into tokens (workspace_uuid, token_id, marker, created_at) values (?, ?, ?, 1)')
       .bind(workspace, 'tok-1', 'm')
@@ -189,6 +238,39 @@ describe('a read hears', () => {
     expect([...(shown?.snapshot?.inventory ?? [])]).toEqual([
       ['tok-1', { token_id: 'tok-1', owner_issuer: null, owner_subject: null, marker: 'm', suspended_by: null }],
     ]);
+  });
+
+  it('the inventory of a list, of its own tokens alone, which is read once', async () => {
+    await env.DB.prepare(
+      `insert into tokens (workspace_uuid, token_id, created_at) select ?, value, 1 from json_each('["tok-1","tok-2"]')`,
+    )
+      .bind(workspace)
+      .run();
+    const one = isolate();
+    const [list, look] = [dated(0, ['tok-1']), dated(0, ['tok-1'])];
+    const [shown] = await one.send(alone({ inventoryOf: list }));
+    const [looked] = await one.send(alone({ inventoryOf: look, isLook: true }));
+    for (const answer of [shown, looked]) expect([...(answer?.snapshot?.inventory.keys() ?? [])]).toEqual(['tok-1']);
+    expect(looked?.lookRows?.map(({ token_id }) => token_id).toSorted()).toEqual(['tok-1', 'tok-2']);
+    const [again] = await one.send(alone({ inventoryOf: list }));
+    expect(again?.snapshot).toBe(shown?.snapshot);
+  });
+
+  it('nothing of a list that an earlier version stored in a form that is not understood', async () => {
+    await isolate().send(alone({ store: dated(0) }));
+    await env.DB.prepare(`update snapshots set body = '{}' where workspace_uuid = ?`).bind(workspace).run();
+    const answers = await isolate().send(alone({ wanted: wanted({ mayAsk: false }) }));
+    expect(answers).toMatchObject([{ stored: null }]);
+  });
+
+  it('how many workspaces are in use, where it may have to ask', async () => {
+    const one = isolate();
+    await one.send(alone({ wanted: wanted() }), alone({ listState: { state: 'complete', atMs: NOW } }));
+    const other = isolate();
+    await other.send(alone());
+    expect(other.dependencies.pace.workspacesInUse()).toBe(0);
+    await other.send(alone({ wanted: wanted() }));
+    expect(other.dependencies.pace.workspacesInUse()).toBeGreaterThan(0);
   });
 
   it('an inventory that is remembered only if it is of the generation of its list', async () => {

@@ -1,8 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { SNAPSHOT_STORE_MAX_BYTES } from '../../src/config/limits.ts';
 import { sendTogether, type Sent } from '../../src/reads/batch.ts';
 import { raiseGeneration } from '../../src/reads/generation.ts';
 import { withInventory } from '../../src/reads/snapshot.ts';
+import { tokenList, upstreamToken } from '../support/upstream-token.ts';
 import {
   ALICE,
   alike,
@@ -93,6 +95,20 @@ describe('a group sends', () => {
       'the list that a read leaves, and the end of its lease, before it says anything of a generation',
       () => [alone({ store: dated(0), endLease: { holder: 'h', isListed: true } })],
       ['storeList', 'endLease', 'selectGenerations'],
+    ],
+    [
+      'what a list turned out to be good for',
+      () => [alone({ listState: { state: 'partial', atMs: NOW } })],
+      ['list_state', 'selectGenerations'],
+    ],
+    [
+      'the end of a lease alone, where the list is too long for D1',
+      () => {
+        const name = 'x'.repeat(SNAPSHOT_STORE_MAX_BYTES);
+        const list = { ...dated(0), list: tokenList([upstreamToken({ name })]) };
+        return [alone({ store: list, endLease: { holder: 'h', isListed: true } })];
+      },
+      ['endLease', 'selectGenerations'],
     ],
     [
       'the question for the inventory of a list that is shown',

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { READ_CALLERS_MAX_COUNT } from '../../src/config/limits.ts';
-import { createCallerCalls } from '../../src/reads/caller-calls.ts';
+import { READ_CALLERS_MAX_COUNT, READ_KEYS_MAX_COUNT } from '../../src/config/limits.ts';
+import { createCalledRows, createCallerCalls } from '../../src/reads/caller-calls.ts';
+import { type EventOutcome, eventSubject, finalRow, successOutcome } from '../../src/trail/event.ts';
 import { TOKENS, type Answer, type Harness } from '../support/harness.ts';
 import { createCompany, jwtNow, list, namesIn, readsAt } from './isolates.ts';
 
@@ -53,6 +54,24 @@ describe('the calls of a caller', () => {
     expect(callsOf(ALICE).waitSeconds(NOW)).toBe(0);
   });
 
+  it('are remembered of as many callers as there is room for', () => {
+    const callsOf = createCallerCalls();
+    for (let sent = 0; sent < MOST; sent += 1) callsOf(ALICE).take(NOW);
+    for (let other = 1; other < READ_CALLERS_MAX_COUNT; other += 1) {
+      callsOf({ ...ALICE, subject: `other-${other}` }).take(NOW);
+    }
+    expect(callsOf(ALICE).waitSeconds(NOW)).toBe(60);
+  });
+
+  it('are forgotten of nobody for those who sent none', () => {
+    const callsOf = createCallerCalls();
+    for (let sent = 0; sent < MOST; sent += 1) callsOf(ALICE).take(NOW);
+    for (let other = 0; other <= READ_CALLERS_MAX_COUNT; other += 1) {
+      callsOf({ ...ALICE, subject: `other-${other}` }).take(NOW)?.();
+    }
+    expect(callsOf(ALICE).waitSeconds(NOW)).toBe(60);
+  });
+
   it('are none of those that are given back after that', () => {
     const callsOf = createCallerCalls();
     const giveBack = callsOf(ALICE).take(NOW);
@@ -66,17 +85,58 @@ describe('the calls of a caller', () => {
   });
 });
 
-const NO_CACHE = { 'Cache-Control': 'no-cache' };
-let company: Awaited<ReturnType<typeof createCompany>>;
-let isolate: Harness;
-beforeEach(async () => {
-  company = await createCompany();
-  isolate = company.first;
+describe('the row that an alike read of this minute was counted in', () => {
+  const MINUTE = 60_000_000;
+  const origin = { requestId: 'r-1', ip: null, userAgent: null, policyVersion: '0000000000000000' };
+  const actor = { type: 'user', issuer: ALICE.issuer, subject: ALICE.subject, label: null } as const;
+  const read = (atMs = MINUTE, outcome: EventOutcome = successOutcome(null), subject = ALICE.subject) => {
+    const event = eventSubject('service_account_token.list', { ...actor, subject }, { workspaceUuid: 'w-1' });
+    return finalRow(crypto.randomUUID(), atMs, origin, event, outcome);
+  };
+  const failed: EventOutcome = {
+    status: 'failure',
+    upstreamStatus: 503,
+    errorCode: 'upstream_error',
+    detail: { a: 1 },
+  };
+
+  it('is known whatever came of either', () => {
+    const rows = createCalledRows();
+    expect(rows.of(read())).toBeNull();
+    rows.note(read(MINUTE, failed), 'event-1');
+    expect(rows.of(read(MINUTE + 59_999, successOutcome(200)))).toBe('event-1');
+    rows.note(read(), 'event-2');
+    expect(rows.of(read(MINUTE, failed))).toBe('event-2');
+    expect(rows.of(read(MINUTE, successOutcome(null), 'bob'))).toBeNull();
+  });
+
+  it('is forgotten with its minute, and where too many are known', () => {
+    const rows = createCalledRows();
+    rows.note(read(), 'event-1');
+    rows.note(read(MINUTE, successOutcome(null), 'bob'), 'event-2');
+    expect(rows.of(read())).toBe('event-1');
+    rows.note(read(MINUTE + 60_000, successOutcome(null), 'bob'), 'event-3');
+    expect(rows.of(read())).toBeNull();
+    for (let other = 0; other < READ_KEYS_MAX_COUNT; other += 1) {
+      rows.note(read(MINUTE + 60_000, successOutcome(null), `other-${other}`), 'event-4');
+    }
+    expect(rows.of(read(MINUTE + 60_000, successOutcome(null), 'bob'))).toBeNull();
+    expect(rows.of(read(MINUTE + 60_000, successOutcome(null), `other-${READ_KEYS_MAX_COUNT - 1}`))).toBe('event-4');
+  });
 });
+
+const NO_CACHE = { 'Cache-Control': 'no-cache' };
 const gone = async (by: Harness, sub = 'admin-1'): Promise<Answer> =>
   await by.send('GET', `${TOKENS}/${crypto.randomUUID()}`, { jwt: await jwtNow(by, 'admin', { sub }) });
 
 describe('a caller that has caused ten calls in a minute', () => {
+  let company: Awaited<ReturnType<typeof createCompany>>;
+  let isolate: Harness;
+  beforeEach(async () => {
+    company = await createCompany();
+    isolate = company.first;
+  });
+
   const ways: readonly (readonly [string, () => Promise<Harness>, (by: Harness) => Promise<Answer>])[] = [
     ['with no-cache', async () => isolate, async (by) => await list(by, NO_CACHE)],
     [

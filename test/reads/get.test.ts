@@ -54,6 +54,11 @@ function operationFor(caller: Caller, got: Got = FOUND) {
 /** As the trail says it. */
 const reasonOf = (failure: Failure): string => ('reason' in failure ? failure.reason : failure.kind);
 
+it('a get needs no list where lists are off and the inventory has the token', () => {
+  const { operation } = operationFor(ADMIN);
+  expect([operation.isKnown(BOBS), operation.isKnown(undefined)]).toEqual([true, false]);
+});
+
 describe('a get is judged on a list', () => {
   const OTHER = upstreamToken({ id: 'tok-2' });
   /** Whoever asks; what the list shows of the token, and whether it is whole; what is known of the inventory; what comes of it. */

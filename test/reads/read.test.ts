@@ -16,6 +16,7 @@ describe('a read on a list that this isolate holds', () => {
     const { answer, trips, calls, trace, background } = await run({ held: dated(7, 1_000), d1: [RECORDED] });
     expect(answer).toEqual(ok({ data: 7, cache: { from: 'memory', ageMs: 1_000, ttlMs: 14_000 }, asked: null }));
     expect([trips.length, calls.length, trace.eventId, background.length]).toEqual([1, 0, 'row-1', 1]);
+    expect(trips[0]?.record?.row.upstream_status).toBeNull();
   });
 
   it('is not answered where D1 does not take its row', async () => {
@@ -44,7 +45,40 @@ describe('a read on a list that this isolate holds', () => {
   });
 });
 
+describe('a read for which our quota had no call a moment ago', () => {
+  it.each([false, true])('is answered from an older list that is current; lists are off: %s', async (isOff) => {
+    const { answer, trips } = await run({ held: dated(7, 60_000), isOff, isRefused: true, d1: [RECORDED] });
+    expect(answer).toMatchObject({ ok: true, value: { cache: { from: 'memory', ageMs: 60_000 } } });
+    expect(trips).toHaveLength(1);
+  });
+
+  it('asks all the same where it holds none, or one that is not current: only D1 knows of a change', async () => {
+    const none = await run({ isRefused: true, d1: [{ lease: leaseOf().lease }, RECORDED] });
+    expect([none.answer.ok, wantedOf(none.trips)]).toEqual([true, [true, false]]);
+    const old = await run({ held: dated(6, 60_000), isRefused: true, d1: [{}, { lease: leaseOf().lease }, RECORDED] });
+    expect([old.answer.ok, wantedOf(old.trips)]).toEqual([true, [false, true, false]]);
+  });
+});
+
+it('a read takes no list from memory where lists are off, however new it is', async () => {
+  const { lease } = leaseOf({ holder: null });
+  const { calls, trips } = await run({ held: dated(7), isOff: true, d1: [{ lease }, RECORDED] });
+  expect([calls.length, wantedOf(trips)]).toEqual([1, [true, false]]);
+});
+
 describe('a read that asks PipeOps', () => {
+  it('is the one that PipeOps knows of alike ones of its minute, and one that does not ask is not', async () => {
+    const asking = await run({ d1: [{ lease: leaseOf().lease }, RECORDED] });
+    const told = await run({ held: dated(7), d1: [RECORDED] });
+    for (const [{ calledRows, trips }, id] of [
+      [asking, 'row-1'],
+      [told, null],
+    ] as const) {
+      const row = trips.at(-1)?.record?.row;
+      expect(row === undefined ? undefined : calledRows.of(row)).toBe(id);
+    }
+  });
+
   it.each([
     [false, 'read'],
     [true, 'change'],
@@ -64,9 +98,11 @@ describe('a read that asks PipeOps', () => {
 
   it('leaves each thing once, though its row is not recorded at once', async () => {
     const [first, second] = [leaseOf(), leaseOf()];
-    const { trips } = await run({
+    const { trips, calls, deadlines } = await run({
       d1: [{ lease: first.lease }, { generation: 8 }, { generation: 8, lease: second.lease }, RECORDED],
     });
+    // Its calls share one deadline.
+    expect([calls.length, deadlines.length]).toEqual([2, 1]);
     expect(trips.map(({ store }) => store?.generation ?? null)).toEqual([null, 7, null, 8]);
     expect(trips.map(({ endLease }) => endLease !== undefined)).toEqual([false, true, false, true]);
   });
@@ -229,18 +265,21 @@ describe('a read of one token', () => {
   /** Looks its row up where it was not, and notes what it is judged with. */
   const judging = () => {
     const seen: KnownToken[] = [];
-    const judge: ReadOperation<number>['judge'] = (_list, _inventory, token) => {
+    const inventories: unknown[] = [];
+    const judge: ReadOperation<number>['judge'] = (_list, inventory, token) => {
       seen.push(token);
+      inventories.push(inventory);
       return token === null ? LOOK_UP : { kind: 'show', show: ({ generation }) => generation };
     };
-    return { seen, operation: { subject: ofToken, judge } };
+    return { seen, inventories, operation: { subject: ofToken, judge } };
   };
 
   it('is judged again with the row that was looked up', async () => {
-    const { seen, operation } = judging();
+    const { seen, inventories, operation } = judging();
     const { answer } = await run({ operation, held: dated(7), d1: [{ token: row }, RECORDED] });
     expect(answer).toMatchObject({ ok: true, value: { data: 7 } });
     expect(seen).toEqual([null, { row }]);
+    expect(inventories).toEqual([null, null]);
   });
 
   it('is not judged with one that was looked up under another generation', async () => {

@@ -59,11 +59,14 @@ interface Script {
   readonly joined?: Result<Fetched, UpstreamFailure>;
   readonly held?: DatedList;
   readonly isOff?: boolean;
+  /** D1 has just refused a call to another read of this isolate. */
+  readonly isRefused?: boolean;
   readonly operation?: Partial<ReadOperation<number>>;
 }
 
 /** Runs a read to its end, and tells what it did on its way. */
-export async function run({ d1, pipeops = [], joined, held, isOff = false, operation = {} }: Script) {
+export async function run(script: Script) {
+  const { d1, pipeops = [], joined, held, isOff = false, isRefused = false, operation = {} } = script;
   const trips: ReadTrip[] = [];
   const calls: Pick<Call, 'eventId' | 'purpose'>[] = [];
   const pauses: number[] = [];
@@ -73,6 +76,9 @@ export async function run({ d1, pipeops = [], joined, held, isOff = false, opera
   const pace = createPace(isOff ? 0 : 15_000, quota);
   const memory = createSnapshotMemory();
   if (held !== undefined) memory.put(SHOP, held);
+  if (isRefused) pace.refuse(40, NOW);
+  const calledRows = createCalledRows();
+  const deadlines: number[] = [];
   const trace = newTrace();
   const answer = await runRead<number>(
     {
@@ -88,7 +94,10 @@ export async function run({ d1, pipeops = [], joined, held, isOff = false, opera
         now: () => NOW,
         newId: () => 'event-1',
         sleep: async (ms) => void pauses.push(ms),
-        timeout: () => new AbortController().signal,
+        timeout: (ms) => {
+          deadlines.push(ms);
+          return new AbortController().signal;
+        },
         background: (work) => void background.push(work),
       },
       snapshots: {
@@ -96,7 +105,7 @@ export async function run({ d1, pipeops = [], joined, held, isOff = false, opera
         known: createKnownSnapshots(),
         pace,
         callsOf: createCallerCalls(),
-        calledRows: createCalledRows(),
+        calledRows,
         reads: {
           send: async (trip) => {
             const said = d1[trips.length] ?? { kind: 'audit_unavailable' };
@@ -121,7 +130,7 @@ export async function run({ d1, pipeops = [], joined, held, isOff = false, opera
     false,
     operationOf(operation),
   );
-  return { answer, trips, calls, pauses, refused, background, memory, pace, trace };
+  return { answer, trips, calls, pauses, refused, background, memory, pace, trace, calledRows, deadlines };
 }
 
 /** A lease, and how often what is left of its call was given back. */

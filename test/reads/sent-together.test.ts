@@ -71,7 +71,7 @@ describe('of those that bring lists or leave them a few go together', () => {
     void read('w-list', search);
     await begun(patience, 10);
     patience[9]?.();
-    await begun(batches, 3);
+    await expect.poll(() => batches.length).toBe(3);
   });
 });
 
@@ -213,5 +213,5 @@ it('a request that waits for those that come again and dies meanwhile keeps nobo
   expect(batches).toHaveLength(2);
   advance(1);
   void read('w-5');
-  await begun(batches, 3);
+  await expect.poll(() => batches.length).toBe(3);
 });

@@ -94,7 +94,7 @@ export function isolate({ d1 = env.DB }: { readonly d1?: D1Database } = {}) {
       batch: async (context, queries, signal) => {
         sent = queries.map((query) => {
           const { sql } = query.toSQL();
-          return names.get(sql) ?? /upstream_calls|upstream_limits|subject_labels/.exec(sql)?.[0] ?? sql;
+          return names.get(sql) ?? /upstream_calls|upstream_limits|subject_labels|list_state/.exec(sql)?.[0] ?? sql;
         });
         return await database.batch(context, queries, signal);
       },
