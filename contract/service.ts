@@ -190,6 +190,13 @@ export const serviceOperations: readonly Operation[] = [
                   unavailable: NO_LIST,
                 },
                 token_limits: { above_four_fifths: [], more: false },
+                expiring: { within_1_day: 0, within_7_days: 2, within_30_days: 5, more: false },
+                usage: {
+                  workspaces: 1,
+                  unknown: { workspaces: 0, workspace_uuids: [], what_to_do: null },
+                  unused: 3,
+                  never_used: 1,
+                },
                 quota: {
                   wait_until: null,
                   minute: { limit: 100, reserved: 2, remaining: 97, resets_at: '2026-11-28T00:45:00.000Z' },

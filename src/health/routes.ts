@@ -102,6 +102,10 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       selectExpiring(database, nowMs),
       selectUsage(database, nowMs),
     ] as const);
+    // A column that only these need may be of a migration that is not applied.
+    if (!more.ok && notReady.length > 0) {
+      return failure(c, { kind: 'not_ready', names: namesOf(notReady), advice: adviceOn(notReady) });
+    }
     if (!more.ok) return failure(c, { kind: 'audit_unavailable' });
     const [nearLimit, [scheduled], [expiring], [usage]] = more.value;
     quota.learn(limits, nowMs);
