@@ -37,7 +37,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   }
 
   // The tokens: create, list, get, update, revoke, rotate.
-  registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid, services.orders.runOne);
+  registerTokenRoutes(app, services.tokens, services.defaultWorkspaceUuid, services.orders);
 
   // The audit trail: query, one event, export, counts, and a token's life.
   registerAuditRoutes(app, services.trail, services.tokens, services.defaultWorkspaceUuid);

@@ -2,8 +2,8 @@ import { or, sql } from 'drizzle-orm';
 import { IDEMPOTENCY_TTL_MS, REQUEST_LIFETIME_MS } from '../config/limits.ts';
 import type { Failure, PolicyFailure, RotationFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
-import { knownToken } from '../inventory/inventory.ts';
 import { retireQueries } from '../inventory/orders.ts';
+import { findInWorkspace } from '../inventory/reach.ts';
 import { isOutOfRotation, markRotated, type RotatingRow, undoRotation } from '../inventory/rotation.ts';
 import { parseJson } from '../kit/json.ts';
 import { newMarker } from '../kit/marker.ts';
@@ -12,7 +12,7 @@ import { msOrNull, rfc3339OrNull } from '../kit/time.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { mostTokensOf, rotationLimit } from '../policy/decide.ts';
 import type { Call, TokenRef } from '../pipeops/types.ts';
-import type { Caller } from '../policy/types.ts';
+import type { Caller, KnownToken } from '../policy/types.ts';
 import { isBlocked } from '../subjects/blocks.ts';
 import { actorOf } from '../trail/event.ts';
 import type { TokenDependencies } from './dependencies.ts';
@@ -90,7 +90,11 @@ export async function rotateToken(
       rotates: { ref, owner: caller },
       reserves: here === null ? null : { owner: caller, limit: { here, anywhere: mostTokensOf(caller) ?? here } },
       decide: async (_known, call, heldTokens, beginning) => {
-        const decided = decideRotation(dependencies, caller, request, heldTokens, beginning);
+        const { rotating } = beginning;
+        const located = await findInWorkspace(dependencies.pipeops, caller, ref, rotating ?? undefined, call);
+        if (!located.ok) return located;
+        const token = located.value?.token ?? null;
+        const decided = decideRotation(dependencies, caller, request, token, heldTokens, beginning);
         const isToMint = decided.ok && beginning.holder === null && beginning.attempt !== null;
         return isToMint ? await lookedAt(dependencies, ref, decided.value, call) : decided;
       },
@@ -139,13 +143,14 @@ function decideRotation(
   { decide, runtime }: TokenDependencies,
   caller: Caller,
   { workspaceUuid, overlapSeconds, expiresAt }: RotateRequest,
+  token: KnownToken | null,
   heldTokens: number,
   { rotating, holder, attempt }: Beginning,
 ): Result<Rotatable, PolicyFailure | RotationFailure> {
   const decision = decide(caller, {
     operation: 'rotate',
     workspaceUuid,
-    token: rotating === null ? null : knownToken(rotating),
+    token,
     scopes: recordedScopes(rotating),
     expiresAtMs: msOrNull(expiresAt),
     lifetimeSeconds: lifetimeOf(rotating),
@@ -204,7 +209,7 @@ function obstacleTo(row: RotatingRow, eventId: string | null, nowMs: number): Ro
 
 /** The scopes that the token was granted; none where they were not recorded. */
 function recordedScopes(row: RotatingRow | null): readonly string[] {
-  const scopes = row?.scopes == null ? [] : parseJson(row.scopes);
+  const scopes = parseJson(row?.scopes ?? '[]');
   return Array.isArray(scopes) ? scopes.map(String) : [];
 }
 

@@ -5,6 +5,7 @@ import { readJsonBody, readOptionalJsonBody } from '../http/body.ts';
 import { failure, methodNotAllowed, success, successOf } from '../http/answer.ts';
 import { IDEMPOTENCY_KEY, readIdempotencyKey } from '../idempotency/header.ts';
 import { cacheHeaders, type CacheStatus, presentToken } from '../reads/present.ts';
+import type { OrderDriver } from '../revocation/orders/driver.ts';
 import { createToken } from './create.ts';
 import type { TokenDependencies } from './dependencies.ts';
 import { getToken } from '../reads/get.ts';
@@ -12,7 +13,6 @@ import { listTokens } from '../reads/list.ts';
 import { parseCreate, parseRotate, parseTokenRequest, parseUpdate, parseWorkspaceRequest } from './requests.ts';
 import { revokeToken } from './revoke.ts';
 import { rotateToken } from './rotate.ts';
-import type { RequestContext } from '../kit/trace.ts';
 import { updateToken } from './update.ts';
 import { sentWithKey } from './fields.ts';
 
@@ -24,13 +24,13 @@ const ROTATE = `${TOKEN}/rotate`;
  * Registers the five operations under PipeOps' own paths, and rotation beside them. Each reads its request, runs, and answers in
  * PipeOps' own envelope.
  *
- * @param runOrder drives one order, such as the end of a token that leaves no overlap.
+ * @param orders drives the end of a token whose rotation leaves no overlap.
  */
 export function registerTokenRoutes(
   app: Hono<AppEnv>,
   tokens: TokenDependencies,
   defaultWorkspaceUuid: string | null,
-  runOrder: (context: RequestContext, orderId: string) => Promise<unknown>,
+  orders: Pick<OrderDriver, 'runOne'>,
 ): void {
   const { idempotency, recorder, runtime, snapshots } = tokens;
 
@@ -109,7 +109,7 @@ export function registerTokenRoutes(
     if (!rotated.ok) return failure(c, rotated.error);
     const { data, isReplay, dueOrderId } = rotated.value;
     if (isReplay) c.header('Idempotency-Replayed', 'true');
-    if (dueOrderId !== null) runtime.background(runOrder(context, dueOrderId));
+    if (dueOrderId !== null) runtime.background(orders.runOne(context, dueOrderId));
     return success(c, 'Service account token rotated. The secret of its successor is shown this once.', data, 201);
   });
 

@@ -1,5 +1,15 @@
-import { describeFaults } from './playing.ts';
-import { path, mintOne, mintSuspended, resume, orderSuspended, expectDeadOrOpen } from './scenes.ts';
+import { describeFaults, type Operation } from './playing.ts';
+import {
+  path,
+  mintOne,
+  mintRotatable,
+  mintSuspended,
+  resume,
+  rotate,
+  orderSuspended,
+  expectDeadOrOpen,
+  expectRotatedOnce,
+} from './scenes.ts';
 
 describeFaults([
   {
@@ -24,6 +34,12 @@ describeFaults([
     prepare: mintOne,
     run: async (h, id) => await h.send('PATCH', path(id), { body: { scopes: ['api:write'] } }),
   },
+  ...(['24h', '0s'] as const).map((overlap): Operation => ({
+    name: `rotate with an overlap of ${overlap}`,
+    prepare: mintRotatable,
+    run: async (h, id) => await rotate(h, id, overlap),
+    afterwards: async (h, id, answer) => await expectRotatedOnce(h, id, answer, overlap),
+  })),
   { name: 'revoke', prepare: mintOne, run: async (h, id) => await h.send('DELETE', path(id)) },
   {
     name: 'revoke of a token made elsewhere',

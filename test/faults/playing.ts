@@ -5,6 +5,7 @@ import { ISSUER, type Answer } from '../support/harness.ts';
 import { expectHonestAnswer, expectSettledTrail } from '../support/invariants.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { twistedTokens } from '../support/twisted-answers.ts';
+import { ROTATOR } from './scenes.ts';
 import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../revocation/harness.ts';
 
 // Every D1 and network call of every operation, failing in every way it can.
@@ -46,6 +47,7 @@ async function play(operation: Operation, plan: FaultPlan) {
     db: faults.db,
     runtime: { ...faults.runtime, ...twistedNetwork(operation, faults.runtime) },
     env: operation.env ?? {},
+    roles: ROTATOR,
   };
   // The clock is that of the faults.
   const age = (seconds: number) => faults.advance(seconds * 1000);

@@ -140,6 +140,44 @@ export const repeatCreate = async (harness: Harness, key: string, answer: Answer
   if (!isOpen) expect(repeated.status, 'nothing is open, so a repeat is answered').toBe(201);
 };
 
+/** Whoever rotates, and owns what it rotates. */
+export const ROTATOR = {
+  rotator: { permissions: ['tokens:create', 'tokens:rotate'], workspaces: ['*'], scopes: ['*'] },
+};
+export const mintRotatable = async (h: Harness): Promise<string> =>
+  (await h.mint('deploy', await h.jwtFor('rotator', { exp: later() }))).id;
+const later = (): number => Math.floor(Date.now() / 1000) + 3_600;
+/** The same rotation each time: its key is the token. */
+export const rotate = async (h: Harness, id: string, overlap: string): Promise<Answer> =>
+  await h.send('POST', `${path(id)}/rotate`, {
+    body: { overlap },
+    headers: { 'Idempotency-Key': id },
+    jwt: await h.jwtFor('rotator', { exp: later() }),
+  });
+/**
+ * Whatever failed, a token lives beside its successor or in its place if anybody may have the successor's secret, and alone otherwise.
+ * The same rotation again gives the same secret, or rotates; while something is open it is told to wait.
+ */
+export const expectRotatedOnce = async (
+  h: WebhookHarness,
+  id: string,
+  answer: Answer | void,
+  overlap: string,
+): Promise<void> => {
+  const isOpen = (await h.rows()).some(({ status }) => status === 'attempted');
+  const again = await rotate(h, id, overlap);
+  await expectHonestAnswer(h, again);
+  const delivered = [answer, again].filter((given) => given?.status === 201).map((given) => given?.body.data);
+  for (const data of delivered) expect(data).toEqual(delivered[0]);
+  if (!isOpen) expect(again.status, again.text).toBe(201);
+  const ofOld = (await ordersOf(h)).filter(({ token_id, state }) => token_id === id && state !== 'lifted');
+  const replaced = (await h.inventory()).find(({ token_id }) => token_id === id)?.replaced_by ?? null;
+  expect(ofOld.map(({ cause }) => cause)).toEqual(replaced === null ? [] : ['rotation']);
+  const live = (await h.upstreamTokens()).filter((token) => !token.is_revoked).map((token) => token.id);
+  if (replaced === null) expect(live).toContain(id);
+  else expect(live.filter((one) => one !== id)).toEqual([replaced]);
+};
+
 /** Whoever was told why a delivery is refused finds it among the deliveries; else it was 503, and is sent again. */
 export async function expectKept(
   h: WebhookHarness,

@@ -66,10 +66,15 @@ export function describeProtectedRoute(
       await harness.send(route.method, withQuery(route.path(id, aboutId), query), {
         jwt,
         ...(route.body !== undefined && { body: route.body }),
+        ...(route.headers !== undefined && { headers: route.headers }),
       });
     // Somebody else each time: of what one caller is denied in a minute only the first is recorded in full.
-    const sendAs = async (role: string | readonly string[], query = '', id = tokenId): Promise<Answer> =>
-      await send(await harness.jwtFor('someone', { role, sub: `someone-${crypto.randomUUID()}` }), query, id);
+    const sendAs = async (
+      role: string | readonly string[],
+      query = '',
+      id = tokenId,
+      sub = `someone-${crypto.randomUUID()}`,
+    ): Promise<Answer> => await send(await harness.jwtFor('someone', { role, sub }), query, id);
 
     /** The row of somebody who is known and denied, about what the request named. */
     const denied = (reason: DenialReason | 'unknown' | 'not_readable', id = tokenId): Partial<AuditEventRow> => ({
@@ -77,7 +82,7 @@ export function describeProtectedRoute(
       actor_type: 'user',
       actor_issuer: ISSUER,
       actor_subject: SOMEONE,
-      token_id: target === 'token' ? id : null,
+      token_id: target === 'token' && (route.isOwners !== true || reason === 'permission') ? id : null,
       upstream_status: null,
       outcome: JSON.stringify({ reason }),
     });
@@ -193,8 +198,10 @@ export function describeProtectedRoute(
     it.each(['allowed', ...where(alsoBy !== undefined, roleOnly(alsoBy ?? 'audit:read'))])(
       'whoever is %s is let in',
       async (role) => {
-        const { id } = await harness.mint('to-be-used');
-        const answer = await sendAs(role, '', id);
+        const sub = `someone-${crypto.randomUUID()}`;
+        const owner = route.isOwners === true ? await harness.jwtFor('someone', { role: 'owner', sub }) : undefined;
+        const { id } = await harness.mint('to-be-used', owner);
+        const answer = await sendAs(role, '', id, sub);
         expect(answer.status).toBe(route.success.status);
         const actions = route.success.recorded ? [action, ...(route.success.follows ?? [])] : [];
         const rows = actions.map((of) => ({ action: of, status: 'success', actor_subject: SOMEONE }));

@@ -18,6 +18,10 @@ export interface ProtectedRoute {
   readonly about?: 'event' | 'delivery' | 'revocation';
   /** Routes about no token leave out `tokenId`; `aboutId` is the id of what it is `about`, by default of none. */
   readonly path: (tokenId: string, aboutId?: string) => string;
+  /** Whoever owns the token is the only one to whom the route does anything, and its row names no token before that is done. */
+  readonly isOwners?: true;
+  /** Headers that it needs. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** A body that is accepted. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** The status of a success, and whether that is in the trail too. `follows`: other rows that come with its own. */
@@ -66,6 +70,18 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     target: 'token',
     path: token,
     success: { status: 200, recorded: true },
+  },
+  {
+    method: 'POST',
+    pattern: `${TOKENS}/:id/rotate`,
+    permission: 'tokens:rotate',
+    action: 'service_account_token.create',
+    target: 'token',
+    path: (tokenId) => `${token(tokenId)}/rotate`,
+    isOwners: true,
+    headers: { 'Idempotency-Key': 'one' },
+    body: {},
+    success: { status: 201, recorded: true },
   },
   {
     method: 'PATCH',
@@ -253,4 +269,4 @@ export const nameOf = ({ method, pattern }: Pick<ProtectedRoute, 'method' | 'pat
   `${method} ${pattern}`;
 
 /** The operations on one token. */
-export const TOKEN_ROUTES = PROTECTED_ROUTES.filter(({ target }) => target === 'token');
+export const TOKEN_ROUTES = PROTECTED_ROUTES.filter(({ target, isOwners }) => target === 'token' && isOwners !== true);

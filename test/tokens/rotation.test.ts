@@ -185,8 +185,7 @@ describe('the successor has', () => {
       roles: { owner: { permissions: ['tokens:rotate'], workspaces: ['*'], scopes: ['api:read'], maxTtl: '5d' } },
     });
     const answer = await harness.rotate(old.id, { body: asked, through: stricter });
-    if (typeof expected === 'number') expect((await grant(answer.body.data.id)).days).toBe(expected);
-    else expect(codeOf(answer)).toEqual([403, expected]);
+    expect(answer.body.code ?? (await grant(answer.body.data.id)).days).toBe(expected);
   });
 
   it('no life beside its token beyond that one’s own end', async () => {
@@ -235,7 +234,13 @@ describe('is refused, and nothing happens at PipeOps:', () => {
     const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
     const boss = await harness.jwt('boss', { sub: 'boss' });
     await harness.send('GET', TOKENS, { jwt: boss });
-    await refused(id, [403, 'forbidden'], { as: boss });
+    const answer = await refused(id, [403, 'forbidden'], { as: boss });
+    expect(parsed((await harness.rowOf(answer))?.outcome)).toEqual({ reason: 'ownership' });
+    // Of one that no list has shown yet PipeOps is asked.
+    const other = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'by hand' });
+    expect((await refused(other.id, [403, 'forbidden'], { as: boss })).body.message).toBe(answer.body.message);
+    await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'GET' }, times: 3, status: 503 });
+    await refused('tok-unknown', [502, 'upstream_error'], { as: boss });
   });
 
   it.each<[string, object, object, string]>([
@@ -338,7 +343,8 @@ describe('is refused, and nothing happens at PipeOps:', () => {
   it('a token that is revoked at PipeOps’ console, of which nobody here has heard', async () => {
     const old = await harness.own();
     await harness.control.revokeByHand(old.id);
-    await refused(old.id, [404, 'not_found']);
+    const answer = await refused(old.id, [404, 'not_found']);
+    expect(await harness.rowOf(answer)).toMatchObject({ upstream_status: 404 });
   });
 
   it.each([
@@ -364,7 +370,8 @@ describe('is refused, and nothing happens at PipeOps:', () => {
   it('of an offboarded caller', async () => {
     const old = await harness.own();
     await harness.offboard({ issuer: ISSUER, subject: harness.subject, mode: 'suspend' });
-    await refused(old.id, [403, 'subject_blocked']);
+    const answer = await refused(old.id, [403, 'subject_blocked']);
+    expect((await harness.rowOf(answer))?.outcome).toBe('{}');
   });
 });
 
