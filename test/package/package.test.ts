@@ -183,10 +183,10 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
   });
 
   describe('the inventory', () => {
-    const { description: _none, permissions: _same, workspace_id, ...known } = TOKEN;
+    const { description: _none, permissions: _same, workspace_id, ...common } = TOKEN;
     const owner = { issuer: 'https://i.example', subject: 'kim', label: 'kim@acme.example' };
     const usage = { usage: 'never_used', state: 'active', suspended_by: [], role: 'ci', replaced_by: null };
-    const entry = { ...known, workspace_uuid: workspace_id, owner, ...usage, replaces: null, retires_at: null };
+    const entry = { ...common, workspace_uuid: workspace_id, owner, ...usage, replaces: null, retires_at: null };
     const answer = (items: readonly object[]) => json(200, items, { pagination: { next_cursor: null }, knowledge: [] });
 
     it('is a table of what a person wants to know', async () => {
