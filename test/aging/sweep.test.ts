@@ -64,6 +64,34 @@ describe('a token that is used until day 20 and never again', () => {
   });
 });
 
+describe('a list that somebody reads', () => {
+  it('keeps when a token was used, by a row an hour at the most; an answer about one token proves nothing', async () => {
+    const company = await createCompany();
+    const { clock, pipeops } = company;
+    const id = await company.mint('deploy');
+    const readAt = async (ms: number, path = TOKENS) => {
+      clock.ms = MIDNIGHT + ms;
+      expect((await company.send('GET', path, 'ci')).status).toBe(200);
+      return await company.tokenRow(id);
+    };
+    // Of a young token that was not used nothing is kept, so that its first list costs no more than any other.
+    expect(await readAt(1_000)).toMatchObject({ usage_seen_at: null });
+    expect(await readAt(DAY)).toMatchObject({ usage_seen_at: MIDNIGHT + DAY, last_used_at: null });
+    pipeops.use(id);
+    expect(await readAt(DAY + 1_000)).toMatchObject({ last_used_at: MIDNIGHT + DAY });
+    expect(await company.workspaceRow()).toMatchObject({ usage_advanced_at: MIDNIGHT + DAY });
+    clock.ms = MIDNIGHT + DAY + 59 * MINUTE;
+    pipeops.use(id);
+    expect(await readAt(DAY + 59 * MINUTE)).toMatchObject({ last_used_at: MIDNIGHT + DAY });
+    clock.ms = MIDNIGHT + DAY + 60 * MINUTE;
+    pipeops.use(id);
+    expect(await readAt(DAY + 60 * MINUTE)).toMatchObject({ last_used_at: MIDNIGHT + DAY + 60 * MINUTE });
+    pipeops.ail({ tells: () => null });
+    expect(await readAt(2 * DAY, `${TOKENS}/${id}`)).toMatchObject({ usage_doubted_at: null });
+    expect(await readAt(2 * DAY)).toMatchObject({ usage_doubted_at: MIDNIGHT + 2 * DAY });
+  });
+});
+
 describe('three hundred tokens that nobody uses', () => {
   it('are suspended a twentieth a night, with one list, whatever else runs', async () => {
     const company = await createCompany();
