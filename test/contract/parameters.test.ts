@@ -13,7 +13,7 @@ import { isValid, resolved, type Schema, valid } from './from-schema.ts';
 let harness: WebhookHarness;
 beforeAll(async () => {
   const role = {
-    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'audit:read'],
+    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:rotate', 'tokens:revoke', 'audit:read'],
     tokens: 'any',
     workspaces: ['*'],
     scopes: ['api:write'],
@@ -35,9 +35,10 @@ async function ask(operation: Operation, query: readonly (readonly [string, stri
   const search = all.length > 0 ? `?${new URLSearchParams(all).toString()}` : '';
   // Each request is another caller's, since one caller may not make PipeOps answer as often.
   const jwt = await harness.jwtFor('anywhere', { sub: crypto.randomUUID() });
+  const needed = parameters.filter(({ in: place, required }) => place === 'header' && required === true);
   return await harness.send(method, `${path}${search}`, {
     jwt,
-    headers,
+    headers: { ...Object.fromEntries(needed.map(({ name }) => [name, example(name)])), ...headers },
     ...(body !== undefined && { body: Object.values(body.examples)[0] }),
   });
 }

@@ -9,7 +9,7 @@ import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
 
 const roles = {
   owner: {
-    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke'],
+    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'tokens:rotate'],
     tokens: 'own',
     workspaces: ['*'],
     scopes: ['*'],
@@ -107,6 +107,14 @@ it('sends the statements that are written down, and no others', async () => {
     404,
     async () => await get(unshared, 'admin', crypto.randomUUID()),
   );
+
+  const rotate = async (key: string, body: object = {}) =>
+    await as(first, 'owner', 'POST', `${TOKENS}/${rotatable.id}/rotate`, { body, headers: { 'Idempotency-Key': key } });
+  const rotatable = minted(await create(first, 'owner'));
+  await plays('rotate, with a wish for what no role allows', 403, async () => await rotate('a', { overlap: '30d' }));
+  await plays('rotate', 201, async () => await rotate('c'));
+  await plays('rotate, repeated with its key', 201, async () => await rotate('c'));
+  await plays('rotate, of what was rotated', 409, async () => await rotate('d'));
 
   await plays('update', 200, async () => await patch(first, 'owner', owned.id, { name: 'renamed' }));
   await plays('list, after a change by another isolate', 200, async () => await list(second, 'owner'));

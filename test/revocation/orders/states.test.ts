@@ -29,10 +29,16 @@ const waysOut = (state: OrderState): readonly string[] =>
   });
 
 it.each<[OrderState, readonly string[]]>([
-  ['scheduled', ['begin: open']],
+  ['scheduled', ['begin: open', 'callOff: lifted']],
   [
     'open',
-    ['acknowledge: acknowledged', 'conclude: confirmed', 'giveUp: failed', 'acknowledgeElsewhere: acknowledged'],
+    [
+      'acknowledge: acknowledged',
+      'conclude: confirmed',
+      'giveUp: failed',
+      'acknowledgeElsewhere: acknowledged',
+      'callOff: lifted',
+    ],
   ],
   [
     'acknowledged',
@@ -47,7 +53,7 @@ it.each<[OrderState, readonly string[]]>([
 });
 
 it('every state is reached from one in which an order is made, and only what is withdrawn is never left', () => {
-  const reached = new Set<OrderState>(['open', 'acknowledged'] satisfies NewState[]);
+  const reached = new Set<OrderState>(['scheduled', 'open', 'acknowledged'] satisfies NewState[]);
   // A set goes on with what is added to it meanwhile.
   for (const state of reached) {
     for (const name of names) reached.add(leadsOf(name)[state] ?? state);
