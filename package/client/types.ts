@@ -342,25 +342,6 @@ export interface Status {
     /** When the next token that a rotation has replaced is to be revoked. */
     readonly next_scheduled_at: string | null;
   };
-  /** Live tokens that expire soon. `more`: only the first 10,000 were counted. */
-  readonly expiring: {
-    readonly within_1_day: number;
-    readonly within_7_days: number;
-    readonly within_30_days: number;
-    readonly more: boolean;
-  };
-  /** What is known of the use of tokens, as of each workspace's last nightly look. */
-  readonly usage: {
-    readonly workspaces: number;
-    /** Where PipeOps was not seen to fill in times of use for a week. */
-    readonly unknown: {
-      readonly workspaces: number;
-      readonly workspace_uuids: readonly string[];
-      readonly what_to_do: string | null;
-    };
-    readonly unused: number;
-    readonly never_used: number;
-  };
   readonly upstream: {
     readonly last_success_at: string | null;
     readonly last_failure: {
@@ -371,7 +352,7 @@ export interface Status {
       readonly goes_on: boolean;
     } | null;
   };
-  /** Live tokens that expire soon. `more`: there are further ones. A service that is older than the inventory does not say. */
+  /** Live tokens that expire soon. `more`: only the first 10,000 were counted. A service that is older than the inventory does not say. */
   readonly expiring?:
     | {
         readonly within_1_day: number;
@@ -380,7 +361,7 @@ export interface Status {
         readonly more: boolean;
       }
     | undefined;
-  /** What is known of the use of tokens. */
+  /** What is known of the use of tokens, as of each workspace's last nightly look. */
   readonly usage?:
     | {
         readonly workspaces: number;
