@@ -4,7 +4,6 @@ import { revocationOrders, tokens } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { IDLE, isBefore, isNotIn, ORDER_STATE, written } from '../revocation/orders/states.ts';
-import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
 import { settledColumns } from '../trail/event.ts';
 import { settleEventWhere } from '../trail/statements.ts';
 import type { AuditStatus } from '../vocabulary.ts';
@@ -83,8 +82,8 @@ export type RotatingRow = RowsOf<ReturnType<typeof selectRotating>>[number];
 
 /**
  * Whether a token must have no such successor by now, as a condition of the batch that settles the create: it is not claimed by that
- * create any more, has expired, was revoked, suspended or ordered, an update changed its scopes, or its owner was blocked, under
- * whatever label it was minted.
+ * create any more, has expired, was revoked, suspended or ordered, or an update changed its scopes. Its owner is the caller, who is looked
+ * up by itself: whoever is meant by a label is blocked by subject too, and a label that is somebody else's by now means nobody.
  *
  * @param scopes what the successor was granted, as it was recorded.
  */
@@ -97,7 +96,7 @@ export const isOutOfRotation = (
   sql`not exists (select 1 from tokens as t where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${tokenId}
       and t.rotation_event_id = ${eventId} and t.replaced_by is null and t.revoked_at is null and t.suspended_by is null
       and t.scopes is ${scopes} and (t.expires_at is null or t.expires_at > ${nowMs})
-      and not ${IS_ORDERED} and not exists (select 1 from subject_blocks as b where ${IS_BLOCK_OF_OWNER}))`;
+      and not ${IS_ORDERED})`;
 
 /** Notes which token has taken a token's place, and until when both live, where `guard` holds. */
 export const markRotated = (

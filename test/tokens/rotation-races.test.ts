@@ -310,6 +310,21 @@ it.each(OFFBOARDINGS)(
   },
 );
 
+it('the offboarding of whoever carries a label by now keeps nobody from rotating what was minted under it before', async () => {
+  const label = `team-${harness.workspace}@example.com`;
+  const { id } = await harness.mint('labelled', await harness.jwt('owner', { email: label }));
+  const as = await harness.jwt('owner', { email: `alice-${label}` });
+  await harness.send('GET', TOKENS, { jwt: as });
+  await harness.send('GET', TOKENS, {
+    jwt: await harness.jwt('owner', { email: label, sub: `bob-${harness.workspace}` }),
+  });
+  await harness.offboard({ label, mode: 'revoke' });
+  const answer = await harness.rotate(id, { as });
+  expect(answer.status, answer.text).toBe(201);
+  await harness.settle();
+  expect(await alive()).toEqual([old.id, id, answer.body.data.id]);
+});
+
 describe('no successor is alive of a token that, while it is minted,', () => {
   const pipeopsFails = async () =>
     await harness.control.fault({ match: { workspace_uuid: harness.workspace, method: 'DELETE' }, status: 500 });
