@@ -310,6 +310,18 @@ it.each(OFFBOARDINGS)(
   },
 );
 
+it('a leaver whose tokens have no orders yet, since it has too many for one batch, gets no successor', async () => {
+  const block = async () =>
+    await env.DB.prepare(
+      `insert into subject_blocks (issuer, subject, delivery_id, created_at) values (?, ?, 'none', 1)`,
+    )
+      .bind(ISSUER, harness.subject)
+      .run();
+  const answer = await harness.rotate(old.id, { through: await harness.slow('after', block) });
+  expect(codeOf(answer)).toEqual([403, 'subject_blocked']);
+  expect(await alive()).toEqual([old.id]);
+});
+
 it('the offboarding of whoever carries a label by now keeps nobody from rotating what was minted under it before', async () => {
   const label = `team-${harness.workspace}@example.com`;
   const { id } = await harness.mint('labelled', await harness.jwt('owner', { email: label }));
