@@ -234,6 +234,61 @@ const ACCEPTED: Readonly<Record<string, readonly Accepted[]>> = {
       'Whoever sees the tokens of others is refused none of them: what is not listed ends alike two lines on.',
     ],
   ],
+  'src/trail/reconcile/judgement.ts': [
+    [
+      '...(tokenId !== undefined && { tokenId }),',
+      '...({ tokenId }),',
+      'What is undefined is taken for what is not there.',
+    ],
+    [
+      "list.tokens.length === 0 || list.tokens.some(({ name }) => ourMarkers.has(markerOf(name) ?? ''));",
+      'list.tokens.length === 0 || list.tokens.some(({ name }) => ourMarkers.has(markerOf(name)));',
+      'No marker is undefined, nor empty: only the compiler needs the fallback.',
+    ],
+    [
+      'const set = new Set(Array.isArray(a) ? a : []);',
+      'const set = new Set(a);',
+      'Scopes that were asked for are stored as a list: only the compiler asks.',
+    ],
+  ],
+  'src/trail/rejections.ts': [
+    [
+      "issuer: 'issuer' in rejection ? (rejection.issuer ?? null) : null,",
+      "issuer: 'issuer' in rejection ? (rejection.issuer) : null,",
+      'A rejection that has an issuer names it: only the compiler needs the fallback.',
+    ],
+    [
+      "issuer: 'issuer' in rejection ? (rejection.issuer ?? null) : null,",
+      'issuer: rejection.issuer ?? null,',
+      'What is not there reads as undefined: only the compiler needs the question.',
+    ],
+  ],
+  'src/trail/event.ts': [
+    [
+      "...('detail' in failure && failure.detail),",
+      '...(failure.detail),',
+      'To spread what is undefined adds nothing: only the compiler asks.',
+    ],
+  ],
+  'src/trail/query/filter.ts': [
+    [
+      "except: named(patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))),",
+      'except: named(patterns.map((pattern) => pattern.slice(1))),',
+      'No action and no noun is another one without its first letter.',
+    ],
+    [
+      'const lengthOf = (text: string | null): number => (text === null ? 0 : byteLength(text));',
+      'const lengthOf = (text: string | null): number => (byteLength(text));',
+      'The two lengths of a name that is not there cancel out, and of no actor nothing is cut.',
+    ],
+  ],
+  'src/trail/query/params.ts': [
+    [
+      'return by === null || problems.any() ? err(problems.failure()) : ok({ by, filter });',
+      'return problems.any() ? err(problems.failure()) : ok({ by, filter });',
+      'Where nothing was said of what to count by, that is a problem: only the compiler asks.',
+    ],
+  ],
 };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>

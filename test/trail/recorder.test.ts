@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { askedIn } from '../support/audit-detail.ts';
-import { attemptedRow } from '../../src/trail/event.ts';
+import type { Failure } from '../../src/failures.ts';
+import {
+  actorOf,
+  attemptedRow,
+  eventSubject,
+  failureOutcome,
+  finalRow,
+  successOutcome,
+  SYSTEM_ACTOR,
+} from '../../src/trail/event.ts';
+import { callerWith, role } from '../policy/builders.ts';
 import {
   ACTOR_LABEL_MAX_BYTES,
   D1_TIMEOUT_MS,
@@ -20,6 +30,43 @@ const never = async () => await new Promise<never>(() => {});
 const passed = (...lengthsMs: number[]) => ({
   sleep: async () => {},
   timeout: (ms: number) => (lengthsMs.includes(ms) ? AbortSignal.timeout(1) : new AbortController().signal),
+});
+
+it.each<[Failure, number | null, object]>([
+  [{ kind: 'audit_unavailable' }, null, {}],
+  [{ kind: 'upstream_error', status: 503 }, 503, {}],
+  [{ kind: 'token_not_found', reason: 'unknown' }, null, { reason: 'unknown' }],
+  [{ kind: 'upstream_disobeyed', status: 200, detail: { disobeyed: true } }, 200, { disobeyed: true }],
+  [{ kind: 'upstream_timeout' }, null, {}],
+  [{ kind: 'token_limit_reached', limit: 5 }, null, { max_tokens: 5 }],
+  [{ kind: 'idempotency_in_flight', heldBy: 'event-1' }, null, { idempotent_of: 'event-1' }],
+])('the outcome of a failure tells what there is to tell: %j', (failure, upstreamStatus, detail) => {
+  expect(failureOutcome(failure)).toStrictEqual({
+    status: 'failure',
+    upstreamStatus,
+    errorCode: expect.any(String),
+    detail,
+  });
+});
+
+it('a row has null where there is nothing to say', () => {
+  const origin = { requestId: 'r-1', ip: null, userAgent: null, policyVersion: '0000000000000000' };
+  const row = finalRow('event-1', 1, origin, eventSubject('status.read', SYSTEM_ACTOR), successOutcome(null));
+  expect(row).toMatchObject({
+    marker: null,
+    token_id: null,
+    token_name: null,
+    workspace_uuid: null,
+    upstream_status: null,
+  });
+});
+
+it.each([
+  [1_700_000_000, 1_700_000_000_000],
+  ['1700000000', null],
+  [undefined, null],
+])('an actor is as old as the JWT that names it: iat %j', (iat, issuedAtMs) => {
+  expect(actorOf({ ...callerWith(role()), claims: { iat } }).issuedAtMs).toBe(issuedAtMs);
 });
 
 describe('an attempt that D1 does not take', () => {

@@ -116,7 +116,9 @@ it('a limiter that fails suppresses the row and nothing else', async () => {
   const before = (await rejections()).length;
   expect((await harness.send('GET', TOKENS, { jwt: null })).status).toBe(401);
   expect((await rejections()).length).toBe(before);
-  expect(harness.lines).toContainEqual(expect.objectContaining({ event: 'rate_limiter_failed' }));
+  expect(harness.lines).toContainEqual(
+    expect.objectContaining({ level: 'error', event: 'rate_limiter_failed', request_id: expect.any(String) }),
+  );
 });
 
 describe('an address', () => {
@@ -128,6 +130,10 @@ describe('an address', () => {
     ['2001:db8::9', '2001:db8:0:0::/64'],
     ['2001:db8:0:0:ffff::', '2001:db8:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
+    ['::2:3:4:5:6:7:8', '0:2:3:4::/64'],
+    // What is no address is taken as it comes.
+    ['a:b', 'a:b::/64'],
+    ['1:2:3:4:5:6:7:8::9', '1:2:3:4::/64'],
     ['::', '0:0:0:0::/64'],
     ['1::2::3', '1:0:0:0::/64'],
   ])('%s belongs to %s', (ip, group) => {

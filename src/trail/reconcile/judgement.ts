@@ -186,7 +186,7 @@ export function giveUp(row: AuditEventRow, nowMs: number, candidateIds: readonly
  */
 function mayBeCut(row: AuditEventRow, { name, isRevoked, createdAt }: UpstreamToken): boolean {
   const sent = `${row.token_name ?? ''}${row.marker ?? ''}`;
-  const isOlder = createdAt !== null && (msOrNull(createdAt) ?? Infinity) < row.occurred_at - CREATED_SLACK_MS;
+  const isOlder = (msOrNull(createdAt) ?? Infinity) < row.occurred_at - CREATED_SLACK_MS;
   return !isRevoked && !isOlder && name !== '' && name.length < sent.length && sent.startsWith(name);
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   giveUp,
+  isSuperseded,
   judgeCreate,
   judgeRevoke,
   judgeUpdate,
@@ -111,10 +112,51 @@ describe('an open create', () => {
       'settle',
     ],
     ['takes a revoked token for another', { name: 'deploy', isRevoked: true }, 'settle'],
+    [
+      'waits where PipeOps says that the token was made after the attempt',
+      { name: 'dep', createdAt: new Date(NOW).toISOString() },
+      'wait',
+    ],
     ['takes a longer name for another', { name: `deploy${OURS}x` }, 'settle'],
+    ['takes a token without a name for another', { name: '' }, 'settle'],
   ])('%s', (_case, values, kind) => {
     const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'cut', ...values })]);
     expect(judgeCreate(row({ unseen_at: UNSEEN }), look(listed), NOW).kind).toBe(kind);
+  });
+
+  it.each<[string, Partial<OpenAttempt>, string]>([
+    ['has no marker', { marker: null }, 'deploy'],
+    ['has no marker, of a name that goes on', { marker: null }, 'deployn'],
+    ['has no name', { token_name: null }, 'null'],
+  ])('takes none for its own by a name alone, where it %s', (_case, attempt, name) => {
+    const listed = list([token({ id: 'marked', name: `another${OTHER}` }), token({ id: 'other', name })]);
+    expect(judgeCreate(row({ unseen_at: UNSEEN, ...attempt }), look(listed), NOW)).toMatchObject({
+      kind: 'settle',
+      outcome: { errorCode: 'not_applied' },
+    });
+  });
+
+  it('names those that are called alike, once it is given up, but none that is revoked', () => {
+    const old = row({ occurred_at: NOW - RECONCILE_GIVE_UP_SECONDS * 1000 });
+    const listed = list([
+      token({ id: 'alike', name: `deploy${OTHER}` }),
+      token({ id: 'revoked', name: `deploy${OTHER}`, isRevoked: true }),
+    ]);
+    const candidatesIn = (lists: TokenList) =>
+      (judgeCreate(old, look(lists, { isNoProof: true }), NOW) as { outcome?: { detail: unknown } }).outcome?.detail;
+    expect(candidatesIn(listed)).toEqual({ settled_by: 'reconciliation', candidates: ['alike'] });
+    expect(candidatesIn(list([]))).toEqual({ settled_by: 'reconciliation' });
+    // The one that fits to the byte, and the one that does not.
+    const room = OUTCOME_DETAIL_MAX_BYTES - byteLength('{"settled_by":"reconciliation","candidates":[]}');
+    for (const [bytes, count] of [
+      [room - 3, 1],
+      [room - 2, undefined],
+    ] as const) {
+      const detail = candidatesIn(list([token({ id: 'x'.repeat(bytes), name: `deploy${OTHER}` })])) as {
+        candidates?: unknown[];
+      };
+      expect(detail.candidates?.length).toBe(count);
+    }
   });
 
   it('names the token that may be its own, once it is given up', () => {
@@ -194,11 +236,16 @@ describe('an open update', () => {
     ['the name differs', { ...done, name: 'old' }, 'd1', 'failure'],
     ['the description differs', done, 'd2', 'failure'],
     ['a scope is missing', { ...done, scopes: ['a'] }, 'd1', 'failure'],
+    ['a scope is another', { ...done, scopes: ['a', 'c'] }, 'd1', 'failure'],
     ['a scope is left over', { ...done, scopes: ['a', 'b', 'c'] }, 'd1', 'failure'],
     ['it is still active', { ...done, isActive: true }, 'd1', 'failure'],
     ['one thing differs and PipeOps leaves another out', { ...done, name: 'old', isActive: null }, null, 'failure'],
   ])('%s', (_name, readBack, digest, status) => {
-    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toMatchObject({ kind: 'settle', outcome: { status } });
+    const errorCode = status === 'success' ? null : 'not_applied';
+    expect(judgeUpdate(attempt, seen(readBack), digest, NOW)).toMatchObject({
+      kind: 'settle',
+      outcome: { status, errorCode },
+    });
   });
 
   it.each([
@@ -210,6 +257,25 @@ describe('an open update', () => {
     expect(judgeUpdate(attempt, seen(readBack), digest, aDayLater)).toMatchObject({
       outcome: { errorCode: 'outcome_unknown' },
     });
+  });
+
+  it.each([
+    ['its name', { name: true }, { name: 'new' }, 'other'],
+    ['its scopes', { scopes: ['a'] }, { scopes: ['a'] }, 'other'],
+    ['whether it is active', { is_active: false }, { isActive: false }, 'other'],
+    ['its description', { description_sha256: 'd1' }, {}, 'd1'],
+  ])('looks at nothing else where it asked for %s', (_case, detail, there, digest) => {
+    const one = row({ token_name: 'name' in detail ? 'new' : null, detail: JSON.stringify(detail) });
+    const readBack = token({ name: 'another', scopes: ['x'], isActive: true, ...there });
+    expect(judgeUpdate(one, seen(readBack), digest, NOW)).toMatchObject({ outcome: { status: 'success' } });
+  });
+
+  it.each([
+    ['service_account_token.update', 'settled', true],
+    ['service_account_token.update', 'open', false],
+    ['service_account_token.revoke', 'settled', false],
+  ] as const)('is superseded, or not: %s with a later change that is %s', (action, later_change, expected) => {
+    expect(isSuperseded(row({ action, later_change }))).toBe(expected);
   });
 
   it('looks at nothing but what was asked for', () => {
