@@ -289,6 +289,27 @@ const ACCEPTED: Readonly<Record<string, readonly Accepted[]>> = {
       'Where nothing was said of what to count by, that is a problem: only the compiler asks.',
     ],
   ],
+  'src/trail/query/follow.ts': [
+    [
+      'const examinedSeq = isCut ? endSeq - 1 : (reachedSeq ?? ends.newest_seq ?? 0);',
+      'const examinedSeq = isCut ? endSeq - 1 : (reachedSeq ?? ends.newest_seq);',
+      'Null counts as 0, and the position does not go back: only the compiler needs the fallback.',
+    ],
+  ],
+  'src/trail/query/page.ts': [
+    [
+      'if (terms.length <= COMPOUND_MAX_TERMS) return sql.join([...terms], sql` union all `);',
+      'if (terms.length < COMPOUND_MAX_TERMS) return sql.join([...terms], sql` union all `);',
+      'As many terms as SQLite takes may as well stand in two groups.',
+    ],
+  ],
+  'src/trail/query/counts.ts': [
+    [
+      'return { counts: counts.slice(0, AUDIT_COUNT_MAX_KEYS), isPartial: (rows[0]?.looked ?? 0) > maxRows };',
+      'return { counts: counts.slice(0, AUDIT_COUNT_MAX_KEYS), isPartial: (rows[0]?.looked) > maxRows };',
+      'Undefined is not greater than anything: only the compiler needs the fallback.',
+    ],
+  ],
 };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>

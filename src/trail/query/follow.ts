@@ -69,7 +69,7 @@ export function progressOf({ events, reachedSeq }: Scan, ends: Ends, afterSeq: n
   const shown = events.filter(({ seq }) => seq < endSeq);
   const isCut = (reachedSeq ?? Infinity) >= endSeq && endSeq !== Infinity;
   const lastSeq = shown.at(-1)?.seq ?? afterSeq;
-  const examinedSeq = Math.max(lastSeq, isCut ? endSeq - 1 : (reachedSeq ?? ends.newest_seq ?? 0));
+  const examinedSeq = isCut ? endSeq - 1 : (reachedSeq ?? ends.newest_seq ?? 0);
   const hasMore = reachedSeq !== null && !isCut;
   return {
     events: shown,

@@ -4,7 +4,7 @@ import { AUDIT_FILTER_DETAIL_MAX_BYTES, AUDIT_FILTER_TEXT_LEAST_BYTES } from '..
 import { encodeCursor } from '../../../src/http/query.ts';
 import { byteLength } from '../../../src/kit/bytes.ts';
 import { err, ok } from '../../../src/kit/result.ts';
-import { type EventFilter, FILTER_PARAMETERS, filterDetail, NO_FILTER } from '../../../src/trail/query/filter.ts';
+import { type EventFilter, type FILTER_PARAMETERS, filterDetail, NO_FILTER } from '../../../src/trail/query/filter.ts';
 import {
   COUNTED_BY,
   parseAuditCount,
@@ -196,7 +196,7 @@ describe('what the row of a query says', () => {
   });
 
   it('of its actions: the shorter list, of those that match or of those that do not', () => {
-    const [first = 'audit.query', ...rest] = AUDIT_ACTIONS;
+    const [first, ...rest] = AUDIT_ACTIONS;
     expect(filterDetail({ ...NO_FILTER, actions: rest })).toEqual({ action: [`!${first}`] });
     expect(filterDetail({ ...NO_FILTER, except: rest })).toEqual({ action: [first] });
     const half = AUDIT_ACTIONS.slice(0, Math.floor(AUDIT_ACTIONS.length / 2));
