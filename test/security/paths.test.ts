@@ -77,7 +77,7 @@ describe('a path that is none of ours', () => {
   it.each([
     ['a trailing slash', `${TOKENS}/`],
     ['a trailing slash after the id', `${TOKENS}/ID/`],
-    ['a second segment', `${TOKENS}/ID/rotate`],
+    ['a second segment', `${TOKENS}/ID/other`],
     ['an empty segment', `${TOKENS}//ID`],
     ['an empty segment further up', '/api//v1/service-account-tokens/ID'],
     ['a dot', `${TOKENS}/.`],

@@ -106,6 +106,7 @@ async function playEverything(h: WebhookHarness): Promise<void> {
   const nobody = { subject: { issuer: ISSUER, subject: 'nobody' }, reason: 'a test' };
   await at('admin', 'POST', '/api/v1/revocations', nobody);
   await at('admin', 'GET', '/api/v1/subjects');
+  await at('admin', 'GET', '/api/v1/inventory');
   // A token that vanishes, and one that nobody made here.
   for (const ids of [[], []]) {
     h.age(61);
@@ -122,6 +123,11 @@ async function playEverything(h: WebhookHarness): Promise<void> {
   // To a leaver alone it is denied, and so recorded.
   await at('admin', 'GET', '/workspace');
   await h.reinstate({ issuer: ISSUER, subject: 'admin-1' });
+  // A token whose expiry is told by the next cron.
+  await at('admin', 'POST', TOKENS, { name: 'short', scopes: ['api:read'], expires_in: '3d' });
+  await env.DB.prepare(`update tokens set expiry_notice_at = 1 where workspace_uuid = ? and expires_at is not null`)
+    .bind(h.workspace)
+    .run();
   for (const seconds of [301, 61]) {
     h.age(seconds);
     await h.cron();
