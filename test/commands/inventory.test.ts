@@ -214,12 +214,13 @@ describe('tokens rotate', () => {
       });
     };
     const file = fileIn(`secret ${name}`);
-    const options = ['--overlap', '0s', '--expires-in', '30d', '--workspace', 'w-1', '--idempotency-key', 'k1'];
+    const overlap = endsAt.startsWith('2999') ? '24h' : '0s';
+    const options = ['--overlap', overlap, '--expires-in', '30d', '--workspace', 'w-1', '--idempotency-key', 'k1'];
     const printed: string[] = [];
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => printed.push(String(text)) > 0);
     const { notices, error } = await told([reply], ['tokens', 'rotate', 'tok-1', ...options, '--out', file]);
     expect(error).toBeUndefined();
-    const body = { overlap: '0s', expires_in: '30d', workspace_uuid: 'w-1' };
+    const body = { overlap, expires_in: '30d', workspace_uuid: 'w-1' };
     expect(sent).toEqual([['POST', '/api/v1/service-account-tokens/tok-1/rotate', 'k1', body]]);
     expect(readFileSync(file, 'utf8')).toBe(`${SECRET}\n`);
     expect(statSync(file).mode & 0o777).toBe(0o600);

@@ -209,8 +209,8 @@ describe(`the command, on Node ${OLD_NODE.version}`, () => {
         quota: { minute: quota, hour: quota },
       };
       const expiring = { within_1_day: 1, within_7_days: 2, within_30_days: 10_000, more: true };
-      const known = { workspaces: 4, unknown: { workspaces: 1, workspace_uuids: [] }, unused: 5, never_used: 6 };
-      const { stdout } = await ask([json(200, { ...older, expiring, usage: known })], ['status', '--table']);
+      const used = { workspaces: 4, unknown: { workspaces: 1, workspace_uuids: [] }, unused: 5, never_used: 6 };
+      const { stdout } = await ask([json(200, { ...older, expiring, usage: used })], ['status', '--table']);
       expect(stdout).toMatch(/^EXPIRING +1 within a day, 2 within 7, 10000 or more within 30$/m);
       expect(stdout).toMatch(/^UNUSED +5 unused, 6 never used; unknown in 1 of 4 workspaces$/m);
       expect((await ask([json(200, older)], ['status', '--table'])).stdout).not.toMatch(/EXPIRING|UNUSED/);
