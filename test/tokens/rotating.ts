@@ -18,7 +18,11 @@ type Rotator = Pick<Harness, 'send' | 'jwtFor'>;
 
 /** The whole Worker, in which `alice` owns tokens. */
 export async function createRotatingHarness(options: HarnessOptions = {}) {
-  const harness = await createWebhookHarness({ ...options, roles: { ...ROTATING, ...options.roles } });
+  const harness = await createWebhookHarness({
+    ...options,
+    roles: { ...ROTATING, ...options.roles },
+    runtime: { sleep: async () => {}, ...options.runtime },
+  });
   const subject = `alice-${harness.workspace}`;
   /** A JWT of the harness's own time. */
   const jwt = async (role = 'owner', claims: Record<string, unknown> = {}): Promise<string> => {

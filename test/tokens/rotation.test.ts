@@ -376,25 +376,12 @@ describe('is refused, and nothing happens at PipeOps:', () => {
 });
 
 describe('a request', () => {
-  it.each<[string, object, [number, string, string]]>([
-    ['with an unknown field', { name: 'other' }, [400, 'invalid_request', 'name']],
-    ['with scopes', { scopes: ['api:full'] }, [400, 'invalid_request', 'scopes']],
-    ['with an overlap in no known form', { overlap: 'soon' }, [422, 'validation_failed', 'overlap']],
-    ['with a negative overlap', { overlap: '-1s' }, [422, 'validation_failed', 'overlap']],
-    ['with an overlap that is a number', { overlap: 5 }, [422, 'validation_failed', 'overlap']],
-    ['with a past expiry', { expires_at: '2001-01-01T00:00:00Z' }, [422, 'validation_failed', 'expires_at']],
-    [
-      'with two expiries',
-      { expires_at: '2099-01-01T00:00:00Z', expires_in: '1d' },
-      [422, 'validation_failed', 'expires_at'],
-    ],
-    ['for a workspace that is none', { workspace_uuid: '' }, [400, 'invalid_request', 'workspace_uuid']],
-  ])('%s is refused, and only logged', async (_case, body, [status, code, field]) => {
+  it('that is not understood is refused, and only logged', async () => {
     const old = await harness.own();
     const rows = (await harness.rows()).length;
-    const answer = await harness.rotate(old.id, { body });
-    expect(codeOf(answer), answer.text).toEqual([status, code]);
-    expect(Object.keys(answer.body.errors)).toContain(field);
+    const answer = await harness.rotate(old.id, { body: { scopes: ['api:full'] } });
+    expect(codeOf(answer), answer.text).toEqual([400, 'invalid_request']);
+    expect(Object.keys(answer.body.errors)).toEqual(['scopes']);
     expect(await harness.rows()).toHaveLength(rows);
   });
 
