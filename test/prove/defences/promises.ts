@@ -68,6 +68,20 @@ export const promiseDefences: readonly Defence[] = [
     replace: "let revoked: Awaited<Upstream<'revoked'>> = { ok: true, value: { status: 200, data: 'revoked' } };",
     test: ['test/trail/recorder.test.ts'],
   },
+  {
+    name: 'promise 3: a rotation whose successor is withheld is taken back',
+    file: 'src/tokens/secret.ts',
+    find: '    ...undo(created),\n',
+    replace: '',
+    test: ['test/tokens/rotation-races.test.ts'],
+  },
+  {
+    name: 'promise 3: a token that was ordered away meanwhile gets no successor',
+    file: 'src/inventory/rotation.ts',
+    find: 'and not ${IS_ORDERED})`;',
+    replace: 'and not (false and ${IS_ORDERED}))`;',
+    test: ['test/tokens/rotation-races.test.ts'],
+  },
   // 4: nothing secret at rest or in sight
   {
     name: 'promise 4: D1 and the secret alone open nothing',
@@ -177,6 +191,13 @@ export const promiseDefences: readonly Defence[] = [
     find: 'where not exists (${holders}) and ${guard}`)',
     replace: 'where true or ${guard}`).onConflictDoUpdate({ target: idempotencyKeys.key_hash, set: claim })',
     test: ['test/idempotency/concurrency.test.ts'],
+  },
+  {
+    name: 'promise 8: one rotation claims a token',
+    file: 'src/inventory/rotation.ts',
+    find: "(${tokens.rotation_event_id} is null or ${statusOfRotation} = 'failure')",
+    replace: "(true or ${statusOfRotation} = 'failure')",
+    test: ['test/tokens/rotation-races.test.ts'],
   },
   // 9: reading the trail is in the trail
   {
