@@ -17,7 +17,9 @@ explain  says for each role of the caller whether it allows the request, and wha
            get    --workspace UUID [--owner ${OWNERS.join('|')}]
            revoke --workspace UUID [--owner …]
            update --workspace UUID [--owner …] [--scopes a,b] [--suspend | --resume --token-scopes a,b]
-                  [--suspended-by owner,administrator,offboarding,leak] [--token-expires-in 30d|never]
+                  [--suspended-by owner,administrator,offboarding,leak,unused] [--token-expires-in 30d|never]
+           rotate --workspace UUID --token-scopes a,b [--owner …] [--overlap 24h] [--expires-in 30d] [--held COUNT]
+                  [--token-lifetime 30d|never]
            order  --workspace UUID|'*' revocations there, or of a subject ('*')
            retry  --workspace UUID …   a webhook delivery whose orders count there
            audit                       whatever audit:read is for
@@ -74,6 +76,8 @@ const OPTIONS = {
   'suspended-by': texts,
   'token-scopes': texts,
   'token-expires-in': text,
+  'token-lifetime': text,
+  overlap: text,
   can: text,
   scope: texts,
   others: flag,
@@ -97,6 +101,7 @@ const COMMANDS = {
       'held',
     ] as const),
     ...(['owner', 'suspend', 'resume', 'suspended-by', 'token-scopes', 'token-expires-in'] as const),
+    ...(['overlap', 'token-lifetime'] as const),
   ],
   who: ['can', 'scope', 'workspace', 'expires-in', 'others', 'json'],
   test: ['cases'],
@@ -189,6 +194,8 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   suspendedBy: '--suspended-by',
   tokenScopes: '--token-scopes',
   tokenExpiresIn: '--token-expires-in',
+  tokenLifetime: '--token-lifetime',
+  overlap: '--overlap',
 };
 
 /** What the options ask for. The schema of cases says which go with which operation. */
@@ -208,6 +215,8 @@ function askedOf(operation: string, values: Values, workspaceUuid: string | unde
     suspendedBy: namesIn(values['suspended-by']),
     tokenScopes: namesIn(values['token-scopes']),
     tokenExpiresIn: values['token-expires-in'],
+    tokenLifetime: values['token-lifetime'],
+    overlap: values.overlap,
   };
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
   const parsed = askedSchema.safeParse({ operation, ...given });

@@ -64,12 +64,15 @@ describe('the local policy', () => {
       expect(policy).toMatchObject({ ok: true });
       expect(policy.ok && policy.value.roles.find(({ name }) => name === 'ci')).toEqual({
         name: 'ci',
-        permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'],
+        permissions: ['tokens:create', 'tokens:read', 'tokens:revoke', 'tokens:rotate'],
         tokens: 'own',
         workspaces: [uuid ?? '*'],
         scopes: ['api:read'],
         maxTtlSeconds: 30 * 24 * 60 * 60,
         maxTokens: 1_000,
+        maxOverlapSeconds: 7 * 24 * 60 * 60,
+        unusedAfterSeconds: 90 * 24 * 60 * 60,
+        onUnused: 'report',
       });
       expect(policy.ok && policy.value.webhooks.map(({ name, kind, events }) => [name, kind, events])).toEqual([
         ['scanner', 'standard', ['token.leaked', 'token.revoke']],

@@ -21,6 +21,10 @@ describe('the arguments of npm run policy', () => {
     [['list', '--workspace', W], { operation: 'list', workspace: W }],
     [['get', '--workspace', W, '--owner', 'nobody'], { operation: 'get', workspace: W, owner: 'nobody' }],
     [['revoke', '--workspace', W], { operation: 'revoke', workspace: W }],
+    [
+      ['rotate', '--workspace', W, '--token-scopes', 'a,b', '--overlap', '0s', '--token-lifetime', '30d'],
+      { operation: 'rotate', workspace: W, tokenScopes: ['a', 'b'], overlap: '0s', tokenLifetime: '30d' },
+    ],
     [['update', '--workspace', W, '--suspend'], { operation: 'update', workspace: W, active: false }],
     [
       [
@@ -102,7 +106,7 @@ describe('the arguments of npm run policy', () => {
     [
       'no operation',
       ['explain'],
-      /explain takes an operation; there are: create, list, get, update, revoke, order, retry, audit/,
+      /explain takes an operation; there are: create, list, get, update, revoke, rotate, order, retry, audit/,
     ],
     ['a strange operation', ['explain', 'mint', '--workspace', W], /"mint" is no operation/],
     ['two operations', ['explain', 'list', 'get', '--workspace', W], /one operation/],
