@@ -55,6 +55,18 @@ export default definePolicyCases(policy, [
     expect: { allowed: 'ci' },
   },
   {
+    name: 'it rotates its own token, which lives on for a day',
+    caller: main,
+    request: { operation: 'rotate', workspace: WORKSPACE, tokenScopes: ['api:read'], overlap: '1d' },
+    expect: { allowed: 'ci' },
+  },
+  {
+    name: 'it rotates none that was granted more than it may have by now',
+    caller: main,
+    request: { operation: 'rotate', workspace: WORKSPACE, tokenScopes: ['api:full'] },
+    expect: { denied: 'scopes', role: 'ci' },
+  },
+  {
     name: 'it does not even see the token of another repository',
     caller: main,
     request: { operation: 'revoke', workspace: WORKSPACE, owner: 'other' },

@@ -23,13 +23,15 @@ export default definePolicy({
   // What may be granted. One role must allow the whole of a request; two never combine.
   roles: {
     ci: {
-      permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'],
+      permissions: ['tokens:create', 'tokens:read', 'tokens:rotate', 'tokens:revoke'],
       tokens: 'own',
       workspaces: ['00000000-0000-0000-0000-000000000000'],
       scopes: ['api:read'],
       maxTtl: '30d',
       // Live tokens that one repository may hold; without it 2,000.
       maxTokens: 50,
+      // How long a rotated token may live on beside its successor; without it 7d.
+      maxOverlap: '7d',
     },
   },
 

@@ -38,7 +38,8 @@ const role = component(
     scopes: say(z.array(z.string()), 'The most that a token minted under it may hold. `["*"]`: there is no ceiling.'),
     max_ttl_seconds: say(z.int().min(1).nullable(), 'The longest life of a token minted under it. Null: any.'),
     presets: say(z.record(z.string(), z.array(z.string())), 'The presets that it can use, with the scopes of each.'),
-    max_tokens: say(z.int().min(1), 'How many live tokens one owner may hold.'),
+    max_tokens: say(z.int().min(1), 'How many live tokens one owner may hold; by rotations twice as many.'),
+    max_overlap_seconds: say(z.int().min(0), 'How long a rotated token may live on beside its successor.'),
   }),
   'What a binding of the policy gives a caller.',
 );
@@ -109,6 +110,7 @@ export const serviceOperations: readonly Operation[] = [
                     max_ttl_seconds: 2_592_000,
                     presets: {},
                     max_tokens: 2_000,
+                    max_overlap_seconds: 604_800,
                   },
                 ],
                 live_tokens: { count: 3, limit: 2_000 },

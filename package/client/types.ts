@@ -294,8 +294,10 @@ export interface Role {
   /** The longest life of a token minted under it. Null: any. */
   readonly max_ttl_seconds: number | null;
   readonly presets: Readonly<Record<string, readonly string[]>>;
-  /** How many live tokens one owner may hold. */
+  /** How many live tokens one owner may hold; by rotations twice as many. */
   readonly max_tokens: number;
+  /** How long a rotated token may live on beside its successor. */
+  readonly max_overlap_seconds: number;
 }
 
 /** Who the caller is here. */

@@ -1,5 +1,6 @@
 import { FULL_SCOPE, KNOWN_PRESETS, KNOWN_SCOPES } from './grant-names.ts';
 import { issuerAdvice } from './issuer-advice.ts';
+import { MAX_OVERLAP_DEFAULT_SECONDS } from './aging-limits.ts';
 import { LIFETIME_ADVISED_MAX_SECONDS, MAX_TOKENS_DEFAULT_COUNT } from './limits.ts';
 import type { Policy } from './policy.ts';
 import type { Finding } from './problems.ts';
@@ -21,8 +22,11 @@ export function policyAdvice(policy: Policy): readonly Finding[] {
   ];
 }
 
+/** The permissions by which tokens come to be. */
+const MINTING = ['tokens:create', 'tokens:rotate'] as const;
+
 function roleAdvice(role: Role, policy: Policy): readonly Finding[] {
-  const { name, permissions, scopes, maxTokens } = role;
+  const { name, permissions, scopes, maxTokens, maxOverlapSeconds } = role;
   const key = `roles.${name}`;
   const found: Finding[] = [];
   const isGranted = policy.bindings.some((binding) => binding.role === name);
@@ -34,20 +38,29 @@ function roleAdvice(role: Role, policy: Policy): readonly Finding[] {
       example: `bindings: [{ issuer: 'https://…', claims: { repository: 'acme/shop' }, role: '${name}' }]`,
     });
   }
-  if (permissions.includes('tokens:create') && scopes.length === 0) {
+  const minting = MINTING.filter((permission) => permissions.includes(permission));
+  if (minting.length > 0 && scopes.length === 0) {
     found.push({
       severity: 'problem',
       key: `${key}.scopes`,
-      problem: 'is empty: a role with tokens:create and no scopes can create nothing',
+      problem: `is empty: a role with ${minting.join(' and ')} and no scopes can mint nothing`,
       example: "scopes: ['api:read']",
     });
   }
-  if (maxTokens !== MAX_TOKENS_DEFAULT_COUNT && !permissions.includes('tokens:create')) {
+  if (maxTokens !== MAX_TOKENS_DEFAULT_COUNT && minting.length === 0) {
     found.push({
       severity: 'problem',
       key: `${key}.maxTokens`,
-      problem: 'limits nothing: it is about creates, and the role has no tokens:create',
+      problem: `limits nothing: it is about minting, and the role has no ${MINTING.join(' and no ')}`,
       example: "permissions: ['tokens:create', 'tokens:read', 'tokens:revoke'], maxTokens: 200",
+    });
+  }
+  if (maxOverlapSeconds !== MAX_OVERLAP_DEFAULT_SECONDS && !permissions.includes('tokens:rotate')) {
+    found.push({
+      severity: 'problem',
+      key: `${key}.maxOverlap`,
+      problem: 'limits nothing: it is about rotations, and the role has no tokens:rotate',
+      example: "permissions: ['tokens:create', 'tokens:read', 'tokens:rotate', 'tokens:revoke'], maxOverlap: '7d'",
     });
   }
   return [
@@ -136,7 +149,7 @@ function lifetimeAdvice({ name, permissions, scopes, workspaces, maxTtlSeconds }
     const problem = `is ${Math.floor(maxTtlSeconds / SECONDS_PER_DAY)} days, more than a year: nobody remembers such a token when it leaks`;
     return [{ severity: 'problem', key, problem, example: `maxTtl: '${YEAR_DAYS}d' at most` }];
   }
-  if (!permissions.includes('tokens:create')) return [];
+  if (!MINTING.some((permission) => permissions.includes(permission))) return [];
   const example = "maxTtl: '30d'";
   const isFull = scopes.includes(FULL_SCOPE) || scopes.includes('*');
   if (isFull && workspaces.includes('*')) {

@@ -75,15 +75,16 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       subject,
       label,
       actor_type: actorType,
-      roles: roles.map(({ name, permissions, tokens, workspaces, scopes, maxTtlSeconds, maxTokens }) => ({
+      roles: roles.map(({ name, permissions, tokens, workspaces, scopes, ...limits }) => ({
         name,
         permissions,
         tokens,
         workspaces,
         scopes,
-        max_ttl_seconds: maxTtlSeconds,
+        max_ttl_seconds: limits.maxTtlSeconds,
         presets: usablePresets({ scopes }, presets),
-        max_tokens: maxTokens,
+        max_tokens: limits.maxTokens,
+        max_overlap_seconds: limits.maxOverlapSeconds,
       })),
       live_tokens: liveTokens,
     });

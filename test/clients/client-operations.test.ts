@@ -259,6 +259,7 @@ describe('the types of the client', () => {
         max_ttl_seconds: true,
         presets: true,
         max_tokens: true,
+        max_overlap_seconds: true,
       }),
     ],
     [

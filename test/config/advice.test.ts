@@ -40,6 +40,22 @@ describe('told', () => {
     ],
 
     [
+      'no scopes to rotate with',
+      role({ permissions: ['tokens:read', 'tokens:rotate'], scopes: [] }),
+      /^problem roles\.ci\.scopes is empty: a role with tokens:rotate/,
+    ],
+    [
+      'a limit on rotations of a role that has none',
+      role({ maxOverlap: '1d' }),
+      /^problem roles\.ci\.maxOverlap limits nothing/,
+    ],
+    [
+      'rotations for ever',
+      role({ permissions: ['tokens:read', 'tokens:rotate'], maxTtl: undefined }),
+      /^warning roles\.ci\.maxTtl is missing/,
+    ],
+
+    [
       'a workspace that is no UUID',
       role({ workspaces: ['shop'] }),
       /^problem roles\.ci\.workspaces\[0\] is no UUID, "shop"/,

@@ -35,7 +35,7 @@ test('every key is read', () => {
       roles: [
         {
           name: 'ci',
-          permissions: ['tokens:create', 'tokens:read'],
+          permissions: ['tokens:create', 'tokens:read', 'tokens:rotate'],
           tokens: 'own',
           workspaces: ['5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e'],
           scopes: ['api:read'],

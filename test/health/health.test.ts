@@ -256,6 +256,7 @@ describe('GET /api/v1/whoami', () => {
           max_ttl_seconds: null,
           presets: {},
           max_tokens: 2_000,
+          max_overlap_seconds: 604_800,
         },
       ],
       live_tokens: { count: expect.any(Number), limit: 2_000 },
