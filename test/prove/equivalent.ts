@@ -310,6 +310,33 @@ const ACCEPTED: Readonly<Record<string, readonly Accepted[]>> = {
       'Undefined is not greater than anything: only the compiler needs the fallback.',
     ],
   ],
+  'src/trail/query/token-life.ts': [
+    [
+      'if (problems.any() || tokenId === null || workspaceUuid === null) return err(problems.failure());',
+      'if (problems.any() || workspaceUuid === null) return err(problems.failure());',
+      'What is null has been noted as a problem: only the compiler asks.',
+    ],
+    [
+      'if (problems.any() || tokenId === null || workspaceUuid === null) return err(problems.failure());',
+      'if (problems.any() || tokenId === null) return err(problems.failure());',
+      'What is null has been noted as a problem: only the compiler asks.',
+    ],
+    [
+      'ok(pageOf(rows, ends, { position, limitRows, latest: false }, nowMs, present));',
+      'ok(pageOf(rows, ends, { position, limitRows }, nowMs, present));',
+      'What is undefined is not wanted either.',
+    ],
+  ],
+  'src/trail/query/event-by-id.ts': [
+    ['tokenId: event?.token_id ?? null,', 'tokenId: event?.token_id,', 'What is undefined is stored as null.'],
+  ],
+  'src/trail/query/export.ts': [
+    [
+      'const lastSeq = newest_seq ?? 0;',
+      'const lastSeq = newest_seq;',
+      'Null counts as 0: only the compiler needs the fallback.',
+    ],
+  ],
 };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>
