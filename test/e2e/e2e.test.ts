@@ -217,9 +217,9 @@ describe('npm start', () => {
         /** The secret that the app reads after a run. */
         const after = async (id: string): Promise<string> => {
           const script = ['store-token.sh', `cat > '${kept}'`] as const;
-          const printed = await runWorkflow(pipeline(service), { workflow: 'github-actions-rotate.yml', script, id });
+          const shown = await runWorkflow(pipeline(service), { workflow: 'github-actions-rotate.yml', script, id });
           // A runner takes these lines out, and whatever they name out of all others.
-          outputs.push(...printed.map((text) => text.replaceAll(/^::add-mask::.*$/gm, '')));
+          outputs.push(...shown.map((text) => text.replaceAll(/^::add-mask::.*$/gm, '')));
           return readFileSync(kept, 'utf8');
         };
         const minted = await mintedBy(async () => {

@@ -140,8 +140,8 @@ export function webhookViolations(leaks: readonly Leak[], { rows, tokens, delive
   ];
 }
 
-/** `retried`: another order stands in for it. `lifted`: somebody resumed what it had suspended. */
-const OVER: readonly string[] = ['confirmed', 'retried', 'lifted'];
+/** `scheduled`: its time has not come. `retried`: another order stands in for it. `lifted`: somebody resumed what it had suspended. */
+const OVER: readonly string[] = ['scheduled', 'confirmed', 'retried', 'lifted'];
 
 /**
  * What a revocation promises, whatever PipeOps does or says: every token of somebody who was offboarded is dead or its order is
