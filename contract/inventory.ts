@@ -207,8 +207,10 @@ export const inventoryOperations: readonly Operation[] = [
         z.string().regex(/^[0-9A-Fa-f]{64}$/),
         'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
       ),
-      query('state', 'States, with commas between them.', z.array(tokenState).min(1), ['active', 'retiring']),
-      query('usage', 'What is known of its use, with commas between them.', z.array(tokenUsage).min(1), ['unused']),
+      query('state', 'States, with commas between them.', z.array(z.enum(TOKEN_STATES)).min(1), ['active', 'retiring']),
+      query('usage', 'What is known of its use, with commas between them.', z.array(z.enum(TOKEN_USAGES)).min(1), [
+        'unused',
+      ]),
       ...span('created', 'were created, or first seen,'),
       ...span('expires', 'expire', BY_EXPIRY),
       ...span('last_used', 'were used last'),
