@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { COUNT_TOKENS_AGAIN_AFTER_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
 import { tokensBeside, reserveToken, selectHeld, type Reservation } from '../../src/inventory/token-counts.ts';
@@ -19,7 +19,10 @@ const lives = async (): Promise<unknown> => {
   return Object.fromEntries(results.map((row) => [String(row['owner_subject']), row['live']]));
 };
 
-beforeEach(async () => await run('delete from tokens; delete from token_counts; delete from open_creates'));
+const empty = async (): Promise<unknown> =>
+  await run('delete from tokens; delete from token_counts; delete from open_creates');
+beforeEach(empty);
+afterEach(empty);
 
 it.each<[string, string, Readonly<Record<string, number>>]>([
   ['nothing', `update tokens set unseen_at = 1`, { a: 1 }],
