@@ -1,6 +1,5 @@
 /**
- * Every limit of the service, with its unit in its name and its reason beside it. Those of webhooks are in `webhook-limits.ts`, and
- * those of health in `health-limits.ts`.
+ * Every limit of the service, with its unit in its name and its reason beside it. Parts of it are in the `*-limits.ts` beside it.
  */
 
 import { ORDERS_REQUEST_RUN_MS, ORDERS_RUN_MS } from './webhook-limits.ts';
