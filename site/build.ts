@@ -1,11 +1,12 @@
 import { globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { consoleFiles } from './console.ts';
 import { type Rendered, renderMarkdown, siteLink } from './markdown.ts';
 import { documentPage, indexPage, type Link, referencePage } from './template.ts';
 
-// What `/docs` and `/openapi.json` serve: Cloudflare serves a folder of files, without the Worker. So a page explains an error also where
-// the Worker is not configured.
+// What `/docs`, `/openapi.json` and `/console` serve: Cloudflare serves a folder of files, without the Worker. So a page explains an error
+// also where the Worker is not configured.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const SWAGGER_UI = path.join(ROOT, 'node_modules', 'swagger-ui-dist');
@@ -67,6 +68,7 @@ export function siteFiles(): ReadonlyMap<string, Buffer> {
     ...PICTURES.map((name) => [`docs/${name}`, read(`docs/${name}`)] as const),
     ['_headers', read('site/files/_headers')],
     ['openapi.json', read('openapi.json')],
+    ...consoleFiles(),
   ]);
   for (const name of ['swagger-ui-bundle.js', 'swagger-ui-bundle.js.LICENSE.txt', 'swagger-ui.css']) {
     files.set(`docs/swagger-ui/${name}`, readFileSync(path.join(SWAGGER_UI, name)));

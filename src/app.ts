@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { registerProbes, registerStatusRoutes } from './health/routes.ts';
 import { authenticate, rateLimit } from './http/access.ts';
 import { failure, unexpected } from './http/answer.ts';
+import { registerConsole } from './http/console.ts';
 import { type AppEnv, requestContext } from './http/context.ts';
 import { registerInventoryRoute } from './inventory/query/routes.ts';
 import { registerRevocationRoutes } from './revocation/callers/routes.ts';
@@ -27,6 +28,9 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // GET /healthz and /readyz are open to anyone.
   registerProbes(app, services.health);
+
+  // The console's page, which signs in by itself.
+  registerConsole(app, services.assets);
 
   // POST /webhooks/{source} is open to whoever signs.
   registerIntake(app, services.webhooks, services.orders);

@@ -8,6 +8,7 @@ import { configuredWorkspaces, type ProbeDependencies } from './health/probe.ts'
 import { createReadiness } from './health/readiness.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import type { Authentication } from './http/access.ts';
+import type { Assets } from './http/console.ts';
 import { createKeyExpiry, freeKeyOf, type KeyExpiry } from './idempotency/keys.ts';
 import { createIdempotency } from './idempotency/sealing.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
@@ -69,6 +70,8 @@ export interface Services {
   readonly health: HealthDependencies;
   readonly probe: ProbeDependencies;
   readonly aging: AgingDependencies;
+  /** The files of the console; null: there is none. */
+  readonly assets: Assets | null;
 }
 
 /** The one composition root: the clock, ids, the network and the configuration enter here and nowhere else. */
@@ -240,6 +243,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     health,
     probe,
     aging,
+    assets: config.assets,
   };
 }
 

@@ -23,8 +23,11 @@ export interface FetchInit {
 export interface ClientOptions {
   /** The origin of the service, such as `https://countersign.example.com`. */
   readonly url: string;
-  /** A JWT, or what gives one. It is sent to `url` alone. */
-  readonly jwt: JwtSource;
+  /**
+   * A JWT, or what gives one. It is sent to `url` alone. Null: none is sent, since a browser's cookie, or a proxy in front, says who
+   * calls.
+   */
+  readonly jwt: JwtSource | null;
   /** The header that carries the JWT. `Authorization` (the default) gets `Bearer` in front of it, any other the JWT alone. */
   readonly jwtHeader?: string;
   /** What the trail shows as `user_agent`. Browsers send their own. */
@@ -99,15 +102,15 @@ export type Envelope = Readonly<Record<string, unknown>>;
 
 export function createTransport(options: ClientOptions, { now, sleep }: Runtime): Transport {
   const origin = safeOrigin(options.url);
-  const holder = holdJwt(options.jwt, now);
+  const holder = options.jwt === null ? null : holdJwt(options.jwt, now);
   // Workers refuse a `fetch` that is called as a method of something else.
   const send: Fetch = options.fetch ?? (async (url, init) => await fetch(url, init));
   const jwtHeader = options.jwtHeader ?? 'Authorization';
   const scheme = jwtHeader.toLowerCase() === 'authorization' ? 'Bearer ' : '';
 
-  const jwtFor = async (): Promise<string> => {
+  const jwtFor = async (): Promise<string | null> => {
     try {
-      return await holder.get();
+      return holder === null ? null : await holder.get();
     } catch (cause) {
       const message = `No JWT: ${cause instanceof Error ? cause.message : 'its source failed.'}`;
       throw new CountersignError({ code: 'client_no_jwt', message }, { cause });
@@ -130,7 +133,7 @@ export function createTransport(options: ClientOptions, { now, sleep }: Runtime)
       const response = await send(`${origin}${request.path}${searchOf(request.query)}`, init);
       if (response.ok) return await read(response);
       const failure = failureOf(origin, response, await jsonOf(response));
-      const isRefused = failure.code === 'invalid_token' && jwt !== null && holder.refuse(jwt);
+      const isRefused = failure.code === 'invalid_token' && jwt !== null && holder?.refuse(jwt) === true;
       if (!isRefused || isRepeat) throw new CountersignError(failure);
     }
   };

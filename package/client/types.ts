@@ -310,6 +310,17 @@ export interface Whoami {
   readonly actor_type: ActorType;
   readonly roles: readonly Role[];
   readonly live_tokens: { readonly count: number | null; readonly limit: number | null };
+  /** The session of a browser that signed in. Null: a JWT calls. */
+  readonly session?: Session | null | undefined;
+}
+
+/** A session of the console. */
+export interface Session {
+  readonly started_at: string;
+  /** When it ends at the latest. */
+  readonly ends_at: string;
+  /** After so many seconds without use it ends earlier. */
+  readonly idle_seconds: number;
 }
 
 /** A workspace as PipeOps' own clients read it. */

@@ -25,6 +25,7 @@ import {
   SNAPSHOT_MAX_AGE_MAX_SECONDS,
 } from './limits.ts';
 import { parsePolicy, type Policy } from './policy.ts';
+import type { Assets } from '../http/console.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 import { readRenewal, RENEWAL_SETTINGS, type RenewalConfig } from './renewal.ts';
 
@@ -33,6 +34,8 @@ export type { ConfigProblem } from './problems.ts';
 /** Everything that the Worker is told from outside, checked. */
 export interface Config {
   readonly db: D1Database;
+  /** The files that are deployed with the Worker; null: none are. */
+  readonly assets: Assets | null;
   /** The size at which the database takes no more rows, by the plan of the Cloudflare account. */
   readonly d1MaxBytes: number;
   readonly pipeops: {
@@ -124,6 +127,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   PIPEOPS_CALLS_PER_HOUR: `PIPEOPS_CALLS_PER_HOUR = "${QUOTA_HOUR_CALLS}"; or leave it out`,
   RECONCILE_AFTER_SECONDS: `RECONCILE_AFTER_SECONDS = "${RECONCILE_AFTER_DEFAULT_SECONDS}"; or leave it out`,
   SNAPSHOT_MAX_AGE_SECONDS: `SNAPSHOT_MAX_AGE_SECONDS = "${SNAPSHOT_MAX_AGE_DEFAULT_SECONDS}"; 0 asks PipeOps each time; or leave it out`,
+  ASSETS: 'binding = "ASSETS" under [assets] in wrangler.toml; or leave it out, and there is no console',
   CALLER_LIMIT: '[[ratelimits]] with name = "CALLER_LIMIT" in wrangler.toml',
   REJECTIONS_PER_ADDRESS: '[[ratelimits]] with name = "REJECTIONS_PER_ADDRESS" in wrangler.toml',
   REJECTIONS_IN_ALL: '[[ratelimits]] with name = "REJECTIONS_IN_ALL" in wrangler.toml',
@@ -138,6 +142,8 @@ const BINDINGS = 'the bindings that wrangler.toml and `npm run setup` give';
 const d1 = z.custom<D1Database>(isD1, {
   error: ({ input }) => (input === undefined ? 'is missing' : 'is not a D1 database'),
 });
+
+const assets = z.custom<Assets>(isAssets, { error: 'is not the binding of static assets' });
 
 const rateLimiter = z.custom<RateLimiter>(isRateLimiter, {
   error: ({ input }) => (input === undefined ? 'is missing' : 'is not a rate limit'),
@@ -198,6 +204,7 @@ export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), ...RE
 const envSchema = z
   .object({
     DB: d1,
+    ASSETS: assets.optional(),
     CALLER_LIMIT: rateLimiter,
     REJECTIONS_PER_ADDRESS: rateLimiter,
     REJECTIONS_IN_ALL: rateLimiter,
@@ -207,6 +214,7 @@ const envSchema = z
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,
+      assets: env.ASSETS ?? null,
       d1MaxBytes: env.D1_MAX_BYTES,
       pipeops: {
         apiUrl: withoutTrailingSlash(env.PIPEOPS_API_URL),
@@ -229,6 +237,10 @@ const envSchema = z
 function isD1(input: unknown): boolean {
   if (typeof input !== 'object' || input === null || !('prepare' in input) || !('batch' in input)) return false;
   return typeof input.prepare === 'function' && typeof input.batch === 'function';
+}
+
+function isAssets(input: unknown): boolean {
+  return typeof input === 'object' && input !== null && 'fetch' in input && typeof input.fetch === 'function';
 }
 
 function isRateLimiter(input: unknown): boolean {

@@ -1,0 +1,4 @@
+import { Page } from '../parts/states.tsx';
+
+/** Activity. */
+export const ActivityView = () => <Page title="Activity">{null}</Page>;

@@ -1,0 +1,4 @@
+import { Page } from '../parts/states.tsx';
+
+/** Health. */
+export const HealthView = () => <Page title="Health">{null}</Page>;

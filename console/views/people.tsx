@@ -1,0 +1,4 @@
+import { Page } from '../parts/states.tsx';
+
+/** People. */
+export const PeopleView = () => <Page title="People">{null}</Page>;

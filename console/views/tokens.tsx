@@ -1,0 +1,4 @@
+import { Page } from '../parts/states.tsx';
+
+/** Tokens. */
+export const TokensView = () => <Page title="Tokens">{null}</Page>;

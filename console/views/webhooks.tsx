@@ -1,0 +1,4 @@
+import { Page } from '../parts/states.tsx';
+
+/** Webhooks. */
+export const WebhooksView = () => <Page title="Webhooks">{null}</Page>;
