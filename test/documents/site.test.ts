@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FAILURE_KINDS, answerTo } from '../../contract/failures.ts';
 import { buildSite, siteFiles } from '../../site/build.ts';
@@ -43,13 +44,14 @@ describe.each(PAGES)('the page %s', (name, html) => {
       /<style|<[^>]*\s(?:style|on\w+)=|javascript:|<(?:base|form|iframe|object|embed|meta http-equiv)/i,
     );
     for (const [, tag = '', content] of html.matchAll(/<script([^>]*)>(.*?)<\/script>/gs)) {
-      expect([tag, content]).toEqual([expect.stringMatching(/^ src="\/docs\/[^"]+" defer$/), '']);
+      const files = /^ src="\/docs\/[^"]+" defer$|^ type="module" src="\/console\/assets\/[^"]+"$/;
+      expect([tag, content]).toEqual([expect.stringMatching(files), '']);
     }
   });
 
   it('loads only what is served beside it, and each of its links leads somewhere', () => {
     const links = [...attributes(html, 'href'), ...attributes(html, 'src')];
-    expect(links.length).toBeGreaterThan(5);
+    expect(links.length).toBeGreaterThan(4);
     expect(links.filter((link) => !leadsSomewhere(page, link))).toEqual([]);
   });
 
@@ -69,11 +71,36 @@ it('the help of every failure leads to a section', () => {
 it('/docs lists every page', () => {
   const html = String(FILES.get('docs/index.html'));
   const listed = new Set(attributes(html, 'href'));
-  const pages = [...SERVED.keys()].filter((file) => !file.includes('.') && file !== '/docs');
+  const pages = [...SERVED.keys()].filter((file) => /^\/docs\/[^.]+$/.test(file));
   expect(pages.filter((page) => !listed.has(page))).toEqual([]);
   expect(pages).toContain('/docs/reference');
   expect(listed).toContain('/openapi.json');
 });
+
+describe('the console', () => {
+  const files = [...FILES].filter(([name]) => name.startsWith('console/'));
+
+  // Over a slow connection that is a second.
+  it('is at most 60 KiB compressed', () => {
+    const bytes = files.reduce((sum, [, content]) => sum + gzipSync(content).byteLength, 0);
+    expect(bytes).toBeLessThanOrEqual(60 * 1024);
+  });
+
+  it('never makes markup of a text, and keeps nothing in the browser', () => {
+    const script = String(FILES.get('console/assets/console.js'));
+    expect(script).not.toMatch(
+      /sourceMappingURL|localStorage|sessionStorage|indexedDB|document\.cookie|\beval\(|outerHTML/,
+    );
+  });
+});
+
+/** What else the console's page forbids: other pages around it or beside it, and the machine's devices. */
+const CONSOLE_HEADERS = [
+  'X-Frame-Options: DENY',
+  'Cross-Origin-Opener-Policy: same-origin',
+  'Cross-Origin-Resource-Policy: same-origin',
+  expect.stringMatching(/^Permissions-Policy: /),
+];
 
 describe('the headers', () => {
   /** As Cloudflare reads `_headers`: a rule is a path, where `*` stands for anything, and the lines below it. */
@@ -97,6 +124,7 @@ describe('the headers', () => {
       expect.stringMatching(/^Content-Security-Policy: default-src 'none';.* frame-ancestors 'none'/),
       'X-Content-Type-Options: nosniff',
       'Referrer-Policy: no-referrer',
+      ...(file.startsWith('/console') ? CONSOLE_HEADERS : []),
     ]);
     expect(own[0]?.lines.join('\n')).not.toMatch(/unsafe|https?:|\*/);
   });
