@@ -25,7 +25,9 @@ export interface CheckedConfiguration {
 export async function checkConfiguration(section: Section): Promise<CheckedConfiguration> {
   const policyFile = 'POLICY' in section.vars ? null : await importPolicy();
   const policy = readPolicy(section.vars, policyFile);
-  const secrets = new Set(neededSecrets(policy.ok ? policy.value : { webhooks: [] }).map(({ name }) => name));
+  const secrets = new Set(
+    neededSecrets(policy.ok ? policy.value : { webhooks: [], issuers: [] }).map(({ name }) => name),
+  );
   const exposed = Object.keys(section.vars).filter((name) => secrets.has(name));
   if (exposed.length > 0) {
     throw new UserError(

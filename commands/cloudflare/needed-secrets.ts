@@ -4,11 +4,13 @@ import type { ConfigProblem } from '../../src/config/problems.ts';
 import { RENEWAL_SETTINGS, renewalSettingProblem } from '../../src/config/renewal.ts';
 import {
   adminCredential,
+  clientSecret,
   expiryProblem,
   fingerprintKeys,
   idempotencySecret,
   secretProblem,
   secretsOf,
+  sessionSecret,
 } from '../../src/config/secrets.ts';
 
 /** A secret that the deployed Worker must have. */
@@ -26,7 +28,31 @@ export interface NeededSecret {
 export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT', ...RENEWAL_SETTINGS] as const;
 
 /** The secrets that the code and the policy need, without which the Worker serves nothing. */
-export function neededSecrets({ webhooks }: Pick<Policy, 'webhooks'>): readonly NeededSecret[] {
+export function neededSecrets({ webhooks, issuers }: Pick<Policy, 'webhooks' | 'issuers'>): readonly NeededSecret[] {
+  const clients = issuers.filter(({ clientId }) => clientId !== undefined);
+  const ofSignIn: readonly NeededSecret[] =
+    clients.length === 0
+      ? []
+      : [
+          {
+            name: 'SESSION_SECRET',
+            meaning: 'seals the sessions of the console',
+            generate: () => base64(32),
+            problemOf: (value) => firstIssue(sessionSecret.safeParse(value)),
+          },
+          ...clients.flatMap(({ issuer, clientSecret: name }): readonly NeededSecret[] =>
+            name === undefined
+              ? []
+              : [
+                  {
+                    name,
+                    meaning: `the secret of the client at ${issuer}`,
+                    generate: null,
+                    problemOf: (value) => firstIssue(clientSecret.safeParse(value)),
+                  },
+                ],
+          ),
+        ];
   const ofWebhooks = webhooks.flatMap((source) =>
     secretsOf(source).map((name): NeededSecret => ({
       name,
@@ -58,6 +84,7 @@ export function neededSecrets({ webhooks }: Pick<Policy, 'webhooks'>): readonly 
       generate: () => base64(32),
       problemOf: (value) => firstIssue(idempotencySecret.safeParse(value)),
     },
+    ...ofSignIn,
     ...ofWebhooks,
   ];
   // Two sources may name one secret.

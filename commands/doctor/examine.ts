@@ -55,7 +55,7 @@ export async function examine(options: Options, variables: Variables, nowMs: num
       : deployedSurroundings(config, variables);
 
   const policy = await examinePolicy(options, settings(['POLICY'], []), sourceOf('POLICY'));
-  const needed = neededSecrets(policy.policy ?? { webhooks: [] }).map(({ name }) => name);
+  const needed = neededSecrets(policy.policy ?? { webhooks: [], issuers: [] }).map(({ name }) => name);
   const secretNames = [...needed, ...OPTIONAL_SECRETS];
   const names = [...new Set([...SETTING_NAMES, ...secretNames])];
   const env = { ...bindings, ...settings(names, secretNames), ...policy.binding };

@@ -35,6 +35,13 @@ export interface IssuerInput {
   readonly acceptTyp?: readonly string[];
   /** The header that carries the JWT. Default: `Authorization`. */
   readonly header?: CredentialHeader;
+  /**
+   * The OpenID Connect client of this issuer with which people sign in to the console. The audience of their ID tokens is this client,
+   * whatever `audience` says. Its redirect URI is `https://<your service>/auth/callback`. Default: nobody signs in by this issuer.
+   */
+  readonly clientId?: string;
+  /** The name of the Worker secret that holds the client's secret. Default: none, for a public client, whose sign-ins PKCE protects. */
+  readonly clientSecret?: string;
 }
 
 /** What a role grants. One role must allow the whole of a request: two never combine. */

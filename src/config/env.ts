@@ -8,7 +8,9 @@ import {
   type FingerprintKey,
   fingerprintKeys,
   idempotencySecret,
+  readSignInSecrets,
   readWebhookSecrets,
+  type SignInSecrets,
 } from './secrets.ts';
 import {
   D1_MAX_BYTES_DEFAULT,
@@ -59,6 +61,8 @@ export interface Config {
   readonly idempotencySecret: Uint8Array;
   /** The secrets of webhook sources, by the names that the policy gives them. */
   readonly webhookSecrets: ReadonlyMap<string, string>;
+  /** What people sign in to the console with; null: nobody does, since no issuer has a `clientId`. */
+  readonly signIn: SignInSecrets | null;
 }
 
 /** The rate limits of Workers. Each counts in its own location and says only yes or no. */
@@ -85,14 +89,22 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
   const policy = readPolicy(env, policyFile);
   const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
   const renewal = readRenewal(env);
-  if (parsed.success && policy.ok && secrets.ok && renewal.ok) {
-    return ok({ ...parsed.data, renewal: renewal.value, policy: policy.value, webhookSecrets: secrets.value });
+  const signIn = readSignInSecrets(env, policy.ok ? policy.value.issuers : []);
+  if (parsed.success && policy.ok && secrets.ok && renewal.ok && signIn.ok) {
+    return ok({
+      ...parsed.data,
+      renewal: renewal.value,
+      policy: policy.value,
+      webhookSecrets: secrets.value,
+      signIn: signIn.value,
+    });
   }
   return err([
     ...(parsed.success ? [] : problemsOf(parsed.error, EXAMPLES, BINDINGS)),
     ...(policy.ok ? [] : policy.error),
     ...(secrets.ok ? [] : secrets.error),
     ...(renewal.ok ? [] : renewal.error),
+    ...(signIn.ok ? [] : signIn.error),
   ]);
 }
 
@@ -210,7 +222,7 @@ const envSchema = z
     REJECTIONS_IN_ALL: rateLimiter,
     ...settings,
   })
-  .transform((env): Omit<Config, 'policy' | 'webhookSecrets' | 'renewal'> => {
+  .transform((env): Omit<Config, 'policy' | 'webhookSecrets' | 'renewal' | 'signIn'> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,

@@ -1,6 +1,6 @@
 import type { JSONWebKeySet, JWK } from 'jose';
 import * as z from 'zod';
-import { duration, trustedBaseUrl, trustedUrl } from './fields.ts';
+import { duration, secretName, trustedBaseUrl, trustedUrl } from './fields.ts';
 import {
   ACTOR_ISSUER_MAX_BYTES,
   CLOCK_TOLERANCE_DEFAULT_SECONDS,
@@ -81,6 +81,10 @@ export interface IssuerPolicy {
   readonly acceptTyp: readonly string[];
   /** The only header in which this issuer's JWTs are accepted. */
   readonly header: CredentialHeader;
+  /** The client of this issuer with which people sign in to the console. Absent: nobody signs in by it. */
+  readonly clientId?: string | undefined;
+  /** The name of the Worker secret that holds the client's secret. Absent: a public client (RFC 6749 §2.1). */
+  readonly clientSecret?: string | undefined;
 }
 
 const PUBLIC_KEY_TYPES: readonly unknown[] = ['RSA', 'EC', 'OKP'];
@@ -144,6 +148,15 @@ export const issuerSchema = z
       .min(1, { error: 'is empty: no JWT that says its type would be accepted' })
       .default(DEFAULT_TYPES.map(mediaTypeOf)),
     header: z.enum(CREDENTIAL_HEADERS).default('Authorization'),
+    clientId: z
+      .string()
+      .regex(/^[!-~]+$/, { error: 'is empty, or not one line of visible ASCII without spaces' })
+      .optional(),
+    clientSecret: secretName.optional(),
+  })
+  .refine(({ clientId, clientSecret }) => clientSecret === undefined || clientId !== undefined, {
+    path: ['clientSecret'],
+    error: 'is of no use without `clientId`',
   })
   .refine(({ jwks, jwksUri }) => jwks === undefined || jwksUri === undefined, {
     path: ['jwks'],

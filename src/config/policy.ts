@@ -220,6 +220,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   clockToleranceSeconds: 'clockToleranceSeconds: 30',
   acceptTyp: "acceptTyp: ['JWT', 'at+jwt']",
   header: "header: 'Authorization'",
+  clientId: "clientId: 'countersign-console'",
+  clientSecret: "clientSecret: 'CONSOLE_CLIENT_SECRET'",
   roles: "roles: { ci: { permissions: ['tokens:read'], tokens: 'own', workspaces: ['*'] } }",
   permissions: "permissions: ['tokens:create', 'tokens:read', 'tokens:revoke']",
   tokens: "tokens: 'own'",

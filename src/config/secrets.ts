@@ -7,7 +7,9 @@ import {
   STANDARD_WEBHOOKS_SECRET_MAX_BYTES,
   STANDARD_WEBHOOKS_SECRET_MIN_BYTES,
 } from './limits.ts';
+import type { IssuerPolicy } from './issuers.ts';
 import type { ConfigProblem } from './problems.ts';
+import { SESSION_SECRET_MIN_BYTES } from './session-limits.ts';
 import type { Source } from './webhooks.ts';
 import { decodeBase64, decodePaddedBase64 } from '../kit/bytes.ts';
 import { isObject } from '../kit/json.ts';
@@ -98,6 +100,62 @@ export const idempotencySecret = z.string().transform((text, context): Uint8Arra
   context.addIssue({ code: 'custom', message: `is not base64 of ${IDEMPOTENCY_SECRET_MIN_BYTES} bytes or more` });
   return z.NEVER;
 });
+
+/** `SESSION_SECRET`: the keys that seal the cookies of the console, and those of the MACs of its sessions, are derived from it. */
+export const sessionSecret = z.string().transform((text, context): Uint8Array => {
+  const bytes = decodeBase64(text);
+  if (bytes !== null && bytes.byteLength >= SESSION_SECRET_MIN_BYTES) return bytes;
+  context.addIssue({ code: 'custom', message: `is not base64 of ${SESSION_SECRET_MIN_BYTES} bytes or more` });
+  return z.NEVER;
+});
+
+/** The secret of a client at an issuer, as a form carries it. */
+export const clientSecret = z
+  .string()
+  .regex(/^[!-~]+$/, { error: 'is empty, or not one line of visible ASCII without spaces' });
+
+/** What people sign in to the console with. */
+export interface SignInSecrets {
+  readonly sessionSecret: Uint8Array;
+  /** The secrets of clients, by the names that the policy gives them. */
+  readonly clientSecrets: ReadonlyMap<string, string>;
+}
+
+const SESSION_SECRET_EXAMPLE =
+  '`openssl rand -base64 32 | npx wrangler secret put SESSION_SECRET --config wrangler.toml --env production`; a new value signs everybody out';
+
+/**
+ * Reads the secrets that signing in needs from the Worker's environment. Null: no issuer has a `clientId`, so nobody signs in.
+ *
+ * Errors: each secret that is missing or malformed. None quotes a value.
+ */
+export function readSignInSecrets(
+  env: unknown,
+  issuers: readonly IssuerPolicy[],
+): Result<SignInSecrets | null, readonly ConfigProblem[]> {
+  const clients = issuers.filter(({ clientId }) => clientId !== undefined);
+  if (!isObject(env) || clients.length === 0) return ok(null);
+  const problems: ConfigProblem[] = [];
+  const read = <T>(schema: z.ZodType<T>, key: string, why: string, example: string): T | null => {
+    const parsed = schema.safeParse(env[key]);
+    if (parsed.success) return parsed.data;
+    const problem = env[key] === undefined ? 'is missing' : (parsed.error.issues[0]?.message ?? 'is not valid');
+    problems.push({ key, problem: `${problem}; ${why}`, example });
+    return null;
+  };
+  const secret = read(sessionSecret, 'SESSION_SECRET', 'an issuer with a clientId needs it', SESSION_SECRET_EXAMPLE);
+  const named = new Map(
+    clients.flatMap(({ issuer, clientSecret: key }) => {
+      if (key === undefined) return [];
+      const example = `\`npx wrangler secret put ${key} --config wrangler.toml --env production\``;
+      const value = read(clientSecret, key, `the client of ${issuer} needs it`, example);
+      return value === null ? [] : [[key, value] as const];
+    }),
+  );
+  return problems.length > 0 || secret === null
+    ? err([...new Map(problems.map((problem) => [problem.key, problem])).values()])
+    : ok({ sessionSecret: secret, clientSecrets: named });
+}
 
 /**
  * Reads the secrets that the sources of webhooks name from the Worker's environment.

@@ -16,7 +16,7 @@ const NOW_MS = Date.UTC(2026, 10, 28);
 
 describe('the secrets that a policy needs', () => {
   const policy = parsePolicy(examplePolicy);
-  const needed = neededSecrets(policy.ok ? policy.value : { webhooks: [] });
+  const needed = neededSecrets(policy.ok ? policy.value : { webhooks: [], issuers: [] });
 
   it('are those of the Worker and those of its webhooks, each once', () => {
     const names = needed.map(({ name }) => name);
