@@ -2,7 +2,7 @@ import { failureBody } from '../src/http/wire-errors.ts';
 import type { ErrorCode } from '../src/vocabulary.ts';
 import { answerTo, FAILURE_KINDS, failure, headersOf } from './failures.ts';
 import { ALWAYS, type HeaderName, HEADERS } from './headers.ts';
-import { type Body, needsJwt, type Operation, type Parameter, type Success, TAGS } from './operation.ts';
+import { type Body, needsCaller, type Operation, type Parameter, type Success, TAGS } from './operation.ts';
 import { failuresOf, OPERATIONS } from './operations.ts';
 import { componentSchemas, inlineSchema } from './schema.ts';
 
@@ -59,6 +59,13 @@ const SECURITY_SCHEMES = {
     name: 'Cf-Access-Jwt-Assertion',
     description: 'The JWT of Cloudflare Access, where the operators configured it.',
   },
+  consoleSession: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: '__Host-countersign_session',
+    description:
+      'The session of a browser that has signed in at `/auth/login`. It counts only where no JWT is sent. A change needs the header `X-Countersign-Console`, and must come from this site.',
+  },
   standardWebhooks: {
     type: 'apiKey',
     in: 'header',
@@ -87,7 +94,7 @@ const pathItem = (pattern: string): Json =>
 
 function operationObject(operation: Operation): Json {
   const { id, tag, summary, description, access, parameters, body } = operation;
-  const isPermission = needsJwt(operation) && access !== 'caller';
+  const isPermission = needsCaller(operation) && access !== 'caller';
   return {
     operationId: id,
     tags: [tag],
@@ -103,7 +110,8 @@ function operationObject(operation: Operation): Json {
 
 function securityOf(operation: Operation): readonly Json[] {
   if (operation.access === 'sender') return [{ standardWebhooks: [] }, { gitHub: [] }];
-  return needsJwt(operation) ? [{ jwt: [] }, { cloudflareAccess: [] }] : [];
+  if (operation.access === 'session') return [{ consoleSession: [] }];
+  return needsCaller(operation) ? [{ jwt: [] }, { cloudflareAccess: [] }, { consoleSession: [] }] : [];
 }
 
 function parameterObject({ in: place, name, description, schema, example, required }: Parameter): Json {
@@ -143,10 +151,11 @@ function responses(operation: Operation): Json {
 }
 
 /** The headers that an answer of an operation may have, whatever it is. */
-export const generalHeaders = (operation: Pick<Operation, 'isRecorded' | 'access'>): readonly HeaderName[] => [
+export const generalHeaders = (operation: Pick<Operation, 'isRecorded' | 'access' | 'tag'>): readonly HeaderName[] => [
   ...ALWAYS,
+  ...(operation.tag === 'console' ? (['Set-Cookie'] as const) : []),
   ...(operation.isRecorded ? (['X-Audit-Event-Id'] as const) : []),
-  ...(needsJwt(operation) ? (['RateLimit-Policy'] as const) : []),
+  ...(needsCaller(operation) ? (['RateLimit-Policy'] as const) : []),
 ];
 
 const headerRefs = (operation: Operation, more: readonly HeaderName[]): Json =>
@@ -161,24 +170,26 @@ function successObject(operation: Operation, { description, headers = [], conten
   return {
     description,
     headers: headerRefs(operation, headers),
-    content:
-      'schema' in content
-        ? { 'application/json': { schema: inlineSchema(content.schema), examples: named(content.examples) } }
-        : Object.fromEntries(
-            Object.entries(content.texts).map(([type, text]) => [
-              type,
-              {
-                schema: {
-                  type: 'string',
-                  description: text.description,
-                  ...(text.line !== undefined && { contentMediaType: type, contentSchema: inlineSchema(text.line) }),
-                },
-                example: text.example,
-              },
-            ]),
-          ),
+    ...(content !== null && { content: contentObject(content) }),
   };
 }
+
+const contentObject = (content: NonNullable<Success['content']>): Json =>
+  'schema' in content
+    ? { 'application/json': { schema: inlineSchema(content.schema), examples: named(content.examples) } }
+    : Object.fromEntries(
+        Object.entries(content.texts).map(([type, text]) => [
+          type,
+          {
+            schema: {
+              type: 'string',
+              description: text.description,
+              ...(text.line !== undefined && { contentMediaType: type, contentSchema: inlineSchema(text.line) }),
+            },
+            example: text.example,
+          },
+        ]),
+      );
 
 const failureObject = (operation: Operation, codes: readonly ErrorCode[], headers: readonly HeaderName[]): Json => ({
   description: codes.map((code) => `\`${code}\``).join(', '),

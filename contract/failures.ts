@@ -38,6 +38,10 @@ const SAMPLES: {
   token_rejected: [{ kind: 'token_rejected', reason: 'expired' }],
   issuer_unavailable: [{ kind: 'issuer_unavailable', issuer: 'https://issuer.example', retryAfterSeconds: 60 }],
   cross_site: [{ kind: 'cross_site' }],
+  session_ended: [{ kind: 'session_ended' }],
+  sign_in_not_configured: [{ kind: 'sign_in_not_configured' }],
+  sign_in_failed: [{ kind: 'sign_in_failed', reason: 'cookie_missing' }],
+  sign_in_refused: [{ kind: 'sign_in_refused', reason: 'provider' }],
   rate_limited: [{ kind: 'rate_limited', retryAfterSeconds: 10, window: CALLER_WINDOW }],
   signature_rejected: [{ kind: 'signature_rejected', reason: 'signature_invalid' }],
   keys_unavailable: [{ kind: 'keys_unavailable', retryAfterSeconds: 60 }],
@@ -117,6 +121,7 @@ export const WITHOUT_ACCESS = [
   'no_role',
   'issuer_unavailable',
   'rate_limited',
+  'session_ended',
 ] as const satisfies readonly FailureKind[];
 
 /** What a caller may meet whose request has a row of its own in the trail. */

@@ -62,9 +62,18 @@ export const HEADERS = {
     example: 'true',
   },
   Location: {
-    description: 'Where the receipt is.',
-    schema: z.string().regex(/^\/api\/v1\/revocations\/[0-9a-f-]{36}$/),
+    description: 'Where the receipt is, or where the browser goes.',
+    schema: z.string().regex(/^(\/api\/v1\/revocations\/[0-9a-f-]{36}|\/console[!-~]*|https?:\/\/[!-~]+)$/),
     example: '/api/v1/revocations/1e02cc7c-b21e-4f38-9794-a35ab41bdcc7',
+  },
+  'Set-Cookie': {
+    description: 'A cookie of the console, or its end. It is for this host alone, and no script reads it.',
+    schema: z
+      .string()
+      .regex(
+        /^(__Host-countersign_(session|sign_in)=[\w.-]*; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=\d+(, )?)+$/,
+      ),
+    example: '__Host-countersign_session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0',
   },
   'Cache-Status': {
     description:

@@ -10,6 +10,7 @@ export const TAGS = {
   webhooks: 'Revocation by signed webhook, and what came of it.',
   incidents: 'What a person does in an incident: revoke, offboard, reinstate, and see who is blocked.',
   service: 'Who the caller is, and how the service is.',
+  console: 'How people sign in to the console, and out again.',
 } as const;
 export type Tag = keyof typeof TAGS;
 
@@ -34,12 +35,12 @@ export interface Body {
 }
 
 export interface Success {
-  readonly status: 200 | 201 | 202;
+  readonly status: 200 | 201 | 202 | 302;
   readonly description: string;
   /** Headers that this answer may have, beside those that every answer has. */
   readonly headers?: readonly HeaderName[];
-  /** JSON, or the media types of text with what they hold. */
-  readonly content: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, unknown>> } | Texts;
+  /** JSON, or the media types of text with what they hold. Null: it has no body. */
+  readonly content: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, unknown>> } | Texts | null;
 }
 
 interface Texts {
@@ -63,8 +64,8 @@ export interface Operation {
   readonly tag: Tag;
   readonly summary: string;
   readonly description: string;
-  /** Who may use it: anyone, any caller, whoever has a permission, or a sender of webhooks. */
-  readonly access: 'anyone' | 'caller' | 'sender' | Permission;
+  /** Who may use it: anyone, any caller, whoever has a permission, a sender of webhooks, or a browser session. */
+  readonly access: 'anyone' | 'caller' | 'sender' | 'session' | Permission;
   /** Whether an answer may name an event of the trail. */
   readonly isRecorded: boolean;
   readonly parameters: readonly Parameter[];
@@ -74,5 +75,6 @@ export interface Operation {
   readonly failures: readonly FailureKind[];
 }
 
-/** Whether an operation needs a JWT. */
-export const needsJwt = ({ access }: Pick<Operation, 'access'>): boolean => access !== 'anyone' && access !== 'sender';
+/** Whether an operation needs a caller: a JWT, or a browser session. */
+export const needsCaller = ({ access }: Pick<Operation, 'access'>): boolean =>
+  access !== 'anyone' && access !== 'sender' && access !== 'session';

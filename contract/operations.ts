@@ -1,8 +1,9 @@
 import { type FailureKind, ANYWHERE, WITHOUT_ACCESS } from './failures.ts';
 import { inventoryOperations } from './inventory.ts';
-import { needsJwt, type Operation } from './operation.ts';
+import { needsCaller, type Operation } from './operation.ts';
 import { revocationOperations } from './revocations.ts';
 import { serviceOperations } from './service.ts';
+import { signInOperations } from './sign-in.ts';
 import { subjectOperations } from './subjects.ts';
 import { rotationOperations } from './rotation.ts';
 import { tokenOperations } from './tokens.ts';
@@ -19,15 +20,18 @@ export const OPERATIONS: readonly Operation[] = [
   ...revocationOperations,
   ...subjectOperations,
   ...serviceOperations,
+  ...signInOperations,
 ];
 
 /** Every way in which an operation may fail, each once. */
 export function failuresOf(operation: Operation): readonly FailureKind[] {
   const { access, method, failures } = operation;
-  const byAccess: readonly FailureKind[] = needsJwt(operation)
+  const byAccess: readonly FailureKind[] = needsCaller(operation)
     ? [...WITHOUT_ACCESS, ...(method === 'GET' ? [] : (['cross_site'] as const))]
     : access === 'sender'
       ? ['signature_rejected', 'keys_unavailable']
-      : [];
+      : access === 'session'
+        ? ['session_ended', 'cross_site']
+        : [];
   return [...new Set<FailureKind>([...failures, ...byAccess, ...ANYWHERE])];
 }

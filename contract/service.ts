@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { ACTOR_TYPES, DEGRADED_REASONS, PERMISSIONS } from '../src/vocabulary.ts';
 import { RECORDED } from './failures.ts';
 import type { Operation } from './operation.ts';
-import { component, count, say, success } from './schema.ts';
+import { component, count, say, success, time } from './schema.ts';
 import { statusAnswer } from './status.ts';
 
 const healthAnswer = component(
@@ -57,6 +57,16 @@ const whoamiAnswer = component(
         count: say(count().nullable(), 'How many live tokens the caller holds. Null: the database does not answer.'),
         limit: say(z.int().min(1).nullable(), 'The most that any of its roles allows. Null: none allows a create.'),
       }),
+      session: say(
+        z
+          .strictObject({
+            started_at: time(),
+            ends_at: time(),
+            idle_seconds: say(z.int().min(1), 'The session also ends if nobody uses it for so long.'),
+          })
+          .nullable(),
+        'The browser session that the request came through. Null: it came with a JWT.',
+      ),
     }),
   ),
   'Who the caller is here, and what its roles allow.',
@@ -114,13 +124,14 @@ export const serviceOperations: readonly Operation[] = [
                   },
                 ],
                 live_tokens: { count: 3, limit: 2_000 },
+                session: null,
               },
             },
           },
         },
       },
     ],
-    failures: ['invalid_request'],
+    failures: ['invalid_request', 'subject_blocked', 'audit_unavailable', 'not_ready'],
   },
   {
     ...COMMON,

@@ -9,6 +9,7 @@ import { registerRevocationRoutes } from './revocation/callers/routes.ts';
 import { registerIntake } from './revocation/deliveries/intake.ts';
 import { registerDeliveryRoutes } from './revocation/deliveries/routes.ts';
 import type { Services } from './services.ts';
+import { registerSessionRoutes } from './sessions/sign-in/routes.ts';
 import { registerSubjectRoute } from './subjects/query/routes.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
@@ -35,7 +36,10 @@ export function createApp(services: Services): Hono<AppEnv> {
   // POST /webhooks/{source} is open to whoever signs.
   registerIntake(app, services.webhooks, services.orders);
 
-  // Everything below needs a JWT of a configured issuer, and a caller that does not ask too often.
+  // GET /auth/login and /auth/callback, POST /auth/logout: people sign in to the console by their browser.
+  registerSessionRoutes(app, services.signIn);
+
+  // Everything below needs a JWT of a configured issuer or a session, and a caller that does not ask too often.
   for (const path of PROTECTED_PATHS) {
     app.use(path, authenticate(services.authentication), rateLimit(services.callerLimit, services.runtime));
   }

@@ -5,6 +5,7 @@ import { changeJob } from './db/job-leases.ts';
 import { probeUpstream } from './health/probe.ts';
 import { forgetCalls } from './pipeops/quota-calls.ts';
 import { newTrace, type RequestContext } from './kit/trace.ts';
+import { sweepSessions } from './sessions/statements.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 
@@ -49,6 +50,7 @@ export async function runCron(services: Services): Promise<void> {
     due_attempts: 0,
     settled: 0,
     erased_keys: 0,
+    ended_sessions: 0,
     probed: 0,
     told_expiring: 0,
     swept_workspaces: 0,
@@ -99,7 +101,8 @@ function jobsOf({
     sweeps: async (context) => {
       const { erased } = await keyExpiry.run(context);
       await database.batch(context, [forgetCalls(database, runtime.now())]);
-      return { erased_keys: erased };
+      const swept = await database.batch(context, sweepSessions(database, context, runtime.now()));
+      return { erased_keys: erased, ended_sessions: swept.ok ? swept.value[1].length : 0 };
     },
     aging: async (context, budget) => {
       const { expiring, swept, unused } = await watchAging(aging, context, budget);

@@ -41,7 +41,30 @@ export type AuthFailure =
   /** The issuer's keys cannot be read, or must not be read again yet. The failure is ours and not the caller's. */
   | { kind: 'issuer_unavailable'; issuer: string; retryAfterSeconds: number }
   | { kind: 'cross_site' }
+  /** The browser session of the request is over, or its cookie was not made here. */
+  | { kind: 'session_ended' }
   | { kind: 'rate_limited'; retryAfterSeconds: number; window: RateWindow };
+
+/** Nobody signed in. `reason` goes to the log and the trail, and never to the browser. */
+export type SignInFailure =
+  /** No issuer of the policy has a `clientId`. */
+  | { kind: 'sign_in_not_configured' }
+  /** What the browser came back with belongs to no sign-in that it began here, or was used before. */
+  | { kind: 'sign_in_failed'; reason: SignInFault; issuer?: string }
+  /** The provider says no, or its ID token cannot be accepted. */
+  | { kind: 'sign_in_refused'; reason: SignInRefusal; issuer?: string };
+
+export type SignInFault =
+  | 'cookie_missing'
+  | 'cookie_unacceptable'
+  | 'expired'
+  | 'answer_unacceptable'
+  | 'code_unacceptable'
+  | 'nonce_mismatch'
+  | 'replayed';
+
+/** `provider`: it answered with an error. `client`: it does not accept our client. `too_large`: the claims do not fit into a cookie. */
+export type SignInRefusal = 'provider' | 'client' | TokenRejection;
 
 /** A webhook is not signed as it must be. `reason` goes to the log and the trail, and never to the sender. */
 export type SignatureFailure =
@@ -127,8 +150,13 @@ export type IdempotencyFailure = {
 /** D1 did not take, or did not confirm, a row that had to be recorded. */
 export type AuditFailure = { kind: 'audit_unavailable' };
 
-/** A row of a caller was not recorded: D1 failed, the caller was offboarded, or it has used up its rows of this minute. */
-export type RecordFailure = AuditFailure | { kind: 'subject_blocked' } | Extract<AuthFailure, { kind: 'rate_limited' }>;
+/** A row of a caller was not recorded: D1 failed, the caller was offboarded, its session is over, or it has used up its rows of this minute. */
+export type RecordFailure = AuditFailure | CallerBar | Extract<AuthFailure, { kind: 'rate_limited' }>;
+
+/** Why D1 keeps a caller out that policy would let in: it was offboarded, or its browser session is over. */
+export interface CallerBar {
+  readonly kind: 'subject_blocked' | 'session_ended';
+}
 
 /** A question about the trail or about a delivery has no answer. */
 export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
@@ -173,6 +201,7 @@ type OutcomeUnknown = { kind: 'outcome_unknown'; cause: UpstreamFailure | { kind
 export type Failure =
   | RequestFailure
   | AuthFailure
+  | SignInFailure
   | SignatureFailure
   | PolicyFailure
   | TrailFailure

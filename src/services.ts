@@ -37,6 +37,10 @@ import { createOwedGenerations } from './reads/generation.ts';
 import { createPace } from './reads/pace.ts';
 import { createReadGroup } from './reads/group.ts';
 import { createListSource } from './reads/upstream-lists.ts';
+import { createSessionSealing } from './sessions/sealing.ts';
+import { createSessions } from './sessions/sessions.ts';
+import { createProvider } from './sessions/sign-in/provider.ts';
+import type { SignInDependencies } from './sessions/sign-in/routes.ts';
 import { createLabelMemory } from './subjects/labels.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
 import { createFingerprints } from './tokens/fingerprints.ts';
@@ -72,6 +76,8 @@ export interface Services {
   readonly aging: AgingDependencies;
   /** The files of the console; null: there is none. */
   readonly assets: Assets | null;
+  /** Null: nobody signs in to the console. */
+  readonly signIn: SignInDependencies | null;
 }
 
 /** The one composition root: the clock, ids, the network and the configuration enter here and nowhere else. */
@@ -107,9 +113,14 @@ export function createServices(config: Config, runtime: Runtime): Services {
   // ── identity ──
   const store = createJwksStore(config.db);
   const keys = createKeySource({ store, runtime, background: (work) => runtime.background(work) });
+  const rolesOf = rememberingRoles((identity) => rolesFor(identity, policy));
+
+  // ── sessions ──
+  const signIn = createSignIn(config, { database, recorder, labels, runtime, keys, rolesOf, rejections });
   const authentication = {
     authenticator: createAuthenticator({ issuers: policy.issuers, keys, runtime }),
-    rolesOf: rememberingRoles((identity) => rolesFor(identity, policy)),
+    sessions: signIn?.sessions ?? null,
+    rolesOf,
     rejections,
   };
 
@@ -213,6 +224,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const health = {
     database,
     recorder,
+    rejections,
     readiness,
     quota,
     runtime,
@@ -244,6 +256,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     probe,
     aging,
     assets: config.assets,
+    signIn,
   };
 }
 
@@ -266,6 +279,23 @@ function createRenewal(
     configured,
     renewal.refreshToken,
   );
+}
+
+function createSignIn(
+  { policy, signIn }: Config,
+  dependencies: Omit<SignInDependencies, 'sessions' | 'sealing' | 'providers'>,
+): SignInDependencies | null {
+  if (signIn === null) return null;
+  const { database, runtime } = dependencies;
+  const sealing = createSessionSealing(signIn.sessionSecret);
+  const sessions = createSessions({ ...policy, sealing, database, runtime });
+  const providers = policy.issuers.flatMap((issuer) => {
+    const { clientId, clientSecret: name } = issuer;
+    if (clientId === undefined) return [];
+    const clientSecret = name === undefined ? null : (signIn.clientSecrets.get(name) ?? null);
+    return [createProvider({ policy: issuer, clientId, clientSecret }, runtime)];
+  });
+  return { ...dependencies, sessions, sealing, providers };
 }
 
 /**

@@ -27,6 +27,8 @@ export const AUDIT_ACTIONS = [
   'subject.query',
   'revocation.order',
   'credential.renew',
+  'session.start',
+  'session.end',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -160,6 +162,13 @@ export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 export const CREDENTIAL_LOSSES = ['outcome_unknown', 'refused', 'rolled_back', 'replaced'] as const;
 export type CredentialLoss = (typeof CREDENTIAL_LOSSES)[number];
 
+/**
+ * Why a browser session is over. `replaced`: the same browser has signed in anew. `idle`: it was not used for half an hour.
+ * `offboarded`: the access of its subject, or of its label, was withdrawn.
+ */
+export const SESSION_ENDS = ['logged_out', 'replaced', 'expired', 'idle', 'offboarded'] as const;
+export type SessionEnd = (typeof SESSION_ENDS)[number];
+
 /** The jobs of the cron, in their order. */
 export const CRON_JOBS = ['orders', 'attempts', 'credential', 'probe', 'sweeps', 'aging'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
@@ -193,6 +202,9 @@ export const ERROR_CODES = [
   'cross_site',
   'rate_limited',
   'subject_blocked',
+  'session_ended',
+  'sign_in_failed',
+  'sign_in_refused',
   'token_limit_reached',
   'invalid_signature',
   'too_many_tokens',
@@ -216,6 +228,7 @@ export const ERROR_CODES = [
   'outcome_unknown',
   'revocation_pending',
   // We are at fault.
+  'sign_in_not_configured',
   'issuer_unavailable',
   'keys_unavailable',
   'audit_unavailable',
@@ -238,6 +251,17 @@ export const ERROR_CODES = [
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** What the console's page for signing in is told: the codes of a sign-in that came to nothing. */
+export const SIGN_IN_CODES = [
+  'sign_in_not_configured',
+  'sign_in_failed',
+  'sign_in_refused',
+  'no_role',
+  'subject_blocked',
+  'issuer_unavailable',
+  'audit_unavailable',
+] as const satisfies readonly ErrorCode[];
+
 /**
  * The codes of denials: the caller may not do what it asked for, or there is no such thing. A minute records only a few of them
  * in full.
@@ -246,5 +270,6 @@ export const DENIAL_CODES = [
   'forbidden',
   'not_found',
   'subject_blocked',
+  'session_ended',
   'token_limit_reached',
 ] as const satisfies readonly ErrorCode[];

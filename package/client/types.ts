@@ -310,16 +310,14 @@ export interface Whoami {
   readonly actor_type: ActorType;
   readonly roles: readonly Role[];
   readonly live_tokens: { readonly count: number | null; readonly limit: number | null };
-  /** The session of a browser that signed in. Null: a JWT calls. */
-  readonly session?: Session | null | undefined;
+  /** The browser session that the request came through; null: it came with a JWT. */
+  readonly session: ConsoleSession | null;
 }
 
-/** A session of the console. */
-export interface Session {
+/** A session of the console. It ends at `ends_at`, and if nobody uses it for `idle_seconds`. */
+export interface ConsoleSession {
   readonly started_at: string;
-  /** When it ends at the latest. */
   readonly ends_at: string;
-  /** After so many seconds without use it ends earlier. */
   readonly idle_seconds: number;
 }
 

@@ -6,6 +6,7 @@ import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES, ERROR_CODES, LEASED_WORK, L
 export * from './credential-schema.ts';
 export * from './inventory-schema.ts';
 export * from './revocation-schema.ts';
+export * from './session-schema.ts';
 export * from './upstream-schema.ts';
 
 // Property names are the column names, so that a row as D1 returns it is a row as Drizzle types it. Times are

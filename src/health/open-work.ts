@@ -9,7 +9,8 @@ import type { Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { type ListStateRow, selectListStates } from './lists.ts';
-import { type Blockable, selectBlocked } from '../subjects/blocks.ts';
+import type { CallerBar } from '../failures.ts';
+import { type Barrable, barOf, selectBar } from '../subjects/bars.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
 import type { OrderState } from '../vocabulary.ts';
 import { COUNTED, GIVEN_UP, isIn, isInState, ORDER_STATE } from '../revocation/orders/states.ts';
@@ -37,8 +38,8 @@ export interface OpenWork {
   readonly limits: readonly QuotaNews[];
   /** The calls to PipeOps that are reserved, by bucket. */
   readonly calls: readonly CallBucket[];
-  /** Whether the caller who asks was offboarded. */
-  readonly isBlocked: boolean;
+  /** Why the caller who asks is kept out; null if it is not. */
+  readonly bar: CallerBar | null;
   readonly lists: readonly ListStateRow[];
   /** What calls to PipeOps came to. */
   readonly outcomes: readonly OutcomeRow[];
@@ -58,7 +59,7 @@ export interface OpenWorkDependencies {
 /** Senders repeat a delivery for a day or so, and then give it up. */
 const REFUSED_WITHIN_MS = 24 * 60 * 60 * 1000;
 
-const NOBODY: Blockable = { issuer: null, subject: null, label: null };
+const NOBODY: Barrable = { issuer: null, subject: null, label: null };
 
 /**
  * Reads all of it in one batch, by the indexes that hold only what is open, failed, or live. The batch also writes, though nearly always
@@ -67,7 +68,7 @@ const NOBODY: Blockable = { issuer: null, subject: null, label: null };
 export async function readOpenWork(
   { database, runtime, fingerprintKeyIds, workspaceUuids }: OpenWorkDependencies,
   context: { readonly trace: Trace },
-  asker: Blockable = NOBODY,
+  asker: Barrable = NOBODY,
 ): Promise<Result<OpenWork, DatabaseFailure>> {
   const { build } = database;
   const queries = [
@@ -89,7 +90,7 @@ export async function readOpenWork(
       .from(revocationOrders)
       .where(isNotNull(revocationOrders.contradicted_at)),
     selectMissingKeys(database, fingerprintKeyIds, runtime.now()),
-    selectBlocked(database, asker),
+    selectBar(database, asker),
     selectQuotaNews(database, runtime.now(), null),
     selectCalls(database, runtime.now()),
     selectListStates(database),
@@ -129,7 +130,7 @@ export async function readOpenWork(
     limits,
     calls,
     lists,
-    isBlocked: block?.blocked === 1,
+    bar: barOf(block),
     outcomes,
     lacking: [...lackingTables(tables), ...lackingMigrations(migrations)],
   });

@@ -6,7 +6,7 @@ import { newTrace, type Trace } from '../kit/trace.ts';
 import type { RenewalStanding, RenewingCredentials } from '../credential/credentials.ts';
 import type { Credentials } from '../pipeops/credentials.ts';
 import type { Quota } from '../pipeops/quota.ts';
-import type { Blockable } from '../subjects/blocks.ts';
+import type { Barrable } from '../subjects/bars.ts';
 import type { NotReadyReason } from '../vocabulary.ts';
 import { type OpenWork, type OpenWorkDependencies, readOpenWork } from './open-work.ts';
 import { type Degraded, degradedBy } from './reasons.ts';
@@ -35,7 +35,7 @@ export interface Readiness {
   /** For anyone, so D1 is asked at most one time in READY_PROBE_INTERVAL_MS. */
   probe(): Promise<Health>;
   /** For a caller who may read the trail, and for the cron: D1 is asked now. */
-  look(context: { readonly trace: Trace }, asker?: Blockable): Promise<Health>;
+  look(context: { readonly trace: Trace }, asker?: Barrable): Promise<Health>;
   /** Whether D1 is so near its largest size that its operators must act, as far as its last answer tells. */
   isNearlyFull(): boolean;
 }

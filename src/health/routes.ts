@@ -1,12 +1,17 @@
 import type { Hono } from 'hono';
 import { presentExpiring, presentUsage, selectExpiring, selectUsage } from '../aging/counts.ts';
 import type { Policy } from '../config/policy.ts';
+import { SESSION_IDLE_MS } from '../config/session-limits.ts';
+import { err, ok } from '../kit/result.ts';
+import { barOf, selectBar } from '../subjects/bars.ts';
+import { actorOf } from '../trail/event.ts';
+import type { Rejections } from '../trail/rejections.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import type { Database, RowsOf } from '../db/database.ts';
 import type { FieldErrors } from '../failures.ts';
 import type { AppEnv } from '../http/context.ts';
-import { authorise, refuseBlocked } from '../http/access.ts';
+import { authorise, refuseBarred } from '../http/access.ts';
 import { failure, methodNotAllowed, success } from '../http/answer.ts';
 import { noParameters } from '../http/query.ts';
 import { selectHeld, selectNearLimit } from '../inventory/token-counts.ts';
@@ -29,6 +34,7 @@ import { presentCredentials, presentRenewal, presentUpstream } from './upstream.
 export interface HealthDependencies {
   readonly database: Database;
   readonly recorder: Recorder;
+  readonly rejections: Rejections;
   readonly quota: Quota;
   readonly runtime: Runtime;
   readonly readiness: Readiness;
@@ -64,12 +70,17 @@ export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependenc
 
 /** Tells callers what they may do, and tells those who may read the trail how the service is. */
 export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependencies): void {
-  const { database, recorder, readiness, credentials, presets, quota, runtime } = health;
+  const { database, recorder, rejections, readiness, credentials, presets, quota, runtime } = health;
 
   app.get('/api/v1/whoami', noParameters, async (c) => {
     const caller = c.get('caller');
     const { issuer, subject, label, actorType, roles } = caller;
-    const liveTokens = await readLiveTokens(database, c.get('context'), caller, runtime.now());
+    const { session } = caller;
+    const lives = await readLiveTokens(database, c.get('context'), caller, runtime.now());
+    if (!lives.ok) {
+      if (lives.error.kind !== 'audit_unavailable') rejections.record(c.get('context'), lives.error, actorOf(caller));
+      return failure(c, lives.error);
+    }
     return success(c, 'You are known here.', {
       issuer,
       subject,
@@ -86,7 +97,15 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
         max_tokens: limits.maxTokens,
         max_overlap_seconds: limits.maxOverlapSeconds,
       })),
-      live_tokens: liveTokens,
+      live_tokens: lives.value,
+      session:
+        session === undefined
+          ? null
+          : {
+              started_at: rfc3339OrNull(session.started_at),
+              ends_at: rfc3339OrNull(session.ends_at),
+              idle_seconds: SESSION_IDLE_MS / 1000,
+            },
     });
   });
 
@@ -94,8 +113,8 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
     const { caller, context } = c.var;
     const { notReady, degraded, open, renewal } = await readiness.look(context, caller);
     if (open === null) return failure(c, { kind: 'not_ready', names: namesOf(notReady), advice: adviceOn(notReady) });
-    const { attempts, orders, refusedDeliveries, limits, calls, lists, outcomes, isBlocked } = open;
-    if (isBlocked) return await refuseBlocked(c, recorder, 'status.read');
+    const { attempts, orders, refusedDeliveries, limits, calls, lists, outcomes, bar } = open;
+    if (bar !== null) return await refuseBarred(c, recorder, 'status.read', bar);
     const nowMs = runtime.now();
     const more = await database.batch(context, [
       selectNearLimit(database, nowMs),
@@ -189,11 +208,19 @@ function presentQuota(quota: Quota, calls: readonly CallBucket[], nowMs: number)
 /**
  * How many live tokens a caller holds in all workspaces, including its creates under way, and the most that any of its roles
  * allows. `limit` is null where no role allows a create. `count` is null where D1 does not answer: who a caller is and what it may
- * do is told without a database.
+ * do is told without a database. But only D1 knows whether a session was ended, so whoever comes through one is told nothing without it.
  */
 async function readLiveTokens(database: Database, context: RequestContext, caller: Caller, nowMs: number) {
-  const read = await database.batch(context, [selectHeld(database, caller, nowMs)]);
-  return { count: read.ok ? (read.value[0][0]?.held ?? 0) : null, limit: mostTokensOf(caller) };
+  const limit = mostTokensOf(caller);
+  const held = selectHeld(database, caller, nowMs);
+  if (caller.session === undefined) {
+    const read = await database.batch(context, [held]);
+    return ok({ count: read.ok ? (read.value[0][0]?.held ?? 0) : null, limit });
+  }
+  const read = await database.batch(context, [held, selectBar(database, caller)] as const);
+  if (!read.ok) return err({ kind: 'audit_unavailable' } as const);
+  const bar = barOf(read.value[1][0]);
+  return bar === null ? ok({ count: read.value[0][0]?.held ?? 0, limit }) : err(bar);
 }
 
 /** The owners above four fifths of what their roles allow, as `/status` shows them. `more`: there may be others. */

@@ -5,6 +5,7 @@ import type { AppEnv } from './context.ts';
 import { ratePolicy } from './rate-headers.ts';
 import type { RateLimiter } from '../config/env.ts';
 import { CALLER_LIMIT_PERIOD_SECONDS, CALLER_LIMIT_REQUESTS, RATE_LIMIT_TIMEOUT_MS } from '../config/limits.ts';
+import type { CallerBar } from '../failures.ts';
 import type { Authenticator } from '../identity/authenticator.ts';
 import type { Identity } from '../identity/identity.ts';
 import { waitFor } from '../kit/deadline.ts';
@@ -13,6 +14,7 @@ import type { Runtime } from '../kit/runtime.ts';
 import { hasPermission } from '../policy/decide.ts';
 import type { Role } from '../policy/types.ts';
 import { actorOf, eventSubject } from '../trail/event.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import type { Rejection, Rejections } from '../trail/rejections.ts';
 import type { AuditAction, Permission } from '../vocabulary.ts';
@@ -22,28 +24,34 @@ import type { AuditAction, Permission } from '../vocabulary.ts';
 /** What `authenticate` needs. */
 export interface Authentication {
   readonly authenticator: Authenticator;
+  /** Null: nobody signs in, and no cookie counts. */
+  readonly sessions: Sessions | null;
   readonly rolesOf: (identity: Identity) => readonly Role[];
   readonly rejections: Rejections;
 }
 
 /**
- * Lets only requests pass whose JWT is valid and has a role by some binding, and names their caller. The trail gets a row, or a
- * count, of each that does not.
+ * Lets only requests pass whose JWT or browser session is valid and has a role by some binding, and names their caller. The trail gets
+ * a row, or a count, of each that does not. Whether a session was ended meanwhile is seen where the request is recorded.
  *
- * @example app.use('/api/*', authenticate({ authenticator, rolesOf: (identity) => rolesFor(identity, policy), rejections }))
+ * @example app.use('/api/*', authenticate({ authenticator, sessions, rolesOf: (identity) => rolesFor(identity, policy), rejections }))
  */
-export const authenticate = ({ authenticator, rolesOf, rejections }: Authentication) =>
+export const authenticate = ({ authenticator, sessions, rolesOf, rejections }: Authentication) =>
   createMiddleware<AppEnv>(async function authenticateMiddleware(c, next) {
     const reject = (rejection: Rejection, identity: Identity | null): Response => {
       rejections.record(c.get('context'), rejection, identity === null ? null : actorOf(identity));
       return failure(c, rejection);
     };
-    const verified = await authenticator.authenticate(c.req.raw);
+    const used = (await sessions?.use(c.req.raw)) ?? null;
+    const verified = used ?? (await authenticator.authenticate(c.req.raw));
     if (!verified.ok) return reject(verified.error, null);
-    c.set('identity', verified.value);
-    const roles = rolesOf(verified.value);
-    if (roles.length === 0) return reject({ kind: 'no_role' }, verified.value);
-    c.set('caller', { ...verified.value, roles });
+    const { identity, proof: session } =
+      'proof' in verified.value ? verified.value : { identity: verified.value, proof: undefined };
+    c.set('identity', identity);
+    const roles = rolesOf(identity);
+    if (roles.length === 0) return reject({ kind: 'no_role' }, identity);
+    c.set('caller', { ...identity, roles, ...(session !== undefined && { session }) });
+    if (session !== undefined) sessions?.touch(c.req.raw.headers, session);
     return await next();
   });
 
@@ -118,9 +126,14 @@ export async function deny(
 const tokenIdOrNull = (text: string | undefined): string | null =>
   text !== undefined && isTokenId(text) ? text : null;
 
-/** Answers an offboarded caller, once the refusal is in the trail. Its JWT and its role may well outlive its offboarding. */
-export async function refuseBlocked(c: Context<AppEnv>, recorder: Recorder, action: AuditAction): Promise<Response> {
+/** Answers a caller that is kept out, once the refusal is in the trail. Its JWT and its role may well outlive its offboarding. */
+export async function refuseBarred(
+  c: Context<AppEnv>,
+  recorder: Recorder,
+  action: AuditAction,
+  bar: CallerBar,
+): Promise<Response> {
   const subject = eventSubject(action, actorOf(c.get('caller')));
-  const refused = await recorder.refuse(c.get('context'), subject, { kind: 'subject_blocked' });
+  const refused = await recorder.refuse(c.get('context'), subject, bar);
   return failure(c, refused.error);
 }

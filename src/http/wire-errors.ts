@@ -4,6 +4,7 @@ import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
 import { adviceOn } from '../identity/jwt.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { anothersRotation, notRotatable } from './rotation-errors.ts';
+import { sessionError } from './session-errors.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
 import type { ErrorCode } from '../vocabulary.ts';
 
@@ -125,7 +126,11 @@ function answerTo(failure: Failure): Answer {
           'Your access was withdrawn. If you should have it, ask the operators of this service to reinstate you.',
       };
     case 'cross_site':
-      return { status: 403, message: 'A change under a browser session must come from this site itself.' };
+    case 'session_ended':
+    case 'sign_in_not_configured':
+    case 'sign_in_failed':
+    case 'sign_in_refused':
+      return sessionError(failure, CHALLENGE);
     case 'no_role':
       return {
         status: 403,

@@ -19,6 +19,23 @@ export interface Identity {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * What a request knows of the session that it comes through, from the sealed cookie. Each field is named as its column, with which it
+ * must agree: a row that was written, altered or swapped by somebody who has D1 alone is no session.
+ */
+export interface SessionProof {
+  readonly id: string;
+  readonly actor_type: Identity['actorType'];
+  readonly issuer: string;
+  readonly subject: string;
+  /** In the form in which labels are compared. */
+  readonly label: string | null;
+  readonly started_at: number;
+  readonly ends_at: number;
+  /** The MACs of a session that was last used in one of the last minutes. */
+  readonly macs: readonly string[];
+}
+
 /** The identity that verified claims give under a policy. Its errors are those of `readSubject`. */
 export function identityOf(
   claims: Readonly<Record<string, unknown>>,

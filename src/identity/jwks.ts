@@ -89,11 +89,11 @@ export async function fetchKeySet(policy: IssuerPolicy, network: Network): Promi
   return await inTime(network, async (signal) => await read(policy, network, signal));
 }
 
-/** Gives `work` JWKS_TIMEOUT_MS to read keys. The result comes by then even if `work` throws or never ends. */
-export async function inTime(
+/** Gives `work` JWKS_TIMEOUT_MS to read keys, or the document that says where they are. The result comes by then even if `work` throws or never ends. */
+export async function inTime<T>(
   network: Network,
-  work: (signal: AbortSignal) => Promise<Result<KeySet, JwksProblem>>,
-): Promise<Result<KeySet, JwksProblem>> {
+  work: (signal: AbortSignal) => Promise<Result<T, JwksProblem>>,
+): Promise<Result<T, JwksProblem>> {
   const signal = network.timeout(JWKS_TIMEOUT_MS);
   const outcome = await within(work(signal), signal);
   if (outcome.ok) return outcome.value;
@@ -110,23 +110,35 @@ async function read(policy: IssuerPolicy, network: Network, signal: AbortSignal)
   return set === null ? err('no_usable_key') : ok(set);
 }
 
-/**
- * Finds where an issuer's keys are (OIDC Discovery 1.0 §4). The document must name the very issuer (§4.3), or one could speak
- * for another.
- */
+/** Finds where an issuer's keys are. */
 async function discover(issuer: string, network: Network, signal: AbortSignal): Promise<Result<string, JwksProblem>> {
-  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-  const document = await fetchJson(url, network, signal);
+  const document = await fetchDiscovery(issuer, network, signal);
   if (!document.ok) return document;
-  if (!isObject(document.value) || document.value['issuer'] !== issuer) return err('discovery_mismatch');
   const jwksUri = document.value['jwks_uri'];
   if (typeof jwksUri !== 'string' || !isSecure(jwksUri, issuer)) return err('jwks_uri_insecure');
   return ok(jwksUri);
 }
 
-/** Whether keys come over https, or over plain http on this machine from an issuer that is itself there. */
-function isSecure(jwksUri: string, issuer: string): boolean {
-  const url = URL.parse(jwksUri);
+/**
+ * Reads the document in which an issuer describes itself (OIDC Discovery 1.0 §4). It must name the very issuer (§4.3), or one could
+ * speak for another. Throws what the network throws.
+ */
+export async function fetchDiscovery(
+  issuer: string,
+  network: Network,
+  signal: AbortSignal,
+): Promise<Result<Readonly<Record<string, unknown>>, JwksProblem>> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const document = await fetchJson(url, network, signal);
+  if (!document.ok) return document;
+  return isObject(document.value) && document.value['issuer'] === issuer
+    ? ok(document.value)
+    : err('discovery_mismatch');
+}
+
+/** Whether a URL of an issuer is https, or plain http on this machine of an issuer that is itself there. */
+export function isSecure(location: string, issuer: string): boolean {
+  const url = URL.parse(location);
   if (url === null) return false;
   return url.protocol === 'https:' || (isHttpLoopback(url) && isHttpLoopback(new URL(issuer)));
 }

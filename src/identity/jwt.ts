@@ -30,7 +30,7 @@ export function readUnverified(token: string): Result<UnverifiedJwt, TokenReject
 }
 
 /** The values of `alg` that stand for the algorithms of a policy. RFC 9864 renames EdDSA with the curve Ed25519 to Ed25519. */
-const algorithmNames = (algorithms: readonly SignatureAlgorithm[]): string[] =>
+export const algorithmNames = (algorithms: readonly SignatureAlgorithm[]): string[] =>
   algorithms.flatMap((algorithm) => (algorithm === 'EdDSA' ? ['EdDSA', 'Ed25519'] : [algorithm]));
 
 /**

@@ -20,6 +20,12 @@ declare module 'node:crypto' {
     digest(encoding: 'hex'): string;
   }
   export function createHash(algorithm: 'sha256'): Hash;
+  export interface Hmac {
+    /** Text counts as UTF-8. */
+    update(text: string): Hmac;
+    digest(encoding: 'base64url'): string;
+  }
+  export function createHmac(algorithm: 'sha256', key: Uint8Array): Hmac;
   /** An ECDSA signature is in DER. */
   export function verify(algorithm: 'sha256', data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean;
 }

@@ -85,14 +85,19 @@ function words(text: string): readonly string[] {
  * Only own properties are read, so a name such as `__proto__` or `constructor` finds nothing that the issuer did not send.
  */
 export function readClaim(claims: Readonly<Record<string, unknown>>, name: string): unknown {
-  const path = name.startsWith('/') ? name.slice(1).split('/').map(unescapeToken) : [name];
   let value: unknown = claims;
-  for (const key of path) {
+  for (const key of pathOf(name)) {
     if (!isObject(value) || !Object.hasOwn(value, key)) return undefined;
     value = value[key];
   }
   return value;
 }
+
+/** The top-level claim in which `readClaim` finds a name. */
+export const topLevelClaim = (name: string): string => pathOf(name)[0] ?? name;
+
+const pathOf = (name: string): readonly string[] =>
+  name.startsWith('/') ? name.slice(1).split('/').map(unescapeToken) : [name];
 
 /** Undoes the escapes of a JSON Pointer (RFC 6901 §4): `~1` first, so that `~01` means `~1` and not `/`. */
 function unescapeToken(token: string): string {

@@ -1,4 +1,4 @@
-import type { Identity } from '../identity/identity.ts';
+import type { Identity, SessionProof } from '../identity/identity.ts';
 import type { PolicyFailure } from '../failures.ts';
 import type { Permission, SuspensionReason, UnusedMode } from '../vocabulary.ts';
 
@@ -40,6 +40,8 @@ export interface DecisionContext {
 
 /** An identity to which bindings give at least one role. Its roles stand in file order. */
 export interface Caller extends Identity {
+  /** The browser session that it comes through. Absent: it sent a JWT. */
+  readonly session?: SessionProof | undefined;
   readonly roles: readonly Role[];
 }
 

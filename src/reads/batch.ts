@@ -6,6 +6,7 @@ import type { Quota } from '../pipeops/quota.ts';
 import { newTrace, type Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
+import { barOf } from '../subjects/bars.ts';
 import { labelKey, type Labelled, type LabelMemory, noteLabels } from '../subjects/labels.ts';
 import { keepListState } from './upstream-lists.ts';
 import type { OwedGenerations } from './generation.ts';
@@ -136,7 +137,7 @@ export async function sendTogether(
     return ok({
       eventId,
       // Nothing else keeps a read from being recorded if it rests on the current list.
-      blocked: (isCurrent && eventId === null) || said?.blocked === 1,
+      bar: barOf(said) ?? (isCurrent && eventId === null ? { kind: 'subject_blocked' } : null),
       generation,
       stored: isWanted ? list : null,
       lease: leaseFor(sentTrip.trip, name, leases, allowances),
@@ -246,6 +247,7 @@ function entriesOf(group: readonly Sent[]): ReadonlyMap<string, ReadEntry> {
       issuer: record.row.actor_issuer,
       subject: record.row.actor_subject,
       label: record.label === null ? null : labelKey(record.label),
+      session: record.session ?? null,
     });
   }
   return entries;

@@ -172,8 +172,8 @@ async function sendEachAlone(dependencies: BatchDependencies, group: readonly Wa
 
 /**
  * Those that waited longest. Alike reads that were decided on different lists are not sent together: which of them counts
- * is known only when D1 has said which list is current. Neither are those whose labels differ where the row does not show it:
- * one of them may be blocked. And of those that bring lists or leave them there are a few: whatever lists a caller makes us read,
+ * is known only when D1 has said which list is current. Neither are those whose labels or sessions
+ * differ where the row does not show it: one of them may be kept out. And of those that bring lists or leave them there are a few: whatever lists a caller makes us read,
  * the batches under way fit into the memory of an isolate, and fail for nobody else.
  *
  * @param lists of how many workspaces.
@@ -187,7 +187,7 @@ function nextGroup(gathered: readonly Waiting[], known: KnownSnapshots, lists: n
       moved.add(trip.workspaceUuid);
     }
     if (key === null) return true;
-    const decided = `${trip.generation} ${trip.record?.label}`;
+    const decided = `${trip.generation} ${trip.record?.session?.id} ${trip.record?.label}`;
     const earlier = decidedAs.get(key) ?? decided;
     decidedAs.set(key, earlier);
     return earlier === decided;

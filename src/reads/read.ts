@@ -8,7 +8,7 @@
 import { SNAPSHOT_LISTS_MAX_COUNT, SNAPSHOT_POLL_MS, SNAPSHOT_POLLS_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import type { LookRow } from '../inventory/looks.ts';
-import type { AuditFailure, Failure, UpstreamFailure } from '../failures.ts';
+import type { AuditFailure, CallerBar, Failure, UpstreamFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
@@ -144,7 +144,7 @@ async function readOn<T>(reading: Reading<T>): Promise<Result<ReadAnswer<T>, Fai
   for (;;) {
     const said = await makeTrip(reading, step);
     if (!said.ok) return said;
-    if (said.value.blocked) return await refuseBlocked(reading);
+    if (said.value.bar !== null) return await refuseBarred(reading, said.value.bar);
     const { eventId } = said.value;
     if (isDecided(step) && eventId !== null) {
       reading.context.trace.eventId = eventId;
@@ -157,7 +157,7 @@ async function readOn<T>(reading: Reading<T>): Promise<Result<ReadAnswer<T>, Fai
 
 /**
  * A read, or a denial, for which its caller has no room left in this minute is counted in the one row of its action and outcome, by a
- * second trip. A caller who was offboarded takes it too: `blocked` stays.
+ * second trip. A caller who was offboarded takes it too: `bar` stays.
  */
 async function makeTrip<T>(reading: Reading<T>, step: Step<T>): Promise<Result<TripAnswer, AuditFailure>> {
   const { snapshots } = reading.dependencies;
@@ -165,14 +165,14 @@ async function makeTrip<T>(reading: Reading<T>, step: Step<T>): Promise<Result<T
   const trip = tripOf(reading, step);
   reading.leavings = {};
   const answer = await snapshots.reads.send(trip, trace);
-  if (!answer.ok || !answer.value.blocked || trip.record === null) return answer;
+  if (!answer.ok || answer.value.bar?.kind !== 'subject_blocked' || trip.record === null) return answer;
   const row = await furtherRow(trip.record.row);
   return await snapshots.reads.send({ ...trip, record: { ...trip.record, row, counted: true } }, trace);
 }
 
-async function refuseBlocked<T>({ dependencies, context, caller, operation, eventId }: Reading<T>) {
+async function refuseBarred<T>({ dependencies, context, caller, operation, eventId }: Reading<T>, bar: CallerBar) {
   const subject = { ...operation.subject, actor: actorOf(caller) };
-  return await dependencies.recorder.refuse(context, subject, { kind: 'subject_blocked' }, [], { eventId });
+  return await dependencies.recorder.refuse(context, subject, bar, [], { eventId });
 }
 
 /** @param said by the trip that recorded it. */

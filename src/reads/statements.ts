@@ -11,6 +11,8 @@ import {
 import { compiled, selectedRow } from '../db/sql.ts';
 import type { Database } from '../db/database.ts';
 import { auditEvents, snapshots, tokens, upstreamLimits, workspaces } from '../db/schema.ts';
+import type { SessionProof } from '../identity/identity.ts';
+import { barNumber, sessionLives } from '../subjects/bars.ts';
 import type { InventoryRow } from './snapshot.ts';
 
 /** Alike reads of one caller and generation, which are recorded together. */
@@ -28,6 +30,8 @@ export interface ReadEntry {
   readonly subject: string | null;
   /** In the form in which labels are compared. */
   readonly label: string | null;
+  /** The browser session that its caller comes through; null: it sent a JWT. */
+  readonly session: SessionProof | null;
 }
 
 /**
@@ -50,6 +54,8 @@ export interface AskedWorkspace {
   readonly subject: string | null;
   /** In the form in which labels are compared. */
   readonly label: string | null;
+  /** The browser session that its caller comes through; null: it sent a JWT. */
+  readonly session: SessionProof | null;
   /**
    * Of a reader who sees its own tokens alone: it gets the list only if the inventory says that this token is its own. One that
    * names no token gets none.
@@ -75,10 +81,12 @@ const OWN_CURRENT = currentOf(sql.raw(`e.value ->> 'workspace'`));
 
 const IS_BLOCKED = sql.raw(`exists (select 1 from subject_blocks as b
   where (b.issuer = e.value ->> 'issuer' and b.subject = e.value ->> 'subject') or b.label = e.value ->> 'label')`);
-const MAY_RECORD = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BLOCKED}`;
+const IS_OVER = sql`(e.value ->> 'session' is not null and not ${sessionLives((name) => sql.raw(`e.value ->> '$.session.${name}'`))})`;
+const IS_BARRED = sql`(${IS_BLOCKED} or ${IS_OVER})`;
+const MAY_RECORD = sql`(e.value ->> 'generation' is null or e.value ->> 'generation' = ${OWN_CURRENT}) and not ${IS_BARRED}`;
 const OCCURRED_AT = sql.raw(`e.value ->> '$.row.occurred_at'`);
 
-const IS_AUTHORISED = sql`not ${IS_BLOCKED} and (e.value ->> 'own' is null or exists (
+const IS_AUTHORISED = sql`not ${IS_BARRED} and (e.value ->> 'own' is null or exists (
   select 1 from ${tokens} as t where t.workspace_uuid = e.value ->> 'workspace' and t.token_id = e.value ->> '$.own.token'
     and t.owner_issuer = e.value ->> '$.own.issuer' and t.owner_subject = e.value ->> '$.own.subject'))`;
 /** A shared list is wanted and may be had, and the list that the read was decided on, if any, is not current. */
@@ -182,13 +190,13 @@ export const READ_QUERIES = {
       ),
   ),
 
-  /** For each question: the current generation of its workspace, whether who asks was offboarded, and whether it may be given a list. */
+  /** For each question: the current generation of its workspace, whether who asks is kept out, and whether it may be given a list. */
   selectGenerations: compiled(({ build }) =>
     build
       .select({
         question: sql<number>`e.key`.as('question'),
         generation: sql<number>`${OWN_CURRENT}`.as('generation'),
-        blocked: sql<number>`${IS_BLOCKED}`.as('blocked'),
+        blocked: barNumber(IS_BLOCKED, IS_OVER).as('blocked'),
         authorised: sql<number>`${IS_AUTHORISED}`.as('authorised'),
       })
       .from(ASKED),

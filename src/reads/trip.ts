@@ -1,6 +1,7 @@
 import type { LookRow } from '../inventory/looks.ts';
-import type { Failure } from '../failures.ts';
+import type { CallerBar, Failure } from '../failures.ts';
 import type { QuotaRefusal, ReservedCalls } from '../pipeops/quota-calls.ts';
+import type { SessionProof } from '../identity/identity.ts';
 import { labelKey } from '../subjects/labels.ts';
 import {
   actorOf,
@@ -66,6 +67,8 @@ export interface Reader {
   readonly subject: string | null;
   /** Whole. */
   readonly label: string | null;
+  /** The browser session that they come through. */
+  readonly session?: SessionProof | undefined;
   /** As the inventory names them; null: they see the tokens of others too. */
   readonly owner: { readonly issuer: string; readonly subject: string } | null;
 }
@@ -78,6 +81,8 @@ export interface ReadRecord {
   readonly isAsker: boolean;
   /** The label of its actor, whole: the row holds a part of it. */
   readonly label: string | null;
+  /** The browser session of its actor. */
+  readonly session?: SessionProof | undefined;
 }
 
 /** That this isolate is to ask PipeOps for a list. */
@@ -96,8 +101,8 @@ export interface Lease {
 export interface TripAnswer {
   /** The row that records the read; null: it is not recorded. */
   readonly eventId: string | null;
-  /** Its actor was offboarded, so nothing was recorded, given or taken. */
-  readonly blocked: boolean;
+  /** Why its actor is kept out, so that nothing was recorded, given or taken; null if it is not. */
+  readonly bar: CallerBar | null;
   readonly generation: number;
   /** What another isolate left here, where the list that the read was decided on is not current; null: nothing. */
   readonly stored: { readonly list: DatedList; readonly snapshot: Snapshot } | null;
@@ -157,9 +162,9 @@ function wantedBy<T>(reading: Travelling, step: Step<T>): WantedList | null {
 
 function readerOf(reading: Travelling): Reader {
   const { actor_issuer, actor_subject } = rowOf(reading, successOutcome(null));
-  const { issuer, subject, label } = reading.caller;
+  const { issuer, subject, label, session } = reading.caller;
   const owner = reading.operation.isReachable ? null : { issuer, subject };
-  return { issuer: actor_issuer, subject: actor_subject, label, owner };
+  return { issuer: actor_issuer, subject: actor_subject, label, session, owner };
 }
 
 function recordOf<T>(reading: Travelling, decided: Decided<T>): ReadRecord {
@@ -169,6 +174,7 @@ function recordOf<T>(reading: Travelling, decided: Decided<T>): ReadRecord {
     counted: isCounted(decided),
     isAsker: reading.call?.eventId === reading.eventId,
     label: reading.caller.label,
+    session: reading.caller.session,
   };
 }
 
@@ -185,7 +191,7 @@ export const isCounted = <T>(decided: Decided<T>): boolean => decided.kind !== '
 const isDenial = ({ kind }: Failure): boolean => kind === 'forbidden' || kind === 'token_not_found';
 
 /** The question of a trip about its workspace. */
-export function askedWorkspace({ workspaceUuid, generation, wanted, tokenId }: ReadTrip): AskedWorkspace {
+export function askedWorkspace({ workspaceUuid, generation, wanted, tokenId, record }: ReadTrip): AskedWorkspace {
   const reader = wanted?.reader ?? null;
   const owner = reader?.owner ?? null;
   return {
@@ -198,6 +204,8 @@ export function askedWorkspace({ workspaceUuid, generation, wanted, tokenId }: R
     issuer: reader?.issuer ?? null,
     subject: reader?.subject ?? null,
     label: reader === null || reader.label === null ? null : labelKey(reader.label),
+    // Of a read that is decided too: its row alone would not say why it was not recorded.
+    session: reader?.session ?? record?.session ?? null,
     own: owner === null ? null : { token: tokenId, ...owner },
   };
 }

@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm';
 import { IDEMPOTENCY_TTL_MS, UPSTREAM_TIMEOUT_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import type { TokenRow } from '../db/schema.ts';
-import type { Failure, PolicyFailure, RotationFailure, UpstreamFailure } from '../failures.ts';
+import type { CallerBar, Failure, PolicyFailure, RotationFailure, UpstreamFailure } from '../failures.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import type { Reservation } from '../inventory/token-counts.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -151,11 +151,11 @@ async function mutate<T, A extends Allowed, R = never>(
 
   const begun = await beginAndDecide(dependencies, context, mutation, terms);
   if (!begun.ok) return begun;
-  const { attempt, blocked, holder, decision, call } = begun.value;
+  const { attempt, bar, holder, decision, call } = begun.value;
 
   if (!decision.ok) {
     reserved.end();
-    const late = blocked ? addLateOwner(database, actor, startedAtMs) : [];
+    const late = bar?.kind === 'subject_blocked' ? addLateOwner(database, actor, startedAtMs) : [];
     return await settleRefusal(dependencies, context, attempt, decision.error, late);
   }
   const allowed = decision.value;
@@ -181,7 +181,7 @@ async function mutate<T, A extends Allowed, R = never>(
 /** A mutation whose attempt is committed, and what policy says of it. */
 interface Begun<A> extends Beginning {
   readonly attempt: KeyedAttempt;
-  readonly decision: Result<A, PolicyFailure | RotationFailure | UpstreamFailure>;
+  readonly decision: Result<A, PolicyFailure | CallerBar | RotationFailure | UpstreamFailure>;
   readonly call: Call;
 }
 
@@ -203,8 +203,8 @@ async function beginAndDecide<T, A extends Allowed, R>(
   if (!first.ok) return first;
   const call = callWithin(UPSTREAM_TIMEOUT_MS, runtime, context, eventId, { purpose, reserved });
   const decide = async (beginning: Beginning): Promise<Begun<A>['decision']> => {
-    const { blocked, known, holder, heldTokens } = beginning;
-    if (blocked) return err({ kind: 'subject_blocked' });
+    const { bar, known, holder, heldTokens } = beginning;
+    if (bar !== null) return err(bar);
     // A repeat mints nothing, so the token that its first request has minted does not stand in its way.
     const held = holder === null ? heldTokens : 0;
     return await mutation.decide(known, { ...call, purpose: lookUpPurpose(purpose) }, held, beginning);
@@ -223,9 +223,9 @@ async function beginAndDecide<T, A extends Allowed, R>(
     reserved.end();
     return second.ok ? err(outOfRows(runtime.now())) : second;
   }
-  // Its caller may be offboarded since, another create may have taken the last token that the owner may have, and another rotation the
+  // Its caller may be kept out since, another create may have taken the last token that the owner may have, and another rotation the
   // token that is to be rotated.
-  const mayDiffer = second.value.blocked || terms.reserves !== null || terms.rotates !== null;
+  const mayDiffer = second.value.bar !== null || terms.reserves !== null || terms.rotates !== null;
   const decidedAgain = mayDiffer ? await decide(second.value) : decision;
   return ok({ ...second.value, attempt: second.value.attempt, decision: decidedAgain, call });
 }

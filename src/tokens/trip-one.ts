@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { TokenRow } from '../db/schema.ts';
-import type { AuditFailure } from '../failures.ts';
+import type { AuditFailure, CallerBar } from '../failures.ts';
 import { claimKey, type Holder } from '../idempotency/keys.ts';
 import type { KeyedRequest } from '../idempotency/sealing.ts';
 import { selectToken } from '../inventory/inventory.ts';
@@ -46,8 +46,8 @@ export interface KeyedAttempt extends Attempt {
 export interface Beginning {
   /** Null: nothing was written, since the caller has no room for another row in this minute. */
   readonly attempt: KeyedAttempt | null;
-  /** Whether the caller was offboarded. */
-  readonly blocked: boolean;
+  /** Why the caller is kept out; null if it is not. */
+  readonly bar: CallerBar | null;
   /** The token's row in the inventory. */
   readonly known: TokenRow | undefined;
   /** Another create that holds the key of this one; null: none does. */
@@ -85,10 +85,10 @@ export async function recordAttempt(
     const queries = [...quotaQueries, selectToken(database, { workspaceUuid, tokenId })] as const;
     const begun = await recorder.attempt(context, subject, () => queries, { room, eventId });
     if (!begun.ok) return begun;
-    const { attempt, rows, blocked } = begun.value;
+    const { attempt, rows, bar } = begun.value;
     const [news, buckets, , [known]] = rows;
     hear(news, buckets, known !== undefined);
-    return ok({ attempt: withKey(attempt), blocked, known, holder: null, heldTokens: Infinity, rotating: null });
+    return ok({ attempt: withKey(attempt), bar, known, holder: null, heldTokens: Infinity, rotating: null });
   }
 
   const reserveOwn = (guard: SQL): ReturnType<typeof reserveToken> =>
@@ -99,11 +99,11 @@ export async function recordAttempt(
     const queries = (guard: SQL) => [...quotaQueries, ...reserveOwn(guard)] as const;
     const begun = await recorder.attempt(context, subject, queries, { room, eventId });
     if (!begun.ok) return begun;
-    const { attempt, rows, blocked } = begun.value;
+    const { attempt, rows, bar } = begun.value;
     const [news, buckets, , ...counts] = rows;
     hear(news, buckets);
     const heldTokens = tokensBeside(counts, attempt !== null);
-    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder: null, heldTokens, rotating: null });
+    return ok({ attempt: withKey(attempt), bar, known: undefined, holder: null, heldTokens, rotating: null });
   }
 
   const claims = (guard: SQL) => claimKey(database, keyed, eventId, nowMs, keepKeyMs, guard);
@@ -111,12 +111,12 @@ export async function recordAttempt(
     const queries = (guard: SQL) => [...quotaQueries, ...claims(guard), ...reserveOwn(guard)] as const;
     const begun = await recorder.attempt(context, subject, queries, { room, eventId });
     if (!begun.ok) return begun;
-    const { attempt, rows, blocked } = begun.value;
+    const { attempt, rows, bar } = begun.value;
     const [news, buckets, , , , holders, ...counts] = rows;
     hear(news, buckets);
     const heldTokens = tokensBeside(counts, attempt !== null);
     const holder = holderIn(holders, eventId);
-    return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens, rotating: null });
+    return ok({ attempt: withKey(attempt), bar, known: undefined, holder, heldTokens, rotating: null });
   }
 
   const { ref, owner } = rotates;
@@ -131,12 +131,12 @@ export async function recordAttempt(
     ] as const;
   const begun = await recorder.attempt(context, subject, queries, { room, eventId });
   if (!begun.ok) return begun;
-  const { attempt, rows, blocked } = begun.value;
+  const { attempt, rows, bar } = begun.value;
   const [news, buckets, , , , holders, , [rotating = null], ...counts] = rows;
   hear(news, buckets);
   const heldTokens = tokensBeside(counts, attempt !== null);
   const holder = holderIn(holders, eventId);
-  return ok({ attempt: withKey(attempt), blocked, known: undefined, holder, heldTokens, rotating });
+  return ok({ attempt: withKey(attempt), bar, known: undefined, holder, heldTokens, rotating });
 }
 
 const holderIn = (holders: readonly Holder[], eventId: string): Holder | null =>

@@ -3,12 +3,12 @@ import type { Hono } from 'hono';
 import { WORKSPACES_SHOWN_MAX_COUNT } from '../config/limits.ts';
 import type { Database } from '../db/database.ts';
 import { tokens, workspaces } from '../db/schema.ts';
-import { refuseBlocked } from '../http/access.ts';
+import { refuseBarred } from '../http/access.ts';
 import { failure, methodNotAllowed, success } from '../http/answer.ts';
 import type { AppEnv } from '../http/context.ts';
 import { noParameters } from '../http/query.ts';
 import { mayUseAnyWorkspace, usableWorkspaces } from '../policy/reach.ts';
-import { selectBlocked } from '../subjects/blocks.ts';
+import { barOf, selectBar } from '../subjects/bars.ts';
 import type { Recorder } from '../trail/recorder.ts';
 
 export interface WorkspaceDependencies {
@@ -31,10 +31,11 @@ export function registerWorkspaceRoute(app: Hono<AppEnv>, dependencies: Workspac
   app.get(WORKSPACE, noParameters, async (c) => {
     const { caller, context } = c.var;
     const inUse = mayUseAnyWorkspace(caller) ? [selectWorkspacesInUse(database)] : [];
-    const read = await database.batch(context, [selectBlocked(database, caller), ...inUse] as const);
+    const read = await database.batch(context, [selectBar(database, caller), ...inUse] as const);
     if (!read.ok) return failure(c, { kind: 'audit_unavailable' });
     const [[block], used] = read.value;
-    if (block?.blocked === 1) return await refuseBlocked(c, recorder, 'workspace.list');
+    const bar = barOf(block);
+    if (bar !== null) return await refuseBarred(c, recorder, 'workspace.list', bar);
     const usable = usableWorkspaces(caller, {
       byDefault: defaultWorkspaceUuid,
       inPolicy: namedInPolicy,

@@ -1,7 +1,7 @@
 import { ACTOR_ISSUER_MAX_BYTES, ACTOR_LABEL_MAX_BYTES } from '../config/limits.ts';
 import type { AuditEventRow } from '../db/schema.ts';
 import { codeOf, type Failure } from '../failures.ts';
-import type { Identity } from '../identity/identity.ts';
+import type { Identity, SessionProof } from '../identity/identity.ts';
 import { cutToBytes } from '../kit/bytes.ts';
 import { parseStored } from '../kit/json.ts';
 import { redact } from '../kit/redaction.ts';
@@ -18,18 +18,21 @@ export interface Actor {
   readonly label: string | null;
   /** When the JWT that names a caller was issued, in milliseconds since the epoch. No row stores it. */
   readonly issuedAtMs?: number | null;
+  /** The browser session that a caller comes through. No row stores it. */
+  readonly session?: SessionProof | undefined;
 }
 
 /** Countersign itself: the cron, and whatever no caller asked for. */
 export const SYSTEM_ACTOR: Actor = { type: 'system', issuer: null, subject: null, label: null };
 
 /** A caller as the trail names it. */
-export const actorOf = (identity: Identity): Actor => ({
+export const actorOf = (identity: Identity & Pick<Actor, 'session'>): Actor => ({
   type: identity.actorType,
   issuer: identity.issuer,
   subject: identity.subject,
   label: identity.label,
   issuedAtMs: issuedAtMs(identity.claims['iat']),
+  ...(identity.session !== undefined && { session: identity.session }),
 });
 
 const issuedAtMs = (iat: unknown): number | null => (typeof iat === 'number' ? iat * 1000 : null);

@@ -5,7 +5,8 @@ import type { Failure, RecordFailure } from '../failures.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
-import { addLateOwner, isBlocked, selectBlocked } from '../subjects/blocks.ts';
+import { barOf, isBarred, isLive, selectBar } from '../subjects/bars.ts';
+import { addLateOwner } from '../subjects/blocks.ts';
 import { type LabelMemory, type LabelNote, noteLabels } from '../subjects/labels.ts';
 import { callerMinuteOf, isDenial, isDenialInFull, isReadInFull, isWithinIdleRows, outOfRows } from './caller-rows.ts';
 import { type CountedRow, countRead, furtherRow, readKey } from './counted.ts';
@@ -62,13 +63,14 @@ export async function recordFinal<const Q extends readonly Query[]>(
   const row = finalRow(eventId, nowMs, context, subject, outcome);
   // A stranger's JWT may be good, but nobody here has carried its label.
   const notes = subject.action === 'auth.reject' ? [] : labels.due([subject.actor], nowMs);
-  // A failure is recorded and told as it is, whether or not its actor was offboarded.
-  const unblocked = outcome.status === 'failure' ? sql`true` : not(isBlocked(database, subject.actor));
-  const insert = insertEventWhere(database, row, sql`${unblocked} and ${roomFor(row)}`).returning({
+  const admitted = admission(database, subject, outcome);
+  const insert = insertEventWhere(database, row, sql`${admitted} and ${roomFor(row)}`).returning({
     id: auditEvents.id,
   });
   const late = outcome.errorCode === 'subject_blocked' ? addLateOwner(database, subject.actor, nowMs) : [];
-  const beyond = isDenial(row) ? countRead(database, await furtherRow(row), not(isRecorded(eventId))) : [];
+  const isNew = not(isRecorded(eventId));
+  const beyondRoom = subject.actor.session === undefined ? isNew : sql`${isNew} and ${admitted}`;
+  const beyond = isDenial(row) ? countRead(database, await furtherRow(row), beyondRoom) : [];
   const queries = [
     ...alongside,
     insert,
@@ -88,24 +90,33 @@ export async function recordFinal<const Q extends readonly Query[]>(
   return ok({ eventId: written.id, rows: rowsOf(alongside, results) });
 }
 
+/**
+ * Who may have a row. A failure is recorded and told as it is, whether or not its actor was offboarded. But whoever sends the cookie of a
+ * session that is over may have stolen it, so nothing but that is recorded in the name of the person.
+ */
+function admission(database: Database, { actor }: EventSubject, { status, errorCode }: EventOutcome): SQL {
+  if (status !== 'failure') return not(isBarred(database, actor));
+  const isBar = errorCode === 'session_ended' || errorCode === 'subject_blocked';
+  return actor.session === undefined || isBar ? sql`true` : isLive(actor.session);
+}
+
 /** Rejected logins have limits of their own: their caller may be nobody. */
 function roomFor(row: NewAuditRow): SQL {
   if (row.action === 'auth.reject') return sql`true`;
   return isDenial(row) ? isDenialInFull(callerMinuteOf(row)) : isWithinIdleRows(callerMinuteOf(row));
 }
 
-/** Says why nothing was recorded: the actor was offboarded, or has used up its rows of this minute. */
+/** Says why nothing was recorded: the actor is kept out, or has used up its rows of this minute. */
 async function whyNot(
   dependencies: RecorderDependencies,
   context: RequestContext,
   subject: EventSubject,
 ): Promise<Result<never, RecordFailure>> {
   const { database, runtime } = dependencies;
-  const read = await database.batch(context, [selectBlocked(database, subject.actor)]);
+  const read = await database.batch(context, [selectBar(database, subject.actor)]);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
-  return read.value[0][0]?.blocked === 1
-    ? await refuse(dependencies, context, subject, BLOCKED, [], {})
-    : err(outOfRows(runtime.now()));
+  const bar = barOf(read.value[0][0]);
+  return bar === null ? err(outOfRows(runtime.now())) : await refuse(dependencies, context, subject, bar, [], {});
 }
 
 const BLOCKED = { kind: 'subject_blocked' } as const;
@@ -140,10 +151,13 @@ export async function recordCounted<const Q extends readonly Query[]>(
   // The rows that are answered come from the batch that records the read, so they are read again with the row that counts.
   const further = await countAs(await furtherRow(row), sql`true`);
   if (!further.ok) return further;
-  return further.value === null ? await refuse(dependencies, context, subject, BLOCKED, [], {}) : ok(further.value);
+  if (further.value !== null) return ok(further.value);
+  return subject.actor.session === undefined
+    ? await refuse(dependencies, context, subject, BLOCKED, [], {})
+    : await whyNot(dependencies, context, subject);
 }
 
-/** Counts a read in its row. Null: nothing was written, since there is no room for a new row or the actor was offboarded. */
+/** Counts a read in its row. Null: nothing was written, since there is no room for a new row or the actor is kept out. */
 async function countIn<const Q extends readonly Query[]>(
   { database, runtime, labels }: RecorderDependencies,
   context: RequestContext,
@@ -154,7 +168,7 @@ async function countIn<const Q extends readonly Query[]>(
 ): Promise<Result<Recorded<Q> | null, RecordFailure>> {
   const nowMs = runtime.now();
   const notes = labels.due([subject.actor], nowMs);
-  const [count, insert] = countRead(database, row, not(isBlocked(database, subject.actor)), room);
+  const [count, insert] = countRead(database, row, not(isBarred(database, subject.actor)), room);
   const queries = [count, ...alongside, insert, ...noting(database, notes, nowMs)] as const;
   const committed = await database.batch(context, queries);
   remember(labels, notes, committed.ok, nowMs);

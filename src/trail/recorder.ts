@@ -7,12 +7,12 @@ import {
 } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { type AuditEventRow, auditEvents } from '../db/schema.ts';
-import type { AuditFailure, Failure, RecordFailure } from '../failures.ts';
+import type { AuditFailure, CallerBar, Failure, RecordFailure } from '../failures.ts';
 import { underDeadline } from '../kit/deadline.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext, Trace } from '../kit/trace.ts';
-import { selectBlocked } from '../subjects/blocks.ts';
+import { barOf, selectBar } from '../subjects/bars.ts';
 import { labelNote } from '../subjects/labels.ts';
 import { attemptedRow, type EventOutcome, type EventSubject, settledColumns, type SettledColumns } from './event.ts';
 import {
@@ -73,7 +73,8 @@ export interface Recorder {
    * one row for each action and code, whose id is then the `eventId` of the result.
    *
    * Fails with `audit_unavailable`, and then the answer that it records must not leave. Unless a failure is recorded, fails
-   * with `subject_blocked` where the actor was offboarded, which is then in the trail instead. Unless a denial is recorded,
+   * with `subject_blocked` where the actor was offboarded, which is then in the trail instead. Of a
+   * failure too, fails with `session_ended` where the actor's session is over. Unless a denial is recorded,
    * fails with `rate_limited` where the caller has used up its rows of this minute, and then nothing is recorded.
    */
   record<const Q extends readonly Query[]>(
@@ -123,8 +124,8 @@ interface Begun<Q extends readonly Query[]> {
   readonly attempt: Attempt | null;
   /** What was read beside the row. */
   readonly rows: RowsOfEach<Q>;
-  /** Whether the actor was offboarded. */
-  readonly blocked: boolean;
+  /** Why the actor is kept out; null if it is not. */
+  readonly bar: CallerBar | null;
 }
 
 /** Queries that take effect only where `guard` holds: where the row carries the outcome that they belong to. */
@@ -165,12 +166,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
   // A change is always noted with the label that its caller carries now, whatever this isolate remembers.
   const note = labelNote(subject.actor);
   const notes = note === null ? [] : [note];
-  const queries = [
-    selectBlocked(database, subject.actor),
-    insert,
-    ...beside,
-    ...noting(database, notes, nowMs),
-  ] as const;
+  const queries = [selectBar(database, subject.actor), insert, ...beside, ...noting(database, notes, nowMs)] as const;
   const committed = await database.batch(context, queries);
   remember(labels, notes, committed.ok, nowMs);
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
@@ -179,7 +175,7 @@ async function recordAttempt<const Q extends readonly Query[]>(
   return ok({
     attempt: inserted === undefined ? null : { eventId, tokenId: subject.tokenId },
     rows: rowsOf(beside, results),
-    blocked: block?.blocked === 1,
+    bar: barOf(block),
   });
 }
 

@@ -1,12 +1,17 @@
 import type { RateLimits } from '../config/env.ts';
-import type { AuthFailure, PolicyFailure, SignatureFailure } from '../failures.ts';
+import type { AuthFailure, CallerBar, PolicyFailure, SignatureFailure, SignInFailure } from '../failures.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { RequestContext } from '../kit/trace.ts';
 import { type Actor, eventSubject, SYSTEM_ACTOR } from './event.ts';
 import type { Recorder } from './recorder.ts';
 
-/** Why somebody is no caller: the JWT or signature is not acceptable, or no binding knows the JWT. */
-export type Rejection = AuthFailure | SignatureFailure | Extract<PolicyFailure, { kind: 'no_role' }>;
+/** Why somebody is no caller: the JWT, session, sign-in or signature is not acceptable, or no binding knows the JWT. */
+export type Rejection =
+  | AuthFailure
+  | CallerBar
+  | SignInFailure
+  | SignatureFailure
+  | Extract<PolicyFailure, { kind: 'no_role' }>;
 
 export interface Rejections {
   /**

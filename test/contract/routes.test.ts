@@ -23,7 +23,7 @@ describe.each(OPERATIONS.map((operation) => [nameOf(operation), operation] as co
   it('names who may use it, as the tests of access have it', () => {
     const route = PROTECTED_ROUTES.find((one) => nameOf(one) === name);
     const isPublic = PUBLIC_ROUTES.includes(name);
-    const access = isPublic ? ['anyone', 'sender'] : [route?.permission ?? 'caller'];
+    const access = isPublic ? ['anyone', 'sender', 'session'] : [route?.permission ?? 'caller'];
     expect(access).toContain(operation.access);
   });
 

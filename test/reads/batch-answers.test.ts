@@ -63,7 +63,7 @@ describe('a read hears', () => {
       alike(workspace, { record: record(), generation: 0 }),
       alike(workspace, { record: record(), generation: 1 }),
     );
-    expect(answers.map(({ eventId, blocked, generation }) => [eventId !== null, blocked, generation])).toEqual([
+    expect(answers.map(({ eventId, bar, generation }) => [eventId !== null, bar !== null, generation])).toEqual([
       [false, false, 1],
       [true, false, 1],
       [false, false, 1],
@@ -86,7 +86,7 @@ describe('a read hears', () => {
       alone({ wanted: wanted({ isShared: false, reader }) }),
       alone({ record: record() }),
     );
-    expect(answers.map(({ blocked, stored, lease, eventId }) => [blocked, stored, lease, eventId !== null])).toEqual([
+    expect(answers.map(({ bar, stored, lease, eventId }) => [bar !== null, stored, lease, eventId !== null])).toEqual([
       [true, null, null, false],
       [true, null, null, false],
       [true, null, null, false],
@@ -104,7 +104,7 @@ describe('a read hears', () => {
       alone({ record: record({}, { ...ALICE, label }) }),
       alone({ record: record({}, { ...ALICE, label: 'alice@example.com' }) }),
     );
-    expect(answers.map(({ blocked, eventId }) => [blocked, eventId !== null])).toEqual([
+    expect(answers.map(({ bar, eventId }) => [bar !== null, eventId !== null])).toEqual([
       [true, false],
       [false, true],
     ]);

@@ -40,7 +40,11 @@ describe('a read on a list that this isolate holds', () => {
   });
 
   it('looks at none of it where no role of its caller reads there', async () => {
-    const { trips } = await run({ held: dated(7), d1: [{ blocked: true }], operation: { mayList: false } });
+    const { trips } = await run({
+      held: dated(7),
+      d1: [{ bar: { kind: 'subject_blocked' } }],
+      operation: { mayList: false },
+    });
     expect(trips).toMatchObject([{ record: null, wanted: null }]);
   });
 });
@@ -239,7 +243,9 @@ describe('a read that is refused', () => {
   });
 
   it('since its caller was offboarded has the id that PipeOps may have been told', async () => {
-    const { answer, refused } = await run({ d1: [{ lease: leaseOf().lease }, { blocked: true }, { blocked: true }] });
+    const { answer, refused } = await run({
+      d1: [{ lease: leaseOf().lease }, { bar: { kind: 'subject_blocked' } }, { bar: { kind: 'subject_blocked' } }],
+    });
     expect(answer).toEqual(err({ kind: 'subject_blocked' }));
     expect(refused).toEqual([['subject_blocked', { eventId: 'event-1' }]]);
   });
@@ -248,7 +254,7 @@ describe('a read that is refused', () => {
     const { answer, trips } = await run({
       held: dated(7),
       operation: { judge: () => ({ kind: 'refuse', failure: DENIED }) },
-      d1: [{ blocked: true }, RECORDED],
+      d1: [{ bar: { kind: 'subject_blocked' } }, RECORDED],
     });
     expect(answer).toEqual(err(DENIED));
     expect(trips[1]).toEqual({ ...trips[0], record: trips[1]?.record });

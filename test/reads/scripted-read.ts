@@ -26,7 +26,7 @@ export const dated = (generation: number, ageMs = 0): DatedList => ({
 
 const NOTHING: TripAnswer = {
   eventId: null,
-  blocked: false,
+  bar: null,
   generation: 7,
   stored: null,
   lease: null,

@@ -256,10 +256,17 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
 ];
 
 /**
- * The routes that need no JWT, on purpose. Probes tell nothing about anybody; a webhook is let in by the signature of its
+ * The routes that need no JWT, on purpose. `test/sessions` shows who signs in and out. Probes tell nothing about anybody; a webhook is let in by the signature of its
  * source and by nothing else (`test/revocation/deliveries/intake.test.ts`).
  */
-export const PUBLIC_ROUTES: readonly string[] = ['GET /healthz', 'GET /readyz', 'POST /webhooks/:source'];
+export const PUBLIC_ROUTES: readonly string[] = [
+  'GET /healthz',
+  'GET /readyz',
+  'POST /webhooks/:source',
+  'GET /auth/login',
+  'GET /auth/callback',
+  'POST /auth/logout',
+];
 
 /** A path that may have parameters already, with further ones. */
 export const withQuery = (path: string, query: string): string =>

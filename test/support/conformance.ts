@@ -61,6 +61,7 @@ export function offContract(request: Pick<Request, 'method' | 'url'>, received: 
 }
 
 function offSuccess({ content }: Success, { headers, text }: Received, isHead: boolean): readonly string[] {
+  if (content === null) return text === null || text === '' ? [] : ['this answer has a body'];
   const type = headers.get('Content-Type')?.split(';')[0] ?? '';
   if ('schema' in content) {
     if (type !== JSON_TYPE && !isHead) return [`Content-Type is ${type}`];

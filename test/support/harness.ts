@@ -144,7 +144,8 @@ export async function createHarness(options: HarnessOptions = {}) {
     // Not `text()`, which warns of types that it does not know for text.
     const text = new TextDecoder().decode(await response.arrayBuffer());
     await settleBackground();
-    noteText('response header', JSON.stringify([...response.headers]));
+    // A cookie is handed out in that one header.
+    noteText('response header', JSON.stringify([...response.headers].filter(([name]) => name !== 'set-cookie')));
     if (response.status >= 400) noteText('error body', text);
     const json = response.headers.get('Content-Type')?.startsWith('application/json') === true && text !== '';
     const parsed: unknown = json ? JSON.parse(text) : null;

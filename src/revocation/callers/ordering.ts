@@ -7,7 +7,7 @@ import type { KeyedRequest } from '../../idempotency/sealing.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Caller } from '../../policy/types.ts';
-import { isBlocked } from '../../subjects/blocks.ts';
+import { barOf, isBarred, selectsBar } from '../../subjects/bars.ts';
 import { labelKey, meantByLabel } from '../../subjects/labels.ts';
 import { callerMinuteOf, isWithinIdleRows, outOfRows } from '../../trail/caller-rows.ts';
 import { type Actor, actorOf, type EventSubject, eventSubject, finalRow, successOutcome } from '../../trail/event.ts';
@@ -67,7 +67,7 @@ export async function orderByCaller(
   const meansCaller = isOffboarding ? meansCallerToo(order.subject, caller) : sql`0`;
   const isThisOne = isDelivery(database, row.id);
   const condition = and(
-    not(isBlocked(database, actor)),
+    not(isBarred(database, actor)),
     isWithinIdleRows(callerMinuteOf(event)),
     sql`not exists ${first}`,
     sql`not ${meansCaller}`,
@@ -85,7 +85,7 @@ export async function orderByCaller(
     selectOrders(database, first),
     database.build
       .select({
-        blocked: sql<number>`${isBlocked(database, actor)}`.as('blocked'),
+        blocked: selectsBar(database, actor).as('blocked'),
         meant: sql<number>`${meansCaller}`.as('meant'),
       })
       .from(sql`(select 1)`),
@@ -94,7 +94,8 @@ export async function orderByCaller(
   if (!committed.ok) return err({ kind: 'audit_unavailable' });
   const [[delivery], items, orders, [obstacle]] = rowsOf(reading, committed.value.slice(writing.length));
   if (delivery === undefined) {
-    if (obstacle?.blocked === 1) return await recorder.refuse(context, asked, { kind: 'subject_blocked' });
+    const bar = barOf(obstacle);
+    if (bar !== null) return await recorder.refuse(context, asked, bar);
     return err(obstacle?.meant === 1 ? LOCKED_OUT : outOfRows(nowMs));
   }
   const isRepeated = delivery.id !== row.id;
