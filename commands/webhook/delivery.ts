@@ -1,5 +1,5 @@
 import { sign } from 'node:crypto';
-import { Webhook } from 'standardwebhooks';
+import { signedWebhook, type SignedWebhook } from '../../local/signed-webhook.ts';
 import type { LocalWebhooks } from '../../local/webhook-keys.ts';
 import { UsageError } from '../usage.ts';
 import type { WebhookMessage } from './options.ts';
@@ -26,7 +26,7 @@ export function deliveryOf(message: WebhookMessage, webhooks: LocalWebhooks, id:
   const signed =
     message.source === 'github'
       ? signedAsGithub(message, webhooks.github)
-      : signedAsStandard(message, webhooks.secrets[SECRET_OF[message.source]], id, now);
+      : signedWebhook(message, webhooks.secrets[SECRET_OF[message.source]], id, now);
   return ready(message.source, 'countersign-local-webhook', signed);
 }
 
@@ -41,9 +41,9 @@ export function deliveryWithSecret(
   id: string,
   now: Date,
 ): Delivery {
-  let signed: Signed;
+  let signed: SignedWebhook;
   try {
-    signed = signedAsStandard(message, secret, id, now);
+    signed = signedWebhook(message, secret, id, now);
   } catch {
     // What is thrown may show the secret.
     throw new UsageError('The secret is none of Standard Webhooks: base64, with whsec_ in front of it or not.');
@@ -51,37 +51,17 @@ export function deliveryWithSecret(
   return ready(source, 'countersign', signed);
 }
 
-const ready = (source: string, userAgent: string, { body, headers }: Signed): Delivery => ({
+const ready = (source: string, userAgent: string, { body, headers }: SignedWebhook): Delivery => ({
   path: `/webhooks/${source}`,
   headers: { 'Content-Type': 'application/json', 'User-Agent': userAgent, ...headers },
   body,
 });
 
-type Signed = Pick<Delivery, 'body' | 'headers'>;
-
-/** Signs by Standard Webhooks: the HMAC covers id, time and body. */
-function signedAsStandard(
-  { event, data }: Exclude<WebhookMessage, { source: 'github' }>,
-  secret: string,
-  id: string,
-  now: Date,
-): Signed {
-  const body = JSON.stringify({ type: event, timestamp: now.toISOString(), data });
-  return {
-    body,
-    headers: {
-      'webhook-id': id,
-      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
-      'webhook-signature': new Webhook(secret).sign(id, now, body),
-    },
-  };
-}
-
 /** Signs by GitHub's secret scanning partner protocol: ECDSA over the body, with the signature in DER. */
 function signedAsGithub(
   { token, location }: Extract<WebhookMessage, { source: 'github' }>,
   { privateKey, publicKey }: LocalWebhooks['github'],
-): Signed {
+): SignedWebhook {
   const source = location === null ? 'unknown' : 'content';
   const body = JSON.stringify([{ token, type: GITHUB_TYPE, url: location ?? '', source }]);
   return {
