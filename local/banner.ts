@@ -1,3 +1,6 @@
+import { PEOPLE } from './people/people.ts';
+import { LOCAL_ROLES } from './policy.ts';
+
 export interface BannerFacts {
   readonly url: string;
   readonly upstream: { readonly kind: 'simulator' | 'configured'; readonly url: string };
@@ -8,9 +11,11 @@ export interface BannerFacts {
   readonly adminJwt: string;
   readonly ciJwt: string;
   readonly jwtLifetime: string;
+  /** How people sign in at the console, or the line that says why nobody can. */
+  readonly signIn: { readonly code: string | null } | string;
 }
 
-/** The text that `npm start` shows: where the service is, two JWTs, and lines to paste one after another. */
+/** The text that `npm start` shows: where the console and the service are, two JWTs, and lines to paste one after another. */
 export function banner(facts: BannerFacts): string {
   const pipeops =
     facts.upstream.kind === 'simulator'
@@ -18,7 +23,10 @@ export function banner(facts: BannerFacts): string {
       : facts.upstream.url;
   return [
     '',
+    typeof facts.signIn === 'string' ? facts.signIn : `Console: ${facts.url}/console`,
+    '',
     `Countersign is ready at ${facts.url}`,
+    ...(typeof facts.signIn === 'string' ? [] : peopleLines(facts.signIn.code)),
     `  PipeOps  ${pipeops}`,
     `  Data     ${facts.stateDir}`,
     `  Docs     ${facts.url}/docs`,
@@ -26,7 +34,7 @@ export function banner(facts: BannerFacts): string {
     '  Stop     Ctrl-C; the data stays',
     '',
     `JWTs for ${facts.jwtLifetime}: ADMIN may do everything, CI may create, read and revoke tokens of its own.`,
-    'More of them: npm run -s token -- --sub NAME --role admin|ci|auditor',
+    `More of them: npm run -s token -- --sub NAME --role ${LOCAL_ROLES.join('|')}`,
     '',
     ...(facts.upstream.kind === 'simulator' ? ['A first look, in another terminal: npm run demo', ''] : []),
     'Paste into another terminal, line by line or all at once:',
@@ -39,6 +47,11 @@ export function banner(facts: BannerFacts): string {
     '',
   ].join('\n');
 }
+
+const peopleLines = (code: string | null): readonly string[] => [
+  `  People   ${PEOPLE.map(({ subject, role }) => `${subject} (${role})`).join(', ')}; the console asks who you are`,
+  ...(code === null ? [] : [`  Code     ${code}, which it asks for too, because this PipeOps is not the simulator`]),
+];
 
 /**
  * Lines for any shell. They have no comments, because zsh runs those, and need only curl and sed. curl would send even what is for this

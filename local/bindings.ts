@@ -1,7 +1,7 @@
 import type { JWK } from 'jose';
 import { parseEnv } from '../src/config/env.ts';
 import { UserError } from './errors.ts';
-import { localPolicy } from './policy.ts';
+import { localPolicy, type People } from './policy.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
 
 export interface BindingFacts {
@@ -14,6 +14,8 @@ export interface BindingFacts {
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
   readonly idempotencySecret: string;
+  /** Who can sign in, and the secret of their sessions. By default nobody can. */
+  readonly signIn?: { readonly people: People; readonly sessionSecret: string } | null;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface BindingFacts {
  * @throws UserError with the first problem, and the file that it comes from. With it the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
-  const { workspaceUuid, reconcileAfterSeconds, webhooks } = facts;
+  const { workspaceUuid, reconcileAfterSeconds, webhooks, signIn = null } = facts;
   const bindings: Record<string, string> = {
     PIPEOPS_API_URL: facts.pipeopsUrl,
     PIPEOPS_ADMIN_TOKEN: facts.adminToken,
@@ -31,8 +33,11 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
     IDEMPOTENCY_SECRET: facts.idempotencySecret,
+    ...(signIn !== null && { SESSION_SECRET: signIn.sessionSecret }),
     ...webhooks.secrets,
-    POLICY: JSON.stringify(localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey)),
+    POLICY: JSON.stringify(
+      localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey, signIn?.people ?? null),
+    ),
   };
   const config = parseEnv(bindings, null);
   // Databases and the like come from wrangler.toml. The Worker will find them, and this check does not.

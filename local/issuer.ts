@@ -18,10 +18,12 @@ const PrivateJwk = z.object({
   d: coordinate,
   kid: z.string().min(1),
 });
-type PrivateJwk = z.infer<typeof PrivateJwk>;
+export type PrivateJwk = z.infer<typeof PrivateJwk>;
 
-/** The key pair that signs the JWTs of a local run. The Worker gets only the public half. */
+/** An issuer of a local run, with the key pair that signs its JWTs. The Worker gets only the public half. */
 export interface LocalIssuer {
+  /** The `iss` of its JWTs. */
+  readonly issuer: string;
   readonly privateJwk: PrivateJwk;
   readonly publicJwk: JWK;
 }
@@ -36,26 +38,33 @@ export interface Caller {
 }
 
 /**
- * Opens the issuer of a state directory. The first call creates its key, readable by its owner only.
+ * Opens an issuer of a state directory: by default the one that signs for pipelines and at the terminal. The first call creates its key,
+ * readable by its owner only.
  *
  * @throws UserError if the key file is not a key.
  */
-export async function openIssuer(stateDir: string): Promise<LocalIssuer> {
-  const file = path.join(stateDir, 'issuer.jwk.json');
+export async function openIssuer(
+  stateDir: string,
+  { issuer, file: name }: { readonly issuer: string; readonly file: string } = {
+    issuer: LOCAL_ISSUER,
+    file: 'issuer.jwk.json',
+  },
+): Promise<LocalIssuer> {
+  const file = path.join(stateDir, name);
   const privateJwk = readKey(await openSecretFile(file, newKey), file);
   const { d: _d, ...publicHalf } = privateJwk;
-  return { privateJwk, publicJwk: { ...publicHalf, alg: ALGORITHM, use: 'sig' } };
+  return { issuer, privateJwk, publicJwk: { ...publicHalf, alg: ALGORITHM, use: 'sig' } };
 }
 
 /**
- * Signs a JWT of the local issuer.
+ * Signs a JWT of an issuer of the local run.
  *
  * @param nowSeconds seconds since the epoch.
  */
 export async function signJwt(issuer: LocalIssuer, caller: Caller, nowSeconds: number): Promise<string> {
   return await new SignJWT({ role: caller.role, ...(caller.email !== undefined && { email: caller.email }) })
     .setProtectedHeader({ alg: ALGORITHM, kid: issuer.privateJwk.kid, typ: 'JWT' })
-    .setIssuer(LOCAL_ISSUER)
+    .setIssuer(issuer.issuer)
     .setAudience(LOCAL_AUDIENCE)
     .setSubject(caller.subject)
     .setIssuedAt(nowSeconds)

@@ -1,5 +1,8 @@
 /** The names of this machine that a URL of ours may have. */
-const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '::1', '[::1]'] as const;
+const LOOPBACK_NAMES: readonly string[] = ['127.0.0.1', 'localhost', '::1', '[::1]'];
+
+/** Whether a host of a URL is a name of this machine. */
+export const isLoopbackName = (hostname: string): boolean => LOOPBACK_NAMES.includes(hostname);
 
 /**
  * Keeps requests to this machine off proxies. With NODE_USE_ENV_PROXY or `--use-env-proxy` Node sends each `fetch` through HTTP_PROXY,
@@ -9,7 +12,7 @@ const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '::1', '[::1]'] as const;
  */
 export function keepLoopbackDirect(
   environment: Record<string, string | undefined> = process.env,
-  hostname: string = LOOPBACK_NAMES[0],
+  hostname = '127.0.0.1',
 ): void {
   const named = environment['no_proxy'] || environment['NO_PROXY'] || '';
   const exceptions = named.split(/[\s,]+/).filter((host) => host !== '');

@@ -1,17 +1,24 @@
 import type { JWK } from 'jose';
-import { LOCAL_AUDIENCE, LOCAL_ISSUER } from './issuer.ts';
+import { LOCAL_AUDIENCE, LOCAL_ISSUER, type LocalIssuer } from './issuer.ts';
+import { CONSOLE_CLIENT_ID, PEOPLE } from './people/people.ts';
 import type { GithubKey } from './webhook-keys.ts';
 
 /** What a local run grants, by the `role` claim of a JWT. */
-export const LOCAL_ROLES = ['admin', 'ci', 'auditor'] as const;
+export const LOCAL_ROLES = ['admin', 'ci', 'auditor', 'developer'] as const;
+
+/** The issuer of the people who sign in at the console. */
+export type People = Pick<LocalIssuer, 'issuer' | 'publicJwk'>;
 
 /**
  * The policy of a local run, in the form of `policy.ts`. `admin` may do everything; `ci` is the least that a pipeline
- * needs; `auditor` reads the trail. `npm run webhook` can play each of its webhook sources.
+ * needs; `developer` mints and changes tokens of its own; `auditor` reads the trail. `npm run webhook` can play each of its webhook
+ * sources.
  *
- * @param workspaceUuid the one workspace that `ci` may use, or null for any, if none is known.
+ * @param workspaceUuid the one workspace that `ci` and `developer` may use, or null for any, if none is known.
+ * @param people null where nobody can sign in.
  */
-export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, githubKey: GithubKey) {
+export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, githubKey: GithubKey, people: People | null) {
+  const roleOf = (issuer: string, role: string) => ({ issuer, claims: { role }, role });
   return {
     issuers: [
       {
@@ -23,6 +30,7 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
         actorType: 'service_account',
         maxAge: '24h',
       },
+      ...(people === null ? [] : [signInIssuer(people)]),
     ],
     roles: {
       admin: {
@@ -39,11 +47,22 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
         maxTtl: '30d',
         maxTokens: 1_000,
       },
+      developer: {
+        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'tokens:rotate'],
+        tokens: 'own',
+        workspaces: [workspaceUuid ?? '*'],
+        scopes: ['api:read', 'projects:read', 'projects:write', 'deployments:create'],
+        maxTtl: '30d',
+        maxTokens: 100,
+      },
       auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'], scopes: [] },
     },
     // PipeOps' SDK has a preset of this name. Here it stands for what `ci` may have.
     presets: { sdk: ['api:read'] },
-    bindings: LOCAL_ROLES.map((role) => ({ issuer: LOCAL_ISSUER, claims: { role }, role })),
+    bindings: [
+      ...LOCAL_ROLES.map((role) => roleOf(LOCAL_ISSUER, role)),
+      ...(people === null ? [] : PEOPLE.map(({ role }) => roleOf(people.issuer, role))),
+    ],
     webhooks: {
       scanner: {
         kind: 'standard',
@@ -61,3 +80,15 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
     },
   };
 }
+
+/** The keys are given, so that nobody who takes the provider's port can sign as it. */
+const signInIssuer = ({ issuer, publicJwk }: People) => ({
+  issuer,
+  audience: LOCAL_AUDIENCE,
+  clientId: CONSOLE_CLIENT_ID,
+  jwks: { keys: [publicJwk] },
+  algorithms: ['ES256'],
+  label: 'email',
+  actorType: 'user',
+  maxAge: '8h',
+});

@@ -21,11 +21,11 @@ export async function assertPortIsFree(port: number, variable: string): Promise<
     if (problem === null) return;
     if (problem !== 'EADDRINUSE') {
       throw new UserError(
-        `Port ${port} cannot be used (${problem}). Choose another, e.g. ${variable}=${suggest(port)}.`,
+        `Port ${port} cannot be used (${problem}). Choose another, e.g. ${variable}=${otherPort(port)}.`,
       );
     }
     if (Date.now() >= deadline) {
-      throw new UserError(`Port ${port} is already taken. Choose another, e.g. ${variable}=${suggest(port)}.`);
+      throw new UserError(`Port ${port} is already taken. Choose another, e.g. ${variable}=${otherPort(port)}.`);
     }
     await delay(PROBE_INTERVAL_MS);
   }
@@ -40,4 +40,5 @@ function probe(port: number): Promise<string | null> {
   return promise;
 }
 
-const suggest = (port: number): number => (port < 1_024 ? 8_787 : port > 65_000 ? port - 100 : port + 100);
+/** A port to choose in place of one that cannot be had. */
+export const otherPort = (port: number): number => (port < 1_024 ? 8_787 : port > 65_000 ? port - 100 : port + 100);

@@ -9,6 +9,7 @@ import { openStateDir, readStateFile } from './state-dir.ts';
 /** The files of a state directory that hold the secret of a binding. */
 export const STATE_FILES = {
   IDEMPOTENCY_SECRET: 'idempotency-secret',
+  SESSION_SECRET: 'session-secret',
   PIPEOPS_ADMIN_TOKEN: 'simulator-admin.jwt',
   FINGERPRINT_KEYS: 'fingerprint-keys',
 } as const;
@@ -27,9 +28,16 @@ const ADMIN_RENEWAL_SECONDS = 30 * 24 * 60 * 60;
  * Opens the IDEMPOTENCY_SECRET of a state directory. The first call creates it. It survives a restart, so that a client
  * may repeat a create across one.
  */
-export async function openIdempotencySecret(stateDir: string): Promise<string> {
+export const openIdempotencySecret = async (stateDir: string): Promise<string> =>
+  await openRandomSecret(stateDir, 'IDEMPOTENCY_SECRET');
+
+/** Opens the SESSION_SECRET of a state directory. The first call creates it. Whoever has signed in stays so across a restart. */
+export const openSessionSecret = async (stateDir: string): Promise<string> =>
+  await openRandomSecret(stateDir, 'SESSION_SECRET');
+
+async function openRandomSecret(stateDir: string, binding: keyof typeof STATE_FILES): Promise<string> {
   const make = (): string => `${randomBytes(32).toString('base64')}\n`;
-  return (await openSecretFile(path.join(stateDir, STATE_FILES.IDEMPOTENCY_SECRET), make)).trim();
+  return (await openSecretFile(path.join(stateDir, STATE_FILES[binding]), make)).trim();
 }
 
 /**

@@ -25,6 +25,8 @@ export type UpstreamSettings =
 /** What the environment variables of `npm start` ask for. */
 export interface Settings {
   readonly port: number;
+  /** The port of the OpenID provider in which the people of the console sign in. */
+  readonly oidcPort: number;
   readonly stateDir: string;
   readonly cronSeconds: number;
   readonly reconcileAfterSeconds: number | null;
@@ -44,8 +46,17 @@ export function readSettings(environment: Environment): Settings {
   if (upstream.kind === 'simulator' && upstream.port === port) {
     throw new UserError(`PORT and PIPEOPS_PORT are both ${port}: give the simulator another, e.g. PIPEOPS_PORT=8788.`);
   }
+  const oidcPort = wholeNumber(environment, 'OIDC_PORT', { fallback: 8789, least: 1, most: 65_535 });
+  const other =
+    oidcPort === port ? 'PORT' : upstream.kind === 'simulator' && upstream.port === oidcPort ? 'PIPEOPS_PORT' : null;
+  if (other !== null) {
+    throw new UserError(
+      `${other} and OIDC_PORT are both ${oidcPort}: give the people another port, e.g. OIDC_PORT=${oidcPort + 100}.`,
+    );
+  }
   return {
     port,
+    oidcPort,
     stateDir: stateDirOf(environment),
     cronSeconds: wholeNumber(environment, 'CRON_SECONDS', {
       fallback: CRON_SECONDS_DEFAULT,

@@ -8,9 +8,11 @@ import { buildWorker } from './build.ts';
 import { startCron } from './cron.ts';
 import { errorCode, fileProblem, reasonOf, UserError } from './errors.ts';
 import { openIssuer, signJwt } from './issuer.ts';
+import { localRoutes } from './local-routes.ts';
 import { migrate } from './migrate.ts';
+import { openSignIn } from './people/sign-in.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
-import { openAdminCredential, openIdempotencySecret, stateFileOf } from './secrets.ts';
+import { openAdminCredential, openIdempotencySecret, openSessionSecret, stateFileOf } from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
 import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
@@ -31,6 +33,7 @@ import { startWorker } from './worker.ts';
 const USAGE = `usage: npm start
 Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.0.1. Environment variables:
   PORT, PIPEOPS_PORT   where the service and the simulator listen (8787, 8788)
+  OIDC_PORT            where the people of the console sign in (8789)
   STATE_DIR            where the database, keys and log are kept (.state)
   CRON_SECONDS         how often the cron runs (60)
   PIPEOPS_API_URL, PIPEOPS_ADMIN_TOKEN, PIPEOPS_WORKSPACE_UUID
@@ -58,6 +61,10 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const nowSeconds = Math.floor(Date.now() / 1_000);
   const upstream = await startUpstream(settings, shutdown, nowSeconds);
   const issuer = await openIssuer(stateDir);
+  const webhooks = await openWebhooks(stateDir);
+  const log = openWorkerLog(stateDir);
+  shutdown.onStop(log.flush);
+  const signIn = await openSignIn({ settings, log: log.write, onStop: (step) => shutdown.onStop(step) });
   const bindings = bindingsFor({
     fileOf: (binding) =>
       upstream.kind === 'configured' && binding === 'PIPEOPS_ADMIN_TOKEN' ? null : stateFileOf(stateDir, binding),
@@ -66,11 +73,10 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     workspaceUuid: upstream.workspaceUuid,
     reconcileAfterSeconds: settings.reconcileAfterSeconds,
     publicJwk: issuer.publicJwk,
-    webhooks: await openWebhooks(stateDir),
+    webhooks,
     idempotencySecret: await openIdempotencySecret(stateDir),
+    signIn: signIn.people === null ? null : { people: signIn.people, sessionSecret: await openSessionSecret(stateDir) },
   });
-  const log = openWorkerLog(stateDir);
-  shutdown.onStop(log.flush);
   const guard = startOrphanGuard();
   const url = `http://${LOOPBACK}:${port}`;
   const simulatorUrl = upstream.kind === 'simulator' ? upstream.url : null;
@@ -80,7 +86,15 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   let ready = false;
   let workerdPid = 0;
   const announce = (): void => {
-    if (ready) writeRunFile(stateDir, { pid: process.pid, workerdPid, url, simulatorUrl });
+    if (ready) {
+      writeRunFile(stateDir, {
+        pid: process.pid,
+        workerdPid,
+        url,
+        simulatorUrl,
+        peopleIssuer: signIn.people?.issuer ?? null,
+      });
+    }
   };
   const announceAnew = (): void => {
     try {
@@ -95,6 +109,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     stateDir,
     bundle,
     log: log.write,
+    local: localRoutes({ url, simulatorUrl, scannerSecret: webhooks.secrets.WEBHOOK_SCANNER }),
     onProcess: (pid) => {
       workerdPid = pid;
       guard.watch(pid);
@@ -143,6 +158,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
       adminJwt: await jwt('admin'),
       ciJwt: await jwt('ci'),
       jwtLifetime: `${BANNER_JWT_HOURS} hours`,
+      signIn: signIn.people === null ? signIn.problem : { code: signIn.code },
     }),
   );
 }

@@ -196,13 +196,15 @@ const RunFile = z.object({
   workerdPid: z.int(),
   url: z.url(),
   simulatorUrl: z.url().nullable(),
+  /** The issuer of the people who sign in, or null if nobody can. */
+  peopleIssuer: z.url().nullable().default(null),
 });
 export type RunFile = Readonly<z.infer<typeof RunFile>>;
 
 const runFileIn = (stateDir: string): string => path.join(stateDir, 'run.json');
 
 /** Replaces the file in one step: a reader sees the old one or the new one, never half of either. */
-export function writeRunFile(stateDir: string, run: RunFile): void {
+export function writeRunFile(stateDir: string, run: z.input<typeof RunFile>): void {
   const draft = `${runFileIn(stateDir)}.draft`;
   try {
     writeFileSync(draft, `${JSON.stringify(run)}\n`);

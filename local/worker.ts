@@ -1,7 +1,7 @@
 import diagnosticsChannel from 'node:diagnostics_channel';
 import { ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { convertV4MiniflareOptions, Miniflare, type Request, type Response } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import * as z from 'zod';
 import { logLine } from './log-file.ts';
@@ -27,6 +27,8 @@ export interface WorkerOptions {
   /** Variables and secrets. They override those in wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
+  /** Answers the paths `/local` and `/local/…`, of which the Worker knows nothing. By default the Worker is asked there too. */
+  readonly local?: (request: Request) => Promise<Response>;
   /** Is told of each workerd process: the first, and each that replaces one that died. */
   readonly onProcess: (pid: number) => void;
 }
@@ -58,10 +60,21 @@ export function startWorker(options: WorkerOptions): Miniflare {
           modulesRoot: path.dirname(options.bundle),
           modules: [{ type: 'ESModule', path: options.bundle }],
         },
+        ...(options.local === undefined ? [] : [inFront(options.local)]),
       ],
     }),
   );
 }
+
+/** A Worker that stands beside the real one and passes its routes on to a function here. Requests to other paths take no detour. */
+const inFront = (answer: (request: Request) => Promise<Response>) => ({
+  name: 'countersign-local-routes',
+  compatibilityDate: '2026-10-01',
+  routes: ['*/local', '*/local/*'],
+  serviceBindings: { ANSWER: answer },
+  modules: true,
+  script: 'export default { fetch: (request, env) => env.ANSWER.fetch(request) };',
+});
 
 const Variables = z.record(z.string(), z.json());
 const ChildProcessMessage = z.object({ process: z.instanceof(ChildProcess) });

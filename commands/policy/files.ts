@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, UserError } from '../../local/errors.ts';
 import { LOCAL_ISSUER, openIssuer } from '../../local/issuer.ts';
+import { openPeople, peopleIssuer } from '../../local/people/keys.ts';
 import { localPolicy } from '../../local/policy.ts';
 import { CHECKOUT, readSettings, stateDirOf } from '../../local/settings.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
@@ -44,8 +45,12 @@ export async function readLocalPolicy(environment: Environment): Promise<NamedPo
   // It throws where there are none, so that no issuer's key is made here.
   const { github } = readWebhooks(stateDir);
   const { publicJwk } = await openIssuer(stateDir);
-  const { workspaceUuid } = readSettings(environment).upstream;
-  return checked(localPolicy(publicJwk, workspaceUuid, github.publicKey), `the policy of npm start (${LOCAL_ISSUER})`);
+  const { upstream, oidcPort } = readSettings(environment);
+  const people = await openPeople(stateDir, peopleIssuer(oidcPort));
+  return checked(
+    localPolicy(publicJwk, upstream.workspaceUuid, github.publicKey, people),
+    `the policy of npm start (${LOCAL_ISSUER})`,
+  );
 }
 
 /** @throws UserError with every problem. */

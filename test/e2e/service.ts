@@ -17,6 +17,8 @@ const A_DAY_SECONDS = '86400';
 export interface Ports {
   readonly service: number;
   readonly simulator: number;
+  /** Of the OpenID provider. */
+  readonly people: number;
 }
 
 /** `npm start` as a person runs it, on ports and a state directory of its own. */
@@ -116,9 +118,9 @@ export async function startService(stateDir: string, ports: Ports, env: NodeJS.P
   };
 }
 
-/** Two ports that nothing listens on. */
+/** Three ports that nothing listens on. */
 export async function freePorts(): Promise<Ports> {
-  const servers = [createServer(), createServer()];
+  const servers = [createServer(), createServer(), createServer()];
   const ports = await Promise.all(
     servers.map(async (server) => {
       await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -127,7 +129,7 @@ export async function freePorts(): Promise<Ports> {
     }),
   );
   for (const server of servers) server.close();
-  return { service: ports[0] ?? 0, simulator: ports[1] ?? 0 };
+  return { service: ports[0] ?? 0, simulator: ports[1] ?? 0, people: ports[2] ?? 0 };
 }
 
 /** The credential that the Worker presents to the simulator: one of the secrets to look for. */
@@ -155,6 +157,7 @@ function environmentFor(stateDir: string, ports: Ports): NodeJS.ProcessEnv {
   return {
     PORT: String(ports.service),
     PIPEOPS_PORT: String(ports.simulator),
+    OIDC_PORT: String(ports.people),
     STATE_DIR: stateDir,
     CRON_SECONDS: A_DAY_SECONDS,
     RECONCILE_AFTER_SECONDS: String(RECONCILE_AFTER_MIN_SECONDS),

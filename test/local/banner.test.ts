@@ -10,6 +10,7 @@ const facts: BannerFacts = {
   adminJwt: 'eyJadmin',
   ciJwt: 'eyJci',
   jwtLifetime: '12 hours',
+  signIn: { code: null },
 };
 const pasted = (text: string): string => text.slice(text.indexOf('URL='));
 
@@ -24,6 +25,34 @@ describe('the banner', () => {
   ] as const)('names the demo beside a PipeOps of kind %s: %s', (kind, isNamed) => {
     const text = banner({ ...facts, upstream: { kind, url: 'http://127.0.0.1:8788' } });
     expect(text.includes('npm run demo')).toBe(isNamed);
+  });
+
+  it.each([
+    [
+      'by a click',
+      { code: null },
+      ['Console: http://127.0.0.1:8787/console'],
+      ['  People   ada (admin), grace (auditor), linus (developer); the console asks who you are'],
+    ],
+    [
+      'by a code too',
+      { code: 'x7-CODE' },
+      ['Console: http://127.0.0.1:8787/console'],
+      [
+        '  People   ada (admin), grace (auditor), linus (developer); the console asks who you are',
+        '  Code     x7-CODE, which it asks for too, because this PipeOps is not the simulator',
+      ],
+    ],
+    [
+      'not at all',
+      'Nobody can sign in at the console, because …',
+      ['Nobody can sign in at the console, because …'],
+      [],
+    ],
+  ])('begins with the console, where people sign in %s', (_how, signIn, first, people) => {
+    const lines = banner({ ...facts, signIn }).split('\n');
+    expect(lines.slice(0, 4)).toEqual(['', ...first, '', 'Countersign is ready at http://127.0.0.1:8787']);
+    expect(lines.filter((line) => /^ {2}(People|Code) /.test(line))).toEqual(people);
   });
 
   it('creates, lists and revokes a token and shows the trail, in lines that any shell takes', () => {

@@ -38,6 +38,18 @@ describe('the bindings of a local run', () => {
     expect(POLICY).not.toContain('PRIVATE');
   });
 
+  it('let people sign in, with a secret of their sessions', () => {
+    const people = { issuer: 'http://localhost:8789', publicJwk: { ...facts.publicJwk, kid: 'people' } };
+    const { POLICY = '', SESSION_SECRET } = bindingsFor({
+      ...facts,
+      signIn: { people, sessionSecret: 's'.repeat(44) },
+    });
+    expect(SESSION_SECRET).toBe('s'.repeat(44));
+    expect(JSON.parse(POLICY)).toMatchObject({
+      issuers: [{}, { issuer: people.issuer, clientId: 'countersign-console', jwks: { keys: [{ kid: 'people' }] } }],
+    });
+  });
+
   it('leave out what is not set, so that the defaults count', () => {
     const bindings = bindingsFor({ ...facts, workspaceUuid: null, reconcileAfterSeconds: null });
     expect(Object.keys(bindings)).toEqual([

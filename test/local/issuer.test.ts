@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { afterAll, describe, expect, it } from 'vitest';
 import { LOCAL_AUDIENCE, LOCAL_ISSUER, openIssuer, signJwt } from '../../local/issuer.ts';
+import { openPeople } from '../../local/people/keys.ts';
 import { localPolicy } from '../../local/policy.ts';
 import { openWebhooks } from '../../local/webhook-keys.ts';
 import { parsePolicy } from '../../src/config/policy.ts';
@@ -60,8 +61,26 @@ describe('the local policy', () => {
     async (uuid) => {
       const { publicJwk } = await openIssuer(stateDir('policy'));
       const { github } = await openWebhooks(stateDir('policy'));
-      const policy = parsePolicy(localPolicy(publicJwk, uuid, github.publicKey));
+      const people = await openPeople(stateDir('policy'), 'http://localhost:8789');
+      const policy = parsePolicy(localPolicy(publicJwk, uuid, github.publicKey, people));
       expect(policy).toMatchObject({ ok: true });
+      expect(policy.ok && policy.value.issuers).toMatchObject([
+        { issuer: LOCAL_ISSUER },
+        {
+          issuer: 'http://localhost:8789',
+          label: 'email',
+          actorType: 'user',
+          maxAgeSeconds: 8 * 60 * 60,
+          keys: { kind: 'inline', jwks: { keys: [people.publicJwk] } },
+        },
+      ]);
+      expect(JSON.stringify(policy)).not.toContain('"d":');
+      expect(policy.ok && policy.value.roles.find(({ name }) => name === 'developer')).toMatchObject({
+        tokens: 'own',
+        workspaces: [uuid ?? '*'],
+        scopes: ['api:read', 'projects:read', 'projects:write', 'deployments:create'],
+        maxTtlSeconds: 30 * 24 * 60 * 60,
+      });
       expect(policy.ok && policy.value.roles.find(({ name }) => name === 'ci')).toEqual({
         name: 'ci',
         permissions: ['tokens:create', 'tokens:read', 'tokens:revoke', 'tokens:rotate'],

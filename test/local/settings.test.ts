@@ -6,6 +6,7 @@ describe('the settings of npm start', () => {
   it('start a simulator on the documented ports when nothing is configured', () => {
     expect(readSettings({})).toMatchObject({
       port: 8787,
+      oidcPort: 8789,
       stateDir: path.join(CHECKOUT, '.state'),
       cronSeconds: 60,
       reconcileAfterSeconds: null,
@@ -17,6 +18,7 @@ describe('the settings of npm start', () => {
     const environment = {
       PORT: '9000',
       PIPEOPS_PORT: '9001',
+      OIDC_PORT: '9002',
       STATE_DIR: '/somewhere/else',
       CRON_SECONDS: '5',
       RECONCILE_AFTER_SECONDS: '45',
@@ -24,6 +26,7 @@ describe('the settings of npm start', () => {
     };
     expect(readSettings(environment)).toEqual({
       port: 9_000,
+      oidcPort: 9_002,
       stateDir: '/somewhere/else',
       cronSeconds: 5,
       reconcileAfterSeconds: 45,
@@ -62,6 +65,9 @@ describe('a setting that cannot be used is one line that says what to do', () =>
     [{ PORT: '0' }, 'PORT is "0"'],
     [{ PIPEOPS_PORT: '65536' }, 'PIPEOPS_PORT is "65536"'],
     [{ PORT: '8788' }, 'PORT and PIPEOPS_PORT are both 8788'],
+    [{ OIDC_PORT: 'x' }, 'OIDC_PORT is "x": it must be a whole number from 1 to 65535, e.g. OIDC_PORT=8789.'],
+    [{ PORT: '8789' }, 'PORT and OIDC_PORT are both 8789: give the people another port, e.g. OIDC_PORT=8889.'],
+    [{ OIDC_PORT: '8788' }, 'PIPEOPS_PORT and OIDC_PORT are both 8788'],
     [{ CRON_SECONDS: '0.5' }, 'CRON_SECONDS is "0.5"'],
     [{ RECONCILE_AFTER_SECONDS: '44' }, 'RECONCILE_AFTER_SECONDS is "44": it must be a whole number from 45'],
     [{ PIPEOPS_API_URL: 'https://api.example' }, 'PIPEOPS_API_URL is set and PIPEOPS_ADMIN_TOKEN is not'],

@@ -129,7 +129,13 @@ describe('the description of a run', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('is read as it was written, until it is removed', () => {
-    const run = { pid: 1, workerdPid: 2, url: 'http://127.0.0.1:8787', simulatorUrl: null };
+    const run = {
+      pid: 1,
+      workerdPid: 2,
+      url: 'http://127.0.0.1:8787',
+      simulatorUrl: null,
+      peopleIssuer: 'http://localhost:8789',
+    };
     writeRunFile(folder, run);
     expect(readRunFile(folder)).toEqual(run);
     removeRunFile(folder);
