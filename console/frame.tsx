@@ -120,7 +120,7 @@ function Account() {
         {whoami.label ?? whoami.subject}
       </p>
       <p class="quiet">{whoami.roles.map(({ name }) => name).join(', ')}</p>
-      {whoami.session !== null && whoami.session !== undefined && (
+      {whoami.session !== null && (
         <button type="button" class="plain" onClick={() => void leave()}>
           Sign out
         </button>
