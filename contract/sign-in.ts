@@ -60,25 +60,11 @@ export const signInOperations: readonly Operation[] = [
     pattern: '/auth/callback',
     id: 'callback',
     summary: 'Come back from the identity provider',
-    description: `Takes the browser back, and begins its session once that is in the trail.${TO_BROWSERS}`,
+    description: `Takes the browser back with the \`code\` and \`state\` of its provider, and begins its session once that is in the trail.${TO_BROWSERS}`,
     access: 'anyone',
     isRecorded: true,
-    parameters: [
-      {
-        in: 'query',
-        name: 'code',
-        description: 'What the provider gives. Its other parameters are read too.',
-        schema: z.string(),
-        example: 'SplxlOBeZQQYbYS6WxSbIA',
-      },
-      {
-        in: 'query',
-        name: 'state',
-        description: 'Which sign-in of this browser it is about.',
-        schema: z.string(),
-        example: 'af0ifjsldkj',
-      },
-    ],
+    // Providers add parameters of their own.
+    parameters: [],
     successes: [
       {
         status: 302,

@@ -259,6 +259,7 @@ describe('GET /api/v1/whoami', () => {
           max_overlap_seconds: 604_800,
         },
       ],
+      session: null,
       live_tokens: { count: expect.any(Number), limit: 2_000 },
     });
   });

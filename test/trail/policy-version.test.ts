@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import { AUDIT_ACTIONS } from '../../src/vocabulary.ts';
 import { createRenewingHarness } from '../credential/harness.ts';
-import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
+import { createSessionHarness, type SessionHarness } from '../sessions/harness.ts';
 import { versionOf } from '../support/audit-detail.ts';
 import { type Answer, createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
 
@@ -27,7 +27,7 @@ describe('each row of the trail names the version of the policy', () => {
   let version: string;
 
   beforeAll(async () => {
-    const h = await createWebhookHarness({ roles });
+    const h = await createSessionHarness({ roles });
     version = h.policyVersion;
     await playEverything(h);
     rows = await rowsSince(0);
@@ -68,7 +68,7 @@ describe('each row of the trail names the version of the policy', () => {
 });
 
 /** Causes an event of every action, and every kind of row that is not written for a request alone. */
-async function playEverything(h: WebhookHarness): Promise<void> {
+async function playEverything(h: SessionHarness): Promise<void> {
   const at = async (role: string, method: string, path: string, body?: unknown): Promise<Answer> => {
     const iat = Math.floor(h.runtime.now() / 1000);
     const jwt = await h.jwtFor(role, { iat, exp: iat + 300 });
@@ -76,6 +76,10 @@ async function playEverything(h: WebhookHarness): Promise<void> {
   };
   const create = async (): Promise<{ id: string; token: string }> =>
     (await at('admin', 'POST', TOKENS, { name: 'deploy', scopes: ['api:read'] })).body.data;
+
+  // Two people sign in. One signs out, and the cron records that the other was offboarded.
+  await h.signIn({ sub: 'admin-1', role: 'admin' });
+  await h.ask(await h.signIn(), 'POST', '/auth/logout');
 
   const token = await create();
   await at('admin', 'GET', TOKENS);

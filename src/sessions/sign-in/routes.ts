@@ -3,7 +3,7 @@ import { JWT_MAX_BYTES } from '../../config/limits.ts';
 import { codeOf, type Failure, type SignInFailure } from '../../failures.ts';
 import { failure, methodNotAllowed, success } from '../../http/answer.ts';
 import type { AppEnv } from '../../http/context.ts';
-import { noParameters, refuseUnknown } from '../../http/query.ts';
+import { noParameters, readParameter, refuseUnknown } from '../../http/query.ts';
 import { type Identity, identityOf } from '../../identity/identity.ts';
 import { readUnverified, verifyJwt } from '../../identity/jwt.ts';
 import type { KeySource } from '../../identity/keys.ts';
@@ -39,7 +39,7 @@ export interface SignInDependencies extends SessionRecords {
  * @param signIn null: no issuer has a `clientId`, so nobody signs in.
  */
 export function registerSessionRoutes(app: Hono<AppEnv>, signIn: SignInDependencies | null): void {
-  app.get('/auth/login', async (c) => (signIn === null ? fail(c, NOT_CONFIGURED) : await login(c, signIn)));
+  app.get('/auth/login', async (c) => await login(c, signIn));
   app.get('/auth/callback', async (c) => (signIn === null ? fail(c, NOT_CONFIGURED) : await callback(c, signIn)));
   app.post('/auth/logout', noParameters, async (c) =>
     signIn === null ? failure(c, NOT_CONFIGURED) : await logout(c, signIn),
@@ -53,19 +53,20 @@ const PARAMETERS = ['return_to', 'issuer'];
 const NOT_CONFIGURED = { kind: 'sign_in_not_configured' } as const;
 
 /** Sends the browser to the provider. It makes no row, so strangers may begin as many sign-ins as they like. */
-async function login(c: Context<AppEnv>, { providers, sealing, runtime }: SignInDependencies): Promise<Response> {
+async function login(c: Context<AppEnv>, signIn: SignInDependencies | null): Promise<Response> {
   const { origin, searchParams } = new URL(c.req.url);
   const problems = createProblems();
   const unknown = [...searchParams.keys()].filter((name) => !PARAMETERS.includes(name));
   refuseUnknown('parameter', unknown, PARAMETERS, problems);
+  const issuer = readParameter<string | null>(searchParams, 'issuer', ok, null, problems);
+  const wanted = readParameter<string | null>(searchParams, 'return_to', ok, null, problems);
   if (problems.any()) return failure(c, problems.failure());
-  const issuer = searchParams.get('issuer');
-  const provider = providers.find((one) => issuer === null || one.issuer.policy.issuer === issuer);
-  if (provider === undefined) return fail(c, NOT_CONFIGURED);
-  const signIn = newSignIn(provider.issuer, origin, returnTo(searchParams.get('return_to'), origin), runtime.now());
-  const url = await provider.authorizationUrl(signIn);
+  const provider = signIn?.providers.find((one) => issuer === null || one.issuer.policy.issuer === issuer);
+  if (signIn === null || provider === undefined) return fail(c, NOT_CONFIGURED);
+  const begun = newSignIn(provider.issuer, origin, returnTo(wanted, origin), signIn.runtime.now());
+  const url = await provider.authorizationUrl(begun);
   if (!url.ok) return fail(c, url.error);
-  c.header('Set-Cookie', signInCookie(await sealing.seal('sign_in', signIn)));
+  c.header('Set-Cookie', signInCookie(await signIn.sealing.seal('sign_in', begun)));
   return c.redirect(url.value);
 }
 
