@@ -1,7 +1,7 @@
 import { Response, type Request } from 'miniflare';
 import * as z from 'zod';
+import { isHttpLoopback } from '../src/config/fields.ts';
 import { workspaceAsRead } from '../src/kit/ids.ts';
-import { isLoopbackName } from './loopback.ts';
 import { signedWebhook } from './signed-webhook.ts';
 
 export interface LocalFacts {
@@ -52,12 +52,12 @@ export function localRoutes(facts: LocalFacts): (request: Request) => Promise<Re
  * this machine (DNS rebinding) is its own origin in the eyes of a browser, so that the name counts too.
  */
 function isFromConsole({ url, headers }: Request): boolean {
-  const { hostname, origin } = new URL(url);
+  const parsed = new URL(url);
   return (
-    isLoopbackName(hostname) &&
+    isHttpLoopback(parsed) &&
     headers.has('X-Countersign-Console') &&
     (headers.get('Sec-Fetch-Site') ?? 'same-origin') === 'same-origin' &&
-    (headers.get('Origin') ?? origin) === origin
+    (headers.get('Origin') ?? parsed.origin) === parsed.origin
   );
 }
 

@@ -1,8 +1,5 @@
 /** The names of this machine that a URL of ours may have. */
-const LOOPBACK_NAMES: readonly string[] = ['127.0.0.1', 'localhost', '::1', '[::1]'];
-
-/** Whether a host of a URL is a name of this machine. */
-export const isLoopbackName = (hostname: string): boolean => LOOPBACK_NAMES.includes(hostname);
+const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '::1', '[::1]'] as const;
 
 /**
  * Keeps requests to this machine off proxies. With NODE_USE_ENV_PROXY or `--use-env-proxy` Node sends each `fetch` through HTTP_PROXY,
@@ -12,7 +9,7 @@ export const isLoopbackName = (hostname: string): boolean => LOOPBACK_NAMES.incl
  */
 export function keepLoopbackDirect(
   environment: Record<string, string | undefined> = process.env,
-  hostname = '127.0.0.1',
+  hostname: string = LOOPBACK_NAMES[0],
 ): void {
   const named = environment['no_proxy'] || environment['NO_PROXY'] || '';
   const exceptions = named.split(/[\s,]+/).filter((host) => host !== '');

@@ -4,18 +4,24 @@ import { UserError } from '../../local/errors.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { keepLoopbackDirect } from '../../local/loopback.ts';
 import { stateDirOf } from '../../local/settings.ts';
-import { readRunFile } from '../../local/state-dir.ts';
+import { openPeople } from '../../local/people/keys.ts';
+import { readRunFile, type RunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
+import { createClient } from '../../package/client/client.ts';
+import { CountersignError } from '../../package/client/failure.ts';
 import { goOn, print, watchOutput } from '../output.ts';
+import { printable } from '../terminal-text.ts';
 import { exchange, type ServiceRequest, type ServiceResponse } from '../service.ts';
 import { deliveryOf } from '../webhook/delivery.ts';
+import { fillCompany } from './company.ts';
 import { DemoError, play, type Asker, type Stage } from './steps.ts';
+import { titleOf } from './text.ts';
 
 const JWT_TTL_SECONDS = 10 * 60;
 /** The width for a pipe or a file, which have none. */
 const CELLS_ELSEWHERE = 100;
 const USAGE = `usage: npm run demo   (beside npm start, on the same STATE_DIR)
-Plays a first look at the service: mints a token, leaks it, shows how it is revoked, and reads the trail.`;
+Plays a first look at the service: mints a token, leaks it, shows how it is revoked, and reads the trail. Then it fills the console: a company\nmints, rotates, leaks and loses tokens. A second run finds that company there.`;
 const START_FIRST = 'Start the service first: npm start';
 
 /** Plays a first look at the service that `npm start` runs: real calls, printed as a transcript. */
@@ -35,6 +41,7 @@ async function main(): Promise<void> {
   }
   print(`Countersign at ${run.url}, beside a PipeOps simulator.`);
   await play(await stageOn(run.url, stateDir));
+  await showCompany(run, stateDir);
   print('\nMore: npm run -s audit -- --help, npm run -s webhook -- --help');
 }
 
@@ -75,6 +82,38 @@ async function stageOn(origin: string, stateDir: string): Promise<Stage> {
   };
 }
 
+/** Fills the service with what the console shows, and says where that is. */
+async function showCompany({ url, peopleIssuer }: RunFile, stateDir: string): Promise<void> {
+  const programs = await openIssuer(stateDir);
+  // Where nobody can sign in, the policy knows no issuer of people.
+  const people = peopleIssuer === null ? programs : await openPeople(stateDir, peopleIssuer);
+  const webhooks = readWebhooks(stateDir);
+  print(`\n${titleOf(7, 'A whole company works with it, by the same API.')}`);
+  const filled = await fillCompany({
+    peopleIssuer: people.issuer,
+    as: ({ subject, role, email, userAgent }) => {
+      const caller = { subject, role, ttlSeconds: JWT_TTL_SECONDS, ...(email !== null && { email }) };
+      const jwt = async () => await signJwt(email === null ? programs : people, caller, Math.floor(Date.now() / 1_000));
+      return createClient({ url, jwt, userAgent });
+    },
+    send: async (message, forged) => {
+      const { WEBHOOK_HR, WEBHOOK_SCANNER } = webhooks.secrets;
+      const secrets =
+        forged === undefined ? webhooks.secrets : { WEBHOOK_HR: WEBHOOK_SCANNER, WEBHOOK_SCANNER: WEBHOOK_HR };
+      const delivery = deliveryOf(message, { ...webhooks, secrets }, `msg_${crypto.randomUUID()}`, new Date());
+      const answer = await exchange(url, { method: 'POST', ...delivery });
+      if (answer === null) throw new UserError(`Nothing answers at ${url}. ${START_FIRST}`);
+      return answer;
+    },
+  });
+  print(
+    filled === null
+      ? '   It is there since an earlier run, and has worked on.'
+      : `   ${filled.owners} owners have got ${filled.tokens} tokens, and rotated, changed, leaked and lost some of them.`,
+  );
+  if (peopleIssuer !== null) print(`   See it in the console: ${url}/console`);
+}
+
 const jwtOf = async (stateDir: string, role: Asker): Promise<string> =>
   await signJwt(
     await openIssuer(stateDir),
@@ -96,7 +135,7 @@ watchOutput(0, goOn);
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof DemoError || error instanceof UserError)) throw error;
-  console.error(error.message);
+  if (!(error instanceof DemoError || error instanceof UserError || error instanceof CountersignError)) throw error;
+  console.error(printable(error.message));
   process.exitCode = 1;
 }

@@ -85,7 +85,7 @@ export function signInPage(asked: Asked, people: readonly Person[] = PEOPLE): st
   const wrong = asked === 'wrong code' ? '<p class="wrong" role="alert">That is not the code of this run.</p>' : '';
   return page(
     'Sign in to Countersign',
-    `<p>Choose who you are. These people are on this machine only, and need no password.</p>
+    `<p>Choose who you are. These people are on this machine only, and need ${asked === 'nothing' ? 'no password' : 'no password but this code'}.</p>
 ${wrong}<form method="post">
 ${asked === 'nothing' ? '' : `${CODE_FIELD}\n`}${people.map(button).join('\n')}
 </form>

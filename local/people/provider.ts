@@ -45,6 +45,10 @@ export function createProvider(facts: ProviderFacts): RequestListener {
       return;
     }
     const pathname = URL.parse(request.url ?? '', facts.issuer)?.pathname ?? '';
+    if (pathname === '/favicon.ico') {
+      response.writeHead(204).end();
+      return;
+    }
     const answered = SIGN_IN_PATH.test(pathname)
       ? signIn(provider, request, response, facts.code)
       : pathname === '/'

@@ -19,6 +19,10 @@ it('has no switch for faults or clocks', () => {
   expect(bundle).not.toMatch(/__control|injected: failed|TEST_MIGRATIONS/);
 });
 
+it('knows nothing of what npm start serves in front of it', () => {
+  expect(bundle).not.toMatch(/local\/leak|['"`/]local['"`]/);
+});
+
 // Cloudflare takes 3 MB. This is what the service has come to, with room for a part or two: whoever needs more looks first at what grew.
 it('is at most 240 KiB compressed', () => {
   expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(240 * 1024);

@@ -134,7 +134,7 @@ describe('npm start', () => {
     expect(rest).toEqual([]);
   });
 
-  it('is shown at a first look by npm run demo, as README has it, and nothing of it is left alive', async () => {
+  it('is shown at a first look by npm run demo, as README has it, and has a company in it afterwards', async () => {
     const before = new Set((await service.control.tokens()).map(({ id }) => id));
     const demo = ['run', '-s', 'demo'];
     // It fails where its exit code is not 0.
@@ -158,7 +158,24 @@ describe('npm start', () => {
     const readme = readFileSync(path.join(CHECKOUT, 'README.md'), 'utf8');
     expect(withoutChance(readme)).toContain(`\`\`\`\n${withoutChance(stdout)}\`\`\``);
     const minted = (await service.control.tokens()).filter(({ id }) => !before.has(id));
-    expect(minted).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
+    const ofTheLook = minted.filter(({ name }) => name.startsWith('demo'));
+    expect(ofTheLook).toMatchObject([{ is_revoked: true }, { is_revoked: true }]);
+
+    // What the console shows then: one that was leaked, two of somebody who left, one of a job that is done; two are suspended.
+    const company = minted.filter((token) => !ofTheLook.includes(token));
+    expect(company).toHaveLength(18);
+    const named = (tokens: typeof minted): string[] => tokens.map(({ name }) => name.replace(/ .*$/, '')).toSorted();
+    expect(named(company.filter((token) => token.is_revoked))).toEqual([
+      'deploy-shop-1841',
+      'margaret-laptop',
+      'migration',
+      'release-notes-script',
+    ]);
+    expect(named(company.filter((token) => !token.is_active && !token.is_revoked))).toEqual([
+      'jenkins-deploy',
+      'load-test',
+    ]);
+    expect(named(company.filter((token) => token.expires_at === null))).toEqual(['nightly-backup']);
   });
 
   it('answers the question that README asks the trail after the demo', async () => {

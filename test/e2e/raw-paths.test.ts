@@ -6,8 +6,9 @@ import path from 'node:path';
 import { importJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LOCAL_AUDIENCE, LOCAL_ISSUER, openIssuer } from '../../local/issuer.ts';
-import { createClient, TOKENS } from './client.ts';
+import { createClient, jsonOf, TOKENS } from './client.ts';
 import { freePorts, startService, type Service } from './service.ts';
+import { until } from './until.ts';
 
 // Request lines that no URL parser would let out of a test in process, over a bare socket. The server in front of the
 // Worker may normalise or refuse them: what counts is what PipeOps hears in the end.
@@ -185,6 +186,66 @@ describe('/docs', () => {
 
   it.each(['POST', 'PUT', 'DELETE'])('%s changes nothing there', async (method) => {
     expect((await ask(method, '/docs/errors')).status).toBe(405);
+  });
+});
+
+describe('in front of the Worker', () => {
+  const ask = async (method: string, target: string, headers: Readonly<Record<string, string>>, body?: object) =>
+    await fetch(`${service.url}${target}`, {
+      method,
+      headers: { Connection: 'close', ...headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+  const fromConsole = { 'X-Countersign-Console': '1' };
+  const workspace = async (): Promise<string> => (await service.control.tokens())[0]?.workspace_uuid ?? '';
+
+  it('/local says to the console alone that this is a local run', async () => {
+    const answer = await ask('GET', '/local', fromConsole);
+    expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ data: { local: true } })]);
+    expect(answer.headers.get('Cache-Control')).toBe('no-store');
+    for (const headers of [{}, { ...fromConsole, Origin: 'http://evil.example' }])
+      expect((await ask('GET', '/local', headers)).status).toBe(403);
+    const rebound =
+      'GET /local HTTP/1.1\r\nHost: evil.example\r\nX-Countersign-Console: 1\r\nConnection: close\r\n\r\n';
+    expect(await exchange(rebound)).toEqual([403]);
+  });
+
+  it('/local/leak reports a token as the scanner would, and it is revoked', async () => {
+    const { id: leaked, secret } = await createClient(service, service.adminJwt).create('leaked-by-the-console');
+    const answer = await ask('POST', '/local/leak', fromConsole, {
+      workspace_uuid: await workspace(),
+      token_id: leaked,
+    });
+    const text = await answer.text();
+    expect(answer.status).toBe(202);
+    expect(text).not.toContain(secret);
+    const { data }: { readonly data: { readonly delivery_id: string } } = JSON.parse(text);
+    await until('the revocation', async () =>
+      (await service.control.tokens()).some((token) => token.id === leaked && token.is_revoked),
+    );
+    const receipt = `/api/v1/webhooks/deliveries/${data.delivery_id}`;
+    const delivery = await createClient(service, service.adminJwt).send('GET', receipt);
+    expect(jsonOf(delivery)).toMatchObject({ data: { source: 'scanner', revocations: [{ token_id: leaked }] } });
+  });
+
+  it('/local/leak says that it knows no such token, and does nothing', async () => {
+    const elsewhere = '5877a4ae-0000-4000-8000-000000000009';
+    for (const asked of [
+      { workspace_uuid: await workspace(), token_id: 'nothing' },
+      { workspace_uuid: elsewhere, token_id: id },
+    ]) {
+      const answer = await ask('POST', '/local/leak', fromConsole, asked);
+      expect([answer.status, await answer.json()]).toEqual([404, expect.objectContaining({ code: 'not_found' })]);
+    }
+    expect(await isAlive()).toBe(true);
+  });
+
+  it.each(['/localhost', '/local.txt'])('%s is the Worker’s', async (target) => {
+    const answer = await ask('GET', target, fromConsole);
+    expect([answer.status, await answer.json()]).toEqual([
+      404,
+      expect.objectContaining({ help: '/docs/errors#not_found' }),
+    ]);
   });
 });
 

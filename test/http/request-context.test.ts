@@ -36,6 +36,8 @@ describe('the log line of a request', () => {
     ['GET', '/api/v1/service-account-tokens/sat_0123456789abcdef', null, 'denied', 'unauthenticated', 401],
     ['GET', '/api/v1/service-account-tokens?limit=3', undefined, 'refused', 'invalid_request', 400],
     ['GET', '/nothing/here', null, 'refused', 'route_not_found', 404],
+    // `npm start` answers this in front of the Worker.
+    ['POST', '/local/leak', null, 'refused', 'route_not_found', 404],
   ])('%s %s', async (method, path, jwt, decision, _reason, status) => {
     const harness = await createHarness();
     await harness.send(method, path, jwt === undefined ? {} : { jwt });
