@@ -78,7 +78,7 @@ export const auditCountsAnswer = component(
       z.strictObject({
         key: say(
           z.string(),
-          'What the events have in common. Given to the filter of that name, or as `from` and `to` for a day, it gives these events: an actor is an issuer and a subject with `|` between them, either of which may be missing.',
+          'What the events have in common. Given to the filter of that name, or as `from` and `to` for a day or an hour, it gives these events. An hour is the time at which it begins. An actor is an issuer and a subject with `|` between them, either of which may be missing.',
         ),
         count: say(z.int().min(1), 'The sum of the `count` of these events.'),
         label: say(z.string().optional(), 'The label under which an actor was seen last, if it ever had one.'),

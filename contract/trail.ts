@@ -237,12 +237,12 @@ export const trailOperations: readonly Operation[] = [
     pattern: '/api/v1/audit/counts',
     id: 'countAuditEvents',
     summary: 'Count events of the trail',
-    description: `Counts the events of a filter by what they have in common. The largest counts come first, and of days the newest: at most ${AUDIT_COUNT_MAX_KEYS}. At most ${AUDIT_COUNT_MAX_ROWS} events are looked at, the newest first; where there are more, the answer is \`partial\`.`,
+    description: `Counts the events of a filter by what they have in common. The largest counts come first, and of days and hours the newest: at most ${AUDIT_COUNT_MAX_KEYS}. At most ${AUDIT_COUNT_MAX_ROWS} events are looked at, the newest first; where there are more, the answer is \`partial\`.`,
     parameters: [
       {
         ...query(
           'by',
-          'What to count by. By `code`, events without one are left out. Days are of UTC.',
+          'What to count by. By `code`, events without one are left out. Days and hours are of UTC.',
           z.enum(COUNTED_BY),
           'actor',
         ),

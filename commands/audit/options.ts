@@ -21,7 +21,7 @@ const FILTERS = [
   ['ip', 'ip'],
 ] as const;
 
-const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day'] as const satisfies readonly CountQuery['by'][];
+const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day', 'hour'] as const satisfies readonly CountQuery['by'][];
 
 const LIMIT_DEFAULT = 50;
 /** Larger results are for an export. */

@@ -120,7 +120,7 @@ export function createClientWith(options: ClientOptions, runtime: Runtime) {
     eachEvent: (query: AuditQuery = {}, given?: CallOptions): AsyncGenerator<AuditEvent, void, undefined> =>
       eachOf(async (cursor) => await audit.events({ ...query, ...cursor }, given)),
     event: async (id: string, given?: CallOptions): Promise<AuditEvent> => dataOf(await get(at(EVENTS, id), {}, given)),
-    /** How many events match, by one of their fields: at most 200 keys, the most frequent first; days the newest first. */
+    /** How many events match, by one of their fields: at most 200 keys, the most frequent first; days and hours the newest first. */
     counts: async (query: CountQuery, given?: CallOptions): Promise<AuditCounts> => {
       const body = await get('/api/v1/audit/counts', query, given);
       return { counts: dataOf(body), partial: body['partial'] === true };

@@ -100,7 +100,7 @@ export interface AuditQuery extends AuditFilter, Paging, Ordered {}
 export interface TokenEventsQuery extends Paging, Ordered, InWorkspace {}
 
 export interface CountQuery extends Omit<AuditFilter, 'latest'> {
-  readonly by: 'action' | 'actor' | 'code' | 'status' | 'day';
+  readonly by: 'action' | 'actor' | 'code' | 'status' | 'day' | 'hour';
 }
 
 export interface ExportQuery extends AuditFilter {

@@ -415,7 +415,7 @@ export interface Readiness {
 
 /** How many events have one key. */
 export interface AuditCount {
-  /** Of `actor` it is what the filter `actor` takes; of `day` it is `YYYY-MM-DD` in UTC. */
+  /** Of `actor` it is what the filter `actor` takes; of `day` it is `YYYY-MM-DD` in UTC, and of `hour` the time at which it begins. */
   readonly key: string;
   readonly count: number;
   /** The label of an actor. */

@@ -15,7 +15,7 @@ import { seqBounds } from './time-bounds.ts';
 
 /** How many events there are of one key. */
 export interface EventCount {
-  /** Given to the filter of that name, or to `from` and `to` for a day, it gives the events that were counted. */
+  /** Given to the filter of that name, or to `from` and `to` for a day or an hour, it gives the events that were counted. */
   readonly key: string;
   readonly count: number;
   /** The label under which an actor was seen last, if it ever had one. */
@@ -62,7 +62,11 @@ interface CountRow {
 }
 
 const { action, actor_issuer, actor_label, actor_subject, error_code, occurred_at, seq, status } = auditEvents;
-const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+/** The spans of time that events are counted by. The newest come first. */
+const SPAN_MS = { day: 24 * HOUR_MS, hour: HOUR_MS } as const;
+const isSpan = (by: CountedBy): by is keyof typeof SPAN_MS => Object.hasOwn(SPAN_MS, by);
+const spanOf = (by: keyof typeof SPAN_MS): SQL => sql`${occurred_at} / ${sql.raw(String(SPAN_MS[by]))}`;
 
 /** Where the key of an event stands. Null: the event is not counted. */
 const KEYS: Readonly<Record<CountedBy, SQL>> = {
@@ -70,7 +74,8 @@ const KEYS: Readonly<Record<CountedBy, SQL>> = {
   actor: sql`coalesce(${actor_issuer}, '') || '|' || coalesce(${actor_subject}, '')`,
   code: sql`${error_code}`,
   status: sql`${status}`,
-  day: sql`${occurred_at} / ${sql.raw(String(DAY_MS))}`,
+  day: spanOf('day'),
+  hour: spanOf('hour'),
 };
 
 /** The query behind a count. One row more than may be looked at tells whether there are more. `readCounts` makes sense of its rows. */
@@ -88,7 +93,7 @@ export function selectCounts(
     from (select * from (${rows}) order by seq desc limit ${maxRows + 1}) as ${auditEvents} group by 1`;
   const query = build.select({ all: sql`key, count, looked, label` }).from(
     sql`(with recursive ${sql.join([...expressions, sql`counts(key, count, looked, label, labelled) as (${groups})`], sql`, `)}
-        select * from counts order by key is null desc, ${by === 'day' ? sql`key desc` : sql`count desc, key`} limit ${AUDIT_COUNT_MAX_KEYS + 1})`,
+        select * from counts order by key is null desc, ${isSpan(by) ? sql`key desc` : sql`count desc, key`} limit ${AUDIT_COUNT_MAX_KEYS + 1})`,
   );
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Drizzle cannot know these columns
   return query as unknown as Query<CountRow[]>;
@@ -104,5 +109,9 @@ export function readCounts(rows: readonly CountRow[], by: CountedBy, maxRows = A
   return { counts: counts.slice(0, AUDIT_COUNT_MAX_KEYS), isPartial: (rows[0]?.looked ?? 0) > maxRows };
 }
 
-const shownKey = (key: string | number, by: CountedBy): string =>
-  by === 'day' ? new Date(Number(key) * DAY_MS).toISOString().slice(0, 10) : String(key);
+/** A day is `2026-01-31`. An hour is the time at which it begins, `2026-01-31T09:00:00Z`: a `from` as it stands. */
+function shownKey(key: string | number, by: CountedBy): string {
+  if (!isSpan(by)) return String(key);
+  const begin = new Date(Number(key) * SPAN_MS[by]).toISOString();
+  return by === 'day' ? begin.slice(0, 10) : begin.replace('.000Z', 'Z');
+}

@@ -88,7 +88,7 @@ export function parseAuditExport(query: URLSearchParams, caller: Owner): Result<
   return problems.any() ? err(problems.failure()) : ok(parsed);
 }
 
-export const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day'] as const;
+export const COUNTED_BY = ['action', 'actor', 'code', 'status', 'day', 'hour'] as const;
 /** What events are counted by. */
 export type CountedBy = (typeof COUNTED_BY)[number];
 

@@ -69,7 +69,7 @@ describe('the arguments of audit', () => {
   it.each([
     [['--jwt', 'x'], "Unknown option '--jwt'"],
     [['revoked'], 'Unexpected argument: filters have names'],
-    [['counts'], '--by takes action, actor, code, status, day.'],
+    [['counts'], '--by takes action, actor, code, status, day, hour.'],
     [['--count-by', 'ip'], '--count-by takes action, actor'],
     [['--by', 'actor'], '--by goes with counts'],
     [['--count-by', 'actor', '--follow'], '--follow does not go with counts.'],

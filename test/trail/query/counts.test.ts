@@ -15,7 +15,8 @@ import { insertRows, OPEN } from './trail.ts';
 const COUNTS = '/api/v1/audit/counts';
 const ISSUER = 'https://issuer.example';
 const REQUEST = 'the-request-of-all';
-const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
 const BEGIN_MS = Date.UTC(2026, 0, 10);
 /** Of the days on which the rows of this test were, and on which no query of it is. */
 const TIMES = 'from=2026-01-10T00:00:00Z&to=2026-01-20T00:00:00Z';
@@ -74,8 +75,10 @@ const countsOf = async (query: string): Promise<Count[]> => {
 describe('a key', () => {
   /** The filter that gives the events of a key. */
   const filterOf = (by: CountedBy, key: string): Record<string, string> => {
-    const nextDay = new Date(Date.parse(key) + DAY_MS);
-    return by === 'day' ? { from: `${key}T00:00:00Z`, to: nextDay.toISOString() } : { [by]: key };
+    if (by !== 'day' && by !== 'hour') return { [by]: key };
+    const spanMs = by === 'day' ? DAY_MS : HOUR_MS;
+    const from = by === 'day' ? `${key}T00:00:00Z` : key;
+    return { from, to: new Date(Date.parse(from) + spanMs).toISOString() };
   };
 
   it.each(COUNTED_BY)('is the filter that gives the events which were counted by it: %s', async (by) => {
@@ -117,6 +120,18 @@ describe('the counts', () => {
       ['2026-01-12', 2],
       ['2026-01-11', 5],
       ['2026-01-10', 41],
+    ]);
+  });
+
+  it('of hours begin with the newest, and leave out hours without events', async () => {
+    const counts = await countsOf('by=hour&action=!service_account_token.revoke');
+    expect(counts.map(({ key, count }) => [key, count])).toEqual([
+      ['2026-01-14T00:00:00Z', 1],
+      ['2026-01-13T00:00:00Z', 3],
+      ['2026-01-12T00:00:00Z', 2],
+      ['2026-01-11T00:00:00Z', 4],
+      ['2026-01-10T23:00:00Z', 40],
+      ['2026-01-10T00:00:00Z', 1],
     ]);
   });
 

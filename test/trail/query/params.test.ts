@@ -113,13 +113,13 @@ describe('the parameters of a count', () => {
     expect(counted(`${FILTERED}&by=${by}`)).toEqual(ok({ by, filter: FILTER }));
   });
 
-  it.each(['action', 'actor', 'code', 'status', 'day'])('may be %s', (by) => {
+  it.each(['action', 'actor', 'code', 'status', 'day', 'hour'])('may be %s', (by) => {
     expect(counted(`by=${by}`)).toMatchObject(ok({ by }));
   });
 
   it.each([
     ['', 'by'],
-    ['by=hour', 'by'],
+    ['by=minute', 'by'],
     ['by=day&by=day', 'by'],
     ['by=day&limit=1', 'limit'],
     ['by=day&ip=x', 'ip'],
