@@ -13,6 +13,7 @@ const nodeTests = [
   'test/bundle/**/*.test.ts',
   'test/prove/**/*.test.ts',
   'test/documents/**/*.test.ts',
+  'test/console/**/*.test.ts',
 ];
 
 /**

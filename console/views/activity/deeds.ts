@@ -1,0 +1,149 @@
+import type { AuditEvent } from '../../../package/client/types.ts';
+import type { AuditAction } from '../../../package/client/vocabulary.ts';
+import { type Deed, deed, eventLink, number, personIn, type Piece, text, tokenOf, type Whole } from './parts.ts';
+import { queryOfDetail } from './question.ts';
+import { create, expiring, revoke, update } from './token-deeds.ts';
+
+// What each action tells.
+
+function asked(event: AuditEvent): readonly Piece[] {
+  const query = queryOfDetail(event);
+  return query === '' ? [] : [' for ', { kind: 'question', query }];
+}
+
+function query(event: AuditEvent): Deed {
+  const id = text(event, 'event_id');
+  return id === null
+    ? deed('read', 'read', 'the trail', ...asked(event))
+    : deed('read', 'read', eventLink(id, 'an event'), ' of the trail');
+}
+
+function settled(event: AuditEvent): Whole {
+  const code = text(event, 'error_code');
+  const became = text(event, 'status') === 'success' ? ' succeeded' : ` failed${code === null ? '' : ` (${code})`}`;
+  const attempt = eventLink(text(event, 'event_id'), `an attempt (${text(event, 'action') ?? 'unknown'})`);
+  return {
+    whole: [
+      'Countersign learned that ',
+      attempt,
+      event.token_id === null ? null : ' on ',
+      event.token_id === null ? null : tokenOf(event),
+      became,
+    ],
+  };
+}
+
+function reject(event: AuditEvent): Deed | Whole {
+  const { type, subject } = event.actor;
+  if (type === 'webhook') return deed('sent', 'deliver', 'a webhook');
+  if (subject !== null) return deed('called', 'call', 'the service');
+  return { whole: ['A stranger tried to call the service'] };
+}
+
+/** What each event of a webhook tells. */
+const REPORTS: Readonly<Record<string, readonly [string, string, string]>> = {
+  'token.leaked': ['reported', 'report', 'leaked tokens'],
+  'token.revoke': ['ordered', 'order', 'tokens to be revoked'],
+  'subject.offboarded': ['reported', 'report', 'that somebody left'],
+  'subject.reinstated': ['reported', 'report', 'that somebody is back'],
+};
+
+function receive(event: AuditEvent): Deed {
+  const [done, tried, words] = REPORTS[text(event, 'event') ?? ''] ?? ['sent', 'deliver', 'a webhook'];
+  const id = text(event, 'delivery_id');
+  return deed(done, tried, id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false });
+}
+
+const deliveryIn = (event: AuditEvent, words: string): Piece => {
+  const id = text(event, 'delivery_id');
+  return id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false };
+};
+
+function retry(event: AuditEvent): Deed {
+  const count = number(event, 'retried');
+  const what =
+    count === null
+      ? ''
+      : count === 0
+        ? ', of which nothing was left'
+        : `: ${count} ${count === 1 ? 'revocation' : 'revocations'}`;
+  return deed('retried', 'retry', deliveryIn(event, 'a delivery'), what);
+}
+
+const consequence = (event: AuditEvent): string =>
+  text(event, 'mode') === 'suspend' ? ', whose tokens are to be suspended' : ', whose tokens are to be revoked';
+
+function reinstate(event: AuditEvent): Deed {
+  const lifted = number(event, 'blocks_lifted');
+  const none = lifted === 0 ? ', whom nothing blocked' : '';
+  const still = event.detail['still_blocked'] === true ? '; another block still stands' : '';
+  return deed('reinstated', 'reinstate', personIn(event), none, still);
+}
+
+function order(event: AuditEvent): Deed {
+  const count = number(event, 'tokens');
+  const words = count === null ? null : `the revocation of ${count} ${count === 1 ? 'token' : 'tokens'}`;
+  const id = text(event, 'delivery_id');
+  const receipt = (shown: string): Piece =>
+    id === null ? shown : { kind: 'delivery', id, text: shown, isByCaller: true };
+  return words === null
+    ? deed('ordered', 'order', receipt('the offboarding'), ' of ', personIn(event))
+    : deed('ordered', 'order', receipt(words));
+}
+
+const RENEWALS: Readonly<Record<string, string>> = {
+  due: '',
+  refused: ', since PipeOps refused it',
+  ended: ', since it is not known what became of the last renewal',
+};
+
+const renew = (event: AuditEvent): Deed =>
+  text(event, 'late_for') === null
+    ? deed('renewed', 'renew', 'the admin credential', RENEWALS[text(event, 'because') ?? ''] ?? '')
+    : deed(
+        'kept',
+        'keep',
+        'the admin credential of ',
+        eventLink(text(event, 'late_for'), 'a renewal that was taken for lost'),
+      );
+
+/** `session.*` come with sign-in by browser. */
+type Told = AuditAction | 'session.start' | 'session.end';
+
+export const TELLERS: Readonly<Record<Told, (event: AuditEvent) => Deed | Whole>> = {
+  'service_account_token.create': create,
+  'service_account_token.list': (event) =>
+    event.token_id === null ? deed('listed', 'list', 'tokens') : deed('listed', 'list', tokenOf(event)),
+  'service_account_token.get': (event) =>
+    event.detail['life'] === true
+      ? deed('read', 'read', 'the life of ', tokenOf(event))
+      : deed('looked at', 'look at', tokenOf(event)),
+  'service_account_token.update': update,
+  'service_account_token.revoke': revoke,
+  'service_account_token.expiring': expiring,
+  'audit.query': query,
+  'audit.export': (event) =>
+    deed('exported', 'export', `the trail as ${text(event, 'format') ?? 'a file'}`, ...asked(event)),
+  'audit.count': (event) => deed('counted', 'count', `events by ${text(event, 'by') ?? 'something'}`, ...asked(event)),
+  'audit.settled': settled,
+  'auth.reject': reject,
+  'status.read': () => deed('looked at', 'look at', 'the health of the service'),
+  'workspace.list': () => deed('listed', 'list', 'their workspaces'),
+  'inventory.query': () => deed('looked through', 'look through', 'the inventory of tokens'),
+  'webhook.receive': receive,
+  'webhook.query': (event) =>
+    text(event, 'delivery_id') === null
+      ? deed('listed', 'list', 'deliveries of webhooks')
+      : deed('looked at', 'look at', deliveryIn(event, 'a delivery')),
+  'webhook.retry': retry,
+  'subject.block': (event) => deed('offboarded', 'offboard', personIn(event), consequence(event)),
+  'subject.reinstate': reinstate,
+  'subject.query': () => deed('looked through', 'look through', 'the owners of tokens'),
+  'revocation.order': order,
+  'credential.renew': renew,
+  'session.start': () => deed('signed in', 'sign in'),
+  'session.end': () => deed('ended', 'end', 'a session of the console'),
+};
+
+/** Whether an action is one of those that are told here. A newer service may have more. */
+export const isTold = (action: string): action is Told => Object.hasOwn(TELLERS, action);

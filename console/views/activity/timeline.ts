@@ -1,0 +1,45 @@
+import type { AuditEvent } from '../../../package/client/types.ts';
+
+// The events that are shown, as pages of older ones and polls of newer ones come in.
+
+/** Adds events to others, the newest first. An event that comes again replaces what was known of it: an attempt is settled, a count grows. */
+export function merged(known: readonly AuditEvent[], more: readonly AuditEvent[]): readonly AuditEvent[] {
+  if (more.length === 0) return known;
+  const byId = new Map(known.map((event) => [event.id, event]));
+  const isSame = more.every((event) => {
+    const before = byId.get(event.id);
+    return before !== undefined && before.status === event.status && before.count === event.count;
+  });
+  if (isSame) return known;
+  for (const event of more) byId.set(event.id, event);
+  return [...byId.values()].toSorted((one, other) => other.seq - one.seq);
+}
+
+/** Whether a poll reaches down to what is known, so that no event between them is left out. */
+export const isJoined = (known: readonly AuditEvent[], polled: readonly AuditEvent[], hasMore: boolean): boolean => {
+  const newest = known[0];
+  const oldest = polled.at(-1);
+  return newest === undefined || oldest === undefined || !hasMore || oldest.seq <= newest.seq;
+};
+
+/** A row of the list: a day, or an event of it. */
+export type Row =
+  | { readonly kind: 'day'; readonly key: string; readonly at: string }
+  | { readonly kind: 'event'; readonly key: string; readonly event: AuditEvent };
+
+/**
+ * The events under the days on which they were, the newest first.
+ *
+ * @param dayOf names the day of a time, in the viewer's own zone.
+ */
+export function rowsByDay(events: readonly AuditEvent[], dayOf: (at: string) => string): readonly Row[] {
+  const rows: Row[] = [];
+  let day: string | null = null;
+  for (const event of events) {
+    const own = dayOf(event.occurred_at);
+    if (own !== day) rows.push({ kind: 'day', key: `day ${event.id}`, at: event.occurred_at });
+    day = own;
+    rows.push({ kind: 'event', key: event.id, event });
+  }
+  return rows;
+}

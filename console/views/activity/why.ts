@@ -1,0 +1,136 @@
+import type { AuditEvent } from '../../../package/client/types.ts';
+
+// Why something came to nothing, in words. A code says what kind of failure it is; the detail of its event may say more.
+
+/** Why a role did not suffice, by the reason that the trail records. */
+const DENIALS: Readonly<Record<string, string>> = {
+  permission: 'no role of theirs has the permission',
+  workspace: 'no role of theirs allows it in this workspace',
+  ownership: 'the token is somebody else’s',
+  scopes: 'no role of theirs allows these scopes',
+  preset_unknown: 'no role of theirs knows this preset',
+  lifetime: 'no role of theirs allows so long a life',
+  overlap: 'no role of theirs allows so long an overlap',
+  suspended: 'no role of theirs may lift the reason of the suspension',
+};
+
+/** Why a JWT or a signature was not accepted. */
+const REJECTIONS: Readonly<Record<string, string>> = {
+  credentials_ambiguous: 'two credentials were sent',
+  too_large: 'the JWT is too large',
+  malformed: 'it is no JWT',
+  algorithm_not_allowed: 'its algorithm is not allowed',
+  critical_header: 'it has a critical header that nobody here knows',
+  issuer_unknown: 'its issuer is not configured',
+  wrong_header: 'it was sent in another header than its issuer’s',
+  key_unknown: 'its key is not known',
+  signature_invalid: 'its signature does not fit',
+  type_not_accepted: 'it is a JWT of another type',
+  audience_mismatch: 'it is for another audience',
+  claim_missing: 'it lacks a claim',
+  claim_malformed: 'a claim is malformed',
+  subject_empty: 'it names no subject',
+  expired: 'it has expired',
+  not_yet_valid: 'it is not valid yet',
+  issued_in_future: 'it was issued in the future',
+  too_old: 'it is too old',
+  signature_missing: 'it is not signed',
+  signature_malformed: 'its signature cannot be read',
+  timestamp_stale: 'it was signed too long ago',
+  timestamp_future: 'it was signed in the future',
+  body_unreadable: 'its body cannot be read',
+};
+
+const ROTATIONS: Readonly<Record<string, string>> = {
+  rotated: 'it was rotated already',
+  revoked: 'it is revoked',
+  expired: 'it has expired',
+  suspended: 'it is suspended',
+  ordered: 'it is ordered to end',
+  not_recorded: 'nothing here records what it was granted',
+  overtaken: 'it was ended while its successor was minted, so the successor is revoked',
+};
+
+/** What a code means in an event. A code that is not here is told by its own words. */
+const CODES: Readonly<Record<string, string>> = {
+  invalid_request: 'The request could not be understood.',
+  validation_failed: 'Some values were not acceptable.',
+  body_too_large: 'Its body was too large.',
+  invalid_json: 'Its body was no JSON.',
+  unsupported_media_type: 'Its body was not said to be JSON.',
+  not_found: 'There is no such thing, or it is out of reach.',
+  unauthenticated: 'No JWT was sent.',
+  no_role: 'The policy gives them no role.',
+  cross_site: 'The browser sent it from another site.',
+  rate_limited: 'They asked too often.',
+  subject_blocked: 'They were offboarded.',
+  session_ended: 'Their session had ended.',
+  sign_in_failed: 'The sign-in was not finished, or was used before.',
+  sign_in_refused: 'The identity provider refused it.',
+  sign_in_not_configured: 'Nobody can sign in here.',
+  too_many_tokens: 'It named more tokens than one request may.',
+  id_reused: 'Another delivery had its id and ordered something else.',
+  idempotency_key_reused: 'Another request had its Idempotency-Key.',
+  idempotency_in_flight: 'The first request with its Idempotency-Key was under way.',
+  idempotency_no_replay: 'The answer to the first request with its Idempotency-Key could not be given again.',
+  idempotency_token_gone: 'The token of the first request with its Idempotency-Key had ended.',
+  rotation_in_flight: 'Another rotation of it was under way.',
+  upstream_timeout: 'PipeOps did not answer in time.',
+  upstream_unreachable: 'PipeOps could not be reached.',
+  upstream_error: 'PipeOps failed.',
+  upstream_invalid_response: 'PipeOps gave an answer that cannot be read.',
+  upstream_credential_rejected: 'PipeOps refused the admin credential of this service.',
+  upstream_forbidden: 'PipeOps does not let this service act in the workspace.',
+  upstream_rate_limited: 'PipeOps’ limit was used up.',
+  upstream_rejected: 'PipeOps did not accept it.',
+  upstream_disobeyed: 'PipeOps did something else than it was asked to do.',
+  outcome_unknown: 'Nobody could find out what became of it. A person decides.',
+  revocation_pending: 'The token is being driven to its end.',
+  issuer_unavailable: 'The keys of its issuer could not be read.',
+  keys_unavailable: 'The keys of its sender could not be read.',
+  audit_unavailable: 'The trail did not confirm it.',
+  not_ready: 'The service was not ready.',
+  configuration_invalid: 'The service is not configured correctly.',
+  internal_error: 'Something went wrong in the service.',
+  undelivered: 'Its secret reached nobody, so its token is revoked.',
+  not_applied: 'It had no effect at PipeOps.',
+  revocation_contradicted: 'It is ordered again.',
+  workspace_unavailable: 'PipeOps answered 404 for the whole workspace for three days.',
+  event_not_allowed: 'The policy does not let its source send this.',
+  event_unknown: 'Nobody here knows this event.',
+};
+
+/**
+ * Why an event is a failure, as a sentence.
+ *
+ * @returns null for what succeeded, or is not known yet.
+ */
+export function whyOf({ status, error_code: code, detail, action }: AuditEvent): string | null {
+  if (status !== 'failure' || code === null) return null;
+  const reason = typeof detail['reason'] === 'string' ? detail['reason'] : '';
+  switch (code) {
+    case 'forbidden':
+      return `Denied: ${DENIALS[reason] ?? 'no role of theirs allows all of it'}.`;
+    case 'token_limit_reached':
+      return typeof detail['max_tokens'] === 'number'
+        ? `Denied: they hold ${detail['max_tokens']} live tokens, as many as their roles allow.`
+        : 'Denied: they hold as many live tokens as their roles allow.';
+    case 'not_found':
+      // The true reason stands in the trail; the caller saw one answer for both.
+      if (reason === 'not_readable')
+        return 'Denied: no role of theirs may read this token. They were told that there is none.';
+      if (action.startsWith('service_account_token.')) return 'There is no such token.';
+      break;
+    case 'invalid_token':
+      return `The JWT was not accepted: ${REJECTIONS[reason] ?? 'it is not good'}.`;
+    case 'invalid_signature':
+      return `The delivery was not accepted: ${REJECTIONS[reason] ?? 'its signature is not good'}.`;
+    case 'not_rotatable':
+      return `It cannot be rotated: ${ROTATIONS[reason] ?? 'it is not in a state for it'}.`;
+  }
+  return CODES[code] ?? sentenceFrom(code);
+}
+
+/** A name of a newer service, as a sentence: `quota_used` becomes `Quota used.` */
+const sentenceFrom = (name: string): string =>
+  `${name.slice(0, 1).toUpperCase()}${name.slice(1).replaceAll('_', ' ')}.`;

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { barsOf, ceilingOf, shownRange, spanOf, stepOf, zoomedOut } from '../../console/views/activity/buckets.ts';
+import { isJoined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
+import type { AuditEvent } from '../../package/client/types.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const NOW = Date.UTC(2026, 10, 28, 12, 30);
+
+describe('the range of the bars', () => {
+  it('is the last thirty days where none is asked for', () => {
+    const range = shownRange(null, null, NOW);
+    expect(barsOf(range, {}).map(({ fromMs }) => new Date(fromMs).toISOString().slice(0, 10))).toMatchObject({
+      0: '2026-10-30',
+      29: '2026-11-28',
+      length: 30,
+    });
+  });
+
+  it.each<[string, number | null, number | null, 'hour' | 'day', number]>([
+    ['a day is by the hour', NOW - DAY, null, 'hour', 25],
+    ['three days are by the hour', NOW - 3 * DAY, NOW, 'hour', 73],
+    ['more is by the day', NOW - 3 * DAY - 1, NOW, 'day', 4],
+    ['a year shows the newest 180 days', NOW - 365 * DAY, null, 'day', 180],
+    ['the future has no bars', NOW - HOUR, NOW + 9 * DAY, 'hour', 2],
+    ['what begins in the future is a moment', NOW + DAY, null, 'hour', 1],
+    ['an end alone has thirty days before it', null, NOW - 100 * DAY, 'day', 30],
+  ])('%s', (_name, fromMs, toMs, step, length) => {
+    const range = shownRange(fromMs, toMs, NOW);
+    expect([stepOf(range), barsOf(range, {}).length]).toEqual([step, length]);
+  });
+
+  it('never needs more keys than a count gives', () => {
+    for (let days = 1; days < 400; days += 1) {
+      expect(barsOf(shownRange(NOW - days * DAY, NOW, NOW), {}).length).toBeLessThanOrEqual(200);
+    }
+  });
+});
+
+describe('the bars', () => {
+  const range = { fromMs: NOW - 2 * HOUR, toMs: NOW };
+  const bars = barsOf(range, {
+    success: [
+      { key: '2026-11-28T12:00:00Z', count: 40 },
+      { key: '2026-11-28T10:00:00Z', count: 2 },
+    ],
+    failure: [{ key: '2026-11-28T12:00:00Z', count: 3 }],
+  });
+
+  it('have what each hour counts of each status, and nothing where there is none', () => {
+    expect(bars.map(({ counts, total }) => [counts.success, counts.failure, counts.attempted, total])).toEqual([
+      [2, 0, 0, 2],
+      [0, 0, 0, 0],
+      [40, 3, 0, 43],
+    ]);
+    expect(bars[0]?.fromMs).toBe(Date.UTC(2026, 10, 28, 10));
+  });
+
+  it('read the keys of days', () => {
+    const days = barsOf({ fromMs: NOW - 5 * DAY, toMs: NOW }, { attempted: [{ key: '2026-11-27', count: 1 }] });
+    expect(days.map(({ counts }) => counts.attempted)).toEqual([0, 0, 0, 0, 1, 0]);
+  });
+
+  it('stand under an axis that ends with a round number', () => {
+    expect([ceilingOf([]), ceilingOf(bars)]).toEqual([1, 50]);
+    const one = (total: number) => [
+      { fromMs: 0, toMs: 1, counts: { success: total, failure: 0, attempted: 0 }, total },
+    ];
+    expect([1, 2, 3, 7, 10, 11, 999].map((total) => ceilingOf(one(total)))).toEqual([1, 2, 5, 10, 10, 20, 1000]);
+  });
+
+  it('give a range from one to another, in either direction', () => {
+    const whole = { fromMs: Date.UTC(2026, 10, 28, 10), toMs: Date.UTC(2026, 10, 28, 13) };
+    expect([spanOf(bars, 0, 2), spanOf(bars, 2, 0), spanOf(bars, 0, 3)]).toEqual([whole, whole, null]);
+  });
+
+  it('zoom out to three times the range, and not beyond now or thirty days', () => {
+    expect(zoomedOut({ fromMs: NOW - 5 * HOUR, toMs: NOW - 4 * HOUR }, NOW)).toEqual({
+      fromMs: NOW - 6 * HOUR,
+      toMs: NOW - 3 * HOUR,
+    });
+    expect(zoomedOut({ fromMs: NOW - DAY, toMs: NOW }, NOW)).toEqual({ fromMs: NOW - 3 * DAY, toMs: NOW });
+    expect(zoomedOut({ fromMs: NOW - 11 * DAY, toMs: NOW }, NOW)).toBe(null);
+  });
+});
+
+describe('the list', () => {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only these fields are read
+  const event = (seq: number, about: Partial<AuditEvent> = {}) =>
+    ({ id: `e${seq}`, seq, status: 'success', count: 1, occurred_at: '2026-11-28T12:00:00Z', ...about }) as AuditEvent;
+
+  it('takes in newer and older events, the newest first, and each once', () => {
+    const known = [event(5), event(4)];
+    expect(merged(known, [event(6), event(5)]).map(({ seq }) => seq)).toEqual([6, 5, 4]);
+    expect(merged(known, [event(3)]).map(({ seq }) => seq)).toEqual([5, 4, 3]);
+  });
+
+  it('follows an attempt to its end, and a count as it grows', () => {
+    const known = [event(5, { status: 'attempted' }), event(4)];
+    expect(merged(known, [event(5, { status: 'failure' }), event(4, { count: 9 })])).toMatchObject([
+      { status: 'failure' },
+      { count: 9 },
+    ]);
+  });
+
+  it('is the very same where nothing is new', () => {
+    const known = [event(5), event(4)];
+    expect(merged(known, [event(5)])).toBe(known);
+    expect(merged(known, [])).toBe(known);
+  });
+
+  it('knows whether a poll leaves a gap', () => {
+    const known = [event(5)];
+    expect(isJoined(known, [event(9), event(8)], true)).toBe(false);
+    expect(isJoined(known, [event(9), event(5)], true)).toBe(true);
+    expect(isJoined(known, [event(9), event(8)], false)).toBe(true);
+    expect([isJoined([], [event(9)], true), isJoined(known, [], true)]).toEqual([true, true]);
+  });
+
+  it('has a line for each day', () => {
+    const events = [
+      event(3, { occurred_at: '2026-11-28T00:00:00Z' }),
+      event(2, { occurred_at: '2026-11-27T23:59:00Z' }),
+      event(1, { occurred_at: '2026-11-27T01:00:00Z' }),
+    ];
+    const rows = rowsByDay(events, (at) => at.slice(0, 10));
+    expect(rows.map(({ kind, key }) => [kind, key])).toEqual([
+      ['day', 'day e3'],
+      ['event', 'e3'],
+      ['day', 'day e2'],
+      ['event', 'e2'],
+      ['event', 'e1'],
+    ]);
+  });
+});
