@@ -1,16 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { barsOf, ceilingOf, shownRange, spanOf, stepOf, zoomedOut } from '../../console/views/activity/buckets.ts';
-import { isJoined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
+import {
+  askedRange,
+  barsOf,
+  barsWithin,
+  ceilingOf,
+  drawnRange,
+  spanOf,
+  stepOf,
+  zoomedOut,
+} from '../../console/views/activity/buckets.ts';
+import { chunksOf, isJoined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const NOW = Date.UTC(2026, 10, 28, 12, 30);
 
+/** The range that is drawn where this one is asked for. */
+const drawn = (fromMs: number | null, toMs: number | null) => drawnRange(askedRange(fromMs, toMs, NOW), NOW);
+
 describe('the range of the bars', () => {
   it('is the last thirty days where none is asked for', () => {
-    const range = shownRange(null, null, NOW);
-    expect(barsOf(range, {}).map(({ fromMs }) => new Date(fromMs).toISOString().slice(0, 10))).toMatchObject({
+    expect(
+      barsOf(drawn(null, null), {}).map(({ fromMs }) => new Date(fromMs).toISOString().slice(0, 10)),
+    ).toMatchObject({
       0: '2026-10-30',
       29: '2026-11-28',
       length: 30,
@@ -20,25 +33,38 @@ describe('the range of the bars', () => {
   it.each<[string, number | null, number | null, 'hour' | 'day', number]>([
     ['a day is by the hour', NOW - DAY, null, 'hour', 25],
     ['three days are by the hour', NOW - 3 * DAY, NOW, 'hour', 73],
-    ['more is by the day', NOW - 3 * DAY - 1, NOW, 'day', 4],
+    ['more is by the day', NOW - 4 * DAY, NOW, 'day', 5],
     ['a year shows the newest 180 days', NOW - 365 * DAY, null, 'day', 180],
-    ['the future has no bars', NOW - HOUR, NOW + 9 * DAY, 'hour', 2],
-    ['what begins in the future is a moment', NOW + DAY, null, 'hour', 1],
+    ['an hour is shown with a day around it', NOW - 30 * HOUR, NOW - 29 * HOUR, 'hour', 24],
+    ['the last hour is shown with the day before it', NOW - HOUR, NOW + 9 * DAY, 'hour', 25],
+    ['what begins in the future is the last day', NOW + DAY, null, 'hour', 25],
     ['an end alone has thirty days before it', null, NOW - 100 * DAY, 'day', 30],
   ])('%s', (_name, fromMs, toMs, step, length) => {
-    const range = shownRange(fromMs, toMs, NOW);
+    const range = drawn(fromMs, toMs);
     expect([stepOf(range), barsOf(range, {}).length]).toEqual([step, length]);
   });
 
+  it('begins and ends with whole bars, and holds all that is asked for', () => {
+    const asked = askedRange(NOW - 30 * HOUR, NOW - 29 * HOUR, NOW);
+    const range = drawnRange(asked, NOW);
+    expect([range.fromMs % HOUR, range.toMs % HOUR]).toEqual([0, 0]);
+    expect(barsWithin(barsOf(range, {}), asked).map(({ fromMs }) => fromMs)).toEqual([
+      Date.UTC(2026, 10, 27, 6),
+      Date.UTC(2026, 10, 27, 7),
+    ]);
+  });
+
   it('never needs more keys than a count gives', () => {
-    for (let days = 1; days < 400; days += 1) {
-      expect(barsOf(shownRange(NOW - days * DAY, NOW, NOW), {}).length).toBeLessThanOrEqual(200);
+    for (let hours = 1; hours < 400 * 24; hours += 7) {
+      const range = drawn(NOW - hours * HOUR, NOW);
+      expect(barsOf(range, {}).length).toBeLessThanOrEqual(200);
+      expect(range.toMs).toBeGreaterThanOrEqual(NOW);
     }
   });
 });
 
 describe('the bars', () => {
-  const range = { fromMs: NOW - 2 * HOUR, toMs: NOW };
+  const range = { fromMs: Date.UTC(2026, 10, 28, 10), toMs: Date.UTC(2026, 10, 28, 13) };
   const bars = barsOf(range, {
     success: [
       { key: '2026-11-28T12:00:00Z', count: 40 },
@@ -57,7 +83,7 @@ describe('the bars', () => {
   });
 
   it('read the keys of days', () => {
-    const days = barsOf({ fromMs: NOW - 5 * DAY, toMs: NOW }, { attempted: [{ key: '2026-11-27', count: 1 }] });
+    const days = barsOf(drawn(NOW - 5 * DAY, NOW), { attempted: [{ key: '2026-11-27', count: 1 }] });
     expect(days.map(({ counts }) => counts.attempted)).toEqual([0, 0, 0, 0, 1, 0]);
   });
 
@@ -131,5 +157,30 @@ describe('the list', () => {
       ['event', 'e2'],
       ['event', 'e1'],
     ]);
+  });
+
+  it('is divided into pieces that stay as they are while events come in on top and below', () => {
+    const rows = (from: number, to: number) =>
+      rowsByDay(
+        Array.from({ length: from - to }, (_, index) => event(from - index)),
+        () => 'one day',
+      ).slice(1);
+    const before = chunksOf(rows(200, 80), 'e200');
+    const after = chunksOf(rows(260, 20), 'e200');
+    expect(before.map(({ key, rows: own }) => [key, own.length])).toEqual([
+      [0, 50],
+      [1, 50],
+      [2, 20],
+    ]);
+    expect(after.map(({ key, rows: own }) => [key, own.length])).toEqual([
+      [-2, 10],
+      [-1, 50],
+      [0, 50],
+      [1, 50],
+      [2, 50],
+      [3, 30],
+    ]);
+    expect(after[2]).toEqual(before[0]);
+    expect(chunksOf(rows(3, 0), null)).toMatchObject([{ key: 0, rows: { length: 3 } }]);
   });
 });

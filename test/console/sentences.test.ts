@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isTold } from '../../console/views/activity/deeds.ts';
-import { plainText, sentenceOf } from '../../console/views/activity/sentence.ts';
+import { inSecondPerson, plainText, sentenceOf } from '../../console/views/activity/sentence.ts';
 import { whyOf } from '../../console/views/activity/why.ts';
 import type { Actor, AuditEvent } from '../../package/client/types.ts';
 import { AUDIT_ACTIONS, AUDIT_STATUSES, type AuditAction, ERROR_CODES } from '../../src/vocabulary.ts';
@@ -235,13 +235,13 @@ describe('any other event is told as what it records', () => {
       },
     ],
     [
-      'A stranger tried to call the service. The JWT was not accepted: its signature does not fit.',
+      'A stranger tried to call the service. The JWT was not accepted: signature invalid.',
       'auth.reject',
       failed('invalid_token', { actor: SYSTEM, detail: { reason: 'signature_invalid' } }),
     ],
     ['local-ci tried to call the service. The policy gives them no role.', 'auth.reject', failed('no_role')],
     [
-      'scanner tried to deliver a webhook. The delivery was not accepted: it was signed too long ago.',
+      'scanner tried to deliver a webhook. The delivery was not accepted: timestamp stale.',
       'auth.reject',
       failed('invalid_signature', { actor: SCANNER, detail: { reason: 'timestamp_stale' } }),
     ],
@@ -316,6 +316,21 @@ describe('any other event is told as what it records', () => {
   ])('%s', (sentence, action, about) => {
     expect(told(action, about)).toBe(sentence);
   });
+});
+
+it.each([
+  [
+    'Denied: no role of theirs may read this token. They were told that there is none.',
+    'Denied: no role of yours may read this token. You were told that there is none.',
+  ],
+  [
+    'Denied: they hold 3 live tokens, as many as their roles allow.',
+    'Denied: you hold 3 live tokens, as many as your roles allow.',
+  ],
+  ['The policy gives them no role.', 'The policy gives you no role.'],
+  ['PipeOps failed.', 'PipeOps failed.'],
+])('whoever did it is told of it in the second person: %s', (words, told) => {
+  expect(inSecondPerson(words)).toBe(told);
 });
 
 describe('every action', () => {

@@ -1,38 +1,51 @@
 import type { AuditCount } from '../../../package/client/types.ts';
 import type { AuditStatus } from '../../../package/client/vocabulary.ts';
 
-// Bars over time: how many events there were of each status in each hour or day.
+// Bars over time: how many events there were of each status in each hour or day. Hours and days are of UTC, as the counts are.
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** A count gives at most 200 keys. The ends of a range may cut two more. */
+/** Up to three days are shown by the hour, so that no bar is too thin to be pointed at. */
 const MAX_HOURS = 72;
+/** A count gives at most 200 keys. */
 const MAX_DAYS = 180;
+/** Less than this is shown with what was around it: a single bar tells nothing. */
+const LEAST_HOURS = 24;
 /** What is shown where no range is asked for. */
-export const DEFAULT_DAYS = 30;
+const DEFAULT_DAYS = 30;
 
+/** Milliseconds since the epoch. `toMs` is not included. */
 export interface Range {
-  /** Milliseconds since the epoch. `toMs` is not included. */
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** Whether bars are of hours or of days: of hours up to three days, so that no bar is too thin to be pointed at. */
 export type Step = 'hour' | 'day';
-export const stepOf = ({ fromMs, toMs }: Range): Step => (toMs - fromMs <= MAX_HOURS * HOUR_MS ? 'hour' : 'day');
+export const stepOf = ({ fromMs, toMs }: Range): Step => (toMs - fromMs > (MAX_HOURS + 1) * HOUR_MS ? 'day' : 'hour');
 const msOf = (step: Step): number => (step === 'hour' ? HOUR_MS : DAY_MS);
 
+/** A range that begins and ends with whole hours or days. */
+function whole({ fromMs, toMs }: Range, stepMs: number): Range {
+  return { fromMs: Math.floor(fromMs / stepMs) * stepMs, toMs: Math.ceil(toMs / stepMs) * stepMs };
+}
+
 /**
- * The range that bars are drawn of. An open end is now, and an open beginning thirty days before the end. No more is drawn than has bars: of a
- * longer range the newest part.
+ * The range that is asked for. An open end is now, and an open beginning thirty days before the end.
+ *
+ * @param fromMs null: it is open, as `toMs` may be.
  */
-export function shownRange(fromMs: number | null, toMs: number | null, nowMs: number): Range {
+export function askedRange(fromMs: number | null, toMs: number | null, nowMs: number): Range {
   const end = Math.min(toMs ?? nowMs, nowMs);
-  const begin = fromMs ?? end - (DEFAULT_DAYS - 1) * DAY_MS;
-  const range = { fromMs: Math.min(begin, end - 1), toMs: end };
-  return stepOf(range) === 'hour'
-    ? range
-    : { fromMs: Math.max(range.fromMs, end - (MAX_DAYS - 1) * DAY_MS), toMs: end };
+  return { fromMs: Math.min(fromMs ?? end - (DEFAULT_DAYS - 1) * DAY_MS, end - 1), toMs: end };
+}
+
+/** The range that bars are drawn of: whole bars of what is asked for, and not more than there may be. Of a longer range it is the newest part. */
+export function drawnRange({ fromMs, toMs }: Range, nowMs: number): Range {
+  const missingMs = Math.max(0, LEAST_HOURS * HOUR_MS - (toMs - fromMs));
+  const end = Math.min(nowMs, toMs + missingMs / 2);
+  const wide = { fromMs: Math.min(fromMs, end - LEAST_HOURS * HOUR_MS), toMs: end };
+  if (stepOf(wide) === 'hour') return whole(wide, HOUR_MS);
+  return whole({ fromMs: Math.max(wide.fromMs, end - (MAX_DAYS - 1) * DAY_MS), toMs: end }, DAY_MS);
 }
 
 export interface Bar extends Range {
@@ -40,24 +53,26 @@ export interface Bar extends Range {
   readonly total: number;
 }
 
-/** The bars of a range, the oldest first, those without events among them. Hours and days are of UTC, as the counts are. */
+/** The bars of a range that `drawnRange` gave, the oldest first, those without events among them. */
 export function barsOf(
   range: Range,
   counts: Readonly<Partial<Record<AuditStatus, readonly AuditCount[]>>>,
 ): readonly Bar[] {
   const stepMs = msOf(stepOf(range));
-  const firstMs = Math.floor(range.fromMs / stepMs) * stepMs;
-  const length = Math.max(1, Math.ceil((range.toMs - firstMs) / stepMs));
-  const byKey = (status: AuditStatus): ReadonlyMap<number, number> =>
+  const byBegin = (status: AuditStatus): ReadonlyMap<number, number> =>
     new Map((counts[status] ?? []).map(({ key, count }) => [Date.parse(key), count]));
-  const [success, failure, attempted] = [byKey('success'), byKey('failure'), byKey('attempted')];
-  return Array.from({ length }, (_, index) => {
-    const fromMs = firstMs + index * stepMs;
+  const [success, failure, attempted] = [byBegin('success'), byBegin('failure'), byBegin('attempted')];
+  return Array.from({ length: Math.max(1, Math.round((range.toMs - range.fromMs) / stepMs)) }, (_, index) => {
+    const fromMs = range.fromMs + index * stepMs;
     const of = (map: ReadonlyMap<number, number>): number => map.get(fromMs) ?? 0;
     const bar = { success: of(success), failure: of(failure), attempted: of(attempted) };
     return { fromMs, toMs: fromMs + stepMs, counts: bar, total: bar.success + bar.failure + bar.attempted };
   });
 }
+
+/** The bars that a range touches. */
+export const barsWithin = (bars: readonly Bar[], { fromMs, toMs }: Range): readonly Bar[] =>
+  bars.filter((bar) => bar.toMs > fromMs && bar.fromMs < toMs);
 
 /** The range of the bars from one to another, whichever comes first. */
 export function spanOf(bars: readonly Bar[], one: number, other: number): Range | null {
@@ -65,7 +80,7 @@ export function spanOf(bars: readonly Bar[], one: number, other: number): Range 
   return first === undefined || last === undefined ? null : { fromMs: first.fromMs, toMs: last.toMs };
 }
 
-/** A range three times as long around the same middle, and never beyond now. Null: from thirty days on there is none, and the range is open. */
+/** A range three times as long around the same middle, and never beyond now. Null: it would be longer than what is shown without one. */
 export function zoomedOut({ fromMs, toMs }: Range, nowMs: number): Range | null {
   const lengthMs = (toMs - fromMs) * 3;
   if (lengthMs > DEFAULT_DAYS * DAY_MS) return null;

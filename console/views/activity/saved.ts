@@ -13,7 +13,7 @@ export const SAVED: readonly Saved[] = [
   saved('Everything', ''),
   saved('Who minted api:full', 'action:service_account_token.create status:success scope:api:full'),
   saved('Denied this week', 'code:forbidden from:7d', true),
-  saved('Leaks and other webhooks', 'type:webhook'),
+  saved('Leaks and webhooks', 'type:webhook'),
   saved('What the service did itself', 'type:system'),
   saved('Reads of the trail', 'action:audit.*'),
   saved('Not settled yet', 'status:attempted'),

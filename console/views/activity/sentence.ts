@@ -97,3 +97,17 @@ const nameOf = ({ type, label, subject }: AuditEvent['actor']): string => {
   if (type === 'system') return 'Countersign';
   return label ?? subject ?? (type === 'webhook' ? 'a webhook' : 'somebody');
 };
+
+/** How what is said of others is said to whoever did it. */
+const TO_YOU: readonly (readonly [RegExp, string])[] = [
+  [/\bof theirs\b/g, 'of yours'],
+  [/\bTheir\b/g, 'Your'],
+  [/\btheir\b/g, 'your'],
+  [/\bThey\b/g, 'You'],
+  [/\bthey\b/g, 'you'],
+  [/\bgives them\b/g, 'gives you'],
+];
+
+/** A sentence about somebody, said to that person. */
+export const inSecondPerson = (words: string): string =>
+  TO_YOU.reduce((said, [pattern, replacement]) => said.replace(pattern, replacement), words);

@@ -43,3 +43,32 @@ export function rowsByDay(events: readonly AuditEvent[], dayOf: (at: string) => 
   }
   return rows;
 }
+
+/** Rows in a piece of the list that is drawn or left out as a whole. */
+const CHUNK_ROWS = 50;
+
+export interface Chunk {
+  readonly key: number;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * The rows in pieces. They are numbered from an event that stays where it is, so that newer events on top and older ones below leave the
+ * pieces between as they are.
+ *
+ * @param anchorId the event at which a piece begins. Null, or none of these: the first.
+ */
+export function chunksOf(rows: readonly Row[], anchorId: string | null): readonly Chunk[] {
+  const anchor = Math.max(
+    0,
+    rows.findIndex(({ key }) => key === anchorId),
+  );
+  const chunks = new Map<number, Row[]>();
+  for (const [index, row] of rows.entries()) {
+    const key = Math.floor((index - anchor) / CHUNK_ROWS);
+    const chunk = chunks.get(key);
+    if (chunk === undefined) chunks.set(key, [row]);
+    else chunk.push(row);
+  }
+  return [...chunks].map(([key, own]) => ({ key, rows: own }));
+}

@@ -14,33 +14,6 @@ const DENIALS: Readonly<Record<string, string>> = {
   suspended: 'no role of theirs may lift the reason of the suspension',
 };
 
-/** Why a JWT or a signature was not accepted. */
-const REJECTIONS: Readonly<Record<string, string>> = {
-  credentials_ambiguous: 'two credentials were sent',
-  too_large: 'the JWT is too large',
-  malformed: 'it is no JWT',
-  algorithm_not_allowed: 'its algorithm is not allowed',
-  critical_header: 'it has a critical header that nobody here knows',
-  issuer_unknown: 'its issuer is not configured',
-  wrong_header: 'it was sent in another header than its issuer’s',
-  key_unknown: 'its key is not known',
-  signature_invalid: 'its signature does not fit',
-  type_not_accepted: 'it is a JWT of another type',
-  audience_mismatch: 'it is for another audience',
-  claim_missing: 'it lacks a claim',
-  claim_malformed: 'a claim is malformed',
-  subject_empty: 'it names no subject',
-  expired: 'it has expired',
-  not_yet_valid: 'it is not valid yet',
-  issued_in_future: 'it was issued in the future',
-  too_old: 'it is too old',
-  signature_missing: 'it is not signed',
-  signature_malformed: 'its signature cannot be read',
-  timestamp_stale: 'it was signed too long ago',
-  timestamp_future: 'it was signed in the future',
-  body_unreadable: 'its body cannot be read',
-};
-
 const ROTATIONS: Readonly<Record<string, string>> = {
   rotated: 'it was rotated already',
   revoked: 'it is revoked',
@@ -53,16 +26,8 @@ const ROTATIONS: Readonly<Record<string, string>> = {
 
 /** What a code means in an event. A code that is not here is told by its own words. */
 const CODES: Readonly<Record<string, string>> = {
-  invalid_request: 'The request could not be understood.',
-  validation_failed: 'Some values were not acceptable.',
-  body_too_large: 'Its body was too large.',
-  invalid_json: 'Its body was no JSON.',
-  unsupported_media_type: 'Its body was not said to be JSON.',
   not_found: 'There is no such thing, or it is out of reach.',
-  unauthenticated: 'No JWT was sent.',
   no_role: 'The policy gives them no role.',
-  cross_site: 'The browser sent it from another site.',
-  rate_limited: 'They asked too often.',
   subject_blocked: 'They were offboarded.',
   session_ended: 'Their session had ended.',
   sign_in_failed: 'The sign-in was not finished, or was used before.',
@@ -89,8 +54,6 @@ const CODES: Readonly<Record<string, string>> = {
   issuer_unavailable: 'The keys of its issuer could not be read.',
   keys_unavailable: 'The keys of its sender could not be read.',
   audit_unavailable: 'The trail did not confirm it.',
-  not_ready: 'The service was not ready.',
-  configuration_invalid: 'The service is not configured correctly.',
   internal_error: 'Something went wrong in the service.',
   undelivered: 'Its secret reached nobody, so its token is revoked.',
   not_applied: 'It had no effect at PipeOps.',
@@ -122,14 +85,17 @@ export function whyOf({ status, error_code: code, detail, action }: AuditEvent):
       if (action.startsWith('service_account_token.')) return 'There is no such token.';
       break;
     case 'invalid_token':
-      return `The JWT was not accepted: ${REJECTIONS[reason] ?? 'it is not good'}.`;
+      return `The JWT was not accepted${inWords(reason)}.`;
     case 'invalid_signature':
-      return `The delivery was not accepted: ${REJECTIONS[reason] ?? 'its signature is not good'}.`;
+      return `The delivery was not accepted${inWords(reason)}.`;
     case 'not_rotatable':
       return `It cannot be rotated: ${ROTATIONS[reason] ?? 'it is not in a state for it'}.`;
   }
   return CODES[code] ?? sentenceFrom(code);
 }
+
+/** A reason behind a sentence, such as `: signature invalid`. */
+const inWords = (reason: string): string => (reason === '' ? '' : `: ${reason.replaceAll('_', ' ')}`);
 
 /** A name of a newer service, as a sentence: `quota_used` becomes `Quota used.` */
 const sentenceFrom = (name: string): string =>

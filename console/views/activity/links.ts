@@ -1,0 +1,86 @@
+import type { AuditEvent } from '../../../package/client/types.ts';
+import { paths } from '../../routes.ts';
+import { type FilterName, printTerms } from './question.ts';
+
+// Where the parts of a record lead.
+
+/** The fields whose value is the filter that finds the events which share it. */
+const SHARED: Readonly<Record<string, FilterName>> = {
+  action: 'action',
+  status: 'status',
+  error_code: 'code',
+  request_id: 'request',
+  workspace_uuid: 'workspace',
+  ip: 'ip',
+  role: 'role',
+  policy: 'policy',
+};
+/** The fields that name another event. An order has the id of its event. */
+const EVENTS = [
+  'event_id',
+  'idempotent_of',
+  'overtaken',
+  'undelivered_create',
+  'late_for',
+  'retry',
+  'order',
+  'order_id',
+];
+/** The fields that name a token of the event's workspace. */
+const TOKENS = ['token_id', 'replaces', 'replaced_by'];
+
+/** The activity of a filter. Reads are shown, since a filter of a request or an address asks for all of it. */
+export const activityWhere = (name: FilterName, value: string): string =>
+  `${paths.activity}?${new URLSearchParams({ q: printTerms([{ name, value }]), reads: 'shown' }).toString()}`;
+
+/**
+ * Where a field of an event's record leads.
+ *
+ * @returns null if it leads nowhere.
+ */
+export function pathOf(event: AuditEvent, field: string, value: string): string | null {
+  if (TOKENS.includes(field)) return event.workspace_uuid === null ? null : paths.token(event.workspace_uuid, value);
+  if (EVENTS.includes(field)) return paths.event(value);
+  if (field === 'delivery_id') return deliveryPath(value, event.actor.type !== 'webhook' && isOrdered(event));
+  if (field === 'id') return paths.event(value);
+  const name = SHARED[field];
+  return name === undefined ? null : activityWhere(name, value);
+}
+
+/** Whether what an event names as its delivery was ordered by a caller. */
+const isOrdered = ({ action }: AuditEvent): boolean => !action.startsWith('webhook.');
+
+/** What a caller ordered in an incident has a receipt of its own, beside the deliveries of webhooks. */
+export const deliveryPath = (id: string, isByCaller: boolean): string =>
+  isByCaller ? paths.revocation(id) : paths.delivery(id);
+
+/** A piece of a line of JSON, and where it leads. */
+export interface Piece {
+  readonly text: string;
+  readonly to: string | null;
+}
+
+/** The record of an event as lines of JSON, whose values lead on. What is behind `actor` is one link, to that actor's events. */
+export function recordLines(event: AuditEvent): readonly (readonly Piece[])[] {
+  return JSON.stringify(event, null, 2)
+    .split('\n')
+    .map((line): readonly Piece[] => {
+      const match = /^(\s*"([^"]+)": ")((?:[^"\\]|\\.)*)("(?:,)?)$/u.exec(line);
+      const [, head = '', field = '', value = '', tail = ''] = match ?? [];
+      const { issuer, subject } = event.actor;
+      const isActor = head.startsWith('    ') && field === 'subject' && value === subject;
+      const to =
+        match === null
+          ? null
+          : isActor
+            ? activityWhere('actor', `${issuer ?? ''}|${subject}`)
+            : pathOf(event, field, value);
+      return to === null
+        ? [{ text: line, to: null }]
+        : [
+            { text: head, to: null },
+            { text: value, to },
+            { text: tail, to: null },
+          ];
+    });
+}
