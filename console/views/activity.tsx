@@ -78,7 +78,12 @@ export function ActivityView() {
         </div>
         {!isOwn && filter !== null && (
           <>
-            <Bars questionKey={key} filter={filter} isLive={isLive} onChoose={(range) => go(withRange(terms, range))} />
+            <Bars
+              questionKey={key}
+              filter={filter}
+              isLive={isLive}
+              onChoose={(range) => go(withRange(terms, range, Date.now()))}
+            />
             <RangeButtons terms={terms} from={filter.from} to={filter.to} onGo={go} />
           </>
         )}
@@ -92,7 +97,12 @@ export function ActivityView() {
         <List events={events} shown={shown} names={names} isAsked={filter !== null} isOwn={isOwn} />
       </div>
       {isExporting && filter !== null && (
-        <ExportDialog filter={filter} typed={place.typed} onClose={() => setExporting(false)} />
+        <ExportDialog
+          filter={filter}
+          typed={place.typed}
+          hasReads={place.showsReads || namesActions(terms)}
+          onClose={() => setExporting(false)}
+        />
       )}
     </Page>
   );
@@ -204,7 +214,7 @@ function RangeButtons(props: {
   return (
     <p class="range">
       {wider !== null && (
-        <button type="button" class="plain small" onClick={() => onGo(withRange(terms, wider))}>
+        <button type="button" class="plain small" onClick={() => onGo(withRange(terms, wider, nowMs))}>
           Zoom out
         </button>
       )}

@@ -101,11 +101,12 @@ describe('the bars', () => {
   });
 
   it('zoom out to three times the range, and not beyond now or thirty days', () => {
-    expect(zoomedOut({ fromMs: NOW - 5 * HOUR, toMs: NOW - 4 * HOUR }, NOW)).toEqual({
-      fromMs: NOW - 6 * HOUR,
-      toMs: NOW - 3 * HOUR,
+    const [one, two] = [Date.UTC(2026, 10, 28, 6), Date.UTC(2026, 10, 28, 7)];
+    expect(zoomedOut({ fromMs: one, toMs: two }, NOW)).toEqual({ fromMs: one - HOUR, toMs: two + HOUR });
+    expect(zoomedOut({ fromMs: NOW - DAY, toMs: NOW }, NOW)).toEqual({
+      fromMs: Date.UTC(2026, 10, 25, 12),
+      toMs: Date.UTC(2026, 10, 28, 13),
     });
-    expect(zoomedOut({ fromMs: NOW - DAY, toMs: NOW }, NOW)).toEqual({ fromMs: NOW - 3 * DAY, toMs: NOW });
     expect(zoomedOut({ fromMs: NOW - 11 * DAY, toMs: NOW }, NOW)).toBe(null);
   });
 });

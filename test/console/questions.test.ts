@@ -14,6 +14,7 @@ import {
   type Term,
   withTerm,
 } from '../../console/views/activity/question.ts';
+import { placeOf, placePath, questionPath, withoutRange, withRange } from '../../console/views/activity/place.ts';
 import { SAVED, SAVED_OF_ONES_OWN } from '../../console/views/activity/saved.ts';
 import { suggestionsAt, take } from '../../console/views/activity/suggestions.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
@@ -214,6 +215,41 @@ describe('what is suggested', () => {
   ])('takes the place of the word at the caret: %s', (typed, text, whole, caret) => {
     const suggested = at(typed);
     expect(take(typed.replace('^', ''), suggested, text)).toEqual({ typed: whole, caret });
+  });
+});
+
+describe('the address of a question', () => {
+  const place = (search: string) => placeOf(new URLSearchParams(search));
+
+  it('holds what was typed, the times beside the rest', () => {
+    const path = placePath(parseQuestion('from:7d actor:"Kim Doe" -action:audit.* to:1d').terms, true);
+    expect(path).toBe('/console/activity?q=actor%3A%22Kim+Doe%22+action%3A%21audit.*&from=7d&to=1d&reads=shown');
+    expect(place(path.split('?')[1] ?? '')).toMatchObject({
+      typed: 'actor:"Kim Doe" action:!audit.* from:7d to:1d',
+      showsReads: true,
+      question: { problems: [] },
+    });
+    expect(placePath([], false)).toBe('/console/activity');
+    expect(questionPath('status:failure from:7d')).toBe('/console/activity?q=status%3Afailure&from=7d');
+  });
+
+  it('that somebody wrote by hand is understood, or answered in a sentence', () => {
+    expect(place('q=from:7d+ip:::1').question).toEqual(parseQuestion('from:7d ip:::1'));
+    expect(place('q=status:failure&from=yesterday').question.problems).toHaveLength(1);
+    expect(place('q=from:7d&from=1d').question.problems).toEqual(['“from” stands there twice. An event has only one.']);
+  });
+
+  it.each<[number, number, string]>([
+    [Date.UTC(2026, 10, 26), Date.UTC(2026, 10, 28), 'ip:::1 from:2026-11-26 to:2026-11-27'],
+    [Date.UTC(2026, 10, 26), Date.UTC(2026, 10, 29), 'ip:::1 from:2026-11-26'],
+    [Date.UTC(2026, 10, 28, 9), Date.UTC(2026, 10, 28, 11), 'ip:::1 from:2026-11-28T09:00:00Z to:2026-11-28T11:00:00Z'],
+    [Date.UTC(2026, 10, 28, 9), Date.UTC(2026, 10, 28, 13), 'ip:::1 from:2026-11-28T09:00:00Z'],
+  ])('is narrowed to a range of bars, which stays open where it reaches to now: %s to %s', (fromMs, toMs, typed) => {
+    const terms = withRange(parseQuestion('from:7d ip:::1 to:1h').terms, { fromMs, toMs }, NOW);
+    expect(printTerms(terms)).toBe(typed);
+    const { from } = filterOf(terms, ALL);
+    expect(from).toBe(new Date(fromMs).toISOString());
+    expect(printTerms(withoutRange(terms))).toBe('ip:::1');
   });
 });
 

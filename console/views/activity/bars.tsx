@@ -230,7 +230,7 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
       </div>
       <p class="axis" aria-hidden="true">
         <span>{timeText(bars[0]?.fromMs ?? 0, step)}</span>
-        <span>{timeText((bars[last]?.toMs ?? 1) - 1, step)}</span>
+        <span>{timeText((bars[last]?.toMs ?? 1) - (step === 'day' ? 1 : 0), step)}</span>
       </p>
     </div>
   );
@@ -269,9 +269,5 @@ const timeText = (ms: number, step: Step): string =>
   step === 'day' ? `${dayText.format(ms)} UTC` : hourText.format(ms);
 
 function rangeText({ fromMs, toMs }: Range, step: Step): string {
-  const [from, to] =
-    step === 'day'
-      ? [dayText.format(fromMs), dayText.format(toMs - 1)]
-      : [hourText.format(fromMs), hourText.format(toMs)];
-  return `${from === to ? from : `${from} – ${to}`}${step === 'day' ? ' UTC' : ''}`;
+  return step === 'day' ? `${dayText.formatRange(fromMs, toMs - 1)} UTC` : hourText.formatRange(fromMs, toMs);
 }

@@ -80,12 +80,15 @@ export function spanOf(bars: readonly Bar[], one: number, other: number): Range 
   return first === undefined || last === undefined ? null : { fromMs: first.fromMs, toMs: last.toMs };
 }
 
-/** A range three times as long around the same middle, and never beyond now. Null: it would be longer than what is shown without one. */
+/**
+ * A range of whole hours, three times as long around the same middle and never beyond the hour of now. Null: it would be longer than what
+ * is shown without one.
+ */
 export function zoomedOut({ fromMs, toMs }: Range, nowMs: number): Range | null {
   const lengthMs = (toMs - fromMs) * 3;
   if (lengthMs > DEFAULT_DAYS * DAY_MS) return null;
   const end = Math.min(nowMs, toMs + (toMs - fromMs));
-  return { fromMs: end - lengthMs, toMs: end };
+  return whole({ fromMs: end - lengthMs, toMs: end }, HOUR_MS);
 }
 
 /** A round number at least as large as every bar, for the axis. */

@@ -20,11 +20,14 @@ type Stage =
 export function ExportDialog({
   filter,
   typed,
+  hasReads,
   onClose,
 }: {
   readonly filter: AuditFilter;
   /** The filter as it was typed, to be shown. */
   readonly typed: string;
+  /** Whether reads are among the events. */
+  readonly hasReads: boolean;
   readonly onClose: () => void;
 }) {
   const [stage, setStage] = useState<Stage>({ kind: 'asking' });
@@ -55,9 +58,10 @@ export function ExportDialog({
   return (
     <Dialog title="Export the events" onClose={onClose} isDismissible={!isReading}>
       <p>
-        {typed === '' ? 'All events of the trail' : 'The events of '}
-        {typed !== '' && <code>{typed}</code>}, the oldest first. Reads are exported as they are shown. That you export
-        them is in the trail.
+        {typed === '' ? 'All events' : 'The events of '}
+        {typed !== '' && <code>{typed}</code>}
+        {hasReads ? '' : ', without reads'}, the oldest first. Events that are still open are left out. The export
+        itself is an event of the trail.
       </p>
       <fieldset disabled={isReading}>
         <legend>Format</legend>

@@ -46,12 +46,16 @@ const DAY_MS = 86_400_000;
 const isMidnight = (ms: number): boolean => ms % DAY_MS === 0;
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace('.000Z', 'Z');
 
-/** Terms narrowed to a range. Whole days are written as days, the last of which is included. */
-export function withRange(terms: readonly Term[], { fromMs, toMs }: Range): readonly Term[] {
-  const areDays = isMidnight(fromMs) && isMidnight(toMs);
+/**
+ * Terms narrowed to a range. A range that reaches beyond now stays open, so that new events are in it. Whole days are written as days,
+ * the last of which is included.
+ */
+export function withRange(terms: readonly Term[], { fromMs, toMs }: Range, nowMs: number): readonly Term[] {
+  const isOpen = toMs >= nowMs;
+  const areDays = isMidnight(fromMs) && (isOpen || isMidnight(toMs));
   const from = areDays ? isoOf(fromMs).slice(0, 10) : isoOf(fromMs);
   const to = areDays ? isoOf(toMs - DAY_MS).slice(0, 10) : isoOf(toMs);
-  return withTerm(withTerm(terms, 'from', from), 'to', to);
+  return withTerm(withTerm(terms, 'from', from), 'to', isOpen ? null : to);
 }
 
 /** Terms without a range. */
