@@ -128,7 +128,7 @@ const term = fc.oneof(
   }),
   fc.record({ name: fc.constant('code' as const), value: fc.constantFrom(...(CLOSED_LISTS.code ?? [])) }),
 );
-const terms: fc.Arbitrary<readonly Term[]> = fc
+const manyTerms: fc.Arbitrary<readonly Term[]> = fc
   .tuple(
     fc.uniqueArray(term, { selector: ({ name }) => name }),
     fc.array(fc.record({ isNegated: fc.boolean(), value: fc.constantFrom(...(CLOSED_LISTS.action ?? [])) })),
@@ -141,7 +141,7 @@ const terms: fc.Arbitrary<readonly Term[]> = fc
 describe('what is printed', () => {
   it('is read as the same terms', () => {
     fc.assert(
-      fc.property(terms, (given) => {
+      fc.property(manyTerms, (given) => {
         expect(parseQuestion(printTerms(given))).toEqual({ terms: given, problems: [] });
       }),
     );
@@ -152,7 +152,7 @@ describe('what is printed', () => {
       fc.property(
         fc.string({ unit: fc.constantFrom('"', '\\', ' ', ':', '-', '!', 'a', 'ip:', 'actor:', 'action:') }),
         (typed) => {
-          const { terms: read } = parseQuestion(typed);
+          const read = parseQuestion(typed).terms;
           expect(parseQuestion(printTerms(read)).terms).toEqual(read);
         },
       ),

@@ -329,8 +329,8 @@ it.each([
   ],
   ['The policy gives them no role.', 'The policy gives you no role.'],
   ['PipeOps failed.', 'PipeOps failed.'],
-])('whoever did it is told of it in the second person: %s', (words, told) => {
-  expect(inSecondPerson(words)).toBe(told);
+])('whoever did it is told of it in the second person: %s', (words, said) => {
+  expect(inSecondPerson(words)).toBe(said);
 });
 
 describe('every action', () => {

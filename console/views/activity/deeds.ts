@@ -11,7 +11,7 @@ function asked(event: AuditEvent): readonly Piece[] {
   return query === '' ? [] : [' for ', { kind: 'question', query }];
 }
 
-function query(event: AuditEvent): Deed {
+function readTrail(event: AuditEvent): Deed {
   const id = text(event, 'event_id');
   return id === null
     ? deed('read', 'read', 'the trail', ...asked(event))
@@ -121,7 +121,7 @@ export const TELLERS: Readonly<Record<Told, (event: AuditEvent) => Deed | Whole>
   'service_account_token.update': update,
   'service_account_token.revoke': revoke,
   'service_account_token.expiring': expiring,
-  'audit.query': query,
+  'audit.query': readTrail,
   'audit.export': (event) =>
     deed('exported', 'export', `the trail as ${text(event, 'format') ?? 'a file'}`, ...asked(event)),
   'audit.count': (event) => deed('counted', 'count', `events by ${text(event, 'by') ?? 'something'}`, ...asked(event)),

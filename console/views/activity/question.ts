@@ -243,11 +243,11 @@ const isActionFilter = (value: string): value is ActionFilter => ACTION_PATTERNS
 
 /** The question that the row of a query, a count or an export tells. */
 export function queryOfDetail({ detail, token_id: token, workspace_uuid: workspace }: AuditEvent): string {
-  const known = { ...detail, token_id: token, workspace_uuid: workspace };
+  const known: Readonly<Record<string, unknown>> = { ...detail, token_id: token, workspace_uuid: workspace };
   const terms = Object.keys(FILTERS)
     .filter(isFilterName)
     .flatMap((name): readonly Term[] => {
-      const value: unknown = known[FILTERS[name] as keyof typeof known];
+      const value = known[FILTERS[name]];
       if (typeof value === 'string') return [{ name, value }];
       if (!Array.isArray(value)) return [];
       const actions = value.filter((one) => typeof one === 'string');

@@ -40,7 +40,7 @@ function because(event: AuditEvent): readonly Piece[] {
     delivery === null
       ? words
       : { kind: 'delivery', id: delivery, text: words, isByCaller: event.actor.type !== 'webhook' };
-  switch (text(event, 'event')) {
+  switch (text(event, 'event') ?? '') {
     case 'token.leaked':
       return [', since ', of('its secret leaked')];
     case 'subject.offboarded':

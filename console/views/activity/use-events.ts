@@ -8,6 +8,8 @@ import { isJoined, merged } from './timeline.ts';
 // The events of a question: the newest page, older ones on demand, and newer ones as they come.
 
 const PAGE_ROWS = 50;
+/** Older ones are read by whoever scrolls, who soon wants more. */
+const OLDER_PAGE_ROWS = 100;
 const POLL_MS = 3_000;
 /** A page by several filters looks at a part of the trail and may be empty. So many are asked for at a time. */
 const PAGES_AT_A_TIME = 4;
@@ -53,14 +55,15 @@ async function ask(
   read: Ask,
   filter: AuditFilter,
   from: string | null,
+  limit: number,
 ): Promise<{ readonly events: readonly AuditEvent[]; readonly cursor: string | null }> {
   const events: AuditEvent[] = [];
   let cursor = from;
   for (let pages = 0; pages < PAGES_AT_A_TIME; pages += 1) {
-    const page = await read({ ...filter, limit: PAGE_ROWS, ...(cursor !== null && { cursor }) });
+    const page = await read({ ...filter, limit, ...(cursor !== null && { cursor }) });
     events.push(...page.items);
     cursor = page.hasMore ? page.nextCursor : null;
-    if (cursor === null || events.length >= PAGE_ROWS / 2) break;
+    if (cursor === null || events.length >= limit / 2) break;
   }
   return { events, cursor };
 }
@@ -92,7 +95,12 @@ export function useEvents(key: string, filter: AuditFilter | null, isLive: boole
     const begin = async (): Promise<void> => {
       if (filter === null) return;
       try {
-        const { events, cursor } = await ask(async (query) => await api.audit.events(query, { signal }), filter, null);
+        const { events, cursor } = await ask(
+          async (query) => await api.audit.events(query, { signal }),
+          filter,
+          null,
+          PAGE_ROWS,
+        );
         if (signal.aborted) return;
         setState({ ...empty(key), events, cursor, anchorId: events[0]?.id ?? null, isLoading: false });
       } catch (error) {
@@ -115,7 +123,7 @@ export function useEvents(key: string, filter: AuditFilter | null, isLive: boole
     setState((before) => ({ ...before, isLoadingOlder: true, failure: null }));
     const go = async (): Promise<void> => {
       try {
-        const older = await ask(async (query) => await api.audit.events(query), filter, cursor);
+        const older = await ask(async (query) => await api.audit.events(query), filter, cursor, OLDER_PAGE_ROWS);
         setState((before) =>
           before.key === key
             ? { ...before, events: merged(before.events, older.events), cursor: older.cursor, isLoadingOlder: false }

@@ -68,7 +68,9 @@ const CODES: Readonly<Record<string, string>> = {
  *
  * @returns null for what succeeded, or is not known yet.
  */
-export function whyOf({ status, error_code: code, detail, action }: AuditEvent): string | null {
+export function whyOf({ status, error_code, detail, action }: AuditEvent): string | null {
+  // A newer service has codes that are not in the list.
+  const code: string | null = error_code;
   if (status !== 'failure' || code === null) return null;
   const reason = typeof detail['reason'] === 'string' ? detail['reason'] : '';
   switch (code) {
