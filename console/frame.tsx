@@ -18,6 +18,7 @@ import { Link, navigate, useLocation } from './location.tsx';
 import { FailureNotice } from './parts/failure.tsx';
 import { Loading } from './parts/states.tsx';
 import { Notices } from './parts/notices.tsx';
+import { bannerWords, notReadyReasons } from './parts/reasons.ts';
 import { loginPath, paths } from './routes.ts';
 
 const READINESS_POLL_MS = 60_000;
@@ -144,7 +145,9 @@ function Trouble() {
     } catch (error) {
       const failure = failureFrom(error);
       if (failure.code === 'client_aborted') return;
-      setProblem(failure.code === 'client_unreachable' ? 'The service cannot be reached from here.' : failure.message);
+      const reasons = notReadyReasons(failure);
+      if (failure.code === 'client_unreachable') setProblem('The service cannot be reached from here.');
+      else setProblem(reasons.length === 0 ? failure.message : bannerWords(reasons));
     }
   };
   useEffect(() => {
@@ -162,7 +165,7 @@ function Trouble() {
   if (problem === null && degraded.length === 0) return null;
   return (
     <div class={problem === null ? 'banner warning' : 'banner danger'} role="status">
-      {problem ?? `Something needs attention: ${degraded.map((reason) => reason.replaceAll('_', ' ')).join(', ')}.`}{' '}
+      {problem ?? bannerWords(degraded)}
       <Link to={paths.health}>See Health</Link>
     </div>
   );

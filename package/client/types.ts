@@ -6,7 +6,6 @@ import type {
   ErrorCode,
   ItemRejection,
   ListState,
-  NotReadyReason,
   OrderResult,
   OrderState,
   Permission,
@@ -14,8 +13,9 @@ import type {
   SuspensionReason,
   TokenState,
   TokenUsage,
-  UpstreamTrouble,
 } from './vocabulary.ts';
+
+export type * from './status.ts';
 
 // What the service answers, field by field as it is on the wire. A newer service may add fields, and names to its lists. Times are
 // RFC 3339 in UTC, with milliseconds.
@@ -326,79 +326,6 @@ export interface Workspace {
   readonly id: string;
   readonly uuid: string;
   readonly name: string;
-}
-
-/** What keeps the service from its work, or works and needs somebody to look into it. Which facts it has depends on its reason. */
-export interface Trouble<Reason extends string> {
-  readonly reason: Reason;
-  /** Since when, as far as is known. */
-  readonly since: string | null;
-  readonly what_to_do: string;
-  readonly [fact: string]: unknown;
-}
-
-/** How the service is. It has more than is listed here: docs/operate.md. */
-export interface Status {
-  readonly ready: boolean;
-  readonly not_ready: readonly Trouble<NotReadyReason>[];
-  readonly degraded: readonly Trouble<DegradedReason>[];
-  readonly policy: { readonly version: string };
-  readonly open_attempts: { readonly count: number; readonly oldest_at: string | null };
-  readonly orders: {
-    readonly open: number;
-    readonly acknowledged: number;
-    readonly failed: number;
-    readonly contradicted: number;
-    readonly oldest_at: string | null;
-    /** When the next token that a rotation has replaced is to be revoked. */
-    readonly next_scheduled_at: string | null;
-  };
-  readonly upstream: {
-    readonly last_success_at: string | null;
-    readonly last_failure: {
-      readonly at: string | null;
-      readonly reason: UpstreamTrouble;
-      readonly error_code: ErrorCode | null;
-      readonly upstream_status: number | null;
-      readonly goes_on: boolean;
-    } | null;
-  };
-  /** Live tokens that expire soon. `more`: only the first 10,000 were counted. A service that is older than the inventory does not say. */
-  readonly expiring?:
-    | {
-        readonly within_1_day: number;
-        readonly within_7_days: number;
-        readonly within_30_days: number;
-        readonly more: boolean;
-      }
-    | undefined;
-  /** What is known of the use of tokens, as of each workspace's last nightly look. */
-  readonly usage?:
-    | {
-        readonly workspaces: number;
-        /** Where PipeOps was not seen to fill in times of use for a week. */
-        readonly unknown: {
-          readonly workspaces: number;
-          readonly workspace_uuids: readonly string[];
-          readonly what_to_do: string | null;
-        };
-        readonly unused: number;
-        readonly never_used: number;
-      }
-    | undefined;
-  readonly quota: {
-    readonly wait_until: string | null;
-    readonly minute: QuotaWindow;
-    readonly hour: QuotaWindow;
-  };
-  readonly [fact: string]: unknown;
-}
-
-export interface QuotaWindow {
-  readonly limit: number;
-  readonly reserved: number;
-  readonly remaining: number | null;
-  readonly resets_at: string | null;
 }
 
 /** Whether the service can do its work. */

@@ -3,6 +3,7 @@ export type {
   ActorType,
   AuditAction,
   AuditStatus,
+  CredentialLoss,
   DegradedReason,
   ErrorCode,
   ItemRejection,

@@ -1,0 +1,109 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Failure } from '../../package/client/failure.ts';
+import type { Page } from '../../package/client/types.ts';
+import { type Action, api, failureFrom, polling, type Reading, useAction, usePolling, useReading } from '../api.ts';
+
+type Client = typeof api;
+
+/** What is known of something that changes by itself. */
+export interface Following<T> extends Reading<T> {
+  /** When the service said so, in milliseconds since the epoch. Null: it has said nothing. */
+  readonly asOfMs: number | null;
+}
+
+interface Said<T> {
+  readonly value: T;
+  readonly atMs: number;
+}
+
+/** How long to wait where nothing is known yet, or the last look failed. */
+const RETRY_MS = 15_000;
+
+/**
+ * Reads something, and looks at it again and again. A look that fails keeps what was seen before.
+ *
+ * @param key names what is read.
+ * @param pauseAfter the milliseconds from one look to the next one; null: nothing more happens to it.
+ */
+export function useFollowing<T>(
+  key: string,
+  read: (client: Client, signal: AbortSignal) => Promise<T>,
+  pauseAfter: (seen: T) => number | null,
+): Following<T> {
+  const first = useReading<Said<T>>(key, async (signal) => said(await read(api, signal)));
+  const [later, setLater] = useState<{
+    readonly key: string;
+    readonly after: Said<T> | null;
+    readonly said: Said<T> | null;
+    readonly failure: Failure | null;
+  } | null>(null);
+  const isLater = later !== null && later.key === key && later.after === first.data && !first.isLoading;
+  const seen = isLater ? later.said : first.data;
+  const failure = isLater ? later.failure : first.failure;
+  const pauseMs = seen === null || failure !== null ? RETRY_MS : pauseAfter(seen.value);
+  const { reload } = first;
+  usePolling(
+    async (signal) => {
+      try {
+        setLater({ key, after: first.data, said: said(await read(polling, signal)), failure: null });
+      } catch (error) {
+        if (signal.aborted) return;
+        setLater({ key, after: first.data, said: seen, failure: failureFrom(error) });
+        throw error;
+      }
+    },
+    pauseMs ?? RETRY_MS,
+    pauseMs !== null && !first.isLoading,
+  );
+  useEffect(() => {
+    addEventListener('online', reload);
+    return () => removeEventListener('online', reload);
+  }, [reload]);
+  return { data: seen?.value ?? null, asOfMs: seen?.atMs ?? null, failure, isLoading: first.isLoading, reload };
+}
+
+const said = <T>(value: T): Said<T> => ({ value, atMs: Date.now() });
+
+/** A list that is read page by page. */
+export interface Pages<Item> extends Omit<Following<unknown>, 'data'> {
+  /** Null: nothing is known yet. */
+  readonly items: readonly Item[] | null;
+  readonly hasMore: boolean;
+  /** Whether the last page ends before it is full: there may be more to find. */
+  readonly isPartial: boolean;
+  readonly more: Action<[]>;
+}
+
+/**
+ * Reads a list, and more of it as it is asked for.
+ *
+ * @param pauseMs how often the first page is looked at again, in milliseconds, as long as it is the only one; null: it is not.
+ */
+export function usePages<Item>(
+  key: string,
+  read: (client: Client, cursor: string | undefined, signal?: AbortSignal) => Promise<Page<Item>>,
+  pauseMs: number | null = null,
+): Pages<Item> {
+  const [later, setLater] = useState<{ readonly after: Page<Item>; readonly pages: readonly Page<Item>[] } | null>(
+    null,
+  );
+  const { data: first, ...following } = useFollowing(
+    key,
+    async (client, signal) => await read(client, undefined, signal),
+    (seen) => (later?.after === seen ? null : pauseMs),
+  );
+  const pages = first === null ? [] : [first, ...(later?.after === first ? later.pages : [])];
+  const last = pages.at(-1);
+  const more = useAction(async () => {
+    if (first === null || last === undefined || last.nextCursor === null) return;
+    const next = await read(api, last.nextCursor);
+    setLater({ after: first, pages: [...pages.slice(1), next] });
+  });
+  return {
+    ...following,
+    items: first === null ? null : pages.flatMap(({ items }) => items),
+    hasMore: last?.hasMore === true,
+    isPartial: last?.partial === true,
+    more,
+  };
+}

@@ -1,0 +1,214 @@
+import { useState } from 'preact/hooks';
+import type { Mode, Subject, SubjectRef, WholeDelivery } from '../../../package/client/types.ts';
+import { api, useAction, useReading } from '../../api.ts';
+import { useViewer } from '../../caller.tsx';
+import { Dialog } from '../../parts/dialog.tsx';
+import { FailureNotice } from '../../parts/failure.tsx';
+import { count } from '../../parts/figures.ts';
+import { PersonName } from '../../parts/names.tsx';
+import { ReasonField } from './reason.tsx';
+import { isTyped, isTypingAsked, labelKey, offboardWords } from './words.ts';
+
+interface OffboardProps {
+  /** Null: whom it is about is typed. */
+  readonly person: Pick<Subject, 'issuer' | 'subject' | 'label' | 'tokens'> | null;
+  readonly onClose: () => void;
+  readonly onOrdered: (receipt: WholeDelivery) => void;
+}
+
+/**
+ * Offboards somebody, by one order with one key: a second click, or a try after a lost answer, orders nothing a second time. What
+ * became of it is in the receipt.
+ */
+export function OffboardDialog({ person, onClose, onOrdered }: OffboardProps) {
+  const [key] = useState(() => crypto.randomUUID());
+  const [isByLabel, setByLabel] = useState(person === null || person.subject === null);
+  const [typedLabel, setTypedLabel] = useState('');
+  const [mode, setMode] = useState<Mode>('revoke');
+  const [reason, setReason] = useState('');
+  const [typed, setTyped] = useState('');
+  const label = person === null ? typedLabel.trim() : person.label;
+  const carriers = useCarriers(isByLabel ? (label ?? '') : '');
+  const live = isByLabel ? carriers.live : (person?.tokens.live ?? 0);
+  const name = isByLabel ? (label ?? '') : (person?.label ?? person?.subject ?? '');
+  const subject = subjectOfChoice(person, isByLabel, label);
+  const order = useAction(async () => {
+    if (subject === null) return;
+    onOrdered(await api.revocations.create({ subject, mode, reason: reason.trim() }, { idempotencyKey: key }));
+  });
+  const isReady =
+    subject !== null &&
+    reason.trim() !== '' &&
+    (!isTypingAsked(live) || isTyped(typed, live, name)) &&
+    !carriers.isLoading;
+  return (
+    <Dialog
+      title={name === '' ? 'Offboard somebody' : `Offboard ${name}`}
+      onClose={onClose}
+      isDismissible={!order.isRunning}
+    >
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (isReady) void order.run();
+        }}
+      >
+        {person === null && (
+          <label class="field">
+            <span class="label">Label</span>
+            <input
+              value={typedLabel}
+              maxLength={500}
+              placeholder="kim@acme.example"
+              onInput={(event) => setTypedLabel(event.currentTarget.value)}
+            />
+            <span class="hint">
+              What their JWTs carry, such as an e-mail address. It needs no token to be known here.
+            </span>
+          </label>
+        )}
+        {person !== null && person.subject !== null && person.label !== null && (
+          <WhomField person={person} isByLabel={isByLabel} onChange={setByLabel} />
+        )}
+        {isByLabel && <Carriers carriers={carriers} />}
+        <ModeField mode={mode} onChange={setMode} />
+        <ul class="consequences">
+          {offboardWords(live, mode).map((words) => (
+            <li key={words}>{words}</li>
+          ))}
+        </ul>
+        <ReasonField value={reason} onChange={setReason} />
+        {name !== '' && isTypingAsked(live) && (
+          <label class="field">
+            <span class="label">
+              Type{' '}
+              {live !== null && (
+                <>
+                  <code>{live}</code>, the number of their live tokens, or{' '}
+                </>
+              )}
+              <code>{name}</code>
+            </span>
+            <input value={typed} autocomplete="off" onInput={(event) => setTyped(event.currentTarget.value)} />
+          </label>
+        )}
+        {order.failure !== null && <FailureNotice failure={order.failure} />}
+        <div class="actions">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="danger primary" disabled={!isReady || order.isRunning}>
+            {order.isRunning ? 'Ordering…' : `Offboard ${name === '' ? 'somebody' : name}`}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function subjectOfChoice(person: OffboardProps['person'], isByLabel: boolean, label: string | null): SubjectRef | null {
+  if (isByLabel) return label === null || label === '' ? null : { label };
+  return person === null || person.issuer === null || person.subject === null
+    ? null
+    : { issuer: person.issuer, subject: person.subject };
+}
+
+function WhomField(props: {
+  readonly person: Pick<Subject, 'issuer' | 'subject' | 'label'>;
+  readonly isByLabel: boolean;
+  readonly onChange: (isByLabel: boolean) => void;
+}) {
+  const { person, isByLabel, onChange } = props;
+  return (
+    <fieldset>
+      <legend>Whom</legend>
+      <label class="choice">
+        <input type="radio" name="whom" checked={!isByLabel} onChange={() => onChange(false)} />
+        <span>
+          Only <b>{person.subject}</b> of {person.issuer}
+        </span>
+      </label>
+      <label class="choice">
+        <input type="radio" name="whom" checked={isByLabel} onChange={() => onChange(true)} />
+        <span>
+          Everybody who carries <b>{person.label}</b>, at any issuer
+        </span>
+      </label>
+    </fieldset>
+  );
+}
+
+const MODES = [
+  { mode: 'revoke', title: 'Revoke their tokens', hint: 'for a leaver, or where a secret may be known' },
+  { mode: 'suspend', title: 'Suspend their tokens', hint: 'while you find out' },
+] as const;
+
+const ModeField = ({ mode, onChange }: { readonly mode: Mode; readonly onChange: (mode: Mode) => void }) => (
+  <fieldset>
+    <legend>What becomes of their tokens</legend>
+    {MODES.map((choice) => (
+      <label key={choice.mode} class="choice">
+        <input type="radio" name="mode" checked={mode === choice.mode} onChange={() => onChange(choice.mode)} />
+        <span>
+          {choice.title} <span class="quiet">{choice.hint}</span>
+        </span>
+      </label>
+    ))}
+  </fieldset>
+);
+
+interface FoundCarriers {
+  readonly people: readonly Subject[];
+  /** How many live tokens they have. Null: that could not be read. */
+  readonly live: number | null;
+  readonly isLoading: boolean;
+}
+
+/** Those who are listed with a label. Whom the label means is decided by the service, which knows more. */
+function useCarriers(label: string): FoundCarriers {
+  const viewer = useViewer();
+  const isAsked = label !== '' && viewer.may('audit:read');
+  const { data, failure, isLoading } = useReading(`carriers ${isAsked ? label : ''}`, async (signal) => {
+    if (!isAsked) return [];
+    // The answer to each letter that is typed would be a row in the trail.
+    await pause(400, signal);
+    const { items } = await api.subjects.list({ q: [...label].slice(0, 32).join(''), limit: 100 }, { signal });
+    const key = labelKey(label);
+    return items.filter((one) => one.issuer !== null && one.label !== null && labelKey(one.label) === key);
+  });
+  const people = data ?? [];
+  const isKnown = failure === null && (isAsked || label === '');
+  return { people, live: isKnown ? people.reduce((sum, { tokens }) => sum + tokens.live, 0) : null, isLoading };
+}
+
+const pause = async (ms: number, signal: AbortSignal): Promise<void> =>
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(new DOMException('The question has changed.', 'AbortError'));
+    });
+  });
+
+function Carriers({ carriers: { people, live, isLoading } }: { readonly carriers: FoundCarriers }) {
+  if (isLoading) return <p class="hint">Looking for who carries it…</p>;
+  if (live === null) return <p class="hint">Who carries it could not be read. The receipt will say whom it means.</p>;
+  if (people.length === 0) {
+    return <p class="hint">Nobody is listed here with this label. Whoever comes with it is refused all the same.</p>;
+  }
+  return (
+    <div class="hint">
+      <p>
+        {count(people.length, 'person is', 'people are')} listed with it. The receipt says whom it means in the end:
+      </p>
+      <ul class="plain-list">
+        {people.slice(0, 10).map((person) => (
+          <li key={`${person.issuer ?? ''}|${person.subject ?? ''}`}>
+            <PersonName person={{ ...person, label: person.subject }} /> of {person.issuer},{' '}
+            {count(person.tokens.live, 'live token')}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
