@@ -1,5 +1,5 @@
 import type { Delivery, Revocation, WholeDelivery } from '../../package/client/types.ts';
-import type { OrderResult, OrderState } from '../../package/client/vocabulary.ts';
+import type { OrderState } from '../../package/client/vocabulary.ts';
 import { count, plain } from './figures.ts';
 
 // How far revocations are, in words.
@@ -7,29 +7,14 @@ import { count, plain } from './figures.ts';
 type Tone = 'good' | 'warning' | 'danger' | 'quiet';
 
 /** A state in words. docs/webhooks.md says what each means. */
-export const STATES: Readonly<
-  Record<OrderState, { readonly word: string; readonly tone: Tone; readonly meaning: string }>
-> = {
-  scheduled: { word: 'Scheduled', tone: 'quiet', meaning: 'Its time has not come.' },
-  open: { word: 'Open', tone: 'warning', meaning: 'PipeOps has not acknowledged it. It is tried again by itself.' },
-  acknowledged: {
-    word: 'Acknowledged',
-    tone: 'quiet',
-    meaning: 'PipeOps said that it is done. A look has still to agree.',
-  },
-  confirmed: { word: 'Confirmed', tone: 'good', meaning: 'A later look at PipeOps agrees.' },
-  failed: { word: 'Given up', tone: 'danger', meaning: 'It was tried for 72 hours. The token may still work.' },
-  retried: { word: 'Replaced', tone: 'quiet', meaning: 'Somebody had it tried again, under a new order.' },
-  lifted: { word: 'Lifted', tone: 'quiet', meaning: 'The token was resumed, so it is not suspended any more.' },
-};
-
-/** What came of an order, as a sentence. */
-export const RESULTS: Readonly<Record<OrderResult, string>> = {
-  revoked: 'PipeOps revoked it.',
-  suspended: 'PipeOps suspended it.',
-  already_gone: 'It was gone before.',
-  expired: 'It had expired.',
-  not_found: 'PipeOps has no such token.',
+export const STATES: Readonly<Record<OrderState, { readonly word: string; readonly tone: Tone }>> = {
+  scheduled: { word: 'Scheduled', tone: 'quiet' },
+  open: { word: 'Open', tone: 'warning' },
+  acknowledged: { word: 'Acknowledged', tone: 'quiet' },
+  confirmed: { word: 'Confirmed', tone: 'good' },
+  failed: { word: 'Given up', tone: 'danger' },
+  retried: { word: 'Tried anew', tone: 'quiet' },
+  lifted: { word: 'Lifted', tone: 'quiet' },
 };
 
 type Orders = Delivery['orders'];
@@ -42,22 +27,29 @@ export const totalOf = ({ open, acknowledged, confirmed, failed, lifted = 0 }: O
 export const isSettled = ({ orders, orders_left: isLeft }: Pick<Delivery, 'orders' | 'orders_left'>): boolean =>
   orders.open === 0 && orders.acknowledged === 0 && isLeft !== true;
 
-/** How far the orders are, as a sentence: `2 of 3 confirmed, 1 open.` */
-export function progressWords({ orders, orders_left: isLeft }: Pick<Delivery, 'orders' | 'orders_left'>): string {
+type Ordered = Pick<Delivery, 'orders' | 'orders_left' | 'mode'>;
+
+/** How far the orders are, as a sentence: `2 of 3 revocations confirmed, 1 open.` */
+export function progressWords({ orders, orders_left: isLeft, mode }: Ordered): string {
   const { open, acknowledged, confirmed, failed, lifted = 0 } = orders;
+  const noun = mode === 'suspend' ? 'suspension' : 'revocation';
   const total = totalOf(orders);
-  if (total === 0) return isLeft === true ? 'The revocations are being ordered.' : 'There was nothing to revoke.';
+  if (total === 0)
+    return isLeft === true ? `The ${noun}s are being ordered.` : `There was nothing to ${mode ?? 'revoke'}.`;
   const others = [
     acknowledged > 0 && `${plain(acknowledged)} acknowledged`,
     open > 0 && `${plain(open)} open`,
     failed > 0 && `${plain(failed)} given up`,
     lifted > 0 && `${plain(lifted)} lifted`,
-    isLeft === true && 'more to be ordered',
+    isLeft === true && 'more are being ordered',
   ].filter((part) => part !== false);
-  return `${[confirmed === total ? allConfirmed(total) : `${plain(confirmed)} of ${plain(total)} confirmed`, ...others].join(', ')}.`;
+  return `${[confirmedWords(confirmed, total, noun), ...others].join(', ')}.`;
 }
 
-const allConfirmed = (total: number): string => (total === 1 ? 'Confirmed' : `All ${plain(total)} confirmed`);
+function confirmedWords(confirmed: number, total: number, noun: string): string {
+  if (confirmed < total) return `${plain(confirmed)} of ${count(total, noun)} confirmed`;
+  return total === 1 ? `The ${noun} is confirmed` : `All ${plain(total)} ${noun}s are confirmed`;
+}
 
 /** A delivery's orders in one word for a list; null: it has none. */
 export function progressBadge({ orders, orders_left: isLeft }: Pick<Delivery, 'orders' | 'orders_left'>): {
@@ -91,7 +83,8 @@ export const retriedWords = (retried: number): string =>
 
 /** A step in the life of a revocation, and how long after the one before it was. */
 export interface OrderStep {
-  readonly name: 'received' | 'matched' | 'revoked' | 'suspended' | 'confirmed';
+  /** `last confirmed`: it is looked at more than once. */
+  readonly name: 'received' | 'matched' | 'revoked' | 'suspended' | 'last confirmed';
   readonly at: string;
   /** Null: it is the first. */
   readonly afterMs: number | null;
@@ -105,7 +98,7 @@ export function stepsOf(revocation: Revocation): readonly OrderStep[] {
     { name: 'received', at: received_at },
     { name: 'matched', at: matched_at },
     { name: isRevoked ? 'revoked' : 'suspended', at: (isRevoked ? revoked_at : suspended_at) ?? null },
-    { name: 'confirmed', at: confirmed_at },
+    { name: 'last confirmed', at: confirmed_at },
   ] as const;
   const known = taken.flatMap(({ name, at }) => (at === null ? [] : [{ name, at }]));
   return known.map((step, index) => {
@@ -114,12 +107,10 @@ export function stepsOf(revocation: Revocation): readonly OrderStep[] {
   });
 }
 
-/** How long a revocation took from its receipt to its last step; null: it has not come so far. In milliseconds. */
-export function tookMs(revocation: Revocation): number | null {
-  const last = stepsOf(revocation).at(-1);
-  return last === undefined || last.name === 'received' || last.name === 'matched'
-    ? null
-    : Math.max(0, Date.parse(last.at) - Date.parse(revocation.received_at));
+/** How long it took from the receipt of an order until PipeOps acknowledged it, in milliseconds; null: PipeOps has not. */
+export function tookMs({ received_at, revoked_at, suspended_at }: Revocation): number | null {
+  const at = revoked_at ?? suspended_at ?? null;
+  return at === null ? null : Math.max(0, Date.parse(at) - Date.parse(received_at));
 }
 
 /** Whether a receipt is of what somebody ordered here, and of no webhook. */

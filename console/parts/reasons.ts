@@ -14,46 +14,43 @@ export interface ReasonWords {
 const REASONS: Readonly<Record<DegradedReason | NotReadyReason, ReasonWords>> = {
   d1: {
     title: 'The database does not answer.',
-    meaning:
-      'Nothing is created, changed, revoked or listed, because nothing is done that is not recorded. Until this is over, revoke in PipeOps’ own console.',
+    meaning: 'Nothing is done that would have to be recorded. Until this is over, revoke in PipeOps’ own console.',
   },
   schema_outdated: {
     title: 'The database lacks a migration.',
-    meaning: 'Some or all requests fail until an operator applies it. Trying again does not help.',
+    meaning: 'Requests fail until an operator applies it.',
   },
   admin_credential_expiring: {
     title: 'The PipeOps credential ends within a week.',
-    meaning: 'Everything works until then. Without a new credential nothing can be done at PipeOps afterwards.',
+    meaning: 'Without a new one nothing can be done at PipeOps afterwards.',
   },
   admin_credential_expired: {
     title: 'The PipeOps credential has ended.',
-    meaning: 'Creates, changes and revocations fail. Revocations are kept, and carried out once there is a new one.',
+    meaning: 'Creates and changes fail. Revocations are kept until there is a new one.',
   },
   admin_credential_rejected: {
     title: 'PipeOps refuses the credential of this service.',
-    meaning: 'Creates, changes and revocations fail. Revocations are kept, and carried out once there is a new one.',
+    meaning: 'Creates and changes fail. Revocations are kept until there is a new one.',
   },
   admin_credential_renewal_lost: {
     title: 'The PipeOps credential does not renew itself any more.',
-    meaning: 'Everything works until the credential ends. An operator has to begin a new session before that.',
+    meaning: 'It works until it ends.',
   },
   upstream_unreachable: {
     title: 'PipeOps does not answer.',
-    meaning:
-      'Creates and changes fail, and lists may be up to an hour old. Revocations are kept and tried again by themselves.',
+    meaning: 'Creates and changes fail, and lists may be an hour old. Revocations are kept and tried again.',
   },
   upstream_rate_limited: {
     title: 'PipeOps takes no more calls for now.',
-    meaning:
-      'Changes have to wait, and lists may be old. The last calls of each minute and hour are kept for revocation.',
+    meaning: 'Changes wait, and lists may be old. The last calls are kept for revocation.',
   },
   upstream_forbidden: {
     title: 'PipeOps forbids this service to act in a workspace.',
-    meaning: 'Nothing can be created, changed or revoked there. Other workspaces are not affected.',
+    meaning: 'Nothing can be created, changed or revoked there.',
   },
   d1_size: {
     title: 'The database is nearly full.',
-    meaning: 'Everything works until it is full. Then nothing is created, changed, revoked or listed.',
+    meaning: 'Once it is full, nothing is created, changed, revoked or listed.',
   },
   fingerprint_keys: {
     title: 'A fingerprint key is missing.',
@@ -61,11 +58,11 @@ const REASONS: Readonly<Record<DegradedReason | NotReadyReason, ReasonWords>> = 
   },
   revocation_orders: {
     title: 'Revocations were given up.',
-    meaning: 'Tokens that should be gone may still work. Nobody tries them again until somebody orders it.',
+    meaning: 'Their tokens may still work until somebody tries again.',
   },
   revocation_contradicted: {
     title: 'A revoked token still works.',
-    meaning: 'PipeOps said that it revoked the token, and still shows it alive. It is revoked again by itself.',
+    meaning: 'PipeOps acknowledged its revocation and still shows it alive. It is revoked again by itself.',
   },
 };
 

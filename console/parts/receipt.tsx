@@ -29,7 +29,7 @@ export const useReceipt = (kind: 'revocation' | 'delivery', id: string): Followi
   );
 
 /** How far the revocations of a receipt are. It is told by ear too as it goes on. */
-export function Progress({ receipt }: { readonly receipt: Pick<Delivery, 'orders' | 'orders_left'> }) {
+export function Progress({ receipt }: { readonly receipt: Pick<Delivery, 'orders' | 'orders_left' | 'mode'> }) {
   const total = totalOf(receipt.orders);
   const { confirmed, failed } = receipt.orders;
   return (
@@ -46,18 +46,20 @@ export function Progress({ receipt }: { readonly receipt: Pick<Delivery, 'orders
 }
 
 /** The state of one revocation as a badge. */
-export const StateBadge = ({ revocation }: { readonly revocation: Revocation }) => {
-  const { word, tone, meaning } = STATES[revocation.state];
-  return revocation.contradicted_at === null ? (
-    <Badge tone={tone} title={meaning}>
-      {word}
-    </Badge>
-  ) : (
-    <Badge tone="danger" title={`A look contradicts it since ${fullTime(revocation.contradicted_at)}.`}>
-      Still alive
-    </Badge>
-  );
-};
+export function StateBadge({
+  revocation: { state, contradicted_at: contradictedAt },
+}: {
+  readonly revocation: Revocation;
+}) {
+  if (contradictedAt !== null && state !== 'confirmed') {
+    return (
+      <Badge tone="danger" title={`A look contradicts it since ${fullTime(contradictedAt)}.`}>
+        Still alive
+      </Badge>
+    );
+  }
+  return <Badge tone={STATES[state].tone}>{STATES[state].word}</Badge>;
+}
 
 /** The steps of one revocation with the time that each took. */
 export function Steps({ revocation }: { readonly revocation: Revocation }) {
@@ -68,7 +70,9 @@ export function Steps({ revocation }: { readonly revocation: Revocation }) {
         <Step key={step.name} step={step} />
       ))}
       <Waiting revocation={revocation} />
-      {total !== null && <li class="total">{duration(total)} in all</li>}
+      {total !== null && (
+        <li class="total">{`${revocation.mode === 'revoke' ? 'Revoked' : 'Suspended'} within ${duration(total)}`}</li>
+      )}
     </ol>
   );
 }

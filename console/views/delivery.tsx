@@ -10,6 +10,7 @@ import { AsOf, NoPermission, Stale } from '../parts/lists.tsx';
 import { PersonName } from '../parts/names.tsx';
 import { isByCaller, leftToRetry, retriedWords } from '../parts/orders.ts';
 import { Progress, useReceipt } from '../parts/receipt.tsx';
+import { Facts } from '../parts/rows.tsx';
 import { Loading, Page } from '../parts/states.tsx';
 import { Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
@@ -52,7 +53,7 @@ function OneDelivery({ id }: { readonly id: string }) {
     >
       <Stale following={following} />
       <Outcome delivery={delivery} onRetried={following.reload} />
-      <Facts delivery={delivery} />
+      <About delivery={delivery} />
       <Owners delivery={delivery} />
       <Revocations revocations={delivery.revocations} names={names} />
       <Items delivery={delivery} names={names} />
@@ -92,78 +93,57 @@ function Outcome({ delivery, onRetried }: { readonly delivery: WholeDelivery; re
   );
 }
 
-function Facts({ delivery }: { readonly delivery: WholeDelivery }) {
-  const { actor, subject, reason, sender_id: senderId, blocks_lifted: lifted } = delivery;
+function About({ delivery }: { readonly delivery: WholeDelivery }) {
+  const { actor, subject, reason, event, mode, sender_id: senderId, blocks_lifted: lifted } = delivery;
   return (
     <section class="card" aria-label="Facts">
-      <dl class="facts">
-        <dt>{actor === undefined ? 'Source' : 'Ordered by'}</dt>
-        <dd>
-          <Sender delivery={delivery} />
-        </dd>
-        <dt>Received</dt>
-        <dd>
-          <Time at={delivery.received_at} />
-        </dd>
-        {reason !== undefined && (
-          <>
-            <dt>Reason</dt>
-            <dd>{reason}</dd>
-          </>
-        )}
-        {subject !== undefined && (
-          <>
-            <dt>About</dt>
-            <dd>
+      <Facts
+        facts={[
+          [actor === undefined ? 'Source' : 'Ordered by', <Sender delivery={delivery} />],
+          ['Received', <Time at={delivery.received_at} />],
+          reason !== undefined && ['Reason', reason],
+          subject !== undefined && [
+            'About',
+            <>
               {subjectWords(subject)}{' '}
               <span class="quiet">{'label' in subject ? '(label)' : `of ${subject.issuer}`}</span>
-              {delivery.former === true && <span class="quiet"> and whoever carried it before</span>}
+              {delivery.former === true && ' and whoever carried it before'}
               {delivery.issuer_configured === false && <p class="problem">Nobody here has that issuer.</p>}
-            </dd>
-          </>
-        )}
-        {delivery.event !== null && (
-          <>
-            <dt>Event</dt>
-            <dd>
-              <code>{delivery.event}</code>
-              {delivery.mode !== undefined && <span class="quiet"> · tokens are to be {MODES[delivery.mode]}</span>}
-            </dd>
-          </>
-        )}
-        {lifted !== undefined && (
-          <>
-            <dt>Blocks lifted</dt>
-            <dd>
-              {plain(lifted)}
-              {delivery.still_blocked === true && <span> · somebody is still blocked in another way</span>}
-            </dd>
-          </>
-        )}
-        {senderId !== null && (
-          <>
-            <dt>Sender’s id</dt>
-            <dd>
-              <Id value={senderId} isShort={false} />
-              {delivery.id_reused === true && <p class="problem">Another delivery had this id before.</p>}
-            </dd>
-          </>
-        )}
-        <dt>Id</dt>
-        <dd>
-          <Id value={delivery.id} isShort={false} />
-        </dd>
-        <dt>In the trail</dt>
-        <dd>
-          <Link to={paths.event(delivery.event_id)}>Its event</Link>
-          {isByCaller(delivery) && (
+            </>,
+          ],
+          event !== null && [
+            'Event',
             <>
-              {' · '}
-              <Link to={paths.revocation(delivery.id)}>Its receipt</Link>
-            </>
-          )}
-        </dd>
-      </dl>
+              <code>{event}</code>
+              {mode !== undefined && <span class="quiet"> · tokens are to be {MODES[mode]}</span>}
+            </>,
+          ],
+          lifted !== undefined && [
+            'Blocks lifted',
+            `${plain(lifted)}${delivery.still_blocked === true ? '. Somebody is still blocked in another way.' : ''}`,
+          ],
+          senderId !== null && [
+            'Sender’s id',
+            <>
+              <Id value={senderId} />
+              {delivery.id_reused === true && <p class="problem">Another delivery had this id before.</p>}
+            </>,
+          ],
+          ['Id', <Id value={delivery.id} />],
+          [
+            'In the trail',
+            <>
+              <Link to={paths.event(delivery.event_id)}>Its event</Link>
+              {isByCaller(delivery) && (
+                <>
+                  {' · '}
+                  <Link to={paths.revocation(delivery.id)}>Its receipt</Link>
+                </>
+              )}
+            </>,
+          ],
+        ]}
+      />
     </section>
   );
 }

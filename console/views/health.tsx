@@ -2,15 +2,12 @@ import type { ComponentChildren } from 'preact';
 import type { Failure } from '../../package/client/failure.ts';
 import type { Readiness, Status, Trouble } from '../../package/client/types.ts';
 import { useViewer } from '../caller.tsx';
-import { Link } from '../location.tsx';
 import { type Following, useFollowing } from '../parts/following.ts';
 import { AsOf, Stale } from '../parts/lists.tsx';
 import { notReadyReasons, reasonWords } from '../parts/reasons.ts';
 import { Loading, Page } from '../parts/states.tsx';
-import { Time } from '../parts/time.tsx';
-import { paths } from '../routes.ts';
-import { Cards, Figures } from './health/cards.tsx';
-import { factsOf, verdict } from './health/facts.ts';
+import { Cards, Known, OpenWork } from './health/cards.tsx';
+import { verdict } from './health/facts.ts';
 
 const POLL_MS = 30_000;
 
@@ -51,20 +48,17 @@ function ReadinessOnly() {
             <ReasonCard key={reason} reason={reason} />
           ))}
           <div class="cards">
-            <section class="card" aria-labelledby="open-work">
-              <h2 id="open-work">Open work</h2>
-              <Figures
-                open_attempts={{ count: readiness.open_attempts, oldest_at: null }}
-                orders={{
-                  open: readiness.open_orders,
-                  acknowledged: readiness.acknowledged_orders,
-                  failed: readiness.failed_orders,
-                  contradicted: readiness.contradicted_orders,
-                  oldest_at: null,
-                  next_scheduled_at: null,
-                }}
-              />
-            </section>
+            <OpenWork
+              open_attempts={{ count: readiness.open_attempts, oldest_at: null }}
+              orders={{
+                open: readiness.open_orders,
+                acknowledged: readiness.acknowledged_orders,
+                failed: readiness.failed_orders,
+                contradicted: readiness.contradicted_orders,
+                oldest_at: null,
+                next_scheduled_at: null,
+              }}
+            />
           </div>
           <p class="quiet">
             This is what anybody may know. A role with <code>audit:read</code> shows the rest: since when, what to do,
@@ -121,18 +115,7 @@ const Troubles = ({ troubles }: { readonly troubles: readonly Trouble<string>[] 
   troubles.map((trouble) => (
     <ReasonCard key={trouble.reason} reason={trouble.reason}>
       <NextStep text={trouble.what_to_do} />
-      <dl class="facts">
-        {factsOf(trouble).map(({ name, kind, value }) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>
-              {kind === 'time' && <Time at={value} />}
-              {kind === 'event' && <Link to={paths.event(value)}>Its event</Link>}
-              {kind === 'text' && value}
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <Known of={trouble} without={['reason', 'what_to_do']} />
     </ReasonCard>
   ));
 

@@ -5,6 +5,7 @@ import { Link, navigate, useLocation, withSearch } from '../location.tsx';
 import { usePages } from '../parts/following.ts';
 import { MoreButton, NoPermission, Stale } from '../parts/lists.tsx';
 import { nameInFilters, PersonName } from '../parts/names.tsx';
+import { Table } from '../parts/rows.tsx';
 import { Badge, Empty, Loading, Page } from '../parts/states.tsx';
 import { Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
@@ -13,9 +14,9 @@ import { blockedBy, mayOffboard, tokenCounts } from './people/words.ts';
 
 /** Who owns tokens, and who is blocked. */
 export function PeopleView() {
-  const { whoami, may } = useViewer();
-  const actions = mayOffboard(whoami.roles) ? <OffboardAnybody /> : undefined;
-  return may('audit:read') ? (
+  const viewer = useViewer();
+  const actions = mayOffboard(viewer.whoami.roles) ? <OffboardAnybody /> : undefined;
+  return viewer.may('audit:read') ? (
     <Page title="People" actions={actions}>
       <People />
     </Page>
@@ -114,23 +115,11 @@ function Nobody({ q, blocked }: { readonly q: string; readonly blocked: string |
 }
 
 const PeopleTable = ({ people }: { readonly people: readonly Subject[] }) => (
-  <div class="table folds">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Who</th>
-          <th scope="col">Issuer</th>
-          <th scope="col">Tokens</th>
-          <th scope="col">State</th>
-        </tr>
-      </thead>
-      <tbody>
-        {people.map((person) => (
-          <PersonRow key={nameInFilters(person)} person={person} />
-        ))}
-      </tbody>
-    </table>
-  </div>
+  <Table heads={['Who', 'Issuer', 'Tokens', 'State']}>
+    {people.map((person) => (
+      <PersonRow key={nameInFilters(person)} person={person} />
+    ))}
+  </Table>
 );
 
 function PersonRow({ person }: { readonly person: Subject }) {
@@ -148,8 +137,8 @@ function PersonRow({ person }: { readonly person: Subject }) {
         {label !== null && subject !== null && label !== subject && <p class="under">{subject}</p>}
         {issuer === null && <p class="under">Whoever comes with this label</p>}
       </td>
-      <td class="issuer">{issuer ?? <span class="quiet">any</span>}</td>
-      <td>{issuer === null ? <span class="quiet">not counted</span> : tokenCounts(tokens)}</td>
+      <td class="issuer">{issuer ?? 'any issuer'}</td>
+      <td>{issuer === null ? '' : tokenCounts(tokens)}</td>
       <td>
         {blocks.length === 0 ? <span class="quiet">Not blocked</span> : <Badge tone="danger">Blocked</Badge>}
         {blocks.map((block) => (

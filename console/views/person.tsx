@@ -4,6 +4,7 @@ import { api, useReading } from '../api.ts';
 import { useViewer } from '../caller.tsx';
 import { NoPermission } from '../parts/lists.tsx';
 import { FailureNotice } from '../parts/failure.tsx';
+import { Facts } from '../parts/rows.tsx';
 import { Badge, Loading, Page } from '../parts/states.tsx';
 import { Blocks, OrderedCard } from './people/blocks.tsx';
 import { Lately } from './people/lately.tsx';
@@ -51,6 +52,11 @@ function Person({ name }: { readonly name: string }) {
   const isOffered = mayOffboard(viewer.whoami.roles) && data !== null;
   const isBlocked = person.blocks.length > 0;
   const close = (): void => setDialog(null);
+  const [turn, setTurn] = useState(0);
+  const progress = (): void => {
+    setTurn((before) => before + 1);
+    reload();
+  };
   return (
     <Page
       title={shown}
@@ -86,11 +92,11 @@ function Person({ name }: { readonly name: string }) {
       {data !== null && (
         <>
           {ordered !== null && !person.blocks.some((block) => block.delivery_id === ordered) && (
-            <OrderedCard id={ordered} />
+            <OrderedCard id={ordered} onProgress={progress} />
           )}
-          <Blocks person={person} onKnown={setBlockedAs} />
-          <Facts person={person} isMe={isMe} isOwner={data.entry !== null} />
-          <TheirTokens who={who} ordered={ordered} />
+          <Blocks person={person} onKnown={setBlockedAs} onProgress={progress} />
+          <About person={person} isMe={isMe} isOwner={data.entry !== null} />
+          <TheirTokens who={who} turn={turn} />
           <Lately name={name} />
         </>
       )}
@@ -102,7 +108,7 @@ function Person({ name }: { readonly name: string }) {
             close();
             setLifted(null);
             setOrdered(receipt.id);
-            reload();
+            progress();
           }}
         />
       )}
@@ -130,28 +136,18 @@ const noOwner = (who: SubjectRef): Subject => ({
   blocks: [],
 });
 
-function Facts(props: { readonly person: Subject; readonly isMe: boolean; readonly isOwner: boolean }) {
+function About(props: { readonly person: Subject; readonly isMe: boolean; readonly isOwner: boolean }) {
   const { issuer, subject, label, tokens } = props.person;
   return (
     <section class="card" aria-label="Facts">
-      <dl class="facts">
-        {label !== null && (
-          <>
-            <dt>Label</dt>
-            <dd>{label}</dd>
-          </>
-        )}
-        {issuer !== null && (
-          <>
-            <dt>Subject</dt>
-            <dd>{subject}</dd>
-            <dt>Issuer</dt>
-            <dd>{issuer}</dd>
-            <dt>Tokens</dt>
-            <dd>{tokenCounts(tokens)}</dd>
-          </>
-        )}
-      </dl>
+      <Facts
+        facts={[
+          label !== null && ['Label', label],
+          issuer !== null && ['Subject', subject],
+          issuer !== null && ['Issuer', issuer],
+          issuer !== null && ['Tokens', tokenCounts(tokens)],
+        ]}
+      />
       {issuer === null && (
         <p class="under">A label is what JWTs carry for people to read. Several people can carry one.</p>
       )}

@@ -5,6 +5,7 @@ import { usePages } from '../parts/following.ts';
 import { AsOf, MoreButton, NoPermission, Stale } from '../parts/lists.tsx';
 import { PersonName } from '../parts/names.tsx';
 import { isByCaller } from '../parts/orders.ts';
+import { Table } from '../parts/rows.tsx';
 import { Badge, Empty, Loading, Page } from '../parts/states.tsx';
 import { Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
@@ -31,23 +32,11 @@ function Deliveries() {
       {items === null && pages.isLoading && <Loading />}
       {items?.length === 0 && <NoDelivery />}
       {items !== null && items.length > 0 && (
-        <div class="table folds">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">What came in</th>
-                <th scope="col">Tokens it named</th>
-                <th scope="col">What it led to</th>
-                <th scope="col">When</th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((delivery) => (
-                <Row key={delivery.id} delivery={delivery} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table heads={['What came in', 'Tokens it named', 'What it led to', 'When']}>
+          {items.map((delivery) => (
+            <Row key={delivery.id} delivery={delivery} />
+          ))}
+        </Table>
       )}
       <MoreButton pages={pages} />
     </Page>

@@ -1,5 +1,5 @@
-import { useEffect, useState } from 'preact/hooks';
-import type { Block, Subject, SubjectRef } from '../../../package/client/types.ts';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Block, Subject, SubjectRef, WholeDelivery } from '../../../package/client/types.ts';
 import { Link } from '../../location.tsx';
 import { Stale } from '../../parts/lists.tsx';
 import { Progress, useReceipt } from '../../parts/receipt.tsx';
@@ -11,10 +11,12 @@ interface BlocksProps {
   readonly person: Subject;
   /** Is told how they are blocked, as far as that is known. */
   readonly onKnown: (blockedAs: readonly SubjectRef[]) => void;
+  /** Is told as the revocations go on. */
+  readonly onProgress: () => void;
 }
 
 /** Why somebody is refused everything: since when, by what, and how far what was ordered with it is. */
-export function Blocks({ person, onKnown }: BlocksProps) {
+export function Blocks({ person, onKnown, onProgress }: BlocksProps) {
   const [labels, setLabels] = useState<ReadonlyMap<string, string>>(new Map());
   const { issuer, subject, label, blocks } = person;
   const ways = blocks.flatMap(({ by, delivery_id: id }): SubjectRef[] => {
@@ -35,18 +37,20 @@ export function Blocks({ person, onKnown }: BlocksProps) {
           block={block}
           label={label}
           onLabel={(id, found) => setLabels((before) => new Map(before).set(id, found))}
+          onProgress={onProgress}
         />
       ))}
     </section>
   );
 }
 
-function BlockCard(props: {
-  readonly block: Block;
+interface MadeByProps {
   readonly label: string | null;
   readonly onLabel: (id: string, label: string) => void;
-}) {
-  const { block, label, onLabel } = props;
+  readonly onProgress: () => void;
+}
+
+function BlockCard({ block, ...props }: MadeByProps & { readonly block: Block }) {
   const { since, by, delivery_id: id, event_id: eventId, reason } = block;
   return (
     <div class="block">
@@ -60,18 +64,13 @@ function BlockCard(props: {
           </>
         )}
       </p>
-      {id !== undefined && <MadeBy id={id} label={label} onLabel={onLabel} />}
+      {id !== undefined && <MadeBy id={id} {...props} />}
     </div>
   );
 }
 
 /** The delivery or the revocation that made a block, followed. */
-function MadeBy(props: {
-  readonly id: string;
-  readonly label: string | null;
-  readonly onLabel: (id: string, label: string) => void;
-}) {
-  const { id, onLabel } = props;
+function MadeBy({ id, onProgress, onLabel, ...props }: MadeByProps & { readonly id: string }) {
   const following = useReceipt('delivery', id);
   const { data: receipt, failure } = following;
   const told = receipt?.subject !== undefined && 'label' in receipt.subject ? receipt.subject.label : null;
@@ -80,6 +79,7 @@ function MadeBy(props: {
   useEffect(() => {
     if (label !== null) onLabel(id, label);
   }, [label]);
+  useProgress(receipt, onProgress);
   if (receipt === null) return <Stale following={following} />;
   return (
     <>
@@ -94,9 +94,10 @@ function MadeBy(props: {
 }
 
 /** What was just ordered here, where no block of theirs tells of it. */
-export function OrderedCard({ id }: { readonly id: string }) {
+export function OrderedCard({ id, onProgress }: { readonly id: string; readonly onProgress: () => void }) {
   const following = useReceipt('revocation', id);
   const { data: receipt } = following;
+  useProgress(receipt, onProgress);
   return (
     <section class="card" aria-label="What was just ordered">
       <Stale following={following} />
@@ -108,4 +109,14 @@ export function OrderedCard({ id }: { readonly id: string }) {
       {receipt !== null && <Progress receipt={receipt} />}
     </section>
   );
+}
+
+/** Calls back where the orders of a receipt are not as they were when it was first seen. */
+function useProgress(receipt: WholeDelivery | null, onProgress: () => void): void {
+  const orders = receipt === null ? null : JSON.stringify(receipt.orders);
+  const seen = useRef<string | null>(null);
+  useEffect(() => {
+    if (seen.current !== null && seen.current !== orders) onProgress();
+    seen.current = orders;
+  }, [orders]);
 }

@@ -3,10 +3,10 @@ import { Link } from '../../location.tsx';
 import { usePages } from '../../parts/following.ts';
 import { Stale } from '../../parts/lists.tsx';
 import { TokenName } from '../../parts/names.tsx';
+import { Table } from '../../parts/rows.tsx';
 import { Badge, Loading } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
-import { actionWords } from './words.ts';
 
 const POLL_MS = 15_000;
 
@@ -31,36 +31,29 @@ export function Lately({ name }: { readonly name: string }) {
       {items === null && pages.isLoading && <Loading />}
       {items?.length === 0 && <p class="quiet">Nothing that is in the trail.</p>}
       {items !== null && items.length > 0 && (
-        <div class="table folds">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">What</th>
-                <th scope="col">Outcome</th>
-                <th scope="col">When</th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((event) => (
-                <Row key={event.id} event={event} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table heads={['What', 'Outcome', 'When']}>
+          {items.map((event) => (
+            <Row key={event.id} event={event} />
+          ))}
+        </Table>
       )}
       {pages.hasMore && (
         <p>
-          <Link to={`${paths.activity}?actor=${encodeURIComponent(name)}`}>All of it in Activity</Link>
+          <Link to={activityOf(name)}>All of it in Activity</Link>
         </p>
       )}
     </section>
   );
 }
 
+/** The question to Activity that finds all events of somebody. */
+const activityOf = (name: string): string =>
+  `${paths.activity}?${new URLSearchParams({ q: `actor:${JSON.stringify(name)}`, reads: 'shown' }).toString()}`;
+
 const Row = ({ event }: { readonly event: AuditEvent }) => (
   <tr>
     <td class="wide">
-      {actionWords(event.action)}{' '}
+      <code>{event.action}</code>{' '}
       {(event.token_id !== null || event.token_name !== null) && (
         <TokenName workspaceUuid={event.workspace_uuid} tokenId={event.token_id} name={event.token_name} />
       )}

@@ -1,13 +1,10 @@
 import { useState } from 'preact/hooks';
 import type { Mode, Subject, SubjectRef, WholeDelivery } from '../../../package/client/types.ts';
-import { api, useAction, useReading } from '../../api.ts';
-import { useViewer } from '../../caller.tsx';
+import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
-import { count } from '../../parts/figures.ts';
-import { PersonName } from '../../parts/names.tsx';
 import { ReasonField } from './reason.tsx';
-import { isTyped, isTypingAsked, labelKey, offboardWords } from './words.ts';
+import { isTyped, isTypingAsked, offboardWords } from './words.ts';
 
 interface OffboardProps {
   /** Null: whom it is about is typed. */
@@ -28,19 +25,15 @@ export function OffboardDialog({ person, onClose, onOrdered }: OffboardProps) {
   const [reason, setReason] = useState('');
   const [typed, setTyped] = useState('');
   const label = person === null ? typedLabel.trim() : person.label;
-  const carriers = useCarriers(isByLabel ? (label ?? '') : '');
-  const live = isByLabel ? carriers.live : (person?.tokens.live ?? 0);
+  // Whom a label means is decided by the service, so nobody can tell here how many tokens that concerns.
+  const live = isByLabel ? null : (person?.tokens.live ?? 0);
   const name = isByLabel ? (label ?? '') : (person?.label ?? person?.subject ?? '');
   const subject = subjectOfChoice(person, isByLabel, label);
   const order = useAction(async () => {
     if (subject === null) return;
     onOrdered(await api.revocations.create({ subject, mode, reason: reason.trim() }, { idempotencyKey: key }));
   });
-  const isReady =
-    subject !== null &&
-    reason.trim() !== '' &&
-    (!isTypingAsked(live) || isTyped(typed, live, name)) &&
-    !carriers.isLoading;
+  const isReady = subject !== null && reason.trim() !== '' && (!isTypingAsked(live) || isTyped(typed, live, name));
   return (
     <Dialog
       title={name === '' ? 'Offboard somebody' : `Offboard ${name}`}
@@ -70,7 +63,6 @@ export function OffboardDialog({ person, onClose, onOrdered }: OffboardProps) {
         {person !== null && person.subject !== null && person.label !== null && (
           <WhomField person={person} isByLabel={isByLabel} onChange={setByLabel} />
         )}
-        {isByLabel && <Carriers carriers={carriers} />}
         <ModeField mode={mode} onChange={setMode} />
         <ul class="consequences">
           {offboardWords(live, mode).map((words) => (
@@ -156,59 +148,3 @@ const ModeField = ({ mode, onChange }: { readonly mode: Mode; readonly onChange:
     ))}
   </fieldset>
 );
-
-interface FoundCarriers {
-  readonly people: readonly Subject[];
-  /** How many live tokens they have. Null: that could not be read. */
-  readonly live: number | null;
-  readonly isLoading: boolean;
-}
-
-/** Those who are listed with a label. Whom the label means is decided by the service, which knows more. */
-function useCarriers(label: string): FoundCarriers {
-  const viewer = useViewer();
-  const isAsked = label !== '' && viewer.may('audit:read');
-  const { data, failure, isLoading } = useReading(`carriers ${isAsked ? label : ''}`, async (signal) => {
-    if (!isAsked) return [];
-    // The answer to each letter that is typed would be a row in the trail.
-    await pause(400, signal);
-    const { items } = await api.subjects.list({ q: [...label].slice(0, 32).join(''), limit: 100 }, { signal });
-    const key = labelKey(label);
-    return items.filter((one) => one.issuer !== null && one.label !== null && labelKey(one.label) === key);
-  });
-  const people = data ?? [];
-  const isKnown = failure === null && (isAsked || label === '');
-  return { people, live: isKnown ? people.reduce((sum, { tokens }) => sum + tokens.live, 0) : null, isLoading };
-}
-
-const pause = async (ms: number, signal: AbortSignal): Promise<void> =>
-  await new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(new DOMException('The question has changed.', 'AbortError'));
-    });
-  });
-
-function Carriers({ carriers: { people, live, isLoading } }: { readonly carriers: FoundCarriers }) {
-  if (isLoading) return <p class="hint">Looking for who carries it…</p>;
-  if (live === null) return <p class="hint">Who carries it could not be read. The receipt will say whom it means.</p>;
-  if (people.length === 0) {
-    return <p class="hint">Nobody is listed here with this label. Whoever comes with it is refused all the same.</p>;
-  }
-  return (
-    <div class="hint">
-      <p>
-        {count(people.length, 'person is', 'people are')} listed with it. The receipt says whom it means in the end:
-      </p>
-      <ul class="plain-list">
-        {people.slice(0, 10).map((person) => (
-          <li key={`${person.issuer ?? ''}|${person.subject ?? ''}`}>
-            <PersonName person={{ ...person, label: person.subject }} /> of {person.issuer},{' '}
-            {count(person.tokens.live, 'live token')}
-          </li>
-        ))}
-      </ul>
-    </div>
-  );
-}

@@ -1,9 +1,11 @@
+import { useEffect } from 'preact/hooks';
 import type { InventoryToken, SubjectRef } from '../../../package/client/types.ts';
 import type { TokenState } from '../../../package/client/vocabulary.ts';
 import { useViewer } from '../../caller.tsx';
 import { usePages } from '../../parts/following.ts';
 import { MoreButton, Stale } from '../../parts/lists.tsx';
 import { TokenName } from '../../parts/names.tsx';
+import { Table } from '../../parts/rows.tsx';
 import { Badge, Loading } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 
@@ -17,21 +19,29 @@ const TONES: Readonly<Record<TokenState, 'good' | 'warning' | 'quiet'>> = {
   revoked: 'quiet',
 };
 
-/** The tokens of somebody, as the inventory knows them, the newest first. */
-export function TheirTokens({ who, ordered }: { readonly who: SubjectRef; readonly ordered: string | null }) {
-  return useViewer().may('tokens:read') ? <Tokens who={who} ordered={ordered} /> : null;
+interface TheirTokensProps {
+  readonly who: SubjectRef;
+  /** Another number: what was ordered has changed them. */
+  readonly turn: number;
 }
 
-function Tokens({ who, ordered }: { readonly who: SubjectRef; readonly ordered: string | null }) {
+/** The tokens of somebody, as the inventory knows them, the newest first. */
+export function TheirTokens(props: TheirTokensProps) {
+  return useViewer().may('tokens:read') ? <Tokens {...props} /> : null;
+}
+
+function Tokens({ who, turn }: TheirTokensProps) {
   const filter = 'label' in who ? { label: who.label } : { owner: `${who.issuer}|${who.subject}` };
   const pages = usePages<InventoryToken>(
-    // What was ordered changes them.
-    `tokens of ${JSON.stringify(who)} ${ordered ?? ''}`,
+    `tokens of ${JSON.stringify(who)}`,
     async (client, cursor, signal) =>
       await client.inventory.list({ ...filter, limit: 20, cursor }, signal === undefined ? {} : { signal }),
     POLL_MS,
   );
-  const { items } = pages;
+  const { items, reload } = pages;
+  useEffect(() => {
+    if (turn > 0) reload();
+  }, [turn]);
   return (
     <section aria-labelledby="tokens">
       <h2 id="tokens">Tokens</h2>
@@ -39,25 +49,11 @@ function Tokens({ who, ordered }: { readonly who: SubjectRef; readonly ordered: 
       {items === null && pages.isLoading && <Loading />}
       {items?.length === 0 && <p class="quiet">There is none.</p>}
       {items !== null && items.length > 0 && (
-        <div class="table folds">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Token</th>
-                <th scope="col">State</th>
-                <th scope="col">Scopes</th>
-                <th scope="col">Created</th>
-                <th scope="col">Expires</th>
-                <th scope="col">Last used</th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((token) => (
-                <Row key={`${token.workspace_uuid} ${token.id}`} token={token} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table heads={['Token', 'State', 'Scopes', 'Created', 'Expires', 'Last used']}>
+          {items.map((token) => (
+            <Row key={`${token.workspace_uuid} ${token.id}`} token={token} />
+          ))}
+        </Table>
       )}
       <MoreButton pages={pages} />
     </section>

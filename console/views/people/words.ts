@@ -22,8 +22,10 @@ export const isNamed = (entry: Subject, who: SubjectRef): boolean =>
     : entry.issuer === who.issuer && entry.subject === who.subject;
 
 /** What a search for them begins with. The service takes 128 bytes, and looks for whatever begins so. */
-export const searchFor = (who: SubjectRef): string =>
-  [...('label' in who ? who.label : who.subject)].slice(0, 32).join('');
+export const searchFor = (who: SubjectRef): string => beginningOf('label' in who ? who.label : who.subject);
+
+/** The first 32 characters of a text. One that is two UTF-16 units is not cut in half. */
+export const beginningOf = (text: string): string => text.slice(0, 32).replace(/[\uD800-\uDBFF]$/u, '');
 
 /** Whether one role of them may offboard and reinstate: a block counts everywhere. Grants of two roles never combine. */
 export const mayOffboard = (roles: readonly Role[]): boolean =>
@@ -78,29 +80,3 @@ export function reinstatedWords({ blocks_lifted: lifted = 0, still_blocked: isSt
     ? `${count(lifted, 'block was', 'blocks were')} lifted. Somebody is still blocked in another way: this page shows how.`
     : `${count(lifted, 'block was', 'blocks were')} lifted. They may call again. Revoked tokens stay revoked, and suspended ones wait for an administrator to resume them.`;
 }
-
-const DID: Readonly<Record<string, string>> = {
-  'service_account_token.create': 'created',
-  'service_account_token.list': 'listed tokens',
-  'service_account_token.get': 'read',
-  'service_account_token.update': 'changed',
-  'service_account_token.revoke': 'revoked',
-  'audit.query': 'read the trail',
-  'audit.export': 'exported the trail',
-  'audit.count': 'counted events',
-  'auth.reject': 'was refused',
-  'status.read': 'read the status',
-  'workspace.list': 'listed workspaces',
-  'inventory.query': 'read the inventory',
-  'webhook.query': 'read deliveries',
-  'webhook.retry': 'retried a delivery',
-  'subject.block': 'blocked somebody',
-  'subject.reinstate': 'reinstated somebody',
-  'subject.query': 'read who owns tokens',
-  'revocation.order': 'ordered a revocation',
-  'session.start': 'signed in',
-  'session.end': 'signed out',
-};
-
-/** What an action is, as a verb. One of a newer service is told by its name. */
-export const actionWords = (action: string): string => DID[action] ?? action;

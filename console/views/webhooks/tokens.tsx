@@ -5,8 +5,8 @@ import { useViewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { plain } from '../../parts/figures.ts';
 import { PersonName, TokenName } from '../../parts/names.tsx';
-import { RESULTS } from '../../parts/orders.ts';
 import { StateBadge, Steps } from '../../parts/receipt.tsx';
+import { Table } from '../../parts/rows.tsx';
 import { Badge } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
 import { FINDINGS } from './words.ts';
@@ -57,25 +57,11 @@ export function Revocations(props: { readonly revocations: readonly Revocation[]
   return (
     <section aria-labelledby="revocations">
       <h2 id="revocations">What became of each token</h2>
-      <div class="table folds">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Token</th>
-              <th scope="col">State</th>
-              <th scope="col">How it went</th>
-              <th scope="col">
-                <span class="visually-hidden">Event</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {revocations.slice(0, drawn).map((revocation) => (
-              <RevocationRow key={revocation.event_id} revocation={revocation} names={names} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table heads={['Token', 'State', 'How it went', 'Event']}>
+        {revocations.slice(0, drawn).map((revocation) => (
+          <RevocationRow key={revocation.event_id} revocation={revocation} names={names} />
+        ))}
+      </Table>
       <DrawMore all={revocations.length} drawn={drawn} onMore={setDrawn} />
     </section>
   );
@@ -85,12 +71,12 @@ function RevocationRow({ revocation, names }: { readonly revocation: Revocation;
   const { token_id: id, workspace_uuid: workspaceUuid, result, error_code: code, event_id: eventId } = revocation;
   return (
     <tr>
-      <td>
+      <td class="wide">
         <KnownToken id={id} workspaceUuid={workspaceUuid} names={names} />
       </td>
       <td>
         <StateBadge revocation={revocation} />
-        {result !== null && <p class="under">{RESULTS[result]}</p>}
+        {result !== null && <p class="under">{result.replaceAll('_', ' ')}</p>}
         {code !== null && (
           <p class="under">
             <a href={`/docs/errors#${code}`}>
@@ -117,22 +103,11 @@ export function Items({ delivery, names }: { readonly delivery: WholeDelivery; r
   return (
     <section aria-labelledby="items">
       <h2 id="items">What it named</h2>
-      <div class="table folds">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Token</th>
-              <th scope="col">What it is</th>
-              <th scope="col">Where it was seen</th>
-            </tr>
-          </thead>
-          <tbody>
-            {items.slice(0, drawn).map((item) => (
-              <ItemRow key={item.position} item={item} names={names} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table heads={['Token', 'What it is', 'Where it was seen']}>
+        {items.slice(0, drawn).map((item) => (
+          <ItemRow key={item.position} item={item} names={names} />
+        ))}
+      </Table>
       <DrawMore all={items.length} drawn={drawn} onMore={setDrawn} />
     </section>
   );
@@ -140,10 +115,10 @@ export function Items({ delivery, names }: { readonly delivery: WholeDelivery; r
 
 function ItemRow({ item, names }: { readonly item: DeliveryItem; readonly names: Named }) {
   const { found, location, token_id: id, workspace_uuid: workspaceUuid, candidates = [] } = item;
-  const { word, tone, meaning } = FINDINGS[found];
+  const { word, tone } = FINDINGS[found];
   return (
     <tr>
-      <td>
+      <td class="wide">
         {id === null ? (
           <span class="quiet">an unknown secret</span>
         ) : (
@@ -151,9 +126,7 @@ function ItemRow({ item, names }: { readonly item: DeliveryItem; readonly names:
         )}
       </td>
       <td>
-        <Badge tone={tone} title={meaning}>
-          {word}
-        </Badge>
+        <Badge tone={tone}>{word}</Badge>
         {candidates.length > 0 && (
           <p class="under">
             Its beginning fits{' '}

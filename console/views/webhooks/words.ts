@@ -84,13 +84,9 @@ export function tokenWords({ matched, unmatched, out_of_scope: outOfScope }: Del
 
 /** What an item of a delivery is. */
 export const FINDINGS = {
-  matched: { word: 'Ours', tone: 'good', meaning: 'It is a token of ours, in a workspace of this source.' },
-  unmatched: { word: 'Not ours', tone: 'quiet', meaning: 'No token here has this secret or id.' },
-  out_of_scope: {
-    word: 'Out of scope',
-    tone: 'warning',
-    meaning: 'It is a token of ours in a workspace that this source may not touch.',
-  },
+  matched: { word: 'Ours', tone: 'good' },
+  unmatched: { word: 'Not ours', tone: 'quiet' },
+  out_of_scope: { word: 'Ours, in a workspace that this source may not touch', tone: 'warning' },
 } as const;
 
 const REJECTIONS: Readonly<Record<ItemRejection, string>> = {
@@ -100,9 +96,11 @@ const REJECTIONS: Readonly<Record<ItemRejection, string>> = {
   beyond_limit: 'stands behind the first 1,000',
 };
 
+const isKnown = (reason: string): reason is ItemRejection => Object.hasOwn(REJECTIONS, reason);
+
 /** Why items could not be acted on, a sentence for each reason. */
 export const rejectedWords = (rejected: NonNullable<Delivery['rejected_items']>): readonly string[] =>
   Object.entries(rejected).map(([reason, number]) => {
-    const why = Object.hasOwn(REJECTIONS, reason) ? REJECTIONS[reason as ItemRejection] : reason.replaceAll('_', ' ');
+    const why = isKnown(reason) ? REJECTIONS[reason] : reason.replaceAll('_', ' ');
     return `${count(number, 'item')}: ${why}.`;
   });
