@@ -20,21 +20,31 @@ export function Dialog({ title, onClose, isDismissible = true, children }: Dialo
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
     };
   }, []);
-  const close = (event: Event): void => {
-    event.preventDefault();
-    if (isDismissible) onClose();
-  };
+  const latest = useRef(onClose);
+  latest.current = isDismissible ? onClose : () => dialog.current?.open === false && dialog.current.showModal();
+  useEffect(() => {
+    // Chromium closes a dialog at the second Escape without asking, wherever the focus is by then: behind a form that has just been
+    // replaced by its result it is on the page.
+    const escape = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape') return;
+      event.preventDefault();
+      latest.current();
+    };
+    document.addEventListener('keydown', escape, true);
+    return () => document.removeEventListener('keydown', escape, true);
+  }, []);
   return (
     <dialog
       ref={dialog}
       aria-labelledby={titleId}
-      onCancel={close}
-      onKeyDown={(event) => {
-        // Chromium closes a dialog at the second Escape without asking.
-        if (event.key === 'Escape') close(event);
+      onCancel={(event) => {
+        event.preventDefault();
+        latest.current();
       }}
+      // Whatever else closes it: it is opened again where it may not be dismissed.
+      onClose={() => latest.current()}
       onClick={(event) => {
-        if (isDismissible && event.target === dialog.current) onClose();
+        if (event.target === dialog.current) latest.current();
       }}
     >
       <div class="dialog">
