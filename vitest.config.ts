@@ -7,6 +7,7 @@ const nodeTests = [
   'test/e2e/**/*.test.ts',
   'test/pipeops-simulator/**/*.test.ts',
   'test/commands/**/*.test.ts',
+  'test/console/**/*.test.ts',
   'test/package/**/*.test.ts',
   'test/local/**/*.test.ts',
   'test/migrations/**/*.test.ts',

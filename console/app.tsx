@@ -8,13 +8,13 @@ import { HomeView } from './views/home.tsx';
 import { NotFoundView } from './views/not-found.tsx';
 import { PeopleView } from './views/people.tsx';
 import { PersonView } from './views/person.tsx';
-import { RevocationView } from './views/revocation.tsx';
+import { RevocationView } from './views/tokens/receipt.tsx';
 import { SignedOutView, SignInView } from './views/sign-in.tsx';
-import { TokenView } from './views/token.tsx';
-import { TokensView } from './views/tokens.tsx';
+import { TokenView } from './views/tokens/token.tsx';
+import { TokensView } from './views/tokens/list.tsx';
 import { DeliveryView } from './views/delivery.tsx';
 import { WebhooksView } from './views/webhooks.tsx';
-import { WhoseView } from './views/whose.tsx';
+import { WhoseView } from './views/tokens/whose.tsx';
 
 /** The console: which view each path shows. */
 export function App() {

@@ -1,4 +1,0 @@
-import { Page } from '../parts/states.tsx';
-
-/** Tokens. */
-export const TokensView = () => <Page title="Tokens">{null}</Page>;

@@ -1,0 +1,167 @@
+import { useMemo, useState } from 'preact/hooks';
+import type { CreatedToken } from '../../../package/client/types.ts';
+import { api, useAction, useReading } from '../../api.ts';
+import { useViewer } from '../../caller.tsx';
+import { Dialog } from '../../parts/dialog.tsx';
+import { FailureNotice } from '../../parts/failure.tsx';
+import { notice } from '../../parts/notices.tsx';
+import { Loading } from '../../parts/states.tsx';
+import { ActionForm } from './action-form.tsx';
+import { lifetimeChoices, usualLifetime } from './durations.ts';
+import { ChoiceField, problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
+import { type ChosenExpiry, ExpiryField, expiryOf } from './mint-fields.tsx';
+import { Minted } from './minted.tsx';
+import { ceilingOf, longestTtl, presetsOf, rolesAllowing, rolesToMint } from './rights.ts';
+
+const FIELDS = [
+  'name',
+  'description',
+  'metadata.description',
+  'workspace_uuid',
+  'scopes',
+  'preset',
+  'expires_in',
+  'expires_at',
+] as const;
+
+interface CreateProps {
+  readonly onClose: () => void;
+  /** It is there, and its secret may be shown still. */
+  readonly onMinted: () => void;
+}
+
+/** Mints a token. Only what a role of the viewer allows is offered, and the service decides. */
+export function CreateDialog({ onClose, onMinted }: CreateProps) {
+  const [minted, setMinted] = useState<CreatedToken | null>(null);
+  const workspaces = useReading('workspaces', async (signal) => await api.workspaces({ signal }));
+  const stored = (): void => {
+    notice(`${minted?.name ?? 'The token'} is minted.`);
+    onClose();
+  };
+  const { data, failure } = workspaces;
+  return (
+    <Dialog
+      title={minted === null ? 'Create a token' : 'Store the secret now'}
+      onClose={onClose}
+      isDismissible={minted === null}
+    >
+      {minted !== null ? (
+        <Minted secret={minted.token} name={minted.name} onStored={stored} />
+      ) : data !== null ? (
+        <CreateForm
+          workspaces={data.map(({ uuid, name }) => ({ value: uuid, title: name }))}
+          onClose={onClose}
+          onMinted={(token) => {
+            setMinted(token);
+            onMinted();
+          }}
+        />
+      ) : failure !== null ? (
+        <FailureNotice failure={failure} onRetry={workspaces.reload} />
+      ) : (
+        <Loading what="Reading your workspaces" />
+      )}
+    </Dialog>
+  );
+}
+
+interface FormProps {
+  readonly workspaces: readonly { readonly value: string; readonly title: string }[];
+  readonly onClose: () => void;
+  readonly onMinted: (token: CreatedToken) => void;
+}
+
+function CreateForm({ workspaces, onClose, onMinted }: FormProps) {
+  const viewer = useViewer();
+  // One key for the whole dialog: a second try, after an answer that was lost, mints nothing new.
+  const [idempotencyKey] = useState(() => crypto.randomUUID());
+  const offered = workspaces.filter(({ value }) => rolesToMint(viewer, value).length > 0);
+  const [workspace, setWorkspace] = useState(offered[0]?.value ?? '');
+  const [name, setName] = useState('');
+  const [description, setDescription] = useState('');
+  const [preset, setPreset] = useState('');
+  const [scopeText, setScopeText] = useState('');
+  const roles = useMemo(() => rolesToMint(viewer, workspace), [viewer, workspace]);
+  const presets = presetsOf(roles);
+  const scopes = preset === '' ? scopesOf(scopeText) : (presets[preset] ?? []);
+  const maxSeconds = longestTtl(rolesAllowing(roles, scopes));
+  const [expiry, setExpiry] = useState<ChosenExpiry>({ choice: usualLifetime(longestTtl(roles)), day: '' });
+  const choices = lifetimeChoices(maxSeconds);
+  const isOffered = expiry.choice === 'on' || choices.some(({ value }) => value === expiry.choice);
+  const chosen = isOffered ? expiry : { ...expiry, choice: usualLifetime(maxSeconds) };
+
+  const minting = useAction(async () => {
+    const grant = preset === '' ? { scopes } : { preset };
+    const about = description.trim() === '' ? {} : { description };
+    const token = { name, ...about, workspace_uuid: workspace, ...grant, ...expiryOf(chosen) };
+    onMinted(await api.tokens.create(token, { idempotencyKey }));
+  });
+  const { failure } = minting;
+  const of = (...names: readonly string[]): readonly string[] => problemsOf(failure, ...names);
+  const { count, limit } = viewer.whoami.live_tokens;
+  if (offered.length === 0) return <p>None of your roles may create a token in a workspace that is known here.</p>;
+  return (
+    <ActionForm
+      action={minting}
+      submit={name === '' ? 'Create the token' : `Create ${name}`}
+      shown={FIELDS}
+      onCancel={onClose}
+    >
+      <TextField
+        label="Name"
+        value={name}
+        onInput={setName}
+        problems={of('name')}
+        hint="What uses it, such as nightly-sync."
+        isRequired
+      />
+      <TextField
+        label="Description (may be empty)"
+        value={description}
+        onInput={setDescription}
+        problems={of('description', 'metadata.description')}
+        isLong
+      />
+      {offered.length > 1 ? (
+        <ChoiceField
+          label="Workspace"
+          value={workspace}
+          choices={offered}
+          onChoose={setWorkspace}
+          problems={of('workspace_uuid')}
+        />
+      ) : (
+        of('workspace_uuid').map((problem) => (
+          <p class="problem" key={problem}>
+            {problem}
+          </p>
+        ))
+      )}
+      {Object.keys(presets).length > 0 && (
+        <ChoiceField
+          label="What it may do"
+          value={preset}
+          choices={[
+            { value: '', title: 'Scopes that you choose' },
+            ...Object.entries(presets).map(([value, held]) => ({ value, title: `${value}: ${held.join(', ')}` })),
+          ]}
+          onChoose={setPreset}
+          problems={of('preset')}
+        />
+      )}
+      {preset === '' && (
+        <ScopesField ceiling={ceilingOf(roles)} value={scopeText} onInput={setScopeText} problems={of('scopes')} />
+      )}
+      <ExpiryField
+        value={chosen}
+        choices={choices}
+        onChange={setExpiry}
+        problems={of('expires_in', 'expires_at')}
+        maxSeconds={maxSeconds}
+      />
+      {count !== null && limit !== null && count >= limit && (
+        <p class="problem">You hold {count} live tokens, which is as many as your roles allow.</p>
+      )}
+    </ActionForm>
+  );
+}

@@ -1,0 +1,89 @@
+import { useState } from 'preact/hooks';
+import type { UpdateToken } from '../../../package/client/requests.ts';
+import type { InventoryToken, Token } from '../../../package/client/types.ts';
+import { api, useAction, useReading } from '../../api.ts';
+import { useViewer } from '../../caller.tsx';
+import { Dialog } from '../../parts/dialog.tsx';
+import { FailureNotice } from '../../parts/failure.tsx';
+import { notice } from '../../parts/notices.tsx';
+import { Loading } from '../../parts/states.tsx';
+import { ActionForm } from './action-form.tsx';
+import { problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
+import { ceilingOf, rolesFor } from './rights.ts';
+import { nameOf } from './words.ts';
+
+interface UpdateProps {
+  readonly token: InventoryToken;
+  readonly onClose: () => void;
+  readonly onChanged: () => void;
+}
+
+/** Changes the name, the description or the scopes of a token. PipeOps says what they are now. */
+export function UpdateDialog({ token, onClose, onChanged }: UpdateProps) {
+  const { id, workspace_uuid: workspaceUuid } = token;
+  const reading = useReading(
+    `${workspaceUuid}/${id}`,
+    async (signal) => await api.tokens.get(id, { workspace_uuid: workspaceUuid }, { signal }),
+  );
+  const { data, failure } = reading;
+  return (
+    <Dialog title={`Change ${nameOf(token)}`} onClose={onClose}>
+      {data !== null ? (
+        <UpdateForm token={token} now={data} onClose={onClose} onChanged={onChanged} />
+      ) : failure !== null ? (
+        <FailureNotice failure={failure} onRetry={reading.reload} />
+      ) : (
+        <Loading what="Reading it from PipeOps" />
+      )}
+    </Dialog>
+  );
+}
+
+function UpdateForm({ token, now, onClose, onChanged }: UpdateProps & { readonly now: Token }) {
+  const viewer = useViewer();
+  const [name, setName] = useState(now.name);
+  const [description, setDescription] = useState(now.description ?? '');
+  const [scopeText, setScopeText] = useState(now.scopes.join(' '));
+  const scopes = scopesOf(scopeText);
+  const isSame = scopes.length === now.scopes.length && scopes.every((scope) => now.scopes.includes(scope));
+  // What stays as it is, is not asked for: a change of scopes is judged by what the policy says today.
+  const changes: UpdateToken = {
+    ...(name !== now.name && { name }),
+    ...(description !== (now.description ?? '') && { description }),
+    ...(!isSame && { scopes }),
+  };
+  const changing = useAction(async () => {
+    try {
+      await api.tokens.update(token.id, { workspace_uuid: token.workspace_uuid, ...changes });
+      notice(`${name} is changed.`);
+    } finally {
+      onChanged();
+    }
+  });
+  const { failure } = changing;
+  return (
+    <ActionForm
+      action={changing}
+      submit="Save the changes"
+      isReady={Object.keys(changes).length > 0}
+      shown={['name', 'description', 'scopes']}
+      onCancel={onClose}
+      onDone={onClose}
+    >
+      <TextField label="Name" value={name} onInput={setName} problems={problemsOf(failure, 'name')} isRequired />
+      <TextField
+        label="Description (may be empty)"
+        value={description}
+        onInput={setDescription}
+        problems={problemsOf(failure, 'description')}
+        isLong
+      />
+      <ScopesField
+        ceiling={ceilingOf(rolesFor(viewer, 'tokens:update', token))}
+        value={scopeText}
+        onInput={setScopeText}
+        problems={problemsOf(failure, 'scopes')}
+      />
+    </ActionForm>
+  );
+}
