@@ -100,7 +100,7 @@ describe('an event of a token is told as what it records', () => {
       { ...NAMED, detail: { came: { scopes: [] } } },
     ],
     [
-      'local-ci rotated deploy, and token 37b2ac43 replaces it',
+      'local-ci rotated deploy; another token takes its place',
       CREATE,
       { ...NAMED, detail: { replaces: 'old', overlap_seconds: 60 } },
     ],
@@ -175,7 +175,7 @@ describe('an event of a token is told as what it records', () => {
       }),
     ],
     [
-      'Countersign revoked token 37b2ac43, which token 6804ed08 has replaced',
+      'Countersign revoked token 37b2ac43, which its successor has replaced',
       REVOKE,
       { ...TOKEN, actor: SYSTEM, detail: { replaced_by: '6804ed08-8f4b' } },
     ],

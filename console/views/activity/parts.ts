@@ -64,11 +64,16 @@ export const tokenOf = ({ workspace_uuid: workspaceUuid, token_id: tokenId, toke
   tokenId,
   name,
 });
-export const otherToken = ({ workspace_uuid: workspaceUuid }: AuditEvent, tokenId: string | null): Part => ({
+/** Another token of the event's workspace, by what it is to the first. Both often have one name. */
+export const otherToken = (
+  { workspace_uuid: workspaceUuid }: AuditEvent,
+  tokenId: string | null,
+  name: string,
+): Part => ({
   kind: 'token',
   workspaceUuid,
   tokenId,
-  name: null,
+  name,
 });
 
 /** Several things, as in "a, b and c". */

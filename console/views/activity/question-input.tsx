@@ -25,6 +25,10 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
     setProblems(askedProblems);
   }, [asked]);
 
+  useEffect(() => {
+    if (active !== null) document.getElementById(`${listId}-${active}`)?.scrollIntoView({ block: 'nearest' });
+  }, [active]);
+
   const suggested = suggestionsAt(typed, caret, known);
   const { suggestions } = suggested;
   const isShown = isOpen && suggestions.length > 0;

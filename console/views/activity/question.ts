@@ -248,7 +248,7 @@ export function queryOfDetail({ detail, token_id: token, workspace_uuid: workspa
     .filter(isFilterName)
     .flatMap((name): readonly Term[] => {
       const value = known[FILTERS[name]];
-      if (typeof value === 'string') return [{ name, value }];
+      if (typeof value === 'string') return [{ name, value: value.replace(/\.000Z$/, 'Z') }];
       if (!Array.isArray(value)) return [];
       const actions = value.filter((one) => typeof one === 'string');
       // The console hides reads by naming them all; that is no part of what was asked.

@@ -71,7 +71,8 @@ export function create(event: AuditEvent): Deed | Whole {
   const replaced = text(event, 'replaces');
   if (replaced !== null) {
     const old: Part = { kind: 'token', workspaceUuid: event.workspace_uuid, tokenId: replaced, name: event.token_name };
-    const successor = event.status === 'success' ? [', and ', otherToken(event, event.token_id), ' replaces it'] : [];
+    const successor =
+      event.status === 'success' ? ['; ', otherToken(event, event.token_id, 'another token'), ' takes its place'] : [];
     return deed('rotated', 'rotate', old, ...successor);
   }
   const first = text(event, 'idempotent_of');
@@ -129,7 +130,7 @@ export function revoke(event: AuditEvent): Deed | Whole {
   if (detail['expired'] === true) return deed('found', 'revoke', token, ' expired', ...because(event));
   const successor = text(event, 'replaced_by');
   if (successor !== null)
-    return deed('revoked', 'revoke', token, ', which ', otherToken(event, successor), ' has replaced');
+    return deed('revoked', 'revoke', token, ', which ', otherToken(event, successor, 'its successor'), ' has replaced');
   if (text(event, 'order_id') !== null) return deed('revoked', 'revoke', token, ' after all');
   return deed('revoked', 'revoke', token, ...because(event));
 }

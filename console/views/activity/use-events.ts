@@ -165,13 +165,17 @@ export function useEvents(key: string, filter: AuditFilter | null, isLive: boole
   };
 }
 
-/** A page that does not reach down to what is known begins the list anew, so that none is left out. */
+/**
+ * What is known once the newest page came in again. A page that does not reach down to what is known begins the list anew, so that none is
+ * left out; so does one that comes where nothing is known, as after a failure.
+ */
 function joined(before: State, key: string, { items, hasMore, nextCursor }: Page<AuditEvent>): State {
   if (before.key !== key) return before;
-  if (isJoined(before.events, items, hasMore)) {
-    const events = merged(before.events, items);
-    if (events === before.events) return before;
-    return { ...before, events, anchorId: before.anchorId ?? events[0]?.id ?? null };
+  if (before.events.length === 0 && items.length === 0 && before.failure === null) return before;
+  if (before.events.length === 0 || !isJoined(before.events, items, hasMore)) {
+    const cursor = hasMore ? nextCursor : null;
+    return { ...before, events: items, anchorId: items[0]?.id ?? null, cursor, failure: null };
   }
-  return { ...before, events: items, anchorId: items[0]?.id ?? null, cursor: hasMore ? nextCursor : null };
+  const events = merged(before.events, items);
+  return events === before.events ? before : { ...before, events };
 }
