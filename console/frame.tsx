@@ -165,8 +165,7 @@ function Trouble() {
   if (problem === null && degraded.length === 0) return null;
   return (
     <div class={problem === null ? 'banner warning' : 'banner danger'} role="status">
-      {problem ?? bannerWords(degraded)}
-      <Link to={paths.health}>See Health</Link>
+      {problem ?? bannerWords(degraded)} <Link to={paths.health}>See Health</Link>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 
 /** A name and what stands behind it; false: it is left out. */
-export type Fact = readonly [name: ComponentChildren, value: ComponentChildren, tone?: string] | false;
+export type Fact = readonly [name: ComponentChildren, value: ComponentChildren, tone?: string | undefined] | false;
 
 const isShown = (fact: Fact): fact is Exclude<Fact, false> => fact !== false;
 

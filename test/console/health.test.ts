@@ -68,26 +68,35 @@ describe('the facts of the status', () => {
         event_id: '2692281b-33b0-482a-b689-002c54a712da',
         in_use: false,
         said_by: 'pipeops',
+        because: 'outcome_unknown',
         lost: { because: 'refused' },
         of_a_newer_service: 'text',
       },
       ['reason'],
     );
-    expect(facts).toEqual([
-      { name: 'Since', kind: 'time', value: '2026-11-28T10:00:00.000Z' },
-      { name: 'PipeOps answered', kind: 'number', value: '1,403' },
-      { name: 'The first of them', kind: 'text', value: 'one, two' },
-      { name: 'Event id', kind: 'event', value: '2692281b-33b0-482a-b689-002c54a712da' },
-      { name: 'In use', kind: 'text', value: 'no' },
-      { name: 'Told by', kind: 'text', value: 'pipeops' },
-      { name: 'Of a newer service', kind: 'text', value: 'text' },
+    expect(facts.map(({ name, kind, value }) => [name, kind, value])).toEqual([
+      ['Since', 'time', '2026-11-28T10:00:00.000Z'],
+      ['PipeOps answered', 'number', '1,403'],
+      ['Workspaces', 'text', 'one\ntwo'],
+      ['Event id', 'event', '2692281b-33b0-482a-b689-002c54a712da'],
+      ['In use', 'text', 'no'],
+      ['Told by', 'text', 'pipeops'],
+      ['Because', 'text', 'outcome unknown'],
+      ['Of a newer service', 'text', 'text'],
     ]);
   });
 
+  it.each([
+    ['failed', 1, true],
+    ['failed', 0, false],
+    ['contradicted', 2, true],
+    ['open', 2, false],
+  ])('of orders that are %s (%i) say whether somebody should look', (key, number, isAlarming) => {
+    expect(factsOf({ [key]: number }).map((fact) => fact.isAlarming)).toEqual([isAlarming]);
+  });
+
   it('takes no text for a time that merely begins so', () => {
-    expect(factsOf({ because: '2026-11-28 <b>' })).toEqual([
-      { name: 'Because', kind: 'text', value: '2026-11-28 <b>' },
-    ]);
+    expect(factsOf({ reason: '2026-11-28 <b>' })).toMatchObject([{ kind: 'text', value: '2026-11-28 <b>' }]);
   });
 
   it.each([

@@ -64,9 +64,10 @@ export const Known = (props: {
 }) => (
   <Facts
     as={props.as}
-    facts={factsOf(props.of, props.without).map(({ name, kind, value }): Fact => [
+    facts={factsOf(props.of, props.without).map(({ name, kind, value, isAlarming }): Fact => [
       name,
       kind === 'time' ? <Time at={value} /> : kind === 'event' ? <Link to={paths.event(value)}>Its event</Link> : value,
+      isAlarming ? 'danger' : undefined,
     ])}
   />
 );
@@ -101,9 +102,9 @@ const Upstream = ({ upstream: { last_success_at: successAt, last_failure: failur
     <Known of={{ last_success_at: successAt, last_failure_at: failure?.at ?? 'never' }} />
     {failure !== null && (
       <p class="under">
-        {reasonWords(failure.reason).title} {failure.error_code}
+        {reasonWords(failure.reason).title} {failure.goes_on ? 'It goes on.' : 'It is over.'}{' '}
+        {failure.error_code !== null && <code>{failure.error_code}</code>}
         {failure.upstream_status !== null && ` (HTTP ${failure.upstream_status})`}
-        {failure.goes_on ? ' It goes on.' : ' It is over.'}
       </p>
     )}
   </>

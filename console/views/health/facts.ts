@@ -7,8 +7,10 @@ import { count, plain, share } from '../../parts/figures.ts';
 export interface ToldFact {
   readonly name: string;
   readonly kind: 'time' | 'event' | 'number' | 'text';
-  /** Of a number it is grouped by thousands. */
+  /** A number is grouped by thousands, and of a list each has a line. */
   readonly value: string;
+  /** Whether somebody should look into it at once. */
+  readonly isAlarming: boolean;
 }
 
 const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
@@ -19,7 +21,8 @@ const NAMES: Readonly<Record<string, string>> = {
   said_by: 'Told by',
   missing: 'Missing keys',
   lacking: 'Missing tables and migrations',
-  workspace_uuids: 'The first of them',
+  workspaces: 'How many workspaces',
+  workspace_uuids: 'Workspaces',
   upstream_status: 'PipeOps answered',
   error_code: 'Code',
   count: 'Attempts without an outcome',
@@ -36,8 +39,13 @@ const NAMES: Readonly<Record<string, string>> = {
 export const factsOf = (known: object, without: readonly string[] = []): readonly ToldFact[] =>
   Object.entries(known).flatMap(([key, value]): readonly ToldFact[] => {
     const told = without.includes(key) ? null : valueOf(key, value);
-    return told === null ? [] : [{ name: NAMES[key] ?? nameOf(key), ...told }];
+    return told === null
+      ? []
+      : [{ name: NAMES[key] ?? nameOf(key), ...told, isAlarming: ALARMING.includes(key) && value !== 0 }];
   });
+
+/** Numbers that are to be nothing. */
+const ALARMING: readonly string[] = ['failed', 'contradicted'];
 
 /** `last_accepted_at` is `Last accepted`. */
 function nameOf(key: string): string {
@@ -45,11 +53,12 @@ function nameOf(key: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function valueOf(key: string, value: unknown): Omit<ToldFact, 'name'> | null {
+function valueOf(key: string, value: unknown): Pick<ToldFact, 'kind' | 'value'> | null {
   if (typeof value === 'number') return { kind: 'number', value: plain(value) };
   if (typeof value === 'boolean') return { kind: 'text', value: value ? 'yes' : 'no' };
-  const text = Array.isArray(value) ? value.join(', ') : value;
+  const text = Array.isArray(value) ? value.join('\n') : value;
   if (typeof text !== 'string' || text === '') return null;
+  if (key === 'because') return { kind: 'text', value: text.replaceAll('_', ' ') };
   return { kind: TIME.test(text) ? 'time' : key === 'event_id' ? 'event' : 'text', value: text };
 }
 

@@ -2,12 +2,14 @@ import { useEffect } from 'preact/hooks';
 import type { InventoryToken, SubjectRef } from '../../../package/client/types.ts';
 import type { TokenState } from '../../../package/client/vocabulary.ts';
 import { useViewer } from '../../caller.tsx';
+import { Link } from '../../location.tsx';
 import { usePages } from '../../parts/following.ts';
-import { MoreButton, Stale } from '../../parts/lists.tsx';
+import { Stale } from '../../parts/lists.tsx';
 import { TokenName } from '../../parts/names.tsx';
 import { Table } from '../../parts/rows.tsx';
 import { Badge, Loading } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
+import { paths } from '../../routes.ts';
 
 const POLL_MS = 10_000;
 
@@ -31,7 +33,8 @@ export function TheirTokens(props: TheirTokensProps) {
 }
 
 function Tokens({ who, turn }: TheirTokensProps) {
-  const filter = 'label' in who ? { label: who.label } : { owner: `${who.issuer}|${who.subject}` };
+  const filter: Readonly<Record<string, string>> =
+    'label' in who ? { label: who.label } : { owner: `${who.issuer}|${who.subject}` };
   const pages = usePages<InventoryToken>(
     `tokens of ${JSON.stringify(who)}`,
     async (client, cursor, signal) =>
@@ -55,7 +58,13 @@ function Tokens({ who, turn }: TheirTokensProps) {
           ))}
         </Table>
       )}
-      <MoreButton pages={pages} />
+      {pages.hasMore && (
+        <p>
+          <Link to={`${paths.tokens}?${new URLSearchParams({ show: 'all', ...filter }).toString()}`}>
+            All of them in Tokens
+          </Link>
+        </p>
+      )}
     </section>
   );
 }
