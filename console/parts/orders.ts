@@ -1,20 +1,20 @@
 import type { Delivery, Revocation, WholeDelivery } from '../../package/client/types.ts';
 import type { OrderState } from '../../package/client/vocabulary.ts';
-import { count, plain } from './figures.ts';
+import { count, duration, plain } from './figures.ts';
 
 // How far revocations are, in words.
 
 type Tone = 'good' | 'warning' | 'danger' | 'quiet';
 
-/** A state in words. docs/webhooks.md says what each means. */
-export const STATES: Readonly<Record<OrderState, { readonly word: string; readonly tone: Tone }>> = {
-  scheduled: { word: 'Scheduled', tone: 'quiet' },
-  open: { word: 'Open', tone: 'warning' },
-  acknowledged: { word: 'Acknowledged', tone: 'quiet' },
-  confirmed: { word: 'Confirmed', tone: 'good' },
-  failed: { word: 'Given up', tone: 'danger' },
-  retried: { word: 'Tried anew', tone: 'quiet' },
-  lifted: { word: 'Lifted', tone: 'quiet' },
+/** The tone of each state. docs/webhooks.md says what each means, and its name is the word for it. */
+export const TONES: Readonly<Record<OrderState, Tone>> = {
+  scheduled: 'quiet',
+  open: 'warning',
+  acknowledged: 'quiet',
+  confirmed: 'good',
+  failed: 'danger',
+  retried: 'quiet',
+  lifted: 'quiet',
 };
 
 type Orders = Delivery['orders'];
@@ -39,7 +39,7 @@ export function progressWords({ orders, orders_left: isLeft, mode }: Ordered): s
   const others = [
     acknowledged > 0 && `${plain(acknowledged)} acknowledged`,
     open > 0 && `${plain(open)} open`,
-    failed > 0 && `${plain(failed)} given up`,
+    failed > 0 && `${plain(failed)} failed`,
     lifted > 0 && `${plain(lifted)} lifted`,
     isLeft === true && 'more are being ordered',
   ].filter((part) => part !== false);
@@ -58,7 +58,7 @@ export function progressBadge({ orders, orders_left: isLeft }: Pick<Delivery, 'o
 } | null {
   const { open, acknowledged, confirmed, failed } = orders;
   const total = totalOf(orders);
-  if (failed > 0) return { tone: 'danger', text: `${plain(failed)} given up` };
+  if (failed > 0) return { tone: 'danger', text: `${plain(failed)} failed` };
   if (open > 0 || isLeft === true) return { tone: 'warning', text: `${plain(open)} open` };
   if (acknowledged > 0) return { tone: 'quiet', text: `${plain(acknowledged)} acknowledged` };
   if (confirmed > 0) return { tone: 'good', text: `${plain(confirmed)} confirmed` };
@@ -83,8 +83,8 @@ export const retriedWords = (retried: number): string =>
 
 /** A step in the life of a revocation, and how long after the one before it was. */
 export interface OrderStep {
-  /** `last confirmed`: it is looked at more than once. */
-  readonly name: 'received' | 'matched' | 'revoked' | 'suspended' | 'last confirmed';
+  /** `concluded`: PipeOps has no such token, or it ended in another way. `last confirmed`: it is looked at more than once. */
+  readonly name: 'received' | 'matched' | 'revoked' | 'suspended' | 'concluded' | 'last confirmed';
   readonly at: string;
   /** Null: it is the first. */
   readonly afterMs: number | null;
@@ -92,12 +92,14 @@ export interface OrderStep {
 
 /** The steps that a revocation has taken, in their order. */
 export function stepsOf(revocation: Revocation): readonly OrderStep[] {
-  const { mode, received_at, matched_at, revoked_at, suspended_at, confirmed_at } = revocation;
-  const isRevoked = mode === 'revoke';
+  const { result, received_at, matched_at, revoked_at, suspended_at, confirmed_at } = revocation;
   const taken = [
     { name: 'received', at: received_at },
     { name: 'matched', at: matched_at },
-    { name: isRevoked ? 'revoked' : 'suspended', at: (isRevoked ? revoked_at : suspended_at) ?? null },
+    {
+      name: result === 'revoked' || result === 'suspended' ? result : 'concluded',
+      at: revoked_at ?? suspended_at ?? null,
+    },
     { name: 'last confirmed', at: confirmed_at },
   ] as const;
   const known = taken.flatMap(({ name, at }) => (at === null ? [] : [{ name, at }]));
@@ -107,10 +109,12 @@ export function stepsOf(revocation: Revocation): readonly OrderStep[] {
   });
 }
 
-/** How long it took from the receipt of an order until PipeOps acknowledged it, in milliseconds; null: PipeOps has not. */
-export function tookMs({ received_at, revoked_at, suspended_at }: Revocation): number | null {
+/** How long it took from the receipt of an order until PipeOps did what it says: `Revoked within 61 ms`; null: PipeOps has not. */
+export function tookWords({ result, received_at, revoked_at, suspended_at }: Revocation): string | null {
   const at = revoked_at ?? suspended_at ?? null;
-  return at === null ? null : Math.max(0, Date.parse(at) - Date.parse(received_at));
+  if (at === null || (result !== 'revoked' && result !== 'suspended')) return null;
+  const took = duration(Date.parse(at) - Date.parse(received_at));
+  return `${result === 'revoked' ? 'Revoked' : 'Suspended'} within ${took}`;
 }
 
 /** Whether a receipt is of what somebody ordered here, and of no webhook. */

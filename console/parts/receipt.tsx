@@ -1,7 +1,7 @@
 import type { Delivery, Revocation, WholeDelivery } from '../../package/client/types.ts';
 import { type Following, useFollowing } from './following.ts';
 import { duration, plain } from './figures.ts';
-import { isSettled, progressWords, STATES, type OrderStep, stepsOf, tookMs, totalOf } from './orders.ts';
+import { isSettled, progressWords, TONES, type OrderStep, stepsOf, tookWords, totalOf } from './orders.ts';
 import { Badge } from './states.tsx';
 import { fullTime, useNow } from './time.tsx';
 
@@ -54,25 +54,23 @@ export function StateBadge({
   if (contradictedAt !== null && state !== 'confirmed') {
     return (
       <Badge tone="danger" title={`A look contradicts it since ${fullTime(contradictedAt)}.`}>
-        Still alive
+        still alive
       </Badge>
     );
   }
-  return <Badge tone={STATES[state].tone}>{STATES[state].word}</Badge>;
+  return <Badge tone={TONES[state]}>{state}</Badge>;
 }
 
 /** The steps of one revocation with the time that each took. */
 export function Steps({ revocation }: { readonly revocation: Revocation }) {
-  const total = tookMs(revocation);
+  const took = tookWords(revocation);
   return (
     <ol class="steps">
       {stepsOf(revocation).map((step) => (
         <Step key={step.name} step={step} />
       ))}
       <Waiting revocation={revocation} />
-      {total !== null && (
-        <li class="total">{`${revocation.mode === 'revoke' ? 'Revoked' : 'Suspended'} within ${duration(total)}`}</li>
-      )}
+      {took !== null && <li class="total">{took}</li>}
     </ol>
   );
 }

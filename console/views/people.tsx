@@ -138,7 +138,7 @@ function PersonRow({ person }: { readonly person: Subject }) {
         {issuer === null && <p class="under">Whoever comes with this label</p>}
       </td>
       <td class="issuer">{issuer ?? 'any issuer'}</td>
-      <td>{issuer === null ? '' : tokenCounts(tokens)}</td>
+      <td class="count">{issuer === null ? '' : tokenCounts(tokens)}</td>
       <td>
         {blocks.length === 0 ? <span class="quiet">Not blocked</span> : <Badge tone="danger">Blocked</Badge>}
         {blocks.map((block) => (

@@ -76,11 +76,11 @@ describe('the facts of the status', () => {
     );
     expect(facts.map(({ name, kind, value }) => [name, kind, value])).toEqual([
       ['Since', 'time', '2026-11-28T10:00:00.000Z'],
-      ['PipeOps answered', 'number', '1,403'],
-      ['Workspaces', 'text', 'one\ntwo'],
+      ['Upstream status', 'number', '1,403'],
+      ['Which', 'text', 'one\ntwo'],
       ['Event id', 'event', '2692281b-33b0-482a-b689-002c54a712da'],
       ['In use', 'text', 'no'],
-      ['Told by', 'text', 'pipeops'],
+      ['Said by', 'text', 'pipeops'],
       ['Because', 'text', 'outcome unknown'],
       ['Of a newer service', 'text', 'text'],
     ]);

@@ -35,12 +35,12 @@ export const Cards = ({ status }: { readonly status: Status }) => (
       <Lists lists={status.lists} />
     </Card>
     <Card title="Configuration">
-      <Facts
-        facts={[
-          ['Policy', <code>{status.policy.version}</code>],
-          ['Fingerprint key', <code>{status.fingerprint_keys.current ?? 'none'}</code>],
-          ['Webhooks refused in a day', plain(status.webhooks.refused_24h)],
-        ]}
+      <Known
+        of={{
+          policy: status.policy.version,
+          fingerprint_key: status.fingerprint_keys.current ?? 'none',
+          webhooks_refused_in_a_day: status.webhooks.refused_24h,
+        }}
       />
     </Card>
   </div>

@@ -18,13 +18,7 @@ const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 /** The names of the wire that would not be understood by themselves. */
 const NAMES: Readonly<Record<string, string>> = {
   last_at: 'Met last',
-  said_by: 'Told by',
-  missing: 'Missing keys',
-  lacking: 'Missing tables and migrations',
-  workspaces: 'How many workspaces',
-  workspace_uuids: 'Workspaces',
-  upstream_status: 'PipeOps answered',
-  error_code: 'Code',
+  workspace_uuids: 'Which',
   count: 'Attempts without an outcome',
   next_scheduled_at: 'Next one that a rotation planned',
   acknowledged: 'Acknowledged, to be confirmed',

@@ -1,5 +1,4 @@
 import type { Delivery, SubjectRef } from '../../../package/client/types.ts';
-import type { ErrorCode, ItemRejection } from '../../../package/client/vocabulary.ts';
 import { count, plain } from '../../parts/figures.ts';
 import { progressBadge } from '../../parts/orders.ts';
 
@@ -29,18 +28,10 @@ export function deliveryWords(delivery: Delivery): string {
   }
 }
 
-const REFUSALS: Readonly<Partial<Record<ErrorCode, string>>> = {
-  validation_failed: 'what it orders is malformed',
-  invalid_request: 'what it orders is malformed',
-  invalid_json: 'its body is no JSON',
-  id_reused: 'another delivery had this id and ordered something else',
-  too_many_tokens: 'it names more than 1,000 tokens',
-};
-
 /** Why a delivery did nothing, as a sentence; null: it was acted on. */
 export function nothingDone({ refused, refused_field: field, ignored, source, event }: Delivery): string | null {
   if (refused !== null) {
-    const why = REFUSALS[refused] ?? refused.replaceAll('_', ' ');
+    const why = refused === 'id_reused' ? 'another delivery had this id and ordered something else' : spelled(refused);
     return `Refused: ${why}${field === undefined ? '' : ` (${field})`}.`;
   }
   switch (ignored) {
@@ -89,18 +80,9 @@ export const FINDINGS = {
   out_of_scope: { word: 'Ours, in a workspace that this source may not touch', tone: 'warning' },
 } as const;
 
-const REJECTIONS: Readonly<Record<ItemRejection, string>> = {
-  not_an_object: 'neither an object nor a text',
-  no_secret: 'names no secret',
-  unusable_secret: 'has a secret that is no text or no SHA-256',
-  beyond_limit: 'stands behind the first 1,000',
-};
-
-const isKnown = (reason: string): reason is ItemRejection => Object.hasOwn(REJECTIONS, reason);
-
 /** Why items could not be acted on, a sentence for each reason. */
 export const rejectedWords = (rejected: NonNullable<Delivery['rejected_items']>): readonly string[] =>
-  Object.entries(rejected).map(([reason, number]) => {
-    const why = isKnown(reason) ? REJECTIONS[reason] : reason.replaceAll('_', ' ');
-    return `${count(number, 'item')}: ${why}.`;
-  });
+  Object.entries(rejected).map(([reason, number]) => `${count(number, 'item')}: ${spelled(reason)}.`);
+
+/** The names of codes and reasons are words already. */
+const spelled = (name: string): string => name.replaceAll('_', ' ');
