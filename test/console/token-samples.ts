@@ -90,6 +90,6 @@ export const AUDITOR = roleOf({
 });
 
 export const viewerWith = (person: typeof ADA, ...roles: readonly Role[]) => {
-  const whoami: Whoami = { ...person, actor_type: 'user', roles, live_tokens: { count: 0, limit: 10 } };
+  const whoami: Whoami = { ...person, actor_type: 'user', roles, live_tokens: { count: 0, limit: 10 }, session: null };
   return viewerOf(whoami, false);
 };
