@@ -22,9 +22,9 @@ function WholeStatus() {
   );
   return (
     <HealthPage following={following}>
-      {(status) => (
+      {(status, isFresh) => (
         <>
-          <Verdict notReady={status.not_ready.length} degraded={status.degraded.length} />
+          {isFresh && <Verdict notReady={status.not_ready.length} degraded={status.degraded.length} />}
           <Troubles troubles={[...status.not_ready, ...status.degraded]} />
           <Cards status={status} />
         </>
@@ -41,9 +41,9 @@ function ReadinessOnly() {
   );
   return (
     <HealthPage following={following}>
-      {(readiness) => (
+      {(readiness, isFresh) => (
         <>
-          <Verdict notReady={0} degraded={readiness.degraded.length} />
+          {isFresh && <Verdict notReady={0} degraded={readiness.degraded.length} />}
           {readiness.degraded.map((reason) => (
             <ReasonCard key={reason} reason={reason} />
           ))}
@@ -70,7 +70,11 @@ function ReadinessOnly() {
   );
 }
 
-function HealthPage<T>(props: { readonly following: Following<T>; readonly children: (seen: T) => ComponentChildren }) {
+function HealthPage<T>(props: {
+  readonly following: Following<T>;
+  /** @param isFresh whether the last look succeeded. What was seen before says nothing of how the service is now. */
+  readonly children: (seen: T, isFresh: boolean) => ComponentChildren;
+}) {
   const { following, children } = props;
   const { data, failure, isLoading } = following;
   const reasons = failure === null ? [] : notReadyReasons(failure);
@@ -80,7 +84,7 @@ function HealthPage<T>(props: { readonly following: Following<T>; readonly child
       {reasons.length === 0 && <Stale following={following} />}
       {data === null && failure === null && isLoading && <Loading />}
       {/* What was seen before the service stopped is no news any more. */}
-      {data !== null && reasons.length === 0 && children(data)}
+      {data !== null && reasons.length === 0 && children(data, failure === null)}
     </Page>
   );
 }
