@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { createClient } from '../package/client/client.ts';
+import { createPageClient } from '../package/client/client.ts';
 import { CountersignError, type Failure, isRecord } from '../package/client/failure.ts';
 
 // The console calls the public API through the typed client, and nothing else.
@@ -8,10 +8,8 @@ import { CountersignError, type Failure, isRecord } from '../package/client/fail
 const CONSOLE_HEADER = 'X-Countersign-Console';
 
 const clientOf = (kind: '1' | 'poll') =>
-  createClient({
+  createPageClient({
     url: location.origin,
-    // The browser's cookie says who calls, or Cloudflare Access in front does.
-    jwt: null,
     retries: 0,
     fetch: async (url, init) => await fetch(url, { ...init, headers: { ...init.headers, [CONSOLE_HEADER]: kind } }),
   });

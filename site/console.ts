@@ -27,8 +27,10 @@ export function consoleFiles(): ReadonlyMap<string, Buffer> {
     write: false,
     format: 'esm',
     target: BROWSERS,
-    jsx: 'automatic',
-    jsxImportSource: 'preact',
+    jsx: 'transform',
+    jsxFactory: 'h',
+    jsxFragment: 'Fragment',
+    inject: [path.join(CONSOLE, 'jsx.ts')],
     // The icon is a file of the site, and nothing to bundle.
     external: ['/console/assets/icon.svg'],
     logLevel: 'silent',

@@ -1,4 +1,5 @@
 import { CountersignError } from './failure.ts';
+import { holdJwt } from './jwt.ts';
 import { exportEvents, exportLines } from './export.ts';
 import type {
   AuditQuery,
@@ -23,6 +24,7 @@ import {
   type Envelope,
   type Request,
   type Runtime,
+  type Transport,
 } from './transport.ts';
 import type {
   AuditCounts,
@@ -45,7 +47,7 @@ import type {
 } from './types.ts';
 
 /** The API of a Countersign service. Each call throws a `CountersignError` where it fails. */
-export type Client = ReturnType<typeof createClientWith>;
+export type Client = ReturnType<typeof clientOf>;
 
 export interface CreateOptions extends CallOptions {
   /**
@@ -91,8 +93,14 @@ const REVOCATIONS = '/api/v1/revocations';
 const at = (base: string, id: string, rest = ''): string => `${base}/${encodeURIComponent(id)}${rest}`;
 
 /** A client on a clock of its own. */
-export function createClientWith(options: ClientOptions, runtime: Runtime) {
-  const transport = createTransport(options, runtime);
+export const createClientWith = (options: ClientOptions, runtime: Runtime): Client =>
+  clientOf(createTransport(options, holdJwt(options.jwt, runtime.now), runtime));
+
+/** The client of a page that the service itself serves. It sends no JWT: the browser's cookie, or a proxy in front, says who calls. */
+export const createPageClient = (options: Omit<ClientOptions, 'jwt' | 'jwtHeader'>): Client =>
+  clientOf(createTransport(options, null, RUNTIME));
+
+function clientOf(transport: Transport) {
   const json = async (request: Request, given?: CallOptions): Promise<Envelope> => await transport.json(request, given);
 
   const get = async (path: string, query: object, given?: CallOptions): Promise<Envelope> =>

@@ -1,5 +1,5 @@
 import { CountersignError, type Failure, failureOf, isRecord } from './failure.ts';
-import { holdJwt, type JwtSource } from './jwt.ts';
+import type { JwtHolder, JwtSource } from './jwt.ts';
 import { safeOrigin } from './origin.ts';
 
 /** A service that does not answer in this time is taken for dead. The service's own deadline is shorter. */
@@ -23,11 +23,8 @@ export interface FetchInit {
 export interface ClientOptions {
   /** The origin of the service, such as `https://countersign.example.com`. */
   readonly url: string;
-  /**
-   * A JWT, or what gives one. It is sent to `url` alone. Null: none is sent, since a browser's cookie, or a proxy in front, says who
-   * calls.
-   */
-  readonly jwt: JwtSource | null;
+  /** A JWT, or what gives one. It is sent to `url` alone. */
+  readonly jwt: JwtSource;
   /** The header that carries the JWT. `Authorization` (the default) gets `Bearer` in front of it, any other the JWT alone. */
   readonly jwtHeader?: string;
   /** What the trail shows as `user_agent`. Browsers send their own. */
@@ -100,9 +97,13 @@ export interface Transport {
 /** The body of a success. */
 export type Envelope = Readonly<Record<string, unknown>>;
 
-export function createTransport(options: ClientOptions, { now, sleep }: Runtime): Transport {
+/** @param holder null: no JWT is sent, since a cookie of the browser says who calls. */
+export function createTransport(
+  options: Omit<ClientOptions, 'jwt'>,
+  holder: JwtHolder | null,
+  { now, sleep }: Runtime,
+): Transport {
   const origin = safeOrigin(options.url);
-  const holder = options.jwt === null ? null : holdJwt(options.jwt, now);
   // Workers refuse a `fetch` that is called as a method of something else.
   const send: Fetch = options.fetch ?? (async (url, init) => await fetch(url, init));
   const jwtHeader = options.jwtHeader ?? 'Authorization';
