@@ -37,9 +37,10 @@ export function useFollowing<T>(
     readonly said: Said<T> | null;
     readonly failure: Failure | null;
   } | null>(null);
-  const isLater = later !== null && later.key === key && later.after === first.data && !first.isLoading;
+  const isLater = later !== null && later.key === key && later.after === first.data;
+  // While it is read by hand, what was seen last is shown, and why a look failed no longer.
   const seen = isLater ? later.said : first.data;
-  const failure = isLater ? later.failure : first.failure;
+  const failure = isLater && !first.isLoading ? later.failure : first.failure;
   const pauseMs = seen === null || failure !== null ? RETRY_MS : pauseAfter(seen.value);
   const { reload } = first;
   usePolling(

@@ -1,11 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  gapWords,
-  lifetimeChoices,
-  overlapChoices,
-  usualLifetime,
-  usualOverlap,
-} from '../../console/views/tokens/durations.ts';
+import { lifetimeChoices, overlapChoices, usualLifetime, usualOverlap } from '../../console/views/tokens/durations.ts';
 import { ceilingOf, longestTtl, offersOf, rolesAllowing, rolesToMint } from '../../console/views/tokens/rights.ts';
 import {
   afterClick,
@@ -112,18 +106,6 @@ describe('what a token may be minted with', () => {
   ])('offers overlaps up to %s seconds', (maxSeconds, values, usual) => {
     expect(overlapChoices(maxSeconds).map(({ value }) => value)).toEqual(values);
     expect(usualOverlap(maxSeconds)).toBe(usual);
-  });
-
-  test.each([
-    [0, '0 ms'],
-    [31, '31 ms'],
-    [1_250, '1.3 s'],
-    [59_999, '60.0 s'],
-    [60_000, null],
-    [-1, null],
-    [Number.NaN, null],
-  ])('tells %s ms between two moments that are close', (ms, words) => {
-    expect(gapWords(ms)).toBe(words);
   });
 });
 

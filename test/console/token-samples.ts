@@ -43,7 +43,7 @@ export const eventOf = (fields: Partial<AuditEvent> = {}): AuditEvent => ({
   actor: { type: 'user', ...LINUS },
   workspace_uuid: WORKSPACE,
   token_id: 'token-1',
-  token_name: null,
+  token_name: 'deploy',
   request_id: null,
   ip: null,
   user_agent: null,

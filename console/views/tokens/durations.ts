@@ -29,9 +29,6 @@ function inUnit(seconds: number): { readonly value: string; readonly title: stri
   return { value: `${count}${unit.sign}`, title: `${count} ${unit.name}${count === 1 ? '' : 's'}` };
 }
 
-/** How long something is, such as `30 days`. */
-export const durationWords = (seconds: number): string => inUnit(seconds).title;
-
 /**
  * The lifetimes that a role lets a token have, the shortest first.
  *
@@ -63,9 +60,3 @@ export function overlapChoices(maxSeconds: number): readonly Choice[] {
 /** The overlap that is chosen at first: a day, or the longest below it. */
 export const usualOverlap = (maxSeconds: number): string =>
   maxSeconds === 0 ? '0s' : inUnit(Math.min(maxSeconds, USUAL_OVERLAP)).value;
-
-/** How far two moments that belong together are apart, such as `31 ms`. Null: too far for that to tell anything. */
-export function gapWords(ms: number): string | null {
-  if (!(ms >= 0 && ms < 60_000)) return null;
-  return ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;
-}

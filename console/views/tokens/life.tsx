@@ -1,8 +1,11 @@
 import { Link } from '../../location.tsx';
-import { ActorName, TokenName } from '../../parts/names.tsx';
+import { duration } from '../../parts/figures.ts';
+import { TokenName } from '../../parts/names.tsx';
 import { fullTime, Time, useNow } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
-import { type Life, type Step, timelineOf } from './timeline.ts';
+import { sentenceOf } from '../activity/sentence.ts';
+import { SentenceLine, type TokenNames, Why } from '../activity/sentence-line.tsx';
+import { type Entry, type Life, timelineOf } from './timeline.ts';
 
 interface TimelineProps {
   readonly life: Life;
@@ -13,57 +16,67 @@ interface TimelineProps {
 /** What was done to a token, oldest first, and what is to come. */
 export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
   const nowMs = useNow();
-  const steps = timelineOf(life, nowMs);
+  // A revocation records no name.
+  const names = new Map(
+    [life.token, life.successor, life.predecessor].flatMap((token) =>
+      token === null || token.name === null ? [] : [[token.id, token.name] as const],
+    ),
+  );
   return (
     <section class="card" aria-label="Life">
       <h2>Life {isWatched && <span class="live">live</span>}</h2>
       {hasOlder && <p class="hint">Its latest 200 events are shown. Older ones stand in Activity.</p>}
-      {steps.length === 0 ? (
-        <p class="quiet">Nothing is recorded of it yet.</p>
-      ) : (
-        <ol class="timeline">
-          {steps.map((step) => (
-            <Line key={step.key} step={step} workspaceUuid={life.token.workspace_uuid} />
-          ))}
-        </ol>
-      )}
+      <ol class="timeline">
+        {timelineOf(life, nowMs).map((entry) => (
+          <Line key={entry.key} entry={entry} names={names} />
+        ))}
+      </ol>
     </section>
   );
 }
 
-function Line({ step, workspaceUuid }: { readonly step: Step; readonly workspaceUuid: string }) {
-  const { actor, text, token, notes, eventId, at, gap } = step;
+function Line({ entry, names }: { readonly entry: Entry; readonly names: TokenNames }) {
+  const { event, text, token, notes, at, afterMs } = entry;
+  const eventId = event?.id ?? token?.create_event_id;
   return (
-    <li class={`${step.tone}${step.isToCome ? ' to-come' : ''}`}>
-      <p>
-        {actor !== null && (
-          <>
-            <ActorName actor={actor} />{' '}
-          </>
-        )}
-        {text}
-        {token !== null && (
-          <>
-            {' '}
-            <TokenName workspaceUuid={workspaceUuid} tokenId={token.id} name={token.name} />
-          </>
-        )}
-      </p>
+    <li class={`${entry.tone}${entry.isToCome ? ' to-come' : ''}`}>
+      {event === null ? (
+        <p>
+          {text}{' '}
+          {token !== null && <TokenName workspaceUuid={token.workspace_uuid} tokenId={token.id} name={token.name} />}
+        </p>
+      ) : (
+        <Told event={event} names={names} />
+      )}
       {notes.map((note) => (
         <p class="note" key={note}>
           {note}
         </p>
       ))}
       <p class="when">
-        {gap === null ? (
+        {afterMs === null ? (
           <Time at={at} />
         ) : (
           <time dateTime={at} title={fullTime(at)}>
-            {gap === '0 ms' ? 'at the same moment' : `${gap} later`}
+            {afterMs === 0 ? 'at the same moment' : `${duration(afterMs)} later`}
           </time>
         )}
-        {eventId !== null && <Link to={paths.event(eventId)}>Event</Link>}
+        {typeof eventId === 'string' && <Link to={paths.event(eventId)}>Event</Link>}
       </p>
     </li>
+  );
+}
+
+function Told({ event, names }: { readonly event: NonNullable<Entry['event']>; readonly names: TokenNames }) {
+  const sentence = sentenceOf(event);
+  return (
+    <>
+      <p>
+        <SentenceLine event={event} sentence={sentence} names={names} />
+      </p>
+      <p class="note">
+        <Why event={event} sentence={sentence} />
+      </p>
+    </>
   );
 }

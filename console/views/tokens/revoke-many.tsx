@@ -3,12 +3,13 @@ import type { InventoryToken } from '../../../package/client/types.ts';
 import { api, useAction } from '../../api.ts';
 import { Link, navigate } from '../../location.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
+import { count } from '../../parts/figures.ts';
 import { paths } from '../../routes.ts';
 import { ActionForm } from './action-form.tsx';
 import { problemsOf, TextField } from './fields.tsx';
 import { beyondOne, byWorkspace, ORDER_MAX_TOKENS } from './selection.ts';
 import { noteNames } from './names.ts';
-import { counted, ownerName } from './words.ts';
+import { ownerName } from './words.ts';
 
 interface RevokeManyProps {
   readonly tokens: readonly InventoryToken[];
@@ -41,7 +42,7 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
   });
   const { failure } = ordering;
   const isDone = receipts.length === groups.length;
-  const what = counted(tokens.length, 'token');
+  const what = count(tokens.length, 'token');
   return (
     <Dialog title={`Revoke ${what}`} onClose={onClose}>
       <ActionForm

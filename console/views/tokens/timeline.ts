@@ -1,29 +1,25 @@
-import type { Actor, AuditEvent, InventoryToken, Revocation, WholeDelivery } from '../../../package/client/types.ts';
-import { gapWords } from './durations.ts';
+import type { AuditEvent, InventoryToken, Revocation, WholeDelivery } from '../../../package/client/types.ts';
 import type { Tone } from './words.ts';
 
-// The life of a token as a timeline: what was done to it, by whom and when, what became of that, and what is still to come.
+// The life of a token as a timeline: the events of the trail, how far an order is between them, and what is still to come.
 
 /** One line of the timeline. */
-export interface Step {
+export interface Entry {
   readonly key: string;
   /** RFC 3339. */
   readonly at: string;
-  /** Who did it, at the beginning of the sentence. Null: the sentence says it. */
-  readonly actor: Actor | null;
+  /** It is told as in Activity. Null: `text` tells what no event of this token does. */
+  readonly event: AuditEvent | null;
   readonly text: string;
-  /** Another token that the sentence ends with. */
-  readonly token: { readonly id: string; readonly name: string | null } | null;
+  /** Another token, that `text` ends with. */
+  readonly token: InventoryToken | null;
   /** Facts below the sentence. */
   readonly notes: readonly string[];
-  readonly eventId: string | null;
   readonly tone: Tone;
   readonly isToCome: boolean;
-  /** How long after the line above it was, where the two are close. */
-  readonly gap: string | null;
+  /** How long after the line above it was, in milliseconds, where the two belong together. */
+  readonly afterMs: number | null;
 }
-
-type Draft = Omit<Step, 'gap' | 'isToCome'>;
 
 /** What a token's life is told from. */
 export interface Life {
@@ -36,228 +32,101 @@ export interface Life {
   readonly predecessor: InventoryToken | null;
 }
 
+type Draft = Omit<Entry, 'afterMs' | 'isToCome'>;
+
+/** Lines that are further apart belong to different stories. */
+const TOGETHER_MS = 60_000;
+
 /** The timeline of a token, oldest first: what has happened, and then what is to come. */
-export function timelineOf(life: Life, nowMs: number): readonly Step[] {
+export function timelineOf(life: Life, nowMs: number): readonly Entry[] {
   const orders = new Map(
-    life.receipts.flatMap((one) => one.revocations.map((order) => [order.event_id, { one, order }])),
+    life.receipts.flatMap((receipt) => receipt.revocations.map((order) => [order.event_id, { receipt, order }])),
   );
-  const past = life.events.flatMap((event) => stepsOf(event, life, orders.get(event.id)));
-  const drafts = [...past, ...successorSteps(life), ...endSteps(life, past)];
+  const drafts = [
+    ...life.events.flatMap((event) => entriesOf(event, orders.get(event.id))),
+    ...rotation(life),
+    ...byTheClock(life),
+  ];
   // A sort that is stable keeps the order of the trail where times are equal.
   const sorted = drafts.toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
   return sorted.map((draft, index) => {
-    const before = sorted[index - 1];
-    const isToCome = Date.parse(draft.at) > nowMs;
-    const gap = before === undefined || isToCome ? null : gapWords(Date.parse(draft.at) - Date.parse(before.at));
-    return { ...draft, isToCome, gap };
+    const atMs = Date.parse(draft.at);
+    const isToCome = atMs > nowMs;
+    const afterMs = atMs - Date.parse(sorted[index - 1]?.at ?? '');
+    return { ...draft, isToCome, afterMs: !isToCome && afterMs < TOGETHER_MS ? afterMs : null };
   });
 }
 
-interface Ordered {
-  readonly one: WholeDelivery;
-  readonly order: Revocation;
-}
+/** A line that no event of the token tells. */
+const line = (key: string, at: string | null | undefined, text: string, rest: Partial<Draft> = {}): readonly Draft[] =>
+  at === null || at === undefined
+    ? []
+    : [{ key, at, text, event: null, token: null, notes: [], tone: 'quiet', ...rest }];
 
-const SYSTEM: Actor = { type: 'system', issuer: null, subject: null, label: null };
+const TONES = { success: 'good', failure: 'danger', attempted: 'warning' } as const;
 
-const draft = (key: string, at: string, text: string, rest: Partial<Draft> = {}): Draft => ({
-  key,
-  at,
-  text,
-  actor: null,
-  token: null,
-  notes: [],
-  eventId: null,
-  tone: 'quiet',
-  ...rest,
-});
-
-function stepsOf(event: AuditEvent, life: Life, ordered: Ordered | undefined): readonly Draft[] {
-  const seen = SEEN[event.error_code ?? ''] ?? null;
-  const { text, tone, token = null } = seen ?? sentenceOf(event, life);
-  const first = draft(event.id, event.occurred_at, text, {
-    actor: seen === null ? event.actor : null,
-    token,
-    notes: notesOf(event, ordered),
-    eventId: event.id,
-    tone,
-  });
-  if (seen !== null) return [first];
-  if (ordered !== undefined) return [first, ...orderSteps(event, ordered.order)];
-  return [first, ...outcomeSteps(event)];
-}
-
-interface Sentence {
-  readonly text: string;
-  readonly tone: Tone;
-  readonly token?: Step['token'];
-}
-
-/** What a look at PipeOps showed, which nobody did here. */
-const SEEN: Readonly<Record<string, Sentence>> = {
-  appeared_upstream: { text: 'A list of PipeOps showed it. Nobody made it through this service.', tone: 'warning' },
-  reappeared_upstream: { text: 'A list of PipeOps shows it again, though it was taken for gone.', tone: 'warning' },
-  gone_upstream: { text: 'It is gone at PipeOps. Nobody revoked it through this service.', tone: 'warning' },
-  revocation_contradicted: {
-    text: 'PipeOps still shows it alive, though it has acknowledged the revocation.',
-    tone: 'danger',
-  },
-};
-
-function sentenceOf(event: AuditEvent, life: Life): Sentence {
-  const { action, detail } = event;
-  if (action === 'service_account_token.expiring') {
-    return { text: `noticed that it expires in ${daysWords(detail['days'])}`, tone: 'warning' };
-  }
-  if (action === 'service_account_token.update') return updateSentence(event);
-  if (action === 'service_account_token.revoke') return revokeSentence(event);
-  const old = detail['replaces'];
-  if (typeof old !== 'string') return { text: 'minted it', tone: 'good' };
-  const token = { id: old, name: life.predecessor?.name ?? null };
-  return { text: 'minted it to take the place of', tone: 'good', token };
-}
-
-const daysWords = (days: unknown): string => (days === 1 ? '1 day' : `${String(days)} days`);
-
-function updateSentence({ detail, token_name: name }: AuditEvent): Sentence {
-  const { is_active: isActive, still_suspended_by: left } = detail;
-  if (isActive === false) {
-    const why =
-      detail['event'] === 'subject.offboarded'
-        ? ', since its owner was offboarded'
-        : detail['unused'] === undefined
-          ? ''
-          : ', since nobody uses it';
-    return { text: `suspended it${why}`, tone: 'warning' };
-  }
-  if (isActive === true) {
-    return textsOf(left).length === 0
-      ? { text: 'resumed it', tone: 'good' }
-      : { text: `resumed it; other reasons keep it suspended (${textsOf(left).join(', ')})`, tone: 'warning' };
-  }
-  const changes = [
-    ...(detail['name'] === true ? [`renamed it to ${name ?? 'another name'}`] : []),
-    ...(detail['description_sha256'] === undefined ? [] : ['changed its description']),
-    ...(detail['scopes'] === undefined ? [] : [`set its scopes to ${textsOf(detail['scopes']).join(', ')}`]),
-  ];
-  return { text: changes.join(', and '), tone: 'quiet' };
-}
-
-/** By the event of the webhook, or of the caller's order, that it comes from. */
-const REVOCATIONS: Readonly<Record<string, string>> = {
-  'token.leaked': 'reported that its secret has leaked',
-  'token.revoke': 'ordered its revocation',
-  'subject.offboarded': 'ordered its revocation, since its owner was offboarded',
-};
-
-function revokeSentence({ detail }: AuditEvent): Sentence {
-  const text =
-    REVOCATIONS[String(detail['event'])] ??
-    (detail['undelivered_create'] !== undefined
-      ? 'asked for its revocation, since its secret reached nobody'
-      : typeof detail['replaced_by'] === 'string'
-        ? 'asked for its revocation, since its successor has taken its place'
-        : 'asked for its revocation');
-  return { text, tone: 'danger' };
-}
-
-function notesOf({ detail, action }: AuditEvent, ordered: Ordered | undefined): readonly string[] {
-  const place = ordered?.one.items.find(({ token_id: id }) => id === ordered.order.token_id)?.location;
-  const reason = ordered?.one.reason ?? detail['reason'];
-  const scopes = action === 'service_account_token.create' ? textsOf(detail['scopes']) : [];
+/** An event, and how far the order is that it comes from: of a leak, of a webhook, of a caller in an incident. */
+function entriesOf(
+  event: AuditEvent,
+  ordered: { readonly receipt: WholeDelivery; readonly order: Revocation } | undefined,
+): readonly Draft[] {
+  const at = event.occurred_at;
+  const told = { event, tone: TONES[event.status] };
+  if (ordered === undefined) return line(event.id, at, '', told);
+  const { receipt, order } = ordered;
+  const { received_at: receivedAt, confirmed_at: confirmedAt, contradicted_at: contradictedAt, tries } = order;
+  const step = (name: string, when: string | null, text: string, tone: Tone, notes: readonly string[] = []) =>
+    line(`${event.id} ${name}`, when, text, { tone, notes });
+  const noun = order.mode === 'suspend' ? 'suspension' : 'revocation';
+  const cause =
+    receipt.event === 'token.leaked' ? 'It was reported that its secret has leaked.' : `Its ${noun} was ordered.`;
+  const place = receipt.items.find(({ token_id: id }) => id === order.token_id)?.location ?? null;
+  const doneAt = order.revoked_at ?? order.suspended_at ?? null;
   return [
-    ...(scopes.length === 0 ? [] : [`Scopes: ${scopes.join(', ')}`]),
-    ...(typeof place === 'string' ? [`Found at ${place}`] : []),
-    ...(typeof reason === 'string' ? [`Reason: ${reason}`] : []),
+    ...step('received', receivedAt, cause, 'danger', [
+      ...(place === null ? [] : [`Found at ${place}`]),
+      ...(receipt.reason === undefined ? [] : [`Reason: ${receipt.reason}`]),
+    ]),
+    ...step('matched', order.matched_at, 'It was matched to this token.', 'quiet'),
+    // What was ordered is told where it was done.
+    ...line(event.id, doneAt ?? at, '', {
+      ...told,
+      notes: doneAt === null ? [] : [`PipeOps acknowledged the ${noun}.`],
+    }),
+    ...step('confirmed', confirmedAt, 'A later look at PipeOps confirmed it.', 'good'),
+    ...step('contradicted', contradictedAt, 'A look at PipeOps contradicted it, so it is sent again.', 'danger'),
+    ...step(
+      'next',
+      order.state === 'open' ? order.next_try_at : null,
+      tries === 0 ? 'It is sent to PipeOps.' : `It is tried again, after ${tries} that failed.`,
+      'warning',
+    ),
   ];
-}
-
-/** What became of an order: of a leak, of a webhook, of a caller in an incident. */
-function orderSteps({ id: eventId, settled_at: settledAt }: AuditEvent, order: Revocation): readonly Draft[] {
-  const at = (name: string, time: string | null | undefined, text: string, tone: Tone = 'quiet'): readonly Draft[] =>
-    time === null || time === undefined ? [] : [draft(`${eventId} ${name}`, time, text, { tone })];
-  const isDone = order.confirmed_at !== null || (order.revoked_at ?? order.suspended_at ?? null) !== null;
-  return [
-    ...at('matched', order.matched_at, 'It was matched to this token.'),
-    ...at('revoked', order.revoked_at, 'PipeOps acknowledged the revocation.', 'good'),
-    ...at('suspended', order.suspended_at, 'PipeOps acknowledged the suspension.', 'good'),
-    ...at('confirmed', order.confirmed_at, 'A later look at PipeOps confirmed it.', 'good'),
-    ...at('contradicted', order.contradicted_at, 'A look at PipeOps contradicted it, so it is sent again.', 'danger'),
-    ...(order.state === 'failed'
-      ? at(
-          'failed',
-          settledAt ?? order.matched_at,
-          `It was given up after ${order.tries} tries${codeWords(order.error_code)}.`,
-          'danger',
-        )
-      : isDone || order.next_try_at === null
-        ? []
-        : at(
-            'next',
-            order.next_try_at,
-            order.tries === 0 ? 'It is sent to PipeOps.' : `It is tried again${codeWords(order.error_code)}.`,
-            'warning',
-          )),
-  ];
-}
-
-const codeWords = (code: string | null): string => (code === null ? '' : ` (${code})`);
-
-/** What became of an event that no receipt tells of. */
-function outcomeSteps(event: AuditEvent): readonly Draft[] {
-  const { id, settled_at: at, status, error_code: code, action, detail } = event;
-  if (action === 'service_account_token.expiring') return [];
-  if (at === null || status === 'attempted') {
-    return [draft(`${id} open`, event.occurred_at, 'What became of that is not known yet.', { tone: 'warning' })];
-  }
-  if (status === 'failure') {
-    return [draft(`${id} failed`, at, `That failed${codeWords(code)}.`, { tone: 'danger' })];
-  }
-  if (action !== 'service_account_token.revoke') return [];
-  const text = detail['already_gone'] === true ? 'It was gone already.' : 'PipeOps acknowledged the revocation.';
-  return [draft(`${id} done`, at, text, { tone: 'good' })];
 }
 
 /** A rotation is an event of the successor's life. Here it is told where it belongs. */
-function successorSteps({ successor, token }: Life): readonly Draft[] {
-  if (successor === null || token.replaced_by !== successor.id) return [];
-  const { owner } = successor;
-  const actor: Actor = owner === null ? SYSTEM : { type: 'user', ...owner };
-  return [
-    draft(`${successor.id} rotated`, successor.created_at, 'rotated it. Its place is taken by', {
-      actor,
-      token: { id: successor.id, name: successor.name },
-      // It has the same name, so that its prefix tells it apart.
-      notes: successor.token_prefix === null ? [] : [`Its secret begins with ${successor.token_prefix}`],
-      eventId: successor.create_event_id,
-    }),
-  ];
-}
+const rotation = ({ successor }: Life): readonly Draft[] =>
+  line('rotated', successor?.created_at, 'It was rotated. Its place is taken by', {
+    token: successor,
+    // It has the same name, so that its prefix tells it apart.
+    notes:
+      successor === null || successor.token_prefix === null ? [] : [`Its secret begins with ${successor.token_prefix}`],
+  });
 
 /** What the clock does to a token, past or to come. */
-function endSteps({ token, events }: Life, past: readonly Draft[]): readonly Draft[] {
-  const { state, expires_at: expiresAt, retires_at: retiresAt } = token;
+function byTheClock({ token, events }: Life): readonly Draft[] {
+  const { state, expires_at: expiresAt, retires_at: retiresAt, created_at: createdAt } = token;
   if (state === 'revoked') return [];
-  // A token that an older service minted has no event.
-  const begin =
-    events.length > 0 || past.length > 0 ? [] : [draft('known', token.created_at, 'It is known from here on.')];
-  const retire =
-    state === 'retiring' && retiresAt !== null
-      ? [draft('retires', retiresAt, 'It is revoked, since it was rotated.')]
-      : [];
-  const isExpired = state === 'expired';
-  const expire =
-    expiresAt === null || (retire.length > 0 && Date.parse(expiresAt) > Date.parse(retiresAt ?? ''))
+  const isRetiring = state === 'retiring' && retiresAt !== null;
+  return [
+    // A token that an older service minted has no event.
+    ...line('known', events.length > 0 ? null : createdAt, 'It is known from here on.'),
+    ...line('retires', isRetiring ? retiresAt : null, 'It is revoked, since it was rotated.'),
+    ...(isRetiring && Date.parse(expiresAt ?? '') > Date.parse(retiresAt)
       ? []
-      : [
-          draft('expires', expiresAt, isExpired ? 'It expired.' : 'It expires.', {
-            tone: isExpired ? 'warning' : 'quiet',
-          }),
-        ];
-  return [...begin, ...retire, ...expire];
+      : line('expires', expiresAt, state === 'expired' ? 'It expired.' : 'It expires.')),
+  ];
 }
-
-const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 /** The deliveries and orders that events of a token come from, the latest first, as many as are read for one page. */
 export const deliveriesOf = (events: readonly AuditEvent[]): readonly string[] =>
