@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Failure } from '../../package/client/failure.ts';
 import type { Page } from '../../package/client/types.ts';
 import { type Action, api, failureFrom, polling, type Reading, useAction, usePolling, useReading } from '../api.ts';
@@ -66,13 +66,16 @@ export function useFollowing<T>(
 const said = <T>(value: T): Said<T> => ({ value, atMs: Date.now() });
 
 /** A list that is read page by page. */
-export interface Pages<Item> extends Omit<Following<unknown>, 'data'> {
+export interface Pages<Item, OnePage extends Page<Item> = Page<Item>> extends Omit<Following<unknown>, 'data'> {
   /** Null: nothing is known yet. */
   readonly items: readonly Item[] | null;
   readonly hasMore: boolean;
   /** Whether the last page ends before it is full: there may be more to find. */
   readonly isPartial: boolean;
-  readonly more: Action<[]>;
+  /** Each page as it came. */
+  readonly pages: readonly OnePage[];
+  /** Reads the next page, or all that is left. */
+  readonly more: Action<[isAll?: boolean]>;
 }
 
 /**
@@ -80,14 +83,12 @@ export interface Pages<Item> extends Omit<Following<unknown>, 'data'> {
  *
  * @param pauseMs how often the first page is looked at again, in milliseconds, as long as it is the only one; null: it is not.
  */
-export function usePages<Item>(
+export function usePages<Item, OnePage extends Page<Item> = Page<Item>>(
   key: string,
-  read: (client: Client, cursor: string | undefined, signal?: AbortSignal) => Promise<Page<Item>>,
+  read: (client: Client, cursor: string | undefined, signal?: AbortSignal) => Promise<OnePage>,
   pauseMs: number | null = null,
-): Pages<Item> {
-  const [later, setLater] = useState<{ readonly after: Page<Item>; readonly pages: readonly Page<Item>[] } | null>(
-    null,
-  );
+): Pages<Item, OnePage> {
+  const [later, setLater] = useState<{ readonly after: OnePage; readonly pages: readonly OnePage[] } | null>(null);
   const { data: first, ...following } = useFollowing(
     key,
     async (client, signal) => await read(client, undefined, signal),
@@ -95,14 +96,19 @@ export function usePages<Item>(
   );
   const pages = first === null ? [] : [first, ...(later?.after === first ? later.pages : [])];
   const last = pages.at(-1);
-  const more = useAction(async () => {
-    if (first === null || last === undefined || last.nextCursor === null) return;
-    const next = await read(api, last.nextCursor);
-    setLater({ after: first, pages: [...pages.slice(1), next] });
+  const more = useAction(async (isAll: boolean = false) => {
+    let [known, cursor] = [pages, last?.nextCursor ?? null];
+    while (first !== null && cursor !== null) {
+      const next: OnePage = await read(api, cursor);
+      known = [...known, next];
+      setLater({ after: first, pages: known.slice(1) });
+      cursor = isAll ? next.nextCursor : null;
+    }
   });
   return {
     ...following,
-    items: first === null ? null : pages.flatMap(({ items }) => items),
+    items: useMemo(() => (first === null ? null : pages.flatMap(({ items }) => items)), [first, later]),
+    pages,
     hasMore: last?.hasMore === true,
     isPartial: last?.partial === true,
     more,

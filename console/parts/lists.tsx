@@ -38,7 +38,13 @@ export function Stale({ following }: { readonly following: Omit<Following<unknow
 }
 
 /** The button below a list that has more. */
-export function MoreButton<Item>({ pages }: { readonly pages: Pages<Item> }) {
+export function MoreButton<Item>({
+  pages,
+  children,
+}: {
+  readonly pages: Pick<Pages<Item>, 'hasMore' | 'isPartial' | 'more'>;
+  readonly children?: ComponentChildren;
+}) {
   const { hasMore, isPartial, more } = pages;
   if (!hasMore) return null;
   return (
@@ -47,6 +53,7 @@ export function MoreButton<Item>({ pages }: { readonly pages: Pages<Item> }) {
       <button type="button" disabled={more.isRunning} onClick={() => void more.run()}>
         {isPartial ? 'Search on' : 'Show more'}
       </button>
+      {children}
       {isPartial && <p class="hint">The search has looked at many and ends here. There may be more to find.</p>}
     </div>
   );

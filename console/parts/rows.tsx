@@ -1,9 +1,10 @@
 import type { ComponentChildren } from 'preact';
 
-/** A name and what stands behind it; false: it is left out. */
+/** A name and what stands behind it; false, or null behind a name: it is left out. */
 export type Fact = readonly [name: ComponentChildren, value: ComponentChildren, tone?: string | undefined] | false;
 
-const isShown = (fact: Fact): fact is Exclude<Fact, false> => fact !== false;
+const isShown = (fact: Fact): fact is Exclude<Fact, false> =>
+  fact !== false && fact[1] !== null && fact[1] !== false && fact[1] !== '';
 
 /** Facts about one thing, a line each. `figures` have their numbers at the right, so that they can be compared. */
 export const Facts = ({

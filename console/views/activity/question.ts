@@ -112,7 +112,8 @@ export function splitWord(word: string): {
   return { isNegated: minus === '-', name: name.toLowerCase(), value: unquoted(value) };
 }
 
-const unquoted = (value: string): string =>
+/** What stands in quotes without them. */
+export const unquoted = (value: string): string =>
   value.replaceAll(/"((?:\\.|[^"\\])*)(?:"|\\?$)/gsu, (_whole, inside: string) => inside.replaceAll(/\\(.)/gsu, '$1'));
 
 /** A value as it is typed. */

@@ -2,8 +2,9 @@ import type { InventoryPage, InventoryToken, Token } from '../../../package/clie
 import { api, useReading } from '../../api.ts';
 import { Id } from '../../parts/copy.tsx';
 import { TokenName } from '../../parts/names.tsx';
+import { Facts as FactRows } from '../../parts/rows.tsx';
 import { Time } from '../../parts/time.tsx';
-import { Expiry, FactList, mainFacts } from './shown.tsx';
+import { Expiry, mainFacts } from './shown.tsx';
 import type { Life } from './timeline.ts';
 import { isLive, knownOf, stateSentence } from './words.ts';
 
@@ -17,8 +18,8 @@ export function Facts({ life, knowledge }: { readonly life: Life; readonly knowl
   return (
     <section class="card" aria-label="Facts">
       <p class="means">{stateSentence(token)}</p>
-      <FactList
-        rows={[
+      <FactRows
+        facts={[
           ['Description', atPipeOps?.description ?? null],
           ...mainFacts(token),
           ['Scopes at PipeOps', atPipeOps !== null && isOther(atPipeOps, token) && atPipeOps.scopes.join(', ')],

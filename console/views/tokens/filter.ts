@@ -32,18 +32,20 @@ export type QuickFilter = keyof typeof QUICK_FILTERS;
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of QUICK_FILTERS are these
 export const QUICK_NAMES = Object.keys(QUICK_FILTERS) as readonly QuickFilter[];
 
-/** The filters that one searches by. Each matches whole values. */
-export const TERMS = [
-  'token_name',
-  'token_prefix',
-  'token_id',
-  'label',
-  'role',
-  'scope',
-  'policy_version',
-  'workspace_uuid',
-] as const;
-export type Term = (typeof TERMS)[number];
+/** The filters that one searches by, and the word for each in the search field. Each matches whole values. */
+export const WORDS = {
+  token_name: 'name',
+  token_prefix: 'prefix',
+  token_id: 'id',
+  label: 'owner',
+  role: 'role',
+  scope: 'scope',
+  policy_version: 'policy',
+  workspace_uuid: 'workspace',
+} as const;
+export type Term = keyof typeof WORDS;
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of WORDS are these
+export const TERMS = Object.keys(WORDS) as readonly Term[];
 
 export interface TokenFilter {
   readonly show: QuickFilter;

@@ -1,12 +1,12 @@
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { InventoryPage, InventoryToken } from '../../../package/client/types.ts';
-import { api } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { navigate, useLocation } from '../../location.tsx';
-import { FailureNotice } from '../../parts/failure.tsx';
 import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { count } from '../../parts/figures.ts';
+import { usePages } from '../../parts/following.ts';
+import { MoreButton, Stale } from '../../parts/lists.tsx';
 import { paths } from '../../routes.ts';
 import { CreateDialog } from './create.tsx';
 import {
@@ -18,7 +18,6 @@ import {
   searchOf,
   type TokenFilter,
 } from './filter.ts';
-import { usePages } from './readings.ts';
 import { RevokeManyDialog } from './revoke-many.tsx';
 import { SearchField } from './search-field.tsx';
 import { isChoosable, keyOf } from './selection.ts';
@@ -34,11 +33,13 @@ export function TokensView() {
   const { search } = useLocation();
   const filter = filterOf(search);
   const key = searchOf(filter);
-  const list = usePages<InventoryToken, InventoryPage>(key, () => {
-    const query = inventoryQueryOf(filter, Date.now());
-    return async (cursor, signal) =>
-      await api.inventory.list({ ...query, limit: PAGE_ROWS, ...(cursor !== null && { cursor }) }, { signal });
-  });
+  // All pages of one list are asked for with one time, since a cursor goes with one filter.
+  const query = useMemo(() => inventoryQueryOf(filter, Date.now()), [key]);
+  const list = usePages<InventoryToken, InventoryPage>(
+    key,
+    async (client, cursor, signal) =>
+      await client.inventory.list({ ...query, limit: PAGE_ROWS, cursor }, signal === undefined ? {} : { signal }),
+  );
   const [chosen, setChosen] = useState<{ readonly of: string; readonly keys: ReadonlySet<string> }>({
     of: key,
     keys: new Set(),
@@ -48,13 +49,20 @@ export function TokensView() {
   const keys = chosen.of === key ? chosen.keys : NONE;
   const choose = (next: ReadonlySet<string>): void => setChosen({ of: key, keys: next });
   const mayChoose = viewer.mayOfAny('tokens:revoke');
-  const selected = useMemo(() => list.items.filter((token) => keys.has(keyOf(token))), [list.items, keys]);
+  const { hasMore, more } = list;
+  const items = list.items ?? NO_TOKENS;
+  const selected = useMemo(() => items.filter((token) => keys.has(keyOf(token))), [items, keys]);
   const go = (next: TokenFilter): void => navigate(paths.tokens + searchOf(next));
-  const selectAll = async (): Promise<void> => {
-    const all = await list.loadAll();
-    if (all !== null) choose(new Set(all.filter((token) => isChoosable(viewer, token)).map(keyOf)));
+  const [isChoosingAll, setChoosingAll] = useState(false);
+  useEffect(() => {
+    if (!isChoosingAll || more.isRunning) return;
+    setChoosingAll(false);
+    if (!hasMore) choose(new Set(items.filter((token) => isChoosable(viewer, token)).map(keyOf)));
+  }, [isChoosingAll, more.isRunning]);
+  const chooseAll = (): void => {
+    setChoosingAll(true);
+    void more.run(true);
   };
-  const { items, failure, isLoading, hasMore } = list;
   return (
     <Page
       title="Tokens"
@@ -68,13 +76,11 @@ export function TokensView() {
     >
       <SearchField filter={filter} items={items} onFilter={go} />
       <QuickFilters filter={filter} onFilter={go} />
-      {failure !== null && <FailureNotice failure={failure} onRetry={items.length > 0 ? list.loadMore : list.reload} />}
-      {items.length === 0 ? (
-        isLoading ? (
-          <Loading what="Reading the inventory" />
-        ) : (
-          failure === null && <Nothing filter={filter} hasMore={hasMore} onFilter={go} />
-        )
+      <Stale following={list} />
+      {list.items === null ? (
+        list.isLoading && <Loading what="Reading the inventory" />
+      ) : items.length === 0 ? (
+        <Nothing filter={filter} hasMore={hasMore} onFilter={go} />
       ) : (
         <TokenTable
           tokens={items}
@@ -89,7 +95,7 @@ export function TokensView() {
         <div class="chosen" role="region" aria-label="Chosen tokens">
           <strong>{count(selected.length, 'token')} chosen</strong>
           {(hasMore || selected.length < items.length) && (
-            <button type="button" class="plain" disabled={isLoading} onClick={() => void selectAll()}>
+            <button type="button" class="plain" disabled={more.isRunning} onClick={chooseAll}>
               Choose all that match
             </button>
           )}
@@ -117,6 +123,7 @@ export function TokensView() {
 }
 
 const NONE: ReadonlySet<string> = new Set();
+const NO_TOKENS: readonly InventoryToken[] = [];
 
 interface FilterProps {
   readonly filter: TokenFilter;
@@ -203,33 +210,19 @@ interface FootProps {
 
 /** How much of the list is here, and how old what it says is. */
 function Foot({ list, isByExpiry: isSoonest }: FootProps) {
-  const { items, pages, isLoading, hasMore, isCut } = list;
-  const known = useMemo(() => knownOf(pages.flatMap(({ knowledge }) => knowledge)), [pages]);
-  const isPartial = pages.at(-1)?.partial === true && hasMore;
+  const { items, pages, hasMore, isPartial, more } = list;
+  const known = knownOf(pages.flatMap(({ knowledge }) => knowledge));
   return (
     <div class="foot">
-      {hasMore && (
-        <p class="more">
-          <button type="button" disabled={isLoading} onClick={list.loadMore}>
-            {isLoading ? 'Reading…' : 'Load more'}
-          </button>
-          <button type="button" class="plain" disabled={isLoading} onClick={() => void list.loadAll()}>
-            Load all
-          </button>
-        </p>
+      <MoreButton pages={list}>
+        <button type="button" class="plain" disabled={more.isRunning} onClick={() => void more.run(true)}>
+          Show all
+        </button>
+      </MoreButton>
+      {isPartial && !hasMore && (
+        <p class="quiet">The list changed while it was read, so more may match. Load the page again.</p>
       )}
-      {isPartial && (
-        <p class="quiet">This page ends early: the service looked through 5,000 tokens. Load more to go on.</p>
-      )}
-      {isCut && (
-        <p class="quiet">
-          The list changed while it was read, so more may match.{' '}
-          <button type="button" class="plain" onClick={list.reload}>
-            Read it again
-          </button>
-        </p>
-      )}
-      {items.length > 0 && (
+      {items !== null && items.length > 0 && (
         <p class="quiet">
           {count(items.length, 'token')}
           {hasMore ? ' so far' : ''}

@@ -1,9 +1,9 @@
-import type { ComponentChildren } from 'preact';
 import type { InventoryToken } from '../../../package/client/types.ts';
 import { PersonName } from '../../parts/names.tsx';
+import type { Fact } from '../../parts/rows.tsx';
 import { Badge } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
-import { lastUseWords, stateSentence, STATES } from './words.ts';
+import { lastUseWords, stateSentence, TONES } from './words.ts';
 
 // Parts of a token that several views show.
 
@@ -23,11 +23,10 @@ export function LastUse({ token }: TokenProps) {
 }
 
 export function StateBadge({ token }: TokenProps) {
-  // A newer service may have a state that is not listed.
-  const { word, tone } = STATES[token.state] ?? { word: token.state, tone: 'quiet' };
+  const { state } = token;
   return (
-    <Badge tone={tone} title={stateSentence(token)}>
-      {word}
+    <Badge tone={TONES[state]} title={stateSentence(token)}>
+      {state.slice(0, 1).toUpperCase() + state.slice(1)}
     </Badge>
   );
 }
@@ -58,22 +57,8 @@ export const Scopes = ({ token }: TokenProps) =>
     <>{token.scopes.join(', ')}</>
   );
 
-/** Facts in two columns. One that there is not is left out. */
-export const FactList = ({ rows }: { readonly rows: readonly (readonly [string, ComponentChildren])[] }) => (
-  <dl class="facts">
-    {rows.map(([name, value]) =>
-      value === null || value === false || value === '' ? null : (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ),
-    )}
-  </dl>
-);
-
 /** What counts before a token is revoked: whose it is, and whether anything uses it. */
-export const mainFacts = (token: InventoryToken): readonly (readonly [string, ComponentChildren])[] => [
+export const mainFacts = (token: InventoryToken): readonly Fact[] => [
   ['Owner', <Owner token={token} />],
   ['Last use', <LastUse token={token} />],
   ['Scopes', <Scopes token={token} />],

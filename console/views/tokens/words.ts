@@ -5,12 +5,12 @@ import type { SuspensionReason, TokenState } from '../../../package/client/vocab
 
 export type Tone = 'good' | 'warning' | 'danger' | 'quiet';
 
-export const STATES: Readonly<Record<TokenState, { readonly word: string; readonly tone: Tone }>> = {
-  active: { word: 'Active', tone: 'good' },
-  retiring: { word: 'Retiring', tone: 'warning' },
-  suspended: { word: 'Suspended', tone: 'warning' },
-  expired: { word: 'Expired', tone: 'quiet' },
-  revoked: { word: 'Revoked', tone: 'quiet' },
+export const TONES: Readonly<Record<TokenState, Tone>> = {
+  active: 'good',
+  retiring: 'warning',
+  suspended: 'warning',
+  expired: 'quiet',
+  revoked: 'quiet',
 };
 
 const SUSPENSIONS: Readonly<Record<SuspensionReason, string>> = {
