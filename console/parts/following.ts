@@ -97,8 +97,9 @@ export function usePages<Item, OnePage extends Page<Item> = Page<Item>>(
   const pages = first === null ? [] : [first, ...(later?.after === first ? later.pages : [])];
   const last = pages.at(-1);
   const more = useAction(async (isAll: boolean = false) => {
+    if (first === null) return;
     let [known, cursor] = [pages, last?.nextCursor ?? null];
-    while (first !== null && cursor !== null) {
+    while (cursor !== null) {
       const next: OnePage = await read(api, cursor);
       known = [...known, next];
       setLater({ after: first, pages: known.slice(1) });

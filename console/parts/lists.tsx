@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact';
+import type { Reading } from '../api.ts';
 import type { Following, Pages } from './following.ts';
 import { FailureNotice } from './failure.tsx';
-import { Empty, Page } from './states.tsx';
+import { Empty, Loading, Page } from './states.tsx';
 import { Time } from './time.tsx';
 
 // What stands around what is followed or listed: how old it is, what failed, and how to see more.
@@ -35,6 +36,21 @@ export const AsOf = ({ following }: { readonly following: Pick<Following<unknown
 export function Stale({ following }: { readonly following: Omit<Following<unknown>, 'data'> }) {
   const { failure, reload } = following;
   return failure === null ? null : <FailureNotice failure={failure} onRetry={reload} />;
+}
+
+/** What is read, once it is there; before that, that it is being read. Why a reading failed stands above. */
+export function Read<T>(props: {
+  readonly reading: Reading<T>;
+  readonly what: string;
+  readonly children: (data: T) => ComponentChildren;
+}) {
+  const { data, failure, reload } = props.reading;
+  return (
+    <>
+      {failure !== null && <FailureNotice failure={failure} onRetry={reload} />}
+      {data !== null ? props.children(data) : failure === null && <Loading what={props.what} />}
+    </>
+  );
 }
 
 /** The button below a list that has more. */

@@ -61,7 +61,9 @@ function OneDelivery({ kind, id }: { readonly kind: 'delivery' | 'revocation'; r
       <About delivery={delivery} hasReceipt={kind === 'delivery' && isByCaller(delivery)} />
       <Owners delivery={delivery} />
       <Revocations revocations={delivery.revocations} names={names} />
-      <Items delivery={delivery} names={names} />
+      {(!isByCaller(delivery) || delivery.items.some(({ found }) => found !== 'matched')) && (
+        <Items delivery={delivery} names={names} />
+      )}
     </Page>
   );
 }

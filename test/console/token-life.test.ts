@@ -148,7 +148,7 @@ describe('what the inventory says', () => {
 
   test('says why a token is suspended', () => {
     expect(stateSentence({ state: 'suspended', suspended_by: ['owner', 'leak'] })).toBe(
-      'It cannot be used until it is resumed: its owner suspended it, and its secret was reported as leaked.',
+      'It cannot be used until it is resumed. Why it is suspended: owner, leak.',
     );
   });
 

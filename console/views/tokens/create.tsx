@@ -3,26 +3,15 @@ import type { CreatedToken } from '../../../package/client/types.ts';
 import { api, useAction, useReading } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
-import { FailureNotice } from '../../parts/failure.tsx';
+import { Read } from '../../parts/lists.tsx';
 import { notice } from '../../parts/notices.tsx';
-import { Loading } from '../../parts/states.tsx';
 import { ActionForm } from './action-form.tsx';
-import { lifetimeChoices, usualLifetime } from './durations.ts';
+import { lifetimeChoices, lifetimeOf, usualLifetime } from './durations.ts';
 import { ChoiceField, problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
-import { type ChosenExpiry, ExpiryField, expiryOf } from './mint-fields.tsx';
 import { Minted } from './minted.tsx';
 import { ceilingOf, longestTtl, presetsOf, rolesAllowing, rolesToMint } from './rights.ts';
 
-const FIELDS = [
-  'name',
-  'description',
-  'metadata.description',
-  'workspace_uuid',
-  'scopes',
-  'preset',
-  'expires_in',
-  'expires_at',
-] as const;
+const FIELDS = ['name', 'description', 'metadata.description', 'scopes', 'preset', 'expires_in'] as const;
 
 interface CreateProps {
   readonly onClose: () => void;
@@ -38,7 +27,6 @@ export function CreateDialog({ onClose, onMinted }: CreateProps) {
     notice(`${minted?.name ?? 'The token'} is minted.`);
     onClose();
   };
-  const { data, failure } = workspaces;
   return (
     <Dialog
       title={minted === null ? 'Create a token' : 'Store the secret now'}
@@ -47,19 +35,19 @@ export function CreateDialog({ onClose, onMinted }: CreateProps) {
     >
       {minted !== null ? (
         <Minted secret={minted.token} name={minted.name} onStored={stored} />
-      ) : data !== null ? (
-        <CreateForm
-          workspaces={data.map(({ uuid, name }) => ({ value: uuid, title: name }))}
-          onClose={onClose}
-          onMinted={(token) => {
-            setMinted(token);
-            onMinted();
-          }}
-        />
-      ) : failure !== null ? (
-        <FailureNotice failure={failure} onRetry={workspaces.reload} />
       ) : (
-        <Loading what="Reading your workspaces" />
+        <Read reading={workspaces} what="Reading your workspaces">
+          {(data) => (
+            <CreateForm
+              workspaces={data.map(({ uuid, name }) => ({ value: uuid, title: name }))}
+              onClose={onClose}
+              onMinted={(token) => {
+                setMinted(token);
+                onMinted();
+              }}
+            />
+          )}
+        </Read>
       )}
     </Dialog>
   );
@@ -85,20 +73,19 @@ function CreateForm({ workspaces, onClose, onMinted }: FormProps) {
   const presets = presetsOf(roles);
   const scopes = preset === '' ? scopesOf(scopeText) : (presets[preset] ?? []);
   const maxSeconds = longestTtl(rolesAllowing(roles, scopes));
-  const [expiry, setExpiry] = useState<ChosenExpiry>({ choice: usualLifetime(longestTtl(roles)), day: '' });
+  const [chosenLifetime, setLifetime] = useState(usualLifetime(longestTtl(roles)));
   const choices = lifetimeChoices(maxSeconds);
-  const isOffered = expiry.choice === 'on' || choices.some(({ value }) => value === expiry.choice);
-  const chosen = isOffered ? expiry : { ...expiry, choice: usualLifetime(maxSeconds) };
+  const isOffered = choices.some(({ value }) => value === chosenLifetime);
+  const lifetime = isOffered ? chosenLifetime : usualLifetime(maxSeconds);
 
   const minting = useAction(async () => {
     const grant = preset === '' ? { scopes } : { preset };
     const about = description.trim() === '' ? {} : { description };
-    const token = { name, ...about, workspace_uuid: workspace, ...grant, ...expiryOf(chosen) };
+    const token = { name, ...about, workspace_uuid: workspace, ...grant, ...lifetimeOf(lifetime) };
     onMinted(await api.tokens.create(token, { idempotencyKey }));
   });
   const { failure } = minting;
   const of = (...names: readonly string[]): readonly string[] => problemsOf(failure, ...names);
-  const { count, limit } = viewer.whoami.live_tokens;
   if (offered.length === 0) return <p>None of your roles may create a token in a workspace that is known here.</p>;
   return (
     <ActionForm
@@ -122,20 +109,8 @@ function CreateForm({ workspaces, onClose, onMinted }: FormProps) {
         problems={of('description', 'metadata.description')}
         isLong
       />
-      {offered.length > 1 ? (
-        <ChoiceField
-          label="Workspace"
-          value={workspace}
-          choices={offered}
-          onChoose={setWorkspace}
-          problems={of('workspace_uuid')}
-        />
-      ) : (
-        of('workspace_uuid').map((problem) => (
-          <p class="problem" key={problem}>
-            {problem}
-          </p>
-        ))
+      {offered.length > 1 && (
+        <ChoiceField label="Workspace" value={workspace} choices={offered} onChoose={setWorkspace} />
       )}
       {Object.keys(presets).length > 0 && (
         <ChoiceField
@@ -152,16 +127,13 @@ function CreateForm({ workspaces, onClose, onMinted }: FormProps) {
       {preset === '' && (
         <ScopesField ceiling={ceilingOf(roles)} value={scopeText} onInput={setScopeText} problems={of('scopes')} />
       )}
-      <ExpiryField
-        value={chosen}
+      <ChoiceField
+        label="Expires after"
+        value={lifetime}
         choices={choices}
-        onChange={setExpiry}
-        problems={of('expires_in', 'expires_at')}
-        maxSeconds={maxSeconds}
+        onChoose={setLifetime}
+        problems={of('expires_in')}
       />
-      {count !== null && limit !== null && count >= limit && (
-        <p class="problem">You hold {count} live tokens, which is as many as your roles allow.</p>
-      )}
     </ActionForm>
   );
 }

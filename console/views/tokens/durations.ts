@@ -47,6 +47,10 @@ export function lifetimeChoices(maxSeconds: number | null): readonly Choice[] {
 export const usualLifetime = (maxSeconds: number | null): string =>
   inUnit(Math.min(maxSeconds ?? USUAL_LIFETIME, USUAL_LIFETIME)).value;
 
+/** A lifetime that was chosen, as the API takes it. */
+export const lifetimeOf = (value: string): { readonly expires_in?: string } =>
+  value === '' ? {} : { expires_in: value };
+
 /** The overlaps of a rotation that a role allows, none first. */
 export function overlapChoices(maxSeconds: number): readonly Choice[] {
   const within = OVERLAPS.filter((seconds) => seconds <= maxSeconds);

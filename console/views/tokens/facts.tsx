@@ -17,7 +17,7 @@ export function Facts({ life, knowledge }: { readonly life: Life; readonly knowl
     id !== null && <TokenName workspaceUuid={token.workspace_uuid} tokenId={id} name={found?.name ?? null} />;
   return (
     <section class="card" aria-label="Facts">
-      <p class="means">{stateSentence(token)}</p>
+      <p>{stateSentence(token)}</p>
       <FactRows
         facts={[
           ['Description', atPipeOps?.description ?? null],

@@ -15,7 +15,8 @@ interface TimelineProps {
 
 /** What was done to a token, oldest first, and what is to come. */
 export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
-  const nowMs = useNow();
+  // Its ticks draw the timeline again; what has just happened is newer than the last of them.
+  useNow();
   // A revocation records no name.
   const names = new Map(
     [life.token, life.successor, life.predecessor].flatMap((token) =>
@@ -24,10 +25,10 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
   );
   return (
     <section class="card" aria-label="Life">
-      <h2>Life {isWatched && <span class="live">live</span>}</h2>
+      <h2>Life {isWatched && <span class="mark good">live</span>}</h2>
       {hasOlder && <p class="hint">Its latest 200 events are shown. Older ones stand in Activity.</p>}
       <ol class="timeline">
-        {timelineOf(life, nowMs).map((entry) => (
+        {timelineOf(life, Date.now()).map((entry) => (
           <Line key={entry.key} entry={entry} names={names} />
         ))}
       </ol>

@@ -172,21 +172,11 @@ const OWNERS = [
 ] as const;
 
 function Nothing({ filter, hasMore, onFilter }: FilterProps & { readonly hasMore: boolean }) {
-  const isFiltered = filter.owner !== null || Object.keys(filter.terms).length > 0 || filter.show !== 'active';
   if (hasMore) return <Empty title="Nothing has matched so far. Read on below." />;
-  if (!isFiltered) {
-    return (
-      <Empty title="There is no active token that you may see.">
-        <button type="button" onClick={() => onFilter({ ...filter, show: 'all' })}>
-          Show ended ones too
-        </button>
-      </Empty>
-    );
-  }
   const isSearched = filter.owner !== null || Object.keys(filter.terms).length > 0;
   return (
     <Empty title="No token matches.">
-      <p>{isSearched ? 'Names, owners, roles and scopes are compared whole.' : 'That is all for this filter.'}</p>
+      {isSearched && <p>Names, owners, roles and scopes are compared whole.</p>}
       <div class="chips centred">
         {filter.show !== 'all' && (
           <button type="button" onClick={() => onFilter({ ...filter, show: 'all', order: 'newest' })}>

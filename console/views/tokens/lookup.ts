@@ -47,17 +47,15 @@ export async function sha256Hex(text: string): Promise<string> {
 
 /** What it may mean that nothing was found. */
 export function nothingFound(lookup: Lookup, seesAll: boolean): readonly string[] {
-  const what = { secret: 'this secret', prefix: 'this beginning', id: 'this id' }[lookup.kind];
   return [
-    ...(lookup.kind === 'secret' && !lookup.isLikeASecret
-      ? [
-          'What you pasted does not look like a PipeOps secret, which is sat_ and what follows it. Copy the secret alone, without quotes or a name before it.',
-        ]
-      : []),
-    lookup.kind === 'id' || lookup.kind === 'prefix'
-      ? `No token with ${what} is known here. It may never have been listed by PipeOps.`
-      : `No token with ${what} was minted here. One that was made past this service cannot be told by its secret: try the first eleven characters, sat_ and seven more.`,
-    'It may have ended before this service knew it.',
+    ...(lookup.kind !== 'secret' || lookup.isLikeASecret
+      ? []
+      : [
+          'It does not look like a PipeOps secret, which is sat_ and what follows it, without quotes or a name before it.',
+        ]),
+    lookup.kind === 'secret'
+      ? 'A token that was not minted here cannot be told by its secret: try the first eleven characters, sat_ and seven more.'
+      : 'PipeOps may never have listed it, or it may have ended before that.',
     ...(seesAll ? [] : ['It may be somebody else’s: your role shows you a part of the tokens.']),
   ];
 }

@@ -31,7 +31,7 @@ export function Minted({ secret, name, onStored }: MintedProps) {
       <code class="secret" tabIndex={0} aria-label={`The secret of ${name}`}>
         {secret}
       </code>
-      <p class="copy">
+      <p>
         <CopyButton text={secret} label="Copy the secret" class="primary" />
       </p>
       <label class="tick">

@@ -60,7 +60,7 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
           {groups.length > 1 && `, in ${groups.length} workspaces: each gets an order of its own`}. Whatever uses them
           fails from then on. This cannot be undone.
         </p>
-        <ul class="named">
+        <ul class="consequences">
           {tokens.slice(0, 5).map((token) => (
             <li key={`${token.workspace_uuid}/${token.id}`}>{token.name ?? token.id}</li>
           ))}
@@ -82,7 +82,7 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
         />
         <TextField label={`Type ${tokens.length} to revoke ${what}`} value={typed} onInput={setTyped} isRequired />
         {receipts.length > 0 && groups.length > 1 && (
-          <ul class="named">
+          <ul class="consequences">
             {receipts.map((id, index) => (
               <li key={id}>
                 <Link to={paths.revocation(id)}>Receipt {index + 1}</Link>

@@ -6,9 +6,8 @@ import { Dialog } from '../../parts/dialog.tsx';
 import { notice } from '../../parts/notices.tsx';
 import { Time } from '../../parts/time.tsx';
 import { ActionForm } from './action-form.tsx';
-import { lifetimeChoices, overlapChoices, usualOverlap } from './durations.ts';
+import { lifetimeChoices, lifetimeOf, overlapChoices, usualOverlap } from './durations.ts';
 import { ChoiceField, problemsOf } from './fields.tsx';
-import { type ChosenExpiry, ExpiryField, expiryOf } from './mint-fields.tsx';
 import { Minted } from './minted.tsx';
 import { longestOverlap, longestTtl, rolesFor } from './rights.ts';
 import { nameOf } from './words.ts';
@@ -25,13 +24,12 @@ export function RotateDialog({ token, onClose, onChanged }: RotateProps) {
   const name = nameOf(token);
   const roles = rolesFor(viewer, 'tokens:rotate', token);
   const maxOverlap = longestOverlap(roles);
-  const maxSeconds = longestTtl(roles);
   const [idempotencyKey] = useState(() => crypto.randomUUID());
   const [overlap, setOverlap] = useState(usualOverlap(maxOverlap));
-  const [expiry, setExpiry] = useState<ChosenExpiry>({ choice: '', day: '' });
+  const [lifetime, setLifetime] = useState('');
   const [minted, setMinted] = useState<RotatedToken | null>(null);
   const rotating = useAction(async () => {
-    const rotation = { workspace_uuid: token.workspace_uuid, overlap, ...expiryOf(expiry) };
+    const rotation = { workspace_uuid: token.workspace_uuid, overlap, ...lifetimeOf(lifetime) };
     try {
       setMinted(await api.tokens.rotate(token.id, rotation, { idempotencyKey }));
     } finally {
@@ -61,7 +59,7 @@ export function RotateDialog({ token, onClose, onChanged }: RotateProps) {
         action={rotating}
         submit={isLeaked ? `Rotate ${name} and revoke the old one` : `Rotate ${name}`}
         isDanger={isLeaked}
-        shown={['overlap', 'expires_in', 'expires_at']}
+        shown={['overlap', 'expires_in']}
         onCancel={onClose}
       >
         <p>
@@ -76,12 +74,12 @@ export function RotateDialog({ token, onClose, onChanged }: RotateProps) {
           problems={problemsOf(failure, 'overlap')}
           hint={isLeaked ? 'What uses the old secret fails until it has the new one.' : undefined}
         />
-        <ExpiryField
-          value={expiry}
-          choices={[same, ...lifetimeChoices(maxSeconds).filter(({ value }) => value !== '')]}
-          onChange={setExpiry}
-          problems={problemsOf(failure, 'expires_in', 'expires_at')}
-          maxSeconds={maxSeconds}
+        <ChoiceField
+          label="Expires after"
+          value={lifetime}
+          choices={[same, ...lifetimeChoices(longestTtl(roles)).filter(({ value }) => value !== '')]}
+          onChoose={setLifetime}
+          problems={problemsOf(failure, 'expires_in')}
         />
       </ActionForm>
     </Dialog>

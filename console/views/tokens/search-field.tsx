@@ -2,6 +2,7 @@ import { useEffect, useId, useMemo, useState } from 'preact/hooks';
 import type { InventoryToken } from '../../../package/client/types.ts';
 import { Link } from '../../location.tsx';
 import { paths } from '../../routes.ts';
+import { quoted } from '../activity/question.ts';
 import type { TokenFilter } from './filter.ts';
 import { formatSearch, holdsSecret, parseSearch } from './search-text.ts';
 
@@ -64,11 +65,10 @@ export function SearchField({ filter, items, onFilter }: SearchProps) {
 }
 
 function suggestionsOf(items: readonly InventoryToken[]): readonly string[] {
-  const all = items.flatMap(({ owner, role, scopes }) => [
-    ...(owner?.label === null || owner === null ? [] : [{ label: owner.label }]),
-    ...(role === null ? [] : [{ role }]),
-    ...(scopes ?? []).map((scope) => ({ scope })),
+  const texts = items.flatMap(({ owner, role, scopes }) => [
+    ...(typeof owner?.label === 'string' ? [`owner:${quoted(owner.label)}`] : []),
+    ...(role === null ? [] : [`role:${quoted(role)}`]),
+    ...(scopes ?? []).map((scope) => `scope:${scope}`),
   ]);
-  const texts = all.map((terms) => formatSearch({ owner: null, terms }));
   return [...new Set(texts)].slice(0, SUGGESTIONS_MAX_COUNT);
 }

@@ -47,15 +47,9 @@ export function TokenTable({ tokens, chosen, onChoose, order, onOrder }: TablePr
                 />
               </th>
             )}
-            <th scope="col" class="name">
-              Token
-            </th>
-            <th scope="col" class="owner">
-              Owner
-            </th>
-            <th scope="col" class="scopes">
-              Scopes
-            </th>
+            <Head title="Token" of="name" />
+            <Head title="Owner" of="owner" />
+            <Head title="Scopes" of="scopes" />
             <SortedBy
               title="Minted"
               isOn={order === 'newest'}
@@ -68,12 +62,8 @@ export function TokenTable({ tokens, chosen, onChoose, order, onOrder }: TablePr
               direction="ascending"
               onClick={() => onOrder('expiry')}
             />
-            <th scope="col" class="used">
-              Last use
-            </th>
-            <th scope="col" class="state">
-              State
-            </th>
+            <Head title="Last use" of="used" />
+            <Head title="State" of="state" />
           </tr>
         </thead>
         <WindowedRows
@@ -132,6 +122,12 @@ export function TokenTable({ tokens, chosen, onChoose, order, onOrder }: TablePr
     </div>
   );
 }
+
+const Head = (props: { readonly title: string; readonly of: string }) => (
+  <th scope="col" class={props.of}>
+    {props.title}
+  </th>
+);
 
 const ownerText = ({ owner }: InventoryToken): string =>
   owner === null ? 'made outside' : (owner.label ?? owner.subject ?? '');

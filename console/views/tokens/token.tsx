@@ -6,7 +6,8 @@ import { useViewer, type Viewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
 import { useFollowing } from '../../parts/following.ts';
-import { Empty, Loading, Page } from '../../parts/states.tsx';
+import { Read, Stale } from '../../parts/lists.tsx';
+import { Empty, Page } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
 import { Facts } from './facts.tsx';
 import { Timeline } from './life.tsx';
@@ -47,39 +48,32 @@ export function TokenView({ workspaceUuid, tokenId }: TokenRef) {
     async (client, signal) => await readToken(client, viewer, ref, signal),
     () => (isWatched ? WATCH_EVERY_MS : null),
   );
-  const { data, failure } = reading;
-  if (data === null) {
-    return (
-      <Page title="Token">
-        {failure === null ? (
-          <Loading what="Reading the token" />
-        ) : (
-          <FailureNotice failure={failure} onRetry={reading.reload} />
-        )}
-      </Page>
-    );
-  }
-  if (data.life === null) {
-    return (
-      <Page title="Token">
-        <Empty title="There is no such token that you may see.">
-          <p>
-            It was not minted here and no list of PipeOps has shown it, or it is out of your reach.{' '}
-            <Link to={paths.tokens}>See the tokens that you may see</Link>.
-          </p>
-        </Empty>
-      </Page>
-    );
-  }
   const changed = (): void => {
     reading.reload();
     setWatchedUntilMs(Date.now() + WATCH_MS);
   };
+  const { data } = reading;
+  if (data !== null && data.life !== null) {
+    return (
+      <>
+        <Stale following={reading} />
+        <TokenPage known={{ ...data, life: data.life }} isWatched={isWatched} onChanged={changed} />
+      </>
+    );
+  }
   return (
-    <>
-      {failure !== null && <FailureNotice failure={failure} onRetry={reading.reload} />}
-      <TokenPage known={{ ...data, life: data.life }} isWatched={isWatched} onChanged={changed} />
-    </>
+    <Page title="Token">
+      <Read reading={reading} what="Reading the token">
+        {() => (
+          <Empty title="There is no such token that you may see.">
+            <p>
+              It was not minted here and no list of PipeOps has shown it, or it is out of your reach.{' '}
+              <Link to={paths.tokens}>See the tokens that you may see</Link>.
+            </p>
+          </Empty>
+        )}
+      </Read>
+    </Page>
   );
 }
 
@@ -108,9 +102,9 @@ function TokenPage({ known, isWatched, onChanged }: PageProps) {
     <Page
       title={name}
       heading={
-        <span class="token-title">
+        <>
           {name} <StateBadge token={token} />
-        </span>
+        </>
       }
       actions={
         <>

@@ -4,9 +4,8 @@ import type { InventoryToken, Token } from '../../../package/client/types.ts';
 import { api, useAction, useReading } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
-import { FailureNotice } from '../../parts/failure.tsx';
+import { Read } from '../../parts/lists.tsx';
 import { notice } from '../../parts/notices.tsx';
-import { Loading } from '../../parts/states.tsx';
 import { ActionForm } from './action-form.tsx';
 import { problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
 import { ceilingOf, rolesFor } from './rights.ts';
@@ -25,16 +24,11 @@ export function UpdateDialog({ token, onClose, onChanged }: UpdateProps) {
     `${workspaceUuid}/${id}`,
     async (signal) => await api.tokens.get(id, { workspace_uuid: workspaceUuid }, { signal }),
   );
-  const { data, failure } = reading;
   return (
     <Dialog title={`Change ${nameOf(token)}`} onClose={onClose}>
-      {data !== null ? (
-        <UpdateForm token={token} now={data} onClose={onClose} onChanged={onChanged} />
-      ) : failure !== null ? (
-        <FailureNotice failure={failure} onRetry={reading.reload} />
-      ) : (
-        <Loading what="Reading it from PipeOps" />
-      )}
+      <Read reading={reading} what="Reading it from PipeOps">
+        {(now) => <UpdateForm token={token} now={now} onClose={onClose} onChanged={onChanged} />}
+      </Read>
     </Dialog>
   );
 }

@@ -44,7 +44,7 @@ export function WhoseView() {
   return (
     <Page title="Whose token is this?">
       <form
-        class="card whose"
+        class="card find"
         onSubmit={(event) => {
           event.preventDefault();
           ask(field.current?.value ?? '');
@@ -76,7 +76,7 @@ export function WhoseView() {
       {failure !== null && <FailureNotice failure={failure} />}
       <div aria-live="polite">
         {answer !== null && answer.page.items.length === 0 && (
-          <section class="card nothing">
+          <section class="card find">
             <h2>Nobody’s, as far as you can see</h2>
             <ul>
               {nothingFound(answer.lookup, seesAll).map((reason) => (
@@ -100,7 +100,7 @@ export function WhoseView() {
 function Found({ token, onRevoke }: { readonly token: InventoryToken; readonly onRevoke: () => void }) {
   const viewer = useViewer();
   return (
-    <section class="card found">
+    <section class="card find">
       <h2>
         <TokenName workspaceUuid={token.workspace_uuid} tokenId={token.id} name={token.name} />{' '}
         <StateBadge token={token} />
@@ -109,7 +109,7 @@ function Found({ token, onRevoke }: { readonly token: InventoryToken; readonly o
         facts={[...mainFacts(token), ['Minted', <Time at={token.created_at} />], ['Expires', <Expiry token={token} />]]}
       />
       {offersOf(viewer, token).revoke && (
-        <p class="end">
+        <p class="actions">
           <button type="button" class="danger primary" onClick={onRevoke}>
             Revoke {nameOf(token)}
           </button>

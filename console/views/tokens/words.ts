@@ -1,5 +1,5 @@
 import type { InventoryToken, WorkspaceKnowledge } from '../../../package/client/types.ts';
-import type { SuspensionReason, TokenState } from '../../../package/client/vocabulary.ts';
+import type { TokenState } from '../../../package/client/vocabulary.ts';
 
 // What the inventory says, in words.
 
@@ -11,14 +11,6 @@ export const TONES: Readonly<Record<TokenState, Tone>> = {
   suspended: 'warning',
   expired: 'quiet',
   revoked: 'quiet',
-};
-
-const SUSPENSIONS: Readonly<Record<SuspensionReason, string>> = {
-  owner: 'its owner suspended it',
-  administrator: 'an administrator suspended it',
-  offboarding: 'its owner was offboarded',
-  leak: 'its secret was reported as leaked',
-  unused: 'nobody used it',
 };
 
 /** Whether a token works, or can be made to work again. */
@@ -35,12 +27,8 @@ export function stateSentence({
       return 'It can be used.';
     case 'retiring':
       return 'It was rotated. It can be used until its overlap is over, and is revoked then.';
-    case 'suspended': {
-      const why = reasons.map((reason) => SUSPENSIONS[reason] ?? reason);
-      return why.length === 0
-        ? 'It cannot be used until it is resumed.'
-        : `It cannot be used until it is resumed: ${why.join(', and ')}.`;
-    }
+    case 'suspended':
+      return `It cannot be used until it is resumed${reasons.length === 0 ? '' : `. Why it is suspended: ${reasons.join(', ')}`}.`;
     case 'expired':
       return 'Its time is over. It cannot be used any more.';
     case 'revoked':
