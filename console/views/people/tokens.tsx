@@ -1,25 +1,17 @@
 import { useEffect } from 'preact/hooks';
 import type { InventoryToken, SubjectRef } from '../../../package/client/types.ts';
-import type { TokenState } from '../../../package/client/vocabulary.ts';
 import { useViewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { usePages } from '../../parts/following.ts';
 import { Stale } from '../../parts/lists.tsx';
 import { TokenName } from '../../parts/names.tsx';
 import { Table } from '../../parts/rows.tsx';
-import { Badge, Loading } from '../../parts/states.tsx';
+import { Loading } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
+import { Expiry, LastUse, Scopes, StateBadge } from '../tokens/shown.tsx';
 
 const POLL_MS = 10_000;
-
-const TONES: Readonly<Record<TokenState, 'good' | 'warning' | 'quiet'>> = {
-  active: 'good',
-  retiring: 'warning',
-  suspended: 'warning',
-  expired: 'quiet',
-  revoked: 'quiet',
-};
 
 interface TheirTokensProps {
   readonly who: SubjectRef;
@@ -75,17 +67,19 @@ const Row = ({ token }: { readonly token: InventoryToken }) => (
       <TokenName workspaceUuid={token.workspace_uuid} tokenId={token.id} name={token.name} />
     </td>
     <td>
-      <Badge tone={TONES[token.state]}>{token.state}</Badge>
+      <StateBadge token={token} />
     </td>
-    <td>{token.scopes === null ? <span class="quiet">not known</span> : token.scopes.join(', ')}</td>
+    <td>
+      <Scopes token={token} />
+    </td>
     <td data-name="Created">
       <Time at={token.created_at} />
     </td>
     <td data-name="Expires">
-      {token.expires_at === null ? <span class="quiet">never</span> : <Time at={token.expires_at} />}
+      <Expiry token={token} />
     </td>
     <td data-name="Last used">
-      {token.last_used_at === null ? <span class="quiet">not known</span> : <Time at={token.last_used_at} />}
+      <LastUse token={token} />
     </td>
   </tr>
 );

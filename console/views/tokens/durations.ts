@@ -29,19 +29,21 @@ function inUnit(seconds: number): { readonly value: string; readonly title: stri
   return { value: `${count}${unit.sign}`, title: `${count} ${unit.name}${count === 1 ? '' : 's'}` };
 }
 
+/** Those of some lengths that are within a limit, and the limit itself. Null: there is none. */
+const upTo = (lengths: readonly number[], maxSeconds: number | null): readonly Choice[] => {
+  const within = maxSeconds === null ? lengths : lengths.filter((seconds) => seconds < maxSeconds);
+  return [...within, ...(maxSeconds === null || maxSeconds === 0 ? [] : [maxSeconds])].map(inUnit);
+};
+
 /**
  * The lifetimes that a role lets a token have, the shortest first.
  *
  * @param maxSeconds the longest. Null: a token may live for ever.
  */
-export function lifetimeChoices(maxSeconds: number | null): readonly Choice[] {
-  const within = LIFETIMES.filter((seconds) => maxSeconds === null || seconds <= maxSeconds).map(inUnit);
-  if (maxSeconds === null) return [...within, { value: '', title: 'It does not expire' }];
-  const longest = inUnit(maxSeconds);
-  return within.some(({ value }) => value === longest.value)
-    ? within
-    : [...within, { value: longest.value, title: `${longest.title}, the longest that your role allows` }];
-}
+export const lifetimeChoices = (maxSeconds: number | null): readonly Choice[] => [
+  ...upTo(LIFETIMES, maxSeconds),
+  ...(maxSeconds === null ? [{ value: '', title: 'It does not expire' }] : []),
+];
 
 /** What is chosen at first: a month, or the longest below it. */
 export const usualLifetime = (maxSeconds: number | null): string =>
@@ -52,14 +54,10 @@ export const lifetimeOf = (value: string): { readonly expires_in?: string } =>
   value === '' ? {} : { expires_in: value };
 
 /** The overlaps of a rotation that a role allows, none first. */
-export function overlapChoices(maxSeconds: number): readonly Choice[] {
-  const within = OVERLAPS.filter((seconds) => seconds <= maxSeconds);
-  const longest = within.at(-1) === maxSeconds || maxSeconds === 0 ? [] : [maxSeconds];
-  return [
-    { value: '0s', title: 'None: its secret has leaked, so revoke it at once' },
-    ...[...within, ...longest].map((seconds) => ({ value: inUnit(seconds).value, title: inUnit(seconds).title })),
-  ];
-}
+export const overlapChoices = (maxSeconds: number): readonly Choice[] => [
+  { value: '0s', title: 'None: its secret has leaked, so revoke it at once' },
+  ...upTo(OVERLAPS, maxSeconds),
+];
 
 /** The overlap that is chosen at first: a day, or the longest below it. */
 export const usualOverlap = (maxSeconds: number): string =>

@@ -132,34 +132,21 @@ interface FilterProps {
 
 function QuickFilters({ filter, onFilter }: FilterProps) {
   const viewer = useViewer();
+  const chip = (title: string, isOn: boolean, next: Partial<TokenFilter>) => (
+    <button key={title} type="button" class="chip" aria-pressed={isOn} onClick={() => onFilter({ ...filter, ...next })}>
+      {title}
+    </button>
+  );
   return (
     <div class="filters">
       <div class="chips" role="group" aria-label="Which tokens">
-        {QUICK_NAMES.map((show) => (
-          <button
-            key={show}
-            type="button"
-            class="chip"
-            aria-pressed={filter.show === show}
-            onClick={() => onFilter({ ...filter, show, order: 'newest' })}
-          >
-            {QUICK_FILTERS[show].title}
-          </button>
-        ))}
+        {QUICK_NAMES.map((show) => chip(QUICK_FILTERS[show].title, filter.show === show, { show, order: 'newest' }))}
       </div>
       {viewer.mayOfAny('tokens:read') && (
         <div class="chips" role="group" aria-label="Whose tokens">
-          {OWNERS.map(({ owner, title }) => (
-            <button
-              key={owner}
-              type="button"
-              class="chip"
-              aria-pressed={filter.owner === owner}
-              onClick={() => onFilter({ ...filter, owner: filter.owner === owner ? null : owner })}
-            >
-              {title}
-            </button>
-          ))}
+          {OWNERS.map(({ owner, title }) =>
+            chip(title, filter.owner === owner, { owner: filter.owner === owner ? null : owner }),
+          )}
         </div>
       )}
     </div>

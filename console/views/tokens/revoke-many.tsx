@@ -7,7 +7,7 @@ import { count } from '../../parts/figures.ts';
 import { paths } from '../../routes.ts';
 import { ActionForm } from './action-form.tsx';
 import { problemsOf, TextField } from './fields.tsx';
-import { beyondOne, byWorkspace, ORDER_MAX_TOKENS } from './selection.ts';
+import { byWorkspace } from './selection.ts';
 import { noteNames } from './names.ts';
 import { ownerName } from './words.ts';
 
@@ -26,7 +26,6 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
   const [typed, setTyped] = useState('');
   const [receipts, setReceipts] = useState<readonly string[]>([]);
   const owners = [...new Set(tokens.map(ownerName))];
-  const tooMany = beyondOne(groups);
   const ordering = useAction(async () => {
     const made: string[] = [];
     for (const { workspaceUuid, ids } of groups) {
@@ -50,7 +49,7 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
         submit={isDone ? null : `Revoke ${what}`}
         cancel={isDone ? 'Close' : 'Keep them'}
         isDanger
-        isReady={tooMany === null && typed.trim() === String(tokens.length) && reason.trim() !== ''}
+        isReady={typed.trim() === String(tokens.length) && reason.trim() !== ''}
         shown={['reason']}
         onCancel={onClose}
       >
@@ -66,12 +65,6 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
           ))}
           {tokens.length > 5 && <li class="quiet">and {(tokens.length - 5).toLocaleString('en')} more</li>}
         </ul>
-        {tooMany !== null && (
-          <p class="problem">
-            One order takes at most {ORDER_MAX_TOKENS.toLocaleString('en')} tokens of a workspace, and you chose{' '}
-            {tooMany.toLocaleString('en')}. Narrow the filter.
-          </p>
-        )}
         <TextField
           label="Reason"
           value={reason}

@@ -4,9 +4,6 @@ import { mayOrder } from './rights.ts';
 
 // Which rows of the inventory are chosen, and what orders come of them.
 
-/** The most tokens of one `POST /api/v1/revocations` (docs/incidents.md). */
-export const ORDER_MAX_TOKENS = 1_000;
-
 /** An id is of its workspace: PipeOps is not trusted to keep workspaces apart. */
 export const keyOf = ({ workspace_uuid: uuid, id }: Pick<InventoryToken, 'workspace_uuid' | 'id'>): string =>
   `${uuid}/${id}`;
@@ -47,10 +44,4 @@ interface Group {
 export function byWorkspace(tokens: readonly InventoryToken[]): readonly Group[] {
   const groups = Map.groupBy(tokens, (token) => token.workspace_uuid);
   return [...groups].map(([workspaceUuid, some]) => ({ workspaceUuid, ids: some.map(({ id }) => id) }));
-}
-
-/** How many tokens the largest order would have, where that is more than the API takes. Null: all fit. */
-export function beyondOne(groups: readonly Group[]): number | null {
-  const most = Math.max(0, ...groups.map(({ ids }) => ids.length));
-  return most > ORDER_MAX_TOKENS ? most : null;
 }

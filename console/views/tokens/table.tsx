@@ -6,7 +6,7 @@ import { Time } from '../../parts/time.tsx';
 import { WindowedRows } from '../../parts/windowed.tsx';
 import { afterClick, isChoosable, keyOf } from './selection.ts';
 import { Expiry, LastUse, Owner, Scopes, StateBadge } from './shown.tsx';
-import { nameOf } from './words.ts';
+import { nameOf, ownerName } from './words.ts';
 
 /** The height of a row; `tokens.css` gives it the same. */
 const ROW_PX = 52;
@@ -90,7 +90,7 @@ export function TokenTable({ tokens, chosen, onChoose, order, onOrder }: TablePr
                   <TokenName workspaceUuid={token.workspace_uuid} tokenId={token.id} name={token.name} />
                   <span class="below">
                     <code>{token.token_prefix ?? ''}</code>
-                    <span class="narrow"> {ownerText(token)}</span>
+                    <span class="narrow"> {ownerName(token)}</span>
                   </span>
                 </td>
                 <td class="owner">
@@ -128,9 +128,6 @@ const Head = (props: { readonly title: string; readonly of: string }) => (
     {props.title}
   </th>
 );
-
-const ownerText = ({ owner }: InventoryToken): string =>
-  owner === null ? 'made outside' : (owner.label ?? owner.subject ?? '');
 
 interface SortedProps {
   readonly title: string;

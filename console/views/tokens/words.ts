@@ -17,7 +17,7 @@ export const TONES: Readonly<Record<TokenState, Tone>> = {
 export const isLive = ({ state }: Pick<InventoryToken, 'state'>): boolean =>
   state === 'active' || state === 'suspended' || state === 'retiring';
 
-/** What the state of a token means, in a sentence. A state that a newer service has is told as it came. */
+/** What the state of a token means, in a sentence. Of a state that a newer service has there is none. */
 export function stateSentence({
   state,
   suspended_by: reasons,
@@ -34,7 +34,7 @@ export function stateSentence({
     case 'revoked':
       return 'It has ended. It cannot be used any more, and nothing brings it back.';
     default:
-      return `Its state is ${String(state)}.`;
+      return '';
   }
 }
 
@@ -67,17 +67,12 @@ export interface Known {
 export function knownOf(knowledge: readonly WorkspaceKnowledge[]): Known {
   const known = [...new Map(knowledge.map((one) => [one.workspace_uuid, one])).values()];
   const times = known.flatMap(({ listed_at: at }) => (at === null ? [] : [at]));
-  return { listedAt: times.toSorted()[0] ?? null, lacks: known.flatMap(lackOf) };
-}
-
-function lackOf({
-  workspace_uuid: uuid,
-  listed_at: listedAt,
-  list_state: state,
-}: WorkspaceKnowledge): readonly string[] {
-  if (listedAt === null) return [`PipeOps was never asked for a list of workspace ${uuid}.`];
-  if (state === 'complete') return [];
-  return state === 'unavailable'
-    ? [`PipeOps does not know workspace ${uuid} any more.`]
-    : [`PipeOps told of a part of workspace ${uuid} alone: a token that was made past this service may be missing.`];
+  const unsure = known.filter(({ listed_at: at, list_state: state }) => at === null || state !== 'complete');
+  return {
+    listedAt: times.toSorted()[0] ?? null,
+    lacks: unsure.map(
+      ({ workspace_uuid: uuid }) =>
+        `PipeOps has not told of all of workspace ${uuid}: a token that was made past this service may be missing.`,
+    ),
+  };
 }
