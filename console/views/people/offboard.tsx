@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks';
 import type { Mode, Subject, SubjectRef, WholeDelivery } from '../../../package/client/types.ts';
 import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
-import { FailureNotice } from '../../parts/failure.tsx';
-import { ReasonField } from './reason.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
+import { ReasonField, TextField } from '../../parts/fields.tsx';
 import { isTyped, isTypingAsked, offboardWords } from './words.ts';
 
 interface OffboardProps {
@@ -40,25 +40,21 @@ export function OffboardDialog({ person, onClose, onOrdered }: OffboardProps) {
       onClose={onClose}
       isDismissible={!order.isRunning}
     >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (isReady) void order.run();
-        }}
+      <ActionForm
+        action={order}
+        submit={`Offboard ${name === '' ? 'somebody' : name}`}
+        isDanger
+        isReady={isReady}
+        shown={['reason']}
+        onCancel={onClose}
       >
         {person === null && (
-          <label class="field">
-            <span class="label">Label</span>
-            <input
-              value={typedLabel}
-              maxLength={500}
-              placeholder="kim@acme.example"
-              onInput={(event) => setTypedLabel(event.currentTarget.value)}
-            />
-            <span class="hint">
-              What their JWTs carry, such as an e-mail address. It needs no token to be known here.
-            </span>
-          </label>
+          <TextField
+            label="Label"
+            value={typedLabel}
+            onInput={setTypedLabel}
+            hint="What their JWTs carry, such as an e-mail address. It needs no token to be known here."
+          />
         )}
         {person !== null && person.subject !== null && person.label !== null && (
           <WhomField person={person} isByLabel={isByLabel} onChange={setByLabel} />
@@ -69,31 +65,25 @@ export function OffboardDialog({ person, onClose, onOrdered }: OffboardProps) {
             <li key={words}>{words}</li>
           ))}
         </ul>
-        <ReasonField value={reason} onChange={setReason} />
+        <ReasonField value={reason} onInput={setReason} failure={order.failure} />
         {name !== '' && isTypingAsked(live) && (
-          <label class="field">
-            <span class="label">
-              Type{' '}
-              {live !== null && (
-                <>
-                  <code>{live}</code>, the number of their live tokens, or{' '}
-                </>
-              )}
-              <code>{name}</code>
-            </span>
-            <input value={typed} autocomplete="off" onInput={(event) => setTyped(event.currentTarget.value)} />
-          </label>
+          <TextField
+            label={
+              <>
+                Type{' '}
+                {live !== null && (
+                  <>
+                    <code>{live}</code>, the number of their live tokens, or{' '}
+                  </>
+                )}
+                <code>{name}</code>
+              </>
+            }
+            value={typed}
+            onInput={setTyped}
+          />
         )}
-        {order.failure !== null && <FailureNotice failure={order.failure} />}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="danger primary" disabled={!isReady || order.isRunning}>
-            {order.isRunning ? 'Ordering…' : `Offboard ${name === '' ? 'somebody' : name}`}
-          </button>
-        </div>
-      </form>
+      </ActionForm>
     </Dialog>
   );
 }

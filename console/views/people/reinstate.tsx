@@ -2,9 +2,9 @@ import { useState } from 'preact/hooks';
 import type { SubjectRef, WholeDelivery } from '../../../package/client/types.ts';
 import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
-import { FailureNotice } from '../../parts/failure.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
+import { ReasonField } from '../../parts/fields.tsx';
 import { subjectWords } from '../webhooks/words.ts';
-import { ReasonField } from './reason.tsx';
 
 interface ReinstateProps {
   readonly name: string;
@@ -27,11 +27,12 @@ export function ReinstateDialog({ name, blockedAs, onClose, onDone }: ReinstateP
   const isReady = subject !== undefined && reason.trim() !== '';
   return (
     <Dialog title={`Reinstate ${name}`} onClose={onClose} isDismissible={!reinstate.isRunning}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (isReady) void reinstate.run();
-        }}
+      <ActionForm
+        action={reinstate}
+        submit={`Reinstate ${name}`}
+        isReady={isReady}
+        shown={['reason']}
+        onCancel={onClose}
       >
         {blockedAs.length > 1 && (
           <fieldset>
@@ -54,17 +55,8 @@ export function ReinstateDialog({ name, blockedAs, onClose, onDone }: ReinstateP
           </li>
           <li>Revoked tokens stay revoked. A suspended one is resumed on its own page.</li>
         </ul>
-        <ReasonField value={reason} onChange={setReason} />
-        {reinstate.failure !== null && <FailureNotice failure={reinstate.failure} />}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={!isReady || reinstate.isRunning}>
-            {reinstate.isRunning ? 'Lifting…' : `Reinstate ${name}`}
-          </button>
-        </div>
-      </form>
+        <ReasonField value={reason} onInput={setReason} failure={reinstate.failure} />
+      </ActionForm>
     </Dialog>
   );
 }

@@ -5,9 +5,9 @@ import { useViewer } from '../../caller.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { Read } from '../../parts/lists.tsx';
 import { notice } from '../../parts/notices.tsx';
-import { ActionForm } from './action-form.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
 import { lifetimeChoices, lifetimeOf, usualLifetime } from './durations.ts';
-import { ChoiceField, problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
+import { ChoiceField, problemsOf, ScopesField, scopesOf, TextField } from '../../parts/fields.tsx';
 import { Minted } from './minted.tsx';
 import { ceilingOf, longestTtl, presetsOf, rolesAllowing, rolesToMint } from './rights.ts';
 

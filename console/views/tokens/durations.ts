@@ -1,10 +1,6 @@
-// The lifetimes and overlaps that dialogs offer, as the API takes them.
+import type { Choice } from '../../parts/fields.tsx';
 
-export interface Choice {
-  /** What the API takes, such as `30d`. Empty: the parameter is left out. */
-  readonly value: string;
-  readonly title: string;
-}
+// The lifetimes and overlaps that dialogs offer, as the API takes them.
 
 const HOUR = 60 * 60;
 const DAY = 24 * HOUR;

@@ -5,8 +5,8 @@ import { Link, navigate } from '../../location.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { count } from '../../parts/figures.ts';
 import { paths } from '../../routes.ts';
-import { ActionForm } from './action-form.tsx';
-import { problemsOf, TextField } from './fields.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
+import { ReasonField, TextField } from '../../parts/fields.tsx';
 import { byWorkspace } from './selection.ts';
 import { noteNames } from './names.ts';
 import { ownerName } from './words.ts';
@@ -39,7 +39,6 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
     const [only] = made;
     if (made.length === 1 && only !== undefined) navigate(paths.revocation(only));
   });
-  const { failure } = ordering;
   const isDone = receipts.length === groups.length;
   const what = count(tokens.length, 'token');
   return (
@@ -65,14 +64,7 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
           ))}
           {tokens.length > 5 && <li class="quiet">and {(tokens.length - 5).toLocaleString('en')} more</li>}
         </ul>
-        <TextField
-          label="Reason"
-          value={reason}
-          onInput={setReason}
-          problems={problemsOf(failure, 'reason')}
-          hint="It stands in the trail: name the incident, and no secrets."
-          isRequired
-        />
+        <ReasonField value={reason} onInput={setReason} failure={ordering.failure} />
         <TextField label={`Type ${tokens.length} to revoke ${what}`} value={typed} onInput={setTyped} isRequired />
         {receipts.length > 0 && groups.length > 1 && (
           <ul class="consequences">

@@ -3,7 +3,7 @@ import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { notice } from '../../parts/notices.tsx';
 import { Facts } from '../../parts/rows.tsx';
-import { ActionForm } from './action-form.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
 import { mainFacts } from './shown.tsx';
 import { nameOf } from './words.ts';
 

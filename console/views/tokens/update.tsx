@@ -6,8 +6,8 @@ import { useViewer } from '../../caller.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { Read } from '../../parts/lists.tsx';
 import { notice } from '../../parts/notices.tsx';
-import { ActionForm } from './action-form.tsx';
-import { problemsOf, ScopesField, scopesOf, TextField } from './fields.tsx';
+import { ActionForm } from '../../parts/action-form.tsx';
+import { problemsOf, ScopesField, scopesOf, TextField } from '../../parts/fields.tsx';
 import { ceilingOf, rolesFor } from './rights.ts';
 import { nameOf } from './words.ts';
 

@@ -1,8 +1,13 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import type { Failure } from '../../../package/client/failure.ts';
-import { FailureNotice } from '../../parts/failure.tsx';
-import type { Choice } from './durations.ts';
+import type { Failure } from '../../package/client/failure.ts';
+import { FailureNotice } from './failure.tsx';
+
+export interface Choice {
+  /** What the API takes, such as `30d`. Empty: the parameter is left out. */
+  readonly value: string;
+  readonly title: string;
+}
 
 /** The problems that the service found in a field, by any of its names. */
 export const problemsOf = (failure: Failure | null, ...names: readonly string[]): readonly string[] =>
@@ -24,7 +29,7 @@ export function RestOfFailure({
 }
 
 interface FieldProps {
-  readonly label: string;
+  readonly label: ComponentChildren;
   readonly hint?: ComponentChildren;
   readonly problems?: readonly string[];
   /** Draws the control with what ties it to its label, its hint and its problems. */
@@ -99,6 +104,23 @@ export const TextField = ({
       );
     }}
   </Field>
+);
+
+interface ReasonFieldProps {
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly failure: Failure | null;
+}
+
+/** Why something is done. */
+export const ReasonField = ({ failure, ...rest }: ReasonFieldProps) => (
+  <TextField
+    {...rest}
+    label="Reason"
+    problems={problemsOf(failure, 'reason')}
+    hint="It stands in the trail and in the receipt. Name the incident, such as INC-7, and no secret."
+    isRequired
+  />
 );
 
 interface ChoiceFieldProps extends Omit<FieldProps, 'children'> {

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import type { Action } from '../../api.ts';
+import type { Action } from '../api.ts';
 import { RestOfFailure } from './fields.tsx';
 
 interface ActionFormProps {
