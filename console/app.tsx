@@ -8,11 +8,10 @@ import { HomeView } from './views/home.tsx';
 import { NotFoundView } from './views/not-found.tsx';
 import { PeopleView } from './views/people.tsx';
 import { PersonView } from './views/person.tsx';
-import { RevocationView } from './views/tokens/receipt.tsx';
 import { SignedOutView, SignInView } from './views/sign-in.tsx';
 import { TokenView } from './views/tokens/token.tsx';
 import { TokensView } from './views/tokens/list.tsx';
-import { DeliveryView } from './views/delivery.tsx';
+import { DeliveryView, RevocationView } from './views/delivery.tsx';
 import { WebhooksView } from './views/webhooks.tsx';
 import { WhoseView } from './views/tokens/whose.tsx';
 

@@ -21,19 +21,24 @@ import { deliveryWords, nothingDone, rejectedWords, subjectWords } from './webho
 /** One delivery: what it said, what became of each token, and what is left to do. */
 export function DeliveryView({ deliveryId }: { readonly deliveryId: string }) {
   return useViewer().may('audit:read') ? (
-    <OneDelivery id={deliveryId} />
+    <Receipt kind="delivery" id={deliveryId} />
   ) : (
     <NoPermission title="Delivery" permission="audit:read" />
   );
 }
 
-function OneDelivery({ id }: { readonly id: string }) {
-  const following = useReceipt('delivery', id);
+/** What somebody ordered here. The service shows it to whoever may order the like, and to whoever reads the trail. */
+export const RevocationView = ({ revocationId }: { readonly revocationId: string }) => (
+  <Receipt kind="revocation" id={revocationId} />
+);
+
+function Receipt({ kind, id }: { readonly kind: 'delivery' | 'revocation'; readonly id: string }) {
+  const following = useReceipt(kind, id);
   const { data: delivery } = following;
   const names = useTokenNames(delivery);
   if (delivery === null) {
     return (
-      <Page title="Delivery">
+      <Page title={kind === 'delivery' ? 'Delivery' : 'Revocation'}>
         <Stale following={following} />
         {following.isLoading && <Loading />}
       </Page>
@@ -53,7 +58,7 @@ function OneDelivery({ id }: { readonly id: string }) {
     >
       <Stale following={following} />
       <Outcome delivery={delivery} onRetried={following.reload} />
-      <About delivery={delivery} />
+      <About delivery={delivery} isReceipt={kind === 'revocation'} />
       <Owners delivery={delivery} />
       <Revocations revocations={delivery.revocations} names={names} />
       <Items delivery={delivery} names={names} />
@@ -93,7 +98,7 @@ function Outcome({ delivery, onRetried }: { readonly delivery: WholeDelivery; re
   );
 }
 
-function About({ delivery }: { readonly delivery: WholeDelivery }) {
+function About({ delivery, isReceipt }: { readonly delivery: WholeDelivery; readonly isReceipt: boolean }) {
   const { actor, subject, reason, event, mode, sender_id: senderId, blocks_lifted: lifted } = delivery;
   return (
     <section class="card" aria-label="Facts">
@@ -134,7 +139,7 @@ function About({ delivery }: { readonly delivery: WholeDelivery }) {
             'In the trail',
             <>
               <Link to={paths.event(delivery.event_id)}>Its event</Link>
-              {isByCaller(delivery) && (
+              {isByCaller(delivery) && !isReceipt && (
                 <>
                   {' · '}
                   <Link to={paths.revocation(delivery.id)}>Its receipt</Link>

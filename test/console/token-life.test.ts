@@ -1,18 +1,23 @@
 import { describe, expect, test } from 'vitest';
-import type { AuditEvent, Revocation } from '../../package/client/types.ts';
-import { outcomeWords, progressOf, receiptTitle } from '../../console/views/tokens/receipts.ts';
+import type { Revocation } from '../../package/client/types.ts';
+import { plainText } from '../../console/views/activity/sentence.ts';
 import { deliveriesOf, type Life, timelineOf } from '../../console/views/tokens/timeline.ts';
 import { knownOf, lastUseWords, stateSentence } from '../../console/views/tokens/words.ts';
-import { eventOf, LINUS, receiptOf, tokenOf, WORKSPACE } from './token-samples.ts';
+import { eventOf, receiptOf, tokenOf, WORKSPACE } from './token-samples.ts';
 
 const NOW_MS = Date.parse('2026-11-28T12:00:00.000Z');
 const at = (time: string): string => `2026-11-28T${time}Z`;
 
 const told = (life: Partial<Life>, nowMs = NOW_MS): readonly string[] =>
   timelineOf({ token: tokenOf(), events: [], receipts: [], successor: null, predecessor: null, ...life }, nowMs).map(
-    ({ actor, text, token, gap, isToCome }) =>
-      [actor?.subject ?? actor?.type, text, token?.name ?? token?.id, gap, isToCome ? 'to come' : null]
-        .filter((part) => part !== null && part !== undefined)
+    ({ actor, what, notes, gap, isToCome }) =>
+      [
+        plainText(eventOf({ actor: { ...actor, label: null } }), { what, why: null }),
+        ...notes,
+        gap,
+        isToCome ? 'to come' : null,
+      ]
+        .filter((part) => part !== null)
         .join(' | '),
   );
 
@@ -41,6 +46,7 @@ const REVOKE = {
   occurred_at: at('11:00:00.000'),
   settled_at: at('11:00:00.033'),
 } as const;
+const CREATED = eventOf({ token_name: 'deploy', detail: { scopes: ['api:read'] } });
 const LEAK = eventOf({
   ...REVOKE,
   actor: { type: 'webhook', issuer: null, subject: 'scanner', label: null },
@@ -49,46 +55,49 @@ const LEAK = eventOf({
 
 describe('the life of a token', () => {
   test('tells of a leak: reported, matched, revoked, confirmed, with the milliseconds between', () => {
+    const seen = { position: 0, found: 'matched', location: 'https://example.test/x' } as const;
     const receipt = receiptOf({
       revocations: [orderOf()],
-      items: [
-        {
-          position: 0,
-          found: 'matched',
-          location: 'https://example.test/x',
-          workspace_uuid: WORKSPACE,
-          token_id: 'token-1',
-        },
-      ],
+      items: [{ ...seen, workspace_uuid: WORKSPACE, token_id: 'token-1' }],
     });
-    const life = { token: tokenOf({ state: 'revoked' }), events: [eventOf(), LEAK], receipts: [receipt] };
+    const life = { token: tokenOf({ state: 'revoked' }), events: [CREATED, LEAK], receipts: [receipt] };
     expect(told(life)).toEqual([
-      'linus | minted it',
-      'scanner | reported that its secret has leaked',
+      'linus created deploy with api:read',
+      'scanner reported that its secret has leaked | Found at https://example.test/x',
       'It was matched to this token. | 2 ms',
-      'PipeOps acknowledged the revocation. | 31 ms',
+      'PipeOps acknowledged it. | 31 ms',
       'A later look at PipeOps confirmed it. | 59 ms',
     ]);
     const steps = timelineOf({ ...life, successor: null, predecessor: null }, NOW_MS);
-    expect(steps[1]?.notes).toEqual(['Found at https://example.test/x']);
     expect(steps.map(({ eventId }) => eventId)).toEqual(['event-1', 'revoke-1', null, null, null]);
   });
 
   test('tells whoever may not read the receipt what the event says', () => {
     expect(told({ token: tokenOf({ state: 'revoked' }), events: [LEAK] })).toEqual([
-      'scanner | reported that its secret has leaked',
-      'PipeOps acknowledged the revocation. | 33 ms',
+      'scanner reported that its secret has leaked',
+      'PipeOps acknowledged it. | 33 ms',
     ]);
   });
 
-  test('orders what happened by its time, and ends with what is to come', () => {
-    const successor = tokenOf({
-      id: 'token-2',
-      name: 'deploy',
-      created_at: at('10:30:00.000'),
-      replaces: 'token-1',
-      create_event_id: 'create-2',
+  test('tells of an order that goes on, and of one that was given up', () => {
+    const waiting = orderOf({
+      state: 'open',
+      revoked_at: null,
+      confirmed_at: null,
+      tries: 2,
+      error_code: 'upstream_timeout',
     });
+    const open = receiptOf({ revocations: [{ ...waiting, next_try_at: at('13:00:00.000') }] });
+    const events = [{ ...LEAK, status: 'attempted', settled_at: null } as const];
+    expect(told({ events, receipts: [open] }).at(-1)).toBe('It is tried again (upstream_timeout). | to come');
+    const failed = receiptOf({ revocations: [{ ...waiting, state: 'failed', tries: 40 }] });
+    expect(told({ events, receipts: [failed] }).at(-1)).toBe(
+      'It was given up after 40 tries (upstream_timeout). | 0 ms',
+    );
+  });
+
+  test('orders what happened by its time, and ends with what is to come', () => {
+    const successor = tokenOf({ id: 'token-2', created_at: at('10:30:00.000'), replaces: 'token-1' });
     const token = tokenOf({
       state: 'retiring',
       replaced_by: 'token-2',
@@ -101,121 +110,36 @@ describe('the life of a token', () => {
       occurred_at: at('10:10:00.000'),
       detail: { is_active: false },
     });
-    expect(told({ token, successor, events: [eventOf(), suspended] })).toEqual([
-      'linus | minted it',
-      'linus | suspended it',
-      'linus | rotated it. Its place is taken by | deploy',
+    expect(told({ token, successor, events: [CREATED, suspended] })).toEqual([
+      'linus created deploy with api:read',
+      'linus suspended token token-1',
+      'linus@example.test rotated it. Its place is taken by deploy | Its secret begins with sat_mh4J3Fj',
       'It is revoked, since it was rotated. | to come',
     ]);
     const active = tokenOf({ expires_at: '2026-12-28T10:00:00.000Z' });
-    expect(told({ token: active, events: [eventOf()] }).at(-1)).toBe('It expires. | to come');
+    expect(told({ token: active, events: [CREATED] }).at(-1)).toBe('It expires. | to come');
     const expired = tokenOf({ state: 'expired', expires_at: at('10:00:30.000') });
-    expect(told({ token: expired, events: [eventOf()] }).at(-1)).toBe('It expired. | 30.0 s');
+    expect(told({ token: expired, events: [CREATED] }).at(-1)).toBe('It expired. | 30 s');
   });
 
-  const update = (detail: AuditEvent['detail'], fields: Partial<AuditEvent> = {}): Partial<AuditEvent> => ({
-    action: 'service_account_token.update',
-    detail,
-    ...fields,
+  test('begins the life of a successor with the token whose place it took', () => {
+    const predecessor = tokenOf({ id: 'token-0', name: 'old' });
+    const events = [eventOf({ detail: { replaces: 'token-0' } })];
+    expect(told({ events, predecessor })).toEqual(['linus minted it to take the place of old']);
   });
-  const system = { type: 'system', issuer: null, subject: null, label: null } as const;
-  test.each([
-    [{ detail: { replaces: 'token-0' } }, ['linus | minted it to take the place of | token-0']],
-    [
-      update({ name: true, scopes: ['a', 'b'] }, { token_name: 'new' }),
-      ['linus | renamed it to new, and set its scopes to a, b'],
-    ],
-    [update({ description_sha256: 'x' }), ['linus | changed its description']],
-    [update({ is_active: true }), ['linus | resumed it']],
-    [
-      update({ is_active: true, still_suspended_by: ['offboarding'] }),
-      ['linus | resumed it; other reasons keep it suspended (offboarding)'],
-    ],
-    [update({ is_active: false, unused: {} }, { actor: system }), ['system | suspended it, since nobody uses it']],
-    [
-      { action: 'service_account_token.expiring', actor: system, detail: { days: 7 } },
-      ['system | noticed that it expires in 7 days'],
-    ],
-    [
-      { ...REVOKE, actor: system, detail: { replaced_by: 'token-2' } },
-      [
-        'system | asked for its revocation, since its successor has taken its place',
-        'PipeOps acknowledged the revocation. | 33 ms',
-      ],
-    ],
-    [
-      { ...REVOKE, detail: { already_gone: true } },
-      ['linus | asked for its revocation', 'It was gone already. | 33 ms'],
-    ],
-    [
-      { ...REVOKE, settled_at: null, status: 'attempted' },
-      ['linus | asked for its revocation', 'What became of that is not known yet. | 0 ms'],
-    ],
-    [
-      { ...REVOKE, status: 'failure', error_code: 'upstream_timeout' },
-      ['linus | asked for its revocation', 'That failed (upstream_timeout). | 33 ms'],
-    ],
-    [{ error_code: 'appeared_upstream' }, ['A list of PipeOps showed it. Nobody made it through this service.']],
-    [{ ...REVOKE, error_code: 'gone_upstream' }, ['It is gone at PipeOps. Nobody revoked it through this service.']],
-  ] satisfies readonly (readonly [Partial<AuditEvent>, readonly string[]])[])(
-    'says %j in words',
-    (fields, sentences) => {
-      expect(told({ token: tokenOf({ owner: LINUS }), events: [eventOf(fields)] })).toEqual(sentences);
-    },
-  );
+
+  test('says of a failure why, as Activity does', () => {
+    const failed = eventOf({ ...REVOKE, token_name: 'deploy', status: 'failure', error_code: 'upstream_timeout' });
+    expect(told({ events: [failed] })).toEqual([expect.stringMatching(/^linus tried to revoke deploy \| .*PipeOps/)]);
+  });
+
+  test('says that a token without events is known from a time on', () => {
+    expect(told({})).toEqual(['It is known from here on.']);
+  });
 
   test('reads the receipts of its latest orders, each once', () => {
     const events = ['1', '2', '2', '3', '4', '5'].map((id) => eventOf({ detail: { delivery_id: id } }));
     expect(deliveriesOf([...events, eventOf()])).toEqual(['5', '4', '3', '2']);
-  });
-});
-
-describe('a receipt', () => {
-  test.each([
-    [{ open: 0, acknowledged: 0, confirmed: 2, failed: 0 }, undefined, true, 2, 'Of 2 tokens: 2 confirmed.'],
-    [
-      { open: 1, acknowledged: 1, confirmed: 1, failed: 1 },
-      undefined,
-      false,
-      2,
-      'Of 4 tokens: 1 confirmed, 1 acknowledged by PipeOps, and not looked at yet, 1 not acknowledged yet, 1 failed.',
-    ],
-    [
-      { open: 0, acknowledged: 0, confirmed: 1, failed: 0 },
-      true,
-      false,
-      1,
-      'Of 1 token: 1 confirmed. More orders are still to be made.',
-    ],
-    [{ open: 0, acknowledged: 0, confirmed: 0, failed: 0 }, undefined, true, 0, 'No token is ordered to go.'],
-  ] as const)('tells how far %j is', (orders, isMore, isOver, done, sentence) => {
-    expect(progressOf({ orders, orders_left: isMore })).toMatchObject({ isOver, done, sentence });
-  });
-
-  test.each([
-    [{ event: 'token.revoke' }, 'Revocation of 1 token'],
-    [{ event: 'subject.offboarded', subject: { label: 'kim@acme.example' } }, 'Offboarding of kim@acme.example'],
-    [
-      { event: 'subject.offboarded', subject: { issuer: 'i', subject: 'kim' }, mode: 'suspend' },
-      'Offboarding of kim, by suspension',
-    ],
-    [{ event: 'subject.reinstated', subject: { label: 'kim' } }, 'Reinstatement of kim'],
-  ] as const)('is headed by what it is about: %j', (fields, title) => {
-    expect(receiptTitle(receiptOf(fields))).toBe(title);
-  });
-
-  test.each([
-    [{}, 'It was revoked after 33 ms, confirmed after 59 ms.'],
-    [{ state: 'acknowledged', confirmed_at: null }, 'It was revoked after 33 ms.'],
-    [{ result: 'not_found', revoked_at: null }, 'PipeOps has no such token, confirmed after 92 ms.'],
-    [{ state: 'open', result: null, tries: 0 }, 'Not sent yet.'],
-    [{ state: 'open', result: null, tries: 2, error_code: 'upstream_timeout' }, 'Tried 2 times (upstream_timeout).'],
-    [
-      { state: 'failed', tries: 40, error_code: 'workspace_unavailable' },
-      'Given up after 40 tries (workspace_unavailable).',
-    ],
-  ] as const)('says of an order %j what became of it', (fields, words) => {
-    expect(outcomeWords(orderOf(fields))).toBe(words);
   });
 });
 

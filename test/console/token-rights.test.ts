@@ -118,7 +118,7 @@ describe('what a token may be minted with', () => {
     [0, '0 ms'],
     [31, '31 ms'],
     [1_250, '1.3 s'],
-    [59_999, '60.0 s'],
+    [59_400, '59 s'],
     [60_000, null],
     [-1, null],
     [Number.NaN, null],

@@ -1,3 +1,5 @@
+import { duration } from '../../parts/figures.ts';
+
 // The lifetimes and overlaps that dialogs offer, as the API takes them.
 
 export interface Choice {
@@ -65,7 +67,4 @@ export const usualOverlap = (maxSeconds: number): string =>
   maxSeconds === 0 ? '0s' : inUnit(Math.min(maxSeconds, USUAL_OVERLAP)).value;
 
 /** How far two moments that belong together are apart, such as `31 ms`. Null: too far for that to tell anything. */
-export function gapWords(ms: number): string | null {
-  if (!(ms >= 0 && ms < 60_000)) return null;
-  return ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;
-}
+export const gapWords = (ms: number): string | null => (ms >= 0 && ms < 60_000 ? duration(ms) : null);

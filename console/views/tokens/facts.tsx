@@ -2,36 +2,46 @@ import type { InventoryPage, InventoryToken, Token } from '../../../package/clie
 import { api, useReading } from '../../api.ts';
 import { Id } from '../../parts/copy.tsx';
 import { TokenName } from '../../parts/names.tsx';
+import { type Fact, Facts } from '../../parts/rows.tsx';
 import { Time } from '../../parts/time.tsx';
-import { Expiry, FactList, mainFacts } from './shown.tsx';
+import { Expiry, mainFacts } from './shown.tsx';
 import type { Life } from './timeline.ts';
 import { isLive, knownOf, stateSentence } from './words.ts';
 
 /** What a token is. */
-export function Facts({ life, knowledge }: { readonly life: Life; readonly knowledge: InventoryPage['knowledge'] }) {
+export function TokenFacts({
+  life,
+  knowledge,
+}: {
+  readonly life: Life;
+  readonly knowledge: InventoryPage['knowledge'];
+}) {
   const { token, successor, predecessor } = life;
   const known = knownOf(knowledge);
   const atPipeOps = useAtPipeOps(token);
-  const other = (id: string | null, found: InventoryToken | null) =>
-    id !== null && <TokenName workspaceUuid={token.workspace_uuid} tokenId={id} name={found?.name ?? null} />;
+  const other = (title: string, tokenId: string | null, found: InventoryToken | null): Fact =>
+    tokenId !== null && [
+      title,
+      <TokenName workspaceUuid={token.workspace_uuid} tokenId={tokenId} name={found?.name ?? null} />,
+    ];
   return (
     <section class="card" aria-label="Facts">
       <p class="means">{stateSentence(token)}</p>
-      <FactList
-        rows={[
-          ['Description', atPipeOps?.description ?? null],
+      <Facts
+        facts={[
+          isTold(atPipeOps?.description) && ['Description', atPipeOps?.description],
           ...mainFacts(token),
-          ['Scopes at PipeOps', atPipeOps !== null && isOther(atPipeOps, token) && atPipeOps.scopes.join(', ')],
+          atPipeOps !== null && isOther(atPipeOps, token) && ['Scopes at PipeOps', atPipeOps.scopes.join(', ')],
           ['Minted', <Time at={token.created_at} />],
-          [token.state === 'expired' ? 'Expired' : 'Expires', token.state !== 'revoked' && <Expiry token={token} />],
-          ['Is revoked', token.state === 'retiring' && token.retires_at !== null && <Time at={token.retires_at} />],
-          ['Replaces', other(token.replaces, predecessor)],
-          ['Replaced by', other(token.replaced_by, successor)],
-          ['Role', token.role],
-          ['Policy version', id(token.policy_version)],
-          ['Prefix', id(token.token_prefix)],
-          ['Id', id(token.id)],
-          ['Workspace', id(token.workspace_uuid)],
+          token.state !== 'revoked' && [token.state === 'expired' ? 'Expired' : 'Expires', <Expiry token={token} />],
+          token.state === 'retiring' && token.retires_at !== null && ['Is revoked', <Time at={token.retires_at} />],
+          other('Replaces', token.replaces, predecessor),
+          other('Replaced by', token.replaced_by, successor),
+          token.role !== null && ['Role', token.role],
+          id('Policy version', token.policy_version),
+          id('Prefix', token.token_prefix),
+          id('Id', token.id),
+          id('Workspace', token.workspace_uuid),
         ]}
       />
       {known.listedAt !== null && (
@@ -48,7 +58,10 @@ export function Facts({ life, knowledge }: { readonly life: Life; readonly knowl
   );
 }
 
-const id = (value: string | null) => value !== null && <Id value={value} isShort={false} />;
+const id = (title: string, value: string | null): Fact =>
+  value !== null && [title, <Id value={value} isShort={false} />];
+
+const isTold = (text: string | null | undefined): boolean => text !== null && text !== undefined && text !== '';
 
 const isOther = ({ scopes }: Token, { scopes: granted }: InventoryToken): boolean =>
   granted !== null && (scopes.length !== granted.length || scopes.some((scope) => !granted.includes(scope)));

@@ -1,7 +1,7 @@
 import { Link } from '../../location.tsx';
-import { ActorName, TokenName } from '../../parts/names.tsx';
 import { fullTime, Time, useNow } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
+import { SentenceLine, type TokenNames } from '../activity/sentence-line.tsx';
 import { type Life, type Step, timelineOf } from './timeline.ts';
 
 interface TimelineProps {
@@ -23,7 +23,7 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
       ) : (
         <ol class="timeline">
           {steps.map((step) => (
-            <Line key={step.key} step={step} workspaceUuid={life.token.workspace_uuid} />
+            <Line key={step.key} step={step} />
           ))}
         </ol>
       )}
@@ -31,23 +31,14 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
   );
 }
 
-function Line({ step, workspaceUuid }: { readonly step: Step; readonly workspaceUuid: string }) {
-  const { actor, text, token, notes, eventId, at, gap } = step;
+const NO_NAMES: TokenNames = new Map();
+
+function Line({ step }: { readonly step: Step }) {
+  const { actor, what, notes, eventId, at, gap } = step;
   return (
     <li class={`${step.tone}${step.isToCome ? ' to-come' : ''}`}>
       <p>
-        {actor !== null && (
-          <>
-            <ActorName actor={actor} />{' '}
-          </>
-        )}
-        {text}
-        {token !== null && (
-          <>
-            {' '}
-            <TokenName workspaceUuid={workspaceUuid} tokenId={token.id} name={token.name} />
-          </>
-        )}
+        <SentenceLine event={{ actor }} sentence={{ what, why: null }} names={NO_NAMES} />
       </p>
       {notes.map((note) => (
         <p class="note" key={note}>

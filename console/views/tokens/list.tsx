@@ -4,6 +4,7 @@ import { api } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { navigate, useLocation } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
+import { count } from '../../parts/figures.ts';
 import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
@@ -22,7 +23,7 @@ import { RevokeManyDialog } from './revoke-many.tsx';
 import { SearchField } from './search-field.tsx';
 import { isChoosable, keyOf } from './selection.ts';
 import { TokenTable } from './table.tsx';
-import { counted, knownOf } from './words.ts';
+import { knownOf } from './words.ts';
 
 /** The largest page of the inventory. */
 const PAGE_ROWS = 200;
@@ -86,7 +87,7 @@ export function TokensView() {
       <Foot list={list} isByExpiry={isByExpiry(filter)} />
       {selected.length > 0 && (
         <div class="chosen" role="region" aria-label="Chosen tokens">
-          <strong>{counted(selected.length, 'token')} chosen</strong>
+          <strong>{count(selected.length, 'token')} chosen</strong>
           {(hasMore || selected.length < items.length) && (
             <button type="button" class="plain" disabled={isLoading} onClick={() => void selectAll()}>
               Choose all that match
@@ -96,7 +97,7 @@ export function TokensView() {
             Choose none
           </button>
           <button type="button" class="danger primary" onClick={() => setDialog('revoke')}>
-            Revoke {counted(selected.length, 'token')}
+            Revoke {count(selected.length, 'token')}
           </button>
         </div>
       )}
@@ -230,7 +231,7 @@ function Foot({ list, isByExpiry: isSoonest }: FootProps) {
       )}
       {items.length > 0 && (
         <p class="quiet">
-          {counted(items.length, 'token')}
+          {count(items.length, 'token')}
           {hasMore ? ' so far' : ''}
           {isSoonest
             ? ', the soonest to expire first. Those that never expire are not among them'

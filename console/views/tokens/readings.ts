@@ -1,48 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../../../package/client/failure.ts';
 import type { Page } from '../../../package/client/types.ts';
-import { api, failureFrom, polling, type Reading, tellSignedOut, usePolling, useReading } from '../../api.ts';
-
-/** How long, and how often, something that is under way is looked at. */
-const WATCH_MS = 60_000;
-const WATCH_EVERY_MS = 1_000;
-
-export interface Watched<T> extends Reading<T> {
-  /** Looks at it every second for a minute from now on. */
-  readonly watch: () => void;
-  readonly isWatched: boolean;
-}
-
-/**
- * Reads something, and can look at it again and again for a while without a flicker.
- *
- * @param isOver whether nothing more is to come. Then it is not looked at.
- * @param isWatchedFirst whether it is looked at again and again from the beginning.
- */
-export function useWatched<T>(
-  key: string,
-  read: (client: typeof api, signal: AbortSignal) => Promise<T>,
-  { isOver = () => false, isWatchedFirst = false }: { isOver?: (data: T) => boolean; isWatchedFirst?: boolean } = {},
-): Watched<T> {
-  const reading = useReading(key, async (signal) => await read(api, signal));
-  // What was seen since the last reading by hand. It belongs to that reading.
-  const [seen, setSeen] = useState<{ readonly since: T | null; readonly data: T } | null>(null);
-  const [untilMs, setUntilMs] = useState(() => (isWatchedFirst ? Date.now() + WATCH_MS : 0));
-  const data = seen !== null && seen.since === reading.data ? seen.data : reading.data;
-  const isWatched = untilMs > 0 && (data === null || !isOver(data));
-  usePolling(
-    async (signal) => {
-      const found = await read(polling, signal);
-      if (signal.aborted) return;
-      setSeen({ since: reading.data, data: found });
-      if (Date.now() >= untilMs) setUntilMs(0);
-    },
-    WATCH_EVERY_MS,
-    isWatched,
-  );
-  const watch = useCallback(() => setUntilMs(Date.now() + WATCH_MS), []);
-  return { ...reading, data, watch, isWatched };
-}
+import { failureFrom, tellSignedOut } from '../../api.ts';
 
 /** A list that is read page by page. */
 export interface Pages<Item, OnePage extends Page<Item>> {

@@ -3,12 +3,12 @@ import type { InventoryToken } from '../../../package/client/types.ts';
 import { api, useAction } from '../../api.ts';
 import { Link, navigate } from '../../location.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
+import { count, plain } from '../../parts/figures.ts';
 import { paths } from '../../routes.ts';
 import { ActionForm } from './action-form.tsx';
 import { problemsOf, TextField } from './fields.tsx';
 import { beyondOne, byWorkspace, ORDER_MAX_TOKENS } from './selection.ts';
-import { noteNames } from './names.ts';
-import { counted, ownerName } from './words.ts';
+import { ownerName } from './words.ts';
 
 interface RevokeManyProps {
   readonly tokens: readonly InventoryToken[];
@@ -34,14 +34,13 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
       made.push(id);
       setReceipts([...made]);
     }
-    noteNames(tokens);
     onOrdered();
     const [only] = made;
     if (made.length === 1 && only !== undefined) navigate(paths.revocation(only));
   });
   const { failure } = ordering;
   const isDone = receipts.length === groups.length;
-  const what = counted(tokens.length, 'token');
+  const what = count(tokens.length, 'token');
   return (
     <Dialog title={`Revoke ${what}`} onClose={onClose}>
       <ActionForm
@@ -63,12 +62,12 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
           {tokens.slice(0, 5).map((token) => (
             <li key={`${token.workspace_uuid}/${token.id}`}>{token.name ?? token.id}</li>
           ))}
-          {tokens.length > 5 && <li class="quiet">and {(tokens.length - 5).toLocaleString('en')} more</li>}
+          {tokens.length > 5 && <li class="quiet">and {plain(tokens.length - 5)} more</li>}
         </ul>
         {tooMany !== null && (
           <p class="problem">
-            One order takes at most {ORDER_MAX_TOKENS.toLocaleString('en')} tokens of a workspace, and you chose{' '}
-            {tooMany.toLocaleString('en')}. Narrow the filter.
+            One order takes at most {plain(ORDER_MAX_TOKENS)} tokens of a workspace, and you chose {plain(tooMany)}.
+            Narrow the filter.
           </p>
         )}
         <TextField

@@ -2,8 +2,9 @@ import type { InventoryToken } from '../../../package/client/types.ts';
 import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { notice } from '../../parts/notices.tsx';
+import { Facts } from '../../parts/rows.tsx';
 import { ActionForm } from './action-form.tsx';
-import { FactList, mainFacts } from './shown.tsx';
+import { mainFacts } from './shown.tsx';
 import { nameOf } from './words.ts';
 
 interface DialogProps {
@@ -37,7 +38,7 @@ export function RevokeDialog({ token, onClose, onChanged }: DialogProps) {
         onCancel={onClose}
         onDone={onClose}
       >
-        <FactList rows={mainFacts(token)} />
+        <Facts facts={mainFacts(token)} />
         <p class="hint">Whatever uses it fails from then on. This cannot be undone.</p>
       </ActionForm>
     </Dialog>

@@ -1,6 +1,6 @@
-import type { ComponentChildren } from 'preact';
 import type { InventoryToken } from '../../../package/client/types.ts';
 import { PersonName } from '../../parts/names.tsx';
+import type { Fact } from '../../parts/rows.tsx';
 import { Badge } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { lastUseWords, stateSentence, STATES } from './words.ts';
@@ -58,22 +58,8 @@ export const Scopes = ({ token }: TokenProps) =>
     <>{token.scopes.join(', ')}</>
   );
 
-/** Facts in two columns. One that there is not is left out. */
-export const FactList = ({ rows }: { readonly rows: readonly (readonly [string, ComponentChildren])[] }) => (
-  <dl class="facts">
-    {rows.map(([name, value]) =>
-      value === null || value === false || value === '' ? null : (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ),
-    )}
-  </dl>
-);
-
 /** What counts before a token is revoked: whose it is, and whether anything uses it. */
-export const mainFacts = (token: InventoryToken): readonly (readonly [string, ComponentChildren])[] => [
+export const mainFacts = (token: InventoryToken): readonly Fact[] => [
   ['Owner', <Owner token={token} />],
   ['Last use', <LastUse token={token} />],
   ['Scopes', <Scopes token={token} />],

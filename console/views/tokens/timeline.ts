@@ -1,4 +1,6 @@
 import type { Actor, AuditEvent, InventoryToken, Revocation, WholeDelivery } from '../../../package/client/types.ts';
+import type { Part } from '../activity/parts.ts';
+import { sentenceOf } from '../activity/sentence.ts';
 import { gapWords } from './durations.ts';
 import type { Tone } from './words.ts';
 
@@ -9,11 +11,9 @@ export interface Step {
   readonly key: string;
   /** RFC 3339. */
   readonly at: string;
-  /** Who did it, at the beginning of the sentence. Null: the sentence says it. */
-  readonly actor: Actor | null;
-  readonly text: string;
-  /** Another token that the sentence ends with. */
-  readonly token: { readonly id: string; readonly name: string | null } | null;
+  readonly what: readonly Part[];
+  /** Whom an `actor` in it names. */
+  readonly actor: Actor;
   /** Facts below the sentence. */
   readonly notes: readonly string[];
   readonly eventId: string | null;
@@ -42,7 +42,7 @@ export function timelineOf(life: Life, nowMs: number): readonly Step[] {
     life.receipts.flatMap((one) => one.revocations.map((order) => [order.event_id, { one, order }])),
   );
   const past = life.events.flatMap((event) => stepsOf(event, life, orders.get(event.id)));
-  const drafts = [...past, ...successorSteps(life), ...endSteps(life, past)];
+  const drafts = [...past, ...successorSteps(life), ...endSteps(life)];
   // A sort that is stable keeps the order of the trail where times are equal.
   const sorted = drafts.toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
   return sorted.map((draft, index) => {
@@ -60,113 +60,68 @@ interface Ordered {
 
 const SYSTEM: Actor = { type: 'system', issuer: null, subject: null, label: null };
 
-const draft = (key: string, at: string, text: string, rest: Partial<Draft> = {}): Draft => ({
+const said = (text: string): Part => ({ kind: 'text', text });
+
+const draft = (key: string, at: string, what: string | readonly Part[], rest: Partial<Draft> = {}): Draft => ({
   key,
   at,
-  text,
-  actor: null,
-  token: null,
+  what: typeof what === 'string' ? [said(what)] : what,
+  actor: SYSTEM,
   notes: [],
   eventId: null,
   tone: 'quiet',
   ...rest,
 });
 
+const tokenPart = ({ workspace_uuid: workspaceUuid }: InventoryToken, tokenId: string, name: string | null): Part => ({
+  kind: 'token',
+  workspaceUuid,
+  tokenId,
+  name,
+});
+
+/** What an order says, by the event of the webhook or of the caller that it comes from. What became of it has lines of its own. */
+const ORDERS: Readonly<Record<string, string>> = {
+  'token.leaked': ' reported that its secret has leaked',
+  'token.revoke': ' ordered its revocation',
+  'subject.offboarded': ' ended the access of its owner',
+};
+
 function stepsOf(event: AuditEvent, life: Life, ordered: Ordered | undefined): readonly Draft[] {
-  const seen = SEEN[event.error_code ?? ''] ?? null;
-  const { text, tone, token = null } = seen ?? sentenceOf(event, life);
-  const first = draft(event.id, event.occurred_at, text, {
-    actor: seen === null ? event.actor : null,
-    token,
-    notes: notesOf(event, ordered),
-    eventId: event.id,
-    tone,
+  const { id, detail, action, status, error_code: code, actor, settled_at: settledAt } = event;
+  const order = code === null || ordered !== undefined ? ORDERS[String(detail['event'])] : undefined;
+  const old = action === 'service_account_token.create' && status === 'success' ? detail['replaces'] : null;
+  const { what, why } = sentenceOf(event);
+  const own =
+    order !== undefined
+      ? [said(order)]
+      : typeof old === 'string'
+        ? [said(' minted it to take the place of '), tokenPart(life.token, old, life.predecessor?.name ?? null)]
+        : null;
+  const first = draft(id, event.occurred_at, own === null ? what : [{ kind: 'actor' }, ...own], {
+    actor,
+    notes: [...(own === null && why !== null ? [why] : []), ...notesOf(event, ordered)],
+    eventId: id,
+    tone: toneOf(event),
   });
-  if (seen !== null) return [first];
   if (ordered !== undefined) return [first, ...orderSteps(event, ordered.order)];
-  return [first, ...outcomeSteps(event)];
+  if (order === undefined) return [first];
+  // Whoever may not read the receipt is told what the event says.
+  return settledAt === null ? [first] : [first, draft(`${id} done`, settledAt, ACKNOWLEDGED, { tone: 'good' })];
 }
 
-interface Sentence {
-  readonly text: string;
-  readonly tone: Tone;
-  readonly token?: Step['token'];
+const ACKNOWLEDGED = 'PipeOps acknowledged it.';
+
+function toneOf({ action, status, detail, error_code: code }: AuditEvent): Tone {
+  if (status === 'failure' || action === 'service_account_token.revoke') return 'danger';
+  if (status === 'attempted' || code !== null || detail['is_active'] === false) return 'warning';
+  return action === 'service_account_token.create' || detail['is_active'] === true ? 'good' : 'quiet';
 }
 
-/** What a look at PipeOps showed, which nobody did here. */
-const SEEN: Readonly<Record<string, Sentence>> = {
-  appeared_upstream: { text: 'A list of PipeOps showed it. Nobody made it through this service.', tone: 'warning' },
-  reappeared_upstream: { text: 'A list of PipeOps shows it again, though it was taken for gone.', tone: 'warning' },
-  gone_upstream: { text: 'It is gone at PipeOps. Nobody revoked it through this service.', tone: 'warning' },
-  revocation_contradicted: {
-    text: 'PipeOps still shows it alive, though it has acknowledged the revocation.',
-    tone: 'danger',
-  },
-};
-
-function sentenceOf(event: AuditEvent, life: Life): Sentence {
-  const { action, detail } = event;
-  if (action === 'service_account_token.expiring') {
-    return { text: `noticed that it expires in ${daysWords(detail['days'])}`, tone: 'warning' };
-  }
-  if (action === 'service_account_token.update') return updateSentence(event);
-  if (action === 'service_account_token.revoke') return revokeSentence(event);
-  const old = detail['replaces'];
-  if (typeof old !== 'string') return { text: 'minted it', tone: 'good' };
-  const token = { id: old, name: life.predecessor?.name ?? null };
-  return { text: 'minted it to take the place of', tone: 'good', token };
-}
-
-const daysWords = (days: unknown): string => (days === 1 ? '1 day' : `${String(days)} days`);
-
-function updateSentence({ detail, token_name: name }: AuditEvent): Sentence {
-  const { is_active: isActive, still_suspended_by: left } = detail;
-  if (isActive === false) {
-    const why =
-      detail['event'] === 'subject.offboarded'
-        ? ', since its owner was offboarded'
-        : detail['unused'] === undefined
-          ? ''
-          : ', since nobody uses it';
-    return { text: `suspended it${why}`, tone: 'warning' };
-  }
-  if (isActive === true) {
-    return textsOf(left).length === 0
-      ? { text: 'resumed it', tone: 'good' }
-      : { text: `resumed it; other reasons keep it suspended (${textsOf(left).join(', ')})`, tone: 'warning' };
-  }
-  const changes = [
-    ...(detail['name'] === true ? [`renamed it to ${name ?? 'another name'}`] : []),
-    ...(detail['description_sha256'] === undefined ? [] : ['changed its description']),
-    ...(detail['scopes'] === undefined ? [] : [`set its scopes to ${textsOf(detail['scopes']).join(', ')}`]),
-  ];
-  return { text: changes.join(', and '), tone: 'quiet' };
-}
-
-/** By the event of the webhook, or of the caller's order, that it comes from. */
-const REVOCATIONS: Readonly<Record<string, string>> = {
-  'token.leaked': 'reported that its secret has leaked',
-  'token.revoke': 'ordered its revocation',
-  'subject.offboarded': 'ordered its revocation, since its owner was offboarded',
-};
-
-function revokeSentence({ detail }: AuditEvent): Sentence {
-  const text =
-    REVOCATIONS[String(detail['event'])] ??
-    (detail['undelivered_create'] !== undefined
-      ? 'asked for its revocation, since its secret reached nobody'
-      : typeof detail['replaced_by'] === 'string'
-        ? 'asked for its revocation, since its successor has taken its place'
-        : 'asked for its revocation');
-  return { text, tone: 'danger' };
-}
-
-function notesOf({ detail, action }: AuditEvent, ordered: Ordered | undefined): readonly string[] {
+function notesOf({ detail }: AuditEvent, ordered: Ordered | undefined): readonly string[] {
   const place = ordered?.one.items.find(({ token_id: id }) => id === ordered.order.token_id)?.location;
   const reason = ordered?.one.reason ?? detail['reason'];
-  const scopes = action === 'service_account_token.create' ? textsOf(detail['scopes']) : [];
   return [
-    ...(scopes.length === 0 ? [] : [`Scopes: ${scopes.join(', ')}`]),
     ...(typeof place === 'string' ? [`Found at ${place}`] : []),
     ...(typeof reason === 'string' ? [`Reason: ${reason}`] : []),
   ];
@@ -179,8 +134,7 @@ function orderSteps({ id: eventId, settled_at: settledAt }: AuditEvent, order: R
   const isDone = order.confirmed_at !== null || (order.revoked_at ?? order.suspended_at ?? null) !== null;
   return [
     ...at('matched', order.matched_at, 'It was matched to this token.'),
-    ...at('revoked', order.revoked_at, 'PipeOps acknowledged the revocation.', 'good'),
-    ...at('suspended', order.suspended_at, 'PipeOps acknowledged the suspension.', 'good'),
+    ...at('done', order.revoked_at ?? order.suspended_at, ACKNOWLEDGED, 'good'),
     ...at('confirmed', order.confirmed_at, 'A later look at PipeOps confirmed it.', 'good'),
     ...at('contradicted', order.contradicted_at, 'A look at PipeOps contradicted it, so it is sent again.', 'danger'),
     ...(order.state === 'failed'
@@ -203,44 +157,27 @@ function orderSteps({ id: eventId, settled_at: settledAt }: AuditEvent, order: R
 
 const codeWords = (code: string | null): string => (code === null ? '' : ` (${code})`);
 
-/** What became of an event that no receipt tells of. */
-function outcomeSteps(event: AuditEvent): readonly Draft[] {
-  const { id, settled_at: at, status, error_code: code, action, detail } = event;
-  if (action === 'service_account_token.expiring') return [];
-  if (at === null || status === 'attempted') {
-    return [draft(`${id} open`, event.occurred_at, 'What became of that is not known yet.', { tone: 'warning' })];
-  }
-  if (status === 'failure') {
-    return [draft(`${id} failed`, at, `That failed${codeWords(code)}.`, { tone: 'danger' })];
-  }
-  if (action !== 'service_account_token.revoke') return [];
-  const text = detail['already_gone'] === true ? 'It was gone already.' : 'PipeOps acknowledged the revocation.';
-  return [draft(`${id} done`, at, text, { tone: 'good' })];
-}
-
 /** A rotation is an event of the successor's life. Here it is told where it belongs. */
 function successorSteps({ successor, token }: Life): readonly Draft[] {
   if (successor === null || token.replaced_by !== successor.id) return [];
-  const { owner } = successor;
-  const actor: Actor = owner === null ? SYSTEM : { type: 'user', ...owner };
+  const { id, owner, name, token_prefix: prefix } = successor;
+  const by: readonly Part[] =
+    owner === null ? [said('It was rotated.')] : [{ kind: 'person', ...owner }, said(' rotated it.')];
   return [
-    draft(`${successor.id} rotated`, successor.created_at, 'rotated it. Its place is taken by', {
-      actor,
-      token: { id: successor.id, name: successor.name },
+    draft(`${id} rotated`, successor.created_at, [...by, said(' Its place is taken by '), tokenPart(token, id, name)], {
       // It has the same name, so that its prefix tells it apart.
-      notes: successor.token_prefix === null ? [] : [`Its secret begins with ${successor.token_prefix}`],
+      notes: prefix === null ? [] : [`Its secret begins with ${prefix}`],
       eventId: successor.create_event_id,
     }),
   ];
 }
 
 /** What the clock does to a token, past or to come. */
-function endSteps({ token, events }: Life, past: readonly Draft[]): readonly Draft[] {
+function endSteps({ token, events }: Life): readonly Draft[] {
   const { state, expires_at: expiresAt, retires_at: retiresAt } = token;
   if (state === 'revoked') return [];
   // A token that an older service minted has no event.
-  const begin =
-    events.length > 0 || past.length > 0 ? [] : [draft('known', token.created_at, 'It is known from here on.')];
+  const begin = events.length > 0 ? [] : [draft('known', token.created_at, 'It is known from here on.')];
   const retire =
     state === 'retiring' && retiresAt !== null
       ? [draft('retires', retiresAt, 'It is revoked, since it was rotated.')]
@@ -256,8 +193,6 @@ function endSteps({ token, events }: Life, past: readonly Draft[]): readonly Dra
         ];
   return [...begin, ...retire, ...expire];
 }
-
-const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 /** The deliveries and orders that events of a token come from, the latest first, as many as are read for one page. */
 export const deliveriesOf = (events: readonly AuditEvent[]): readonly string[] =>

@@ -5,11 +5,11 @@ import { type api as Api, sendLocal, useAction } from '../../api.ts';
 import { useViewer, type Viewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
+import { useFollowing } from '../../parts/following.ts';
 import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
-import { Facts } from './facts.tsx';
+import { TokenFacts } from './facts.tsx';
 import { Timeline } from './life.tsx';
-import { useWatched } from './readings.ts';
 import { RevokeDialog, SuspendDialog } from './revoke.tsx';
 import { offersOf } from './rights.ts';
 import { RotateDialog } from './rotate.tsx';
@@ -18,6 +18,9 @@ import { deliveriesOf, type Life } from './timeline.ts';
 import { UpdateDialog } from './update.tsx';
 import { isLive, nameOf } from './words.ts';
 
+/** How long, and how often, a token is looked at again after something was done to it. */
+const WATCH_MS = 60_000;
+const WATCH_EVERY_MS = 1_000;
 /** As much of a life as one request tells. */
 const LIFE_ROWS = 200;
 
@@ -37,9 +40,12 @@ interface TokenRef {
 export function TokenView({ workspaceUuid, tokenId }: TokenRef) {
   const viewer = useViewer();
   const ref = { workspaceUuid, tokenId };
-  const reading = useWatched(
-    `${workspaceUuid}/${tokenId}`,
+  const [watchedUntilMs, setWatchedUntilMs] = useState(0);
+  const isWatched = Date.now() < watchedUntilMs;
+  const reading = useFollowing(
+    `token ${workspaceUuid} ${tokenId}`,
     async (client, signal) => await readToken(client, viewer, ref, signal),
+    () => (isWatched ? WATCH_EVERY_MS : null),
   );
   const { data, failure } = reading;
   if (data === null) {
@@ -67,12 +73,12 @@ export function TokenView({ workspaceUuid, tokenId }: TokenRef) {
   }
   const changed = (): void => {
     reading.reload();
-    reading.watch();
+    setWatchedUntilMs(Date.now() + WATCH_MS);
   };
   return (
     <>
       {failure !== null && <FailureNotice failure={failure} onRetry={reading.reload} />}
-      <TokenPage known={{ ...data, life: data.life }} isWatched={reading.isWatched} onChanged={changed} />
+      <TokenPage known={{ ...data, life: data.life }} isWatched={isWatched} onChanged={changed} />
     </>
   );
 }
@@ -118,7 +124,7 @@ function TokenPage({ known, isWatched, onChanged }: PageProps) {
       }
     >
       <div class="token-page">
-        <Facts life={known.life} knowledge={known.knowledge} />
+        <TokenFacts life={known.life} knowledge={known.knowledge} />
         <Timeline life={known.life} hasOlder={known.hasOlder} isWatched={isWatched} />
       </div>
       {dialog === 'revoke' && <RevokeDialog {...given} />}

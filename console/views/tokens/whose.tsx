@@ -4,12 +4,13 @@ import { api, useAction } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
 import { TokenName } from '../../parts/names.tsx';
+import { Facts } from '../../parts/rows.tsx';
 import { Page } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { inventoryQueryOf, type Lookup, lookupOf, nothingFound, sha256Hex } from './lookup.ts';
 import { RevokeDialog } from './revoke.tsx';
 import { offersOf } from './rights.ts';
-import { Expiry, FactList, mainFacts, StateBadge } from './shown.tsx';
+import { Expiry, mainFacts, StateBadge } from './shown.tsx';
 import { nameOf } from './words.ts';
 
 interface Answer {
@@ -104,8 +105,8 @@ function Found({ token, onRevoke }: { readonly token: InventoryToken; readonly o
         <TokenName workspaceUuid={token.workspace_uuid} tokenId={token.id} name={token.name} />{' '}
         <StateBadge token={token} />
       </h2>
-      <FactList
-        rows={[...mainFacts(token), ['Minted', <Time at={token.created_at} />], ['Expires', <Expiry token={token} />]]}
+      <Facts
+        facts={[...mainFacts(token), ['Minted', <Time at={token.created_at} />], ['Expires', <Expiry token={token} />]]}
       />
       {offersOf(viewer, token).revoke && (
         <p class="end">

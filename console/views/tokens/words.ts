@@ -67,10 +67,6 @@ export const nameOf = ({ name, id }: Pick<InventoryToken, 'name' | 'id'>): strin
 export const ownerName = ({ owner }: Pick<InventoryToken, 'owner'>): string =>
   owner === null ? 'nobody here' : (owner.label ?? owner.subject ?? 'somebody');
 
-/** `1 token`, `2 tokens`. */
-export const counted = (count: number, noun: string): string =>
-  `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
-
 /** How old what is known of PipeOps is, over several workspaces. */
 export interface Known {
   /** The oldest time at which PipeOps listed one of them. Null: none was listed. */
