@@ -61,7 +61,7 @@ function Receipt({ kind, id }: { readonly kind: 'delivery' | 'revocation'; reado
       <About delivery={delivery} isReceipt={kind === 'revocation'} />
       <Owners delivery={delivery} />
       <Revocations revocations={delivery.revocations} names={names} />
-      <Items delivery={delivery} names={names} />
+      {kind === 'delivery' && <Items delivery={delivery} names={names} />}
     </Page>
   );
 }
