@@ -5,11 +5,10 @@ import { deliveriesOf, type Life, timelineOf } from '../../console/views/tokens/
 import { knownOf, lastUseWords, stateSentence } from '../../console/views/tokens/words.ts';
 import { eventOf, receiptOf, tokenOf, WORKSPACE } from './token-samples.ts';
 
-const NOW_MS = Date.parse('2026-11-28T12:00:00.000Z');
 const at = (time: string): string => `2026-11-28T${time}Z`;
 
-const told = (life: Partial<Life>, nowMs = NOW_MS): readonly string[] =>
-  timelineOf({ token: tokenOf(), events: [], receipts: [], successor: null, predecessor: null, ...life }, nowMs).map(
+const told = (life: Partial<Life>): readonly string[] =>
+  timelineOf({ token: tokenOf(), events: [], receipts: [], successor: null, predecessor: null, ...life }).map(
     ({ actor, what, notes, gap, isToCome }) =>
       [
         plainText(eventOf({ actor: { ...actor, label: null } }), { what, why: null }),
@@ -65,17 +64,17 @@ describe('the life of a token', () => {
       'linus created deploy with api:read',
       'scanner reported that its secret has leaked | Found at https://example.test/x',
       'It was matched to this token. | 2 ms',
-      'PipeOps acknowledged it. | 31 ms',
+      'PipeOps acknowledged the revocation. | 31 ms',
       'A later look at PipeOps confirmed it. | 59 ms',
     ]);
-    const steps = timelineOf({ ...life, successor: null, predecessor: null }, NOW_MS);
+    const steps = timelineOf({ ...life, successor: null, predecessor: null });
     expect(steps.map(({ eventId }) => eventId)).toEqual(['event-1', 'revoke-1', null, null, null]);
   });
 
   test('tells whoever may not read the receipt what the event says', () => {
     expect(told({ token: tokenOf({ state: 'revoked' }), events: [LEAK] })).toEqual([
       'scanner reported that its secret has leaked',
-      'PipeOps acknowledged it. | 33 ms',
+      'PipeOps acknowledged the revocation. | 33 ms',
     ]);
   });
 

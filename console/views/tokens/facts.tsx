@@ -34,7 +34,8 @@ export function TokenFacts({
           atPipeOps !== null && isOther(atPipeOps, token) && ['Scopes at PipeOps', atPipeOps.scopes.join(', ')],
           ['Minted', <Time at={token.created_at} />],
           token.state !== 'revoked' && [token.state === 'expired' ? 'Expired' : 'Expires', <Expiry token={token} />],
-          token.state === 'retiring' && token.retires_at !== null && ['Is revoked', <Time at={token.retires_at} />],
+          token.state === 'retiring' &&
+            token.retires_at !== null && ['Will be revoked', <Time at={token.retires_at} />],
           other('Replaces', token.replaces, predecessor),
           other('Replaced by', token.replaced_by, successor),
           token.role !== null && ['Role', token.role],

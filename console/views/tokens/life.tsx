@@ -1,8 +1,9 @@
 import { Link } from '../../location.tsx';
-import { fullTime, Time, useNow } from '../../parts/time.tsx';
+import { fullTime, Time } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
 import { SentenceLine, type TokenNames } from '../activity/sentence-line.tsx';
 import { type Life, type Step, timelineOf } from './timeline.ts';
+import { nameOf } from './words.ts';
 
 interface TimelineProps {
   readonly life: Life;
@@ -12,8 +13,9 @@ interface TimelineProps {
 
 /** What was done to a token, oldest first, and what is to come. */
 export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
-  const nowMs = useNow();
-  const steps = timelineOf(life, nowMs);
+  const steps = timelineOf(life);
+  // Most events name a token by its id.
+  const names = new Map([[life.token.id, nameOf(life.token)]]);
   return (
     <section class="card" aria-label="Life">
       <h2>Life {isWatched && <span class="live">live</span>}</h2>
@@ -23,7 +25,7 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
       ) : (
         <ol class="timeline">
           {steps.map((step) => (
-            <Line key={step.key} step={step} />
+            <Line key={step.key} step={step} names={names} />
           ))}
         </ol>
       )}
@@ -31,14 +33,12 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
   );
 }
 
-const NO_NAMES: TokenNames = new Map();
-
-function Line({ step }: { readonly step: Step }) {
+function Line({ step, names }: { readonly step: Step; readonly names: TokenNames }) {
   const { actor, what, notes, eventId, at, gap } = step;
   return (
     <li class={`${step.tone}${step.isToCome ? ' to-come' : ''}`}>
       <p>
-        <SentenceLine event={{ actor }} sentence={{ what, why: null }} names={NO_NAMES} />
+        <SentenceLine event={{ actor }} sentence={{ what, why: null }} names={names} />
       </p>
       {notes.map((note) => (
         <p class="note" key={note}>

@@ -4,6 +4,7 @@ import { api } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { navigate, useLocation } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
+import { NoPermission } from '../../parts/lists.tsx';
 import { count } from '../../parts/figures.ts';
 import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
@@ -29,7 +30,10 @@ import { knownOf } from './words.ts';
 const PAGE_ROWS = 200;
 
 /** Which tokens there are, whose they are, and how they age. */
-export function TokensView() {
+export const TokensView = () =>
+  useViewer().may('tokens:read') ? <Inventory /> : <NoPermission title="Tokens" permission="tokens:read" />;
+
+function Inventory() {
   const viewer = useViewer();
   const { search } = useLocation();
   const filter = filterOf(search);

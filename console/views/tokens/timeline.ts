@@ -18,12 +18,13 @@ export interface Step {
   readonly notes: readonly string[];
   readonly eventId: string | null;
   readonly tone: Tone;
+  /** Whether the service or the clock is still to do it. The clock of this device does not decide that: it may be off. */
   readonly isToCome: boolean;
   /** How long after the line above it was, where the two are close. */
   readonly gap: string | null;
 }
 
-type Draft = Omit<Step, 'gap' | 'isToCome'>;
+type Draft = Omit<Step, 'gap'>;
 
 /** What a token's life is told from. */
 export interface Life {
@@ -37,7 +38,7 @@ export interface Life {
 }
 
 /** The timeline of a token, oldest first: what has happened, and then what is to come. */
-export function timelineOf(life: Life, nowMs: number): readonly Step[] {
+export function timelineOf(life: Life): readonly Step[] {
   const orders = new Map(
     life.receipts.flatMap((one) => one.revocations.map((order) => [order.event_id, { one, order }])),
   );
@@ -47,9 +48,8 @@ export function timelineOf(life: Life, nowMs: number): readonly Step[] {
   const sorted = drafts.toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
   return sorted.map((draft, index) => {
     const before = sorted[index - 1];
-    const isToCome = Date.parse(draft.at) > nowMs;
-    const gap = before === undefined || isToCome ? null : gapWords(Date.parse(draft.at) - Date.parse(before.at));
-    return { ...draft, isToCome, gap };
+    const gap = before === undefined || draft.isToCome ? null : gapWords(Date.parse(draft.at) - Date.parse(before.at));
+    return { ...draft, gap };
   });
 }
 
@@ -70,6 +70,7 @@ const draft = (key: string, at: string, what: string | readonly Part[], rest: Pa
   notes: [],
   eventId: null,
   tone: 'quiet',
+  isToCome: false,
   ...rest,
 });
 
@@ -107,10 +108,11 @@ function stepsOf(event: AuditEvent, life: Life, ordered: Ordered | undefined): r
   if (ordered !== undefined) return [first, ...orderSteps(event, ordered.order)];
   if (order === undefined) return [first];
   // Whoever may not read the receipt is told what the event says.
-  return settledAt === null ? [first] : [first, draft(`${id} done`, settledAt, ACKNOWLEDGED, { tone: 'good' })];
+  return settledAt === null ? [first] : [first, draft(`${id} done`, settledAt, acknowledged(event), { tone: 'good' })];
 }
 
-const ACKNOWLEDGED = 'PipeOps acknowledged it.';
+const acknowledged = ({ action }: Pick<AuditEvent, 'action'>): string =>
+  `PipeOps acknowledged the ${action === 'service_account_token.revoke' ? 'revocation' : 'suspension'}.`;
 
 function toneOf({ action, status, detail, error_code: code }: AuditEvent): Tone {
   if (status === 'failure' || action === 'service_account_token.revoke') return 'danger';
@@ -128,13 +130,16 @@ function notesOf({ detail }: AuditEvent, ordered: Ordered | undefined): readonly
 }
 
 /** What became of an order: of a leak, of a webhook, of a caller in an incident. */
-function orderSteps({ id: eventId, settled_at: settledAt }: AuditEvent, order: Revocation): readonly Draft[] {
+function orderSteps(event: AuditEvent, order: Revocation): readonly Draft[] {
+  const { id: eventId, settled_at: settledAt } = event;
   const at = (name: string, time: string | null | undefined, text: string, tone: Tone = 'quiet'): readonly Draft[] =>
-    time === null || time === undefined ? [] : [draft(`${eventId} ${name}`, time, text, { tone })];
+    time === null || time === undefined
+      ? []
+      : [draft(`${eventId} ${name}`, time, text, { tone, isToCome: name === 'next' })];
   const isDone = order.confirmed_at !== null || (order.revoked_at ?? order.suspended_at ?? null) !== null;
   return [
     ...at('matched', order.matched_at, 'It was matched to this token.'),
-    ...at('done', order.revoked_at ?? order.suspended_at, ACKNOWLEDGED, 'good'),
+    ...at('done', order.revoked_at ?? order.suspended_at, acknowledged(event), 'good'),
     ...at('confirmed', order.confirmed_at, 'A later look at PipeOps confirmed it.', 'good'),
     ...at('contradicted', order.contradicted_at, 'A look at PipeOps contradicted it, so it is sent again.', 'danger'),
     ...(order.state === 'failed'
@@ -180,7 +185,7 @@ function endSteps({ token, events }: Life): readonly Draft[] {
   const begin = events.length > 0 ? [] : [draft('known', token.created_at, 'It is known from here on.')];
   const retire =
     state === 'retiring' && retiresAt !== null
-      ? [draft('retires', retiresAt, 'It is revoked, since it was rotated.')]
+      ? [draft('retires', retiresAt, 'It is revoked, since it was rotated.', { isToCome: true })]
       : [];
   const isExpired = state === 'expired';
   const expire =
@@ -189,6 +194,7 @@ function endSteps({ token, events }: Life): readonly Draft[] {
       : [
           draft('expires', expiresAt, isExpired ? 'It expired.' : 'It expires.', {
             tone: isExpired ? 'warning' : 'quiet',
+            isToCome: !isExpired,
           }),
         ];
   return [...begin, ...retire, ...expire];

@@ -5,6 +5,7 @@ import { type api as Api, sendLocal, useAction } from '../../api.ts';
 import { useViewer, type Viewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
+import { NoPermission } from '../../parts/lists.tsx';
 import { useFollowing } from '../../parts/following.ts';
 import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
@@ -37,7 +38,10 @@ interface TokenRef {
 }
 
 /** One token: what it is, what was done to it, and what can be done. */
-export function TokenView({ workspaceUuid, tokenId }: TokenRef) {
+export const TokenView = (ref: TokenRef) =>
+  useViewer().may('tokens:read') ? <OneToken {...ref} /> : <NoPermission title="Token" permission="tokens:read" />;
+
+function OneToken({ workspaceUuid, tokenId }: TokenRef) {
   const viewer = useViewer();
   const ref = { workspaceUuid, tokenId };
   const [watchedUntilMs, setWatchedUntilMs] = useState(0);
