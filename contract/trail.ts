@@ -278,7 +278,7 @@ export const trailOperations: readonly Operation[] = [
     id: 'listTokenEvents',
     summary: "Read a token's life",
     description:
-      'What was done to a token that the caller may see, by whom, and what became of that: creates, updates and revokes, of callers, webhooks and this service itself. It can be read after the token has ended, and has no reads and no denied requests. Who has no `audit:read` is not told from where others did it. A token of somebody else is answered as one that does not exist.',
+      'What was done to a token that the caller may see, by whom, and what became of that: creates, updates and revokes, of callers, webhooks and this service itself, and the notices that it expires. It can be read after the token has ended, and has no reads and no denied requests. Who has no `audit:read` is not told from where others did it. A token of somebody else is answered as one that does not exist.',
     access: 'tokens:read',
     parameters: [tokenIdParameter, ...workspaceParameters, order, limit, cursorOfPage],
     successes: [

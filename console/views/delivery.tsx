@@ -21,24 +21,24 @@ import { deliveryWords, nothingDone, rejectedWords, subjectWords } from './webho
 /** One delivery: what it said, what became of each token, and what is left to do. */
 export function DeliveryView({ deliveryId }: { readonly deliveryId: string }) {
   return useViewer().may('audit:read') ? (
-    <OneDelivery kind="delivery" id={deliveryId} />
+    <Receipt kind="delivery" id={deliveryId} />
   ) : (
     <NoPermission title="Delivery" permission="audit:read" />
   );
 }
 
-/** The receipt of what a caller ordered. Whoever may order such a thing may read it. */
+/** What somebody ordered here. The service shows it to whoever may order the like, and to whoever reads the trail. */
 export const RevocationView = ({ revocationId }: { readonly revocationId: string }) => (
-  <OneDelivery kind="revocation" id={revocationId} />
+  <Receipt kind="revocation" id={revocationId} />
 );
 
-function OneDelivery({ kind, id }: { readonly kind: 'delivery' | 'revocation'; readonly id: string }) {
+function Receipt({ kind, id }: { readonly kind: 'delivery' | 'revocation'; readonly id: string }) {
   const following = useReceipt(kind, id);
   const { data: delivery } = following;
   const names = useTokenNames(delivery);
   if (delivery === null) {
     return (
-      <Page title={kind === 'delivery' ? 'Delivery' : 'Receipt'}>
+      <Page title={kind === 'delivery' ? 'Delivery' : 'Revocation'}>
         <Stale following={following} />
         {following.isLoading && <Loading />}
       </Page>
@@ -58,12 +58,10 @@ function OneDelivery({ kind, id }: { readonly kind: 'delivery' | 'revocation'; r
     >
       <Stale following={following} />
       <Outcome delivery={delivery} onRetried={following.reload} />
-      <About delivery={delivery} hasReceipt={kind === 'delivery' && isByCaller(delivery)} />
+      <About delivery={delivery} isReceipt={kind === 'revocation'} />
       <Owners delivery={delivery} />
       <Revocations revocations={delivery.revocations} names={names} />
-      {(!isByCaller(delivery) || delivery.items.some(({ found }) => found !== 'matched')) && (
-        <Items delivery={delivery} names={names} />
-      )}
+      {kind === 'delivery' && <Items delivery={delivery} names={names} />}
     </Page>
   );
 }
@@ -100,7 +98,7 @@ function Outcome({ delivery, onRetried }: { readonly delivery: WholeDelivery; re
   );
 }
 
-function About({ delivery, hasReceipt }: { readonly delivery: WholeDelivery; readonly hasReceipt: boolean }) {
+function About({ delivery, isReceipt }: { readonly delivery: WholeDelivery; readonly isReceipt: boolean }) {
   const { actor, subject, reason, event, mode, sender_id: senderId, blocks_lifted: lifted } = delivery;
   return (
     <section class="card" aria-label="Facts">
@@ -141,7 +139,7 @@ function About({ delivery, hasReceipt }: { readonly delivery: WholeDelivery; rea
             'In the trail',
             <>
               <Link to={paths.event(delivery.event_id)}>Its event</Link>
-              {hasReceipt && (
+              {isByCaller(delivery) && !isReceipt && (
                 <>
                   {' · '}
                   <Link to={paths.revocation(delivery.id)}>Its receipt</Link>

@@ -5,11 +5,10 @@ import { deliveriesOf, type Life, timelineOf } from '../../console/views/tokens/
 import { knownOf, lastUseWords, stateSentence } from '../../console/views/tokens/words.ts';
 import { eventOf, receiptOf, tokenOf, WORKSPACE } from './token-samples.ts';
 
-const NOW_MS = Date.parse('2026-11-28T12:00:00.000Z');
 const at = (time: string): string => `2026-11-28T${time}Z`;
 
-const told = (life: Partial<Life>, nowMs = NOW_MS): readonly string[] =>
-  timelineOf({ token: tokenOf(), events: [], receipts: [], successor: null, predecessor: null, ...life }, nowMs).map(
+const told = (life: Partial<Life>): readonly string[] =>
+  timelineOf({ token: tokenOf(), events: [], receipts: [], successor: null, predecessor: null, ...life }).map(
     ({ event, text, token, afterMs, isToCome }) =>
       [event === null ? text : plainText(event, sentenceOf(event)), token?.name, afterMs, isToCome ? 'to come' : null]
         .filter((part) => part !== null && part !== undefined)
@@ -69,7 +68,7 @@ describe('the life of a token', () => {
       'scanner revoked deploy, since its secret leaked | 31',
       'A later look at PipeOps confirmed it. | 59',
     ]);
-    const entries = timelineOf({ ...life, successor: null, predecessor: null }, NOW_MS);
+    const entries = timelineOf({ ...life, successor: null, predecessor: null });
     expect(entries.map(({ notes }) => notes)).toEqual([
       [],
       ['Found at https://example.test/x'],

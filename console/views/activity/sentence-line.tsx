@@ -19,7 +19,7 @@ export function SentenceLine({
   sentence,
   names,
 }: {
-  readonly event: AuditEvent;
+  readonly event: Pick<AuditEvent, 'actor'>;
   readonly sentence: Sentence;
   readonly names: TokenNames;
 }) {

@@ -2,14 +2,20 @@ import type { InventoryPage, InventoryToken, Token } from '../../../package/clie
 import { api, useReading } from '../../api.ts';
 import { Id } from '../../parts/copy.tsx';
 import { TokenName } from '../../parts/names.tsx';
-import { Facts as FactRows } from '../../parts/rows.tsx';
+import { Facts } from '../../parts/rows.tsx';
 import { Time } from '../../parts/time.tsx';
 import { Expiry, mainFacts } from './shown.tsx';
 import type { Life } from './timeline.ts';
 import { isLive, knownOf, stateSentence } from './words.ts';
 
 /** What a token is. */
-export function Facts({ life, knowledge }: { readonly life: Life; readonly knowledge: InventoryPage['knowledge'] }) {
+export function TokenFacts({
+  life,
+  knowledge,
+}: {
+  readonly life: Life;
+  readonly knowledge: InventoryPage['knowledge'];
+}) {
   const { token, successor, predecessor } = life;
   const known = knownOf(knowledge);
   const atPipeOps = useAtPipeOps(token);
@@ -18,14 +24,17 @@ export function Facts({ life, knowledge }: { readonly life: Life; readonly knowl
   return (
     <section class="card" aria-label="Facts">
       <p>{stateSentence(token)}</p>
-      <FactRows
+      <Facts
         facts={[
           ['Description', atPipeOps?.description ?? null],
           ...mainFacts(token),
           ['Scopes at PipeOps', atPipeOps !== null && isOther(atPipeOps, token) && atPipeOps.scopes.join(', ')],
           ['Minted', <Time at={token.created_at} />],
           [token.state === 'expired' ? 'Expired' : 'Expires', token.state !== 'revoked' && <Expiry token={token} />],
-          ['Is revoked', token.state === 'retiring' && token.retires_at !== null && <Time at={token.retires_at} />],
+          [
+            'Will be revoked',
+            token.state === 'retiring' && token.retires_at !== null && <Time at={token.retires_at} />,
+          ],
           ['Replaces', other(token.replaces, predecessor)],
           ['Replaced by', other(token.replaced_by, successor)],
           ['Role', token.role],

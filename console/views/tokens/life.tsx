@@ -1,7 +1,7 @@
 import { Link } from '../../location.tsx';
 import { duration } from '../../parts/figures.ts';
 import { TokenName } from '../../parts/names.tsx';
-import { fullTime, Time, useNow } from '../../parts/time.tsx';
+import { fullTime, Time } from '../../parts/time.tsx';
 import { paths } from '../../routes.ts';
 import { sentenceOf } from '../activity/sentence.ts';
 import { SentenceLine, type TokenNames, Why } from '../activity/sentence-line.tsx';
@@ -15,8 +15,6 @@ interface TimelineProps {
 
 /** What was done to a token, oldest first, and what is to come. */
 export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
-  // Its ticks draw the timeline again; what has just happened is newer than the last of them.
-  useNow();
   // A revocation records no name.
   const names = new Map(
     [life.token, life.successor, life.predecessor].flatMap((token) =>
@@ -28,7 +26,7 @@ export function Timeline({ life, hasOlder, isWatched }: TimelineProps) {
       <h2>Life {isWatched && <span class="mark good">live</span>}</h2>
       {hasOlder && <p class="hint">Its latest 200 events are shown. Older ones stand in Activity.</p>}
       <ol class="timeline">
-        {timelineOf(life, Date.now()).map((entry) => (
+        {timelineOf(life).map((entry) => (
           <Line key={entry.key} entry={entry} names={names} />
         ))}
       </ol>

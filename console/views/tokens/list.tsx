@@ -6,7 +6,7 @@ import { Empty, Loading, Page } from '../../parts/states.tsx';
 import { Time } from '../../parts/time.tsx';
 import { count } from '../../parts/figures.ts';
 import { usePages } from '../../parts/following.ts';
-import { MoreButton, Stale } from '../../parts/lists.tsx';
+import { MoreButton, NoPermission, Stale } from '../../parts/lists.tsx';
 import { paths } from '../../routes.ts';
 import { CreateDialog } from './create.tsx';
 import {
@@ -28,7 +28,10 @@ import { knownOf } from './words.ts';
 const PAGE_ROWS = 200;
 
 /** Which tokens there are, whose they are, and how they age. */
-export function TokensView() {
+export const TokensView = () =>
+  useViewer().may('tokens:read') ? <Inventory /> : <NoPermission title="Tokens" permission="tokens:read" />;
+
+function Inventory() {
   const viewer = useViewer();
   const { search } = useLocation();
   const filter = filterOf(search);

@@ -8,7 +8,6 @@ import { paths } from '../../routes.ts';
 import { ActionForm } from '../../parts/action-form.tsx';
 import { ReasonField, TextField } from '../../parts/fields.tsx';
 import { byWorkspace } from './selection.ts';
-import { noteNames } from './names.ts';
 import { ownerName } from './words.ts';
 
 interface RevokeManyProps {
@@ -34,7 +33,6 @@ export function RevokeManyDialog({ tokens, onClose, onOrdered }: RevokeManyProps
       made.push(id);
       setReceipts([...made]);
     }
-    noteNames(tokens);
     onOrdered();
     const [only] = made;
     if (made.length === 1 && only !== undefined) navigate(paths.revocation(only));

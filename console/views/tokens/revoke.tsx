@@ -50,8 +50,10 @@ export function SuspendDialog({ token, onClose, onChanged, isResume }: DialogPro
   const name = nameOf(token);
   const changing = useAction(async () => {
     try {
-      await api.tokens.update(token.id, { workspace_uuid: token.workspace_uuid, is_active: isResume });
-      notice(isResume ? `${name} is resumed, as far as you may.` : `${name} is suspended.`);
+      const after = await api.tokens.update(token.id, { workspace_uuid: token.workspace_uuid, is_active: isResume });
+      notice(
+        `${name} is ${isResume ? (after.is_active ? 'resumed' : 'still suspended, for another reason') : 'suspended'}.`,
+      );
     } finally {
       onChanged();
     }

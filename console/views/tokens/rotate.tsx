@@ -45,7 +45,7 @@ export function RotateDialog({ token, onClose, onChanged }: RotateProps) {
     return (
       <Dialog title="Store the new secret now" onClose={onClose} isDismissible={false}>
         <p>
-          The old token is revoked <Time at={minted.old_token_revoked_at} />.
+          The old token is to be revoked <Time at={minted.old_token_revoked_at} />.
         </p>
         <Minted secret={minted.token} name={minted.name} onStored={stored} />
       </Dialog>

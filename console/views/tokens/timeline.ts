@@ -16,6 +16,7 @@ export interface Entry {
   /** Facts below the sentence. */
   readonly notes: readonly string[];
   readonly tone: Tone;
+  /** Whether the service or the clock is still to do it. The clock of this device does not decide that: it may be off. */
   readonly isToCome: boolean;
   /** How long after the line above it was, in milliseconds, where the two belong together. */
   readonly afterMs: number | null;
@@ -32,13 +33,13 @@ export interface Life {
   readonly predecessor: InventoryToken | null;
 }
 
-type Draft = Omit<Entry, 'afterMs' | 'isToCome'>;
+type Draft = Omit<Entry, 'afterMs'>;
 
 /** Lines that are further apart belong to different stories. */
 const TOGETHER_MS = 60_000;
 
 /** The timeline of a token, oldest first: what has happened, and then what is to come. */
-export function timelineOf(life: Life, nowMs: number): readonly Entry[] {
+export function timelineOf(life: Life): readonly Entry[] {
   const orders = new Map(
     life.receipts.flatMap((receipt) => receipt.revocations.map((order) => [order.event_id, { receipt, order }])),
   );
@@ -50,10 +51,8 @@ export function timelineOf(life: Life, nowMs: number): readonly Entry[] {
   // A sort that is stable keeps the order of the trail where times are equal.
   const sorted = drafts.toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
   return sorted.map((draft, index) => {
-    const atMs = Date.parse(draft.at);
-    const isToCome = atMs > nowMs;
-    const afterMs = atMs - Date.parse(sorted[index - 1]?.at ?? '');
-    return { ...draft, isToCome, afterMs: !isToCome && afterMs < TOGETHER_MS ? afterMs : null };
+    const afterMs = Date.parse(draft.at) - Date.parse(sorted[index - 1]?.at ?? '');
+    return { ...draft, afterMs: !draft.isToCome && afterMs < TOGETHER_MS ? afterMs : null };
   });
 }
 
@@ -61,7 +60,7 @@ export function timelineOf(life: Life, nowMs: number): readonly Entry[] {
 const line = (key: string, at: string | null | undefined, text: string, rest: Partial<Draft> = {}): readonly Draft[] =>
   at === null || at === undefined
     ? []
-    : [{ key, at, text, event: null, token: null, notes: [], tone: 'quiet', ...rest }];
+    : [{ key, at, text, event: null, token: null, notes: [], tone: 'quiet', isToCome: false, ...rest }];
 
 const TONES = { success: 'good', failure: 'danger', attempted: 'warning' } as const;
 
@@ -76,7 +75,7 @@ function entriesOf(
   const { receipt, order } = ordered;
   const { received_at: receivedAt, confirmed_at: confirmedAt, contradicted_at: contradictedAt, tries } = order;
   const step = (name: string, when: string | null, text: string, tone: Tone, notes: readonly string[] = []) =>
-    line(`${event.id} ${name}`, when, text, { tone, notes });
+    line(`${event.id} ${name}`, when, text, { tone, notes, isToCome: name === 'next' });
   const noun = order.mode === 'suspend' ? 'suspension' : 'revocation';
   const cause =
     receipt.event === 'token.leaked' ? 'It was reported that its secret has leaked.' : `Its ${noun} was ordered.`;
@@ -117,14 +116,15 @@ const rotation = ({ successor }: Life): readonly Draft[] =>
 function byTheClock({ token, events }: Life): readonly Draft[] {
   const { state, expires_at: expiresAt, retires_at: retiresAt, created_at: createdAt } = token;
   if (state === 'revoked') return [];
+  const isExpired = state === 'expired';
   const isRetiring = state === 'retiring' && retiresAt !== null;
   return [
     // A token that an older service minted has no event.
     ...line('known', events.length > 0 ? null : createdAt, 'It is known from here on.'),
-    ...line('retires', isRetiring ? retiresAt : null, 'It is revoked, since it was rotated.'),
+    ...line('retires', isRetiring ? retiresAt : null, 'It is revoked, since it was rotated.', { isToCome: true }),
     ...(isRetiring && Date.parse(expiresAt ?? '') > Date.parse(retiresAt)
       ? []
-      : line('expires', expiresAt, state === 'expired' ? 'It expired.' : 'It expires.')),
+      : line('expires', expiresAt, isExpired ? 'It expired.' : 'It expires.', { isToCome: !isExpired })),
   ];
 }
 

@@ -6,10 +6,10 @@ import { useViewer, type Viewer } from '../../caller.tsx';
 import { Link } from '../../location.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
 import { useFollowing } from '../../parts/following.ts';
-import { Read, Stale } from '../../parts/lists.tsx';
+import { NoPermission, Read, Stale } from '../../parts/lists.tsx';
 import { Empty, Page } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
-import { Facts } from './facts.tsx';
+import { TokenFacts } from './facts.tsx';
 import { Timeline } from './life.tsx';
 import { RevokeDialog, SuspendDialog } from './revoke.tsx';
 import { offersOf } from './rights.ts';
@@ -38,7 +38,10 @@ interface TokenRef {
 }
 
 /** One token: what it is, what was done to it, and what can be done. */
-export function TokenView({ workspaceUuid, tokenId }: TokenRef) {
+export const TokenView = (ref: TokenRef) =>
+  useViewer().may('tokens:read') ? <OneToken {...ref} /> : <NoPermission title="Token" permission="tokens:read" />;
+
+function OneToken({ workspaceUuid, tokenId }: TokenRef) {
   const viewer = useViewer();
   const ref = { workspaceUuid, tokenId };
   const [watchedUntilMs, setWatchedUntilMs] = useState(0);
@@ -118,7 +121,7 @@ function TokenPage({ known, isWatched, onChanged }: PageProps) {
       }
     >
       <div class="token-page">
-        <Facts life={known.life} knowledge={known.knowledge} />
+        <TokenFacts life={known.life} knowledge={known.knowledge} />
         <Timeline life={known.life} hasOlder={known.hasOlder} isWatched={isWatched} />
       </div>
       {dialog === 'revoke' && <RevokeDialog {...given} />}

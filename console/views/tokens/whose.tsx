@@ -3,6 +3,7 @@ import type { InventoryPage, InventoryToken } from '../../../package/client/type
 import { api, useAction } from '../../api.ts';
 import { useViewer } from '../../caller.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
+import { NoPermission } from '../../parts/lists.tsx';
 import { TokenName } from '../../parts/names.tsx';
 import { Facts } from '../../parts/rows.tsx';
 import { Page } from '../../parts/states.tsx';
@@ -19,7 +20,10 @@ interface Answer {
 }
 
 /** Whose a secret is that somebody found. The secret is hashed in this page, and leaves it no other way. */
-export function WhoseView() {
+export const WhoseView = () =>
+  useViewer().may('tokens:read') ? <Whose /> : <NoPermission title="Whose token is this?" permission="tokens:read" />;
+
+function Whose() {
   const viewer = useViewer();
   const field = useRef<HTMLInputElement>(null);
   const [answer, setAnswer] = useState<Answer | null>(null);

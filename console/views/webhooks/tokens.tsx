@@ -9,7 +9,6 @@ import { StateBadge, Steps } from '../../parts/receipt.tsx';
 import { Table } from '../../parts/rows.tsx';
 import { Badge } from '../../parts/states.tsx';
 import { paths } from '../../routes.ts';
-import { notedName } from '../tokens/names.ts';
 import { FINDINGS } from './words.ts';
 
 // The tokens that a delivery is about: where each was seen, and what became of it.
@@ -151,7 +150,7 @@ function KnownToken(props: { readonly id: string; readonly workspaceUuid: string
   const known = props.names.get(props.id);
   return (
     <>
-      <TokenName workspaceUuid={props.workspaceUuid} tokenId={props.id} name={known?.name ?? notedName(props.id)} />
+      <TokenName workspaceUuid={props.workspaceUuid} tokenId={props.id} name={known?.name ?? null} />
       {known !== undefined && known.owner !== null && (
         <p class="under">
           of <PersonName person={known.owner} />

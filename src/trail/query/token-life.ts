@@ -99,11 +99,12 @@ export async function readTokenLife(
   return recorded.ok ? shown(recorded.value.rows) : recorded;
 }
 
-/** What is done to a token. Whoever reads it, or reads the trail about it, does nothing to it. */
+/** What is done to a token, and the notices that it expires. Whoever reads it, or reads the trail about it, does nothing to it. */
 const LIFE: readonly AuditAction[] = [
   'service_account_token.create',
   'service_account_token.update',
   'service_account_token.revoke',
+  'service_account_token.expiring',
 ];
 
 /** How the events of a token's life are found. A request that was denied changed nothing, and who asked is not the token's matter. */

@@ -286,11 +286,11 @@ select "revocation_orders"."id", "revocation_orders"."cause", "revocation_orders
 -- select audit_events 747260
 select * from (select *, 0 as is_end from ( select * from (select * from (select * from "audit_events" not indexed where "audit_events"."seq" > ?) order by seq asc limit ?) as "audit_events" where "audit_events"."status" = ? order by seq asc limit ?) union all select *, 1 from (select * from (select * from "audit_events" not indexed where "audit_events"."seq" > ?) order by seq asc limit 1 offset ?) limit ?);
 
+-- select audit_events 8569ef
+select * from (select *, 0 as is_end from ( select * from (select * from (select * from "audit_events" indexed by "audit_events_token_life" where "audit_events"."token_id" = ? and "audit_events"."read_key" is null) order by seq desc limit ?) as "audit_events" where ("audit_events"."action" in (?, ?, ?, ?) and ("audit_events"."workspace_uuid" = ? or (workspace_uuid <> lower(workspace_uuid) or workspace_uuid not glob '????????-????-????-????-????????????') and length(replace(workspace_uuid, '-', '')) = 32 and lower(replace(workspace_uuid, '-', '')) = ?) and ("audit_events"."error_code" is null or "audit_events"."error_code" not in (?, ?, ?, ?, ?))) order by seq desc limit ?) union all select *, 1 from (select * from (select * from "audit_events" indexed by "audit_events_token_life" where "audit_events"."token_id" = ? and "audit_events"."read_key" is null) order by seq desc limit 1 offset ?) limit ?);
+
 -- select audit_events 96ed6b
 select * from (select *, 0 as is_end from ( select * from (select * from (select * from "audit_events" not indexed where true) order by seq desc limit ?) as "audit_events" where "audit_events"."ip" = ? order by seq desc limit ?) union all select *, 1 from (select * from (select * from "audit_events" not indexed where true) order by seq desc limit 1 offset ?) limit ?);
-
--- select audit_events a3efae
-select * from (select *, 0 as is_end from ( select * from (select * from (select * from "audit_events" indexed by "audit_events_token_life" where "audit_events"."token_id" = ? and "audit_events"."read_key" is null) order by seq desc limit ?) as "audit_events" where ("audit_events"."action" in (?, ?, ?) and ("audit_events"."workspace_uuid" = ? or (workspace_uuid <> lower(workspace_uuid) or workspace_uuid not glob '????????-????-????-????-????????????') and length(replace(workspace_uuid, '-', '')) = 32 and lower(replace(workspace_uuid, '-', '')) = ?) and ("audit_events"."error_code" is null or "audit_events"."error_code" not in (?, ?, ?, ?, ?))) order by seq desc limit ?) union all select *, 1 from (select * from (select * from "audit_events" indexed by "audit_events_token_life" where "audit_events"."token_id" = ? and "audit_events"."read_key" is null) order by seq desc limit 1 offset ?) limit ?);
 
 -- select audit_events a4de7e
 select * from (select *, 0 as is_end from (select * from "audit_events" not indexed where true order by seq desc limit ?));

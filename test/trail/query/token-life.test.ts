@@ -81,6 +81,24 @@ describe("a token's life", () => {
     });
   });
 
+  it('has the notices that it expires', async () => {
+    const made = await harness.send('POST', TOKENS, {
+      jwt: await jwtOf('own', 'owner'),
+      body: { name: 'expiring', scopes: ['api:read'], expires_in: '7d' },
+    });
+    const { id } = made.body.data;
+    const notice = {
+      action: 'service_account_token.expiring',
+      token_id: id,
+      workspace_uuid: harness.workspace,
+    } as const;
+    await insertRows([{ ...notice, detail: JSON.stringify({ days: 1 }) }]);
+    expect((await lifeOf(id)).body.data).toMatchObject([
+      { action: 'service_account_token.expiring', detail: { days: 1 } },
+      { id: eventOf(made), action: 'service_account_token.create' },
+    ]);
+  });
+
   it('does not tell from where others did it; from where one did it oneself, it does', async () => {
     const [revoked, changed, created] = (await lifeOf(token.id)).body.data;
     const nothing = { ip: null, user_agent: null, request_id: null };
