@@ -70,7 +70,7 @@ export function ActivityView() {
             class="chip"
             aria-pressed={!place.showsReads && !namesActions(terms)}
             disabled={namesActions(terms)}
-            title="Lists, gets and queries change nothing, and are most of a trail."
+            title="Reads change nothing, and are most of a trail."
             onClick={() => go(terms, !place.showsReads)}
           >
             Reads hidden
@@ -153,13 +153,7 @@ function LiveButton({
       type="button"
       class={isPaused ? 'live' : isStuck ? 'live is-stuck' : 'live is-on'}
       aria-pressed={!isPaused}
-      title={
-        isStuck
-          ? `No new events come in: ${events.liveFailure?.message ?? ''}`
-          : isPaused
-            ? 'New events do not appear.'
-            : 'New events appear by themselves. Press to pause.'
-      }
+      title={isStuck ? events.liveFailure?.message : 'New events appear by themselves while this is on.'}
       onClick={onToggle}
     >
       {isPaused ? 'Paused' : isStuck ? 'Not live' : 'Live'}

@@ -6,11 +6,11 @@ import { useViewer } from '../caller.tsx';
 import { Link } from '../location.tsx';
 import { Id } from '../parts/copy.tsx';
 import { FailureNotice } from '../parts/failure.tsx';
-import { ActorName, TokenName } from '../parts/names.tsx';
+import { ActorName } from '../parts/names.tsx';
 import { Loading, Page } from '../parts/states.tsx';
 import { fullTime, Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
-import { activityWhere, deliveryPath } from './activity/links.ts';
+import { pathOf } from './activity/links.ts';
 import { Record } from './activity/record.tsx';
 import { plainText, sentenceOf } from './activity/sentence.ts';
 import { SentenceLine, StatusMark, Why } from './activity/sentence-line.tsx';
@@ -71,7 +71,7 @@ function Told({ event }: { readonly event: AuditEvent }) {
   );
 }
 
-/** The fields that name other events, and what each of them is. */
+/** The fields of a detail that name other events, and what each of them is. */
 const OTHER_EVENTS: Readonly<Record<string, string>> = {
   event_id: 'About the event',
   idempotent_of: 'Repeats the request of',
@@ -84,9 +84,22 @@ const OTHER_EVENTS: Readonly<Record<string, string>> = {
 };
 
 function Facts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
-  const { detail } = event;
-  const text = (name: string): string | null => (typeof detail[name] === 'string' ? detail[name] : null);
+  const text = (name: string): string | null => {
+    const value = event.detail[name];
+    return typeof value === 'string' ? value : null;
+  };
   const delivery = text('delivery_id');
+  const linked = [
+    ['Token', event.token_id, 'token_id'],
+    ['Workspace', event.workspace_uuid, 'workspace_uuid'],
+    [event.actor.type === 'webhook' ? 'Delivery' : 'Receipt', delivery, 'delivery_id'],
+    ...Object.entries(OTHER_EVENTS).map(([field, title]) => [title, text(field), field] as const),
+    ['Code', event.error_code, 'error_code'],
+    ['Role', text('role'), 'role'],
+    ['Policy', text('policy'), 'policy'],
+    ['Request', event.request_id, 'request_id'],
+    ['Address', event.ip, 'ip'],
+  ] as const;
   return (
     <>
       <Fact title="When">{fullTime(event.occurred_at)}</Fact>
@@ -102,65 +115,24 @@ function Facts({ event, names }: { readonly event: AuditEvent; readonly names: R
         <ActorName actor={event.actor} />
         {event.actor.issuer !== null && <span class="quiet"> of {event.actor.issuer}</span>}
       </Fact>
-      {event.token_id !== null && (
-        <Fact title="Token">
-          <TokenName
-            workspaceUuid={event.workspace_uuid}
-            tokenId={event.token_id}
-            name={event.token_name ?? names.get(event.token_id) ?? null}
-          />{' '}
-          <Shared name="token" value={event.token_id} />
-        </Fact>
-      )}
-      {event.workspace_uuid !== null && (
-        <Fact title="Workspace">
-          <Shared name="workspace" value={event.workspace_uuid} />
-        </Fact>
-      )}
-      {delivery !== null && (
-        <Fact title={event.actor.type === 'webhook' ? 'Delivery' : 'Receipt'}>
-          <Link to={deliveryPath(delivery, event.actor.type !== 'webhook' && !event.action.startsWith('webhook.'))}>
-            {delivery}
-          </Link>
-        </Fact>
-      )}
-      {Object.entries(OTHER_EVENTS).map(([field, title]) => {
-        const id = text(field);
-        return id === null ? null : (
+      {linked.map(([title, value, field]) => {
+        if (value === null) return null;
+        const to = pathOf(event, field, value);
+        const name = field === 'token_id' ? (event.token_name ?? names.get(value)) : undefined;
+        return (
           <Fact key={field} title={title}>
-            <Link to={paths.event(id)}>{id}</Link>
+            {name !== undefined && `${name} `}
+            {to === null ? value : <Link to={to}>{value}</Link>}
+            {field === 'error_code' && (
+              <>
+                {' '}
+                <a href={`/docs/errors#${encodeURIComponent(value)}`}>What this means</a>
+              </>
+            )}
           </Fact>
         );
       })}
-      {event.error_code !== null && (
-        <Fact title="Code">
-          <a href={`/docs/errors#${encodeURIComponent(event.error_code)}`}>
-            <code>{event.error_code}</code>
-          </a>{' '}
-          <Link to={activityWhere('code', event.error_code)}>Others</Link>
-        </Fact>
-      )}
       {event.upstream_status !== null && <Fact title="PipeOps answered">{event.upstream_status}</Fact>}
-      {text('role') !== null && (
-        <Fact title="Role">
-          <Shared name="role" value={text('role') ?? ''} />
-        </Fact>
-      )}
-      {text('policy') !== null && (
-        <Fact title="Policy">
-          <Shared name="policy" value={text('policy') ?? ''} />
-        </Fact>
-      )}
-      {event.request_id !== null && (
-        <Fact title="Request">
-          <Shared name="request" value={event.request_id} />
-        </Fact>
-      )}
-      {event.ip !== null && (
-        <Fact title="Address">
-          <Shared name="ip" value={event.ip} />
-        </Fact>
-      )}
       {event.user_agent !== null && <Fact title="Program">{event.user_agent}</Fact>}
       <Fact title="Event">
         <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
@@ -174,11 +146,4 @@ const Fact = ({ title, children }: { readonly title: string; readonly children: 
     <dt>{title}</dt>
     <dd>{children}</dd>
   </>
-);
-
-/** A value, with the events that share it. */
-const Shared = ({ name, value }: { readonly name: Parameters<typeof activityWhere>[0]; readonly value: string }) => (
-  <Link to={activityWhere(name, value)} title="All events of it">
-    <code>{value}</code>
-  </Link>
 );

@@ -159,21 +159,20 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
   const within = barsWithin(bars, asked);
   const told = chosen === null ? within : bars.filter(isChosen);
   const ceiling = ceilingOf(bars);
-  const words = tell(told);
+  const sums = AUDIT_STATUSES.toReversed()
+    .map((status) => ({ status, sum: told.reduce((total, { counts }) => total + counts[status], 0) }))
+    .filter(({ sum }) => sum > 0);
   const span = { fromMs: told[0]?.fromMs ?? 0, toMs: told.at(-1)?.toMs ?? 0 };
   return (
     <div class="bars">
       <p class="told">
         <span class="span">{rangeText(span, step)}</span>
-        {AUDIT_STATUSES.toReversed().map((status) => {
-          const sum = told.reduce((total, { counts }) => total + counts[status], 0);
-          return sum === 0 ? null : (
-            <span key={status} class={`count is-${status}`}>
-              <strong>{sum.toLocaleString('en')}</strong> {WORDS[status]}
-            </span>
-          );
-        })}
-        {told.every(({ total }) => total === 0) && <span class="quiet">No events</span>}
+        {sums.map(({ status, sum }) => (
+          <span key={status} class={`count is-${status}`}>
+            <strong>{sum.toLocaleString('en')}</strong> {WORDS[status]}
+          </span>
+        ))}
+        {sums.length === 0 && <span class="quiet">No events</span>}
         {isPartial && <span class="quiet">Only the newest 100,000 events are counted.</span>}
       </p>
       <div
@@ -186,7 +185,7 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
         aria-valuemin={0}
         aria-valuemax={last}
         aria-valuenow={cursor ?? last}
-        aria-valuetext={`${rangeText(span, step)}: ${words}`}
+        aria-valuetext={`${rangeText(span, step)}: ${sums.map(({ status, sum }) => `${sum} ${WORDS[status]}`).join(', ') || 'no events'}`}
         onKeyDown={onKey}
         onFocus={() => setCursor((before) => before ?? last)}
         onBlur={() => {
@@ -248,12 +247,6 @@ function stacked({ counts }: Bar, ceiling: number): readonly { status: AuditStat
     return [{ status, top: Math.max(0, top), height }];
   });
 }
-
-const tell = (bars: readonly Bar[]): string =>
-  AUDIT_STATUSES.map((status) => [WORDS[status], bars.reduce((sum, { counts }) => sum + counts[status], 0)] as const)
-    .filter(([, count]) => count > 0)
-    .map(([word, count]) => `${count} ${word}`)
-    .join(', ') || 'no events';
 
 const dayText = new Intl.DateTimeFormat('en', { weekday: 'short', month: 'short', day: 'numeric', timeZone: 'UTC' });
 const hourText = new Intl.DateTimeFormat('en', {
