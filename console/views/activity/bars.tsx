@@ -4,7 +4,6 @@ import type { AuditCount } from '../../../package/client/types.ts';
 import type { AuditStatus } from '../../../package/client/vocabulary.ts';
 import { AUDIT_STATUSES } from '../../../src/vocabulary.ts';
 import { api, polling, usePolling, useReading } from '../../api.ts';
-import { FailureNotice } from '../../parts/failure.tsx';
 import {
   askedRange,
   type Bar,
@@ -22,6 +21,7 @@ import {
 
 /** Each count leaves an event in the trail, so they are asked for again at most once a minute. */
 const COUNT_POLL_MS = 60_000;
+const FAILED_POLL_MS = 5_000;
 
 type Counts = Readonly<Partial<Record<AuditStatus, readonly AuditCount[]>>>;
 interface Counted {
@@ -83,20 +83,21 @@ export function Bars({
 }) {
   const reading = useReading(questionKey, async (signal) => await countOver(api.audit.counts, filter, signal));
   const [polled, setPolled] = useState<{ readonly key: string; readonly counted: Counted } | null>(null);
+  const counted = polled?.key === questionKey ? polled.counted : reading.data;
   usePolling(
     async (signal) => {
-      const counted = await countOver(polling.audit.counts, filter, signal);
-      setPolled({ key: questionKey, counted });
+      const again = await countOver(polling.audit.counts, filter, signal);
+      setPolled({ key: questionKey, counted: again });
     },
-    COUNT_POLL_MS,
-    isLive && reading.data !== null,
+    // What did not arrive is in no trail, so it is tried again soon.
+    counted === null && reading.failure?.code === 'client_unreachable' ? FAILED_POLL_MS : COUNT_POLL_MS,
+    isLive && !reading.isLoading,
   );
-  const counted = polled?.key === questionKey ? polled.counted : reading.data;
   if (counted === null) {
-    return reading.failure === null ? (
-      <div class="bars is-empty" aria-hidden="true" />
-    ) : (
-      <FailureNotice failure={reading.failure} onRetry={reading.reload} />
+    return (
+      <div class="bars is-empty">
+        {reading.failure !== null && <p class="quiet">The bars are missing: {reading.failure.message}</p>}
+      </div>
     );
   }
   const bars = barsOf(counted.drawn, counted.counts);
