@@ -71,67 +71,41 @@ function Told({ event }: { readonly event: AuditEvent }) {
   );
 }
 
-/** The fields of a detail that name other events, and what each of them is. */
-const OTHER_EVENTS: Readonly<Record<string, string>> = {
-  event_id: 'About the event',
-  idempotent_of: 'Repeats the request of',
-  overtaken: 'Undoes',
-  undelivered_create: 'Revokes the token of',
-  late_for: 'Ends late',
-  retry: 'Made by the retry',
-  order: 'Undone by',
-  order_id: 'About the order',
-};
+/** The fields that the page tells in another way. */
+const TOLD = ['id', 'action', 'status'];
 
 function Facts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
-  const text = (name: string): string | null => {
-    const value = event.detail[name];
-    return typeof value === 'string' ? value : null;
-  };
-  const delivery = text('delivery_id');
-  const linked = [
-    ['Token', event.token_id, 'token_id'],
-    ['Workspace', event.workspace_uuid, 'workspace_uuid'],
-    [event.actor.type === 'webhook' ? 'Delivery' : 'Receipt', delivery, 'delivery_id'],
-    ...Object.entries(OTHER_EVENTS).map(([field, title]) => [title, text(field), field] as const),
-    ['Code', event.error_code, 'error_code'],
-    ['Role', text('role'), 'role'],
-    ['Policy', text('policy'), 'policy'],
-    ['Request', event.request_id, 'request_id'],
-    ['Address', event.ip, 'ip'],
-  ] as const;
+  const { actor, count, occurred_at: at, settled_at: settledAt, token_id: tokenId } = event;
+  const linked = Object.entries({ ...event, ...event.detail }).flatMap(([field, value]) => {
+    const to = typeof value === 'string' && !TOLD.includes(field) ? pathOf(event, field, value) : null;
+    return to === null ? [] : [{ field, value: String(value), to }];
+  });
+  const tokenName = tokenId === null ? null : (event.token_name ?? names.get(tokenId) ?? null);
   return (
     <>
-      <Fact title="When">{fullTime(event.occurred_at)}</Fact>
-      {event.settled_at !== null && event.settled_at !== event.occurred_at && (
-        <Fact title="Settled">{fullTime(event.settled_at)}</Fact>
-      )}
-      {event.count > 1 && (
+      <Fact title="When">{fullTime(at)}</Fact>
+      {settledAt !== null && settledAt !== at && <Fact title="Settled">{fullTime(settledAt)}</Fact>}
+      {count > 1 && (
         <Fact title="How often">
-          {event.count} times, the last {fullTime(event.last_at)}
+          {count} times, the last {fullTime(event.last_at)}
         </Fact>
       )}
       <Fact title="Who">
-        <ActorName actor={event.actor} />
-        {event.actor.issuer !== null && <span class="quiet"> of {event.actor.issuer}</span>}
+        <ActorName actor={actor} />
+        {actor.issuer !== null && <span class="quiet"> of {actor.issuer}</span>}
       </Fact>
-      {linked.map(([title, value, field]) => {
-        if (value === null) return null;
-        const to = pathOf(event, field, value);
-        const name = field === 'token_id' ? (event.token_name ?? names.get(value)) : undefined;
-        return (
-          <Fact key={field} title={title}>
-            {name !== undefined && `${name} `}
-            {to === null ? value : <Link to={to}>{value}</Link>}
-            {field === 'error_code' && (
-              <>
-                {' '}
-                <a href={`/docs/errors#${encodeURIComponent(value)}`}>What this means</a>
-              </>
-            )}
-          </Fact>
-        );
-      })}
+      {tokenName !== null && <Fact title="Token name">{tokenName}</Fact>}
+      {linked.map(({ field, value, to }) => (
+        <Fact key={field} title={titleOf(field)}>
+          <Link to={to}>{value}</Link>
+          {field === 'error_code' && (
+            <>
+              {' '}
+              <a href={`/docs/errors#${encodeURIComponent(value)}`}>What this means</a>
+            </>
+          )}
+        </Fact>
+      ))}
       {event.upstream_status !== null && <Fact title="PipeOps answered">{event.upstream_status}</Fact>}
       {event.user_agent !== null && <Fact title="Program">{event.user_agent}</Fact>}
       <Fact title="Event">
@@ -140,6 +114,14 @@ function Facts({ event, names }: { readonly event: AuditEvent; readonly names: R
     </>
   );
 }
+
+/** The name of a field as a title: `workspace_uuid` becomes `Workspace`. */
+const titleOf = (field: string): string =>
+  field.slice(0, 1).toUpperCase() +
+  field
+    .slice(1)
+    .replace(/_(id|uuid)$/, '')
+    .replaceAll('_', ' ');
 
 const Fact = ({ title, children }: { readonly title: string; readonly children: ComponentChildren }) => (
   <>

@@ -14,16 +14,6 @@ const DENIALS: Readonly<Record<string, string>> = {
   suspended: 'no role of theirs may lift the reason of the suspension',
 };
 
-const ROTATIONS: Readonly<Record<string, string>> = {
-  rotated: 'it was rotated already',
-  revoked: 'it is revoked',
-  expired: 'it has expired',
-  suspended: 'it is suspended',
-  ordered: 'it is ordered to end',
-  not_recorded: 'nothing here records what it was granted',
-  overtaken: 'it was ended while its successor was minted, so the successor is revoked',
-};
-
 /** What a code means in an event, where its own words say too little. */
 const CODES: Readonly<Record<string, string>> = {
   no_role: 'The policy gives them no role.',
@@ -70,7 +60,7 @@ export function whyOf({ status, error_code, detail, action }: AuditEvent): strin
     case 'invalid_signature':
       return `The delivery was not accepted${inWords(reason)}.`;
     case 'not_rotatable':
-      return `It cannot be rotated: ${ROTATIONS[reason] ?? 'it is not in a state for it'}.`;
+      return `It cannot be rotated${inWords(reason)}.`;
   }
   return CODES[code] ?? sentenceFrom(code);
 }
