@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AuditEvent } from '../../package/client/types.ts';
 import { useViewer, type Viewer } from '../caller.tsx';
 import { Link, navigate, useLocation } from '../location.tsx';
+import { holdsSecret } from '../parts/secrets.ts';
 import { FailureNotice } from '../parts/failure.tsx';
 import { Empty, Loading, Page } from '../parts/states.tsx';
 import { paths } from '../routes.ts';
@@ -27,6 +28,10 @@ export function ActivityView() {
   const address = search.toString();
   const place = useMemo(() => placeOf(search), [address]);
   const { terms, problems } = place.question;
+  useEffect(() => {
+    // Somebody's link may hold a secret. It does not stay in the address bar.
+    if ([...search.values()].some(holdsSecret)) navigate(paths.activity, { replace: true });
+  }, [address]);
   const key = `${address} ${isOwn}`;
   // "The last day" is that day when it was asked for. So all pages and polls of a question ask the same.
   const filter = useMemo(

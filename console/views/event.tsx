@@ -117,11 +117,13 @@ function Facts({ event, names }: { readonly event: AuditEvent; readonly names: R
 
 /** The name of a field as a title: `workspace_uuid` becomes `Workspace`. */
 const titleOf = (field: string): string =>
-  field.slice(0, 1).toUpperCase() +
-  field
-    .slice(1)
-    .replace(/_(id|uuid)$/, '')
-    .replaceAll('_', ' ');
+  field === 'ip'
+    ? 'Address'
+    : field.slice(0, 1).toUpperCase() +
+      field
+        .slice(1)
+        .replace(/_(id|uuid)$/, '')
+        .replaceAll('_', ' ');
 
 const Fact = ({ title, children }: { readonly title: string; readonly children: ComponentChildren }) => (
   <>
