@@ -77,8 +77,9 @@ const TOLD = ['id', 'action', 'status'];
 function Facts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
   const { actor, count, occurred_at: at, settled_at: settledAt, token_id: tokenId } = event;
   const linked = Object.entries({ ...event, ...event.detail }).flatMap(([field, value]) => {
-    const to = typeof value === 'string' && !TOLD.includes(field) ? pathOf(event, field, value) : null;
-    return to === null ? [] : [{ field, value: String(value), to }];
+    if (typeof value !== 'string' || TOLD.includes(field)) return [];
+    const to = pathOf(event, field, value);
+    return to === null ? [] : [{ field, value, to }];
   });
   const tokenName = tokenId === null ? null : (event.token_name ?? names.get(tokenId) ?? null);
   return (
