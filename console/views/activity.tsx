@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AuditEvent } from '../../package/client/types.ts';
 import { useViewer, type Viewer } from '../caller.tsx';
 import { Link, navigate, useLocation } from '../location.tsx';
+import { holdsSecret } from '../parts/secrets.ts';
 import { FailureNotice } from '../parts/failure.tsx';
 import { Empty, Loading, Page } from '../parts/states.tsx';
 import { paths } from '../routes.ts';
@@ -27,6 +28,10 @@ export function ActivityView() {
   const address = search.toString();
   const place = useMemo(() => placeOf(search), [address]);
   const { terms, problems } = place.question;
+  useEffect(() => {
+    // Somebody's link may hold a secret. It does not stay in the address bar.
+    if ([...search.values()].some(holdsSecret)) navigate(paths.activity, { replace: true });
+  }, [address]);
   const key = `${address} ${isOwn}`;
   // "The last day" is that day when it was asked for. So all pages and polls of a question ask the same.
   const filter = useMemo(
@@ -70,7 +75,7 @@ export function ActivityView() {
             class="chip"
             aria-pressed={!place.showsReads && !namesActions(terms)}
             disabled={namesActions(terms)}
-            title="Lists, gets and queries change nothing, and are most of a trail."
+            title="Reads change nothing, and are most of a trail."
             onClick={() => go(terms, !place.showsReads)}
           >
             Reads hidden
@@ -153,13 +158,7 @@ function LiveButton({
       type="button"
       class={isPaused ? 'live' : isStuck ? 'live is-stuck' : 'live is-on'}
       aria-pressed={!isPaused}
-      title={
-        isStuck
-          ? `No new events come in: ${events.liveFailure?.message ?? ''}`
-          : isPaused
-            ? 'New events do not appear.'
-            : 'New events appear by themselves. Press to pause.'
-      }
+      title={isStuck ? events.liveFailure?.message : 'New events appear by themselves while this is on.'}
       onClick={onToggle}
     >
       {isPaused ? 'Paused' : isStuck ? 'Not live' : 'Live'}

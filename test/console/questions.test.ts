@@ -77,6 +77,14 @@ describe('a question', () => {
     expect(problems[0]).toMatch(/[.?]$/);
   });
 
+  it.each(['sat_a1B2c3D4e5F6g7H8', 'name:sat_a1B2c3D4e5F6g7H8 ip:::1', 'eyJhbGciOiJFUzI1NiJ9.e30.x'])(
+    'with a secret asks for nothing, and does not repeat it: %s',
+    (typed) => {
+      expect(parseQuestion(typed)).toEqual({ terms: [], problems: [expect.stringContaining('held a secret')] });
+      expect(JSON.stringify(placeOf(new URLSearchParams({ q: typed })))).not.toMatch(/sat_|eyJ/);
+    },
+  );
+
   it('hides reads, unless it names actions or asks for them', () => {
     const hidden = READS.map((action) => `!${action}`);
     const quiet = { ...ALL, showsReads: false };

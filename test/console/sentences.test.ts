@@ -105,7 +105,7 @@ describe('an event of a token is told as what it records', () => {
       { ...NAMED, detail: { replaces: 'old', overlap_seconds: 60 } },
     ],
     [
-      'local-ci tried to rotate deploy. It cannot be rotated: it is suspended.',
+      'local-ci tried to rotate deploy. It cannot be rotated: suspended.',
       CREATE,
       failed('not_rotatable', { token_name: 'deploy', detail: { replaces: 'old', reason: 'suspended' } }),
     ],

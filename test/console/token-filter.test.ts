@@ -6,7 +6,8 @@ import {
   searchOf,
   type TokenFilter,
 } from '../../console/views/tokens/filter.ts';
-import { formatSearch, holdsSecret, parseSearch } from '../../console/views/tokens/search-text.ts';
+import { holdsSecret } from '../../console/parts/secrets.ts';
+import { formatSearch, parseSearch } from '../../console/views/tokens/search-text.ts';
 
 const NOW_MS = Date.parse('2026-11-28T12:00:00.000Z');
 const ANY: TokenFilter = { show: 'all', owner: null, terms: {}, order: 'newest' };

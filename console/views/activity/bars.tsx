@@ -4,7 +4,6 @@ import type { AuditCount } from '../../../package/client/types.ts';
 import type { AuditStatus } from '../../../package/client/vocabulary.ts';
 import { AUDIT_STATUSES } from '../../../src/vocabulary.ts';
 import { api, polling, usePolling, useReading } from '../../api.ts';
-import { FailureNotice } from '../../parts/failure.tsx';
 import {
   askedRange,
   type Bar,
@@ -22,6 +21,7 @@ import {
 
 /** Each count leaves an event in the trail, so they are asked for again at most once a minute. */
 const COUNT_POLL_MS = 60_000;
+const FAILED_POLL_MS = 5_000;
 
 type Counts = Readonly<Partial<Record<AuditStatus, readonly AuditCount[]>>>;
 interface Counted {
@@ -83,20 +83,21 @@ export function Bars({
 }) {
   const reading = useReading(questionKey, async (signal) => await countOver(api.audit.counts, filter, signal));
   const [polled, setPolled] = useState<{ readonly key: string; readonly counted: Counted } | null>(null);
+  const counted = polled?.key === questionKey ? polled.counted : reading.data;
   usePolling(
     async (signal) => {
-      const counted = await countOver(polling.audit.counts, filter, signal);
-      setPolled({ key: questionKey, counted });
+      const again = await countOver(polling.audit.counts, filter, signal);
+      setPolled({ key: questionKey, counted: again });
     },
-    COUNT_POLL_MS,
-    isLive && reading.data !== null,
+    // What did not arrive is in no trail, so it is tried again soon.
+    counted === null && reading.failure?.code === 'client_unreachable' ? FAILED_POLL_MS : COUNT_POLL_MS,
+    isLive && !reading.isLoading,
   );
-  const counted = polled?.key === questionKey ? polled.counted : reading.data;
   if (counted === null) {
-    return reading.failure === null ? (
-      <div class="bars is-empty" aria-hidden="true" />
-    ) : (
-      <FailureNotice failure={reading.failure} onRetry={reading.reload} />
+    return (
+      <div class="bars is-empty">
+        {reading.failure !== null && <p class="quiet">The bars are missing: {reading.failure.message}</p>}
+      </div>
     );
   }
   const bars = barsOf(counted.drawn, counted.counts);
@@ -159,21 +160,20 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
   const within = barsWithin(bars, asked);
   const told = chosen === null ? within : bars.filter(isChosen);
   const ceiling = ceilingOf(bars);
-  const words = tell(told);
+  const sums = AUDIT_STATUSES.toReversed()
+    .map((status) => ({ status, sum: told.reduce((total, { counts }) => total + counts[status], 0) }))
+    .filter(({ sum }) => sum > 0);
   const span = { fromMs: told[0]?.fromMs ?? 0, toMs: told.at(-1)?.toMs ?? 0 };
   return (
     <div class="bars">
       <p class="told">
         <span class="span">{rangeText(span, step)}</span>
-        {AUDIT_STATUSES.toReversed().map((status) => {
-          const sum = told.reduce((total, { counts }) => total + counts[status], 0);
-          return sum === 0 ? null : (
-            <span key={status} class={`count is-${status}`}>
-              <strong>{sum.toLocaleString('en')}</strong> {WORDS[status]}
-            </span>
-          );
-        })}
-        {told.every(({ total }) => total === 0) && <span class="quiet">No events</span>}
+        {sums.map(({ status, sum }) => (
+          <span key={status} class={`count is-${status}`}>
+            <strong>{sum.toLocaleString('en')}</strong> {WORDS[status]}
+          </span>
+        ))}
+        {sums.length === 0 && <span class="quiet">No events</span>}
         {isPartial && <span class="quiet">Only the newest 100,000 events are counted.</span>}
       </p>
       <div
@@ -186,7 +186,7 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
         aria-valuemin={0}
         aria-valuemax={last}
         aria-valuenow={cursor ?? last}
-        aria-valuetext={`${rangeText(span, step)}: ${words}`}
+        aria-valuetext={`${rangeText(span, step)}: ${sums.map(({ status, sum }) => `${sum} ${WORDS[status]}`).join(', ') || 'no events'}`}
         onKeyDown={onKey}
         onFocus={() => setCursor((before) => before ?? last)}
         onBlur={() => {
@@ -248,12 +248,6 @@ function stacked({ counts }: Bar, ceiling: number): readonly { status: AuditStat
     return [{ status, top: Math.max(0, top), height }];
   });
 }
-
-const tell = (bars: readonly Bar[]): string =>
-  AUDIT_STATUSES.map((status) => [WORDS[status], bars.reduce((sum, { counts }) => sum + counts[status], 0)] as const)
-    .filter(([, count]) => count > 0)
-    .map(([word, count]) => `${count} ${word}`)
-    .join(', ') || 'no events';
 
 const dayText = new Intl.DateTimeFormat('en', { weekday: 'short', month: 'short', day: 'numeric', timeZone: 'UTC' });
 const hourText = new Intl.DateTimeFormat('en', {

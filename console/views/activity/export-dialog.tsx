@@ -8,7 +8,7 @@ import { ExportCut, type ExportFormat, ExportTooLarge, type Progress, readExport
 
 const CUT = 'The export broke off, so nothing was saved. Try it again.';
 const TOO_LARGE =
-  'The export is larger than 50 MB, so nothing was saved. Narrow the filter, or use the command: countersign audit --export csv --out FILE writes any size.';
+  'This is more than 50 MB, so nothing was saved. Narrow the filter, or run: countersign audit --export csv --out FILE';
 
 type Stage =
   | { readonly kind: 'asking' }

@@ -1,3 +1,4 @@
+import { holdsSecret } from '../../parts/secrets.ts';
 import { paths } from '../../routes.ts';
 import type { Range } from './buckets.ts';
 import { parseQuestion, printTerms, type Question, type Term, withTerm } from './question.ts';
@@ -23,7 +24,11 @@ export function placeOf(search: URLSearchParams): Place {
   ]
     .filter((text) => text !== '')
     .join(' ');
-  return { question: parseQuestion(typed), typed, showsReads: search.get('reads') === 'shown' };
+  return {
+    question: parseQuestion(typed),
+    typed: holdsSecret(typed) ? '' : typed,
+    showsReads: search.get('reads') === 'shown',
+  };
 }
 
 /** The address that asks for these terms. */

@@ -1,4 +1,5 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { holdsSecret } from '../../parts/secrets.ts';
 import { type FilterName, parseQuestion, type Term } from './question.ts';
 import { suggestionsAt, take } from './suggestions.ts';
 
@@ -110,8 +111,13 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
           autocapitalize="off"
           spellcheck={false}
           value={typed}
-          onInput={(event) => {
-            setTyped(event.currentTarget.value);
+          onInput={({ currentTarget: field }) => {
+            // A secret that is pasted here stays neither in the page nor in its address.
+            if (holdsSecret(field.value)) {
+              setProblems(parseQuestion(field.value).problems);
+              field.value = '';
+            }
+            setTyped(field.value);
             setOpen(true);
             follow();
           }}

@@ -1,6 +1,7 @@
 import type { ActionFilter, AuditFilter } from '../../../package/client/requests.ts';
 import type { AuditEvent } from '../../../package/client/types.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES, ERROR_CODES } from '../../../src/vocabulary.ts';
+import { holdsSecret } from '../../parts/secrets.ts';
 import { isAgo, isMoment, momentOf } from './moments.ts';
 
 // A question to the trail as it is typed: `action:service_account_token.create status:failure actor:"kim@acme.example"`. Terms narrow together.
@@ -120,8 +121,11 @@ export const unquoted = (value: string): string =>
 export const quoted = (value: string): string =>
   value === '' || /[\s"]/u.test(value) ? `"${value.replaceAll(/["\\]/gu, String.raw`\$&`)}"` : value;
 
-/** Reads what was typed. Terms that are not understood are told and left out. */
+const NO_SECRET = 'That held a secret, which must not be asked for: what is asked for is stored.';
+
+/** Reads what was typed. Terms that are not understood are told and left out. Of a secret nothing is repeated. */
 export function parseQuestion(typed: string): Question {
+  if (holdsSecret(typed)) return { terms: [], problems: [NO_SECRET] };
   const terms: Term[] = [];
   const problems: string[] = [];
   for (const word of wordsOf(typed)) {

@@ -98,16 +98,14 @@ const nameOf = ({ type, label, subject }: AuditEvent['actor']): string => {
   return label ?? subject ?? (type === 'webhook' ? 'a webhook' : 'somebody');
 };
 
-/** How what is said of others is said to whoever did it. */
-const TO_YOU: readonly (readonly [RegExp, string])[] = [
-  [/\bof theirs\b/g, 'of yours'],
-  [/\bTheir\b/g, 'Your'],
-  [/\btheir\b/g, 'your'],
-  [/\bThey\b/g, 'You'],
-  [/\bthey\b/g, 'you'],
-  [/\bgives them\b/g, 'gives you'],
-];
+const TO_YOU: Readonly<Record<string, string>> = {
+  theirs: 'yours',
+  their: 'your',
+  they: 'you',
+  them: 'you',
+  They: 'You',
+};
 
 /** A sentence about somebody, said to that person. */
 export const inSecondPerson = (words: string): string =>
-  TO_YOU.reduce((said, [pattern, replacement]) => said.replace(pattern, replacement), words);
+  words.replaceAll(/\b(theirs|their|they|them)\b/gi, (word) => TO_YOU[word] ?? word);

@@ -149,7 +149,9 @@ export function useEvents(key: string, filter: AuditFilter | null, isLive: boole
       throw error;
     }
   };
-  usePolling(poll, POLL_MS, isLive && filter !== null && state.key === key && !state.isLoading);
+  // Whoever lost the right to read would be denied by each poll, and each denial is in the trail.
+  const isDenied = [liveFailure, state.failure].some((failure) => failure?.code === 'forbidden');
+  usePolling(poll, POLL_MS, isLive && filter !== null && state.key === key && !state.isLoading && !isDenied);
 
   const shown = state.key === key ? state : empty(key);
   return {

@@ -4,7 +4,8 @@ import { Link } from '../../location.tsx';
 import { paths } from '../../routes.ts';
 import { quoted } from '../activity/question.ts';
 import type { TokenFilter } from './filter.ts';
-import { formatSearch, holdsSecret, parseSearch } from './search-text.ts';
+import { holdsSecret } from '../../parts/secrets.ts';
+import { formatSearch, parseSearch } from './search-text.ts';
 
 interface SearchProps {
   readonly filter: TokenFilter;
