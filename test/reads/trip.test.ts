@@ -1,3 +1,4 @@
+import type { SessionProof } from '../../src/identity/identity.ts';
 import { describe, expect, it } from 'vitest';
 import { SNAPSHOT_STALE_MAX_MS } from '../../src/config/limits.ts';
 import { newTrace } from '../../src/kit/trace.ts';
@@ -76,7 +77,13 @@ describe('a trip', () => {
       wanted: {
         ...INSTEAD,
         mayAsk: true,
-        reader: { issuer: CALLER.issuer, subject: CALLER.subject, label: CALLER.label, owner: null },
+        reader: {
+          issuer: CALLER.issuer,
+          subject: CALLER.subject,
+          label: CALLER.label,
+          session: undefined,
+          owner: null,
+        },
       },
       tokenId: 'tok-1',
       inventoryOf: null,
@@ -190,6 +197,7 @@ describe('what is asked about a workspace', () => {
       issuer: CALLER.issuer,
       subject: CALLER.subject,
       label: 'alice@example.com',
+      session: null,
       own: null,
     });
   });
@@ -205,8 +213,24 @@ describe('what is asked about a workspace', () => {
       issuer: null,
       subject: null,
       label: null,
+      session: null,
       own: null,
     });
+  });
+
+  it('by one that comes through a session, whether it is decided or not', () => {
+    const session: SessionProof = {
+      id: 'session-1',
+      actor_type: 'user',
+      issuer: CALLER.issuer,
+      subject: CALLER.subject,
+      label: null,
+      started_at: NOW,
+      ends_at: NOW + 1,
+      macs: ['mac'],
+    };
+    const through = reading({ caller: { ...CALLER, session } });
+    for (const step of [SEARCH, denied]) expect(askedWorkspace(tripOf(through, step))).toMatchObject({ session });
   });
 
   it('by one without a label', () => {

@@ -71,7 +71,7 @@ export async function createSessionHarness({ entry, discovery, ...options }: Ses
     return Response.json({ access_token: 'opaque', token_type: 'Bearer', expires_in: 60, id_token: idToken });
   };
   const fetch: Runtime['fetch'] = async (url, init) => {
-    if (!url.startsWith(ISSUER)) return await (options.runtime?.fetch ?? workerRuntime.fetch)(url, init);
+    if (!url.startsWith(ISSUER)) return await workerRuntime.fetch(url, init);
     if (isDown) throw new TypeError('connection refused');
     const body = new URLSearchParams(typeof init.body === 'string' ? init.body : '');
     asked.push({ url, body, headers: new Headers(init.headers), redirect: init.redirect });
@@ -99,7 +99,7 @@ export async function createSessionHarness({ entry, discovery, ...options }: Ses
     env: { SESSION_SECRET, ...options.env },
     runtime: { ...options.runtime, fetch },
   });
-  clock = harness.runtime.now;
+  clock = () => harness.runtime.now();
   noteSecret(SESSION_SECRET);
 
   /** Keeps what an answer says of cookies, as a browser does. */

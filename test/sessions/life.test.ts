@@ -146,7 +146,7 @@ describe('a session ends', () => {
 });
 
 describe('offboarding ends a session for good', () => {
-  const after = async (subject: string, data: object, browser: Browser): Promise<void> => {
+  const expectEndedBy = async (subject: string, data: object, browser: Browser): Promise<void> => {
     await h.offboard(data);
     expect(await uses(browser)).toEqual([403, 403, 403]);
     expect(codeOf(await h.ask(browser, 'GET', WHOAMI))).toBe('subject_blocked');
@@ -158,12 +158,12 @@ describe('offboarding ends a session for good', () => {
   };
 
   it('by its subject', async () => {
-    await after('by-subject', { issuer: ISSUER, subject: 'by-subject' }, await h.signIn({ sub: 'by-subject' }));
+    await expectEndedBy('by-subject', { issuer: ISSUER, subject: 'by-subject' }, await h.signIn({ sub: 'by-subject' }));
   });
 
   it('by its label, in whatever case', async () => {
     const browser = await h.signIn({ sub: 'by-label', email: 'Kim@Example.test' });
-    await after('by-label', { label: 'kIM@example.TEST' }, browser);
+    await expectEndedBy('by-label', { label: 'kIM@example.TEST' }, browser);
   });
 
   it('by a label that it carries elsewhere, which resolves to its subject', async () => {
@@ -173,7 +173,7 @@ describe('offboarding ends a session for good', () => {
       jwt: await h.jwtFor('admin', { sub: 'resolved', email: 'new@example.test' }),
       body: { name: 'deploy', scopes: ['api:read'] },
     });
-    await after('resolved', { label: 'new@example.test' }, browser);
+    await expectEndedBy('resolved', { label: 'new@example.test' }, browser);
   });
 });
 

@@ -120,7 +120,7 @@ describe('a person who signs in', () => {
 });
 
 describe('nobody signs in', () => {
-  const none = async (browser: ReturnType<typeof newBrowser>, answer: Answer, code: string, status: number) => {
+  const expectNobody = async (browser: ReturnType<typeof newBrowser>, answer: Answer, code: string, status: number) => {
     expect([answer.status, answer.body?.code]).toEqual([status, code]);
     expect(sessionOf(browser)).toBeUndefined();
   };
@@ -129,7 +129,7 @@ describe('nobody signs in', () => {
     const { callback } = await h.begin(newBrowser());
     const stranger = newBrowser();
     const answer = await h.browse(stranger, 'GET', callback, { headers: JSON_ANSWERS });
-    await none(stranger, answer, 'sign_in_failed', 400);
+    await expectNobody(stranger, answer, 'sign_in_failed', 400);
     expect(await rejections()).toMatchObject([{ error_code: 'sign_in_failed', reason: 'cookie_missing' }]);
   });
 
@@ -138,7 +138,7 @@ describe('nobody signs in', () => {
     await h.begin(own);
     const { callback } = await h.begin(other);
     const answer = await h.browse(own, 'GET', callback, { headers: JSON_ANSWERS });
-    await none(own, answer, 'sign_in_failed', 400);
+    await expectNobody(own, answer, 'sign_in_failed', 400);
     expect(await rejections()).toMatchObject([{ reason: 'answer_unacceptable', actor_issuer: ISSUER }]);
     expect(signInOf(own)).toBeUndefined();
   });
@@ -149,7 +149,12 @@ describe('nobody signs in', () => {
   ])('with %s', async (_name, browserOf) => {
     const browser = await browserOf();
     const { callback } = await h.begin(newBrowser());
-    await none(browser, await h.browse(browser, 'GET', callback, { headers: JSON_ANSWERS }), 'sign_in_failed', 400);
+    await expectNobody(
+      browser,
+      await h.browse(browser, 'GET', callback, { headers: JSON_ANSWERS }),
+      'sign_in_failed',
+      400,
+    );
   });
 
   it('eleven minutes after the beginning', async () => {
@@ -157,7 +162,12 @@ describe('nobody signs in', () => {
     const browser = newBrowser();
     const { callback } = await late.begin(browser);
     late.age(601);
-    await none(browser, await late.browse(browser, 'GET', callback, { headers: JSON_ANSWERS }), 'sign_in_failed', 400);
+    await expectNobody(
+      browser,
+      await late.browse(browser, 'GET', callback, { headers: JSON_ANSWERS }),
+      'sign_in_failed',
+      400,
+    );
   });
 
   it('a second time with the code and the state of a sign-in', async () => {
@@ -167,12 +177,12 @@ describe('nobody signs in', () => {
     await h.browse(browser, 'GET', callback);
     // The provider knows that its code is spent.
     const spent = await h.browse(copies[0], 'GET', callback, { headers: JSON_ANSWERS });
-    await none(copies[0], spent, 'sign_in_failed', 400);
+    await expectNobody(copies[0], spent, 'sign_in_failed', 400);
     expect(await rejections()).toMatchObject([{ reason: 'code_unacceptable' }]);
     // And one that does not know it makes no second session.
     h.forgetSpent();
     const again = await h.browse(copies[1], 'GET', callback, { headers: JSON_ANSWERS });
-    await none(copies[1], again, 'sign_in_failed', 400);
+    await expectNobody(copies[1], again, 'sign_in_failed', 400);
     expect(await rejections()).toMatchObject([{ reason: 'replayed', actor_subject: 'ada-replayed' }]);
     expect(await sessionRows('ada-replayed')).toHaveLength(1);
   });
@@ -196,7 +206,7 @@ describe('nobody signs in', () => {
     ['with claims that fit into no cookie', { email: 'x'.repeat(5_000) }, 'sign_in_refused', 'too_large'],
   ])('by an ID token %s', async (_name, given, code, reason) => {
     const [answer, browser] = await claims(given);
-    await none(browser, answer, code, code === 'sign_in_failed' ? 400 : 403);
+    await expectNobody(browser, answer, code, code === 'sign_in_failed' ? 400 : 403);
     expect(await rejections()).toMatchObject([{ error_code: code, reason }]);
   });
 
@@ -210,13 +220,13 @@ describe('nobody signs in', () => {
     h.answerTokens(() => Response.json({ access_token: 'x', token_type: 'bearer', id_token: forged }));
     const answer = await h.browse(browser, 'GET', callback, { headers: JSON_ANSWERS });
     h.answerTokens(null);
-    await none(browser, answer, 'sign_in_refused', 403);
+    await expectNobody(browser, answer, 'sign_in_refused', 403);
     expect(await rejections()).toMatchObject([{ reason: 'signature_invalid' }]);
   });
 
   it('who has no role', async () => {
     const [answer, browser] = await claims({ sub: 'nobody', role: 'none' });
-    await none(browser, answer, 'no_role', 403);
+    await expectNobody(browser, answer, 'no_role', 403);
     expect(await rejections()).toMatchObject([{ error_code: 'no_role', actor_subject: 'nobody' }]);
     expect(await sessionRows('nobody')).toEqual([]);
   });
@@ -224,7 +234,7 @@ describe('nobody signs in', () => {
   it('who was offboarded', async () => {
     await h.offboard({ issuer: ISSUER, subject: 'leaver' });
     const [answer, browser] = await claims({ sub: 'leaver' });
-    await none(browser, answer, 'subject_blocked', 403);
+    await expectNobody(browser, answer, 'subject_blocked', 403);
     expect((await trailOf('leaver')).map(({ action, status, error_code }) => [action, status, error_code])).toEqual([
       ['session.start', 'failure', 'subject_blocked'],
     ]);
@@ -238,7 +248,7 @@ describe('nobody signs in', () => {
     const answer = await h.browse(browser, 'GET', `/auth/callback?error=access_denied&state=${state}`, {
       headers: JSON_ANSWERS,
     });
-    await none(browser, answer, 'sign_in_refused', 403);
+    await expectNobody(browser, answer, 'sign_in_refused', 403);
   });
 
   it.each([
@@ -260,7 +270,7 @@ describe('nobody signs in', () => {
     h.answerTokens(response);
     const answer = await h.browse(browser, 'GET', callback, { headers: JSON_ANSWERS });
     h.answerTokens(null);
-    await none(browser, answer, code, status);
+    await expectNobody(browser, answer, code, status);
   });
 
   it('where the token endpoint never answers', async () => {
@@ -268,7 +278,7 @@ describe('nobody signs in', () => {
     const browser = newBrowser();
     const { callback } = await slow.begin(browser);
     slow.answerTokens(async () => await new Promise<Response>(() => {}));
-    await none(
+    await expectNobody(
       browser,
       await slow.browse(browser, 'GET', callback, { headers: JSON_ANSWERS }),
       'issuer_unavailable',
@@ -292,7 +302,7 @@ describe('nobody signs in', () => {
     const sub = `unlucky-${commits}`;
     const { callback } = await down.begin(browser, { sub });
     const answer = await down.browse(browser, 'GET', callback, { headers: JSON_ANSWERS });
-    await none(browser, answer, 'audit_unavailable', 503);
+    await expectNobody(browser, answer, 'audit_unavailable', 503);
     expect(await trailOf(sub)).toHaveLength(commits ? 1 : 0);
   });
 });

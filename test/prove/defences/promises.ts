@@ -35,9 +35,23 @@ export const promiseDefences: readonly Defence[] = [
   {
     name: 'promise 2: whoever is blocked reads nothing',
     file: 'src/trail/final-records.ts',
-    find: 'countRead(database, row, not(isBlocked(database, subject.actor)), room)',
+    find: 'countRead(database, row, not(isBarred(database, subject.actor)), room)',
     replace: 'countRead(database, row, sql`true`, room)',
     test: ['test/revocation/subjects.test.ts'],
+  },
+  {
+    name: 'promise 2: a session that is over reads no list',
+    file: 'src/reads/statements.ts',
+    find: 'const IS_BARRED = sql`(${IS_BLOCKED} or ${IS_OVER})`;',
+    replace: 'const IS_BARRED = sql`(${IS_BLOCKED} or ${IS_OVER} and 0)`;',
+    test: ['test/security/session-routes.test.ts'],
+  },
+  {
+    name: 'promise 2: a row that is altered in D1 is no session',
+    file: 'src/subjects/bars.ts',
+    find: "and x.subject = ${field('subject')}",
+    replace: "and ${field('subject')} is not null",
+    test: ['test/sessions/life.test.ts'],
   },
   {
     name: 'promise 2: it does not pass an order or a block',

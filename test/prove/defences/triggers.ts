@@ -167,4 +167,11 @@ export const triggerDefences: readonly Defence[] = [
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
+  {
+    name: 'sessions: offboarding ends a session for good',
+    file: 'drizzle/0014_sessions.sql',
+    find: 'UPDATE sessions SET mac = NULL, ended_at',
+    replace: 'UPDATE sessions SET ended_at',
+    test: ['test/sessions/life.test.ts'],
+  },
 ];
