@@ -162,6 +162,51 @@ describe('refused', () => {
   });
 });
 
+describe('what signing in needs', () => {
+  const issuer = { issuer: 'https://issuer.example', audience: 'countersign' };
+  const policy = (entry: object) => ({ issuers: [{ ...issuer, ...entry }], roles: {}, bindings: [] });
+  const client = policy({ clientId: 'console' });
+  const confidential = policy({ clientId: 'console', clientSecret: 'CONSOLE_SECRET' });
+
+  test('is nothing where no issuer has a client, whatever is set', () => {
+    expect(parseEnv({ ...LEAST, SESSION_SECRET: 'x' }, policy({}))).toMatchObject({
+      ok: true,
+      value: { signIn: null },
+    });
+  });
+
+  test('is a secret for sessions, and one for each client that has one', () => {
+    expect(parseEnv({ ...LEAST, SESSION_SECRET: KEY }, client)).toMatchObject({
+      ok: true,
+      value: { signIn: { clientSecrets: new Map() } },
+    });
+    expect(parseEnv({ ...LEAST, SESSION_SECRET: KEY, CONSOLE_SECRET: 'hush' }, confidential)).toMatchObject({
+      ok: true,
+      value: { signIn: { clientSecrets: new Map([['CONSOLE_SECRET', 'hush']]) } },
+    });
+  });
+
+  test.each([
+    ['no secret for sessions', client, {}, 'SESSION_SECRET', /^is missing; an issuer with a clientId needs it$/],
+    ['a short one', client, { SESSION_SECRET: btoa('secret') }, 'SESSION_SECRET', /base64 of 32 bytes/],
+    ['none of a client', confidential, { SESSION_SECRET: KEY }, 'CONSOLE_SECRET', /^is missing; the client of/],
+    [
+      'one of a client that no form carries',
+      confidential,
+      { SESSION_SECRET: KEY, CONSOLE_SECRET: 'se cret' },
+      'CONSOLE_SECRET',
+      /one line of visible ASCII/,
+    ],
+  ])('%s is a problem', (_name, of, env, key, problem) => {
+    expect(problemsOf({ ...LEAST, ...env }, of)).toEqual([[key, expect.stringMatching(problem)]]);
+  });
+
+  test('a secret without a client is of no use', () => {
+    const [problem] = problemsOf(LEAST, policy({ clientSecret: 'CONSOLE_SECRET' }));
+    expect(problem).toEqual(['policy.ts: issuers[0].clientSecret', expect.stringContaining('of no use')]);
+  });
+});
+
 test('parsing never throws, and no problem repeats a credential', () => {
   const value = fc.oneof(fc.jsonValue(), fc.string(), fc.constant(`${SECRET} `), fc.json());
   const anyEnv = fc.record(

@@ -26,6 +26,19 @@ describe('the secrets that a policy needs', () => {
     );
   });
 
+  it('are those of signing in too, where an issuer has a client', () => {
+    const entry = { issuer: 'https://issuer.example', audience: 'countersign', clientId: 'console' };
+    const namesWith = (more: object): readonly string[] => {
+      const signIn = parsePolicy({ issuers: [{ ...entry, ...more }], roles: {}, bindings: [] });
+      return signIn.ok ? neededSecrets(signIn.value).map(({ name }) => name) : [];
+    };
+    expect(needed.map(({ name }) => name)).not.toContain('SESSION_SECRET');
+    expect(namesWith({})).toContain('SESSION_SECRET');
+    expect(namesWith({ clientSecret: 'CONSOLE_SECRET' })).toEqual(
+      expect.arrayContaining(['SESSION_SECRET', 'CONSOLE_SECRET']),
+    );
+  });
+
   it('that can be generated are generated as the Worker wants them, and differ each time', () => {
     const generated = needed.filter(({ generate }) => generate !== null);
     expect(generated.length).toBeGreaterThan(2);
