@@ -17,7 +17,7 @@ export interface LocalFacts {
 const FOUND_AT = 'https://example.test/leaked-on-purpose';
 
 /**
- * The routes that `npm start` serves in front of the Worker, for the console alone. `GET /local` says that there are such.
+ * The routes that `npm start` serves in front of the Worker, for the console alone. `GET /local` says whether a token can be leaked.
  * `POST /local/leak` plays the scanner: it takes a token's secret from the simulator, and reports it by a signed webhook.
  */
 export function localRoutes(facts: LocalFacts): (request: Request) => Promise<Response> {
@@ -32,7 +32,8 @@ export function localRoutes(facts: LocalFacts): (request: Request) => Promise<Re
     }
     switch (route) {
       case 'GET /local':
-        return answer(200, { success: true, message: 'A local run', data: { local: facts.simulatorUrl !== null } });
+        if (facts.simulatorUrl === null) return noSimulator();
+        return answer(200, { success: true, message: 'Tokens of this run can be leaked', data: { local: true } });
       case 'POST /local/leak':
         return await leak(facts, await request.text()).catch(() =>
           failure(
@@ -70,13 +71,7 @@ async function leak({ url, simulatorUrl, scannerSecret }: LocalFacts, body: stri
   if (!asked.success) {
     return failure(400, 'invalid_request', 'Send {"workspace_uuid": "…", "token_id": "…"} as JSON.');
   }
-  if (simulatorUrl === null) {
-    return failure(
-      409,
-      'no_simulator',
-      'This run works on a PipeOps that is not the simulator, and nobody can take a secret from there. Start npm start without PIPEOPS_API_URL to leak a token.',
-    );
-  }
+  if (simulatorUrl === null) return noSimulator();
   const { workspace_uuid: workspace, token_id: id } = asked.data;
   const query = new URLSearchParams({ workspace_uuid: workspaceAsRead(workspace) });
   const { tokens } = Tokens.parse(await (await fetch(`${simulatorUrl}/__control/tokens?${query.toString()}`)).json());
@@ -98,6 +93,13 @@ async function leak({ url, simulatorUrl, scannerSecret }: LocalFacts, body: stri
   const { delivery_id } = receipt.data.data;
   return answer(202, { success: true, message: 'The scanner has reported the secret', data: { delivery_id } });
 }
+
+const noSimulator = (): Response =>
+  failure(
+    409,
+    'no_simulator',
+    'This run works on a PipeOps that is not the simulator, and nobody can take a secret from there. Start npm start without PIPEOPS_API_URL to leak a token.',
+  );
 
 /** In the envelope of the API. These routes are none of its own, and its pages do not explain their failures. */
 const failure = (status: number, code: string, message: string): Response =>

@@ -14,6 +14,7 @@ const SWAGGER_UI = path.join(ROOT, 'node_modules', 'swagger-ui-dist');
 /** The pages that every page links to, in this order. The others are on `/docs` alone, by name. */
 const FIRST = [
   'quickstart',
+  'console',
   'client',
   'command',
   'rotation',

@@ -14,6 +14,7 @@ it('README.md is short enough to be read', () => {
 it('README.md leads to every page of docs/ that a user needs', () => {
   const pages = [
     'quickstart',
+    'console',
     'client',
     'command',
     'rotation',
