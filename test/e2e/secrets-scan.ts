@@ -39,6 +39,13 @@ export function webhookSecretsOf(stateDir: string): string[] {
   return [...fingerprints, ...signing, d];
 }
 
+/** What sessions are sealed with, and what the OpenID provider signs with. */
+export function peopleSecretsOf(stateDir: string): string[] {
+  const read = (name: string): string => readFileSync(path.join(stateDir, name), 'utf8').trim();
+  const { d } = z.object({ d: z.string() }).parse(JSON.parse(read('people.jwk.json')));
+  return [d, read('session-secret'), read('people-cookie-key')];
+}
+
 /**
  * Looks for secrets. Of a JWT the signature alone counts as a find: it is what makes one, and no other part is random.
  *
