@@ -1,16 +1,16 @@
-import { useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import type { AuditEvent } from '../../package/client/types.ts';
-import { api, polling, usePolling, useReading } from '../api.ts';
 import { useViewer } from '../caller.tsx';
 import { Link } from '../location.tsx';
 import { Id } from '../parts/copy.tsx';
 import { FailureNotice } from '../parts/failure.tsx';
+import { useFollowing } from '../parts/following.ts';
 import { ActorName, TokenName } from '../parts/names.tsx';
+import { type Fact, Facts } from '../parts/rows.tsx';
 import { Loading, Page } from '../parts/states.tsx';
 import { fullTime, Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
-import { activityWhere, deliveryPath } from './activity/links.ts';
+import { activityWhere, OTHER_EVENTS, pathOf } from './activity/links.ts';
 import { Record } from './activity/record.tsx';
 import { plainText, sentenceOf } from './activity/sentence.ts';
 import { SentenceLine, StatusMark, Why } from './activity/sentence-line.tsx';
@@ -21,19 +21,18 @@ const OPEN_POLL_MS = 5_000;
 
 /** One event: what it says, what it has to do with, and its record. */
 export function EventView({ eventId }: { readonly eventId: string }) {
-  const reading = useReading(`event ${eventId}`, async (signal) => await api.audit.event(eventId, { signal }));
-  const [polled, setPolled] = useState<AuditEvent | null>(null);
-  const event = polled ?? reading.data;
-  usePolling(
-    async (signal) => setPolled(await polling.audit.event(eventId, { signal })),
-    OPEN_POLL_MS,
-    event?.status === 'attempted',
+  const {
+    data: event,
+    failure,
+    reload,
+  } = useFollowing(
+    `event ${eventId}`,
+    async (client, signal) => await client.audit.event(eventId, { signal }),
+    ({ status }) => (status === 'attempted' ? OPEN_POLL_MS : null),
   );
   if (event === null) {
     return (
-      <Page title="Event">
-        {reading.failure === null ? <Loading /> : <FailureNotice failure={reading.failure} onRetry={reading.reload} />}
-      </Page>
+      <Page title="Event">{failure === null ? <Loading /> : <FailureNotice failure={failure} onRetry={reload} />}</Page>
     );
   }
   return <Told event={event} />;
@@ -60,9 +59,7 @@ function Told({ event }: { readonly event: AuditEvent }) {
           )}
         </p>
         <div class="card">
-          <dl class="facts">
-            <Facts event={event} names={names} />
-          </dl>
+          <EventFacts event={event} names={names} />
         </div>
         <h2>The record</h2>
         <Record event={event} />
@@ -71,114 +68,78 @@ function Told({ event }: { readonly event: AuditEvent }) {
   );
 }
 
-/** The fields that name other events, and what each of them is. */
-const OTHER_EVENTS: Readonly<Record<string, string>> = {
-  event_id: 'About the event',
-  idempotent_of: 'Repeats the request of',
-  overtaken: 'Undoes',
-  undelivered_create: 'Revokes the token of',
-  late_for: 'Ends late',
-  retry: 'Made by the retry',
-  order: 'Undone by',
-  order_id: 'About the order',
+/** The fields of an event that may be there, as they are shown. */
+const FIELDS: Readonly<Record<string, string>> = {
+  workspace_uuid: 'Workspace',
+  ...OTHER_EVENTS,
+  upstream_status: 'PipeOps answered',
+  role: 'Role',
+  policy: 'Policy',
+  request_id: 'Request',
+  ip: 'Address',
+  user_agent: 'Program',
 };
 
-function Facts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
-  const { detail } = event;
-  const text = (name: string): string | null => (typeof detail[name] === 'string' ? detail[name] : null);
-  const delivery = text('delivery_id');
+function EventFacts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
+  const { actor, token_id: tokenId, error_code: code } = event;
+  const known: Readonly<Record<string, unknown>> = { ...event.detail, ...event };
+  const linked = (field: string): ComponentChildren => {
+    const text = String(known[field]);
+    const to = pathOf(event, field, text);
+    return to === null ? (
+      text
+    ) : (
+      <Link to={to}>
+        <code>{text}</code>
+      </Link>
+    );
+  };
   return (
-    <>
-      <Fact title="When">{fullTime(event.occurred_at)}</Fact>
-      {event.settled_at !== null && event.settled_at !== event.occurred_at && (
-        <Fact title="Settled">{fullTime(event.settled_at)}</Fact>
-      )}
-      {event.count > 1 && (
-        <Fact title="How often">
-          {event.count} times, the last {fullTime(event.last_at)}
-        </Fact>
-      )}
-      <Fact title="Who">
-        <ActorName actor={event.actor} />
-        {event.actor.issuer !== null && <span class="quiet"> of {event.actor.issuer}</span>}
-      </Fact>
-      {event.token_id !== null && (
-        <Fact title="Token">
-          <TokenName
-            workspaceUuid={event.workspace_uuid}
-            tokenId={event.token_id}
-            name={event.token_name ?? names.get(event.token_id) ?? null}
-          />{' '}
-          <Shared name="token" value={event.token_id} />
-        </Fact>
-      )}
-      {event.workspace_uuid !== null && (
-        <Fact title="Workspace">
-          <Shared name="workspace" value={event.workspace_uuid} />
-        </Fact>
-      )}
-      {delivery !== null && (
-        <Fact title={event.actor.type === 'webhook' ? 'Delivery' : 'Receipt'}>
-          <Link to={deliveryPath(delivery, event.actor.type !== 'webhook' && !event.action.startsWith('webhook.'))}>
-            {delivery}
-          </Link>
-        </Fact>
-      )}
-      {Object.entries(OTHER_EVENTS).map(([field, title]) => {
-        const id = text(field);
-        return id === null ? null : (
-          <Fact key={field} title={title}>
-            <Link to={paths.event(id)}>{id}</Link>
-          </Fact>
-        );
-      })}
-      {event.error_code !== null && (
-        <Fact title="Code">
-          <a href={`/docs/errors#${encodeURIComponent(event.error_code)}`}>
-            <code>{event.error_code}</code>
-          </a>{' '}
-          <Link to={activityWhere('code', event.error_code)}>Others</Link>
-        </Fact>
-      )}
-      {event.upstream_status !== null && <Fact title="PipeOps answered">{event.upstream_status}</Fact>}
-      {text('role') !== null && (
-        <Fact title="Role">
-          <Shared name="role" value={text('role') ?? ''} />
-        </Fact>
-      )}
-      {text('policy') !== null && (
-        <Fact title="Policy">
-          <Shared name="policy" value={text('policy') ?? ''} />
-        </Fact>
-      )}
-      {event.request_id !== null && (
-        <Fact title="Request">
-          <Shared name="request" value={event.request_id} />
-        </Fact>
-      )}
-      {event.ip !== null && (
-        <Fact title="Address">
-          <Shared name="ip" value={event.ip} />
-        </Fact>
-      )}
-      {event.user_agent !== null && <Fact title="Program">{event.user_agent}</Fact>}
-      <Fact title="Event">
-        <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
-      </Fact>
-    </>
+    <Facts
+      facts={[
+        ['When', fullTime(event.occurred_at)],
+        event.settled_at !== null && event.settled_at !== event.occurred_at && ['Settled', fullTime(event.settled_at)],
+        event.count > 1 && ['How often', `${event.count} times, the last ${fullTime(event.last_at)}`],
+        [
+          'Who',
+          <>
+            <ActorName actor={actor} />
+            {actor.issuer !== null && <span class="quiet"> of {actor.issuer}</span>}
+          </>,
+        ],
+        tokenId !== null && [
+          'Token',
+          <>
+            <TokenName
+              workspaceUuid={event.workspace_uuid}
+              tokenId={tokenId}
+              name={event.token_name ?? names.get(tokenId) ?? null}
+            />{' '}
+            <Link to={activityWhere('token', tokenId)} title="All events of it">
+              <code>{tokenId}</code>
+            </Link>
+          </>,
+        ],
+        'delivery_id' in known && [actor.type === 'webhook' ? 'Delivery' : 'Receipt', linked('delivery_id')],
+        code !== null && [
+          'Code',
+          <>
+            <a href={`/docs/errors#${encodeURIComponent(code)}`}>
+              <code>{code}</code>
+            </a>{' '}
+            <Link to={activityWhere('code', code)}>Others</Link>
+          </>,
+        ],
+        ...Object.entries(FIELDS).map(
+          ([field, title]): Fact => ['string', 'number'].includes(typeof known[field]) && [title, linked(field)],
+        ),
+        [
+          'Event',
+          <>
+            <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
+          </>,
+        ],
+      ]}
+    />
   );
 }
-
-const Fact = ({ title, children }: { readonly title: string; readonly children: ComponentChildren }) => (
-  <>
-    <dt>{title}</dt>
-    <dd>{children}</dd>
-  </>
-);
-
-/** A value, with the events that share it. */
-const Shared = ({ name, value }: { readonly name: Parameters<typeof activityWhere>[0]; readonly value: string }) => (
-  <Link to={activityWhere(name, value)} title="All events of it">
-    <code>{value}</code>
-  </Link>
-);

@@ -1,6 +1,18 @@
 import type { AuditEvent } from '../../../package/client/types.ts';
 import type { AuditAction } from '../../../package/client/vocabulary.ts';
-import { type Deed, deed, eventLink, number, personIn, type Piece, text, tokenOf, type Whole } from './parts.ts';
+import { count } from '../../parts/figures.ts';
+import {
+  type Deed,
+  deed,
+  deliveryLink,
+  eventLink,
+  number,
+  personIn,
+  type Piece,
+  text,
+  tokenOf,
+  type Whole,
+} from './parts.ts';
 import { queryOfDetail } from './question.ts';
 import { create, expiring, revoke, update } from './token-deeds.ts';
 
@@ -13,24 +25,16 @@ function asked(event: AuditEvent): readonly Piece[] {
 
 function readTrail(event: AuditEvent): Deed {
   const id = text(event, 'event_id');
-  return id === null
-    ? deed('read', 'read', 'the trail', ...asked(event))
-    : deed('read', 'read', eventLink(id, 'an event'), ' of the trail');
+  const what = id === null ? ['the trail', ...asked(event)] : [eventLink(id, 'an event'), ' of the trail'];
+  return deed('read', 'read', ...what);
 }
 
 function settled(event: AuditEvent): Whole {
   const code = text(event, 'error_code');
   const became = text(event, 'status') === 'success' ? ' succeeded' : ` failed${code === null ? '' : ` (${code})`}`;
   const attempt = eventLink(text(event, 'event_id'), `an attempt (${text(event, 'action') ?? 'unknown'})`);
-  return {
-    whole: [
-      'Countersign learned that ',
-      attempt,
-      event.token_id === null ? null : ' on ',
-      event.token_id === null ? null : tokenOf(event),
-      became,
-    ],
-  };
+  const on = event.token_id === null ? [] : [' on ', tokenOf(event)];
+  return { whole: ['Countersign learned that ', attempt, ...on, became] };
 }
 
 function reject(event: AuditEvent): Deed | Whole {
@@ -50,24 +54,14 @@ const REPORTS: Readonly<Record<string, readonly [string, string, string]>> = {
 
 function receive(event: AuditEvent): Deed {
   const [done, tried, words] = REPORTS[text(event, 'event') ?? ''] ?? ['sent', 'deliver', 'a webhook'];
-  const id = text(event, 'delivery_id');
-  return deed(done, tried, id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false });
+  return deed(done, tried, deliveryLink(event, words));
 }
 
-const deliveryIn = (event: AuditEvent, words: string): Piece => {
-  const id = text(event, 'delivery_id');
-  return id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false };
-};
-
 function retry(event: AuditEvent): Deed {
-  const count = number(event, 'retried');
+  const retried = number(event, 'retried');
   const what =
-    count === null
-      ? ''
-      : count === 0
-        ? ', of which nothing was left'
-        : `: ${count} ${count === 1 ? 'revocation' : 'revocations'}`;
-  return deed('retried', 'retry', deliveryIn(event, 'a delivery'), what);
+    retried === null ? '' : retried === 0 ? ', of which nothing was left' : `: ${count(retried, 'revocation')}`;
+  return deed('retried', 'retry', deliveryLink(event, 'a delivery'), what);
 }
 
 const consequence = (event: AuditEvent): string =>
@@ -77,18 +71,14 @@ function reinstate(event: AuditEvent): Deed {
   const lifted = number(event, 'blocks_lifted');
   const none = lifted === 0 ? ', whom nothing blocked' : '';
   const still = event.detail['still_blocked'] === true ? '; another block still stands' : '';
-  return deed('reinstated', 'reinstate', personIn(event), none, still);
+  return deed('reinstated', 'reinstate', personIn(event.detail), none, still);
 }
 
 function order(event: AuditEvent): Deed {
-  const count = number(event, 'tokens');
-  const words = count === null ? null : `the revocation of ${count} ${count === 1 ? 'token' : 'tokens'}`;
-  const id = text(event, 'delivery_id');
-  const receipt = (shown: string): Piece =>
-    id === null ? shown : { kind: 'delivery', id, text: shown, isByCaller: true };
-  return words === null
-    ? deed('ordered', 'order', receipt('the offboarding'), ' of ', personIn(event))
-    : deed('ordered', 'order', receipt(words));
+  const tokens = number(event, 'tokens');
+  return tokens === null
+    ? deed('ordered', 'order', deliveryLink(event, 'the offboarding', true), ' of ', personIn(event.detail))
+    : deed('ordered', 'order', deliveryLink(event, `the revocation of ${count(tokens, 'token')}`, true));
 }
 
 const RENEWALS: Readonly<Record<string, string>> = {
@@ -134,9 +124,9 @@ export const TELLERS: Readonly<Record<Told, (event: AuditEvent) => Deed | Whole>
   'webhook.query': (event) =>
     text(event, 'delivery_id') === null
       ? deed('listed', 'list', 'deliveries of webhooks')
-      : deed('looked at', 'look at', deliveryIn(event, 'a delivery')),
+      : deed('looked at', 'look at', deliveryLink(event, 'a delivery')),
   'webhook.retry': retry,
-  'subject.block': (event) => deed('offboarded', 'offboard', personIn(event), consequence(event)),
+  'subject.block': (event) => deed('offboarded', 'offboard', personIn(event.detail), consequence(event)),
   'subject.reinstate': reinstate,
   'subject.query': () => deed('looked through', 'look through', 'the owners of tokens'),
   'revocation.order': order,

@@ -99,15 +99,15 @@ const nameOf = ({ type, label, subject }: AuditEvent['actor']): string => {
 };
 
 /** How what is said of others is said to whoever did it. */
-const TO_YOU: readonly (readonly [RegExp, string])[] = [
-  [/\bof theirs\b/g, 'of yours'],
-  [/\bTheir\b/g, 'Your'],
-  [/\btheir\b/g, 'your'],
-  [/\bThey\b/g, 'You'],
-  [/\bthey\b/g, 'you'],
-  [/\bgives them\b/g, 'gives you'],
-];
+const TO_YOU: Readonly<Record<string, string>> = {
+  'of theirs': 'of yours',
+  'gives them': 'gives you',
+  Their: 'Your',
+  their: 'your',
+  They: 'You',
+  they: 'you',
+};
 
 /** A sentence about somebody, said to that person. */
 export const inSecondPerson = (words: string): string =>
-  TO_YOU.reduce((said, [pattern, replacement]) => said.replace(pattern, replacement), words);
+  words.replaceAll(/\b(of theirs|gives them|[Tt]heir|[Tt]hey)\b/g, (said) => TO_YOU[said] ?? said);

@@ -1,17 +1,17 @@
+import { isRecord } from '../../../package/client/failure.ts';
 import type { AuditEvent } from '../../../package/client/types.ts';
 import {
   code,
   type Deed,
   deed,
+  deliveryLink,
   eventLink,
-  isRecord,
   listed,
   number,
   otherToken,
-  type Part,
+  personIn,
   type Piece,
   text,
-  textIn,
   texts,
   tokenOf,
   type Whole,
@@ -19,42 +19,33 @@ import {
 
 // What events about one token tell.
 
-const withScopes = (event: AuditEvent, name = 'scopes'): readonly Piece[] => {
-  const scopes = texts(event, name);
-  const preset = name === 'scopes' ? text(event, 'preset') : null;
-  const all = [
-    ...(preset === null ? [] : ['the preset ', code(preset)]),
-    ...(preset === null || scopes.length === 0 ? [] : [' and ']),
-  ];
-  return scopes.length === 0 && preset === null ? [] : [' with ', ...all, ...listed(scopes.map(code))];
+const withScopes = (event: AuditEvent): readonly Piece[] => {
+  const preset = text(event, 'preset');
+  const scopes = texts(event, 'scopes').map(code);
+  if (preset === null && scopes.length === 0) return [];
+  const named = preset === null ? [] : ['the preset ', code(preset), ...(scopes.length === 0 ? [] : [' and '])];
+  return [' with ', ...named, ...listed(scopes)];
 };
 const until = (event: AuditEvent): readonly Piece[] => {
   const at = text(event, 'granted_expires_at') ?? text(event, 'expires_at');
   return at === null ? [] : [', until ', { kind: 'time', at }];
 };
 
+/** What the event of a webhook makes the cause of a change. */
+const CAUSES: Readonly<Record<string, readonly [string, string]>> = {
+  'token.leaked': [', since ', 'its secret leaked'],
+  'subject.offboarded': [', since ', 'its owner was offboarded'],
+  'token.revoke': [', as ', 'it ordered'],
+};
+
 /** What a webhook, an offboarding or a rotation gives as the cause of a change. */
 function because(event: AuditEvent): readonly Piece[] {
-  const delivery = text(event, 'delivery_id');
-  const of = (words: string): Piece =>
-    delivery === null
-      ? words
-      : { kind: 'delivery', id: delivery, text: words, isByCaller: event.actor.type !== 'webhook' };
-  switch (text(event, 'event') ?? '') {
-    case 'token.leaked':
-      return [', since ', of('its secret leaked')];
-    case 'subject.offboarded':
-      return [', since ', of('its owner was offboarded')];
-    case 'token.revoke':
-      return [', as ', of('it ordered')];
-  }
+  const cause = CAUSES[text(event, 'event') ?? ''];
+  if (cause !== undefined) return [cause[0], deliveryLink(event, cause[1], event.actor.type !== 'webhook')];
   if (event.detail['reappeared'] === true) return [', which came back'];
-  if (text(event, 'undelivered_create') !== null) {
-    return [', since ', eventLink(text(event, 'undelivered_create'), 'its secret reached nobody')];
-  }
-  if (text(event, 'overtaken') !== null)
-    return [', to undo ', eventLink(text(event, 'overtaken'), 'a change that came too late')];
-  return [];
+  const [undelivered, overtaken] = [text(event, 'undelivered_create'), text(event, 'overtaken')];
+  if (undelivered !== null) return [', since ', eventLink(undelivered, 'its secret reached nobody')];
+  return overtaken === null ? [] : [', to undo ', eventLink(overtaken, 'a change that came too late')];
 }
 
 export function create(event: AuditEvent): Deed | Whole {
@@ -70,7 +61,7 @@ export function create(event: AuditEvent): Deed | Whole {
   }
   const replaced = text(event, 'replaces');
   if (replaced !== null) {
-    const old: Part = { kind: 'token', workspaceUuid: event.workspace_uuid, tokenId: replaced, name: event.token_name };
+    const old = otherToken(event, replaced, event.token_name);
     const successor =
       event.status === 'success' ? ['; ', otherToken(event, event.token_id, 'another token'), ' takes its place'] : [];
     return deed('rotated', 'rotate', old, ...successor);
@@ -138,14 +129,7 @@ export function revoke(event: AuditEvent): Deed | Whole {
 export function expiring(event: AuditEvent): Whole {
   const days = number(event, 'days');
   const owner = event.detail['owner'];
-  const of = isRecord(owner)
-    ? {
-        kind: 'person' as const,
-        issuer: textIn(owner, 'issuer'),
-        subject: textIn(owner, 'subject'),
-        label: textIn(owner, 'label'),
-      }
-    : null;
-  const when = days === null ? ' expires soon' : days === 1 ? ' expires within a day' : ` expires within ${days} days`;
-  return { whole: [tokenOf(event), ...(of === null ? [] : [' of ', of]), when] };
+  const of = isRecord(owner) ? [' of ', personIn(owner)] : [];
+  const when = days === null ? 'soon' : days === 1 ? 'within a day' : `within ${days} days`;
+  return { whole: [tokenOf(event), ...of, ` expires ${when}`] };
 }

@@ -24,43 +24,28 @@ const ROTATIONS: Readonly<Record<string, string>> = {
   overtaken: 'it was ended while its successor was minted, so the successor is revoked',
 };
 
-/** What a code means in an event. A code that is not here is told by its own words. */
+/** What a code means in an event, where that is more than its name says. */
 const CODES: Readonly<Record<string, string>> = {
   not_found: 'There is no such thing, or it is out of reach.',
   no_role: 'The policy gives them no role.',
   subject_blocked: 'They were offboarded.',
-  session_ended: 'Their session had ended.',
   sign_in_failed: 'The sign-in was not finished, or was used before.',
   sign_in_refused: 'The identity provider refused it.',
-  sign_in_not_configured: 'Nobody can sign in here.',
-  too_many_tokens: 'It named more tokens than one request may.',
   id_reused: 'Another delivery had its id and ordered something else.',
-  idempotency_key_reused: 'Another request had its Idempotency-Key.',
-  idempotency_in_flight: 'The first request with its Idempotency-Key was under way.',
-  idempotency_no_replay: 'The answer to the first request with its Idempotency-Key could not be given again.',
   idempotency_token_gone: 'The token of the first request with its Idempotency-Key had ended.',
-  rotation_in_flight: 'Another rotation of it was under way.',
-  upstream_timeout: 'PipeOps did not answer in time.',
-  upstream_unreachable: 'PipeOps could not be reached.',
   upstream_error: 'PipeOps failed.',
-  upstream_invalid_response: 'PipeOps gave an answer that cannot be read.',
   upstream_credential_rejected: 'PipeOps refused the admin credential of this service.',
   upstream_forbidden: 'PipeOps does not let this service act in the workspace.',
-  upstream_rate_limited: 'PipeOps’ limit was used up.',
   upstream_rejected: 'PipeOps did not accept it.',
   upstream_disobeyed: 'PipeOps did something else than it was asked to do.',
   outcome_unknown: 'Nobody could find out what became of it. A person decides.',
   revocation_pending: 'The token is being driven to its end.',
-  issuer_unavailable: 'The keys of its issuer could not be read.',
-  keys_unavailable: 'The keys of its sender could not be read.',
   audit_unavailable: 'The trail did not confirm it.',
-  internal_error: 'Something went wrong in the service.',
   undelivered: 'Its secret reached nobody, so its token is revoked.',
   not_applied: 'It had no effect at PipeOps.',
   revocation_contradicted: 'It is ordered again.',
   workspace_unavailable: 'PipeOps answered 404 for the whole workspace for three days.',
   event_not_allowed: 'The policy does not let its source send this.',
-  event_unknown: 'Nobody here knows this event.',
 };
 
 /**
@@ -99,6 +84,8 @@ export function whyOf({ status, error_code, detail, action }: AuditEvent): strin
 /** A reason behind a sentence, such as `: signature invalid`. */
 const inWords = (reason: string): string => (reason === '' ? '' : `: ${reason.replaceAll('_', ' ')}`);
 
-/** A name of a newer service, as a sentence: `quota_used` becomes `Quota used.` */
-const sentenceFrom = (name: string): string =>
-  `${name.slice(0, 1).toUpperCase()}${name.slice(1).replaceAll('_', ' ')}.`;
+/** A code as a sentence: `upstream_timeout` becomes `PipeOps timeout.`, and `quota_used` of a newer service `Quota used.` */
+const sentenceFrom = (name: string): string => {
+  const words = name.replace('upstream', 'PipeOps').replaceAll('_', ' ');
+  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
+};
