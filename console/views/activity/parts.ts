@@ -29,7 +29,7 @@ export type Part =
   | { readonly kind: 'question'; readonly query: string };
 
 export type Piece = Part | string | null;
-/** The three forms of what was done. `done`: "revoked". `tried`: "revoke", behind "tried to" or "asked to". */
+/** What somebody did, or tried to do. `done`: "revoked". `tried`: "revoke", behind "tried to" or "asked to". */
 export interface Deed {
   readonly done: string;
   readonly tried: string;
@@ -52,7 +52,22 @@ export const texts = (event: AuditEvent, name: string): readonly string[] => {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 };
 export const code = (value: string): Part => ({ kind: 'code', text: value });
-export const deed = (done: string, tried: string, ...about: readonly Piece[]): Deed => ({ done, tried, about });
+
+const IRREGULAR: Readonly<Record<string, string>> = {
+  read: 'read',
+  get: 'got',
+  give: 'gave',
+  keep: 'kept',
+  retry: 'retried',
+};
+
+/** A deed by its verb, such as "revoke" or "look at". */
+export function deed(tried: string, ...about: readonly Piece[]): Deed {
+  const done = tried.replace(/^\w+/, (verb) => IRREGULAR[verb] ?? `${verb.replace(/e$/, '')}ed`);
+  return { done, tried, about };
+}
+/** What was to be revoked and need not be. */
+export const found = (...about: readonly Piece[]): Deed => ({ done: 'found', tried: 'revoke', about });
 export const eventLink = (id: string | null, words: string): Piece =>
   id === null ? words : { kind: 'event', id, text: words };
 
@@ -79,6 +94,8 @@ export function listed(items: readonly Piece[]): readonly Piece[] {
 
 /** Somebody whom a record names, such as the detail of an event. */
 export function personIn(record: Readonly<Record<string, unknown>>): Part {
-  const text = (name: string): string | null => textOrNull(record[name]);
-  return { kind: 'person', issuer: text('issuer'), subject: text('subject'), label: text('label') };
+  const [issuer = null, subject = null, label = null] = ['issuer', 'subject', 'label'].map((name) =>
+    textOrNull(record[name]),
+  );
+  return { kind: 'person', issuer, subject, label };
 }

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../../../package/client/types.ts';
 import { isTold, TELLERS } from './deeds.ts';
-import { code, type Deed, deed, type Part, type Piece, text } from './parts.ts';
+import { code, type Deed, type Part, type Piece, text } from './parts.ts';
 import { whyOf } from './why.ts';
 
 // What an event says, as a sentence. It claims what the event records and nothing beyond: an attempt has no outcome, a failure did not happen,
@@ -41,7 +41,7 @@ function aside(event: AuditEvent): string | null {
  */
 export function sentenceOf(event: AuditEvent): Sentence {
   const { action, status } = event;
-  const told = isTold(action) ? TELLERS[action](event) : deed('did', 'do', code(action));
+  const told = isTold(action) ? TELLERS[action](event) : { done: 'did', tried: 'do', about: [code(action)] };
   const pieces = 'whole' in told ? told.whole : [ACTOR, ' ', ...formOf(told, event, status), ...spaced(told.about)];
   const why = 'whole' in told && told.why !== undefined ? told.why : (whyOf(event) ?? aside(event));
   return { what: joined([...pieces, times(event)]), why };

@@ -6,6 +6,7 @@ import {
   deed,
   deliveryLink,
   eventLink,
+  found,
   listed,
   number,
   otherToken,
@@ -64,13 +65,13 @@ export function create(event: AuditEvent): Deed | Whole {
     const old = otherToken(event, replaced, event.token_name);
     const successor =
       event.status === 'success' ? ['; ', otherToken(event, event.token_id, 'another token'), ' takes its place'] : [];
-    return deed('rotated', 'rotate', old, ...successor);
+    return deed('rotate', old, ...successor);
   }
   const first = text(event, 'idempotent_of');
   if (first !== null && event.status === 'success') {
-    return deed('got', 'get', token, ' again, by repeating ', eventLink(first, 'the request that created it'));
+    return deed('get', token, ' again, by repeating ', eventLink(first, 'the request that created it'));
   }
-  return deed('created', 'create', token, ...withScopes(event), ...until(event));
+  return deed('create', token, ...withScopes(event), ...until(event));
 }
 
 export function update(event: AuditEvent): Deed | Whole {
@@ -81,31 +82,23 @@ export function update(event: AuditEvent): Deed | Whole {
   }
   if (detail['is_active'] === false) {
     const unused = detail['unused'] !== undefined ? [', which nobody uses'] : [];
-    return deed('suspended', 'suspend', token, ...unused, ...because(event));
+    return deed('suspend', token, ...unused, ...because(event));
   }
   const left = texts(event, 'still_suspended_by');
   if (left.length > 0) {
-    return deed(
-      'lifted',
-      'lift',
-      'a reason of the suspension of ',
-      token,
-      '; it stays suspended by ',
-      ...listed(left.map(code)),
-    );
+    return deed('lift', 'a reason of the suspension of ', token, '; it stays suspended by ', ...listed(left.map(code)));
   }
-  if (detail['is_active'] === true) return deed('resumed', 'resume', token);
+  if (detail['is_active'] === true) return deed('resume', token);
   const scopes = texts(event, 'scopes');
   const isOnlyScopes = detail['name'] === undefined && detail['description_sha256'] === undefined;
-  if (scopes.length > 0 && isOnlyScopes)
-    return deed('gave', 'give', token, ' other scopes: ', ...listed(scopes.map(code)));
-  if (detail['name'] === true && scopes.length === 0) return deed('renamed', 'rename', 'a token to ', token);
+  if (scopes.length > 0 && isOnlyScopes) return deed('give', token, ' other scopes: ', ...listed(scopes.map(code)));
+  if (detail['name'] === true && scopes.length === 0) return deed('rename', 'a token to ', token);
   if (detail['description_sha256'] !== undefined && scopes.length === 0) {
-    return deed('described', 'describe', token, ' anew');
+    return deed('describe', token, ' anew');
   }
   // By the system: an order of which PipeOps was heard late.
-  if (text(event, 'order_id') !== null) return deed('suspended', 'suspend', token, ' after all');
-  return deed('changed', 'change', token, ...withScopes(event));
+  if (text(event, 'order_id') !== null) return deed('suspend', token, ' after all');
+  return deed('change', token, ...withScopes(event));
 }
 
 export function revoke(event: AuditEvent): Deed | Whole {
@@ -117,13 +110,13 @@ export function revoke(event: AuditEvent): Deed | Whole {
   if (event.error_code === 'revocation_contradicted') {
     return { whole: [token, ' is still alive at PipeOps, which had acknowledged its revocation'] };
   }
-  if (detail['already_gone'] === true) return deed('found', 'revoke', token, ' gone already', ...because(event));
-  if (detail['expired'] === true) return deed('found', 'revoke', token, ' expired', ...because(event));
+  if (detail['already_gone'] === true) return found(token, ' gone already', ...because(event));
+  if (detail['expired'] === true) return found(token, ' expired', ...because(event));
   const successor = text(event, 'replaced_by');
   if (successor !== null)
-    return deed('revoked', 'revoke', token, ', which ', otherToken(event, successor, 'its successor'), ' has replaced');
-  if (text(event, 'order_id') !== null) return deed('revoked', 'revoke', token, ' after all');
-  return deed('revoked', 'revoke', token, ...because(event));
+    return deed('revoke', token, ', which ', otherToken(event, successor, 'its successor'), ' has replaced');
+  if (text(event, 'order_id') !== null) return deed('revoke', token, ' after all');
+  return deed('revoke', token, ...because(event));
 }
 
 export function expiring(event: AuditEvent): Whole {
