@@ -38,7 +38,7 @@ export function Stale({ following }: { readonly following: Omit<Following<unknow
 }
 
 /** The button below a list that has more. */
-export function MoreButton<Item>({ pages }: { readonly pages: Pages<Item> }) {
+export function MoreButton({ pages }: { readonly pages: Pick<Pages<unknown>, 'hasMore' | 'isPartial' | 'more'> }) {
   const { hasMore, isPartial, more } = pages;
   if (!hasMore) return null;
   return (
