@@ -8,7 +8,6 @@ import { MoreButton } from '../parts/lists.tsx';
 import { Empty, Loading, Page } from '../parts/states.tsx';
 import { paths } from '../routes.ts';
 import { Bars } from './activity/bars.tsx';
-import { askedRange, zoomedOut } from './activity/buckets.ts';
 import { EventList } from './activity/event-list.tsx';
 import { ExportDialog } from './activity/export-dialog.tsx';
 import { placeOf, placePath, questionPath, withoutRange, withRange } from './activity/place.ts';
@@ -85,7 +84,13 @@ export function ActivityView() {
               isLive={isLive}
               onChoose={(range) => go(withRange(terms, range, Date.now()))}
             />
-            <RangeButtons terms={terms} from={filter.from} to={filter.to} onGo={go} />
+            {(filter.from ?? filter.to) !== undefined && (
+              <p class="range">
+                <button type="button" class="plain small" onClick={() => go(withoutRange(terms))}>
+                  All times
+                </button>
+              </p>
+            )}
           </>
         )}
         {filter !== null && <List events={events} names={names} isOwn={isOwn} />}
@@ -149,35 +154,6 @@ function SavedQuestions({
         );
       })}
     </nav>
-  );
-}
-
-function RangeButtons(props: {
-  readonly terms: readonly Term[];
-  readonly from: string | undefined;
-  readonly to: string | undefined;
-  readonly onGo: (terms: readonly Term[]) => void;
-}) {
-  const { terms, from, to, onGo } = props;
-  if (from === undefined && to === undefined) return null;
-  const nowMs = Date.now();
-  const range = askedRange(
-    from === undefined ? null : Date.parse(from),
-    to === undefined ? null : Date.parse(to),
-    nowMs,
-  );
-  const wider = zoomedOut(range, nowMs);
-  return (
-    <p class="range">
-      {wider !== null && (
-        <button type="button" class="plain small" onClick={() => onGo(withRange(terms, wider, nowMs))}>
-          Zoom out
-        </button>
-      )}
-      <button type="button" class="plain small" onClick={() => onGo(withoutRange(terms))}>
-        All times
-      </button>
-    </p>
   );
 }
 

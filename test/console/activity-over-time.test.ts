@@ -7,7 +7,6 @@ import {
   drawnRange,
   spanOf,
   stepOf,
-  zoomedOut,
 } from '../../console/views/activity/buckets.ts';
 import { chunksOf, joined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
@@ -98,16 +97,6 @@ describe('the bars', () => {
   it('give a range from one to another, in either direction', () => {
     const whole = { fromMs: Date.UTC(2026, 10, 28, 10), toMs: Date.UTC(2026, 10, 28, 13) };
     expect([spanOf(bars, 0, 2), spanOf(bars, 2, 0), spanOf(bars, 0, 3)]).toEqual([whole, whole, null]);
-  });
-
-  it('zoom out to three times the range, and not beyond now or thirty days', () => {
-    const [one, two] = [Date.UTC(2026, 10, 28, 6), Date.UTC(2026, 10, 28, 7)];
-    expect(zoomedOut({ fromMs: one, toMs: two }, NOW)).toEqual({ fromMs: one - HOUR, toMs: two + HOUR });
-    expect(zoomedOut({ fromMs: NOW - DAY, toMs: NOW }, NOW)).toEqual({
-      fromMs: Date.UTC(2026, 10, 25, 12),
-      toMs: Date.UTC(2026, 10, 28, 13),
-    });
-    expect(zoomedOut({ fromMs: NOW - 11 * DAY, toMs: NOW }, NOW)).toBe(null);
   });
 });
 
