@@ -122,7 +122,7 @@ function LiveButton({
       ? ['is-on', 'Live', 'New events appear by themselves. Press to pause.']
       : ['is-stuck', 'Not live', `No new events come in: ${failure.message}`];
   return (
-    <button type="button" class={`live ${state}`} aria-pressed={!isPaused} title={title} onClick={onToggle}>
+    <button type="button" class={`feed ${state}`} aria-pressed={!isPaused} title={title} onClick={onToggle}>
       {word}
     </button>
   );

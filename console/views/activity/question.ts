@@ -1,7 +1,7 @@
 import type { ActionFilter, AuditFilter } from '../../../package/client/requests.ts';
 import type { AuditEvent } from '../../../package/client/types.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES, ERROR_CODES } from '../../../src/vocabulary.ts';
-import { isAgo, isMoment, momentOf } from './moments.ts';
+import { isMoment, momentOf } from './moments.ts';
 
 // A question to the trail as it is typed: `action:service_account_token.create status:failure actor:"kim@acme.example"`. Terms narrow together.
 
@@ -114,7 +114,7 @@ export function parseQuestion(typed: string): Question {
     else if (name !== null)
       terms.push(...values.map((value) => ({ name, value: `${word.isNegated ? '!' : ''}${value}` })));
   }
-  return { terms, problems: problems.length > 0 ? problems : orderProblems(terms) };
+  return { terms, problems };
 }
 
 function problemOf(
@@ -145,14 +145,6 @@ function problemOf(
   if (unknown === undefined) return null;
   const near = closed?.find((one) => unknown.length >= 3 && one.includes(bare(unknown)));
   return `“${unknown}” is no ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}`;
-}
-
-/** How long ago and a time cannot be compared without a clock: then the service says what is wrong. */
-function orderProblems(terms: readonly Term[]): readonly string[] {
-  const [from, to] = (['from', 'to'] as const).map((name) => terms.find((term) => term.name === name)?.value);
-  if (from === undefined || to === undefined || isAgo(from) !== isAgo(to)) return [];
-  const [begin, end] = [momentOf(from, 'from', 0), momentOf(to, 'to', 0)];
-  return begin !== null && end !== null && end <= begin ? ['“to” must be later than “from”.'] : [];
 }
 
 /** Writes terms as they are typed. Read again they are the same. */
