@@ -84,7 +84,7 @@ export function ActivityView() {
               isLive={isLive}
               onChoose={(range) => go(withRange(terms, range, Date.now()))}
             />
-            {(filter.from ?? filter.to) !== undefined && (
+            {withoutRange(terms).length < terms.length && (
               <p class="range">
                 <button type="button" class="plain small" onClick={() => go(withoutRange(terms))}>
                   All times
@@ -143,12 +143,7 @@ function SavedQuestions({
       {questions.map((saved) => {
         const to = questionPath(saved.query, saved.showsReads);
         return (
-          <Link
-            key={saved.title}
-            to={to}
-            class={to === here ? 'button chip is-current' : 'button chip'}
-            aria-current={to === here ? 'page' : undefined}
-          >
+          <Link key={saved.title} to={to} class="button chip" aria-current={to === here ? 'page' : undefined}>
             {saved.title}
           </Link>
         );

@@ -58,20 +58,14 @@ export interface Piece {
 
 /** The record of an event as lines of JSON, whose values lead on. What is behind `actor` is one link, to that actor's events. */
 export function recordLines(event: AuditEvent): readonly (readonly Piece[])[] {
-  return JSON.stringify(event, null, 2)
-    .split('\n')
-    .map((line): readonly Piece[] => {
-      const match = /^(\s*"([^"]+)": ")((?:[^"\\]|\\.)*)("(?:,)?)$/u.exec(line);
-      const [, head = '', field = '', value = '', tail = ''] = match ?? [];
-      const { issuer, subject } = event.actor;
-      const isActor = head.startsWith('    ') && field === 'subject' && value === subject;
-      const to = isActor ? activityWhere('actor', `${issuer ?? ''}|${subject}`) : pathOf(event, field, value);
-      return to === null
-        ? [{ text: line, to: null }]
-        : [
-            { text: head, to: null },
-            { text: value, to },
-            { text: tail, to: null },
-          ];
-    });
+  const { issuer, subject } = event.actor;
+  const lines = JSON.stringify(event, null, 2).split('\n');
+  return lines.map((line): readonly Piece[] => {
+    const [, head = '', field = '', value = '', tail = ''] =
+      /^(\s*"([^"]+)": ")((?:[^"\\]|\\.)*)("(?:,)?)$/u.exec(line) ?? [];
+    const isActor = head.startsWith('    ') && field === 'subject' && value === subject;
+    const to = isActor ? activityWhere('actor', `${issuer ?? ''}|${subject}`) : pathOf(event, field, value);
+    const plain = (text: string): Piece => ({ text, to: null });
+    return to === null ? [plain(line)] : [plain(head), { text: value, to }, plain(tail)];
+  });
 }
