@@ -93,7 +93,7 @@ export function Bars({
   );
   if (data !== null) return <Chart {...data} onChoose={onChoose} />;
   return failure === null ? (
-    <div class="bars is-empty" aria-hidden="true" />
+    <div class="card bars is-empty" aria-hidden="true" />
   ) : (
     <FailureNotice failure={failure} onRetry={reload} />
   );
@@ -147,7 +147,7 @@ function Chart({ asked, drawn, counts, isPartial, onChoose }: Counted & { readon
   const words = sums.map(([status, sum]) => `${sum} ${WORDS[status]}`).join(', ');
   const span = rangeText({ fromMs: told[0]?.fromMs ?? 0, toMs: told.at(-1)?.toMs ?? 0 }, step);
   return (
-    <div class="bars">
+    <div class="card bars">
       <p class="told">
         <span class="span">{span}</span>
         {sums.map(([status, sum]) => (

@@ -37,7 +37,7 @@ export function EventList({ events, names }: EventListProps) {
       return after;
     });
   return (
-    <div class="events">
+    <div class="card events">
       {chunks.map(({ key, rows }) => (
         <Chunk key={key} rows={rows} isWindowed={isWindowed} opened={opened} onToggle={toggle} names={names} />
       ))}
