@@ -41,7 +41,9 @@ export function useFollowing<T>(
   // While it is read by hand, what was seen last is shown, and why a look failed no longer.
   const seen = isLater ? later.said : first.data;
   const failure = isLater && !first.isLoading ? later.failure : first.failure;
-  const pauseMs = seen === null || failure !== null ? RETRY_MS : pauseAfter(seen.value);
+  // Whoever lost the right to read would be denied by each look, and each denial is in the trail.
+  const pauseMs =
+    failure?.code === 'forbidden' ? null : seen === null || failure !== null ? RETRY_MS : pauseAfter(seen.value);
   const { reload } = first;
   usePolling(
     async (signal) => {

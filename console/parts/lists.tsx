@@ -54,11 +54,11 @@ export function Read<T>(props: {
 }
 
 /** The button below a list that has more. */
-export function MoreButton<Item>({
+export function MoreButton({
   pages,
   children,
 }: {
-  readonly pages: Pick<Pages<Item>, 'hasMore' | 'isPartial' | 'more'>;
+  readonly pages: Pick<Pages<unknown>, 'hasMore' | 'isPartial' | 'more'>;
   readonly children?: ComponentChildren;
 }) {
   const { hasMore, isPartial, more } = pages;

@@ -1,24 +1,23 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Failure } from '../../package/client/failure.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
 import { useViewer, type Viewer } from '../caller.tsx';
 import { Link, navigate, useLocation } from '../location.tsx';
 import { holdsSecret } from '../parts/secrets.ts';
 import { FailureNotice } from '../parts/failure.tsx';
+import { MoreButton } from '../parts/lists.tsx';
 import { Empty, Loading, Page } from '../parts/states.tsx';
 import { paths } from '../routes.ts';
 import { Bars } from './activity/bars.tsx';
-import { askedRange, zoomedOut } from './activity/buckets.ts';
 import { EventList } from './activity/event-list.tsx';
 import { ExportDialog } from './activity/export-dialog.tsx';
 import { placeOf, placePath, questionPath, withoutRange, withRange } from './activity/place.ts';
 import { QuestionInput } from './activity/question-input.tsx';
 import { type FilterName, filterOf, namesActions, type Term } from './activity/question.ts';
 import { type Saved, SAVED, SAVED_OF_ONES_OWN } from './activity/saved.ts';
+import type { TokenNames } from './activity/sentence-line.tsx';
 import { useTokenNames } from './activity/token-names.ts';
 import { type Events, useEvents } from './activity/use-events.ts';
-
-/** Further down than this, in CSS pixels, the list does not move by itself. */
-const AT_TOP_PX = 160;
 
 /** What happened: the trail as sentences, by questions to it. Who may not read all of it sees what it did itself. */
 export function ActivityView() {
@@ -43,8 +42,7 @@ export function ActivityView() {
   const isEnded = terms.some(({ name }) => name === 'to');
   const isLive = !isPaused && !isEnded;
   const events = useEvents(key, filter, isLive);
-  const { shown, waiting, show } = useHeldBack(key, events.events);
-  const names = useTokenNames(shown, viewer.may('tokens:read'));
+  const names = useTokenNames(events.events, viewer.may('tokens:read'));
   const known = useMemo(() => knownValues(events.events, viewer), [events.events]);
   const go = (next: readonly Term[], showsReads = place.showsReads): void => navigate(placePath(next, showsReads));
 
@@ -53,7 +51,9 @@ export function ActivityView() {
       title={isOwn ? 'Your activity' : 'Activity'}
       actions={
         <>
-          {!isEnded && <LiveButton isPaused={isPaused} events={events} onToggle={() => setPaused(!isPaused)} />}
+          {!isEnded && (
+            <LiveButton isPaused={isPaused} failure={events.failure} onToggle={() => setPaused(!isPaused)} />
+          )}
           {!isOwn && (
             <button type="button" disabled={filter === null} onClick={() => setExporting(true)}>
               Export
@@ -89,17 +89,16 @@ export function ActivityView() {
               isLive={isLive}
               onChoose={(range) => go(withRange(terms, range, Date.now()))}
             />
-            <RangeButtons terms={terms} from={filter.from} to={filter.to} onGo={go} />
+            {withoutRange(terms).length < terms.length && (
+              <p class="range">
+                <button type="button" class="plain small" onClick={() => go(withoutRange(terms))}>
+                  All times
+                </button>
+              </p>
+            )}
           </>
         )}
-        <div class="newer" role="status">
-          {waiting > 0 && (
-            <button type="button" class="primary" onClick={show}>
-              {waiting === 1 ? '1 new event' : `${waiting} new events`}
-            </button>
-          )}
-        </div>
-        <List events={events} shown={shown} names={names} isAsked={filter !== null} isOwn={isOwn} />
+        {filter !== null && <List events={events} names={names} isOwn={isOwn} />}
       </div>
       {isExporting && filter !== null && (
         <ExportDialog
@@ -113,55 +112,23 @@ export function ActivityView() {
   );
 }
 
-/** Keeps new events back while the list is read further down: they would push it away. */
-function useHeldBack(key: string, events: readonly AuditEvent[]) {
-  const [heldAbove, setHeldAbove] = useState<number | null>(null);
-  const newest = events[0]?.seq ?? 0;
-  const seen = useRef({ key, newest });
-  if (seen.current.key !== key || scrollY <= AT_TOP_PX) seen.current = { key, newest: Math.max(newest, 0) };
-  useEffect(() => setHeldAbove(null), [key]);
-  useEffect(() => {
-    if (newest > seen.current.newest && seen.current.newest > 0)
-      setHeldAbove((before) => before ?? seen.current.newest);
-  }, [newest]);
-  const show = (): void => {
-    seen.current = { key, newest };
-    setHeldAbove(null);
-    scrollTo(0, 0);
-  };
-  useEffect(() => {
-    if (heldAbove === null) return;
-    const look = (): void => {
-      if (scrollY <= AT_TOP_PX) setHeldAbove(null);
-    };
-    addEventListener('scroll', look, { passive: true });
-    return () => removeEventListener('scroll', look);
-  }, [heldAbove]);
-  // Before the effect has run, the new ones are held already.
-  const above = heldAbove ?? (scrollY > AT_TOP_PX && seen.current.newest > 0 ? seen.current.newest : null);
-  const shown = above === null ? events : events.filter(({ seq }) => seq <= above);
-  return { shown, waiting: events.length - shown.length, show };
-}
-
 function LiveButton({
   isPaused,
-  events,
+  failure,
   onToggle,
 }: {
   readonly isPaused: boolean;
-  readonly events: Events;
+  readonly failure: Failure | null;
   readonly onToggle: () => void;
 }) {
-  const isStuck = !isPaused && events.liveFailure !== null;
+  const [state, word, title] = isPaused
+    ? ['', 'Paused', 'New events do not appear.']
+    : failure === null
+      ? ['is-on', 'Live', 'New events appear by themselves. Press to pause.']
+      : ['is-stuck', 'Not live', `No new events come in: ${failure.message}`];
   return (
-    <button
-      type="button"
-      class={isPaused ? 'live' : isStuck ? 'live is-stuck' : 'live is-on'}
-      aria-pressed={!isPaused}
-      title={isStuck ? events.liveFailure?.message : 'New events appear by themselves while this is on.'}
-      onClick={onToggle}
-    >
-      {isPaused ? 'Paused' : isStuck ? 'Not live' : 'Live'}
+    <button type="button" class={`feed ${state}`} aria-pressed={!isPaused} title={title} onClick={onToggle}>
+      {word}
     </button>
   );
 }
@@ -181,12 +148,7 @@ function SavedQuestions({
       {questions.map((saved) => {
         const to = questionPath(saved.query, saved.showsReads);
         return (
-          <Link
-            key={saved.title}
-            to={to}
-            class={to === here ? 'button chip is-current' : 'button chip'}
-            aria-current={to === here ? 'page' : undefined}
-          >
+          <Link key={saved.title} to={to} class="button chip" aria-current={to === here ? 'page' : undefined}>
             {saved.title}
           </Link>
         );
@@ -195,91 +157,35 @@ function SavedQuestions({
   );
 }
 
-function RangeButtons(props: {
-  readonly terms: readonly Term[];
-  readonly from: string | undefined;
-  readonly to: string | undefined;
-  readonly onGo: (terms: readonly Term[]) => void;
-}) {
-  const { terms, from, to, onGo } = props;
-  if (from === undefined && to === undefined) return null;
-  const nowMs = Date.now();
-  const range = askedRange(
-    from === undefined ? null : Date.parse(from),
-    to === undefined ? null : Date.parse(to),
-    nowMs,
-  );
-  const wider = zoomedOut(range, nowMs);
-  return (
-    <p class="range">
-      {wider !== null && (
-        <button type="button" class="plain small" onClick={() => onGo(withRange(terms, wider, nowMs))}>
-          Zoom out
-        </button>
-      )}
-      <button type="button" class="plain small" onClick={() => onGo(withoutRange(terms))}>
-        All times
-      </button>
-    </p>
-  );
-}
-
 interface ListProps {
   readonly events: Events;
-  readonly shown: readonly AuditEvent[];
-  readonly names: ReadonlyMap<string, string>;
-  readonly isAsked: boolean;
+  readonly names: TokenNames;
   readonly isOwn: boolean;
 }
 
-function List({ events, shown, names, isAsked, isOwn }: ListProps) {
-  const { isLoading, failure, hasOlder } = events;
-  if (!isAsked) return null;
-  if (isLoading) return <Loading what="Reading the trail" />;
-  return (
-    <>
-      {shown.length > 0 && <EventList events={shown} anchorId={events.anchorId} names={names} />}
-      {failure !== null && (
-        <FailureNotice failure={failure} onRetry={shown.length === 0 ? events.reload : events.loadOlder} />
-      )}
-      {shown.length === 0 && failure === null && !hasOlder && (
-        <Empty title={isOwn ? 'You have done nothing of this here' : 'No event matches'}>
-          <p>
-            <Link to={paths.activity}>Show everything</Link>, or change the filter.
-          </p>
-        </Empty>
-      )}
-      {hasOlder && failure === null && <Older events={events} />}
-      {shown.length > 0 && !hasOlder && <p class="end quiet">That is all.</p>}
-    </>
-  );
-}
-
-/** Older events are loaded when the end of the list comes near, or by hand. */
-function Older({ events }: { readonly events: Events }) {
-  const place = useRef<HTMLDivElement>(null);
-  const load = useRef(events.loadOlder);
-  load.current = events.loadOlder;
-  const count = events.events.length;
-  useEffect(() => {
-    const element = place.current;
-    if (element === null || events.isLoadingOlder || count === 0) return;
-    const observer = new IntersectionObserver(
-      (entries) => {
-        if (entries.some(({ isIntersecting }) => isIntersecting)) load.current();
-      },
-      { rootMargin: '600px 0px' },
+function List({ events: { events, isLoading, failure, reload, hasOlder, older }, names, isOwn }: ListProps) {
+  if (events.length > 0) {
+    return (
+      <>
+        <EventList events={events} names={names} />
+        {hasOlder ? (
+          <MoreButton pages={{ hasMore: true, isPartial: false, more: older }} />
+        ) : (
+          <p class="end quiet">That is all.</p>
+        )}
+      </>
     );
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [count, events.isLoadingOlder]);
+  }
+  if (isLoading) return <Loading what="Reading the trail" />;
+  if (failure !== null) return <FailureNotice failure={failure} onRetry={reload} />;
+  // A page by several filters may be empty, and there may be more.
+  if (hasOlder) return <MoreButton pages={{ hasMore: true, isPartial: true, more: older }} />;
   return (
-    <div ref={place} class="older">
-      {count === 0 && <p class="quiet">The newest part of the trail has no such event.</p>}
-      <button type="button" disabled={events.isLoadingOlder} onClick={() => events.loadOlder()}>
-        {events.isLoadingOlder ? 'Reading…' : count === 0 ? 'Look further back' : 'Load older'}
-      </button>
-    </div>
+    <Empty title={isOwn ? 'You have done nothing of this here' : 'No event matches'}>
+      <p>
+        <Link to={paths.activity}>Show everything</Link>, or change the filter.
+      </p>
+    </Empty>
   );
 }
 

@@ -1,16 +1,16 @@
-import { useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import type { AuditEvent } from '../../package/client/types.ts';
-import { api, polling, usePolling, useReading } from '../api.ts';
 import { useViewer } from '../caller.tsx';
 import { Link } from '../location.tsx';
 import { Id } from '../parts/copy.tsx';
 import { FailureNotice } from '../parts/failure.tsx';
-import { ActorName } from '../parts/names.tsx';
+import { useFollowing } from '../parts/following.ts';
+import { ActorName, TokenName } from '../parts/names.tsx';
+import { type Fact, Facts } from '../parts/rows.tsx';
 import { Loading, Page } from '../parts/states.tsx';
 import { fullTime, Time } from '../parts/time.tsx';
 import { paths } from '../routes.ts';
-import { pathOf } from './activity/links.ts';
+import { activityWhere, OTHER_EVENTS, pathOf } from './activity/links.ts';
 import { Record } from './activity/record.tsx';
 import { plainText, sentenceOf } from './activity/sentence.ts';
 import { SentenceLine, StatusMark, Why } from './activity/sentence-line.tsx';
@@ -21,19 +21,18 @@ const OPEN_POLL_MS = 5_000;
 
 /** One event: what it says, what it has to do with, and its record. */
 export function EventView({ eventId }: { readonly eventId: string }) {
-  const reading = useReading(`event ${eventId}`, async (signal) => await api.audit.event(eventId, { signal }));
-  const [polled, setPolled] = useState<AuditEvent | null>(null);
-  const event = polled ?? reading.data;
-  usePolling(
-    async (signal) => setPolled(await polling.audit.event(eventId, { signal })),
-    OPEN_POLL_MS,
-    event?.status === 'attempted',
+  const {
+    data: event,
+    failure,
+    reload,
+  } = useFollowing(
+    `event ${eventId}`,
+    async (client, signal) => await client.audit.event(eventId, { signal }),
+    ({ status }) => (status === 'attempted' ? OPEN_POLL_MS : null),
   );
   if (event === null) {
     return (
-      <Page title="Event">
-        {reading.failure === null ? <Loading /> : <FailureNotice failure={reading.failure} onRetry={reading.reload} />}
-      </Page>
+      <Page title="Event">{failure === null ? <Loading /> : <FailureNotice failure={failure} onRetry={reload} />}</Page>
     );
   }
   return <Told event={event} />;
@@ -60,9 +59,7 @@ function Told({ event }: { readonly event: AuditEvent }) {
           )}
         </p>
         <div class="card">
-          <dl class="facts">
-            <Facts event={event} names={names} />
-          </dl>
+          <EventFacts event={event} names={names} />
         </div>
         <h2>The record</h2>
         <Record event={event} />
@@ -71,64 +68,78 @@ function Told({ event }: { readonly event: AuditEvent }) {
   );
 }
 
-/** The fields that the page tells in another way. */
-const TOLD = ['id', 'action', 'status'];
+/** The fields of an event that may be there, as they are shown. */
+const FIELDS: Readonly<Record<string, string>> = {
+  workspace_uuid: 'Workspace',
+  ...OTHER_EVENTS,
+  upstream_status: 'PipeOps answered',
+  role: 'Role',
+  policy: 'Policy',
+  request_id: 'Request',
+  ip: 'Address',
+  user_agent: 'Program',
+};
 
-function Facts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
-  const { actor, count, occurred_at: at, settled_at: settledAt, token_id: tokenId } = event;
-  const linked = Object.entries({ ...event, ...event.detail }).flatMap(([field, value]) => {
-    if (typeof value !== 'string' || TOLD.includes(field)) return [];
-    const to = pathOf(event, field, value);
-    return to === null ? [] : [{ field, value, to }];
-  });
-  const tokenName = tokenId === null ? null : (event.token_name ?? names.get(tokenId) ?? null);
+function EventFacts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
+  const { actor, token_id: tokenId, error_code: code } = event;
+  const known: Readonly<Record<string, unknown>> = { ...event.detail, ...event };
+  const linked = (field: string): ComponentChildren => {
+    const text = String(known[field]);
+    const to = pathOf(event, field, text);
+    return to === null ? (
+      text
+    ) : (
+      <Link to={to}>
+        <code>{text}</code>
+      </Link>
+    );
+  };
   return (
-    <>
-      <Fact title="When">{fullTime(at)}</Fact>
-      {settledAt !== null && settledAt !== at && <Fact title="Settled">{fullTime(settledAt)}</Fact>}
-      {count > 1 && (
-        <Fact title="How often">
-          {count} times, the last {fullTime(event.last_at)}
-        </Fact>
-      )}
-      <Fact title="Who">
-        <ActorName actor={actor} />
-        {actor.issuer !== null && <span class="quiet"> of {actor.issuer}</span>}
-      </Fact>
-      {tokenName !== null && <Fact title="Token name">{tokenName}</Fact>}
-      {linked.map(({ field, value, to }) => (
-        <Fact key={field} title={titleOf(field)}>
-          <Link to={to}>{value}</Link>
-          {field === 'error_code' && (
-            <>
-              {' '}
-              <a href={`/docs/errors#${encodeURIComponent(value)}`}>What this means</a>
-            </>
-          )}
-        </Fact>
-      ))}
-      {event.upstream_status !== null && <Fact title="PipeOps answered">{event.upstream_status}</Fact>}
-      {event.user_agent !== null && <Fact title="Program">{event.user_agent}</Fact>}
-      <Fact title="Event">
-        <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
-      </Fact>
-    </>
+    <Facts
+      facts={[
+        ['When', fullTime(event.occurred_at)],
+        event.settled_at !== null && event.settled_at !== event.occurred_at && ['Settled', fullTime(event.settled_at)],
+        event.count > 1 && ['How often', `${event.count} times, the last ${fullTime(event.last_at)}`],
+        [
+          'Who',
+          <>
+            <ActorName actor={actor} />
+            {actor.issuer !== null && <span class="quiet"> of {actor.issuer}</span>}
+          </>,
+        ],
+        tokenId !== null && [
+          'Token',
+          <>
+            <TokenName
+              workspaceUuid={event.workspace_uuid}
+              tokenId={tokenId}
+              name={event.token_name ?? names.get(tokenId) ?? null}
+            />{' '}
+            <Link to={activityWhere('token', tokenId)} title="All events of it">
+              <code>{tokenId}</code>
+            </Link>
+          </>,
+        ],
+        'delivery_id' in known && [actor.type === 'webhook' ? 'Delivery' : 'Receipt', linked('delivery_id')],
+        code !== null && [
+          'Code',
+          <>
+            <a href={`/docs/errors#${encodeURIComponent(code)}`}>
+              <code>{code}</code>
+            </a>{' '}
+            <Link to={activityWhere('code', code)}>Others</Link>
+          </>,
+        ],
+        ...Object.entries(FIELDS).map(
+          ([field, title]): Fact => ['string', 'number'].includes(typeof known[field]) && [title, linked(field)],
+        ),
+        [
+          'Event',
+          <>
+            <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
+          </>,
+        ],
+      ]}
+    />
   );
 }
-
-/** The name of a field as a title: `workspace_uuid` becomes `Workspace`. */
-const titleOf = (field: string): string =>
-  field === 'ip'
-    ? 'Address'
-    : field.slice(0, 1).toUpperCase() +
-      field
-        .slice(1)
-        .replace(/_(id|uuid)$/, '')
-        .replaceAll('_', ' ');
-
-const Fact = ({ title, children }: { readonly title: string; readonly children: ComponentChildren }) => (
-  <>
-    <dt>{title}</dt>
-    <dd>{children}</dd>
-  </>
-);

@@ -7,9 +7,8 @@ import {
   drawnRange,
   spanOf,
   stepOf,
-  zoomedOut,
 } from '../../console/views/activity/buckets.ts';
-import { chunksOf, isJoined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
+import { chunksOf, joined, merged, rowsByDay } from '../../console/views/activity/timeline.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
 
 const HOUR = 3_600_000;
@@ -99,16 +98,6 @@ describe('the bars', () => {
     const whole = { fromMs: Date.UTC(2026, 10, 28, 10), toMs: Date.UTC(2026, 10, 28, 13) };
     expect([spanOf(bars, 0, 2), spanOf(bars, 2, 0), spanOf(bars, 0, 3)]).toEqual([whole, whole, null]);
   });
-
-  it('zoom out to three times the range, and not beyond now or thirty days', () => {
-    const [one, two] = [Date.UTC(2026, 10, 28, 6), Date.UTC(2026, 10, 28, 7)];
-    expect(zoomedOut({ fromMs: one, toMs: two }, NOW)).toEqual({ fromMs: one - HOUR, toMs: two + HOUR });
-    expect(zoomedOut({ fromMs: NOW - DAY, toMs: NOW }, NOW)).toEqual({
-      fromMs: Date.UTC(2026, 10, 25, 12),
-      toMs: Date.UTC(2026, 10, 28, 13),
-    });
-    expect(zoomedOut({ fromMs: NOW - 11 * DAY, toMs: NOW }, NOW)).toBe(null);
-  });
 });
 
 describe('the list', () => {
@@ -136,12 +125,18 @@ describe('the list', () => {
     expect(merged(known, [])).toBe(known);
   });
 
-  it('knows whether a poll leaves a gap', () => {
-    const known = [event(5)];
-    expect(isJoined(known, [event(9), event(8)], true)).toBe(false);
-    expect(isJoined(known, [event(9), event(5)], true)).toBe(true);
-    expect(isJoined(known, [event(9), event(8)], false)).toBe(true);
-    expect([isJoined([], [event(9)], true), isJoined(known, [], true)]).toEqual([true, true]);
+  it.each<[string, readonly number[], readonly number[], string | null, readonly number[], string | null]>([
+    ['takes in a newest page that reaches down to what is known', [5, 4], [9, 5], 'new', [9, 5, 4], 'old'],
+    ['begins anew where a newest page leaves a gap', [5, 4], [9, 8], 'new', [9, 8], 'new'],
+    ['takes in a newest page below which there is nothing', [5, 4], [9, 8], null, [9, 8, 5, 4], 'old'],
+    ['stays where the newest page is empty', [5, 4], [], 'new', [5, 4], 'old'],
+    ['begins with the newest page', [], [9], 'new', [9], 'new'],
+  ])('%s', (_name, known, newest, cursor, seqs, after) => {
+    const list = joined(
+      { events: known.map((seq) => event(seq)), cursor: 'old' },
+      { events: newest.map((seq) => event(seq)), cursor },
+    );
+    expect([list.events.map(({ seq }) => seq), list.cursor]).toEqual([seqs, after]);
   });
 
   it('has a line for each day', () => {

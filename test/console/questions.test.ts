@@ -6,7 +6,6 @@ import {
   FILTERS,
   type FilterName,
   filterOf,
-  isFilterName,
   parseQuestion,
   printTerms,
   queryOfDetail,
@@ -26,9 +25,9 @@ const filterFor = (typed: string, asked = ALL) => filterOf(parseQuestion(typed).
 
 describe('a question', () => {
   it('may name every filter of the API, by the short name and by that of the wire', () => {
-    expect(Object.values(FILTERS).toSorted()).toEqual([...FILTER_PARAMETERS].toSorted());
-    for (const [name, parameter] of Object.entries(FILTERS)) {
-      const value = isFilterName(name) ? (CLOSED_LISTS[name]?.[0] ?? '24h') : '';
+    expect(FILTERS.map(({ parameter }) => parameter).toSorted()).toEqual([...FILTER_PARAMETERS].toSorted());
+    for (const { name, parameter } of FILTERS) {
+      const value = CLOSED_LISTS[name]?.[0] ?? '24h';
       expect(parseQuestion(`${parameter}:${value}`)).toEqual(parseQuestion(`${name}:${value}`));
       expect(parseQuestion(`${name}:${value}`)).toEqual({ terms: [{ name, value }], problems: [] });
     }
@@ -68,8 +67,6 @@ describe('a question', () => {
     ['status:failure status:success', '“status” stands there twice'],
     ['from:yesterday', '“yesterday” is no time'],
     ['from:2026-02-30', '“2026-02-30” is no time'],
-    ['from:7d to:30d', '“to” must be later'],
-    ['from:2026-11-02 to:2026-11-01', '“to” must be later'],
   ])('that is not understood is answered in a sentence: %s', (typed, words) => {
     const { problems } = parseQuestion(typed);
     expect(problems).toHaveLength(1);

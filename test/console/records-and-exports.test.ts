@@ -1,11 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  EXPORT_MAX_BYTES,
-  ExportCut,
-  ExportTooLarge,
-  type Progress,
-  readExport,
-} from '../../console/views/activity/export-file.ts';
+import { EXPORT_MAX_BYTES, readExport } from '../../console/views/activity/export-file.ts';
 import { recordLines } from '../../console/views/activity/links.ts';
 import type { AuditEvent } from '../../package/client/types.ts';
 
@@ -80,32 +74,39 @@ describe('an export', () => {
     },
   });
   const { signal } = new AbortController();
-  const read = async (
-    from: ReturnType<typeof audit>,
-    format: 'csv' | 'ndjson',
-    told: Progress[] = [],
-  ): Promise<string> => await (await readExport(from, {}, format, signal, (progress) => told.push(progress))).text();
+  const read = async (from: ReturnType<typeof audit>, format: 'csv' | 'ndjson', told: number[] = []): Promise<string> =>
+    await (await readExport(from, {}, format, signal, (chars) => told.push(chars))).text();
 
   it('as CSV has its titles once, however many answers it takes', async () => {
     const answers = { '': csv('seq,id\r\n1,a\r\n', next), c2: csv('seq,id\r\n2,"b\r\nc"\r\n') };
-    const told: Progress[] = [];
-    expect(await read(audit(answers), 'csv', told)).toBe('seq,id\r\n1,a\r\n2,"b\r\nc"\r\n');
-    expect(told.at(-1)).toEqual({ events: null, bytes: 31 });
+    expect(await read(audit(answers), 'csv')).toBe('seq,id\r\n1,a\r\n2,"b\r\nc"\r\n');
   });
 
   it('as NDJSON ends with the line that says it is whole', async () => {
-    const told: Progress[] = [];
-    expect(await read(audit({}, ['{"seq":1}', '{"seq":2}']), 'ndjson', told)).toBe(
+    expect(await read(audit({}, ['{"seq":1}', '{"seq":2}']), 'ndjson')).toBe(
       '{"seq":1}\n{"seq":2}\n{"complete":true,"count":2,"next":null}\n',
     );
-    expect(told.at(-1)).toMatchObject({ events: 2 });
+  });
+
+  it('tells now and then how far it is', async () => {
+    const told: number[] = [];
+    const line = 'x'.repeat(100_000);
+    await read(
+      audit(
+        {},
+        Array.from({ length: 7 }, () => line),
+      ),
+      'ndjson',
+      told,
+    );
+    expect(told).toEqual([300_003, 600_006]);
   });
 
   it.each([
     ['is shorter than it says', { '': csv('seq,id\r\n', { 'Content-Length': '9' }) }],
     ['goes on at the same place for ever', { '': csv('seq,id\r\n', next), c2: csv('seq,id\r\n', next) }],
   ])('that %s gives nothing', async (_name, answers) => {
-    await expect(read(audit(answers), 'csv')).rejects.toThrow(ExportCut);
+    await expect(read(audit(answers), 'csv')).rejects.toThrow('The export broke off');
   });
 
   it('trusts the browser with the length of what was compressed', async () => {
@@ -113,9 +114,10 @@ describe('an export', () => {
     expect(await read(audit(answers), 'csv')).toBe('seq,id\r\n');
   });
 
-  it('that a browser should not hold gives nothing', async () => {
-    const chunk = new Uint8Array(EXPORT_MAX_BYTES / 2 + 1);
-    const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(chunk) });
-    await expect(read(audit({ '': new Response(body) }), 'csv')).rejects.toThrow(ExportTooLarge);
+  it.each<[string, Readonly<Record<string, Response>>, readonly string[]]>([
+    ['says that it is', { '': csv('', { 'Content-Length': String(EXPORT_MAX_BYTES + 1) }) }, []],
+    ['becomes', {}, Array.from({ length: 3 }, () => 'x'.repeat(EXPORT_MAX_BYTES / 2))],
+  ])('that %s larger than a browser should hold gives nothing', async (_name, answers, lines) => {
+    await expect(read(audit(answers, lines), lines.length > 0 ? 'ndjson' : 'csv')).rejects.toThrow('larger than 50 MB');
   });
 });

@@ -2,8 +2,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AuditFilter } from '../../../package/client/requests.ts';
 import type { AuditCount } from '../../../package/client/types.ts';
 import type { AuditStatus } from '../../../package/client/vocabulary.ts';
-import { AUDIT_STATUSES } from '../../../src/vocabulary.ts';
-import { api, polling, usePolling, useReading } from '../../api.ts';
+import type { api } from '../../api.ts';
+import { FailureNotice } from '../../parts/failure.tsx';
+import { plain } from '../../parts/figures.ts';
+import { useFollowing } from '../../parts/following.ts';
 import {
   askedRange,
   type Bar,
@@ -21,7 +23,6 @@ import {
 
 /** Each count leaves an event in the trail, so they are asked for again at most once a minute. */
 const COUNT_POLL_MS = 60_000;
-const FAILED_POLL_MS = 5_000;
 
 type Counts = Readonly<Partial<Record<AuditStatus, readonly AuditCount[]>>>;
 interface Counted {
@@ -33,14 +34,16 @@ interface Counted {
 }
 
 /** From the bottom up. What failed stands on top, where it is seen however little it is. */
-const STACK = ['success', 'attempted', 'failure'] as const satisfies readonly AuditStatus[];
-const WORDS: Readonly<Record<AuditStatus, string>> = { success: 'done', failure: 'failed', attempted: 'open' };
+const WORDS = { success: 'done', attempted: 'open', failure: 'failed' } as const satisfies Readonly<
+  Record<AuditStatus, string>
+>;
+const STATUSES = ['success', 'attempted', 'failure'] as const satisfies readonly AuditStatus[];
 
 const asMs = (time: string | undefined): number | null => (time === undefined ? null : Date.parse(time));
 
 /** Counts a filter by status over its range. */
 async function countOver(
-  count: typeof api.audit.counts,
+  { audit }: typeof api,
   { latest: _latest, ...filter }: AuditFilter,
   signal: AbortSignal,
 ): Promise<Counted> {
@@ -53,9 +56,11 @@ async function countOver(
   };
   const by = stepOf(drawn);
   const { to: _to, ...rest } = filter;
-  const statuses = filter.status === undefined ? AUDIT_STATUSES : [filter.status];
+  const statuses = filter.status === undefined ? STATUSES : [filter.status];
   const answers = await Promise.all(
-    statuses.map(async (status) => [status, await count({ ...rest, ...times, status, by }, { signal })] as const),
+    statuses.map(
+      async (status) => [status, await audit.counts({ ...rest, ...times, status, by }, { signal })] as const,
+    ),
   );
   return {
     asked,
@@ -81,62 +86,38 @@ export function Bars({
   readonly isLive: boolean;
   readonly onChoose: (range: Range) => void;
 }) {
-  const reading = useReading(questionKey, async (signal) => await countOver(api.audit.counts, filter, signal));
-  const [polled, setPolled] = useState<{ readonly key: string; readonly counted: Counted } | null>(null);
-  const counted = polled?.key === questionKey ? polled.counted : reading.data;
-  usePolling(
-    async (signal) => {
-      const again = await countOver(polling.audit.counts, filter, signal);
-      setPolled({ key: questionKey, counted: again });
-    },
-    // What did not arrive is in no trail, so it is tried again soon.
-    counted === null && reading.failure?.code === 'client_unreachable' ? FAILED_POLL_MS : COUNT_POLL_MS,
-    isLive && !reading.isLoading,
+  const { data, failure, reload } = useFollowing(
+    questionKey,
+    async (client, signal) => await countOver(client, filter, signal),
+    () => (isLive ? COUNT_POLL_MS : null),
   );
-  if (counted === null) {
-    return (
-      <div class="bars is-empty">
-        {reading.failure !== null && <p class="quiet">The bars are missing: {reading.failure.message}</p>}
-      </div>
-    );
-  }
-  const bars = barsOf(counted.drawn, counted.counts);
-  return (
-    <Chart
-      bars={bars}
-      asked={counted.asked}
-      step={stepOf(counted.drawn)}
-      isPartial={counted.isPartial}
-      onChoose={onChoose}
-    />
+  if (data !== null) return <Chart {...data} onChoose={onChoose} />;
+  return failure === null ? (
+    <div class="card bars is-empty" aria-hidden="true" />
+  ) : (
+    <FailureNotice failure={failure} onRetry={reload} />
   );
 }
 
-interface ChartProps {
-  readonly bars: readonly Bar[];
-  readonly asked: Range;
-  readonly step: Step;
-  readonly isPartial: boolean;
-  readonly onChoose: (range: Range) => void;
-}
-
-function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
+function Chart({ asked, drawn, counts, isPartial, onChoose }: Counted & { readonly onChoose: (range: Range) => void }) {
+  const bars = barsOf(drawn, counts);
+  const step = stepOf(drawn);
   const plot = useRef<HTMLDivElement>(null);
   /** The bar that is pointed at or has the focus, and the one at which a range began. */
   const [cursor, setCursor] = useState<number | null>(null);
   const [anchor, setAnchor] = useState<number | null>(null);
-  const isDragging = useRef(false);
   const last = bars.length - 1;
   useEffect(() => {
     setCursor(null);
     setAnchor(null);
-  }, [bars[0]?.fromMs, bars.length]);
+  }, [drawn.fromMs, bars.length]);
 
   const indexAt = (event: PointerEvent): number => {
     const box = plot.current?.getBoundingClientRect();
     if (box === undefined || box.width === 0) return 0;
     return Math.min(last, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * bars.length)));
   };
+  const isDragging = ({ pointerId }: PointerEvent): boolean => plot.current?.hasPointerCapture(pointerId) === true;
   const choose = (one: number, other: number): void => {
     const range = spanOf(bars, one, other);
     if (range !== null) onChoose(range);
@@ -160,20 +141,21 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
   const within = barsWithin(bars, asked);
   const told = chosen === null ? within : bars.filter(isChosen);
   const ceiling = ceilingOf(bars);
-  const sums = AUDIT_STATUSES.toReversed()
-    .map((status) => ({ status, sum: told.reduce((total, { counts }) => total + counts[status], 0) }))
-    .filter(({ sum }) => sum > 0);
-  const span = { fromMs: told[0]?.fromMs ?? 0, toMs: told.at(-1)?.toMs ?? 0 };
+  const sums = STATUSES.map(
+    (status) => [status, told.reduce((sum, bar) => sum + bar.counts[status], 0)] as const,
+  ).filter(([, sum]) => sum > 0);
+  const words = sums.map(([status, sum]) => `${sum} ${WORDS[status]}`).join(', ');
+  const span = rangeText({ fromMs: told[0]?.fromMs ?? 0, toMs: told.at(-1)?.toMs ?? 0 }, step);
   return (
-    <div class="bars">
+    <div class="card bars">
       <p class="told">
-        <span class="span">{rangeText(span, step)}</span>
-        {sums.map(({ status, sum }) => (
+        <span class="span">{span}</span>
+        {sums.map(([status, sum]) => (
           <span key={status} class={`count is-${status}`}>
-            <strong>{sum.toLocaleString('en')}</strong> {WORDS[status]}
+            <strong>{plain(sum)}</strong> {WORDS[status]}
           </span>
         ))}
-        {sums.length === 0 && <span class="quiet">No events</span>}
+        {words === '' && <span class="quiet">No events</span>}
         {isPartial && <span class="quiet">Only the newest 100,000 events are counted.</span>}
       </p>
       <div
@@ -186,7 +168,7 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
         aria-valuemin={0}
         aria-valuemax={last}
         aria-valuenow={cursor ?? last}
-        aria-valuetext={`${rangeText(span, step)}: ${sums.map(({ status, sum }) => `${sum} ${WORDS[status]}`).join(', ') || 'no events'}`}
+        aria-valuetext={`${span}: ${words === '' ? 'no events' : words}`}
         onKeyDown={onKey}
         onFocus={() => setCursor((before) => before ?? last)}
         onBlur={() => {
@@ -195,27 +177,21 @@ function Chart({ bars, asked, step, isPartial, onChoose }: ChartProps) {
         }}
         onPointerDown={(event) => {
           if (event.button !== 0) return;
-          isDragging.current = true;
           event.currentTarget.setPointerCapture(event.pointerId);
           setAnchor(indexAt(event));
           setCursor(indexAt(event));
         }}
         onPointerMove={(event) => setCursor(indexAt(event))}
         onPointerUp={(event) => {
-          if (!isDragging.current) return;
-          isDragging.current = false;
-          choose(anchor ?? indexAt(event), indexAt(event));
+          if (isDragging(event)) choose(anchor ?? indexAt(event), indexAt(event));
         }}
-        onPointerCancel={() => {
-          isDragging.current = false;
-          setAnchor(null);
-        }}
-        onPointerLeave={() => {
-          if (!isDragging.current && document.activeElement !== plot.current) setCursor(null);
+        onPointerCancel={() => setAnchor(null)}
+        onPointerLeave={(event) => {
+          if (!isDragging(event) && document.activeElement !== plot.current) setCursor(null);
         }}
       >
         <span class="top" aria-hidden="true">
-          {ceiling.toLocaleString('en')}
+          {plain(ceiling)}
         </span>
         <svg viewBox={`0 0 ${bars.length} 100`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
           {bars.map((bar, index) => (
@@ -241,7 +217,7 @@ const LEAST_HEIGHT = 3;
 
 function stacked({ counts }: Bar, ceiling: number): readonly { status: AuditStatus; top: number; height: number }[] {
   let top = 100;
-  return STACK.flatMap((status) => {
+  return STATUSES.flatMap((status) => {
     if (counts[status] === 0) return [];
     const height = Math.max(LEAST_HEIGHT, (counts[status] / ceiling) * 100);
     top -= height;

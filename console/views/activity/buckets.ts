@@ -1,5 +1,6 @@
 import type { AuditCount } from '../../../package/client/types.ts';
 import type { AuditStatus } from '../../../package/client/vocabulary.ts';
+import { AUDIT_STATUSES } from '../../../src/vocabulary.ts';
 
 // Bars over time: how many events there were of each status in each hour or day. Hours and days are of UTC, as the counts are.
 
@@ -59,14 +60,14 @@ export function barsOf(
   counts: Readonly<Partial<Record<AuditStatus, readonly AuditCount[]>>>,
 ): readonly Bar[] {
   const stepMs = msOf(stepOf(range));
-  const byBegin = (status: AuditStatus): ReadonlyMap<number, number> =>
-    new Map((counts[status] ?? []).map(({ key, count }) => [Date.parse(key), count]));
-  const [success, failure, attempted] = [byBegin('success'), byBegin('failure'), byBegin('attempted')];
+  const begins = AUDIT_STATUSES.map(
+    (status) => [status, new Map(counts[status]?.map(({ key, count }) => [Date.parse(key), count]))] as const,
+  );
   return Array.from({ length: Math.max(1, Math.round((range.toMs - range.fromMs) / stepMs)) }, (_, index) => {
     const fromMs = range.fromMs + index * stepMs;
-    const of = (map: ReadonlyMap<number, number>): number => map.get(fromMs) ?? 0;
-    const bar = { success: of(success), failure: of(failure), attempted: of(attempted) };
-    return { fromMs, toMs: fromMs + stepMs, counts: bar, total: bar.success + bar.failure + bar.attempted };
+    const own = { success: 0, failure: 0, attempted: 0 };
+    for (const [status, byBegin] of begins) own[status] = byBegin.get(fromMs) ?? 0;
+    return { fromMs, toMs: fromMs + stepMs, counts: own, total: own.success + own.failure + own.attempted };
   });
 }
 
@@ -78,17 +79,6 @@ export const barsWithin = (bars: readonly Bar[], { fromMs, toMs }: Range): reado
 export function spanOf(bars: readonly Bar[], one: number, other: number): Range | null {
   const [first, last] = [bars[Math.min(one, other)], bars[Math.max(one, other)]];
   return first === undefined || last === undefined ? null : { fromMs: first.fromMs, toMs: last.toMs };
-}
-
-/**
- * A range of whole hours, three times as long around the same middle and never beyond the hour of now. Null: it would be longer than what
- * is shown without one.
- */
-export function zoomedOut({ fromMs, toMs }: Range, nowMs: number): Range | null {
-  const lengthMs = (toMs - fromMs) * 3;
-  if (lengthMs > DEFAULT_DAYS * DAY_MS) return null;
-  const end = Math.min(nowMs, toMs + (toMs - fromMs));
-  return whole({ fromMs: end - lengthMs, toMs: end }, HOUR_MS);
 }
 
 /** A round number at least as large as every bar, for the axis. */

@@ -1,6 +1,18 @@
 import type { AuditEvent } from '../../../package/client/types.ts';
 import type { AuditAction } from '../../../package/client/vocabulary.ts';
-import { type Deed, deed, eventLink, number, personIn, type Piece, text, tokenOf, type Whole } from './parts.ts';
+import { count } from '../../parts/figures.ts';
+import {
+  type Deed,
+  deed,
+  deliveryLink,
+  eventLink,
+  number,
+  personIn,
+  type Piece,
+  text,
+  tokenOf,
+  type Whole,
+} from './parts.ts';
 import { queryOfDetail } from './question.ts';
 import { create, expiring, revoke, update } from './token-deeds.ts';
 
@@ -13,61 +25,43 @@ function asked(event: AuditEvent): readonly Piece[] {
 
 function readTrail(event: AuditEvent): Deed {
   const id = text(event, 'event_id');
-  return id === null
-    ? deed('read', 'read', 'the trail', ...asked(event))
-    : deed('read', 'read', eventLink(id, 'an event'), ' of the trail');
+  const what = id === null ? ['the trail', ...asked(event)] : [eventLink(id, 'an event'), ' of the trail'];
+  return deed('read', ...what);
 }
 
 function settled(event: AuditEvent): Whole {
   const code = text(event, 'error_code');
   const became = text(event, 'status') === 'success' ? ' succeeded' : ` failed${code === null ? '' : ` (${code})`}`;
   const attempt = eventLink(text(event, 'event_id'), `an attempt (${text(event, 'action') ?? 'unknown'})`);
-  return {
-    whole: [
-      'Countersign learned that ',
-      attempt,
-      event.token_id === null ? null : ' on ',
-      event.token_id === null ? null : tokenOf(event),
-      became,
-    ],
-  };
+  const on = event.token_id === null ? [] : [' on ', tokenOf(event)];
+  return { whole: ['Countersign learned that ', attempt, ...on, became] };
 }
 
 function reject(event: AuditEvent): Deed | Whole {
   const { type, subject } = event.actor;
-  if (type === 'webhook') return deed('sent', 'deliver', 'a webhook');
-  if (subject !== null) return deed('called', 'call', 'the service');
+  if (type === 'webhook') return deed('deliver', 'a webhook');
+  if (subject !== null) return deed('call', 'the service');
   return { whole: ['A stranger tried to call the service'] };
 }
 
 /** What each event of a webhook tells. */
-const REPORTS: Readonly<Record<string, readonly [string, string, string]>> = {
-  'token.leaked': ['reported', 'report', 'leaked tokens'],
-  'token.revoke': ['ordered', 'order', 'tokens to be revoked'],
-  'subject.offboarded': ['reported', 'report', 'that somebody left'],
-  'subject.reinstated': ['reported', 'report', 'that somebody is back'],
+const REPORTS: Readonly<Record<string, readonly [string, string]>> = {
+  'token.leaked': ['report', 'leaked tokens'],
+  'token.revoke': ['order', 'tokens to be revoked'],
+  'subject.offboarded': ['report', 'that somebody left'],
+  'subject.reinstated': ['report', 'that somebody is back'],
 };
 
 function receive(event: AuditEvent): Deed {
-  const [done, tried, words] = REPORTS[text(event, 'event') ?? ''] ?? ['sent', 'deliver', 'a webhook'];
-  const id = text(event, 'delivery_id');
-  return deed(done, tried, id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false });
+  const [verb, words] = REPORTS[text(event, 'event') ?? ''] ?? ['deliver', 'a webhook'];
+  return deed(verb, deliveryLink(event, words));
 }
 
-const deliveryIn = (event: AuditEvent, words: string): Piece => {
-  const id = text(event, 'delivery_id');
-  return id === null ? words : { kind: 'delivery', id, text: words, isByCaller: false };
-};
-
 function retry(event: AuditEvent): Deed {
-  const count = number(event, 'retried');
+  const retried = number(event, 'retried');
   const what =
-    count === null
-      ? ''
-      : count === 0
-        ? ', of which nothing was left'
-        : `: ${count} ${count === 1 ? 'revocation' : 'revocations'}`;
-  return deed('retried', 'retry', deliveryIn(event, 'a delivery'), what);
+    retried === null ? '' : retried === 0 ? ', of which nothing was left' : `: ${count(retried, 'revocation')}`;
+  return deed('retry', deliveryLink(event, 'a delivery'), what);
 }
 
 const consequence = (event: AuditEvent): string =>
@@ -77,18 +71,14 @@ function reinstate(event: AuditEvent): Deed {
   const lifted = number(event, 'blocks_lifted');
   const none = lifted === 0 ? ', whom nothing blocked' : '';
   const still = event.detail['still_blocked'] === true ? '; another block still stands' : '';
-  return deed('reinstated', 'reinstate', personIn(event), none, still);
+  return deed('reinstate', personIn(event.detail), none, still);
 }
 
 function order(event: AuditEvent): Deed {
-  const count = number(event, 'tokens');
-  const words = count === null ? null : `the revocation of ${count} ${count === 1 ? 'token' : 'tokens'}`;
-  const id = text(event, 'delivery_id');
-  const receipt = (shown: string): Piece =>
-    id === null ? shown : { kind: 'delivery', id, text: shown, isByCaller: true };
-  return words === null
-    ? deed('ordered', 'order', receipt('the offboarding'), ' of ', personIn(event))
-    : deed('ordered', 'order', receipt(words));
+  const tokens = number(event, 'tokens');
+  return tokens === null
+    ? deed('order', deliveryLink(event, 'the offboarding', true), ' of ', personIn(event.detail))
+    : deed('order', deliveryLink(event, `the revocation of ${count(tokens, 'token')}`, true));
 }
 
 const RENEWALS: Readonly<Record<string, string>> = {
@@ -99,13 +89,8 @@ const RENEWALS: Readonly<Record<string, string>> = {
 
 const renew = (event: AuditEvent): Deed =>
   text(event, 'late_for') === null
-    ? deed('renewed', 'renew', 'the admin credential', RENEWALS[text(event, 'because') ?? ''] ?? '')
-    : deed(
-        'kept',
-        'keep',
-        'the admin credential of ',
-        eventLink(text(event, 'late_for'), 'a renewal that was taken for lost'),
-      );
+    ? deed('renew', 'the admin credential', RENEWALS[text(event, 'because') ?? ''] ?? '')
+    : deed('keep', 'the admin credential of ', eventLink(text(event, 'late_for'), 'a renewal that was taken for lost'));
 
 /** `session.*` come with sign-in by browser. */
 type Told = AuditAction | 'session.start' | 'session.end';
@@ -113,36 +98,33 @@ type Told = AuditAction | 'session.start' | 'session.end';
 export const TELLERS: Readonly<Record<Told, (event: AuditEvent) => Deed | Whole>> = {
   'service_account_token.create': create,
   'service_account_token.list': (event) =>
-    event.token_id === null ? deed('listed', 'list', 'tokens') : deed('listed', 'list', tokenOf(event)),
+    event.token_id === null ? deed('list', 'tokens') : deed('list', tokenOf(event)),
   'service_account_token.get': (event) =>
-    event.detail['life'] === true
-      ? deed('read', 'read', 'the life of ', tokenOf(event))
-      : deed('looked at', 'look at', tokenOf(event)),
+    event.detail['life'] === true ? deed('read', 'the life of ', tokenOf(event)) : deed('look at', tokenOf(event)),
   'service_account_token.update': update,
   'service_account_token.revoke': revoke,
   'service_account_token.expiring': expiring,
   'audit.query': readTrail,
-  'audit.export': (event) =>
-    deed('exported', 'export', `the trail as ${text(event, 'format') ?? 'a file'}`, ...asked(event)),
-  'audit.count': (event) => deed('counted', 'count', `events by ${text(event, 'by') ?? 'something'}`, ...asked(event)),
+  'audit.export': (event) => deed('export', `the trail as ${text(event, 'format') ?? 'a file'}`, ...asked(event)),
+  'audit.count': (event) => deed('count', `events by ${text(event, 'by') ?? 'something'}`, ...asked(event)),
   'audit.settled': settled,
   'auth.reject': reject,
-  'status.read': () => deed('looked at', 'look at', 'the health of the service'),
-  'workspace.list': () => deed('listed', 'list', 'their workspaces'),
-  'inventory.query': () => deed('looked through', 'look through', 'the inventory of tokens'),
+  'status.read': () => deed('look at', 'the health of the service'),
+  'workspace.list': () => deed('list', 'their workspaces'),
+  'inventory.query': () => deed('look through', 'the inventory of tokens'),
   'webhook.receive': receive,
   'webhook.query': (event) =>
     text(event, 'delivery_id') === null
-      ? deed('listed', 'list', 'deliveries of webhooks')
-      : deed('looked at', 'look at', deliveryIn(event, 'a delivery')),
+      ? deed('list', 'deliveries of webhooks')
+      : deed('look at', deliveryLink(event, 'a delivery')),
   'webhook.retry': retry,
-  'subject.block': (event) => deed('offboarded', 'offboard', personIn(event), consequence(event)),
+  'subject.block': (event) => deed('offboard', personIn(event.detail), consequence(event)),
   'subject.reinstate': reinstate,
-  'subject.query': () => deed('looked through', 'look through', 'the owners of tokens'),
+  'subject.query': () => deed('look through', 'the owners of tokens'),
   'revocation.order': order,
   'credential.renew': renew,
-  'session.start': () => deed('signed in', 'sign in'),
-  'session.end': () => deed('ended', 'end', 'a session of the console'),
+  'session.start': () => deed('sign in'),
+  'session.end': () => deed('end', 'a session of the console'),
 };
 
 /** Whether an action is one of those that are told here. A newer service may have more. */

@@ -15,26 +15,20 @@ const DRAWN_BEYOND = '1200px 0px';
 /** The height of a row that was never drawn, in CSS pixels. */
 const ROW_HEIGHT_PX = 41;
 
-const dayKey = new Intl.DateTimeFormat('en-CA', { year: 'numeric', month: '2-digit', day: '2-digit' });
-const dayTitle = new Intl.DateTimeFormat('en', { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' });
+const day = new Intl.DateTimeFormat('en', { dateStyle: 'full' });
+const dayOf = (at: string): string => day.format(new Date(at));
 
 interface EventListProps {
   readonly events: readonly AuditEvent[];
-  readonly anchorId: string | null;
   readonly names: TokenNames;
 }
 
 /** The events under their days. Of many, the pieces are drawn that are near to what can be seen, whatever the height of a row. */
-export function EventList({ events, anchorId, names }: EventListProps) {
+export function EventList({ events, names }: EventListProps) {
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
-  const chunks = useMemo(
-    () =>
-      chunksOf(
-        rowsByDay(events, (at) => dayKey.format(new Date(at))),
-        anchorId,
-      ),
-    [events, anchorId],
-  );
+  /** The pieces are numbered from the event that was the newest at first. */
+  const { current: anchorId } = useRef(events[0]?.id ?? null);
+  const chunks = useMemo(() => chunksOf(rowsByDay(events, dayOf), anchorId), [events]);
   const isWindowed = events.length > WINDOW_FROM_EVENTS;
   const toggle = (id: string): void =>
     setOpened((before) => {
@@ -43,7 +37,7 @@ export function EventList({ events, anchorId, names }: EventListProps) {
       return after;
     });
   return (
-    <div class="events">
+    <div class="card events">
       {chunks.map(({ key, rows }) => (
         <Chunk key={key} rows={rows} isWindowed={isWindowed} opened={opened} onToggle={toggle} names={names} />
       ))}
@@ -85,7 +79,7 @@ function Chunk({ rows, isWindowed, opened, onToggle, names }: ChunkProps) {
           {rows.map((row) =>
             row.kind === 'day' ? (
               <li key={row.key} class="day">
-                <h2>{dayTitle.format(new Date(row.at))}</h2>
+                <h2>{row.day}</h2>
               </li>
             ) : (
               <EventRow

@@ -15,17 +15,17 @@ const SHARED: Readonly<Record<string, FilterName>> = {
   role: 'role',
   policy: 'policy',
 };
-/** The fields that name another event. An order has the id of its event. */
-const EVENTS = [
-  'event_id',
-  'idempotent_of',
-  'overtaken',
-  'undelivered_create',
-  'late_for',
-  'retry',
-  'order',
-  'order_id',
-];
+/** The fields that name another event, and what that is to this one. An order has the id of its event. */
+export const OTHER_EVENTS: Readonly<Record<string, string>> = {
+  event_id: 'About the event',
+  idempotent_of: 'Repeats the request of',
+  overtaken: 'Undoes',
+  undelivered_create: 'Revokes the token of',
+  late_for: 'Ends late',
+  retry: 'Made by the retry',
+  order: 'Undone by',
+  order_id: 'About the order',
+};
 /** The fields that name a token of the event's workspace. */
 const TOKENS = ['token_id', 'replaces', 'replaced_by'];
 
@@ -38,17 +38,13 @@ export const activityWhere = (name: FilterName, value: string): string =>
  *
  * @returns null if it leads nowhere.
  */
-export function pathOf(event: AuditEvent, field: string, value: string): string | null {
-  if (TOKENS.includes(field)) return event.workspace_uuid === null ? null : paths.token(event.workspace_uuid, value);
-  if (EVENTS.includes(field)) return paths.event(value);
-  if (field === 'delivery_id') return deliveryPath(value, event.actor.type !== 'webhook' && isOrdered(event));
-  if (field === 'id') return paths.event(value);
+export function pathOf({ action, actor, workspace_uuid: workspace }: AuditEvent, field: string, value: string) {
+  if (TOKENS.includes(field)) return workspace === null ? null : paths.token(workspace, value);
+  if (field === 'id' || field in OTHER_EVENTS) return paths.event(value);
+  if (field === 'delivery_id') return deliveryPath(value, actor.type !== 'webhook' && !action.startsWith('webhook.'));
   const name = SHARED[field];
   return name === undefined ? null : activityWhere(name, value);
 }
-
-/** Whether what an event names as its delivery was ordered by a caller. */
-const isOrdered = ({ action }: AuditEvent): boolean => !action.startsWith('webhook.');
 
 /** What a caller ordered in an incident has a receipt of its own, beside the deliveries of webhooks. */
 export const deliveryPath = (id: string, isByCaller: boolean): string =>
@@ -62,25 +58,14 @@ export interface Piece {
 
 /** The record of an event as lines of JSON, whose values lead on. What is behind `actor` is one link, to that actor's events. */
 export function recordLines(event: AuditEvent): readonly (readonly Piece[])[] {
-  return JSON.stringify(event, null, 2)
-    .split('\n')
-    .map((line): readonly Piece[] => {
-      const match = /^(\s*"([^"]+)": ")((?:[^"\\]|\\.)*)("(?:,)?)$/u.exec(line);
-      const [, head = '', field = '', value = '', tail = ''] = match ?? [];
-      const { issuer, subject } = event.actor;
-      const isActor = head.startsWith('    ') && field === 'subject' && value === subject;
-      const to =
-        match === null
-          ? null
-          : isActor
-            ? activityWhere('actor', `${issuer ?? ''}|${subject}`)
-            : pathOf(event, field, value);
-      return to === null
-        ? [{ text: line, to: null }]
-        : [
-            { text: head, to: null },
-            { text: value, to },
-            { text: tail, to: null },
-          ];
-    });
+  const { issuer, subject } = event.actor;
+  const lines = JSON.stringify(event, null, 2).split('\n');
+  return lines.map((line): readonly Piece[] => {
+    const [, head = '', field = '', value = '', tail = ''] =
+      /^(\s*"([^"]+)": ")((?:[^"\\]|\\.)*)("(?:,)?)$/u.exec(line) ?? [];
+    const isActor = head.startsWith('    ') && field === 'subject' && value === subject;
+    const to = isActor ? activityWhere('actor', `${issuer ?? ''}|${subject}`) : pathOf(event, field, value);
+    const plain = (text: string): Piece => ({ text, to: null });
+    return to === null ? [plain(line)] : [plain(head), { text: value, to }, plain(tail)];
+  });
 }

@@ -32,7 +32,4 @@ function isDay(day: string): boolean {
   return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
 }
 
-/** Whether a text says how long ago. */
-export const isAgo = (text: string): boolean => AGO.test(text);
-
 export const isMoment = (text: string): boolean => momentOf(text, 'from', 0) !== null;

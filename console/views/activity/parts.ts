@@ -29,7 +29,7 @@ export type Part =
   | { readonly kind: 'question'; readonly query: string };
 
 export type Piece = Part | string | null;
-/** The three forms of what was done. `done`: "revoked". `tried`: "revoke", behind "tried to" or "asked to". */
+/** What somebody did, or tried to do. `done`: "revoked". `tried`: "revoke", behind "tried to" or "asked to". */
 export interface Deed {
   readonly done: string;
   readonly tried: string;
@@ -41,10 +41,8 @@ export interface Whole {
   readonly why?: string;
 }
 
-export const text = (event: AuditEvent, name: string): string | null => {
-  const value = event.detail[name];
-  return typeof value === 'string' ? value : null;
-};
+const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+export const text = (event: AuditEvent, name: string): string | null => textOrNull(event.detail[name]);
 export const number = (event: AuditEvent, name: string): number | null => {
   const value = event.detail[name];
   return typeof value === 'number' ? value : null;
@@ -54,27 +52,37 @@ export const texts = (event: AuditEvent, name: string): readonly string[] => {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 };
 export const code = (value: string): Part => ({ kind: 'code', text: value });
-export const deed = (done: string, tried: string, ...about: readonly Piece[]): Deed => ({ done, tried, about });
+
+const IRREGULAR: Readonly<Record<string, string>> = {
+  read: 'read',
+  get: 'got',
+  give: 'gave',
+  keep: 'kept',
+  retry: 'retried',
+};
+
+/** A deed by its verb, such as "revoke" or "look at". */
+export function deed(tried: string, ...about: readonly Piece[]): Deed {
+  const done = tried.replace(/^\w+/, (verb) => IRREGULAR[verb] ?? `${verb.replace(/e$/, '')}ed`);
+  return { done, tried, about };
+}
+/** What was to be revoked and need not be. */
+export const found = (...about: readonly Piece[]): Deed => ({ done: 'found', tried: 'revoke', about });
 export const eventLink = (id: string | null, words: string): Piece =>
   id === null ? words : { kind: 'event', id, text: words };
 
-export const tokenOf = ({ workspace_uuid: workspaceUuid, token_id: tokenId, token_name: name }: AuditEvent): Part => ({
-  kind: 'token',
-  workspaceUuid,
-  tokenId,
-  name,
-});
 /** Another token of the event's workspace, by what it is to the first. Both often have one name. */
 export const otherToken = (
   { workspace_uuid: workspaceUuid }: AuditEvent,
   tokenId: string | null,
-  name: string,
-): Part => ({
-  kind: 'token',
-  workspaceUuid,
-  tokenId,
-  name,
-});
+  name: string | null,
+): Part => ({ kind: 'token', workspaceUuid, tokenId, name });
+export const tokenOf = (event: AuditEvent): Part => otherToken(event, event.token_id, event.token_name);
+/** What a delivery, or a receipt, is called where it is linked. */
+export const deliveryLink = (event: AuditEvent, words: string, isByCaller = false): Piece => {
+  const id = text(event, 'delivery_id');
+  return id === null ? words : { kind: 'delivery', id, text: words, isByCaller };
+};
 
 /** Several things, as in "a, b and c". */
 export function listed(items: readonly Piece[]): readonly Piece[] {
@@ -84,15 +92,10 @@ export function listed(items: readonly Piece[]): readonly Piece[] {
   });
 }
 
-/** Somebody whom an event is about. */
-export function personIn(event: AuditEvent): Part {
-  const [issuer, subject, label] = [text(event, 'issuer'), text(event, 'subject'), text(event, 'label')];
+/** Somebody whom a record names, such as the detail of an event. */
+export function personIn(record: Readonly<Record<string, unknown>>): Part {
+  const [issuer = null, subject = null, label = null] = ['issuer', 'subject', 'label'].map((name) =>
+    textOrNull(record[name]),
+  );
   return { kind: 'person', issuer, subject, label };
 }
-
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-export const textIn = (record: Readonly<Record<string, unknown>>, name: string): string | null => {
-  const value = record[name];
-  return typeof value === 'string' ? value : null;
-};

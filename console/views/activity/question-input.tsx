@@ -33,12 +33,9 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
   const suggested = suggestionsAt(typed, caret, known);
   const { suggestions } = suggested;
   const isShown = isOpen && suggestions.length > 0;
-  const follow = (): void => {
-    setCaret(input.current?.selectionStart ?? typed.length);
-    setActive(null);
-  };
-  const ask = (text: string): void => {
-    const question = parseQuestion(text);
+  const follow = (): void => setCaret(input.current?.selectionStart ?? typed.length);
+  const ask = (): void => {
+    const question = parseQuestion(typed);
     setProblems(question.problems);
     setOpen(false);
     if (question.problems.length === 0) onAsk(question.terms);
@@ -63,27 +60,14 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
       setActive((before) => (before === null ? (step > 0 ? 0 : count - 1) : (before + step + count) % count));
   };
   const onKey = (event: KeyboardEvent): void => {
-    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
-      event.preventDefault();
-      move(event.key === 'ArrowDown' ? 1 : -1);
-    } else if (event.key === 'Enter') {
-      event.preventDefault();
-      if (isShown && active !== null) accept(active);
-      else ask(typed);
-    } else if (event.key === 'Tab' && isShown && active !== null && !event.shiftKey) {
-      event.preventDefault();
-      accept(active);
-    } else if (event.key === 'Escape' && isShown) {
-      event.preventDefault();
-      setOpen(false);
-    }
-  };
-  const clear = (): void => {
-    setTyped('');
-    setCaret(0);
-    setProblems([]);
-    onAsk([]);
-    input.current?.focus();
+    const { key, shiftKey } = event;
+    const isTaking = isShown && active !== null && (key === 'Enter' || (key === 'Tab' && !shiftKey));
+    if (isTaking) accept(active);
+    else if (key === 'ArrowDown') move(1);
+    else if (key === 'ArrowUp') move(-1);
+    else if (key === 'Escape' && isShown) setOpen(false);
+    else return;
+    event.preventDefault();
   };
   return (
     <form
@@ -91,7 +75,7 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
       class="question"
       onSubmit={(event) => {
         event.preventDefault();
-        ask(typed);
+        ask();
       }}
     >
       <div class="line">
@@ -119,24 +103,17 @@ export function QuestionInput({ typed: asked, problems: askedProblems, known, on
             }
             setTyped(field.value);
             setOpen(true);
+            setActive(null);
             follow();
           }}
           onKeyDown={onKey}
-          onKeyUp={(event) => {
-            if (event.key === 'ArrowLeft' || event.key === 'ArrowRight' || event.key === 'Home' || event.key === 'End')
-              follow();
-          }}
+          onKeyUp={follow}
           onClick={() => {
             setOpen(true);
             follow();
           }}
           onBlur={() => setOpen(false)}
         />
-        {typed !== '' && (
-          <button type="button" class="plain small clear" onClick={clear}>
-            Clear
-          </button>
-        )}
         <button type="submit">Filter</button>
       </div>
       <ul id={listId} role="listbox" aria-label="Suggestions" class="suggestions" hidden={!isShown}>

@@ -2,63 +2,44 @@ import type { ActionFilter, AuditFilter } from '../../../package/client/requests
 import type { AuditEvent } from '../../../package/client/types.ts';
 import { ACTOR_TYPES, AUDIT_ACTIONS, AUDIT_STATUSES, ERROR_CODES } from '../../../src/vocabulary.ts';
 import { holdsSecret } from '../../parts/secrets.ts';
-import { isAgo, isMoment, momentOf } from './moments.ts';
+import { isMoment, momentOf } from './moments.ts';
 
 // A question to the trail as it is typed: `action:service_account_token.create status:failure actor:"kim@acme.example"`. Terms narrow together.
 
-/** The names of filters, as they are typed, and the parameter of the API that each is. */
-export const FILTERS = {
-  action: 'action',
-  status: 'status',
-  actor: 'actor',
-  type: 'actor_type',
-  code: 'code',
-  scope: 'scope',
-  token: 'token_id',
-  name: 'token_name',
-  prefix: 'token_prefix',
-  workspace: 'workspace_uuid',
-  role: 'role',
-  policy: 'policy_version',
-  request: 'request_id',
-  ip: 'ip',
-  from: 'from',
-  to: 'to',
-} as const satisfies Readonly<Record<string, keyof AuditFilter>>;
-export type FilterName = keyof typeof FILTERS;
-export const isFilterName = (name: string): name is FilterName => Object.hasOwn(FILTERS, name);
+/** The names of filters, as they are typed: the parameter of the API that each is, and what it narrows by. */
+const TABLE = {
+  action: ['action', 'what was done; ! in front leaves it out'],
+  status: ['status', 'attempted, success or failure'],
+  actor: ['actor', 'who: a subject, a label, or me'],
+  type: ['actor_type', 'user, service_account, webhook or system'],
+  code: ['code', 'why it failed'],
+  token: ['token_id', 'the id of a token'],
+  name: ['token_name', 'the name that a token was given'],
+  prefix: ['token_prefix', 'the beginning of a secret, such as sat_a1B2c3D'],
+  scope: ['scope', 'asked for, or given'],
+  workspace: ['workspace_uuid', 'the id of a workspace'],
+  role: ['role', 'the role that allowed it'],
+  policy: ['policy_version', 'the version of the policy'],
+  request: ['request_id', 'the id of a request'],
+  ip: ['ip', 'an address'],
+  from: ['from', 'this time or later: 24h, 7d, 2026-01-31'],
+  to: ['to', 'before this time'],
+} as const satisfies Readonly<Record<string, readonly [keyof AuditFilter, string]>>;
+export type FilterName = keyof typeof TABLE;
 
-/** What each filter narrows by, for whoever looks for one. */
-export const MEANINGS: Readonly<Record<FilterName, string>> = {
-  action: 'what was done; ! in front leaves it out',
-  status: 'attempted, success or failure',
-  actor: 'who: a subject, a label, or me',
-  type: 'user, service_account, webhook or system',
-  code: 'why it failed',
-  scope: 'asked for, or given',
-  token: 'the id of a token',
-  name: 'the name that a token was given',
-  prefix: 'the beginning of a secret, such as sat_a1B2c3D',
-  workspace: 'the id of a workspace',
-  role: 'the role that allowed it',
-  policy: 'the version of the policy',
-  request: 'the id of a request',
-  ip: 'an address',
-  from: 'this time or later: 24h, 7d, 2026-01-31',
-  to: 'before this time',
-};
+export interface Filter {
+  readonly name: FilterName;
+  readonly parameter: keyof AuditFilter;
+  readonly meaning: string;
+}
+const isFilterName = (name: string): name is FilterName => Object.hasOwn(TABLE, name);
+export const FILTERS: readonly Filter[] = Object.keys(TABLE)
+  .filter(isFilterName)
+  .map((name) => ({ name, parameter: TABLE[name][0], meaning: TABLE[name][1] }));
 
-/** The wire's names are understood as well, since events and answers show them. */
-const NAMES: Readonly<Record<string, FilterName>> = Object.fromEntries(
-  Object.entries(FILTERS).flatMap(([name, parameter]) =>
-    isFilterName(name)
-      ? [
-          [name, name],
-          [parameter, name],
-        ]
-      : [],
-  ),
-);
+/** The filter that is typed so. The wire's names are understood as well, since events and answers show them. */
+export const filterNamed = (typed: string | null): FilterName | null =>
+  FILTERS.find(({ name, parameter }) => name === typed || parameter === typed)?.name ?? null;
 
 export interface Term {
   readonly name: FilterName;
@@ -71,11 +52,10 @@ export interface Question {
   readonly problems: readonly string[];
 }
 
-/** The actions of a noun together, as `service_account_token.*`. */
-export const ACTION_NOUNS: readonly string[] = [
-  ...new Set(AUDIT_ACTIONS.map((action) => action.replace(/\.\w+$/, '.*'))),
+/** All actions, and those of a noun together, as `service_account_token.*`. */
+const ACTION_PATTERNS: readonly string[] = [
+  ...new Set([...AUDIT_ACTIONS, ...AUDIT_ACTIONS.map((action) => action.replace(/\.\w+$/, '.*'))]),
 ];
-const ACTION_PATTERNS: readonly string[] = [...AUDIT_ACTIONS, ...ACTION_NOUNS];
 
 /** The values of filters that take one of a closed list. */
 export const CLOSED_LISTS: Readonly<Partial<Record<FilterName, readonly string[]>>> = {
@@ -102,11 +82,12 @@ export function wordsOf(typed: string): readonly Word[] {
 }
 
 /** What a word says: a name and a value, or a value without a name. */
-export function splitWord(word: string): {
+interface SplitWord {
   readonly isNegated: boolean;
   readonly name: string | null;
   readonly value: string;
-} {
+}
+export function splitWord(word: string): SplitWord {
   const match = /^(-?)([A-Za-z_]+):(.*)$/su.exec(word);
   if (match === null) return { isNegated: false, name: null, value: unquoted(word) };
   const [, minus = '', name = '', value = ''] = match;
@@ -128,64 +109,47 @@ export function parseQuestion(typed: string): Question {
   if (holdsSecret(typed)) return { terms: [], problems: [NO_SECRET] };
   const terms: Term[] = [];
   const problems: string[] = [];
-  for (const word of wordsOf(typed)) {
-    const { isNegated, name: typedName, value } = splitWord(word.text);
-    const name = typedName === null ? null : (NAMES[typedName] ?? null);
-    const problem = problemOf({ isNegated, typedName, name, value, word: word.text }, terms);
+  for (const { text } of wordsOf(typed)) {
+    const word = splitWord(text);
+    const name = filterNamed(word.name);
+    // Of actions several may be named, and left out.
+    const values = name === 'action' ? word.value.split(',') : [word.value];
+    const problem = problemOf(word, name, values, terms, text);
     if (problem !== null) problems.push(problem);
-    else if (name === 'action' && isNegated) terms.push(...value.split(',').map((one) => ({ name, value: `!${one}` })));
-    else if (name === 'action') terms.push(...value.split(',').map((one) => ({ name, value: one })));
-    else if (name !== null) terms.push({ name, value });
+    else if (name !== null)
+      terms.push(...values.map((value) => ({ name, value: `${word.isNegated ? '!' : ''}${value}` })));
   }
-  return { terms, problems: problems.length > 0 ? problems : orderProblems(terms) };
+  return { terms, problems };
 }
 
-interface Read {
-  readonly isNegated: boolean;
-  readonly typedName: string | null;
-  readonly name: FilterName | null;
-  readonly value: string;
-  readonly word: string;
-}
-
-function problemOf({ isNegated, typedName, name, value, word }: Read, before: readonly Term[]): string | null {
+function problemOf(
+  { isNegated, name: typedName, value }: SplitWord,
+  name: FilterName | null,
+  values: readonly string[],
+  before: readonly Term[],
+  word: string,
+): string | null {
   if (typedName === null) {
     return `“${word}” has no name of a filter in front. Write for example actor:${quoted(value)} or name:${quoted(value)}.`;
   }
-  if (name === null) return `There is no filter “${typedName}”. There are: ${Object.keys(FILTERS).join(', ')}.`;
+  if (name === null) {
+    return `There is no filter “${typedName}”. There are: ${FILTERS.map((filter) => filter.name).join(', ')}.`;
+  }
   if (value === '') return `“${name}:” lacks a value.`;
   if (isNegated && name !== 'action') return `Only actions can be left out by a minus. “${name}” cannot.`;
   if (isNegated && value.includes('!')) return 'A minus in front of an action and “!” say the same. Write one of them.';
-  if (name === 'action') return actionProblem(value);
-  if (before.some((term) => term.name === name)) return `“${name}” stands there twice. An event has only one.`;
-  const closed = CLOSED_LISTS[name];
-  if (closed !== undefined && !closed.includes(value)) {
-    const near = nearest(value, closed);
-    return `“${value}” is no ${name}.${near === null ? '' : ` Did you mean ${near}?`}`;
+  if (name !== 'action' && before.some((term) => term.name === name)) {
+    return `“${name}” stands there twice. An event has only one.`;
   }
   if ((name === 'from' || name === 'to') && !isMoment(value)) {
     return `“${value}” is no time. Write 30m, 24h, 7d, 2026-01-31 or 2026-01-31T09:30:00Z.`;
   }
-  return null;
-}
-
-function actionProblem(value: string): string | null {
-  const unknown = value.split(',').find((one) => !ACTION_PATTERNS.includes(one.replace(/^!/, '')));
+  const closed = CLOSED_LISTS[name];
+  const bare = (one: string): string => (name === 'action' ? one.replace(/^!/, '') : one);
+  const unknown = values.find((one) => closed?.includes(bare(one)) === false);
   if (unknown === undefined) return null;
-  const near = nearest(unknown, ACTION_PATTERNS);
-  return `“${unknown}” is no action.${near === null ? '' : ` Did you mean ${near}?`}`;
-}
-
-/** The first of a list that a text is a part of. */
-const nearest = (value: string, among: readonly string[]): string | null =>
-  among.find((one) => value.length >= 3 && one.includes(value.replace(/^!/, ''))) ?? null;
-
-/** How long ago and a time cannot be compared without a clock: then the service says what is wrong. */
-function orderProblems(terms: readonly Term[]): readonly string[] {
-  const [from, to] = (['from', 'to'] as const).map((name) => terms.find((term) => term.name === name)?.value);
-  if (from === undefined || to === undefined || isAgo(from) !== isAgo(to)) return [];
-  const [begin, end] = [momentOf(from, 'from', 0), momentOf(to, 'to', 0)];
-  return begin !== null && end !== null && end <= begin ? ['“to” must be later than “from”.'] : [];
+  const near = closed?.find((one) => unknown.length >= 3 && one.includes(bare(unknown)));
+  return `“${unknown}” is no ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}`;
 }
 
 /** Writes terms as they are typed. Read again they are the same. */
@@ -236,7 +200,7 @@ export function filterOf(terms: readonly Term[], { showsReads, isOwn, nowMs }: A
   for (const { name, value } of terms) {
     if (name === 'action') continue;
     const atMs = name === 'from' || name === 'to' ? momentOf(value, name, nowMs) : null;
-    filter[FILTERS[name]] = atMs === null ? value : new Date(atMs).toISOString();
+    filter[TABLE[name][0]] = atMs === null ? value : new Date(atMs).toISOString();
   }
   const all = [...new Set([...actions, ...hidden])].filter(isActionFilter);
   if (all.length > 0) filter['action'] = all;
@@ -249,17 +213,14 @@ const isActionFilter = (value: string): value is ActionFilter => ACTION_PATTERNS
 /** The question that the row of a query, a count or an export tells. */
 export function queryOfDetail({ detail, token_id: token, workspace_uuid: workspace }: AuditEvent): string {
   const known: Readonly<Record<string, unknown>> = { ...detail, token_id: token, workspace_uuid: workspace };
-  const terms = Object.keys(FILTERS)
-    .filter(isFilterName)
-    .flatMap((name): readonly Term[] => {
-      const value = known[FILTERS[name]];
-      if (typeof value === 'string') return [{ name, value: value.replace(/\.000Z$/, 'Z') }];
-      if (!Array.isArray(value)) return [];
-      const actions = value.filter((one) => typeof one === 'string');
-      // The console hides reads by naming them all; that is no part of what was asked.
-      const isHiding = READS.every((read) => actions.includes(`!${read}`));
-      const shown = isHiding ? actions.filter((one) => !READS.some((read) => one === `!${read}`)) : actions;
-      return shown.length === 0 ? [] : [{ name, value: shown.join(',') }];
-    });
+  const terms = FILTERS.flatMap(({ name, parameter }): readonly Term[] => {
+    const value = known[parameter];
+    if (typeof value === 'string') return [{ name, value: value.replace(/\.000Z$/, 'Z') }];
+    if (!Array.isArray(value)) return [];
+    // The console hides reads by naming them all; that is no part of what was asked.
+    const isHiding = READS.every((read) => value.includes(`!${read}`));
+    const shown = value.filter((one) => !isHiding || !READS.some((read) => one === `!${read}`));
+    return shown.length === 0 ? [] : [{ name, value: shown.join(',') }];
+  });
   return printTerms(terms);
 }

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../../../package/client/types.ts';
 import { isTold, TELLERS } from './deeds.ts';
-import { code, type Deed, deed, type Part, type Piece, text } from './parts.ts';
+import { code, type Deed, type Part, type Piece, text } from './parts.ts';
 import { whyOf } from './why.ts';
 
 // What an event says, as a sentence. It claims what the event records and nothing beyond: an attempt has no outcome, a failure did not happen,
@@ -41,7 +41,7 @@ function aside(event: AuditEvent): string | null {
  */
 export function sentenceOf(event: AuditEvent): Sentence {
   const { action, status } = event;
-  const told = isTold(action) ? TELLERS[action](event) : deed('did', 'do', code(action));
+  const told = isTold(action) ? TELLERS[action](event) : { done: 'did', tried: 'do', about: [code(action)] };
   const pieces = 'whole' in told ? told.whole : [ACTOR, ' ', ...formOf(told, event, status), ...spaced(told.about)];
   const why = 'whole' in told && told.why !== undefined ? told.why : (whyOf(event) ?? aside(event));
   return { what: joined([...pieces, times(event)]), why };
@@ -98,14 +98,16 @@ const nameOf = ({ type, label, subject }: AuditEvent['actor']): string => {
   return label ?? subject ?? (type === 'webhook' ? 'a webhook' : 'somebody');
 };
 
+/** How what is said of others is said to whoever did it. */
 const TO_YOU: Readonly<Record<string, string>> = {
-  theirs: 'yours',
+  'of theirs': 'of yours',
+  'gives them': 'gives you',
+  Their: 'Your',
   their: 'your',
-  they: 'you',
-  them: 'you',
   They: 'You',
+  they: 'you',
 };
 
 /** A sentence about somebody, said to that person. */
 export const inSecondPerson = (words: string): string =>
-  words.replaceAll(/\b(theirs|their|they|them)\b/gi, (word) => TO_YOU[word] ?? word);
+  words.replaceAll(/\b(of theirs|gives them|[Tt]heir|[Tt]hey)\b/g, (said) => TO_YOU[said] ?? said);

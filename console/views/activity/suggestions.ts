@@ -1,14 +1,4 @@
-import {
-  CLOSED_LISTS,
-  FILTERS,
-  type FilterName,
-  isFilterName,
-  MEANINGS,
-  quoted,
-  splitWord,
-  type Word,
-  wordsOf,
-} from './question.ts';
+import { CLOSED_LISTS, FILTERS, type FilterName, filterNamed, quoted, splitWord, wordsOf } from './question.ts';
 
 // What can stand where somebody types: the names of filters first, then the values of the one that was named.
 
@@ -28,8 +18,7 @@ export interface Suggested {
   readonly end: number;
 }
 
-const TIMES = ['1h', '24h', '7d', '30d'];
-const TIME_HINTS: Readonly<Record<string, string>> = {
+const TIMES: Readonly<Record<string, string>> = {
   '1h': 'the last hour',
   '24h': 'the last day',
   '7d': 'the last week',
@@ -53,24 +42,24 @@ export function suggestionsAt(
   };
   const { name, value, isNegated } = splitWord(word.text.slice(0, caret - word.begin));
   const suggestions = name === null ? namesFor(value) : valuesFor(name, value, isNegated, known);
-  return { suggestions: suggestions.slice(0, SUGGESTIONS_MAX_COUNT), begin: word.begin, end: endOf(word, caret) };
+  return {
+    suggestions: suggestions.slice(0, SUGGESTIONS_MAX_COUNT),
+    begin: word.begin,
+    end: Math.max(word.end, caret),
+  };
 }
-
-/** What stands behind the caret in its word is replaced too. */
-const endOf = (word: Word, caret: number): number => Math.max(word.end, caret);
 
 function namesFor(typed: string): readonly Suggestion[] {
   const start = typed.toLowerCase();
-  const names = Object.keys(FILTERS).filter(isFilterName);
-  const isMinus = start.startsWith('-');
-  if (isMinus) return 'action'.startsWith(start.slice(1)) ? [{ text: '-action:', hint: 'leaves an action out' }] : [];
-  const fitting = names.filter((name) => name.startsWith(start) || FILTERS[name].startsWith(start));
-  const found = fitting.map((name) => ({ text: `${name}:`, hint: MEANINGS[name] }));
-  if (found.length > 0 || start === '') return found;
+  if (start.startsWith('-')) {
+    return 'action'.startsWith(start.slice(1)) ? [{ text: '-action:', hint: 'leaves an action out' }] : [];
+  }
+  const fitting = FILTERS.filter(({ name, parameter }) => name.startsWith(start) || parameter.startsWith(start));
+  if (fitting.length > 0) return fitting.map(({ name, meaning }) => ({ text: `${name}:`, hint: meaning }));
   // Whoever types a name means somebody, or a token.
-  return (['actor', 'name', 'scope'] as const).map((name) => ({
+  return FILTERS.filter(({ name }) => ['actor', 'scope', 'name'].includes(name)).map(({ name, meaning }) => ({
     text: `${name}:${quoted(typed)}`,
-    hint: MEANINGS[name],
+    hint: meaning,
   }));
 }
 
@@ -80,14 +69,10 @@ function valuesFor(
   isNegated: boolean,
   known: Readonly<Partial<Record<FilterName, readonly string[]>>>,
 ): readonly Suggestion[] {
-  const name = isFilterName(typedName)
-    ? typedName
-    : Object.keys(FILTERS)
-        .filter(isFilterName)
-        .find((one) => FILTERS[one] === typedName);
-  if (name === undefined) return [];
-  const values =
-    name === 'from' || name === 'to' ? TIMES : [...new Set([...(CLOSED_LISTS[name] ?? []), ...(known[name] ?? [])])];
+  const name = filterNamed(typedName);
+  if (name === null) return [];
+  const isTime = name === 'from' || name === 'to';
+  const values = isTime ? Object.keys(TIMES) : [...new Set([...(CLOSED_LISTS[name] ?? []), ...(known[name] ?? [])])];
   // Of a list of actions the last is being typed.
   const comma = name === 'action' ? typed.lastIndexOf(',') + 1 : 0;
   const [head, last] = [typed.slice(0, comma), typed.slice(comma)];
@@ -98,7 +83,7 @@ function valuesFor(
   return values
     .filter((value) => value.toLowerCase().includes(start) && value !== last.slice(mark.length))
     .toSorted((one, other) => rank(one) - rank(other))
-    .map((value) => ({ text: `${prefix}${quoted(value)}`, hint: TIME_HINTS[value] ?? '' }));
+    .map((value) => ({ text: `${prefix}${quoted(value)}`, hint: TIMES[value] ?? '' }));
 }
 
 /** The text, and where the caret goes, once a suggestion is taken. Behind a value a space follows, so that the next name can be typed. */

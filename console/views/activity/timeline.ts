@@ -2,6 +2,14 @@ import type { AuditEvent } from '../../../package/client/types.ts';
 
 // The events that are shown, as pages of older ones and polls of newer ones come in.
 
+/** Some of the events of a question, the newest first. */
+export interface Known {
+  readonly events: readonly AuditEvent[];
+  /** Where older ones begin; null: there are none. */
+  readonly cursor: string | null;
+}
+export const NOTHING: Known = { events: [], cursor: null };
+
 /** Adds events to others, the newest first. An event that comes again replaces what was known of it: an attempt is settled, a count grows. */
 export function merged(known: readonly AuditEvent[], more: readonly AuditEvent[]): readonly AuditEvent[] {
   if (more.length === 0) return known;
@@ -15,16 +23,20 @@ export function merged(known: readonly AuditEvent[], more: readonly AuditEvent[]
   return [...byId.values()].toSorted((one, other) => other.seq - one.seq);
 }
 
-/** Whether a poll reaches down to what is known, so that no event between them is left out. */
-export const isJoined = (known: readonly AuditEvent[], polled: readonly AuditEvent[], hasMore: boolean): boolean => {
-  const newest = known[0];
-  const oldest = polled.at(-1);
-  return newest === undefined || oldest === undefined || !hasMore || oldest.seq <= newest.seq;
-};
+/**
+ * What is known once the newest page came in again. A page that does not reach down to what is known begins the list anew, so that none is
+ * left out; so does one that comes where nothing is known, as after a failure.
+ */
+export function joined(known: Known, newest: Known): Known {
+  const [top, oldest] = [known.events[0], newest.events.at(-1)];
+  const isGap = newest.cursor !== null && oldest !== undefined && top !== undefined && oldest.seq > top.seq;
+  if (top === undefined || isGap) return newest;
+  return { events: merged(known.events, newest.events), cursor: known.cursor };
+}
 
 /** A row of the list: a day, or an event of it. */
 export type Row =
-  | { readonly kind: 'day'; readonly key: string; readonly at: string }
+  | { readonly kind: 'day'; readonly key: string; readonly day: string }
   | { readonly kind: 'event'; readonly key: string; readonly event: AuditEvent };
 
 /**
@@ -37,7 +49,7 @@ export function rowsByDay(events: readonly AuditEvent[], dayOf: (at: string) => 
   let day: string | null = null;
   for (const event of events) {
     const own = dayOf(event.occurred_at);
-    if (own !== day) rows.push({ kind: 'day', key: `day ${event.id}`, at: event.occurred_at });
+    if (own !== day) rows.push({ kind: 'day', key: `day ${event.id}`, day: own });
     day = own;
     rows.push({ kind: 'event', key: event.id, event });
   }

@@ -29,22 +29,16 @@ export function useTokenNames(events: readonly AuditEvent[], mayAsk: boolean): R
     const nowMs = Date.now();
     if (!isMissing || nowMs - askedAtMs < AGAIN_AFTER_MS) return;
     askedAtMs = nowMs;
-    const controller = new AbortController();
     const ask = async (): Promise<void> => {
-      try {
-        let pages = 0;
-        for await (const { items } of polling.inventory.pages({ limit: PAGE_ROWS }, { signal: controller.signal })) {
-          for (const { id, name } of items) if (name !== null) known.set(id, name);
-          pages += 1;
-          if (pages === MAX_PAGES) break;
-        }
-        setNames(new Map(known));
-      } catch (error) {
-        if (!controller.signal.aborted) tellSignedOut(failureFrom(error));
+      let pages = 0;
+      for await (const { items } of polling.inventory.pages({ limit: PAGE_ROWS })) {
+        for (const { id, name } of items) if (name !== null) known.set(id, name);
+        pages += 1;
+        if (pages === MAX_PAGES) break;
       }
+      setNames(new Map(known));
     };
-    void ask();
-    return () => controller.abort();
+    ask().catch((error: unknown) => tellSignedOut(failureFrom(error)));
   }, [isMissing, events]);
   return names;
 }

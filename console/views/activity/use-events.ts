@@ -1,69 +1,40 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { AuditFilter } from '../../../package/client/requests.ts';
-import type { AuditEvent, Page } from '../../../package/client/types.ts';
-import type { Failure } from '../../../package/client/failure.ts';
-import { api, failureFrom, polling, tellSignedOut, usePolling } from '../../api.ts';
-import { isJoined, merged } from './timeline.ts';
+import type { AuditEvent } from '../../../package/client/types.ts';
+import { type Action, api, useAction } from '../../api.ts';
+import { type Following, useFollowing } from '../../parts/following.ts';
+import { joined, type Known, merged, NOTHING } from './timeline.ts';
 
 // The events of a question: the newest page, older ones on demand, and newer ones as they come.
 
 const PAGE_ROWS = 50;
-/** Older ones are read by whoever scrolls, who soon wants more. */
+/** Older ones are read by whoever soon wants more. */
 const OLDER_PAGE_ROWS = 100;
 const POLL_MS = 3_000;
 /** A page by several filters looks at a part of the trail and may be empty. So many are asked for at a time. */
 const PAGES_AT_A_TIME = 4;
 
-export interface Events {
+export interface Events extends Omit<Following<unknown>, 'data'> {
   readonly events: readonly AuditEvent[];
-  /** The newest event of the first page. Those before and behind it are numbered from it. */
-  readonly anchorId: string | null;
-  readonly isLoading: boolean;
-  readonly isLoadingOlder: boolean;
   readonly hasOlder: boolean;
-  readonly failure: Failure | null;
-  /** Why no new events come in, although they are asked for. */
-  readonly liveFailure: Failure | null;
-  readonly loadOlder: () => void;
-  readonly reload: () => void;
+  readonly older: Action<[]>;
 }
-
-interface State {
-  readonly key: string;
-  readonly events: readonly AuditEvent[];
-  readonly anchorId: string | null;
-  readonly cursor: string | null;
-  readonly isLoading: boolean;
-  readonly isLoadingOlder: boolean;
-  readonly failure: Failure | null;
-}
-
-const empty = (key: string): State => ({
-  key,
-  events: [],
-  anchorId: null,
-  cursor: null,
-  isLoading: true,
-  isLoadingOlder: false,
-  failure: null,
-});
-
-type Ask = (query: AuditFilter & { readonly limit: number; readonly cursor?: string }) => Promise<Page<AuditEvent>>;
 
 /** Asks for pages until there is a whole one, as far as a few questions reach. */
 async function ask(
-  read: Ask,
-  filter: AuditFilter,
+  client: typeof api,
+  query: AuditFilter & { readonly limit: number },
   from: string | null,
-  limit: number,
-): Promise<{ readonly events: readonly AuditEvent[]; readonly cursor: string | null }> {
+  signal?: AbortSignal,
+): Promise<Known> {
   const events: AuditEvent[] = [];
   let cursor = from;
   for (let pages = 0; pages < PAGES_AT_A_TIME; pages += 1) {
-    const page = await read({ ...filter, limit, ...(cursor !== null && { cursor }) });
+    const page = await client.audit.events({ ...query, cursor: cursor ?? undefined }, signal && { signal });
     events.push(...page.items);
     cursor = page.hasMore ? page.nextCursor : null;
-    if (cursor === null || events.length >= limit / 2) break;
+    // By itself the page asks for no more than the newest events.
+    if (cursor === null || events.length >= query.limit / 2 || client !== api) break;
   }
   return { events, cursor };
 }
@@ -79,105 +50,25 @@ async function ask(
  * @param filter null: nothing is asked.
  */
 export function useEvents(key: string, filter: AuditFilter | null, isLive: boolean): Events {
-  const [state, setState] = useState<State>(() => empty(key));
-  const [liveFailure, setLiveFailure] = useState<Failure | null>(null);
-  const [turn, setTurn] = useState(0);
-  const asked = useRef(filter);
-  asked.current = filter;
-  const current = useRef(key);
-  current.current = key;
+  const { data: newest, ...following } = useFollowing<Known>(
+    key,
+    async (client, signal) =>
+      filter === null ? NOTHING : await ask(client, { ...filter, limit: PAGE_ROWS }, null, signal),
+    () => (isLive && filter !== null ? POLL_MS : null),
+  );
+  /** What is known of a question, and the newest page that is part of it. */
+  const list = useRef<{ readonly key: string; readonly newest: Known | null; readonly known: Known }>(null);
+  const before = list.current?.key === key ? list.current : { key, newest: null, known: NOTHING };
+  list.current =
+    newest === null || newest === before.newest ? before : { key, newest, known: joined(before.known, newest) };
+  const { known } = list.current;
 
-  useEffect(() => {
-    const controller = new AbortController();
-    setState({ ...empty(key), isLoading: filter !== null });
-    setLiveFailure(null);
-    const { signal } = controller;
-    const begin = async (): Promise<void> => {
-      if (filter === null) return;
-      try {
-        const { events, cursor } = await ask(
-          async (query) => await api.audit.events(query, { signal }),
-          filter,
-          null,
-          PAGE_ROWS,
-        );
-        if (signal.aborted) return;
-        setState({ ...empty(key), events, cursor, anchorId: events[0]?.id ?? null, isLoading: false });
-      } catch (error) {
-        if (!signal.aborted) fail(error);
-      }
-    };
-    void begin();
-    return () => controller.abort();
-  }, [key, turn]);
-
-  const fail = (error: unknown): void => {
-    const failure = failureFrom(error);
-    tellSignedOut(failure);
-    setState((before) => ({ ...before, isLoading: false, isLoadingOlder: false, failure }));
-  };
-
-  const loadOlder = (): void => {
-    const { cursor, isLoadingOlder } = state;
-    if (filter === null || cursor === null || isLoadingOlder) return;
-    setState((before) => ({ ...before, isLoadingOlder: true, failure: null }));
-    const go = async (): Promise<void> => {
-      try {
-        const older = await ask(async (query) => await api.audit.events(query), filter, cursor, OLDER_PAGE_ROWS);
-        setState((before) =>
-          before.key === key
-            ? { ...before, events: merged(before.events, older.events), cursor: older.cursor, isLoadingOlder: false }
-            : before,
-        );
-      } catch (error) {
-        if (current.current === key) fail(error);
-      }
-    };
-    void go();
-  };
-
-  const poll = async (signal: AbortSignal): Promise<void> => {
-    const { current: question } = asked;
-    if (question === null) return;
-    try {
-      const page = await polling.audit.events({ ...question, limit: PAGE_ROWS }, { signal });
-      if (signal.aborted || current.current !== key) return;
-      setLiveFailure(null);
-      setState((before) => joined(before, key, page));
-    } catch (error) {
-      if (!signal.aborted) setLiveFailure(failureFrom(error));
-      throw error;
-    }
-  };
-  // Whoever lost the right to read would be denied by each poll, and each denial is in the trail.
-  const isDenied = [liveFailure, state.failure].some((failure) => failure?.code === 'forbidden');
-  usePolling(poll, POLL_MS, isLive && filter !== null && state.key === key && !state.isLoading && !isDenied);
-
-  const shown = state.key === key ? state : empty(key);
-  return {
-    events: shown.events,
-    anchorId: shown.anchorId,
-    isLoading: shown.isLoading && filter !== null,
-    isLoadingOlder: shown.isLoadingOlder,
-    hasOlder: shown.cursor !== null,
-    failure: shown.failure,
-    liveFailure,
-    loadOlder,
-    reload: () => setTurn((before) => before + 1),
-  };
-}
-
-/**
- * What is known once the newest page came in again. A page that does not reach down to what is known begins the list anew, so that none is
- * left out; so does one that comes where nothing is known, as after a failure.
- */
-function joined(before: State, key: string, { items, hasMore, nextCursor }: Page<AuditEvent>): State {
-  if (before.key !== key) return before;
-  if (before.events.length === 0 && items.length === 0 && before.failure === null) return before;
-  if (before.events.length === 0 || !isJoined(before.events, items, hasMore)) {
-    const cursor = hasMore ? nextCursor : null;
-    return { ...before, events: items, anchorId: items[0]?.id ?? null, cursor, failure: null };
-  }
-  const events = merged(before.events, items);
-  return events === before.events ? before : { ...before, events };
+  const older = useAction(async () => {
+    if (filter === null) return;
+    const { events, cursor } = await ask(api, { ...filter, limit: OLDER_PAGE_ROWS }, known.cursor);
+    const now = list.current;
+    if (now?.key === key) list.current = { ...now, known: { events: merged(now.known.events, events), cursor } };
+  });
+  useEffect(older.forget, [key]);
+  return { ...following, events: known.events, hasOlder: known.cursor !== null, older };
 }

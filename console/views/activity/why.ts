@@ -14,19 +14,18 @@ const DENIALS: Readonly<Record<string, string>> = {
   suspended: 'no role of theirs may lift the reason of the suspension',
 };
 
-/** What a code means in an event, where its own words say too little. */
+/** What a code means in an event, where that is more than its name says. */
 const CODES: Readonly<Record<string, string>> = {
   no_role: 'The policy gives them no role.',
   subject_blocked: 'They were offboarded.',
-  id_reused: 'Another delivery had its id and ordered something else.',
-  upstream_timeout: 'PipeOps did not answer in time.',
-  upstream_error: 'PipeOps failed.',
+  sign_in_failed: 'The sign-in was not finished, or was used before.',
+  idempotency_token_gone: 'The token of the first request with its Idempotency-Key had ended.',
+  upstream_forbidden: 'PipeOps does not let this service act in the workspace.',
+  upstream_rejected: 'PipeOps did not accept it.',
   upstream_disobeyed: 'PipeOps did something else than it was asked to do.',
   outcome_unknown: 'Nobody could find out what became of it. A person decides.',
   revocation_pending: 'The token is being driven to its end.',
-  audit_unavailable: 'The trail did not confirm it.',
   undelivered: 'Its secret reached nobody, so its token is revoked.',
-  not_applied: 'It had no effect at PipeOps.',
   revocation_contradicted: 'It is ordered again.',
   workspace_unavailable: 'PipeOps answered 404 for the whole workspace for three days.',
   event_not_allowed: 'The policy does not let its source send this.',
@@ -68,8 +67,8 @@ export function whyOf({ status, error_code, detail, action }: AuditEvent): strin
 /** A reason behind a sentence, such as `: signature invalid`. */
 const inWords = (reason: string): string => (reason === '' ? '' : `: ${reason.replaceAll('_', ' ')}`);
 
-/** A code as a sentence: `quota_used` becomes `Quota used.`, and `upstream_rejected` `PipeOps: rejected.` */
-const sentenceFrom = (code: string): string => {
-  const words = code.replace(/^upstream_/, 'PipeOps:_').replaceAll('_', ' ');
+/** A code as a sentence: `upstream_timeout` becomes `PipeOps timeout.`, and `quota_used` of a newer service `Quota used.` */
+const sentenceFrom = (name: string): string => {
+  const words = name.replace('upstream', 'PipeOps').replaceAll('_', ' ');
   return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
 };

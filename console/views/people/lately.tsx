@@ -29,7 +29,7 @@ export function Lately({ name }: { readonly name: string }) {
       <Stale following={pages} />
       {items === null && pages.isLoading && <Loading />}
       {items?.length === 0 && <p class="quiet">Nothing that is in the trail.</p>}
-      {items !== null && items.length > 0 && <EventList events={items} anchorId={null} names={names} />}
+      {items !== null && items.length > 0 && <EventList events={items} names={names} />}
       {pages.hasMore && (
         <p>
           <Link to={activityOf(name)}>All of it in Activity</Link>
