@@ -48,6 +48,9 @@ const onlyBundled = {
 /** The real wrangler against a simulated Cloudflare: `npm run test:deploy`. */
 const deployTests = ['test/deploy/**/*.test.ts'];
 
+/** The console in an installed Chromium: `npm run test:browser`, which installs what they need first. */
+const browserTests = ['test/browser/**/*.test.ts'];
+
 // All that tests ask is on this machine, and the proxy of a machine that has one does not reach it.
 keepLoopbackDirect();
 
@@ -82,7 +85,7 @@ export default defineConfig(async () => ({
           deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...nodeTests, ...deployTests],
+          exclude: [...nodeTests, ...deployTests, ...browserTests],
           globalSetup: ['test/support/start-simulators.ts'],
           setupFiles: ['test/support/setup.ts'],
           // These only end what hangs. A slow machine fails no test by them.
@@ -106,6 +109,29 @@ export default defineConfig(async () => ({
       },
       {
         test: { name: 'deploy', include: deployTests, testTimeout: 240_000, hookTimeout: 240_000 },
+      },
+      {
+        // It has a lock file of its own, which `npm ci` leaves alone.
+        resolve: {
+          alias: {
+            'playwright-core': fileURLToPath(
+              new URL('tools/browser/node_modules/playwright-core/index.mjs', import.meta.url),
+            ),
+          },
+        },
+        test: {
+          name: 'browser',
+          // One service and one Chromium for all files, which take their turns: the people of a local run are three, and each file
+          // would meet what another does to them.
+          maxWorkers: 1,
+          isolate: false,
+          include: browserTests,
+          globalSetup: ['test/browser/support/start.ts'],
+          setupFiles: ['test/browser/support/setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          expect: { poll: { timeout: 15_000 } },
+        },
       },
     ],
   },

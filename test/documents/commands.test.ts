@@ -12,7 +12,9 @@ const DOCUMENTS = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT });
 const { scripts }: { readonly scripts: Readonly<Record<string, string>> } = JSON.parse(read('package.json'));
 
 /** What the commands say and read: the text of their sources. */
-const sources = globSync('{commands,local,bench,test/prove}/**/*.ts', { cwd: ROOT }).map(read).join('\n');
+const sources = globSync(['{commands,local,bench,test/prove}/**/*.ts', 'tools/*/*.ts'], { cwd: ROOT })
+  .map(read)
+  .join('\n');
 
 describe.each(DOCUMENTS)('%s', (file) => {
   const text = read(file);
