@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../package/client/failure.ts';
 import type { Readiness } from '../package/client/types.ts';
 import {
@@ -138,13 +138,19 @@ function Account() {
 function Trouble() {
   const [readiness, setReadiness] = useState<Readiness | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  const turn = useRef(0);
   const look = async (signal?: AbortSignal): Promise<void> => {
+    turn.current += 1;
+    const own = turn.current;
     try {
-      setReadiness(await polling.readiness(signal === undefined ? {} : { signal }));
+      const seen = await polling.readiness(signal === undefined ? {} : { signal });
+      // An answer to an earlier look says what was so before this device went offline.
+      if (own !== turn.current) return;
+      setReadiness(seen);
       setProblem(null);
     } catch (error) {
       const failure = failureFrom(error);
-      if (failure.code === 'client_aborted') return;
+      if (failure.code === 'client_aborted' || own !== turn.current) return;
       const reasons = notReadyReasons(failure);
       if (failure.code === 'client_unreachable') setProblem('The service cannot be reached from here.');
       else setProblem(reasons.length === 0 ? failure.message : bannerWords(reasons));
