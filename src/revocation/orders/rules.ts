@@ -122,9 +122,14 @@ export function afterAbsence(
   upstreamStatus: number | null,
   moment: Moment,
 ): Move {
-  if (finding === 'gone') return afterEnd(order, result, upstreamStatus, moment);
-  return waiting({ ...order, unseen_at: unseenAtMs }, moment.nowMs + ABSENCE_GAP_MS, 'not_found');
+  return finding === 'gone'
+    ? afterEnd(order, result, upstreamStatus, moment)
+    : afterOneProof(order, unseenAtMs, moment);
 }
+
+/** One proof of absence is not enough: a second one is due. `unseenAtMs` is that of `afterAbsence`. */
+export const afterOneProof = (order: OpenOrder, unseenAtMs: number | null, { nowMs }: Moment): Move =>
+  waiting({ ...order, unseen_at: unseenAtMs }, nowMs + ABSENCE_GAP_MS, 'not_found');
 
 /** PipeOps answers 404 to an order whose token a list or a GET shows: the order is sent again. */
 export const afterDenial = (order: OpenOrder, failure: UpstreamFailure, moment: Moment): Move =>
@@ -194,8 +199,10 @@ export function waitingTogether<T extends { readonly move: Move }>(moved: readon
  * A look shows the token's end while an update of the token is, or just was, under way beside the order: the end counts only in
  * a look that is begun CONFIRM_AFTER_UPDATE_MS after the update, or later. Null if there is nothing to wait for.
  */
-export function afterUpdate(order: OrderSoFar, look: LookContext): Move | null {
-  const { nowMs, begunAtMs, updatedUntilMs } = look;
+export function afterUpdate(
+  order: OrderSoFar,
+  { nowMs, begunAtMs, updatedUntilMs }: Pick<LookContext, 'nowMs' | 'begunAtMs' | 'updatedUntilMs'>,
+): Move | null {
   if (updatedUntilMs === null || begunAtMs >= updatedUntilMs + CONFIRM_AFTER_UPDATE_MS) return null;
   const isSettled = updatedUntilMs <= nowMs;
   return waiting(

@@ -14,6 +14,7 @@ import {
   afterEnd,
   afterFailure,
   afterLookUp,
+  afterOneProof,
   afterSilence,
   afterUpdate,
   afterWorkspaceMissing,
@@ -23,6 +24,7 @@ import {
 import type { Lists, WorkspaceLook } from './run.ts';
 
 type OpenOrder = LeasedOrder<'open'>;
+type NotFound = Extract<UpstreamFailure, { kind: 'upstream_not_found' }>;
 
 /** Sends orders to PipeOps and says what becomes of each. It writes nothing about the orders themselves. */
 export interface Sending {
@@ -98,11 +100,11 @@ export function createSending(dependencies: DriverDependencies, context: Request
   };
 
   /** A 404 is about the token only while the workspace's list is answered, and then it is one proof of its absence. */
-  const judgeNotFound = async (order: OpenOrder, failure: UpstreamFailure, begunAtMs: number): Promise<Move> => {
+  const judgeNotFound = async (order: OpenOrder, failure: NotFound, begunAtMs: number): Promise<Move> => {
     const look = await lists.any(order.workspace_uuid, order.id, order.created_at);
     if (look.kind !== 'listed') return unlisted(order, look);
     const sight = sightOfListed(order, look);
-    const status = 'status' in failure ? failure.status : null;
+    const { status } = failure;
     if (sight === 'alive' || sight === 'inactive') return afterDenial(order, failure, moment());
     if (sight === 'revoked' || sight === 'expired') {
       return endOf(order, sight === 'expired' ? 'expired' : 'already_gone', status, look.begunAtMs, atMs());
@@ -115,7 +117,7 @@ export function createSending(dependencies: DriverDependencies, context: Request
     const finding = await recordAbsence(dependencies, context, ref, begunAtMs);
     if (finding === 'unknown') return absenceOf(order, status, begunAtMs);
     if (finding === 'gone') return endOf(order, 'already_gone', status, begunAtMs, atMs());
-    return afterAbsence(order, finding, { result: 'already_gone', unseenAtMs: null }, status, atMs());
+    return afterOneProof(order, null, atMs());
   };
 
   /** Where the list says nothing of the token, a GET may contradict the 404. Null if it agrees. */
@@ -155,7 +157,7 @@ export function createSending(dependencies: DriverDependencies, context: Request
     if (sight !== 'absent' || order.known === 0) return null;
     return look.gone.has(order.token_id)
       ? endOf(order, 'already_gone', null, look.begunAtMs, atMs())
-      : afterAbsence(order, 'unseen', { result: 'already_gone', unseenAtMs: null }, null, atMs());
+      : afterOneProof(order, null, atMs());
   };
   return { send, settleFrom };
 }
@@ -168,6 +170,6 @@ function endOf(
   begunAtMs: number,
   moment: Moment,
 ): Move {
-  const look = { ...moment, begunAtMs, updatedUntilMs: order.updated_until, isLifted: false };
+  const look = { ...moment, begunAtMs, updatedUntilMs: order.updated_until };
   return afterUpdate(order, look) ?? afterEnd(order, result, upstreamStatus, moment);
 }

@@ -2,14 +2,20 @@ import { type SQL, sql } from 'drizzle-orm';
 import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core';
 import { expect, it } from 'vitest';
 import {
+  AWAITED,
   before,
+  COUNTED,
   DRIVEN,
+  GIVEN_UP,
+  IDLE,
   isBefore,
   isIn,
   isInState,
   isNotIn,
+  LOOKED_AT,
   type NewState,
   type OrderColumns,
+  SENT,
   transition,
   type TransitionName,
   TRANSITIONS,
@@ -117,4 +123,26 @@ it.each<[OrderState, boolean]>([
   ['failed', false],
 ])('an order that is %s is in one of the states that are driven: %s', (state, isDriven) => {
   expect(isInState({ state }, DRIVEN)).toBe(isDriven);
+});
+
+it.each<[OrderState, readonly string[]]>([
+  ['scheduled', ['idle']],
+  ['open', ['sent', 'driven', 'awaited', 'counted']],
+  ['acknowledged', ['looked at', 'driven', 'awaited', 'counted']],
+  ['confirmed', ['looked at', 'driven']],
+  ['failed', ['given up', 'counted']],
+  ['retried', ['withdrawn', 'idle']],
+  ['lifted', ['withdrawn', 'idle']],
+])('an order that is %s is %j', (state, kinds) => {
+  const lists: Readonly<Record<string, readonly OrderState[]>> = {
+    sent: SENT,
+    'looked at': LOOKED_AT,
+    driven: DRIVEN,
+    awaited: AWAITED,
+    'given up': GIVEN_UP,
+    counted: COUNTED,
+    withdrawn: WITHDRAWN,
+    idle: IDLE,
+  };
+  expect(Object.keys(lists).filter((name) => lists[name]?.includes(state))).toEqual(kinds);
 });
