@@ -95,7 +95,7 @@ const IS_MISSING = sql`e.value ->> 'min_begun' is not null and e.value ->> 'shar
 
 /** Workspaces whose lists were asked for within the hour, and were there. */
 const IN_USE = sql`(select count(*) from (select 1 from ${workspaces} as u
-  where u.listed_at > ${NOW} - ${sql.raw(String(WORKSPACE_IN_USE_MS))} and u.listed_at is not null
+  where u.listed_at > ${NOW} - ${sql.raw(String(WORKSPACE_IN_USE_MS))}
     and u.list_state in ('complete', 'partial', 'unproven') limit ${sql.raw(String(WORKSPACES_IN_USE_MAX_COUNT))}))`;
 /** As `pacedSinceMs` says it. */
 const PACED_SINCE = sql`min(e.value ->> 'min_begun',
@@ -130,16 +130,14 @@ const INVENTORY_OF_WORKSPACE = {
 };
 
 const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
-  Object.keys(getTableColumns(auditEvents))
-    .filter((name) => name !== 'seq')
-    .map((name) => [name, sql.raw(`e.value ->> '$.row.${name}'`)]),
+  Object.keys(getTableColumns(auditEvents)).map((name) => [name, sql.raw(`e.value ->> '$.row.${name}'`)]),
 );
 
 /** The entries that have no row yet, and how many of the same caller and kind this statement inserts before each. */
 const NEW_ENTRIES = sql`(select e.value, row_number() over (
     partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
-  from ${ENTRIES} where ${MAY_RECORD} and (e.value ->> 'key' is null or not exists (select 1 from audit_events as a
-    where a.read_key = e.value ->> 'key' and a.read_key is not null))) as e`;
+  from ${ENTRIES} where ${MAY_RECORD} and not exists (select 1 from audit_events as a
+    where a.read_key = e.value ->> 'key')) as e`;
 
 const CALLER_MINUTE = {
   issuer: sql.raw(`e.value ->> 'issuer'`),
@@ -161,10 +159,7 @@ export const READ_QUERIES = {
       .update(auditEvents)
       .set(countedAgain(sql.raw(`(e.value ->> 'count')`), OCCURRED_AT))
       .from(ENTRIES)
-      .where(
-        sql`${hasReadKey(sql.raw(`e.value ->> 'key'`))}
-            and e.value ->> 'key' is not null and ${MAY_RECORD}`,
-      )
+      .where(sql`${hasReadKey(sql.raw(`e.value ->> 'key'`))} and ${MAY_RECORD}`)
       .returning({
         read_key: sql<string>`${auditEvents.read_key}`.as('read_key'),
         id: sql<string>`${auditEvents.id}`.as('id'),

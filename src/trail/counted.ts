@@ -39,9 +39,8 @@ export function countRead(database: Database, row: CountedRow, condition: SQL, r
   ] as const;
 }
 
-/** Whether a row has this key. SQLite uses the partial index of keys only where the condition also says that the key is not null. */
-export const hasReadKey = (key: string | SQL): SQL =>
-  sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null`;
+/** Whether a row has this key. None has the key null, which equals nothing: so SQLite uses the partial index of keys. */
+export const hasReadKey = (key: string | SQL): SQL => sql`${auditEvents.read_key} = ${key}`;
 
 /**
  * What an update sets to count further events in a row.
