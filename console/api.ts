@@ -8,11 +8,10 @@ import { CountersignError, type Failure, isRecord } from '../package/client/fail
 const CONSOLE_HEADER = 'X-Countersign-Console';
 
 const clientOf = (kind: '1' | 'poll') =>
-  createPageClient({
-    url: location.origin,
-    retries: 0,
-    fetch: async (url, init) => await fetch(url, { ...init, headers: { ...init.headers, [CONSOLE_HEADER]: kind } }),
-  });
+  createPageClient(
+    location.origin,
+    async (url, init) => await fetch(url, { ...init, headers: { ...init.headers, [CONSOLE_HEADER]: kind } }),
+  );
 
 /** Calls the service for somebody who asked for it. */
 export const api = clientOf('1');

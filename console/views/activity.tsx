@@ -124,8 +124,8 @@ function LiveButton({
   const [state, word, title] = isPaused
     ? ['', 'Paused', 'New events do not appear.']
     : failure === null
-      ? ['is-on', 'Live', 'New events appear by themselves. Press to pause.']
-      : ['is-stuck', 'Not live', `No new events come in: ${failure.message}`];
+      ? ['good', 'Live', 'New events appear by themselves. Press to pause.']
+      : ['danger', 'Not live', `No new events come in: ${failure.message}`];
   return (
     <button type="button" class={`feed ${state}`} aria-pressed={!isPaused} title={title} onClick={onToggle}>
       {word}

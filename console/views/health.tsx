@@ -130,7 +130,7 @@ function ReasonCard(props: {
 }) {
   const { title, meaning } = reasonWords(props.reason);
   return (
-    <section class={props.isSevere === true ? 'card trouble danger' : 'card trouble'} aria-label={title}>
+    <section class={`card trouble ${props.isSevere === true ? 'danger' : 'warning'}`} aria-label={title}>
       <h2>{title}</h2>
       <p>{meaning}</p>
       {props.children}

@@ -7,20 +7,17 @@ import { loginPath, paths } from '../routes.ts';
 const PROBLEMS: Readonly<Record<string, string>> = {
   sign_in_failed:
     'The sign-in was not finished: it took longer than ten minutes, was used before, or began in another browser. Sign in again.',
-  sign_in_refused: 'The identity provider did not confirm who you are. Sign in again, or ask whoever runs it.',
   sign_in_not_configured:
     'Nobody can sign in here: no issuer of the policy has a client id. Whoever runs this service finds in the documentation how to add one.',
   no_role: 'You are known, and the policy gives you no role here. Ask whoever runs this service for a binding.',
   subject_blocked: 'You were offboarded here. A person with the right to do so can reinstate you.',
-  issuer_unavailable: 'The identity provider does not answer. Try again in a minute.',
-  audit_unavailable: 'The trail cannot be written, so nobody is signed in. Try again in a minute.',
 };
 
 /** What is shown to whoever is not signed in. */
 export function SignInView() {
   const { search } = useLocation();
   const code = search.get('error');
-  const problem = code === null ? null : (PROBLEMS[code] ?? 'The sign-in failed. Try again.');
+  const problem = code === null ? null : (PROBLEMS[code] ?? 'The sign-in failed. Try again in a minute.');
   return (
     <Alone title="Countersign">
       <p>
@@ -28,7 +25,7 @@ export function SignInView() {
       </p>
       {problem !== null && (
         <p class="problem" role="alert">
-          {problem}
+          {problem} {isCode(code) && <a href={`/docs/errors#${code}`}>What this means</a>}
         </p>
       )}
       <a class="button primary" href={loginPath(search.get('return_to') ?? paths.home)}>
@@ -37,6 +34,9 @@ export function SignInView() {
     </Alone>
   );
 }
+
+/** Anybody can write an address. What is no code is shown nowhere. */
+const isCode = (code: string | null): code is string => code !== null && /^[a-z_]{1,40}$/.test(code);
 
 /** What is shown after a sign-out. */
 export const SignedOutView = () => (

@@ -1,4 +1,5 @@
 import { CountersignError } from './failure.ts';
+import { createPageTransport } from './page-transport.ts';
 import { holdJwt } from './jwt.ts';
 import { exportEvents, exportLines } from './export.ts';
 import type {
@@ -22,6 +23,7 @@ import {
   type ClientOptions,
   createTransport,
   type Envelope,
+  type Fetch,
   type Request,
   type Runtime,
   type Transport,
@@ -96,9 +98,8 @@ const at = (base: string, id: string, rest = ''): string => `${base}/${encodeURI
 export const createClientWith = (options: ClientOptions, runtime: Runtime): Client =>
   clientOf(createTransport(options, holdJwt(options.jwt, runtime.now), runtime));
 
-/** The client of a page that the service itself serves. It sends no JWT: the browser's cookie, or a proxy in front, says who calls. */
-export const createPageClient = (options: Omit<ClientOptions, 'jwt' | 'jwtHeader'>): Client =>
-  clientOf(createTransport(options, null, RUNTIME));
+/** The client of a page that the service itself serves: see `createPageTransport`. */
+export const createPageClient = (origin: string, send: Fetch): Client => clientOf(createPageTransport(origin, send));
 
 function clientOf(transport: Transport) {
   const json = async (request: Request, given?: CallOptions): Promise<Envelope> => await transport.json(request, given);

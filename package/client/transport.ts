@@ -3,7 +3,7 @@ import type { JwtHolder, JwtSource } from './jwt.ts';
 import { safeOrigin } from './origin.ts';
 
 /** A service that does not answer in this time is taken for dead. The service's own deadline is shorter. */
-const ANSWER_TIMEOUT_MS = 35_000;
+export const ANSWER_TIMEOUT_MS = 35_000;
 const DEADLINE_MS = 60_000;
 const RETRIES = 3;
 const BACKOFF_FIRST_MS = 2_000;
@@ -97,10 +97,9 @@ export interface Transport {
 /** The body of a success. */
 export type Envelope = Readonly<Record<string, unknown>>;
 
-/** @param holder null: no JWT is sent, since a cookie of the browser says who calls. */
 export function createTransport(
   options: Omit<ClientOptions, 'jwt'>,
-  holder: JwtHolder | null,
+  holder: JwtHolder,
   { now, sleep }: Runtime,
 ): Transport {
   const origin = safeOrigin(options.url);
@@ -109,9 +108,9 @@ export function createTransport(
   const jwtHeader = options.jwtHeader ?? 'Authorization';
   const scheme = jwtHeader.toLowerCase() === 'authorization' ? 'Bearer ' : '';
 
-  const jwtFor = async (): Promise<string | null> => {
+  const jwtFor = async (): Promise<string> => {
     try {
-      return holder === null ? null : await holder.get();
+      return await holder.get();
     } catch (cause) {
       const message = `No JWT: ${cause instanceof Error ? cause.message : 'its source failed.'}`;
       throw new CountersignError({ code: 'client_no_jwt', message }, { cause });
@@ -122,19 +121,13 @@ export function createTransport(
   const attempt = async <T>(request: Request, signal: AbortSignal, read: Read<T>): Promise<T> => {
     for (let isRepeat = false; ; isRepeat = true) {
       const jwt = request.isPublic === true ? null : await untilAborted(jwtFor(), signal);
-      const headers: Record<string, string> = { Accept: 'application/json, application/x-ndjson, text/csv' };
-      if (options.userAgent !== undefined) headers['User-Agent'] = options.userAgent;
-      if (jwt !== null) headers[jwtHeader] = `${scheme}${jwt}`;
-      if (request.isFresh === true) headers['Cache-Control'] = 'no-cache';
-      if (isKeyed(request)) headers['Idempotency-Key'] = request.idempotencyKey;
-      if (request.body !== undefined) headers['Content-Type'] = 'application/json';
-      const body = request.body === undefined ? {} : { body: JSON.stringify(request.body) };
-      // A redirect would carry the JWT elsewhere.
-      const init: FetchInit = { method: request.method, headers, ...body, redirect: 'manual', signal };
-      const response = await send(`${origin}${request.path}${searchOf(request.query)}`, init);
+      const init = initOf(request, signal);
+      if (options.userAgent !== undefined) init.headers['User-Agent'] = options.userAgent;
+      if (jwt !== null) init.headers[jwtHeader] = `${scheme}${jwt}`;
+      const response = await send(urlOf(origin, request), init);
       if (response.ok) return await read(response);
       const failure = failureOf(origin, response, await jsonOf(response));
-      const isRefused = failure.code === 'invalid_token' && jwt !== null && holder?.refuse(jwt) === true;
+      const isRefused = failure.code === 'invalid_token' && jwt !== null && holder.refuse(jwt);
       if (!isRefused || isRepeat) throw new CountersignError(failure);
     }
   };
@@ -175,10 +168,7 @@ export function createTransport(
     origin,
     json: async (request, given = {}) =>
       await call(request, given, async (response) => {
-        const body = await jsonOf(response);
-        if (!isRecord(body) || body['success'] !== true) {
-          throw new CountersignError(failureOf(origin, response, undefined));
-        }
+        const body = await envelopeOf(origin, response);
         given.onAnswer?.(answerOf(response));
         return body;
       }),
@@ -190,7 +180,26 @@ export function createTransport(
   };
 }
 
-type Read<T> = (response: Response) => Promise<T>;
+/** What `fetch` is given for a request. A redirect would carry its credentials elsewhere, so none is followed. */
+export function initOf(request: Request, signal: AbortSignal): FetchInit {
+  const headers: Record<string, string> = { Accept: 'application/json, application/x-ndjson, text/csv' };
+  if (request.isFresh === true) headers['Cache-Control'] = 'no-cache';
+  if (isKeyed(request)) headers['Idempotency-Key'] = request.idempotencyKey;
+  if (request.body !== undefined) headers['Content-Type'] = 'application/json';
+  const body = request.body === undefined ? {} : { body: JSON.stringify(request.body) };
+  return { method: request.method, headers, ...body, redirect: 'manual', signal };
+}
+
+export const urlOf = (origin: string, { path, query }: Request): string => `${origin}${path}${searchOf(query)}`;
+
+/** The envelope of an answer that says it is a success. @throws CountersignError where it is no such envelope. */
+export async function envelopeOf(origin: string, response: Response): Promise<Envelope> {
+  const body = await jsonOf(response);
+  if (!isRecord(body) || body['success'] !== true) throw new CountersignError(failureOf(origin, response, undefined));
+  return body;
+}
+
+export type Read<T> = (response: Response) => Promise<T>;
 
 /**
  * Whether a request may be sent again. 429 says that nothing was done. A 503 leaves open whether something was: a create then needs its key,
@@ -230,7 +239,7 @@ interface Ending {
 }
 
 /** What a call throws for what was thrown under it. */
-function errorOf(error: unknown, { origin, isAborted, isLate }: Ending, key: string | null): CountersignError {
+export function errorOf(error: unknown, { origin, isAborted, isLate }: Ending, key: string | null): CountersignError {
   const options = { cause: error, idempotencyKey: key };
   if (error instanceof CountersignError) {
     return new CountersignError(error.failure, { cause: error.cause, idempotencyKey: key });
@@ -254,7 +263,7 @@ function causeOf(error: unknown): string | null {
 }
 
 /** A signal that aborts after so many milliseconds, or with the caller's. */
-function stopAfter(ms: number, outer: AbortSignal | undefined) {
+export function stopAfter(ms: number, outer: AbortSignal | undefined) {
   const controller = new AbortController();
   let isLate = false;
   const abort = (): void => controller.abort();
@@ -298,7 +307,7 @@ function searchOf(query: object = {}): string {
   return text === '' ? '' : `?${text}`;
 }
 
-const answerOf = ({ status, headers }: Response): Answer => ({
+export const answerOf = ({ status, headers }: Response): Answer => ({
   status,
   requestId: headers.get('X-Request-Id'),
   eventId: headers.get('X-Audit-Event-Id'),
@@ -306,7 +315,7 @@ const answerOf = ({ status, headers }: Response): Answer => ({
 });
 
 /** The JSON of an answer; undefined if it has none. A connection that breaks throws. */
-async function jsonOf(response: Response): Promise<unknown> {
+export async function jsonOf(response: Response): Promise<unknown> {
   const text = await response.text();
   try {
     return JSON.parse(text) as unknown;

@@ -63,6 +63,7 @@ const question = (changed: Partial<AskedWorkspace> = {}): AskedWorkspace => ({
   issuer: ISSUER,
   subject: reader,
   label: `${reader}@example.com`,
+  session: null,
   own: null,
   ...changed,
 });
@@ -164,6 +165,7 @@ describe('alike reads', () => {
       issuer: ISSUER,
       subject: reader,
       label: null,
+      session: null,
       ...changed,
       key: key ?? null,
     };

@@ -132,7 +132,7 @@ describe('an attempt', () => {
   ])('says whether its actor is blocked: %s', async (_name, blocked, isBlocked) => {
     await block({ subject: 'somebody', ...blocked() });
     const begun = await recorder.attempt(context, create(), () => []);
-    expect(begun.ok && begun.value.blocked).toBe(isBlocked);
+    expect(begun.ok && begun.value.bar?.kind).toBe(isBlocked ? 'subject_blocked' : undefined);
   });
 
   it('reads beside its row, and writes only with it', async () => {
