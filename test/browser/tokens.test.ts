@@ -226,7 +226,7 @@ describe('a set of tokens', () => {
     await dialog.getByLabel('Type 3 to revoke 3 tokens').fill('3');
     await order.click();
     await page.waitForURL('**/console/revocations/*');
-    await expectSeen(page.getByText('Nothing is left to do.'));
+    await expectSeen(page.getByText('All 3 revocations are confirmed.'));
     expect(requests.filter(({ method, url }) => method === 'POST' && url.endsWith('/api/v1/revocations'))).toHaveLength(
       1,
     );
