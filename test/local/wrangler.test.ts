@@ -14,9 +14,11 @@ describe('a checkout below stray configuration files, while CLOUDFLARE_ENV names
   beforeAll(() => {
     mkdirSync(checkout);
     for (const name of [
+      'console',
       'docs',
       'local',
       'openapi.json',
+      'package',
       'site',
       'src',
       'drizzle',
