@@ -41,7 +41,9 @@ describe('signing in', () => {
     const links = page.getByRole('navigation', { name: 'Pages' }).getByRole('link');
     expect(await links.allTextContents()).toEqual(pages);
     await expectSeen(page.getByText(PEOPLE[person].email, { exact: true }));
-    expect(await page.getByRole('button', { name: 'Create a token', exact: true }).count()).toBe(person === 'linus' ? 1 : 0);
+    expect(await page.getByRole('button', { name: 'Create a token', exact: true }).count()).toBe(
+      person === 'linus' ? 1 : 0,
+    );
   });
 
   it('comes back to the page that was asked for, with its query', async () => {
