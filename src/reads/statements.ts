@@ -95,7 +95,7 @@ const IS_MISSING = sql`e.value ->> 'min_begun' is not null and e.value ->> 'shar
 
 /** Workspaces whose lists were asked for within the hour, and were there. */
 const IN_USE = sql`(select count(*) from (select 1 from ${workspaces} as u
-  where u.listed_at > ${NOW} - ${sql.raw(String(WORKSPACE_IN_USE_MS))}
+  where u.listed_at > ${NOW} - ${sql.raw(String(WORKSPACE_IN_USE_MS))} and u.listed_at is not null
     and u.list_state in ('complete', 'partial', 'unproven') limit ${sql.raw(String(WORKSPACES_IN_USE_MAX_COUNT))}))`;
 /** As `pacedSinceMs` says it. */
 const PACED_SINCE = sql`min(e.value ->> 'min_begun',
@@ -137,7 +137,7 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
 const NEW_ENTRIES = sql`(select e.value, row_number() over (
     partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
   from ${ENTRIES} where ${MAY_RECORD} and not exists (select 1 from audit_events as a
-    where a.read_key = e.value ->> 'key')) as e`;
+    where a.read_key = e.value ->> 'key' and a.read_key is not null)) as e`;
 
 const CALLER_MINUTE = {
   issuer: sql.raw(`e.value ->> 'issuer'`),

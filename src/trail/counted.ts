@@ -39,8 +39,12 @@ export function countRead(database: Database, row: CountedRow, condition: SQL, r
   ] as const;
 }
 
-/** Whether a row has this key. None has the key null, which equals nothing: so SQLite uses the partial index of keys. */
-export const hasReadKey = (key: string | SQL): SQL => sql`${auditEvents.read_key} = ${key}`;
+/**
+ * Whether a row has this key. The condition says by itself that the key is not null, since SQLite has read the whole trail where it was
+ * left to conclude that from the comparison.
+ */
+export const hasReadKey = (key: string | SQL): SQL =>
+  sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null`;
 
 /**
  * What an update sets to count further events in a row.
