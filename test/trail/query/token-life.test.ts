@@ -174,6 +174,13 @@ describe("a token's life", () => {
 
   it('costs no more for all the reads of a token, in rows and in pages', async () => {
     const id = (await harness.mint('busy')).id;
+    const costOfLife = async () => {
+      batches.length = 0;
+      const answer = await lifeOf(id, '', 'admin');
+      expect([ids(answer).length, answer.body.pagination.next_cursor]).toEqual([1, null]);
+      return batches.flatMap(({ rowsRead }) => rowsRead).reduce((sum, rows) => sum + rows, 0);
+    };
+    const before = await costOfLife();
     await env.DB.prepare(
       `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, workspace_uuid, token_id, detail, outcome, read_key)
        select ${RANDOM_ID}, 1, 1, 'service_account_token.get', 'success', 'user', ?, ?, '{"policy":"0"}', '{}', 'k' || value
@@ -181,10 +188,7 @@ describe("a token's life", () => {
     )
       .bind(harness.workspace, id, JSON.stringify(Array.from({ length: 2_400 }, (_, n) => n)))
       .run();
-    batches.length = 0;
-    const answer = await lifeOf(id, '', 'admin');
-    expect([ids(answer).length, answer.body.pagination.next_cursor]).toEqual([1, null]);
-    expect(batches.flatMap(({ rowsRead }) => rowsRead).reduce((sum, rows) => sum + rows, 0)).toBeLessThan(60);
+    expect((await costOfLife()) - before).toBeLessThan(60);
   });
 });
 
