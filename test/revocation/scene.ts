@@ -1,4 +1,5 @@
 import { createWebhookHarness } from './harness.ts';
+import { untilRoomInDay } from '../support/clock.ts';
 import type { HarnessOptions } from '../support/harness.ts';
 import { createFakePipeOps } from './pipeops.ts';
 
@@ -19,7 +20,7 @@ export type Scene = Awaited<ReturnType<typeof createScene>>;
 
 /** The whole Worker, with webhooks, before a PipeOps that lies when it is told to; one clock for both. */
 export async function createScene(options: HarnessOptions = {}) {
-  let skewMs = 0;
+  let skewMs = untilRoomInDay(Date.now(), 4);
   const now = (): number => Date.now() + skewMs;
   const pipeops = createFakePipeOps(now);
   const harness = await createWebhookHarness({

@@ -4,6 +4,7 @@ import { insertOrder } from '../../../src/inventory/orders.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { sql } from 'drizzle-orm';
+import { untilRoomInDay } from '../../support/clock.ts';
 import { ISSUER } from '../../support/harness.ts';
 import { clearOrders, ordersOf } from '../harness.ts';
 import { ALL, createPipeOpsInIsolate } from '../pipeops-in-isolate.ts';
@@ -18,6 +19,7 @@ let owner: { readonly issuer: string; readonly subject: string };
 beforeEach(async () => {
   await clearOrders();
   pipeops = await createPipeOpsInIsolate();
+  pipeops.harness.age(untilRoomInDay(Date.now(), 2) / 1000);
   owner = { issuer: ISSUER, subject: `leaver-${crypto.randomUUID()}` };
   await pipeops.hold(IDS, owner);
 });
