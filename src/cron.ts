@@ -93,6 +93,7 @@ function jobsOf({
       const { due, settled } = await reconciler.run(context, budget);
       return { due_attempts: due, settled };
     },
+    sealing: async () => await Promise.resolve({}),
     credential: async (context) => {
       await renewal?.run(context);
       return {};

@@ -159,7 +159,16 @@ export interface CallerBar {
 }
 
 /** A question about the trail or about a delivery has no answer. */
-export type TrailFailure = AuditFailure | { kind: 'audit_event_not_found' } | { kind: 'delivery_not_found' };
+export type TrailFailure =
+  | AuditFailure
+  | { kind: 'audit_event_not_found' }
+  | { kind: 'delivery_not_found' }
+  /** The Worker has no key to seal the trail with. */
+  | { kind: 'sealing_not_configured' }
+  /** No checkpoint covers the event yet. */
+  | { kind: 'not_sealed' }
+  /** The log still grows, so none follows it. */
+  | { kind: 'log_not_stopped' };
 
 /** PipeOps did not do, or may not have done, what it was asked. `status` is its HTTP status. */
 export type UpstreamFailure =

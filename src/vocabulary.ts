@@ -151,6 +151,10 @@ export const DEGRADED_REASONS = [
   'fingerprint_keys',
   'revocation_orders',
   'revocation_contradicted',
+  'trail_unsealed',
+  'trail_forked',
+  'trail_rolled_back',
+  'trail_unauthentic',
 ] as const;
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 
@@ -169,8 +173,29 @@ export type CredentialLoss = (typeof CREDENTIAL_LOSSES)[number];
 export const SESSION_ENDS = ['logged_out', 'replaced', 'expired', 'idle', 'offboarded'] as const;
 export type SessionEnd = (typeof SESSION_ENDS)[number];
 
+/**
+ * What a fact of the log says of an event. `recorded`: an attempt as it began. `settled`: what became of it. `final`: the whole of an event
+ * that was over when it was sealed. `counted`: the whole of a counted row, which grows no more.
+ */
+export const FACT_KINDS = ['recorded', 'settled', 'final', 'counted'] as const;
+export type FactKind = (typeof FACT_KINDS)[number];
+
+/** What a leaf of the log is: a fact of an event, the beginning of a log that follows another one, or the hand-over to another key. */
+export const LOG_LEAF_KINDS = [...FACT_KINDS, 'resumed', 'handover'] as const;
+export type LogLeafKind = (typeof LOG_LEAF_KINDS)[number];
+
+/** What an event waits for that the log has passed. `leaf`: the leaf that it had in a log before was never published. */
+export const LOG_PENDING = ['settlement', 'close', 'leaf'] as const;
+
+/**
+ * Why a log seals nothing any more. `forked`: what is stored is not what was assigned. `rolled_back`: somebody outside D1 knows a larger
+ * size than D1. `resumed`: another log has taken its place.
+ */
+export const LOG_STOPS = ['forked', 'rolled_back', 'resumed'] as const;
+export type LogStop = (typeof LOG_STOPS)[number];
+
 /** The jobs of the cron, in their order. */
-export const CRON_JOBS = ['orders', 'attempts', 'credential', 'probe', 'sweeps', 'aging'] as const;
+export const CRON_JOBS = ['orders', 'attempts', 'sealing', 'credential', 'probe', 'sweeps', 'aging'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];
 
 /** The work that one run does at a time: the jobs of the cron, and asking PipeOps about workspaces that are not known here. */
@@ -215,6 +240,8 @@ export const ERROR_CODES = [
   'idempotency_token_gone',
   'rotation_in_flight',
   'not_rotatable',
+  'not_sealed',
+  'log_not_stopped',
   // PipeOps, or our standing with it, is at fault.
   'upstream_timeout',
   'upstream_unreachable',
@@ -229,6 +256,7 @@ export const ERROR_CODES = [
   'revocation_pending',
   // We are at fault.
   'sign_in_not_configured',
+  'sealing_not_configured',
   'issuer_unavailable',
   'keys_unavailable',
   'audit_unavailable',

@@ -64,6 +64,10 @@ const REASONS: Readonly<Record<DegradedReason | NotReadyReason, ReasonWords>> = 
     title: 'A revoked token still works.',
     meaning: 'PipeOps acknowledged its revocation and still shows it alive. It is revoked again by itself.',
   },
+  trail_unsealed: { title: 'Events wait for their seal.', meaning: 'The trail goes on, and has no proof yet.' },
+  trail_forked: { title: 'The log of the trail was changed.', meaning: 'Nothing is sealed any more.' },
+  trail_rolled_back: { title: 'The database was rolled back.', meaning: 'Nothing is sealed any more.' },
+  trail_unauthentic: { title: 'A row was not written by this service.', meaning: 'It gives nobody any power.' },
 };
 
 const isKnown = (reason: string): reason is keyof typeof REASONS => Object.hasOwn(REASONS, reason);

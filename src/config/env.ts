@@ -30,11 +30,12 @@ import { parsePolicy, type Policy } from './policy.ts';
 import type { Assets } from '../http/console.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
 import { readRenewal, RENEWAL_SETTINGS, type RenewalConfig } from './renewal.ts';
+import { readTrailSecrets, TRAIL_LOG_SETTINGS, type TrailSecrets } from './trail-log.ts';
 
 export type { ConfigProblem } from './problems.ts';
 
 /** Everything that the Worker is told from outside, checked. */
-export interface Config {
+export interface Config extends TrailSecrets {
   readonly db: D1Database;
   /** The files that are deployed with the Worker; null: none are. */
   readonly assets: Assets | null;
@@ -90,9 +91,11 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
   const secrets = readWebhookSecrets(env, policy.ok ? policy.value.webhooks : []);
   const renewal = readRenewal(env);
   const signIn = readSignInSecrets(env, policy.ok ? policy.value.issuers : []);
-  if (parsed.success && policy.ok && secrets.ok && renewal.ok && signIn.ok) {
+  const trail = readTrailSecrets(env);
+  if (parsed.success && policy.ok && secrets.ok && renewal.ok && signIn.ok && trail.ok) {
     return ok({
       ...parsed.data,
+      ...trail.value,
       renewal: renewal.value,
       policy: policy.value,
       webhookSecrets: secrets.value,
@@ -105,6 +108,7 @@ export function parseEnv(env: unknown, policyFile: unknown): Result<Config, read
     ...(secrets.ok ? [] : secrets.error),
     ...(renewal.ok ? [] : renewal.error),
     ...(signIn.ok ? [] : signIn.error),
+    ...(trail.ok ? [] : trail.error),
   ]);
 }
 
@@ -211,7 +215,12 @@ const settings = {
 };
 
 /** The names of all settings but those of D1, of the rate limits, and of the secrets that the policy names. */
-export const SETTING_NAMES: readonly string[] = [...Object.keys(settings), ...RENEWAL_SETTINGS, 'POLICY'];
+export const SETTING_NAMES: readonly string[] = [
+  ...Object.keys(settings),
+  ...RENEWAL_SETTINGS,
+  ...TRAIL_LOG_SETTINGS,
+  'POLICY',
+];
 
 const envSchema = z
   .object({
@@ -222,7 +231,7 @@ const envSchema = z
     REJECTIONS_IN_ALL: rateLimiter,
     ...settings,
   })
-  .transform((env): Omit<Config, 'policy' | 'webhookSecrets' | 'renewal' | 'signIn'> => {
+  .transform((env): Omit<Config, 'policy' | 'webhookSecrets' | 'renewal' | 'signIn' | keyof TrailSecrets> => {
     const { PIPEOPS_ADMIN_TOKEN: current, PIPEOPS_ADMIN_TOKEN_NEXT: next } = env;
     return {
       db: env.DB,

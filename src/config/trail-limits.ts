@@ -1,4 +1,4 @@
-/** The limits of filters and counts of the trail, as a part of `limits.ts`. */
+/** The limits of filters and counts of the trail, and of its log, as a part of `limits.ts`. */
 
 /**
  * Characters of a `token_prefix`. PipeOps shows eleven, `sat_` among them; with twelve behind `sat_` it would be a secret, and one that
@@ -26,3 +26,16 @@ export const ROLE_NAME_MAX_CHARS = 64;
 export const AUDIT_COUNT_MAX_KEYS = 200;
 /** Rows that a count looks at. They take D1 some tenths of a second, in which it does nothing else (`docs/performance.md`). */
 export const AUDIT_COUNT_MAX_ROWS = 100_000;
+
+// ── The log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
+export const STATE_SECRET_MIN_BYTES = 32;
+/** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
+export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
+/** Events that one D1 batch assigns leaves to: 5 MB of rows at the most, and half a megabyte of leaves, of the 2 MB that D1 binds. */
+export const SEALING_CHUNK_ROWS = 5_000;
+/** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */
+export const SEALING_MAX_UNPUBLISHED = 50_000;
+/** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
+export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;

@@ -26,6 +26,8 @@ export const tokens = sqliteTable(
     unseen_at: integer(),
     /** The owner's label in the form in which labels are compared. */
     owner_label: text(),
+    /** The MAC of the token and its owner (`src/inventory/owner-macs.ts`); null where it has no owner, or the Worker had no secret for it. */
+    owner_mac: text(),
     /** The beginning of the secret, which PipeOps shows. */
     token_prefix: text(),
     /** The HMAC over the SHA-256 of the secret, and the id of its key. A leaked secret is recognised by it. */

@@ -7,6 +7,7 @@ export * from './credential-schema.ts';
 export * from './inventory-schema.ts';
 export * from './revocation-schema.ts';
 export * from './session-schema.ts';
+export * from './trail-log-schema.ts';
 export * from './upstream-schema.ts';
 
 // Property names are the column names, so that a row as D1 returns it is a row as Drizzle types it. Times are
@@ -48,6 +49,11 @@ export const auditEvents = sqliteTable(
     read_key: text(),
     /** The random suffix of a created token's upstream name; null for everything but creates. */
     marker: text(),
+    /** When the log closed a counted row, which grows no more from then on; null while it may grow, and for every other row. */
+    closed_at: integer(),
+    /** The MAC of what was recorded, and that of the settlement (`src/trail/macs.ts`); null where the Worker had no secret for them. */
+    recorded_mac: text(),
+    settled_mac: text(),
   },
   (table) => [
     uniqueIndex('audit_events_id').on(table.id),
@@ -140,6 +146,8 @@ export const jwksCache = sqliteTable('jwks_cache', {
   issuer: text().primaryKey(),
   jwks: text().notNull(),
   fetched_at: integer().notNull(),
+  /** The MAC of the issuer, the keys and the time; null where the Worker had no secret for it. */
+  mac: text(),
 });
 
 /** The generation of each workspace, and who is asking PipeOps for its list at the moment. */

@@ -193,4 +193,16 @@ export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string
   revocation_contradicted:
     'PipeOps acknowledged revocations and still shows the tokens alive. They are ordered again by themselves. If this stays, revoke ' +
     'them at PipeOps’ own console, and ask PipeOps why.',
+  trail_unsealed:
+    'Events of the trail wait for their seal for longer than they should. Sealing goes on by itself once R2 and D1 answer; until then the ' +
+    'trail grows as always. See the log (event sealing_failed), and that the bucket of the binding TRAIL exists.',
+  trail_forked:
+    'What the log of the trail has stored is not what it assigned, so nothing is sealed any more: somebody has changed D1 or R2, or restored ' +
+    'one of them. Find out who, keep both as they are for an auditor, and see docs/operate.md, “The log of the trail is stopped”.',
+  trail_rolled_back:
+    'Somebody outside D1 knows a larger log of the trail than D1 does, so D1 was restored to an earlier time. Nothing is sealed any more, and ' +
+    'writes go on. See docs/operate.md, “The log of the trail is stopped”, and then: npm run countersign -- trail resume --reason "…".',
+  trail_unauthentic:
+    'D1 holds rows that this service has not written: their MAC is wrong. They give nobody any power. Find out who has access to the ' +
+    'database, and see docs/operate.md, “A row is not authentic”.',
 };

@@ -161,6 +161,24 @@ function answerTo(failure: Failure): Answer {
       return { status: 404, message: 'There is no such token in this workspace, or it is not within your reach.' };
     case 'delivery_not_found':
       return { status: 404, message: 'There is no such delivery or revocation, or it is not within your reach.' };
+    case 'sealing_not_configured':
+      return {
+        status: 503,
+        message:
+          'The trail of this service is not sealed. Its operators switch that on with `npm run setup`, which makes the secret TRAIL_KEY.',
+      };
+    case 'not_sealed':
+      return {
+        status: 409,
+        message: 'The event is not sealed yet. That takes some two minutes. Ask again after "Retry-After".',
+        headers: { 'Retry-After': '60' },
+      };
+    case 'log_not_stopped':
+      return {
+        status: 409,
+        message:
+          'The log of the trail is not stopped, so there is nothing to resume. GET /api/v1/audit/log shows how it is.',
+      };
     case 'audit_event_not_found':
       return { status: 404, message: 'There is no such event in the trail.' };
 

@@ -16,8 +16,9 @@ declare module 'node:crypto' {
   export function createPublicKey(key: string | { key: JsonWebKey; format: 'jwk' }): KeyObject;
   export interface Hash {
     /** Text counts as UTF-8. */
-    update(text: string): Hash;
+    update(data: string | Uint8Array): Hash;
     digest(encoding: 'hex'): string;
+    digest(): Uint8Array;
   }
   export function createHash(algorithm: 'sha256'): Hash;
   export interface Hmac {

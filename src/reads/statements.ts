@@ -137,7 +137,7 @@ const ROW_COLUMNS: Readonly<Record<string, SQL>> = Object.fromEntries(
 const NEW_ENTRIES = sql`(select e.value, row_number() over (
     partition by e.value ->> 'issuer', e.value ->> 'subject', e.value ->> 'key' is null order by e.key) - 1 as before
   from ${ENTRIES} where ${MAY_RECORD} and not exists (select 1 from audit_events as a
-    where a.read_key = e.value ->> 'key' and a.read_key is not null)) as e`;
+    where a.read_key = e.value ->> 'key' and a.read_key is not null and a.closed_at is null)) as e`;
 
 const CALLER_MINUTE = {
   issuer: sql.raw(`e.value ->> 'issuer'`),

@@ -40,11 +40,11 @@ export function countRead(database: Database, row: CountedRow, condition: SQL, r
 }
 
 /**
- * Whether a row has this key. The condition says by itself that the key is not null, since SQLite has read the whole trail where it was
+ * Whether a row has this key and may still grow: a late read begins a row of its own once the log has closed the first one. The condition says by itself that the key is not null, since SQLite has read the whole trail where it was
  * left to conclude that from the comparison.
  */
 export const hasReadKey = (key: string | SQL): SQL =>
-  sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null`;
+  sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null and ${auditEvents.closed_at} is null`;
 
 /**
  * What an update sets to count further events in a row.

@@ -143,6 +143,9 @@ export function attemptedRow(eventId: string, nowMs: number, origin: Origin, sub
     last_at: null,
     read_key: null,
     marker: subject.marker ?? null,
+    closed_at: null,
+    recorded_mac: null,
+    settled_mac: null,
   };
 }
 

@@ -20,6 +20,7 @@ const row = (values: Partial<TokenRow> = {}): TokenRow => ({
   ended_by: null,
   unseen_at: null,
   owner_label: null,
+  owner_mac: null,
   token_prefix: null,
   fingerprint: null,
   fingerprint_key_id: null,

@@ -255,7 +255,7 @@ describe('the schema after the last migration', () => {
     const guard = await env.DB.prepare(`select sql from sqlite_master where name = 'audit_events_update_guard'`).first<{
       sql: string;
     }>();
-    const settable = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome', 'count', 'last_at'];
+    const settable = ['status', 'settled_at', 'settled_mac', 'upstream_status', 'error_code', 'outcome', 'count', 'last_at', 'closed_at'];
     for (const { name } of columns.results.filter((column) => !settable.includes(column.name))) {
       expect(guard?.sql, name).toContain(`NEW.${name} IS NOT OLD.${name}`);
     }
@@ -269,10 +269,20 @@ describe('the schema after the last migration', () => {
     for (const { name } of columns.results) expect(guard?.sql, name).toMatch(new RegExp(`NEW\\.${name}[ )\n]`));
   });
 
+  it('is without a guard at no time: the migration that drops one creates it again, as its next statement', () => {
+    for (const { name, queries } of env.TEST_MIGRATIONS) {
+      for (const [index, query] of queries.entries()) {
+        const dropped = /drop\s+trigger\s+(?:if\s+exists\s+)?(\w+)/i.exec(query)?.[1];
+        if (dropped === undefined) continue;
+        expect(queries[index + 1], name).toMatch(new RegExp(`^(\\s*--.*\n)*\\s*create trigger ${dropped}\\s`, 'i'));
+      }
+    }
+  });
+
   it('is never rebuilt, for that would drop the guards silently', () => {
     for (const { name, queries } of env.TEST_MIGRATIONS) {
       expect(queries.join('\n'), name).not.toMatch(
-        /drop\s+trigger|__new_audit|(drop|alter)\s+table\s+\W?audit_events\W?(\s+rename|;|$)|rename\s+to\s+\W?audit_events/im,
+        /__new_audit|(drop|alter)\s+table\s+\W?audit_events\W?(\s+rename|;|$)|rename\s+to\s+\W?audit_events/im,
       );
     }
   });

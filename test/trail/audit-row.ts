@@ -26,5 +26,8 @@ export const auditRow = (columns: Partial<AuditEventRow> = {}): AuditEventRow =>
   last_at: null,
   read_key: null,
   marker: null,
+  closed_at: null,
+  recorded_mac: null,
+  settled_mac: null,
   ...columns,
 });
