@@ -45,7 +45,7 @@ export async function buildWorker(stateDir: string): Promise<string> {
   if (!isHere && isFresh(BUNDLE) && existsSync(siteOf(BUNDLE))) return BUNDLE;
   const bundle = isHere ? BUNDLE : path.join(elsewhere, 'dist', 'index.js');
   // The pages come first, since wrangler builds no Worker without the folder that it names.
-  makeSite(siteOf(bundle));
+  await makeSite(siteOf(bundle));
   if (isFresh(bundle)) return bundle;
   const draft = path.join(path.dirname(bundle), `draft-${process.pid}`);
   try {

@@ -14,9 +14,9 @@ export const siteBeside = (configPath: string): string => path.join(path.dirname
  * @returns a digest of them.
  * @throws UserError if they cannot be made.
  */
-export function makeSite(folder: string): string {
+export async function makeSite(folder: string): Promise<string> {
   try {
-    return buildSite(folder);
+    return await buildSite(folder);
   } catch (error) {
     const where = errorCode(error) === null ? '' : ` in ${folder}`;
     throw new UserError(

@@ -36,8 +36,8 @@ const REFERENCE = { href: '/docs/reference', title: 'API reference' };
  * @returns a digest of all files.
  * @throws if a document has something that cannot be served.
  */
-export function buildSite(folder: string): string {
-  const files = siteFiles();
+export async function buildSite(folder: string): Promise<string> {
+  const files = await siteFiles();
   for (const name of existingFiles(folder)) if (!files.has(name)) rmSync(path.join(folder, name), { force: true });
   const digest = createHash('sha256');
   for (const [name, content] of [...files].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
@@ -49,7 +49,7 @@ export function buildSite(folder: string): string {
 }
 
 /** The files of the site, by their paths in its folder. */
-export function siteFiles(): ReadonlyMap<string, Buffer> {
+export async function siteFiles(): Promise<ReadonlyMap<string, Buffer>> {
   const pages = documents();
   const links: readonly Link[] = [REFERENCE, ...pages.filter(({ name }) => FIRST.includes(name))];
   const { version }: { readonly version: string } = JSON.parse(read('package.json').toString());
@@ -69,7 +69,7 @@ export function siteFiles(): ReadonlyMap<string, Buffer> {
     ...PICTURES.map((name) => [`docs/${name}`, read(`docs/${name}`)] as const),
     ['_headers', read('site/files/_headers')],
     ['openapi.json', read('openapi.json')],
-    ...consoleFiles(),
+    ...(await consoleFiles()),
   ]);
   for (const name of ['swagger-ui-bundle.js', 'swagger-ui-bundle.js.LICENSE.txt', 'swagger-ui.css']) {
     files.set(`docs/swagger-ui/${name}`, readFileSync(path.join(SWAGGER_UI, name)));

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildSync } from 'esbuild';
+import { build } from 'esbuild';
+import { rolldown } from 'rolldown';
 
 // The console: one page, its script and its style sheet. The Worker serves the page for each of its paths.
 
@@ -15,33 +16,52 @@ const BROWSERS = ['chrome123', 'firefox120', 'safari17.5'];
  * @returns its files, by their paths in the folder of the site.
  * @throws if its source does not compile.
  */
-export function consoleFiles(): ReadonlyMap<string, Buffer> {
-  const built = buildSync({
-    entryPoints: [
-      { in: path.join(CONSOLE, 'main.tsx'), out: 'console' },
-      { in: path.join(CONSOLE, 'styles', 'console.css'), out: 'console' },
-    ],
+export async function consoleFiles(): Promise<ReadonlyMap<string, Buffer>> {
+  const [script, style] = await Promise.all([buildScript(), buildStyle()]);
+  return new Map([
+    ['console/index.html', readFileSync(path.join(CONSOLE, 'index.html'))],
+    ['console/assets/icon.svg', readFileSync(path.join(CONSOLE, 'icon.svg'))],
+    ['console/assets/console.js', script],
+    ['console/assets/console.css', style],
+  ]);
+}
+
+/** Rolldown makes the script, since its minifier saves three percent of the compressed bytes more than that of esbuild. */
+async function buildScript(): Promise<Buffer> {
+  const bundle = await rolldown({
+    input: path.join(CONSOLE, 'main.tsx'),
+    treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
+    transform: {
+      target: BROWSERS,
+      // The classic runtime: its form is shorter than that of the automatic one.
+      jsx: { runtime: 'classic', pragma: 'h', pragmaFrag: 'Fragment' },
+      inject: { h: ['preact', 'h'], Fragment: ['preact', 'Fragment'] },
+    },
+    logLevel: 'silent',
+  });
+  try {
+    const { output } = await bundle.generate({ format: 'esm', minify: true, comments: false });
+    return Buffer.from(output[0].code);
+  } finally {
+    await bundle.close();
+  }
+}
+
+/** Rolldown bundles no style sheets. */
+async function buildStyle(): Promise<Buffer> {
+  const { outputFiles } = await build({
+    entryPoints: [path.join(CONSOLE, 'styles', 'console.css')],
     outdir: 'console/assets',
     bundle: true,
     minify: true,
     write: false,
-    format: 'esm',
     target: BROWSERS,
-    jsx: 'transform',
-    jsxFactory: 'h',
-    jsxFragment: 'Fragment',
-    inject: [path.join(CONSOLE, 'jsx.ts')],
     // The icon is a file of the site, and nothing to bundle.
     external: ['/console/assets/icon.svg'],
     logLevel: 'silent',
     legalComments: 'none',
   });
-  const assets = built.outputFiles.map(
-    ({ path: file, contents }) => [`console/assets/${path.basename(file)}`, Buffer.from(contents)] as const,
-  );
-  return new Map([
-    ['console/index.html', readFileSync(path.join(CONSOLE, 'index.html'))],
-    ['console/assets/icon.svg', readFileSync(path.join(CONSOLE, 'icon.svg'))],
-    ...assets,
-  ]);
+  const [style] = outputFiles;
+  if (style === undefined) throw new Error('esbuild made no style sheet of the console.');
+  return Buffer.from(style.contents);
 }

@@ -3,4 +3,4 @@ import { buildSite } from './build.ts';
 
 // `npm run docs` makes the pages of /docs, where wrangler.toml says that they are.
 
-buildSite(path.join(import.meta.dirname, '..', 'dist', 'site'));
+await buildSite(path.join(import.meta.dirname, '..', 'dist', 'site'));

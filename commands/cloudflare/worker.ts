@@ -64,7 +64,7 @@ export async function readTag({ wrangler }: Cloudflare, versionId: string): Prom
  * @throws UserError if it does not build, with the reason.
  */
 export async function buildTag({ configPath, name }: Section): Promise<string> {
-  const site = makeSite(siteBeside(configPath));
+  const site = await makeSite(siteBeside(configPath));
   const folder = mkdtempSync(path.join(tmpdir(), 'countersign-build-'));
   try {
     const run = await runWrangler(['deploy', '--dry-run', '--outdir', folder], { configPath, section: name });

@@ -68,10 +68,10 @@ it('setup takes an empty account to a ready service, and shows each step', () =>
   expect(worker().schedules).toEqual(['* * * * *']);
 });
 
-it('the pages of /docs are uploaded with the version, and the rules of what answers where', () => {
+it('the pages of /docs are uploaded with the version, and the rules of what answers where', async () => {
   const { assets } = worker().current!.metadata;
   const uploaded = operator.cloudflare.account.assets.filesOf(assets!.jwt);
-  const files = siteFiles();
+  const files = await siteFiles();
   const pages = [...files].filter(([name]) => name !== '_headers');
   expect([...uploaded!.keys()].toSorted()).toEqual(pages.map(([name]) => `/${name}`).toSorted());
   expect(pages.filter(([name, content]) => !uploaded!.get(`/${name}`)!.equals(content))).toEqual([]);

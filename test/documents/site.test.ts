@@ -10,7 +10,7 @@ import { failureBody } from '../../src/http/wire-errors.ts';
 
 // The pages of /docs, as they are uploaded. test/e2e/raw-paths.test.ts asks a service for them.
 
-const FILES = siteFiles();
+const FILES = await siteFiles();
 const PAGES = [...FILES]
   .filter(([name]) => name.endsWith('.html'))
   .map(([name, content]) => [name, String(content)] as const);
@@ -136,14 +136,14 @@ describe('a build', () => {
   const built = path.join(folder, 'site');
   const file = (name: string): string => path.join(built, name);
 
-  it('writes every file, takes away what is none of them, and leaves alone what is as it should be', () => {
-    const digest = buildSite(built);
+  it('writes every file, takes away what is none of them, and leaves alone what is as it should be', async () => {
+    const digest = await buildSite(built);
     const names = readdirSync(built, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     expect(names).toHaveLength(FILES.size);
     const before = statSync(file('docs/errors.html'));
     writeFileSync(file('docs/policy-of-somebody.ts'), 'secret');
     writeFileSync(file('docs/index.html'), 'half');
-    expect(buildSite(built)).toBe(digest);
+    expect(await buildSite(built)).toBe(digest);
     expect(readFileSync(file('docs/index.html'))).toEqual(FILES.get('docs/index.html'));
     expect(() => statSync(file('docs/policy-of-somebody.ts'))).toThrow('ENOENT');
     expect(statSync(file('docs/errors.html')).ino).toBe(before.ino);

@@ -35,7 +35,7 @@ it.each([
 
 it.each(['', 'staging', 'production'])(
   'section "%s" serves the pages of /docs, and no file in place of a route',
-  (env) => {
+  async (env) => {
     const { assets } = unstable_readConfig({ config: WRANGLER_TOML, env }, { hideWarnings: true });
     expect(assets).toMatchObject({ html_handling: 'drop-trailing-slash', not_found_handling: 'none' });
     expect(path.resolve(CHECKOUT, assets?.directory ?? '')).toBe(siteBeside(WRANGLER_TOML));
@@ -44,7 +44,7 @@ it.each(['', 'staging', 'production'])(
     const rules = Array.isArray(first) ? first.map((rule) => new RegExp(`^${rule.replace('*', '.*')}$`)) : [];
     const goesToWorker = (pathname: string): boolean => rules.some((rule) => rule.test(pathname));
     expect(OPERATIONS.map(({ pattern }) => pattern).filter((pattern) => !goesToWorker(pattern))).toEqual([]);
-    expect([...siteFiles().keys()].filter((name) => goesToWorker(`/${name}`))).toEqual([]);
+    expect([...(await siteFiles()).keys()].filter((name) => goesToWorker(`/${name}`))).toEqual([]);
   },
 );
 
