@@ -13,6 +13,7 @@ import { paths } from '../routes.ts';
 import { activityWhere, OTHER_EVENTS, pathOf } from './activity/links.ts';
 import { Record } from './activity/record.tsx';
 import { plainText, sentenceOf } from './activity/sentence.ts';
+import { SealFact } from './activity/seal-fact.tsx';
 import { SentenceLine, StatusMark, Why } from './activity/sentence-line.tsx';
 import { useTokenNames } from './activity/token-names.ts';
 
@@ -82,6 +83,7 @@ const FIELDS: Readonly<Record<string, string>> = {
 
 function EventFacts({ event, names }: { readonly event: AuditEvent; readonly names: ReadonlyMap<string, string> }) {
   const { actor, token_id: tokenId, error_code: code } = event;
+  const viewer = useViewer();
   const known: Readonly<Record<string, unknown>> = { ...event.detail, ...event };
   const linked = (field: string): ComponentChildren => {
     const text = String(known[field]);
@@ -139,6 +141,7 @@ function EventFacts({ event, names }: { readonly event: AuditEvent; readonly nam
             <Id value={event.id} isShort={false} /> <span class="quiet">number {event.seq} of the trail</span>
           </>,
         ],
+        viewer.may('audit:read') && ['Seal', <SealFact event={event} />],
       ]}
     />
   );

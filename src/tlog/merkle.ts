@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { auditPathSides, largestPowerBelow } from './audit-path.ts';
 
 // The Merkle tree of RFC 6962 §2.1: its hashes, how it grows, and its proofs. A hash is 32 bytes. `node:crypto` hashes without a promise,
 // in some 7 µs on workerd, and a log hashes each fact a few times.
@@ -70,13 +71,6 @@ export async function rangeRoot(begin: number, end: number, read: ReadNode): Pro
   return nodeHash(await rangeRoot(begin, begin + split, read), await rangeRoot(begin + split, end, read));
 }
 
-/** The largest power of two that is smaller than `count`, and 1 for 1 (RFC 6962 §2.1: "k < n <= 2k"). */
-function largestPowerBelow(count: number): number {
-  let power = 1;
-  while (power * 2 < count) power *= 2;
-  return power;
-}
-
 /** The audit path of the leaf at `index` in the tree of `size` leaves, from the leaf up (RFC 6962 §2.1.1). */
 export async function inclusionProof(index: number, size: number, read: ReadNode): Promise<readonly Hash[]> {
   const path = async (begin: number, end: number): Promise<readonly Hash[]> => {
@@ -101,25 +95,14 @@ export async function consistencyProof(oldSize: number, size: number, read: Read
   return oldSize === 0 || oldSize === size ? [] : await path(0, size, true);
 }
 
-/**
- * The root that an audit path leads to from a leaf (RFC 9162 §2.1.3.2); null where the path cannot be one of that leaf and size.
- */
+/** The root that an audit path leads to from a leaf; null where the path cannot be one of that leaf and size. */
 export function rootOfInclusion(leaf: Hash, index: number, size: number, proof: readonly Hash[]): Hash | null {
-  if (!isCount(index) || !isCount(size) || index >= size) return null;
-  let position = index;
-  let last = size - 1;
-  let hash = leaf;
-  for (const step of proof) {
-    if (last === 0) return null;
-    if (position % 2 === 1 || position === last) {
-      hash = nodeHash(step, hash);
-      while (position % 2 === 0 && position !== 0) [position, last] = [half(position), half(last)];
-    } else {
-      hash = nodeHash(hash, step);
-    }
-    [position, last] = [half(position), half(last)];
-  }
-  return last === 0 ? hash : null;
+  const sides = auditPathSides(index, size);
+  if (sides?.length !== proof.length) return null;
+  return proof.reduce(
+    (hash, step, place) => (sides[place] === true ? nodeHash(step, hash) : nodeHash(hash, step)),
+    leaf,
+  );
 }
 
 /** Whether a proof shows that the tree of `size` leaves and `root` begins with that of `oldSize` and `oldRoot` (RFC 9162 §2.1.4.2). */

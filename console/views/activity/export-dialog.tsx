@@ -4,6 +4,7 @@ import { api, useAction } from '../../api.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { FailureNotice } from '../../parts/failure.tsx';
 import { bytes } from '../../parts/figures.ts';
+import { save } from '../../parts/save.ts';
 import { type ExportFormat, readExport } from './export-file.ts';
 
 const FORMATS = [
@@ -66,15 +67,4 @@ export function ExportDialog({ filter, typed, hasReads, onClose }: ExportDialogP
       </div>
     </Dialog>
   );
-}
-
-/** Gives a file to the browser, as a download. */
-function save(file: Blob, name: string): void {
-  const url = URL.createObjectURL(file);
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  // The download has begun by then, and the memory is given back.
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
