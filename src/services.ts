@@ -247,6 +247,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     presets,
     policyVersion: version,
     d1MaxBytes,
+    logFiles: logReading.files,
   };
   const probe = { database, runtime, pipeops, quota, outcomes, credentials, defaultWorkspaceUuid, namedInPolicy };
 

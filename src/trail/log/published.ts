@@ -95,23 +95,3 @@ export function leafOf(
     leaves.find(({ kind }) => kinds.includes(kind)) ?? null;
   return first(COVERING[fact]) ?? (status === 'attempted' ? first(COVERING.recorded) : null);
 }
-
-/** What no published checkpoint covers, of the current log: events beyond it, and rows that wait to be closed. */
-export const selectUnsealed = ({ build }: Pick<Database, 'build'>) => {
-  const current = sql`(select through_seq, size, published_size from trail_logs order by number desc limit 1)`;
-  const beyond = sql`audit_events as e where e.seq > log.through_seq`;
-  const waiting = sql`trail_pending as p cross join audit_events as e where p.awaits <> 'settlement' and e.seq = p.seq`;
-  return build
-    .select({
-      events: sql<number>`max(0, coalesce((select max(seq) from audit_events), 0) - log.through_seq)
-        + (log.size - log.published_size) + (select count(*) from ${waiting})`.as('events'),
-      oldest_at: sql<
-        number | null
-      >`(select min(at) from (select (select e.occurred_at from ${beyond} order by e.seq limit 1) as at
-        union all select min(e.occurred_at) from ${waiting}
-        union all select (select e.occurred_at from trail_logs as l cross join trail_leaves as f cross join audit_events as e
-          where l.number = (select max(number) from trail_logs) and f.log = l.number and f.idx >= l.published_size and e.seq = f.seq
-          order by f.idx limit 1)))`.as('oldest_at'),
-    })
-    .from(sql`${current} as log`);
-};

@@ -14,9 +14,10 @@ import { actorOf, type EventSubject, eventSubject } from '../event.ts';
 import type { Recorder } from '../recorder.ts';
 import { selectEvent } from '../statements.ts';
 import { fileKey, type LogFiles, readCheckpoint, verifierOfLog } from './files.ts';
-import { leafOf, type LogRow, selectLog, selectLogs, selectSealed, selectUnsealed } from './published.ts';
+import { leafOf, type LogRow, selectLog, selectLogs, selectSealed } from './published.ts';
 import type { ReceiptFact } from '../../vocabulary.ts';
 import { isAsSealed, makeReceipt } from './receipt.ts';
+import { selectUnsealed } from './standing.ts';
 
 // Reads of the log by callers. Each is recorded before its answer leaves: whoever takes the log takes the trail.
 

@@ -4,7 +4,17 @@ import { CALLER_READS_MAX_ROWS } from '../../../src/config/limits.ts';
 import { tilesOf } from '../../../src/trail/log/receipt.ts';
 import { parseCheckpoint } from '../../../src/tlog/checkpoint.ts';
 import { grow, inclusionProof, leafHash, rootOf } from '../../../src/tlog/merkle.ts';
-import { isSignedBy, parseVerifier, privateKeyText } from '../../../src/tlog/note.ts';
+import {
+  cosign,
+  createSigner,
+  isSignedBy,
+  parsePrivateKey,
+  parseVerifier,
+  privateKeyText,
+  signatureLine,
+  verifierOf,
+  verifierText,
+} from '../../../src/tlog/note.ts';
 import { entriesOfBundle, newTiles, nodesOfTiles, tilePath } from '../../../src/tlog/tiles.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
 import { createHarness, type Harness } from '../../support/harness.ts';
@@ -230,14 +240,43 @@ describe('the list of logs', () => {
   it('counts what is not sealed yet, and since when', async () => {
     const { get } = await reader();
     const at = Date.UTC(2025, 5, 1);
-    await insertRows([{ occurred_at: at }]);
-    const { unsealed } = (await get('/log')).body.data;
-    expect(unsealed.oldest_at).toBe(new Date(at).toISOString());
-    const head = await env.DB.prepare(
-      'select (select max(seq) from audit_events) - through_seq as events from trail_logs where number = 2',
-    ).first<number>('events');
-    // The row of this very read is one more since, or was one of them.
-    expect(Math.abs(head! - unsealed.events)).toBeLessThanOrEqual(1);
+    await seal({ number: 2, fromSeq: EVENTS_COUNT });
+    await insertRows([{ occurred_at: at }, {}]);
+    // The row of this very read comes after it.
+    expect((await get('/log')).body.data.unsealed).toEqual({ events: 2, oldest_at: new Date(at).toISOString() });
+  });
+});
+
+describe('the status', () => {
+  const seed = new Uint8Array(32).fill(5);
+
+  it('tells how far the trail is sealed, and who has cosigned that', async () => {
+    const { get } = await reader();
+    const witness = await createSigner(parsePrivateKey(await privateKeyText('witness', 'witness.test', seed))!);
+    const silent = verifierText(verifierOf('witness', 'silent.test', witness.verifier.publicKey));
+    const atSeconds = 1_800_000_000;
+    await seal({ number: 2, fromSeq: EVENTS_COUNT, cosignatures: signatureLine(await cosign('', atSeconds, witness)) });
+    const TRAIL_WITNESSES = `https://w.test ${verifierText(witness.verifier)}, https://s.test ${silent}`;
+    const witnessed = await createHarness({ like: harness, env: { TRAIL_KEY, TRAIL_WITNESSES } });
+    const { trail_log: told } = (await witnessed.send('GET', '/api/v1/status')).body.data;
+    const log = (await get('/log', witnessed)).body.data;
+    expect(told).toEqual({
+      number: 2,
+      size: log.logs[1].size,
+      published_size: log.logs[1].size,
+      published_at: log.logs[1].published_at,
+      stopped: null,
+      unsealed_events: 0,
+      oldest_unsealed_at: null,
+      witnesses: [
+        { name: 'witness.test', cosigned_at: new Date(atSeconds * 1000).toISOString() },
+        { name: 'silent.test', cosigned_at: null },
+      ],
+    });
+    expect(log.witnesses).toEqual([
+      { url: 'https://w.test', key: verifierText(witness.verifier) },
+      { url: 'https://s.test', key: silent },
+    ]);
   });
 });
 

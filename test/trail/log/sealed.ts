@@ -79,17 +79,12 @@ export async function seal({
     if (known.includes(fact) || known.includes('final') || known.includes('counted')) continue;
     leaves.push({ kind: fact, seq: row.seq, entry: entryOfRow(fact, row, true) });
   }
-  await publish(number, leaves, oldSize, published ?? leaves.length, cosignatures);
+  const afterSeq = Math.min(fromSeq - 1, rows.at(-1)?.seq ?? 0);
+  await publish({ number, leaves, oldSize, size: published ?? leaves.length, cosignatures, afterSeq });
   return leaves;
 }
 
-async function publish(
-  number: number,
-  leaves: readonly Leaf[],
-  oldSize: number,
-  size: number,
-  cosignatures: string,
-): Promise<void> {
+async function publish({ number, leaves, oldSize, size, cosignatures, afterSeq }: Publication): Promise<void> {
   const { DB } = env;
   const hashes = leaves.map(({ entry }) => leafHash(entry));
   const edge = grow([], 0, hashes.slice(0, size));
@@ -124,7 +119,7 @@ async function publish(
     putFile(`${number}/checkpoint/${String(size).padStart(15, '0')}`, new TextEncoder().encode(note)),
     DB.prepare(
       'update trail_logs set size = ?2, published_size = ?3, published_at = 2, through_seq = ?4 where number = ?1',
-    ).bind(number, leaves.length, size, Math.max(0, ...leaves.slice(0, size).map(({ seq }) => seq ?? 0))),
+    ).bind(number, leaves.length, size, Math.max(afterSeq, ...leaves.slice(0, size).map(({ seq }) => seq ?? 0))),
   ]);
 }
 
@@ -145,6 +140,15 @@ function fileOf({ level, index, width }: Tile, leaves: readonly Leaf[], hashes: 
     );
   };
   return tileOf(below(level).slice(begin, begin + width));
+}
+
+interface Publication {
+  readonly number: number;
+  readonly leaves: readonly Leaf[];
+  readonly oldSize: number;
+  readonly size: number;
+  readonly cosignatures: string;
+  readonly afterSeq: number;
 }
 
 /** Seals the first event of the trail, unless it is sealed. Gives its id. */
