@@ -81,8 +81,19 @@ const SECURITY_SCHEMES = {
   },
 } as const;
 
+/** A part of a path that may be anything, as the router writes it; with `{.+}` behind it, slashes belong to it. */
+const PART = /:(\w+)(\{\.\+\})?/g;
+
 /** The path of a route as OpenAPI writes it. */
-export const pathOf = (pattern: string): string => pattern.replace(/:(\w+)/g, '{$1}');
+export const pathOf = (pattern: string): string => pattern.replace(PART, '{$1}');
+
+/** The path of a route with a value for each of its parts. */
+export const pathWith = (pattern: string, valueOf: (name: string) => string): string =>
+  pattern.replace(PART, (_whole, name: string) => valueOf(name));
+
+/** Matches the paths of a route. */
+export const pathsOf = (pattern: string): RegExp =>
+  new RegExp(`^${pattern.replace(PART, (_whole, _name, rest?: string) => (rest === undefined ? '[^/]+' : '.+'))}$`);
 
 const pathItem = (pattern: string): Json =>
   Object.fromEntries(
@@ -180,14 +191,16 @@ const contentObject = (content: NonNullable<Success['content']>): Json =>
     : Object.fromEntries(
         Object.entries(content.texts).map(([type, text]) => [
           type,
-          {
-            schema: {
-              type: 'string',
-              description: text.description,
-              ...(text.line !== undefined && { contentMediaType: type, contentSchema: inlineSchema(text.line) }),
-            },
-            example: text.example,
-          },
+          'isBinary' in text
+            ? { schema: { type: 'string', description: text.description, contentMediaType: type } }
+            : {
+                schema: {
+                  type: 'string',
+                  description: text.description,
+                  ...(text.line !== undefined && { contentMediaType: type, contentSchema: inlineSchema(text.line) }),
+                },
+                example: text.example,
+              },
         ]),
       );
 

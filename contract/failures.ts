@@ -43,6 +43,8 @@ const SAMPLES: {
   sealing_not_configured: [{ kind: 'sealing_not_configured' }],
   not_sealed: [{ kind: 'not_sealed' }],
   log_not_stopped: [{ kind: 'log_not_stopped' }],
+  log_file_not_found: [{ kind: 'log_file_not_found' }],
+  log_damaged: [{ kind: 'log_damaged' }],
   sign_in_failed: [{ kind: 'sign_in_failed', reason: 'cookie_missing' }],
   sign_in_refused: [{ kind: 'sign_in_refused', reason: 'provider' }],
   rate_limited: [{ kind: 'rate_limited', retryAfterSeconds: 10, window: CALLER_WINDOW }],

@@ -39,7 +39,7 @@ export interface Success {
   readonly description: string;
   /** Headers that this answer may have, beside those that every answer has. */
   readonly headers?: readonly HeaderName[];
-  /** JSON, or the media types of text with what they hold. Null: it has no body. */
+  /** JSON, or other media types with what they hold. Null: it has no body. */
   readonly content: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, unknown>> } | Texts | null;
 }
 
@@ -47,12 +47,15 @@ interface Texts {
   readonly texts: Readonly<Record<string, Text>>;
 }
 
-interface Text {
-  readonly description: string;
-  readonly example: string;
-  /** What each line is, where lines are JSON. */
-  readonly line?: z.ZodType;
-}
+type Text =
+  | {
+      readonly description: string;
+      readonly example: string;
+      /** What each line is, where lines are JSON. */
+      readonly line?: z.ZodType;
+    }
+  /** Bytes that are no text. */
+  | { readonly description: string; readonly isBinary: true };
 
 /** One operation of the API: a row of the table of routes. */
 export interface Operation {

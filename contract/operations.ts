@@ -8,6 +8,7 @@ import { subjectOperations } from './subjects.ts';
 import { rotationOperations } from './rotation.ts';
 import { tokenOperations } from './tokens.ts';
 import { trailOperations } from './trail.ts';
+import { trailLogOperations } from './trail-log.ts';
 import { webhookOperations } from './webhooks.ts';
 
 /** The table of routes: every operation of the API. A test holds it against the router's own table. */
@@ -16,6 +17,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...inventoryOperations,
   ...rotationOperations,
   ...trailOperations,
+  ...trailLogOperations,
   ...webhookOperations,
   ...revocationOperations,
   ...subjectOperations,

@@ -3,6 +3,7 @@ import {
   CREDENTIAL_LOSSES,
   DEGRADED_REASONS,
   ERROR_CODES,
+  LOG_STOPS,
   NOT_READY_REASONS,
   UPSTREAM_TROUBLES,
 } from '../src/vocabulary.ts';
@@ -177,6 +178,24 @@ export const statusAnswer = component(
         'The admin credentials, in the order in which they are tried.',
       ),
       credential_renewal: say(renewal.nullable(), 'Null: it is switched off.'),
+      trail_log: say(
+        z
+          .strictObject({
+            number: say(z.int().nullable(), 'The current log. Null: nothing was sealed yet.'),
+            size: say(count(), 'How many entries it has.'),
+            published_size: say(count(), 'How many of them its last published checkpoint covers.'),
+            published_at: time().nullable(),
+            stopped: say(z.enum(LOG_STOPS).nullable(), 'Why it does not grow any more. Null: it grows.'),
+            unsealed_events: say(count(), 'Events that no published checkpoint covers, at least in part.'),
+            oldest_unsealed_at: time().nullable(),
+            witnesses: say(
+              z.array(z.strictObject({ name: z.string(), cosigned_at: time().nullable() })),
+              'The witnesses that are configured, and when each has cosigned the last published checkpoint. Null: it has not.',
+            ),
+          })
+          .nullable(),
+        'How far the trail is sealed. Null: it is not sealed.',
+      ),
       d1_bytes: count().nullable(),
       d1_max_bytes: say(count(), 'The size at which D1 takes no more rows.'),
       d1_nearly_full: z.boolean(),

@@ -13,6 +13,7 @@ import { registerSessionRoutes } from './sessions/sign-in/routes.ts';
 import { registerSubjectRoute } from './subjects/query/routes.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
+import { registerLogRoutes } from './trail/log/routes.ts';
 import { registerAuditRoutes } from './trail/query/routes.ts';
 
 /** The paths that need a caller. PipeOps' list of workspaces is outside its `/api`, so it is named by itself. */
@@ -49,6 +50,9 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // The audit trail: query, one event, export, counts, and a token's life.
   registerAuditRoutes(app, services.trail, services.tokens, services.defaultWorkspaceUuid);
+
+  // The transparency log over the trail: its files, and receipts.
+  registerLogRoutes(app, services.logReading);
 
   // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);

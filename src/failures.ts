@@ -167,6 +167,10 @@ export type TrailFailure =
   | { kind: 'sealing_not_configured' }
   /** No checkpoint covers the event yet. */
   | { kind: 'not_sealed' }
+  /** There is no such log, or no published checkpoint of it covers such a file. */
+  | { kind: 'log_file_not_found' }
+  /** What is stored of the log does not lead to its signed checkpoint, or not all of it is there. */
+  | { kind: 'log_damaged' }
   /** The log still grows, so none follows it. */
   | { kind: 'log_not_stopped' };
 
@@ -232,6 +236,7 @@ const CODES: Readonly<Record<Exclude<Failure['kind'], ErrorCode>, ErrorCode>> = 
   upstream_not_found: 'not_found',
   delivery_not_found: 'not_found',
   audit_event_not_found: 'not_found',
+  log_file_not_found: 'not_found',
   credentials_missing: 'unauthenticated',
   token_rejected: 'invalid_token',
   signature_rejected: 'invalid_signature',

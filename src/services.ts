@@ -47,6 +47,9 @@ import { createFingerprints } from './tokens/fingerprints.ts';
 import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
+import { createLogFiles } from './trail/log/files.ts';
+import type { LogReading } from './trail/log/reading.ts';
+import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
@@ -66,6 +69,7 @@ export interface Services {
   readonly webhooks: WebhookDependencies;
   readonly orders: OrderDriver;
   readonly trail: Trail;
+  readonly logReading: LogReading;
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
@@ -143,6 +147,16 @@ export function createServices(config: Config, runtime: Runtime): Services {
     source: createListSource(pipeops, runtime),
     callsOf: createCallerCalls(),
     calledRows: createCalledRows(),
+  };
+
+  // ── trail/log ──
+  const { trailLog } = config;
+  const logStore = trailLog === null ? null : createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const logReading = {
+    database,
+    recorder,
+    runtime,
+    files: trailLog === null || logStore === null ? null : createLogFiles(trailLog, logStore),
   };
 
   // ── trail/reconcile ──
@@ -233,6 +247,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     presets,
     policyVersion: version,
     d1MaxBytes,
+    logFiles: logReading.files,
   };
   const probe = { database, runtime, pipeops, quota, outcomes, credentials, defaultWorkspaceUuid, namedInPolicy };
 
@@ -248,6 +263,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     webhooks,
     orders,
     trail,
+    logReading,
     inventory,
     reconciler,
     keyExpiry,

@@ -184,6 +184,10 @@ export type FactKind = (typeof FACT_KINDS)[number];
 export const LOG_LEAF_KINDS = [...FACT_KINDS, 'resumed', 'handover'] as const;
 export type LogLeafKind = (typeof LOG_LEAF_KINDS)[number];
 
+/** Which fact of an event a receipt is about: what became of it, or how it was recorded. */
+export const RECEIPT_FACTS = ['last', 'recorded'] as const;
+export type ReceiptFact = (typeof RECEIPT_FACTS)[number];
+
 /** What an event waits for that the log has passed. `leaf`: the leaf that it had in a log before was never published. */
 export const LOG_PENDING = ['settlement', 'close', 'leaf'] as const;
 
@@ -260,6 +264,7 @@ export const ERROR_CODES = [
   'issuer_unavailable',
   'keys_unavailable',
   'audit_unavailable',
+  'log_damaged',
   'not_ready',
   'configuration_invalid',
   'internal_error',

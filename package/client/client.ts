@@ -9,10 +9,12 @@ import type {
   ExportQuery,
   InventoryQuery,
   InWorkspace,
+  LogNumber,
   OrderReinstatement,
   OrderRevocation,
   Paging,
   Reading,
+  ReceiptQuery,
   RotateToken,
   SubjectQuery,
   TokenEventsQuery,
@@ -43,6 +45,7 @@ import type {
   Subject,
   Token,
   TokenList,
+  TrailLogs,
   WholeDelivery,
   Whoami,
   Workspace,
@@ -92,6 +95,7 @@ const EXPORT = '/api/v1/audit/export';
 const DELIVERIES = '/api/v1/webhooks/deliveries';
 const REVOCATIONS = '/api/v1/revocations';
 
+const logAt = ({ log }: LogNumber): string => (log === undefined ? '/api/v1/audit' : `/api/v1/audit/logs/${log}`);
 const at = (base: string, id: string, rest = ''): string => `${base}/${encodeURIComponent(id)}${rest}`;
 
 /** A client on a clock of its own. */
@@ -112,6 +116,8 @@ function clientOf(transport: Transport) {
     const key = idempotencyKey === undefined ? crypto.randomUUID() : idempotencyKey;
     return await json({ method: 'POST', path, body, idempotencyKey: key }, given);
   };
+  const text = async (path: string, query: object, given?: CallOptions): Promise<string> =>
+    new TextDecoder().decode(await transport.bytes({ method: 'GET', path, query }, given));
   const askExport = (query: ExportQuery, given?: CallOptions) => async (cursor: string | null) =>
     bodyOf(
       transport.origin,
@@ -134,6 +140,20 @@ function clientOf(transport: Transport) {
       const body = await get('/api/v1/audit/counts', query, given);
       return { counts: dataOf(body), partial: body['partial'] === true };
     },
+    /** The transparency logs over the trail, and what they do not cover yet. */
+    logs: async (given?: CallOptions): Promise<TrailLogs> => dataOf(await get('/api/v1/audit/log', {}, given)),
+    /** The last published checkpoint of a log, with its cosignatures: a signed note. Default: of the current log. */
+    checkpoint: async (log: LogNumber = {}, given?: CallOptions): Promise<string> =>
+      await text(`${logAt(log)}/checkpoint`, {}, given),
+    /** A file of a log, such as `tile/0/000` or `tile/entries/x001/067.p/3`. Default: of the current log. */
+    tile: async (path: string, log: LogNumber = {}, given?: CallOptions): Promise<Uint8Array> =>
+      await transport.bytes({ method: 'GET', path: `${logAt(log)}/${path}` }, given),
+    /**
+     * A proof that the log holds a fact of an event, which anyone checks with the verifier key of the log alone. It throws `not_sealed`
+     * where the event is too new.
+     */
+    receipt: async (id: string, query: ReceiptQuery = {}, given?: CallOptions): Promise<string> =>
+      await text(at(EVENTS, id, '/receipt'), query, given),
     /**
      * Every event that matches and can no longer change, oldest first, however many answers that takes. It throws
      * `client_export_cut` where the export is not whole.

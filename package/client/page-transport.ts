@@ -2,6 +2,7 @@ import { CountersignError, failureOf } from './failure.ts';
 import {
   ANSWER_TIMEOUT_MS,
   answerOf,
+  bytesOf,
   type CallOptions,
   envelopeOf,
   errorOf,
@@ -39,6 +40,7 @@ export function createPageTransport(origin: string, send: Fetch): Transport {
     origin,
     json: async (request, given = {}) =>
       await call(request, given, async (response) => await envelopeOf(origin, response)),
+    bytes: async (request, given = {}) => await call(request, given, bytesOf),
     stream: async (request, given = {}) =>
       await call(request, given, async (response) => await Promise.resolve(response)),
   };

@@ -107,6 +107,17 @@ export interface ExportQuery extends AuditFilter {
   readonly cursor?: string | undefined;
 }
 
+/** Which log over the trail. */
+export interface LogNumber {
+  /** Default: the current one. */
+  readonly log?: number | undefined;
+}
+
+export interface ReceiptQuery {
+  /** `last` (the default): what became of the event. `recorded`: how it was recorded. */
+  readonly fact?: 'last' | 'recorded' | undefined;
+}
+
 export interface SubjectQuery extends Paging {
   readonly blocked?: boolean | undefined;
   /** The beginning of a label or of a subject. */

@@ -1,4 +1,11 @@
-import type { CredentialLoss, DegradedReason, ErrorCode, NotReadyReason, UpstreamTrouble } from './vocabulary.ts';
+import type {
+  CredentialLoss,
+  DegradedReason,
+  ErrorCode,
+  LogStop,
+  NotReadyReason,
+  UpstreamTrouble,
+} from './vocabulary.ts';
 
 // How the service is, field by field as `/api/v1/status` says it. docs/operate.md says what each means, and what to do.
 
@@ -113,6 +120,23 @@ export interface Status {
       readonly event_id: string | null;
     } | null;
   } | null;
+  /** How far the trail is sealed. Null: it is not sealed. A service that is older than the log does not say. */
+  readonly trail_log?:
+    | {
+        /** Null: nothing was sealed yet. */
+        readonly number: number | null;
+        readonly size: number;
+        /** How many entries the last published checkpoint covers. */
+        readonly published_size: number;
+        readonly published_at: string | null;
+        readonly stopped: LogStop | null;
+        readonly unsealed_events: number;
+        readonly oldest_unsealed_at: string | null;
+        /** When each has cosigned the last published checkpoint. */
+        readonly witnesses: readonly { readonly name: string; readonly cosigned_at: string | null }[];
+      }
+    | null
+    | undefined;
   /** Null: D1 has not said. */
   readonly d1_bytes: number | null;
   /** The size at which D1 takes no more rows. */

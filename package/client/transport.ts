@@ -90,6 +90,8 @@ export interface Transport {
   readonly origin: string;
   /** Sends a request and reads the envelope of its answer. @throws CountersignError */
   json(request: Request, options?: CallOptions): Promise<Envelope>;
+  /** Sends a request and reads what its answer holds, which is no envelope. @throws CountersignError */
+  bytes(request: Request, options?: CallOptions): Promise<Uint8Array>;
   /** Sends a request and gives the body of its answer. The deadline ends where the body begins. @throws CountersignError */
   stream(request: Request, options?: CallOptions): Promise<Response>;
 }
@@ -171,6 +173,12 @@ export function createTransport(
         const body = await envelopeOf(origin, response);
         given.onAnswer?.(answerOf(response));
         return body;
+      }),
+    bytes: async (request, given = {}) =>
+      await call(request, given, async (response) => {
+        const bytes = await bytesOf(response);
+        given.onAnswer?.(answerOf(response));
+        return bytes;
       }),
     stream: async (request, given = {}) =>
       await call(request, given, async (response) => {
@@ -313,6 +321,9 @@ export const answerOf = ({ status, headers }: Response): Answer => ({
   eventId: headers.get('X-Audit-Event-Id'),
   isReplay: headers.get('Idempotency-Replayed') === 'true',
 });
+
+/** The body of an answer. A connection that breaks throws. */
+export const bytesOf = async (response: Response): Promise<Uint8Array> => new Uint8Array(await response.arrayBuffer());
 
 /** The JSON of an answer; undefined if it has none. A connection that breaks throws. */
 export async function jsonOf(response: Response): Promise<unknown> {

@@ -6,6 +6,7 @@ import type {
   ErrorCode,
   ItemRejection,
   ListState,
+  LogStop,
   OrderResult,
   OrderState,
   Permission,
@@ -353,6 +354,34 @@ export interface AuditCounts {
   readonly counts: readonly AuditCount[];
   /** Whether older events that match were not reached. The counts are then of the newest ones. */
   readonly partial: boolean;
+}
+
+/** A transparency log over the trail. */
+export interface TrailLog {
+  readonly number: number;
+  /** The name of the log, which its checkpoints begin with. */
+  readonly origin: string;
+  /** How many entries its last published checkpoint covers. */
+  readonly size: number;
+  readonly published_at: string | null;
+  readonly begun_at: string;
+  /** Why it does not grow any more. Null: it grows. */
+  readonly stopped: LogStop | null;
+  readonly stopped_at: string | null;
+  /** The key that checks its last checkpoint. Null: the service does not have it any more. */
+  readonly verifier_key: string | null;
+}
+
+/** The logs over the trail. */
+export interface TrailLogs {
+  /** The first log first. */
+  readonly logs: readonly TrailLog[];
+  /** The number of the log that grows, or grew last. Null: nothing was sealed yet. */
+  readonly current: number | null;
+  /** Who is asked to cosign checkpoints. */
+  readonly witnesses: readonly { readonly url: string; readonly key: string }[];
+  /** What no published checkpoint covers. */
+  readonly unsealed: { readonly events: number; readonly oldest_at: string | null };
 }
 
 /** Why somebody is blocked. */

@@ -8,6 +8,7 @@ export type {
   ErrorCode,
   ItemRejection,
   ListState,
+  LogStop,
   NotReadyReason,
   OrderResult,
   OrderState,

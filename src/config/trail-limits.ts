@@ -37,5 +37,18 @@ export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
 export const SEALING_CHUNK_ROWS = 5_000;
 /** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */
 export const SEALING_MAX_UNPUBLISHED = 50_000;
+/** Hash tiles that an isolate remembers, of 8 KB at the most: 2 MB, in which the receipts of one screen of the console meet again. */
+export const LOG_TILES_MAX_COUNT = 256;
+/**
+ * Entries of a log whose bundles are counted in one row of the trail for a reader and minute: the 256 bundles under one tile of level 1. A
+ * reader who takes the whole log, at some 600 requests a minute, leaves four such rows a minute, of the CALLER_READS_MAX_ROWS that it may.
+ */
+export const LOG_SPAN_ENTRIES = 65_536;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
+/** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
+export const R2_TIMEOUT_MS = 5_000;
+/** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
+export const OBJECTS_AT_ONCE = 6;
+/** Characters of files that one statement gives D1: it binds 2 MB at the most. A bundle of the largest entries takes 900,000. */
+export const OBJECTS_BATCH_MAX_CHARS = 1_500_000;

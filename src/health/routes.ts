@@ -26,6 +26,8 @@ import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
+import { presentStanding, selectStanding } from '../trail/log/standing.ts';
+import type { LogFiles } from '../trail/log/files.ts';
 import { countsOf, selectNextScheduled } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
@@ -47,6 +49,8 @@ export interface HealthDependencies {
   readonly d1MaxBytes: number;
   /** The version of the policy that decides. */
   readonly policyVersion: string;
+  /** The files of the trail's log; null: the trail is not sealed. */
+  readonly logFiles: Pick<LogFiles, 'witnesses'> | null;
 }
 
 /** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
@@ -121,13 +125,14 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       selectNextScheduled(database),
       selectExpiring(database, nowMs),
       selectUsage(database, nowMs),
+      ...selectStanding(database),
     ] as const);
     // A column that only these need may be of a migration that is not applied.
     if (!more.ok && notReady.length > 0) {
       return failure(c, { kind: 'not_ready', names: namesOf(notReady), advice: adviceOn(notReady) });
     }
     if (!more.ok) return failure(c, { kind: 'audit_unavailable' });
-    const [nearLimit, [scheduled], [expiring], [usage]] = more.value;
+    const [nearLimit, [scheduled], [expiring], [usage], [log], [unsealed]] = more.value;
     quota.learn(limits, nowMs);
     return success(c, 'Status of this service.', {
       ready: notReady.length === 0,
@@ -153,6 +158,7 @@ export function registerStatusRoutes(app: Hono<AppEnv>, health: HealthDependenci
       quota: presentQuota(quota, calls, nowMs),
       credentials: presentCredentials(credentials.inOrder(), outcomes),
       credential_renewal: renewal === null ? null : presentRenewal(renewal),
+      trail_log: presentStanding(health.logFiles, log, unsealed),
       d1_bytes: database.sizeBytes(),
       d1_max_bytes: health.d1MaxBytes,
       d1_nearly_full: readiness.isNearlyFull(),

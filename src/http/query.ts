@@ -2,6 +2,8 @@ import { createMiddleware } from 'hono/factory';
 import { UNKNOWN_NAME_MAX_CHARS, UNKNOWN_NAMES_MAX_COUNT } from '../config/limits.ts';
 import { failure } from './answer.ts';
 import type { AppEnv } from './context.ts';
+import type { RequestFailure } from '../failures.ts';
+import { uuidOf } from '../kit/ids.ts';
 import { createProblems, type Problems } from '../kit/problems.ts';
 import { containsSecret } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
@@ -71,6 +73,15 @@ export const matching =
   (isOfForm: (text: string) => boolean, advice: string): ParseParameter<string> =>
   (text) =>
     isOfForm(text) ? ok(text) : err(advice);
+
+/** Reads the id of an event as it stands in the path: a UUID with its hyphens, in any case. `invalid_request` if it is none. */
+export function parseEventId(text: string): Result<string, RequestFailure> {
+  const id = text.toLowerCase();
+  if (uuidOf(id) === id) return ok(id);
+  const problems = createProblems();
+  problems.misunderstood('id', 'Use the id of an event, as the trail or the header "X-Audit-Event-Id" gave it.');
+  return err(problems.failure());
+}
 
 /** Reads how many rows a page may have, from 1 to `maxRows`. */
 export const limitUpTo =

@@ -179,6 +179,18 @@ function answerTo(failure: Failure): Answer {
         message:
           'The log of the trail is not stopped, so there is nothing to resume. GET /api/v1/audit/log shows how it is.',
       };
+    case 'log_file_not_found':
+      return {
+        status: 404,
+        message:
+          'There is no such log, or no checkpoint of it that was published covers such a file. GET /api/v1/audit/log shows what there is.',
+      };
+    case 'log_damaged':
+      return {
+        status: 500,
+        message:
+          'What is stored of the log does not lead to its signed checkpoint, so nothing of it is handed out. Tell the operators of this service the request id, and keep the checkpoints that you have.',
+      };
     case 'audit_event_not_found':
       return { status: 404, message: 'There is no such event in the trail.' };
 

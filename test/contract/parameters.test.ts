@@ -1,10 +1,12 @@
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { pathWith } from '../../contract/document.ts';
 import type { Operation, Parameter } from '../../contract/operation.ts';
 import { OPERATIONS } from '../../contract/operations.ts';
 import { inlineSchema } from '../../contract/schema.ts';
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
 import type { Answer } from '../support/harness.ts';
+import { TRAIL_KEY } from '../trail/log/sealed.ts';
 import { isValid, resolved, type Schema, valid } from './from-schema.ts';
 
 // Each parameter that the contract lists is taken, in every form that its schema allows; another value of it is refused, and so is a
@@ -18,7 +20,7 @@ beforeAll(async () => {
     workspaces: ['*'],
     scopes: ['api:write'],
   };
-  harness = await createWebhookHarness({ roles: { anywhere: role } });
+  harness = await createWebhookHarness({ roles: { anywhere: role }, env: { TRAIL_KEY } });
 });
 
 /** How the value of a parameter is written. */
@@ -27,7 +29,7 @@ const written = (value: unknown): string => (Array.isArray(value) ? value.join('
 async function ask(operation: Operation, query: readonly (readonly [string, string])[], headers = {}): Promise<Answer> {
   const { method, pattern, parameters, body } = operation;
   const example = (name: string): string => written(parameters.find((one) => one.name === name)?.example);
-  const path = pattern.replace(/:(\w+)/g, (_whole, name: string) => example(name));
+  const path = pathWith(pattern, example);
   const isLacking = ({ in: place, name, required }: Parameter): boolean =>
     place === 'query' && required === true && !query.some(([given]) => given === name);
   const lacking = parameters.filter(isLacking).map(({ name }) => [name, example(name)] as const);

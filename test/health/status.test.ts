@@ -51,6 +51,7 @@ describe('GET /api/v1/status', () => {
         },
       ],
       credential_renewal: null,
+      trail_log: null,
       d1_bytes: expect.any(Number),
       d1_max_bytes: 10_000_000_000,
       d1_nearly_full: false,

@@ -6,6 +6,7 @@ import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts
 import type { TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
+import { sealFirst, TRAIL_KEY } from '../trail/log/sealed.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
 import { ABOUT_NOBODY, type ProtectedRoute, REVOCATIONS, withQuery } from './routes.ts';
@@ -47,10 +48,11 @@ export function describeProtectedRoute(
     let tokenId: string;
     let aboutId: string | undefined;
     beforeAll(async () => {
-      const created = await createWebhookHarness({ issuer, env, roles: rolesFor(route) });
+      const created = await createWebhookHarness({ issuer, env: { ...env, TRAIL_KEY }, roles: rolesFor(route) });
       harness = created;
       tokenId = (await harness.mint('of-the-administrator')).id;
       if (route.about === 'event') aboutId = (await harness.rows())[0]!.id;
+      if (route.about === 'sealed event') aboutId = await sealFirst();
       if (route.about === 'delivery') {
         const answer = await created.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
         aboutId = answer.body.data.delivery_id;

@@ -15,7 +15,7 @@ export interface ProtectedRoute {
   /** What it acts on: one token, a workspace as a whole, this service and its trail, or nothing but the caller itself. */
   readonly target: 'token' | 'workspace' | 'service' | 'caller';
   /** What of the service it is about, where that is one thing. */
-  readonly about?: 'event' | 'delivery' | 'revocation';
+  readonly about?: 'event' | 'delivery' | 'revocation' | 'sealed event';
   /** Routes about no token leave out `tokenId`; `aboutId` is the id of what it is `about`, by default of none. */
   readonly path: (tokenId: string, aboutId?: string) => string;
   /** Whoever owns the token is the only one to whom the route does anything, and its row names no token before that is done. */
@@ -155,6 +155,28 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     action: 'audit.count',
     target: 'service',
     path: () => '/api/v1/audit/counts?by=action',
+    success: { status: 200, recorded: true },
+  },
+  ...['/log', '/checkpoint', '/logs/:number/checkpoint', '/tile/:tile{.+}', '/logs/:number/tile/:tile{.+}'].map(
+    (rest): ProtectedRoute => ({
+      method: 'GET',
+      pattern: `/api/v1/audit${rest}`,
+      permission: 'audit:read',
+      action: 'audit.query',
+      target: 'service',
+      about: 'sealed event',
+      path: () => `/api/v1/audit${rest.replace(':number', '1').replace(':tile{.+}', 'entries/000.p/1')}`,
+      success: { status: 200, recorded: true },
+    }),
+  ),
+  {
+    method: 'GET',
+    pattern: '/api/v1/audit/events/:event_id/receipt',
+    permission: 'audit:read',
+    action: 'audit.query',
+    target: 'service',
+    about: 'sealed event',
+    path: (_tokenId, eventId = NO_EVENT) => `/api/v1/audit/events/${eventId}/receipt`,
     success: { status: 200, recorded: true },
   },
   {

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../src/vocabulary.ts';
 import { BY_CONSOLE, type Browser, copyOf, createSessionHarness, type SessionHarness } from '../sessions/harness.ts';
 import { type Answer, TOKENS } from '../support/harness.ts';
+import { sealFirst, TRAIL_KEY } from '../trail/log/sealed.ts';
 import { rowsOf } from './expectations.ts';
 import { ABOUT_NOBODY, nameOf, PROTECTED_ROUTES, type ProtectedRoute, REVOCATIONS } from './routes.ts';
 import { BOTH, readsLists, SNAPSHOTS_OFF, type Snapshots } from './snapshots.ts';
@@ -18,7 +19,7 @@ describe.each(BOTH.map((mode) => [mode.snapshots, mode] as const))('with snapsho
   let alive: Browser;
   let over: Browser;
   const start = async ({ env }: Snapshots): Promise<void> => {
-    h = await createSessionHarness({ env, roles: { everything } });
+    h = await createSessionHarness({ env: { ...env, TRAIL_KEY }, roles: { everything } });
     alive = await h.signIn({ sub: 'person', role: 'everything' });
     over = await h.signIn({ sub: 'person', role: 'everything' });
     const delivery = await h.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
@@ -26,6 +27,7 @@ describe.each(BOTH.map((mode) => [mode.snapshots, mode] as const))('with snapsho
     await h.mint();
     abouts = {
       event: (await h.rows())[0]!.id,
+      'sealed event': await sealFirst(),
       delivery: delivery.body.data.delivery_id,
       revocation: revocation.body.data.id,
     };

@@ -1,6 +1,6 @@
 import { getPath } from 'hono/utils/url';
 import * as z from 'zod';
-import { generalHeaders } from '../../contract/document.ts';
+import { generalHeaders, pathsOf } from '../../contract/document.ts';
 import { answerTo, ANYWHERE, failure, type FailureKind, headersOf, WITHOUT_ACCESS } from '../../contract/failures.ts';
 import { ALWAYS, type HeaderName, HEADERS } from '../../contract/headers.ts';
 import type { Operation, Success } from '../../contract/operation.ts';
@@ -39,7 +39,7 @@ const JSON_TYPE = 'application/json';
 
 const ROUTES = OPERATIONS.map((operation) => ({
   operation,
-  path: new RegExp(`^${operation.pattern.replace(/:\w+/g, '[^/]+')}$`),
+  path: pathsOf(operation.pattern),
 }));
 
 /** What is wrong with an answer; empty if nothing is. */
@@ -69,7 +69,7 @@ function offSuccess({ content }: Success, { headers, text }: Received, isHead: b
   }
   const known = content.texts[type];
   if (known === undefined) return [`Content-Type is ${type}`];
-  if (text === null || known.line === undefined) return [];
+  if (text === null || !('line' in known) || known.line === undefined) return [];
   const { line } = known;
   return text
     .trimEnd()

@@ -1,9 +1,8 @@
 import { and, eq } from 'drizzle-orm';
 import type { Database } from '../../db/database.ts';
 import { type AuditEventRow, auditEvents } from '../../db/schema.ts';
-import type { RecordFailure, RequestFailure, TrailFailure } from '../../failures.ts';
-import { uuidOf, workspaceAsRead } from '../../kit/ids.ts';
-import { createProblems } from '../../kit/problems.ts';
+import type { RecordFailure, TrailFailure } from '../../failures.ts';
+import { workspaceAsRead } from '../../kit/ids.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Caller } from '../../policy/types.ts';
@@ -13,15 +12,6 @@ import { presentEvent, presentOwnEvent, type ShownEvent } from './format.ts';
 import type { Trail } from './page.ts';
 import type { Owner } from './filter.ts';
 import { isOfIssuer, isOfSubject } from './plan.ts';
-
-/** Reads the id of an event as it stands in the path: a UUID with its hyphens, in any case. `invalid_request` if it is none. */
-export function parseEventId(text: string): Result<string, RequestFailure> {
-  const id = text.toLowerCase();
-  if (uuidOf(id) === id) return ok(id);
-  const problems = createProblems();
-  problems.misunderstood('id', 'Use the id of an event, as the trail or the header "X-Audit-Event-Id" gave it.');
-  return err(problems.failure());
-}
 
 /**
  * Reads one event. It leaves only after the reading of it is recorded, together with what became of that: a second trip to D1.

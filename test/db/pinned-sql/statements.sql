@@ -286,6 +286,9 @@ select "revocation_orders"."id", "revocation_orders"."cause", "revocation_orders
 -- select audit_events 747260
 select * from (select *, 0 as is_end from ( select * from (select * from (select * from "audit_events" not indexed where "audit_events"."seq" > ?) order by seq asc limit ?) as "audit_events" where "audit_events"."status" = ? order by seq asc limit ?) union all select *, 1 from (select * from (select * from "audit_events" not indexed where "audit_events"."seq" > ?) order by seq asc limit 1 offset ?) limit ?);
 
+-- select audit_events 7f9c28
+select max(0, coalesce((select max(seq) from audit_events), 0) - log.through_seq) + (log.size - log.published_size) + (select count(*) from trail_pending as p cross join audit_events as e where p.awaits <> 'settlement' and e.seq = p.seq) as "events", (select min(at) from (select (select e.occurred_at from audit_events as e where e.seq > log.through_seq order by e.seq limit 1) as at union all select min(e.occurred_at) from trail_pending as p cross join audit_events as e where p.awaits <> 'settlement' and e.seq = p.seq union all select (select e.occurred_at from trail_logs as l cross join trail_leaves as f cross join audit_events as e where l.number = (select max(number) from trail_logs) and f.log = l.number and f.idx >= l.published_size and e.seq = f.seq order by f.idx limit 1))) as "oldest_at" from (select coalesce(max(through_seq), 0) as through_seq, coalesce(max(size), 0) as size, coalesce(max(published_size), 0) as published_size from trail_logs where number = (select max(number) from trail_logs)) as log;
+
 -- select audit_events 804d5d
 select "seq", "id", "occurred_at", "settled_at", "action", "status", "actor_type", "actor_issuer", "actor_subject", "actor_label", "workspace_uuid", "token_id", "token_name", "request_id", "ip", "user_agent", "upstream_status", "error_code", "detail", "outcome", "count", "last_at", "read_key", "marker", "closed_at", "recorded_mac", "settled_mac" from "audit_events" where "audit_events"."id" = ?;
 
@@ -423,6 +426,9 @@ select coalesce((select live - ((select count(*) from tokens as t where t.owner_
 
 -- select tokens fa4b81
 select "workspace_uuid", "token_id", "name", "owner_issuer", "owner_subject", "created_at", "expires_at", "lifetime_seconds", "revoked_at", "retires_at", "expiry_notice_at" from "tokens" where ("tokens"."expiry_notice_at" is not null and "tokens"."expiry_notice_at" <= ?) order by "tokens"."expiry_notice_at" asc limit ?;
+
+-- select trail_logs d34e70
+select "trail_logs"."number", "trail_logs"."origin", "trail_logs"."begun_at", "trail_logs"."size", "trail_logs"."published_size", "trail_logs"."published_at", "trail_logs"."stopped", "trail_logs"."stopped_at", "trail_logs"."key", "trail_checkpoints"."note", "trail_checkpoints"."cosignatures" from "trail_logs" left join "trail_checkpoints" on ("trail_checkpoints"."log" = "trail_logs"."number" and "trail_checkpoints"."size" = "trail_logs"."published_size") where "trail_logs"."number" = (select max("trail_logs"."number") from "trail_logs") order by "trail_logs"."number" asc;
 
 -- select upstream_calls 088511
 select "span", "bucket", "calls" from "upstream_calls" where (span = 'minute' and bucket between ? - 12 and ? + 12) or (span = 'hour' and bucket between ? - 12 and ? + 12);
