@@ -14,9 +14,9 @@ export function SealFact({ event }: { readonly event: AuditEvent }) {
     `seal ${event.id} ${event.status}`,
     async ({ audit }, signal) => {
       try {
-        const receipt = await audit.receipt(event.id, { signal });
-        const { logs } = await audit.log({ signal });
-        const keyOf = (origin: string) => logs.find((log) => log.origin === origin)?.verifier_key;
+        const receipt = await audit.receipt(event.id, {}, { signal });
+        const { logs } = await audit.logs({ signal });
+        const keyOf = (origin: string) => logs.find((log) => log.origin === origin)?.verifier_key ?? undefined;
         return { receipt, seal: await checkSeal(receipt, event.id, keyOf) };
       } catch (error) {
         const { code } = failureFrom(error);
