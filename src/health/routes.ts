@@ -26,7 +26,7 @@ import type { Window, WindowName } from '../pipeops/quota-windows.ts';
 import { usablePresets } from '../policy/ceiling.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
-import { countsOf, selectNextScheduled } from './open-work.ts';
+import { countsOf, selectNextScheduled, unsealedSeconds } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
 import { presentCredentials, presentRenewal, presentUpstream } from './upstream.ts';
@@ -50,7 +50,7 @@ export interface HealthDependencies {
 }
 
 /** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
-export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependencies): void {
+export function registerProbes(app: Hono<AppEnv>, { readiness, runtime }: HealthDependencies): void {
   app.get('/healthz', noParameters, (c) => success(c, 'The process runs.', { healthy: true }));
   app.get('/readyz', noParameters, async (c) => {
     const { notReady, degraded, open } = await readiness.probe();
@@ -62,6 +62,7 @@ export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependenc
       not_ready: [],
       degraded: names,
       ...countsOf(open),
+      ...unsealedSeconds(open, runtime.now()),
     });
   });
   app.all('/healthz', methodNotAllowed('GET'));
