@@ -23,6 +23,10 @@ const readyAnswer = component(
       acknowledged_orders: say(count(), 'Revocations that PipeOps has acknowledged and no later look has confirmed.'),
       contradicted_orders: say(count(), 'Revocations of tokens that a later look showed alive.'),
       failed_orders: say(count(), 'Revocations that were given up.'),
+      unsealed_seconds: say(
+        count(),
+        'The age of the oldest fact of the trail without a seal; 0 where there is none.',
+      ).optional(),
     }),
   ),
   'The service can do its work.',

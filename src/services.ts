@@ -49,6 +49,8 @@ import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import { createLogFiles } from './trail/log/files.ts';
 import type { LogReading } from './trail/log/reading.ts';
+import { createSealing as createTrailSealing, type Sealing } from './trail/log/sealing.ts';
+import { createSigning } from './trail/log/signing.ts';
 import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -73,6 +75,8 @@ export interface Services {
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
+  /** Null: the trail is not sealed. */
+  readonly sealing: Sealing | null;
   /** Null: no credential renews itself. */
   readonly renewal: RenewingCredentials | null;
   readonly health: HealthDependencies;
@@ -172,6 +176,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
 
+  // ── trail/log ──
+  const sealing = createLog(config, database, runtime);
+
   // ── tokens ──
   const fingerprints = createFingerprints(config.fingerprintKeys);
   const tokens = {
@@ -232,6 +239,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     renewal,
     fingerprintKeyIds,
     workspaceUuids,
+    isSealed: sealing !== null,
     d1MaxBytes,
   });
   const { presets } = policy;
@@ -267,6 +275,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     inventory,
     reconciler,
     keyExpiry,
+    sealing,
     renewal,
     health,
     probe,
@@ -295,6 +304,13 @@ function createRenewal(
     configured,
     renewal.refreshToken,
   );
+}
+
+function createLog({ trailLog }: Config, database: Database, runtime: Runtime): Sealing | null {
+  if (trailLog === null) return null;
+  const store = createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const signing = createSigning(trailLog);
+  return createTrailSealing({ database, store, signing, runtime, config: trailLog, isAuthentic: () => true });
 }
 
 function createSignIn(

@@ -33,10 +33,11 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 export const STATE_SECRET_MIN_BYTES = 32;
 /** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
 export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
-/** Events that one D1 batch assigns leaves to: 5 MB of rows at the most, and half a megabyte of leaves, of the 2 MB that D1 binds. */
+/**
+ * Events that one D1 batch assigns leaves to, and events that waited, as many again: 10 MB of rows each at the most, and a megabyte of leaves,
+ * of the 2 MB that D1 binds. Their leaves are published before more are assigned, so a store that is down makes no more than these wait.
+ */
 export const SEALING_CHUNK_ROWS = 5_000;
-/** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */
-export const SEALING_MAX_UNPUBLISHED = 50_000;
 /** Hash tiles that an isolate remembers, of 8 KB at the most: 2 MB, in which the receipts of one screen of the console meet again. */
 export const LOG_TILES_MAX_COUNT = 256;
 /**
@@ -44,6 +45,23 @@ export const LOG_TILES_MAX_COUNT = 256;
  * reader who takes the whole log, at some 600 requests a minute, leaves four such rows a minute, of the CALLER_READS_MAX_ROWS that it may.
  */
 export const LOG_SPAN_ENTRIES = 65_536;
+/** How long D1 may take with a batch of a chunk. It takes some 300 ms locally, and nobody waits for it. */
+export const SEALING_D1_TIMEOUT_MS = 10_000;
+/**
+ * Statements to D1 that assign a chunk at the most: closing, two reads, and four that assign. A chunk of a backlog, in which nothing waits,
+ * takes five, and three more to publish it: with what a run begins with, ten of them fit into its share.
+ */
+export const SEALING_ASSIGN_QUERIES = 7;
+/** Leaves that one statement reads: those of a chunk, and those before them in their tile. */
+export const SEALING_PAGE_LEAVES = SEALING_CHUNK_ROWS + 256;
+/** Statements that publish at the most: two pages of leaves, two of the checkpoint, and one that forgets old checkpoints. */
+export const SEALING_PUBLISH_QUERIES = 5;
+/** What a store in D1 adds to that, beside its files: three partial tiles that are read, and the file of the checkpoint. */
+export const SEALING_D1_STORE_QUERIES = 5;
+/** How long a checkpoint stays in D1 beside the tiles, for those who look at the last days. */
+export const CHECKPOINTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+/** Old checkpoints that a run forgets: more than a minute brings. */
+export const CHECKPOINTS_PRUNED_AT_ONCE = 20;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
 /** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */

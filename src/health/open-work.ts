@@ -13,6 +13,7 @@ import type { CallerBar } from '../failures.ts';
 import { type Barrable, barOf, selectBar } from '../subjects/bars.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
 import type { OrderState } from '../vocabulary.ts';
+import { type SealingState, selectSealingState } from '../trail/log/statements.ts';
 import { COUNTED, GIVEN_UP, isIn, isInState, ORDER_STATE } from '../revocation/orders/states.ts';
 
 /** What is not over yet, and what has failed for good. Times are milliseconds since the epoch. */
@@ -43,6 +44,8 @@ export interface OpenWork {
   readonly lists: readonly ListStateRow[];
   /** What calls to PipeOps came to. */
   readonly outcomes: readonly OutcomeRow[];
+  /** How the log of the trail stands; null where the trail is not sealed. */
+  readonly sealing: SealingState | null;
   /** The tables and migrations that the database lacks. */
   readonly lacking: readonly string[];
 }
@@ -54,6 +57,8 @@ export interface OpenWorkDependencies {
   readonly fingerprintKeyIds: readonly string[];
   /** The workspaces that are configured, in the order in which a probe chooses one. */
   readonly workspaceUuids: readonly string[];
+  /** Whether the trail is sealed. */
+  readonly isSealed: boolean;
 }
 
 /** Senders repeat a delivery for a day or so, and then give it up. */
@@ -66,7 +71,7 @@ const NOBODY: Barrable = { issuer: null, subject: null, label: null };
  * nothing: a database that can be read and takes no rows is as good as down, since nothing is answered that is not recorded.
  */
 export async function readOpenWork(
-  { database, runtime, fingerprintKeyIds, workspaceUuids }: OpenWorkDependencies,
+  { database, runtime, fingerprintKeyIds, workspaceUuids, isSealed }: OpenWorkDependencies,
   context: { readonly trace: Trace },
   asker: Barrable = NOBODY,
 ): Promise<Result<OpenWork, DatabaseFailure>> {
@@ -108,10 +113,11 @@ export async function readOpenWork(
     selectMigrations(database),
     forgetOutcomes(database, runtime.now()),
   ] as const;
-  const read = await database.batch(context, queries);
+  const sealing = isSealed ? [selectSealingState(database)] : [];
+  const read = await database.batch(context, [...queries, ...sealing]);
   if (!read.ok) return read;
   const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, ...more] = read.value;
-  const [[deliveries], outcomes, tables, migrations] = more;
+  const [[deliveries], outcomes, tables, migrations, , [sealingState] = []] = more;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
   const oldest = states.flatMap((row) => (isInState(row, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
@@ -132,6 +138,7 @@ export async function readOpenWork(
     lists,
     bar: barOf(block),
     outcomes,
+    sealing: sealingState ?? null,
     lacking: [...lackingTables(tables), ...lackingMigrations(migrations)],
   });
 }
@@ -151,6 +158,10 @@ export const countsOf = ({ attempts, orders }: OpenWork) => ({
   contradicted_orders: orders.contradicted,
   failed_orders: orders.failed,
 });
+
+/** How long the oldest fact of the trail has been waiting for its seal, as anybody may know; nothing where the trail is not sealed. */
+export const unsealedSeconds = ({ sealing }: OpenWork, nowMs: number): { readonly unsealed_seconds?: number } =>
+  sealing === null ? {} : { unsealed_seconds: Math.max(0, Math.floor((nowMs - (sealing.oldest ?? nowMs)) / 1000)) };
 
 /**
  * The query for the ids of fingerprint keys that live tokens need and that are not configured. It steps from one id to the next in

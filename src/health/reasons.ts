@@ -1,5 +1,6 @@
 import { CREDENTIAL_LATE_MS } from '../config/credential-limits.ts';
 import { ADMIN_CREDENTIAL_WARNING_SECONDS } from '../config/limits.ts';
+import { UNSEALED_DEGRADED_AFTER_MS } from '../config/trail-limits.ts';
 import type { RenewalStanding } from '../credential/credentials.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import type { AdminCredential } from '../pipeops/credentials.ts';
@@ -26,7 +27,7 @@ export interface Degraded {
 /** What the reasons are decided on. */
 export interface HealthFacts {
   readonly nowMs: number;
-  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls'>;
+  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls' | 'sealing'>;
   readonly credentials: readonly AdminCredential[];
   /** Null: no credential renews itself. */
   readonly renewal: RenewalStanding | null;
@@ -48,6 +49,7 @@ export const degradedBy = (facts: HealthFacts): readonly Degraded[] =>
     missingKeys(facts),
     failedOrders(facts),
     contradictedOrders(facts),
+    unsealed(facts),
   ].filter((one) => one !== null);
 
 const degraded = (reason: DegradedReason, sinceMs: number | null, facts: Degraded['facts']): Degraded => ({
@@ -148,6 +150,16 @@ const contradictedOrders = ({ open: { orders } }: HealthFacts): Degraded | null 
   orders.contradicted === 0
     ? null
     : degraded('revocation_contradicted', orders.contradictedSinceMs, { orders: orders.contradicted });
+
+/** The log of the trail is stopped, or facts wait for it for longer than a run or two may take. A stopped log explains what waits. */
+function unsealed({ nowMs, open: { sealing } }: HealthFacts): Degraded | null {
+  if (sealing === null) return null;
+  const { stopped, stopped_at: stoppedAt, oldest, log } = sealing;
+  const told = { log, oldest_unsealed_at: rfc3339OrNull(oldest) };
+  if (stopped === 'forked' || stopped === 'rolled_back') return degraded(`trail_${stopped}`, stoppedAt, told);
+  if (oldest === null || nowMs - oldest < UNSEALED_DEGRADED_AFTER_MS) return null;
+  return degraded('trail_unsealed', oldest, { ...told, age_seconds: Math.floor((nowMs - oldest) / 1000) });
+}
 
 /** What to do about each reason. docs/operate.md says more of each. */
 export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string>> = {

@@ -28,7 +28,7 @@ import type { Runtime } from '../kit/runtime.ts';
 import { presentListStates } from './lists.ts';
 import { presentStanding, selectStanding } from '../trail/log/standing.ts';
 import type { LogFiles } from '../trail/log/files.ts';
-import { countsOf, selectNextScheduled } from './open-work.ts';
+import { countsOf, selectNextScheduled, unsealedSeconds } from './open-work.ts';
 import type { Health, NotReady, Readiness } from './readiness.ts';
 import { type Degraded, NEXT_STEPS } from './reasons.ts';
 import { presentCredentials, presentRenewal, presentUpstream } from './upstream.ts';
@@ -54,7 +54,7 @@ export interface HealthDependencies {
 }
 
 /** Serves load balancers and alerts. The probes need no JWT, tell nothing about any caller, and make no call to PipeOps. */
-export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependencies): void {
+export function registerProbes(app: Hono<AppEnv>, { readiness, runtime }: HealthDependencies): void {
   app.get('/healthz', noParameters, (c) => success(c, 'The process runs.', { healthy: true }));
   app.get('/readyz', noParameters, async (c) => {
     const { notReady, degraded, open } = await readiness.probe();
@@ -66,6 +66,7 @@ export function registerProbes(app: Hono<AppEnv>, { readiness }: HealthDependenc
       not_ready: [],
       degraded: names,
       ...countsOf(open),
+      ...unsealedSeconds(open, runtime.now()),
     });
   });
   app.all('/healthz', methodNotAllowed('GET'));

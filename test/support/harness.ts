@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { UnsecuredJWT } from 'jose';
 import type { AuditEventRow, TokenRow } from '../../src/db/schema.ts';
 import type { Runtime } from '../../src/kit/runtime.ts';
+import { privateKeyText } from '../../src/tlog/note.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createWorker } from '../../src/worker.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
@@ -35,6 +36,8 @@ export interface HarnessOptions {
   readonly policy?: Readonly<Record<string, unknown>>;
   /** Sources of webhooks, as `policy.ts` names them. */
   readonly webhooks?: Readonly<Record<string, object>>;
+  /** Seal the trail, under the key of all tests, and keep the files of its log in the bucket. */
+  readonly isSealed?: boolean;
   /** Let the cron look at the use of tokens in this workspace. Elsewhere it would ask PipeOps for lists by the minute of the day. */
   readonly isSwept?: boolean;
   /** Share a workspace and admin credential with another harness: the same company, another isolate. */
@@ -63,6 +66,13 @@ export const FINGERPRINT_KEYS = `k1:${btoa('fingerprint-key-of-all-tests-000')}`
 
 /** The secret that every test makes idempotency keys with. */
 export const IDEMPOTENCY_SECRET = btoa('idempotency-secret-of-all-tests-0');
+
+/** The key that tests seal the trail with. */
+const TRAIL_KEY = await privateKeyText(
+  'log',
+  'countersign.example.com/trail',
+  Uint8Array.from({ length: 32 }, (_, index) => index),
+);
 
 export const TOKENS = '/api/v1/service-account-tokens';
 
@@ -121,6 +131,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     CALLER_LIMIT: unlimited,
     REJECTIONS_PER_ADDRESS: unlimited,
     REJECTIONS_IN_ALL: unlimited,
+    ...(options.isSealed === true && { TRAIL_KEY, TRAIL: env.TRAIL }),
     ...options.env,
   };
   const worker = createWorker(bindings, runtime);

@@ -52,6 +52,8 @@ export interface LogStore {
   last(context: Traced, prefix: string): Promise<Result<string | null, StoreFailure>>;
   /** How many statements `createAll` sends to D1 at the most for files of these lengths. */
   statementsFor(objects: readonly StoredObject[]): number;
+  /** Whether its calls are statements to D1. */
+  readonly isInD1: boolean;
 }
 
 /** The digits of a size in a key, so that the order of keys is that of sizes. */
@@ -156,7 +158,7 @@ export function createR2Store(bucket: R2Bucket, runtime: Pick<Runtime, 'after' |
     return found === null ? await firstAfter(context, prefix, prefix) : ok(found);
   };
 
-  return { get, create, createAll, firstAfter, last, statementsFor: () => 0 };
+  return { get, create, createAll, firstAfter, last, statementsFor: () => 0, isInD1: false };
 }
 
 /** Keeps files in the table `trail_objects`. */
@@ -181,9 +183,9 @@ export function createD1Store(database: Database): LogStore {
         )
         .returning({ key: sql<string>`key`.as('key') }),
       build
-        .select({ key: trailObjects.key })
-        .from(sql`json_each(${files}) as e cross join ${trailObjects} on ${trailObjects.key} = e.value ->> 'key'`)
-        .where(sql`${trailObjects.body} is not e.value ->> 'body'`)
+        .select({ key: sql<string>`o.key`.as('key') })
+        .from(sql`json_each(${files}) as e cross join trail_objects as o on o.key = e.value ->> 'key'`)
+        .where(sql`o.body is not e.value ->> 'body'`)
         .limit(1),
     ] as const;
 
@@ -233,6 +235,7 @@ export function createD1Store(database: Database): LogStore {
       await edgeKey(context, prefix, key.startsWith(prefix) ? key : prefix, 'first'),
     last: async (context, prefix) => await edgeKey(context, prefix, prefix, 'last'),
     statementsFor: (objects) => 2 * batchesOf(objects).length,
+    isInD1: true,
   };
 }
 
