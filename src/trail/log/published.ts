@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import type { Database, RowsOf } from '../../db/database.ts';
 import { trailCheckpoints, trailLeaves, trailLogs } from '../../db/trail-log-schema.ts';
@@ -67,8 +67,7 @@ export const selectSealed = ({ build }: Pick<Database, 'build'>, eventId: string
       and(
         // SQLite takes the index only where the query says that this is not null.
         sql`${trailLeaves.seq} = (select sealed.seq from audit_events as sealed where sealed.id = ${eventId}) and ${trailLeaves.seq} is not null`,
-        lt(trailLeaves.idx, trailLogs.published_size),
-        sql`${trailLeaves.idx} < coalesce(${following.entry} ->> 'kept_size', ${trailLogs.published_size})`,
+        sql`${trailLeaves.idx} < min(${trailLogs.published_size}, coalesce(${following.entry} ->> 'kept_size', ${trailLogs.published_size}))`,
       ),
     )
     .orderBy(desc(trailLeaves.log), desc(trailLeaves.idx));

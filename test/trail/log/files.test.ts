@@ -202,7 +202,7 @@ describe('nothing leaves', () => {
     ['a bundle of entries', '/logs/1/tile/entries/000', 3],
     ['a receipt', null, 4],
   ])('where the read of %s cannot be recorded', async (_name, path, batches) => {
-    const first = await env.DB.prepare('select id from audit_events limit 1').first<string>('id');
+    const first = await env.DB.prepare('select id from audit_events order by seq limit 1').first<string>('id');
     for (let failing = 1; failing <= batches; failing += 1) {
       const { db } = failingBatches((batch) => batch === failing);
       const broken = await createHarness({ like: harness, env: { TRAIL_KEY }, db });
