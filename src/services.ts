@@ -111,7 +111,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const trail = { database, recorder, runtime };
 
   // ── identity ──
-  const store = createJwksStore(config.db);
+  const store = createJwksStore(config.db, config.stateSecret, (name) =>
+    runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'jwks', name }),
+  );
   const keys = createKeySource({ store, runtime, background: (work) => runtime.background(work) });
   const rolesOf = rememberingRoles((identity) => rolesFor(identity, policy));
 

@@ -35,7 +35,7 @@ describe('keeping the set in D1', () => {
 
   beforeEach(async () => {
     await env.DB.exec(
-      'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL)',
+      'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL, mac TEXT)',
     );
   });
 
