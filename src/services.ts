@@ -16,6 +16,8 @@ import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
 import { createKeySource } from './identity/keys.ts';
 import { markRevoked } from './inventory/inventory.ts';
+import type { MacSweepDependencies } from './inventory/mac-sweep.ts';
+import { createOwnerMacs } from './inventory/owner-macs.ts';
 import type { InventoryDependencies } from './inventory/query/routes.ts';
 import { unusedAfterOf } from './inventory/usage.ts';
 import type { Runtime } from './kit/runtime.ts';
@@ -74,6 +76,7 @@ export interface Services {
   readonly health: HealthDependencies;
   readonly probe: ProbeDependencies;
   readonly aging: AgingDependencies;
+  readonly macSweep: MacSweepDependencies;
   /** The files of the console; null: there is none. */
   readonly assets: Assets | null;
   /** Null: nobody signs in to the console. */
@@ -130,6 +133,10 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const idempotency = createIdempotency(config.idempotencySecret);
   const keyExpiry = createKeyExpiry({ database, runtime });
 
+  // ── inventory ──
+  const macTerms = { secret: config.stateSecret, adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
+  const owners = createOwnerMacs(macTerms);
+
   // ── reads ──
   const memory = createSnapshotMemory();
   const known = createKnownSnapshots();
@@ -141,7 +148,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     owed,
     pace,
     bodies: createListBodies(),
-    reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
+    reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known, owners }),
     source: createListSource(pipeops, runtime),
     callsOf: createCallerCalls(),
     calledRows: createCalledRows(),
@@ -173,6 +180,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       tokenLimit(caller, request, decisionContext()),
     presetScopes: (preset: string) => presetScopes(preset, policy) ?? [],
     fingerprints,
+    owners,
     idempotency,
     snapshots,
     runtime,
@@ -184,6 +192,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     decide: decideNow,
     fingerprints,
     unusedAfter: unusedAfterOf(policy.roles),
+    owners,
   };
   const namedInPolicy = workspacesOf(policy);
   const workspaces = { database, recorder, defaultWorkspaceUuid, namedInPolicy };
@@ -257,6 +266,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     health,
     probe,
     aging,
+    macSweep: { database, runtime, owners, secret: config.stateSecret },
     assets: config.assets,
     signIn,
   };

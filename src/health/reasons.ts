@@ -26,7 +26,7 @@ export interface Degraded {
 /** What the reasons are decided on. */
 export interface HealthFacts {
   readonly nowMs: number;
-  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls'>;
+  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls' | 'unauthentic'>;
   readonly credentials: readonly AdminCredential[];
   /** Null: no credential renews itself. */
   readonly renewal: RenewalStanding | null;
@@ -48,6 +48,7 @@ export const degradedBy = (facts: HealthFacts): readonly Degraded[] =>
     missingKeys(facts),
     failedOrders(facts),
     contradictedOrders(facts),
+    unauthentic(facts),
   ].filter((one) => one !== null);
 
 const degraded = (reason: DegradedReason, sinceMs: number | null, facts: Degraded['facts']): Degraded => ({
@@ -148,6 +149,9 @@ const contradictedOrders = ({ open: { orders } }: HealthFacts): Degraded | null 
   orders.contradicted === 0
     ? null
     : degraded('revocation_contradicted', orders.contradictedSinceMs, { orders: orders.contradicted });
+
+const unauthentic = ({ open: { unauthentic: met } }: HealthFacts): Degraded | null =>
+  met.count === 0 ? null : degraded('trail_unauthentic', met.sinceMs, { rows: met.count });
 
 /** What to do about each reason. docs/operate.md says more of each. */
 export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string>> = {
