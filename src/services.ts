@@ -16,7 +16,7 @@ import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
 import { createKeySource } from './identity/keys.ts';
 import { markRevoked } from './inventory/inventory.ts';
-import type { MacSweepDependencies } from './inventory/mac-sweep.ts';
+import { type MacSweepDependencies, noteUnauthentic } from './inventory/mac-sweep.ts';
 import { createOwnerMacs } from './inventory/owner-macs.ts';
 import type { InventoryDependencies } from './inventory/query/routes.ts';
 import { unusedAfterOf } from './inventory/usage.ts';
@@ -50,6 +50,7 @@ import { configureSenders, namedWorkspaces, type WebhookDependencies } from './r
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import type { Trail } from './trail/query/page.ts';
+import { createAttemptMacs } from './trail/attempt-macs.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
 import { createRejections } from './trail/rejections.ts';
@@ -109,7 +110,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const labels = createLabelMemory();
 
   // ── trail ──
-  const recorder = createRecorder({ database, runtime, labels });
+  const macTerms = { secret: config.stateSecret, adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
+  const attempts = createAttemptMacs(macTerms);
+  const recorder = createRecorder({ database, runtime, labels, attempts });
   const rejections = createRejections({ recorder, rateLimits, runtime });
   const trail = { database, recorder, runtime };
 
@@ -134,7 +137,6 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const keyExpiry = createKeyExpiry({ database, runtime });
 
   // ── inventory ──
-  const macTerms = { secret: config.stateSecret, adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
   const owners = createOwnerMacs(macTerms);
 
   // ── reads ──
@@ -163,6 +165,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
     quota,
     runtime,
     reconcileAfterSeconds,
+    attempts,
+    noteUnauthentic: (eventId, nowMs) => noteUnauthentic(database, 'attempt', [eventId], nowMs),
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });

@@ -1,4 +1,4 @@
-import { anyOwner } from '../../test/support/any-owner.ts';
+import { anyOwner } from '../../test/support/no-macs.ts';
 import { selectEnds } from '../../src/trail/query/follow.ts';
 import { readCounts, selectCounts } from '../../src/trail/query/counts.ts';
 import { NO_FILTER } from '../../src/trail/query/filter.ts';

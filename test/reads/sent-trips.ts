@@ -1,4 +1,4 @@
-import { anyOwner } from '../support/any-owner.ts';
+import { anyOwner } from '../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { createDatabase, type Database, type Query } from '../../src/db/database.ts';
 import { selectLookRows } from '../../src/inventory/looks.ts';

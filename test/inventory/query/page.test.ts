@@ -13,7 +13,7 @@ import { maySee } from '../../../src/policy/decide.ts';
 import type { Caller } from '../../../src/policy/types.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { role } from '../../policy/builders.ts';
-import { anyOwner } from '../../support/any-owner.ts';
+import { anyOwner } from '../../support/no-macs.ts';
 import { measuredD1 } from '../../support/measured-d1.ts';
 
 // A page of the inventory as D1 gives it: what it shows, held against a plain filter of all tokens, and what it reads.
