@@ -56,7 +56,10 @@ describe('keeping the set in D1', () => {
     await one.harness.settle();
     const forged = JSON.stringify({ keys: [second.publicJwk] });
     await env.DB.prepare('update jwks_cache set jwks = ?').bind(forged).run();
-    const [open, sealed] = [setUp({ store: createJwksStore(env.DB) }), setUp({ store: createJwksStore(env.DB, secret) })];
+    const [open, sealed] = [
+      setUp({ store: createJwksStore(env.DB) }),
+      setUp({ store: createJwksStore(env.DB, secret) }),
+    ];
     for (const isolate of [open, sealed]) isolate.goDown();
     expect([await open.logIn(second), await sealed.logIn(second), await sealed.logIn()]).toEqual([
       'accepted',
