@@ -50,6 +50,18 @@ CREATE TABLE `trail_pending` (
 	`awaits` text NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `mac_sweeps` (
+	`kind` text PRIMARY KEY NOT NULL,
+	`position` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `unauthentic_rows` (
+	`kind` text NOT NULL,
+	`name` text NOT NULL,
+	`found_at` integer NOT NULL,
+	PRIMARY KEY(`kind`, `name`)
+) WITHOUT ROWID;
+--> statement-breakpoint
 ALTER TABLE `audit_events` ADD `closed_at` integer;--> statement-breakpoint
 ALTER TABLE `audit_events` ADD `recorded_mac` text;--> statement-breakpoint
 ALTER TABLE `audit_events` ADD `settled_mac` text;--> statement-breakpoint

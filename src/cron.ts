@@ -3,6 +3,7 @@ import { type Budget, createBudget } from './kit/budget.ts';
 import { CRON_SHARES } from './config/limits.ts';
 import { changeJob } from './db/job-leases.ts';
 import { probeUpstream } from './health/probe.ts';
+import { sweepMacs } from './inventory/mac-sweep.ts';
 import { forgetCalls } from './pipeops/quota-calls.ts';
 import { newTrace, type RequestContext } from './kit/trace.ts';
 import { sweepSessions } from './sessions/statements.ts';
@@ -59,6 +60,8 @@ export async function runCron(services: Services): Promise<void> {
     probed: 0,
     told_expiring: 0,
     swept_workspaces: 0,
+    adopted_owners: 0,
+    unauthentic_rows: 0,
     ordered_unused: 0,
     ...report,
     not_ready: notReady.map(({ reason }) => reason),
@@ -88,6 +91,7 @@ function jobsOf({
   probe,
   keyExpiry,
   aging,
+  macSweep,
 }: Services): Readonly<Record<CronJob, Job>> {
   return {
     // Orders come first, since they may be about a leak and PipeOps answers only so many calls a minute.
@@ -114,7 +118,8 @@ function jobsOf({
       const { erased } = await keyExpiry.run(context);
       await database.batch(context, [forgetCalls(database, runtime.now())]);
       const swept = await database.batch(context, sweepSessions(database, context, runtime.now()));
-      return { erased_keys: erased, ended_sessions: swept.ok ? swept.value[1].length : 0 };
+      const macs = await sweepMacs(macSweep, context);
+      return { ...macs, erased_keys: erased, ended_sessions: swept.ok ? swept.value[1].length : 0 };
     },
     aging: async (context, budget) => {
       const { expiring, swept, unused } = await watchAging(aging, context, budget);

@@ -16,6 +16,8 @@ import type { Identity } from './identity/identity.ts';
 import { createJwksStore } from './identity/key-archive.ts';
 import { createKeySource } from './identity/keys.ts';
 import { markRevoked } from './inventory/inventory.ts';
+import { type MacSweepDependencies, noteUnauthentic } from './inventory/mac-sweep.ts';
+import { createOwnerMacs } from './inventory/owner-macs.ts';
 import type { InventoryDependencies } from './inventory/query/routes.ts';
 import { unusedAfterOf } from './inventory/usage.ts';
 import type { Runtime } from './kit/runtime.ts';
@@ -53,6 +55,7 @@ import { createSealing as createTrailSealing, type Sealing } from './trail/log/s
 import { createSigning } from './trail/log/signing.ts';
 import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
+import { createAttemptMacs } from './trail/attempt-macs.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
 import { createRejections } from './trail/rejections.ts';
@@ -82,6 +85,7 @@ export interface Services {
   readonly health: HealthDependencies;
   readonly probe: ProbeDependencies;
   readonly aging: AgingDependencies;
+  readonly macSweep: MacSweepDependencies;
   /** The files of the console; null: there is none. */
   readonly assets: Assets | null;
   /** Null: nobody signs in to the console. */
@@ -114,12 +118,16 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const labels = createLabelMemory();
 
   // ── trail ──
-  const recorder = createRecorder({ database, runtime, labels });
+  const macTerms = { secret: config.stateSecret, adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
+  const attempts = createAttemptMacs(macTerms);
+  const recorder = createRecorder({ database, runtime, labels, attempts });
   const rejections = createRejections({ recorder, rateLimits, runtime });
   const trail = { database, recorder, runtime };
 
   // ── identity ──
-  const store = createJwksStore(config.db);
+  const store = createJwksStore(config.db, config.stateSecret, (name) =>
+    runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'jwks', name }),
+  );
   const keys = createKeySource({ store, runtime, background: (work) => runtime.background(work) });
   const rolesOf = rememberingRoles((identity) => rolesFor(identity, policy));
 
@@ -136,6 +144,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const idempotency = createIdempotency(config.idempotencySecret);
   const keyExpiry = createKeyExpiry({ database, runtime });
 
+  // ── inventory ──
+  const owners = createOwnerMacs(macTerms);
+
   // ── reads ──
   const memory = createSnapshotMemory();
   const known = createKnownSnapshots();
@@ -147,7 +158,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     owed,
     pace,
     bodies: createListBodies(),
-    reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known }),
+    reads: createReadGroup({ database, runtime, quota, labels, owed, pace, known, owners }),
     source: createListSource(pipeops, runtime),
     callsOf: createCallerCalls(),
     calledRows: createCalledRows(),
@@ -172,6 +183,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
     quota,
     runtime,
     reconcileAfterSeconds,
+    attempts,
+    noteUnauthentic: (eventId, nowMs) => noteUnauthentic(database, 'attempt', [eventId], nowMs),
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
@@ -192,6 +205,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
       tokenLimit(caller, request, decisionContext()),
     presetScopes: (preset: string) => presetScopes(preset, policy) ?? [],
     fingerprints,
+    owners,
     idempotency,
     snapshots,
     runtime,
@@ -203,6 +217,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     decide: decideNow,
     fingerprints,
     unusedAfter: unusedAfterOf(policy.roles),
+    owners,
   };
   const namedInPolicy = workspacesOf(policy);
   const workspaces = { database, recorder, defaultWorkspaceUuid, namedInPolicy };
@@ -280,6 +295,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     health,
     probe,
     aging,
+    macSweep: { database, runtime, owners, secret: config.stateSecret },
     assets: config.assets,
     signIn,
   };

@@ -158,6 +158,10 @@ export const DEGRADED_REASONS = [
 ] as const;
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 
+/** The rows of D1 that carry a MAC of this service: an attempt in the trail, the archived keys of an origin, the owner of a token. */
+export const MAC_KINDS = ['attempt', 'jwks', 'owner'] as const;
+export type MacKind = (typeof MAC_KINDS)[number];
+
 /**
  * Why the admin credential cannot renew itself any more. `outcome_unknown`: an exchange may have spent the refresh token.
  * `refused`: PipeOps does not accept it. `rolled_back`: D1 holds an older one than was used already. `replaced`: another

@@ -1,3 +1,4 @@
+import { anyOwner } from '../../test/support/no-macs.ts';
 import { selectEnds } from '../../src/trail/query/follow.ts';
 import { readCounts, selectCounts } from '../../src/trail/query/counts.ts';
 import { NO_FILTER } from '../../src/trail/query/filter.ts';
@@ -85,7 +86,7 @@ function pageOf(command: StatementCommand, rows: readonly unknown[]) {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are the rows of that statement
   const read = rows as never;
   if (command.kind === 'inventory') {
-    const { items, isPartial } = readInventoryPage(read, [], command.asked);
+    const { items, isPartial } = readInventoryPage(read, [], command.asked, anyOwner);
     return { found: items.length, isPartial };
   }
   const isPartial = command.kind === 'counts' && readCounts(read, command.by).isPartial;

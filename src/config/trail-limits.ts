@@ -31,6 +31,13 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 
 /** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
 export const STATE_SECRET_MIN_BYTES = 32;
+/**
+ * Tokens whose owner each run of the cron looks at: half a millisecond of HMACs a hundred. An inventory of 100,000 tokens is through
+ * within three and a half hours.
+ */
+export const MAC_SWEEP_TOKENS = 500;
+/** How long `/readyz` tells of what is over: forged keys that are deleted, or a planted attempt that somebody has settled. */
+export const UNAUTHENTIC_TOLD_MS = 24 * 60 * 60 * 1000;
 /** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
 export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
 /**

@@ -2,6 +2,7 @@ import type { R2Bucket } from '@cloudflare/workers-types';
 import * as z from 'zod';
 import { decodeBase64 } from '../kit/bytes.ts';
 import { isObject } from '../kit/json.ts';
+import { SECONDS_PER_DAY } from '../kit/time.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { parsePrivateKey, parseVerifier, type PrivateKey, type Verifier } from '../tlog/note.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
@@ -34,6 +35,7 @@ export const TRAIL_LOG_SETTINGS = [
   'TRAIL_WITNESSES',
   'TRAIL_ANCHORS',
   'STATE_SECRET',
+  'STATE_ADOPT_UNTIL',
 ] as const;
 
 const EXAMPLES: Readonly<Record<string, string>> = {
@@ -44,6 +46,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   TRAIL_ANCHORS: 'TRAIL_ANCHORS = "https://anchor.example/checkpoints", more of them after commas; or leave it out',
   STATE_SECRET:
     '`openssl rand -base64 32 | npx wrangler secret put STATE_SECRET --config wrangler.toml --env production`; or leave it out, and nothing in D1 is authenticated',
+  STATE_ADOPT_UNTIL:
+    'STATE_ADOPT_UNTIL = "2026-12-31", a day shortly after STATE_SECRET was first put; or leave it out: a fresh database needs none',
   TRAIL: '[[r2_buckets]] with binding = "TRAIL" in wrangler.toml; or leave it out, and the log is kept in D1',
 };
 
@@ -95,6 +99,11 @@ const stateSecret = z.string().transform((text, context): Uint8Array => {
   return z.NEVER;
 });
 
+/** The end of a day in UTC, in milliseconds since the epoch. */
+const endOfDay = z.iso
+  .date({ error: 'is not a date like 2026-12-31' })
+  .transform((day) => Date.parse(day) + SECONDS_PER_DAY * 1000);
+
 const bucket = z.custom<R2Bucket>(
   (input) => isObject(input) && typeof input['put'] === 'function' && typeof input['list'] === 'function',
   { error: 'is not an R2 bucket' },
@@ -107,6 +116,7 @@ const schema = z
     TRAIL_WITNESSES: witnesses.default([]),
     TRAIL_ANCHORS: anchors.default([]),
     STATE_SECRET: stateSecret.optional(),
+    STATE_ADOPT_UNTIL: endOfDay.optional(),
     TRAIL: bucket.optional(),
   })
   .refine(({ TRAIL_KEY: key, TRAIL_KEY_NEXT: next }) => next === undefined || key?.name === next.name, {
@@ -120,6 +130,8 @@ export interface TrailSecrets {
   readonly trailLog: TrailLogConfig | null;
   /** Null: nothing in D1 is authenticated. */
   readonly stateSecret: Uint8Array | null;
+  /** Until when rows without a MAC count, which are those from before the secret; milliseconds since the epoch. Null: they do not. */
+  readonly stateAdoptUntilMs: number | null;
 }
 
 /**
@@ -129,11 +141,12 @@ export interface TrailSecrets {
  */
 export function readTrailSecrets(env: unknown): Result<TrailSecrets, readonly ConfigProblem[]> {
   // An environment that is no object is one problem, which `parseEnv` reports.
-  if (!isObject(env)) return ok({ trailLog: null, stateSecret: null });
+  if (!isObject(env)) return ok({ trailLog: null, stateSecret: null, stateAdoptUntilMs: null });
   const parsed = schema.safeParse(env, { error: wording });
   if (!parsed.success) return err(problemsOf(parsed.error, EXAMPLES, ''));
   const { TRAIL_KEY: key, TRAIL_KEY_NEXT: nextKey = null, TRAIL: trail = null } = parsed.data;
   const { TRAIL_WITNESSES: known, TRAIL_ANCHORS: urls, STATE_SECRET: secret = null } = parsed.data;
+  const { STATE_ADOPT_UNTIL: stateAdoptUntilMs = null } = parsed.data;
   const trailLog = key === undefined ? null : { key, nextKey, bucket: trail, witnesses: known, anchors: urls };
-  return ok({ trailLog, stateSecret: secret });
+  return ok({ trailLog, stateSecret: secret, stateAdoptUntilMs });
 }

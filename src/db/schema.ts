@@ -51,8 +51,9 @@ export const auditEvents = sqliteTable(
     marker: text(),
     /** When the log closed a counted row, which grows no more from then on; null while it may grow, and for every other row. */
     closed_at: integer(),
-    /** The MAC of what was recorded, and that of the settlement (`src/trail/macs.ts`); null where the Worker had no secret for them. */
+    /** The MAC of what a caller's attempt recorded (`src/trail/attempt-macs.ts`); null in other rows, and where the Worker had no secret for it. */
     recorded_mac: text(),
+    /** For a MAC of the settlement, which nothing writes yet. */
     settled_mac: text(),
   },
   (table) => [

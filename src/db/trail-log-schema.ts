@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-import { LOG_LEAF_KINDS, LOG_PENDING, LOG_STOPS } from '../vocabulary.ts';
+import { LOG_LEAF_KINDS, LOG_PENDING, LOG_STOPS, MAC_KINDS } from '../vocabulary.ts';
 
 // The transparency log over the trail. Hashes are base64. The triggers of `drizzle/0015_trail_log.sql` let leaves only be added, and sizes
 // only grow.
@@ -86,6 +86,25 @@ export const trailGaps = sqliteTable('trail_gaps', {
   to_seq: integer().notNull(),
   /** The log whose first leaf names the gap. */
   log: integer().notNull(),
+});
+
+/** The rows whose MAC was met to be wrong, until somebody has put them right. `/readyz` counts them. The table is WITHOUT ROWID. */
+export const unauthenticRows = sqliteTable(
+  'unauthentic_rows',
+  {
+    kind: text({ enum: MAC_KINDS }).notNull(),
+    /** What the row is about: the name of an origin of keys, the id of an event, or a workspace and a token with a space between them. */
+    name: text().notNull(),
+    found_at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.kind, table.name] })],
+);
+
+/** How far the cron has come in looking through the rows that carry a MAC. */
+export const macSweeps = sqliteTable('mac_sweeps', {
+  kind: text({ enum: MAC_KINDS }).primaryKey(),
+  /** The last row of `tokens` that was looked at; 0 before the first. */
+  position: integer().notNull(),
 });
 
 export type TrailLogRow = typeof trailLogs.$inferSelect;

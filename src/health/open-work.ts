@@ -1,6 +1,6 @@
 import { and, count, eq, gte, isNotNull, min, sql } from 'drizzle-orm';
 import type { Database, DatabaseFailure } from '../db/database.ts';
-import { auditEvents, revocationOrders, tokens, webhookDeliveries } from '../db/schema.ts';
+import { auditEvents, revocationOrders, tokens, unauthenticRows, webhookDeliveries } from '../db/schema.ts';
 import { lackingMigrations, lackingTables, selectMigrations, selectTables } from '../db/migrations.ts';
 import { forgetOutcomes, type OutcomeRow, selectOutcomes } from '../pipeops/outcome-rows.ts';
 import { type CallBucket, selectCalls } from '../pipeops/quota-calls.ts';
@@ -46,6 +46,8 @@ export interface OpenWork {
   readonly outcomes: readonly OutcomeRow[];
   /** How the log of the trail stands; null where the trail is not sealed. */
   readonly sealing: SealingState | null;
+  /** The rows whose MAC is wrong. */
+  readonly unauthentic: { readonly count: number; readonly sinceMs: number | null };
   /** The tables and migrations that the database lacks. */
   readonly lacking: readonly string[];
 }
@@ -111,13 +113,14 @@ export async function readOpenWork(
     selectOutcomes(database, workspaceUuids, runtime.now()),
     selectTables(database),
     selectMigrations(database),
+    build.select({ rows: count().as('rows'), since: min(unauthenticRows.found_at).as('since') }).from(unauthenticRows),
     forgetOutcomes(database, runtime.now()),
   ] as const;
   const sealing = isSealed ? [selectSealingState(database)] : [];
   const read = await database.batch(context, [...queries, ...sealing]);
   if (!read.ok) return read;
   const [[attempts], states, [contradicted], missing, [block], limits, calls, lists, ...more] = read.value;
-  const [[deliveries], outcomes, tables, migrations, , [sealingState] = []] = more;
+  const [[deliveries], outcomes, tables, migrations, [unauthentic], , [sealingState] = []] = more;
   const countOf = (state: OrderState): number => states.find((row) => row.state === state)?.orders ?? 0;
   const oldest = states.flatMap((row) => (isInState(row, GIVEN_UP) || row.oldest === null ? [] : [row.oldest]));
   return ok({
@@ -139,6 +142,7 @@ export async function readOpenWork(
     bar: barOf(block),
     outcomes,
     sealing: sealingState ?? null,
+    unauthentic: { count: unauthentic?.rows ?? 0, sinceMs: unauthentic?.since ?? null },
     lacking: [...lackingTables(tables), ...lackingMigrations(migrations)],
   });
 }

@@ -27,7 +27,7 @@ export interface Degraded {
 /** What the reasons are decided on. */
 export interface HealthFacts {
   readonly nowMs: number;
-  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls' | 'sealing'>;
+  readonly open: Pick<OpenWork, 'orders' | 'outcomes' | 'calls' | 'sealing' | 'unauthentic'>;
   readonly credentials: readonly AdminCredential[];
   /** Null: no credential renews itself. */
   readonly renewal: RenewalStanding | null;
@@ -50,6 +50,7 @@ export const degradedBy = (facts: HealthFacts): readonly Degraded[] =>
     failedOrders(facts),
     contradictedOrders(facts),
     unsealed(facts),
+    unauthentic(facts),
   ].filter((one) => one !== null);
 
 const degraded = (reason: DegradedReason, sinceMs: number | null, facts: Degraded['facts']): Degraded => ({
@@ -160,6 +161,8 @@ function unsealed({ nowMs, open: { sealing } }: HealthFacts): Degraded | null {
   if (oldest === null || nowMs - oldest < UNSEALED_DEGRADED_AFTER_MS) return null;
   return degraded('trail_unsealed', oldest, { ...told, age_seconds: Math.floor((nowMs - oldest) / 1000) });
 }
+const unauthentic = ({ open: { unauthentic: met } }: HealthFacts): Degraded | null =>
+  met.count === 0 ? null : degraded('trail_unauthentic', met.sinceMs, { rows: met.count });
 
 /** What to do about each reason. docs/operate.md says more of each. */
 export const NEXT_STEPS: Readonly<Record<DegradedReason | NotReadyReason, string>> = {

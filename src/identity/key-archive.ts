@@ -3,6 +3,7 @@ import { D1_TIMEOUT_MS, JWKS_STORE_INTERVAL_MS } from '../config/limits.ts';
 import { type DatedKeySet, readKeySet } from './jwks.ts';
 import { within } from '../kit/deadline.ts';
 import { parseJson } from '../kit/json.ts';
+import { createMac } from '../kit/mac.ts';
 import type { Runtime } from '../kit/runtime.ts';
 
 /** Stores the last good key set of each issuer, and of each sender of webhooks, for the hours in which it cannot be reached. */
@@ -74,27 +75,59 @@ export function createKeyArchive(
   }
 }
 
-/** The store in the table `jwks_cache`. Both methods throw what D1 throws. */
-export function createJwksStore(d1: D1Database): JwksStore {
+/** An issuer or a sender whose stored keys this service has not written. */
+export type ForgedKeys = (issuer: string) => void;
+
+interface CachedRow extends StoredJwks {
+  readonly mac: string | null;
+}
+
+/**
+ * The store in the table `jwks_cache`. Both methods throw what D1 throws. Where there is a secret, a row carries a MAC, and one without
+ * the right MAC counts as absent: otherwise whoever can write to D1 signs in as anybody while an issuer is down. A row from before the
+ * secret has no MAC, and is replaced by the next set that its origin gives.
+ *
+ * @param secret null: nothing is authenticated.
+ * @param forged hears of a row whose MAC is wrong.
+ */
+export function createJwksStore(
+  d1: D1Database,
+  secret: Uint8Array | null = null,
+  forged: ForgedKeys = () => {},
+): JwksStore {
+  const mac = jwksMac(secret);
   return {
-    read: async (issuer) =>
-      await d1
-        .prepare('SELECT jwks, fetched_at AS fetchedAtMs FROM jwks_cache WHERE issuer = ?')
+    read: async (issuer) => {
+      const row = await d1
+        .prepare('SELECT jwks, fetched_at AS fetchedAtMs, mac FROM jwks_cache WHERE issuer = ?')
         .bind(issuer)
-        .first<StoredJwks>(),
+        .first<CachedRow>();
+      if (row === null) return null;
+      const { jwks, fetchedAtMs } = row;
+      if (row.mac === mac(issuer, jwks, fetchedAtMs) || secret === null) return { jwks, fetchedAtMs };
+      if (row.mac !== null) forged(issuer);
+      return null;
+    },
 
     // Every isolate writes here. An older set must not replace a newer one, and an unchanged set is worth a written row only once
-    // in JWKS_STORE_INTERVAL_MS.
+    // in JWKS_STORE_INTERVAL_MS. A row without a MAC gives way at once, whatever time it claims.
     write: async (issuer, { jwks, fetchedAtMs }) => {
       await d1
         .prepare(
-          `INSERT INTO jwks_cache (issuer, jwks, fetched_at) VALUES (?1, ?2, ?3)
-           ON CONFLICT (issuer) DO UPDATE SET jwks = excluded.jwks, fetched_at = excluded.fetched_at
-           WHERE excluded.fetched_at > fetched_at
-             AND (excluded.jwks <> jwks OR excluded.fetched_at - fetched_at >= ?4)`,
+          `INSERT INTO jwks_cache (issuer, jwks, fetched_at, mac) VALUES (?1, ?2, ?3, ?5)
+           ON CONFLICT (issuer) DO UPDATE SET jwks = excluded.jwks, fetched_at = excluded.fetched_at, mac = excluded.mac
+           WHERE (mac IS NULL AND excluded.mac IS NOT NULL)
+             OR (excluded.fetched_at > fetched_at AND (excluded.jwks <> jwks OR excluded.fetched_at - fetched_at >= ?4))`,
         )
-        .bind(issuer, jwks, fetchedAtMs, JWKS_STORE_INTERVAL_MS)
+        .bind(issuer, jwks, fetchedAtMs, JWKS_STORE_INTERVAL_MS, mac(issuer, jwks, fetchedAtMs))
         .run();
     },
   };
+}
+
+/** The MAC of an origin's stored keys; null where there is no secret. */
+export function jwksMac(
+  secret: Uint8Array | null,
+): (issuer: string, jwks: string, fetchedAtMs: number) => string | null {
+  return secret === null ? () => null : createMac(secret, 'jwks/v1');
 }

@@ -40,6 +40,7 @@ export const insertToken = ({ build }: Database, row: typeof tokens.$inferInsert
         owner_issuer: row.owner_issuer,
         owner_subject: row.owner_subject,
         owner_label: row.owner_label,
+        owner_mac: row.owner_mac,
         marker: row.marker,
         create_event_id: row.create_event_id,
         created_at: row.created_at,

@@ -26,6 +26,7 @@ export const LOOK_COLUMNS = {
   token_id: tokens.token_id,
   owner_issuer: tokens.owner_issuer,
   owner_subject: tokens.owner_subject,
+  owner_mac: tokens.owner_mac,
   marker: tokens.marker,
   created_at: tokens.created_at,
   expires_at: tokens.expires_at,
@@ -37,7 +38,8 @@ export const LOOK_COLUMNS = {
   usage_seen_at: tokens.usage_seen_at,
   usage_doubted_at: tokens.usage_doubted_at,
 };
-export type LookRow = Pick<TokenRow, keyof typeof LOOK_COLUMNS>;
+/** A row without its MAC, which only a read looks at. */
+export type LookRow = Pick<TokenRow, Exclude<keyof typeof LOOK_COLUMNS, 'owner_mac'>>;
 
 /** Where the inventory and a list differ. */
 export interface Findings {

@@ -25,6 +25,7 @@ declare module 'node:crypto' {
     /** Text counts as UTF-8. */
     update(text: string): Hmac;
     digest(encoding: 'base64url'): string;
+    digest(): Uint8Array;
   }
   export function createHmac(algorithm: 'sha256', key: Uint8Array): Hmac;
   /** An ECDSA signature is in DER. */

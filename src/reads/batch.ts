@@ -2,6 +2,7 @@ import { SNAPSHOT_LEASE_MS } from '../config/limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import type { AuditFailure } from '../failures.ts';
 import { selectLookRows } from '../inventory/looks.ts';
+import type { OwnerMacs } from '../inventory/owner-macs.ts';
 import type { Quota } from '../pipeops/quota.ts';
 import { newTrace, type Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
@@ -33,6 +34,7 @@ export interface BatchDependencies {
   readonly owed: Pick<OwedGenerations, 'of'>;
   readonly pace: Pick<Pace, 'learn' | 'workspacesInUse'>;
   readonly known: KnownSnapshots;
+  readonly owners: OwnerMacs;
 }
 
 /** A trip in a batch. `key`: by which alike reads share a row; null: it has its own. */
@@ -118,9 +120,11 @@ export async function sendTogether(
   const leases = asking?.leases(rowsOf);
   const allowances = unshared?.leases(rowsOf, answersTo);
   const lists = storedLists(dependencies, rowsOf(stored), rowsOf(storedInventory));
-  const snapshots = new Map(inventories.map((inventory) => [inventory.list, snapshotFrom(inventory, rowsOf)]));
+  const snapshots = new Map(
+    inventories.map((inventory) => [inventory.list, snapshotFrom(dependencies, inventory, rowsOf)]),
+  );
   const looks = new Map(inventories.map(({ list, look }) => [list, look === null ? null : rowsOf(look)]));
-  const rows = rowsOf(tokens);
+  const rows = rowsOf(tokens).map((row) => dependencies.owners.believed(row));
 
   return named.map(({ sentTrip, name }) => {
     const { workspaceUuid, wanted, tokenId, inventoryOf, isLook } = sentTrip.trip;
@@ -163,33 +167,40 @@ function inventoriesOf({ database, known }: BatchDependencies, group: readonly S
   return [...workspaceOf].map(([list, workspaceUuid]) => {
     const ids = list.list.tokens.map(({ id }) => id);
     return looks.has(list)
-      ? { list, look: selectLookRows(database, workspaceUuid, ids), rows: null }
-      : { list, look: null, rows: selectInventory(database, workspaceUuid, ids) };
+      ? { list, workspaceUuid, look: selectLookRows(database, workspaceUuid, ids), rows: null }
+      : { list, workspaceUuid, look: null, rows: selectInventory(database, workspaceUuid, ids) };
   });
 }
 
 interface AskedInventory {
   readonly list: DatedList;
+  readonly workspaceUuid: string;
   readonly look: ReturnType<typeof selectLookRows> | null;
   readonly rows: ReturnType<typeof selectInventory> | null;
 }
 
-/** A list with the rows of its own tokens, cut to what a read needs: whole rows would fill the memory. */
-function snapshotFrom({ list, look, rows }: AskedInventory, rowsOf: Results): Snapshot {
-  if (look === null) return withInventory(list, rows === null ? [] : rowsOf(rows));
+/** A list with the rows of its own tokens, cut to what a read needs, since whole rows would fill the memory. */
+function snapshotFrom(
+  { owners }: BatchDependencies,
+  { list, workspaceUuid, look, rows }: AskedInventory,
+  rowsOf: Results,
+): Snapshot {
+  const all = look === null ? (rows === null ? [] : rowsOf(rows)) : rowsOf(look);
   const listed = new Set(list.list.tokens.map(({ id }) => id));
-  const shown = rowsOf(look).filter(({ token_id }) => listed.has(token_id));
+  const shown = look === null ? all : all.filter(({ token_id }) => listed.has(token_id));
   return withInventory(
     list,
-    shown.map(({ token_id, owner_issuer, owner_subject, marker, suspended_by }) => ({
-      token_id,
-      owner_issuer,
-      owner_subject,
-      marker,
-      suspended_by,
-    })),
+    shown.map((row) => cutRow(owners.believed({ ...row, workspace_uuid: workspaceUuid }))),
   );
 }
+
+const cutRow = ({ token_id, owner_issuer, owner_subject, marker, suspended_by }: InventoryRow): InventoryRow => ({
+  token_id,
+  owner_issuer,
+  owner_subject,
+  marker,
+  suspended_by,
+});
 
 /** An inventory is remembered only if it was read under the generation of its list. */
 function snapshotOf(
@@ -209,16 +220,19 @@ type StoredRow = RowsOf<ReturnType<typeof READ_QUERIES.selectStored>>[number];
 
 /** The lists that D1 gave, with their inventories, by their workspaces. */
 function storedLists(
-  { known }: BatchDependencies,
+  { known, owners }: BatchDependencies,
   lists: readonly StoredRow[],
-  inventories: readonly (InventoryRow & { readonly workspace_uuid: string })[],
+  inventories: RowsOf<ReturnType<typeof READ_QUERIES.selectStoredInventory>>,
 ): ReadonlyMap<string, { readonly list: DatedList; readonly snapshot: Snapshot }> {
   const inventory = Map.groupBy(inventories, ({ workspace_uuid }) => workspace_uuid);
   return new Map(
     lists.flatMap((row) => {
       const list = readStored(row);
       if (list === null) return [];
-      const snapshot = withInventory(list, inventory.get(row.workspace_uuid) ?? []);
+      const snapshot = withInventory(
+        list,
+        (inventory.get(row.workspace_uuid) ?? []).map((one) => cutRow(owners.believed(one))),
+      );
       known.keep(list, snapshot);
       return [[row.workspace_uuid, { list, snapshot }] as const];
     }),

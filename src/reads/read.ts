@@ -19,6 +19,7 @@ import type { Caller, Decision, PolicyRequest } from '../policy/types.ts';
 import { actorOf, type EventSubject } from '../trail/event.ts';
 import { furtherRow } from '../trail/counted.ts';
 import type { Reconciler } from '../trail/reconcile/run.ts';
+import type { OwnerMacs } from '../inventory/owner-macs.ts';
 import type { Recorder } from '../trail/recorder.ts';
 import { type CalledRows, type CallerCalls, callOf, noteCalledRow } from './caller-calls.ts';
 import type { OwedGenerations } from './generation.ts';
@@ -56,6 +57,7 @@ export interface ReadDependencies {
   readonly quota: Quota;
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   readonly snapshots: Snapshots;
+  readonly owners: OwnerMacs;
   readonly runtime: Runtime;
 }
 

@@ -16,7 +16,7 @@ export interface DatedList {
   readonly begunAtMs: number;
 }
 
-/** What a read needs to know of a token that our inventory has. */
+/** What a read needs to know of a token that our inventory has. An owner that is not authentic is none. */
 export type InventoryRow = Pick<TokenRow, 'token_id' | 'owner_issuer' | 'owner_subject' | 'marker' | 'suspended_by'>;
 
 /** The inventory's rows of the tokens in a list, and of no others: a workspace may have had any number of them. */

@@ -121,9 +121,10 @@ const INVENTORY = {
   token_id: sql<string>`t.token_id`.as('token_id'),
   owner_issuer: sql<string | null>`t.owner_issuer`.as('owner_issuer'),
   owner_subject: sql<string | null>`t.owner_subject`.as('owner_subject'),
+  owner_mac: sql<string | null>`t.owner_mac`.as('owner_mac'),
   marker: sql<string | null>`t.marker`.as('marker'),
   suspended_by: sql<string | null>`t.suspended_by`.as('suspended_by'),
-} satisfies Record<keyof InventoryRow, unknown>;
+} satisfies Record<keyof InventoryRow | 'owner_mac', unknown>;
 const INVENTORY_OF_WORKSPACE = {
   workspace_uuid: sql<string>`t.workspace_uuid`.as('workspace_uuid'),
   ...INVENTORY,

@@ -7,6 +7,7 @@ import type { Quota } from '../pipeops/quota.ts';
 import type { PipeOps } from '../pipeops/types.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Snapshots } from '../reads/read.ts';
+import type { OwnerMacs } from '../inventory/owner-macs.ts';
 import type { Fingerprints } from './fingerprints.ts';
 
 /** What the five operations need. */
@@ -22,6 +23,7 @@ export interface TokenDependencies {
   /** The scopes that a preset stands for; none for one that nobody configured. */
   readonly presetScopes: (preset: string) => readonly string[];
   readonly fingerprints: Fingerprints;
+  readonly owners: OwnerMacs;
   readonly idempotency: Idempotency;
   readonly snapshots: Snapshots;
   readonly runtime: Runtime;

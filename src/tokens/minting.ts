@@ -105,7 +105,7 @@ export function outcomeOfMint(
 /** Enters the token, and keeps its answer under the caller's key. */
 export const entering =
   (
-    { database, runtime }: TokenDependencies,
+    { database, owners, runtime }: TokenDependencies,
     context: RequestContext,
     caller: Caller,
     { workspaceUuid, name, marker, beganAtMs, keyed, replaces }: Minting,
@@ -113,32 +113,38 @@ export const entering =
     minted: MintedAnswer,
     grant: Grant,
   ): Following =>
-  (guard): readonly Query[] => [
-    insertToken(
-      database,
-      {
-        workspace_uuid: workspaceUuid,
-        token_id: minted.id,
-        owner_issuer: caller.issuer,
-        owner_subject: caller.subject,
-        marker,
-        create_event_id: eventId,
-        created_at: runtime.now(),
-        expires_at: msOrNull(minted.expiresAt),
-        owner_label: caller.label === null ? null : labelKey(caller.label),
-        token_prefix: minted.tokenPrefix,
-        fingerprint: minted.fingerprint.value,
-        fingerprint_key_id: minted.fingerprint.keyId,
-        replaces,
-        ...grantColumns(
-          { ...grant, scopes: grant.scopes ?? [], name, policyVersion: context.policyVersion },
-          beganAtMs,
-        ),
-      },
-      guard,
-    ),
-    ...(keyed === null ? [] : [keepAnswer(database, keyed, eventId, minted.sealed, guard)]),
-  ];
+  (guard): readonly Query[] => {
+    const owned = {
+      workspace_uuid: workspaceUuid,
+      token_id: minted.id,
+      owner_issuer: caller.issuer,
+      owner_subject: caller.subject,
+    };
+    return [
+      insertToken(
+        database,
+        {
+          ...owned,
+          owner_mac: owners.of(owned),
+          marker,
+          create_event_id: eventId,
+          created_at: runtime.now(),
+          expires_at: msOrNull(minted.expiresAt),
+          owner_label: caller.label === null ? null : labelKey(caller.label),
+          token_prefix: minted.tokenPrefix,
+          fingerprint: minted.fingerprint.value,
+          fingerprint_key_id: minted.fingerprint.keyId,
+          replaces,
+          ...grantColumns(
+            { ...grant, scopes: grant.scopes ?? [], name, policyVersion: context.policyVersion },
+            beganAtMs,
+          ),
+        },
+        guard,
+      ),
+      ...(keyed === null ? [] : [keepAnswer(database, keyed, eventId, minted.sealed, guard)]),
+    ];
+  };
 
 /** Where the token may be, and why it is not handed out if it is not what was granted. */
 export const mintedOf = (workspaceUuid: string, { id, workspaceId, refusal }: MintedAnswer): Minted => ({

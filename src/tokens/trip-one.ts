@@ -65,7 +65,7 @@ export interface Beginning {
  * @param room see `Recorder.attempt`.
  */
 export async function recordAttempt(
-  { recorder, database, runtime, quota }: TokenDependencies,
+  { recorder, database, runtime, quota, owners }: TokenDependencies,
   context: RequestContext,
   { subject, keyed, keepKeyMs, rotates, eventId, purpose, calls, reserved, reserves }: AttemptTerms,
   room: AttemptRoom,
@@ -86,7 +86,8 @@ export async function recordAttempt(
     const begun = await recorder.attempt(context, subject, () => queries, { room, eventId });
     if (!begun.ok) return begun;
     const { attempt, rows, bar } = begun.value;
-    const [news, buckets, , [known]] = rows;
+    const [news, buckets, , [row]] = rows;
+    const known = row && owners.believed(row);
     hear(news, buckets, known !== undefined);
     return ok({ attempt: withKey(attempt), bar, known, holder: null, heldTokens: Infinity, rotating: null });
   }
@@ -132,7 +133,8 @@ export async function recordAttempt(
   const begun = await recorder.attempt(context, subject, queries, { room, eventId });
   if (!begun.ok) return begun;
   const { attempt, rows, bar } = begun.value;
-  const [news, buckets, , , , holders, , [rotating = null], ...counts] = rows;
+  const [news, buckets, , , , holders, , [row = null], ...counts] = rows;
+  const rotating = row && owners.believed(row);
   hear(news, buckets);
   const heldTokens = tokensBeside(counts, attempt !== null);
   const holder = holderIn(holders, eventId);

@@ -153,14 +153,15 @@ export function createRecorder(dependencies: RecorderDependencies): Recorder {
 }
 
 async function recordAttempt<const Q extends readonly Query[]>(
-  { database, runtime, labels }: RecorderDependencies,
+  { database, runtime, labels, attempts }: RecorderDependencies,
   context: RequestContext,
   subject: EventSubject,
   reads: (guard: SQL) => Q,
   { room = 'undecided', eventId = runtime.newId() }: AttemptOptions,
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const nowMs = runtime.now();
-  const row = attemptedRow(eventId, nowMs, context, subject);
+  const recorded = attemptedRow(eventId, nowMs, context, subject);
+  const row = { ...recorded, recorded_mac: attempts.of(recorded) };
   const insert = insertAttempt(database, row, room, subject.nameOf);
   const beside = reads(isRecorded(eventId));
   // A change is always noted with the label that its caller carries now, whatever this isolate remembers.

@@ -10,7 +10,7 @@ const store = createJwksStore(env.DB);
 
 beforeEach(async () => {
   await env.DB.exec(
-    'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL)',
+    'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL, mac TEXT)',
   );
   await env.DB.exec('DELETE FROM jwks_cache');
 });
@@ -45,5 +45,58 @@ describe('the last good set in D1', () => {
     const hostile = "x'); DROP TABLE jwks_cache; --";
     await store.write(hostile, OLD);
     expect(await store.read(hostile)).toEqual(OLD);
+  });
+});
+
+describe('the MAC of the stored set', () => {
+  const SECRET = new Uint8Array(32).fill(7);
+  const FORGED = { jwks: '{"keys":["forged"]}', fetchedAtMs: NOW_MS };
+  const setUp = () => {
+    const forged: string[] = [];
+    return { forged, sealed: createJwksStore(env.DB, SECRET, (issuer) => void forged.push(issuer)) };
+  };
+  const change = async (column: string, value: unknown) =>
+    await env.DB.prepare(`update jwks_cache set ${column} = ? where issuer = ?`).bind(value, ISSUER).run();
+
+  it('lets a set be used that this service has written', async () => {
+    const { forged, sealed } = setUp();
+    await sealed.write(ISSUER, OLD);
+    expect([await sealed.read(ISSUER), forged]).toEqual([OLD, []]);
+  });
+
+  it.each<[string, string, unknown]>([
+    ['keys', 'jwks', FORGED.jwks],
+    ['a time', 'fetched_at', NOW_MS + 1],
+    ['a MAC', 'mac', 'AAAAAAAAAAAAAAAAAAAAAA'],
+  ])('makes %s that somebody changed in D1 count as absent, and says so', async (_case, column, value) => {
+    const { forged, sealed } = setUp();
+    await sealed.write(ISSUER, OLD);
+    await change(column, value);
+    expect([await sealed.read(ISSUER), forged]).toEqual([null, [ISSUER]]);
+  });
+
+  it('is of one origin alone: a row that is copied to another one is absent', async () => {
+    const { forged, sealed } = setUp();
+    await sealed.write('https://own.test', FORGED);
+    await env.DB.prepare(
+      'insert into jwks_cache (issuer, jwks, fetched_at, mac) select ?, jwks, fetched_at, mac from jwks_cache',
+    )
+      .bind(ISSUER)
+      .run();
+    expect([await sealed.read(ISSUER), forged]).toEqual([null, [ISSUER]]);
+  });
+
+  it('is missing in a row from before the secret, which is absent and gives way to the next set', async () => {
+    const { forged, sealed } = setUp();
+    await store.write(ISSUER, { ...FORGED, fetchedAtMs: NOW_MS + JWKS_STORE_INTERVAL_MS });
+    expect([await sealed.read(ISSUER), forged]).toEqual([null, []]);
+    await sealed.write(ISSUER, OLD);
+    expect(await sealed.read(ISSUER)).toEqual(OLD);
+  });
+
+  it('is not looked at without a secret', async () => {
+    await setUp().sealed.write(ISSUER, OLD);
+    await change('jwks', FORGED.jwks);
+    expect(await store.read(ISSUER)).toEqual(FORGED);
   });
 });

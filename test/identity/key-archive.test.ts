@@ -35,7 +35,7 @@ describe('keeping the set in D1', () => {
 
   beforeEach(async () => {
     await env.DB.exec(
-      'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL)',
+      'CREATE TABLE IF NOT EXISTS jwks_cache (issuer TEXT PRIMARY KEY NOT NULL, jwks TEXT NOT NULL, fetched_at INTEGER NOT NULL, mac TEXT)',
     );
   });
 
@@ -47,5 +47,24 @@ describe('keeping the set in D1', () => {
     const other = setUp({ store });
     other.goDown();
     expect([await other.logIn(), await other.logIn(second)]).toEqual(['accepted', UNAVAILABLE]);
+  });
+
+  it('serves nobody by a set that somebody has put into D1 while the issuer is down', async () => {
+    const secret = new Uint8Array(32).fill(7);
+    const one = setUp({ store: createJwksStore(env.DB, secret) });
+    await one.logIn();
+    await one.harness.settle();
+    const forged = JSON.stringify({ keys: [second.publicJwk] });
+    await env.DB.prepare('update jwks_cache set jwks = ?').bind(forged).run();
+    const [open, sealed] = [
+      setUp({ store: createJwksStore(env.DB) }),
+      setUp({ store: createJwksStore(env.DB, secret) }),
+    ];
+    for (const isolate of [open, sealed]) isolate.goDown();
+    expect([await open.logIn(second), await sealed.logIn(second), await sealed.logIn()]).toEqual([
+      'accepted',
+      UNAVAILABLE,
+      UNAVAILABLE,
+    ]);
   });
 });

@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
 import { D1_TIMEOUT_MS, READ_OVERTAKE_MS } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
+import { anyOwner } from '../support/no-macs.ts';
 import { createQuota } from '../../src/pipeops/quota.ts';
 import { newTrace, type Trace } from '../../src/kit/trace.ts';
 import { createLabelMemory } from '../../src/subjects/labels.ts';
@@ -76,6 +77,7 @@ export function setUp() {
     owed: { of: () => ({ queries: [], paid: () => {} }) },
     pace: createPace(15_000, quota),
     known,
+    owners: anyOwner,
   });
   const read = async (
     workspaceUuid: string,

@@ -1,3 +1,4 @@
+import { anyOwner } from '../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { createDatabase, type Database, type Query } from '../../src/db/database.ts';
 import { selectLookRows } from '../../src/inventory/looks.ts';
@@ -105,6 +106,7 @@ export function isolate({ d1 = env.DB }: { readonly d1?: D1Database } = {}) {
     owed: { of: () => ({ queries: [], paid: () => {} }) },
     pace: createPace(15_000, quota),
     known,
+    owners: anyOwner,
   } satisfies BatchDependencies;
   const send = async (...group: readonly Sent[]): Promise<readonly TripAnswer[]> => {
     const answers = await sendTogether(dependencies, group);

@@ -40,6 +40,7 @@ export const ITEM_COLUMNS = [
   'owner_issuer',
   'owner_subject',
   'owner_label',
+  'owner_mac',
   'create_event_id',
   'created_at',
   'expires_at',

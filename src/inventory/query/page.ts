@@ -12,7 +12,8 @@ import {
 } from './item.ts';
 import type { Asked, Place } from './params.ts';
 import { dueWithin, planOf, type Source } from './plan.ts';
-import { isOf, isSeen } from './view.ts';
+import type { OwnerMacs } from '../owner-macs.ts';
+import { isOf, isSeen, isSeenUnowned } from './view.ts';
 
 // A page of the inventory: one statement that looks through a bounded number of tokens, and what its rows mean.
 
@@ -198,13 +199,23 @@ export interface InventoryPage {
 export function readPage(
   rows: readonly PageRow[],
   known: readonly Knowledge[],
-  { filter, limitRows, unusedAfter, nowMs }: Pick<Asked, 'filter' | 'limitRows' | 'unusedAfter' | 'nowMs'>,
+  {
+    filter,
+    view,
+    limitRows,
+    unusedAfter,
+    nowMs,
+  }: Pick<Asked, 'filter' | 'view' | 'limitRows' | 'unusedAfter' | 'nowMs'>,
+  owners: Pick<OwnerMacs, 'believed' | 'isAuthentic'>,
 ): InventoryPage {
   const found = rows.filter((row) => row.is_end === 0);
   const shown = found.slice(0, limitRows);
   const end = found.length > limitRows ? shown.at(-1) : rows.find((row) => row.is_end === 1);
   return {
-    items: shown.map((row) => presentItem(row, row.usage_advanced_at, unusedAfter, nowMs)),
+    // A token that a statement took for the caller's own is shown only if it is: the statement cannot tell whether an owner is authentic.
+    items: shown
+      .filter((row) => owners.isAuthentic(row) || isSeenUnowned(view, row.workspace_uuid))
+      .map((row) => presentItem(owners.believed(row), row.usage_advanced_at, unusedAfter, nowMs)),
     knowledge: presentKnowledge([...known, ...shown]),
     next:
       end === undefined

@@ -11,6 +11,7 @@ import type { Caller, Decision, PolicyRequest } from '../../policy/types.ts';
 import type { Fingerprints } from '../../tokens/fingerprints.ts';
 import { actorOf, eventSubject } from '../../trail/event.ts';
 import type { Recorder } from '../../trail/recorder.ts';
+import type { OwnerMacs } from '../owner-macs.ts';
 import type { UnusedAfter } from '../usage.ts';
 import { isByExpiry } from './filter.ts';
 import { type InventoryPage, readPage, selectKnowledge, selectPage } from './page.ts';
@@ -27,6 +28,7 @@ export interface InventoryDependencies {
   readonly decide: (caller: Caller, request: PolicyRequest) => Decision;
   readonly fingerprints: Pick<Fingerprints, 'candidates'>;
   readonly unusedAfter: UnusedAfter;
+  readonly owners: OwnerMacs;
 }
 
 /**
@@ -54,7 +56,7 @@ export function registerInventoryRoute(app: Hono<AppEnv>, dependencies: Inventor
  * Fails with `forbidden` for a named workspace that no role of the caller reads, and otherwise as `recordRead` does.
  */
 async function queryInventory(
-  { database, recorder, runtime, decide, fingerprints, unusedAfter }: InventoryDependencies,
+  { database, recorder, runtime, decide, fingerprints, unusedAfter, owners }: InventoryDependencies,
   context: RequestContext,
   caller: Caller,
   query: InventoryQuery,
@@ -79,5 +81,5 @@ async function queryInventory(
   const recorded = await recorder.recordRead(context, subject, workspaceUuid === null ? [pages] : [pages, known]);
   if (!recorded.ok) return err(recorded.error);
   const [rows, knowledge = []] = recorded.value.rows;
-  return ok(readPage(rows, knowledge, asked));
+  return ok(readPage(rows, knowledge, asked, owners));
 }

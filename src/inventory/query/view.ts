@@ -55,6 +55,9 @@ export const isIn = (name: string, workspaces: Workspaces): SQL =>
 export const isOf = (name: string, { issuer, subject }: Pick<View, 'issuer' | 'subject'>): SQL =>
   sql`${sql.raw(`${name}.owner_issuer`)} = ${issuer} and ${sql.raw(`${name}.owner_subject`)} = ${subject}`;
 
+/** Whether the caller sees the tokens of this workspace whoever owns them. */
+export const isSeenUnowned = ({ any }: View, workspaceUuid: string): boolean => includes(any, workspaceUuid);
+
 /** Whether a row of `tokens`, read under this name, is one that the caller sees. */
 export const isSeen = (name: string, view: View): SQL =>
   view.isOverAll ? sql`true` : sql`(${isIn(name, view.any)} or (${isOf(name, view)} and ${isIn(name, view.own)}))`;

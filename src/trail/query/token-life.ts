@@ -67,7 +67,7 @@ export async function readTokenLife(
   query: TokenLifeQuery,
   present: (row: AuditEventRow) => ShownEvent,
 ): Promise<Result<AuditPage, Failure>> {
-  const { database, recorder, decide, runtime } = dependencies;
+  const { database, recorder, decide, owners, runtime } = dependencies;
   const { ref, position, limitRows } = query;
   const { workspaceUuid } = ref;
   const nowMs = runtime.now();
@@ -92,7 +92,7 @@ export async function readTokenLife(
     const page = await database.batch(context, queries);
     return page.ok ? shown(page.value) : err({ kind: 'audit_unavailable' });
   }
-  const token = row === undefined ? null : knownToken(row);
+  const token = row === undefined ? null : knownToken(owners.believed(row));
   const decision = decide(caller, { operation: 'get', workspaceUuid, token });
   if (!decision.allowed) return await recorder.refuse(context, subject, decision.failure);
   const recorded = await recorder.recordRead(context, subject, queries);

@@ -22,6 +22,7 @@ import {
   UPDATE_UNKNOWN,
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './looks.ts';
+import type { AttemptMacs } from '../attempt-macs.ts';
 import type { Recorder } from '../recorder.ts';
 import { countLeased, type LeasedAttempt, leaseDueAttempts, releaseAttempts } from './queue.ts';
 import { carryOut } from './carry-out.ts';
@@ -60,6 +61,9 @@ export interface ReconcilerDependencies {
   readonly quota: Quota;
   readonly runtime: Runtime;
   readonly reconcileAfterSeconds: number;
+  readonly attempts: Pick<AttemptMacs, 'isAuthentic'>;
+  /** Notes an attempt that this service has not recorded. */
+  readonly noteUnauthentic: (eventId: string, nowMs: number) => readonly Query[];
   /** Notes in the inventory that a token has ended, where `guard` holds. */
   readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL, end?: TokenEnd) => Query;
   /** Frees the idempotency key that a create holds, where `guard` holds. */
@@ -163,6 +167,12 @@ async function settleAttempt(
   row: LeasedAttempt,
   looks: RunLooks,
 ): Promise<boolean> {
+  // The end of a renewal gives nobody any power, and the cron records it.
+  if (row.action !== 'credential.renew' && !dependencies.attempts.isAuthentic(row)) {
+    dependencies.runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'attempt', name: row.id });
+    await dependencies.database.batch(context, dependencies.noteUnauthentic(row.id, dependencies.runtime.now()));
+    return false;
+  }
   try {
     return await carryOut(dependencies, context, leaseId, row, await judge(dependencies, row, looks));
   } catch (error) {

@@ -12,6 +12,8 @@ import { raiseGeneration } from '../../reads/generation.ts';
 import { type EventSubject, eventSubject, finalRow, successOutcome, SYSTEM_ACTOR, systemOrigin } from '../event.ts';
 import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
+import type { ActorType, AuditAction } from '../../vocabulary.ts';
+import type { AttemptMacs, RecordedAttempt } from '../attempt-macs.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
 import { sql, type SQL } from 'drizzle-orm';
@@ -60,6 +62,8 @@ interface Dependencies {
   readonly runtime: Runtime;
   /** Notes in the inventory that PipeOps has acknowledged a revoke, where `guard` holds. */
   readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL) => Query;
+  readonly attempts: Pick<AttemptMacs, 'isAuthentic'>;
+  readonly noteUnauthentic: (eventId: string, nowMs: number) => readonly Query[];
 }
 
 /**
@@ -84,9 +88,14 @@ export async function revokeUndelivered(
   const found = await dependencies.database.batch(context, [
     selectUndelivered(dependencies.database, workspaceUuid, items, begunAtMs),
   ]);
-  for (const { create_id: createId, token_id: tokenId, is_contradicted } of found.ok ? found.value[0] : []) {
-    const undelivered = { createId, workspaceUuid, tokenId };
-    if (is_contradicted === 1) await contradict(dependencies, context, undelivered);
+  for (const { listed_id: tokenId, is_contradicted, ...create } of found.ok ? found.value[0] : []) {
+    const undelivered = { createId: create.id, workspaceUuid, tokenId };
+    // Whoever can write to D1 could have any token revoked whose name ends like a marker.
+    if (!dependencies.attempts.isAuthentic(create)) {
+      const { database, noteUnauthentic, runtime } = dependencies;
+      runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'attempt', name: create.id });
+      await database.batch(context, noteUnauthentic(create.id, runtime.now()));
+    } else if (is_contradicted === 1) await contradict(dependencies, context, undelivered);
     else await orderAndRevoke(dependencies, context, undelivered);
   }
 }
@@ -104,8 +113,8 @@ function selectUndelivered(
   const isDone = isIn('o.state', LOOKED_AT);
   return build
     .select({
-      create_id: sql<string>`a.id`.as('create_id'),
-      token_id: sql<string>`e.value ->> 'id'`.as('token_id'),
+      ...RECORDED_OF_CREATE,
+      listed_id: sql<string>`e.value ->> 'id'`.as('listed_id'),
       is_contradicted: sql<number>`${hasOrder(isDone)}`.as('is_contradicted'),
     })
     .from(sql`${each(items)} join audit_events as a on a.marker = e.value ->> 'marker'`)
@@ -115,6 +124,29 @@ function selectUndelivered(
         and not ${hasOrder(sql`${isDone} and o.acknowledged_at > ${begunAtMs - CONTRADICTION_AFTER_MS}`)}`,
     )
     .limit(UNDELIVERED_BATCH_TOKENS);
+}
+
+/** The columns of a create, `a`, that its MAC covers. */
+const RECORDED_OF_CREATE = {
+  id: ofCreate<string>('id'),
+  occurred_at: ofCreate<number>('occurred_at'),
+  action: ofCreate<AuditAction>('action'),
+  actor_type: ofCreate<ActorType>('actor_type'),
+  actor_issuer: ofCreate<string | null>('actor_issuer'),
+  actor_subject: ofCreate<string | null>('actor_subject'),
+  actor_label: ofCreate<string | null>('actor_label'),
+  workspace_uuid: ofCreate<string | null>('workspace_uuid'),
+  token_id: ofCreate<string | null>('token_id'),
+  request_id: ofCreate<string | null>('request_id'),
+  ip: ofCreate<string | null>('ip'),
+  user_agent: ofCreate<string | null>('user_agent'),
+  detail: ofCreate<string>('detail'),
+  marker: ofCreate<string | null>('marker'),
+  recorded_mac: ofCreate<string | null>('recorded_mac'),
+} satisfies Record<keyof RecordedAttempt | 'recorded_mac', unknown>;
+
+function ofCreate<T>(column: keyof RecordedAttempt | 'recorded_mac') {
+  return sql<T>`${sql.raw(`a.${column}`)}`.as(column);
 }
 
 async function orderAndRevoke(

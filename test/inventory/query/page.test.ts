@@ -13,6 +13,7 @@ import { maySee } from '../../../src/policy/decide.ts';
 import type { Caller } from '../../../src/policy/types.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { role } from '../../policy/builders.ts';
+import { anyOwner } from '../../support/no-macs.ts';
 import { measuredD1 } from '../../support/measured-d1.ts';
 
 // A page of the inventory as D1 gives it: what it shows, held against a plain filter of all tokens, and what it reads.
@@ -108,7 +109,7 @@ describe.each(['any token anywhere', 'any of two, and its own anywhere', 'its ow
     for (let first = 0; first < asked.length; first += 50) {
       const some = asked.slice(first, first + 50);
       const sent = await send(some.map((one) => selectPage(database, one, 500)));
-      pages.push(...sent.map((page, index) => readPage(page, [], some[index]!).items.map(itemName)));
+      pages.push(...sent.map((page, index) => readPage(page, [], some[index]!, anyOwner).items.map(itemName)));
     }
     const expected = filters.map((filter) => inOrder(matching(who, filter), filter).map(nameOf));
     expect(PAIRS.map((pair, index) => [pair, pages[index]])).toEqual(
@@ -353,10 +354,10 @@ function askedFor(who: Caller, given: Partial<InventoryFilter>, after: Place | n
 
 async function pageOf(who: Caller, given: Partial<InventoryFilter>, after: Place | null, limit: number, scan: number) {
   const asked = askedFor(who, given, after, limit);
-  let page = readPage([], [], asked);
+  let page = readPage([], [], asked, anyOwner);
   const { rowsRead } = await costOf(async () => {
     const [answer = []] = await send([selectPage(database, asked, scan)]);
-    page = readPage(answer, [], asked);
+    page = readPage(answer, [], asked, anyOwner);
   });
   return { ...page, rowsRead };
 }

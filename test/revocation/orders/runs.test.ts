@@ -1,3 +1,4 @@
+import { anyAttempt } from '../../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -119,7 +120,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
     quota,
     runtime,
     pipeops,
-    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory() }),
+    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory(), attempts: anyAttempt }),
   } as unknown as DriverDependencies;
   const budget = {
     permits: () => {

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import type { Fault } from '../../pipeops-simulator/faults-wire.ts';
-import { createHarness, type Harness } from '../../support/harness.ts';
+import { createHarness, type Harness, type HarnessOptions } from '../../support/harness.ts';
 import { clearOrders } from '../../revocation/harness.ts';
 
 // What the tests of reconciliation have in common.
@@ -46,9 +46,11 @@ export const revokeRows = async (harness: Harness) =>
   (await harness.rows()).filter(({ action }) => action === 'service_account_token.revoke');
 
 /** A harness whose clock can be moved; JWTs are signed by its own clock. */
-export async function withClock(): Promise<{ harness: Harness; age: (seconds: number) => void }> {
+export async function withClock(
+  options: Pick<HarnessOptions, 'env'> = {},
+): Promise<{ harness: Harness; age: (seconds: number) => void }> {
   let skewMs = 0;
-  const harness = await createHarness({ runtime: { now: () => Date.now() + skewMs } });
+  const harness = await createHarness({ ...options, runtime: { now: () => Date.now() + skewMs } });
   return {
     harness,
     age: (seconds) => {

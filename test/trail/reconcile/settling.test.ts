@@ -1,3 +1,4 @@
+import { anyAttempt } from '../../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -153,11 +154,13 @@ function rig({
   };
   const reconciler = createReconciler({
     database: db,
-    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory() }),
+    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory(), attempts: anyAttempt }),
     pipeops,
     quota,
     runtime,
     reconcileAfterSeconds: 120,
+    attempts: anyAttempt,
+    noteUnauthentic: () => [],
     markRevoked: (ref, atMs, guard, end) => markRevoked(db, ref, atMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(db, eventId, guard),
   });
