@@ -14,6 +14,8 @@ import { err, ok, type Result } from '../../../src/kit/result.ts';
 import { createQuota } from '../../../src/pipeops/quota.ts';
 import type { Call, TokenRef, UpstreamToken } from '../../../src/pipeops/types.ts';
 import type { DriverDependencies } from '../../../src/revocation/dependencies.ts';
+import { ORDER_RANKS } from '../../../src/inventory/orders.ts';
+import { beginDueOrders } from '../../../src/revocation/orders/beginning.ts';
 import { createOrderDriver } from '../../../src/revocation/orders/driver.ts';
 import { createLabelMemory } from '../../../src/subjects/labels.ts';
 import { createRecorder } from '../../../src/trail/recorder.ts';
@@ -375,6 +377,45 @@ describe('orders of expired tokens', () => {
       `select count(*) as count from revocation_orders where state <> 'confirmed'`,
     ).first<number>('count');
     expect(open).toBe(0);
+  });
+});
+
+describe('scheduled orders', () => {
+  const SCHEDULED = { rank: ORDER_RANKS.scheduled, state: 'scheduled', next_at: NOW } as const;
+  const attemptsAt = async (): Promise<readonly unknown[]> =>
+    (
+      await env.DB.prepare(
+        `select id, workspace_uuid, token_id, detail ->> '$.replaced_by' as replaced_by from audit_events
+         where occurred_at = ? and status = 'attempted' order by seq`,
+      )
+        .bind(NOW)
+        .all()
+    ).results;
+
+  it('begin when they are due, each with its row in the trail, and no others do', async () => {
+    const due = await stored(SCHEDULED);
+    const expired = await stored({ ...SCHEDULED, next_at: NOW - 1 });
+    const alone = [
+      await stored({ ...SCHEDULED, next_at: NOW + 1 }),
+      await stored({ ...SCHEDULED, state: 'acknowledged' }),
+    ];
+    await storeToken({ token_id: due.token_id, expires_at: NOW + 1, replaced_by: 'successor' });
+    // Neither another token of the workspace nor the same id elsewhere says anything about it.
+    await storeToken({ token_id: due.token_id, workspace_uuid: 'elsewhere', expires_at: 1, replaced_by: 'other' });
+    await storeToken({ token_id: 'a-neighbour', expires_at: 1, replaced_by: 'other' });
+    await storeToken({ token_id: expired.token_id, expires_at: NOW });
+    expect((await database.batch(context, beginDueOrders(database, context, NOW))).ok).toBe(true);
+    const begun = { state: 'open', next_at: NOW, created_at: NOW };
+    expect(await rowOf(due)).toEqual({ ...due, ...begun, rank: ORDER_RANKS.live });
+    expect(await rowOf(expired)).toEqual({ ...expired, ...begun, rank: ORDER_RANKS.expired });
+    for (const order of alone) expect(await rowOf(order)).toEqual(order);
+    const attempt = ({ id, token_id }: OrderRow, replaced_by: string | null) => ({
+      id,
+      workspace_uuid: WORKSPACE,
+      token_id,
+      replaced_by,
+    });
+    expect(await attemptsAt()).toEqual([attempt(due, 'successor'), attempt(expired, null)]);
   });
 });
 
