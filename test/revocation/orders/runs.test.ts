@@ -48,8 +48,9 @@ interface Terms {
   readonly newsAfter?: number;
 }
 
-/** A run that reads the clock more often than this does not end. */
+/** A run that reads the clock or asks D1 more often than this does not end. */
 const RUN_MAX_READINGS = 20_000;
+const RUN_MAX_TRIPS = 500;
 
 function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs = 0, takes, newsAfter }: Terms = {}) {
   let nowMs = NOW;
@@ -63,6 +64,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
   const learnt: unknown[] = [];
   const batch: Database['batch'] = async (...sent) => {
     batches += 1;
+    if (batches > RUN_MAX_TRIPS) throw new Error('The run does not end.');
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 does not take it
     return takes?.(batches) === false ? (err('rejected') as never) : await database.batch(...sent);
   };
