@@ -70,7 +70,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
   };
   const db: Database = { ...database, batch };
   const real = createQuota();
-  let asked = 0;
+  let newsAsked = 0;
   const quota = {
     ...real,
     learn: (rows: unknown) => void learnt.push(rows),
@@ -95,8 +95,8 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
       };
     },
     news: () => {
-      asked += 1;
-      return asked - 1 === newsAfter ? [db.build.insert(upstreamLimits).values({ scope: 'news', until: 1 })] : [];
+      newsAsked += 1;
+      return newsAsked - 1 === newsAfter ? [db.build.insert(upstreamLimits).values({ scope: 'news', until: 1 })] : [];
     },
   };
   const runtime = {
@@ -144,7 +144,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
   };
   const driver = createOrderDriver(dependencies);
   const run = async (deliveryId: string | null = null) => await driver.run(context, deliveryId, budget);
-  return { driver, run, calls, lines, grants, listed, learnt, trips: () => batches, newsAsked: () => asked };
+  return { driver, run, calls, lines, grants, listed, learnt, trips: () => batches, newsAsked: () => newsAsked };
 }
 
 /** An order with its row in the trail and its token, named after it. */
