@@ -30,6 +30,27 @@ export const revocation: AcceptedOf = {
       'const look = await run.lists.since(workspaceUuid, group[0]?.id, sinceMs);',
       'A group has an order: only the compiler needs the fallback.',
     ],
+    [
+      'while (left.length > 0 && maySend()) {',
+      'while (maySend()) {',
+      'Where nothing is left the loop finds no order and ends there.',
+    ],
+    [
+      'while (left.length > 0 && maySend()) {',
+      'while (left.length >= 0 && maySend()) {',
+      'Where nothing is left the loop finds no order and ends there.',
+    ],
+    ['if (order === undefined) break;', '', 'The loop runs while orders are left: only the compiler asks.'],
+    [
+      'await database.batch(context, [...(ids.length > 0 ? [releaseOrders(database, lease, ids, nowMs)] : []), ...news]);',
+      'await database.batch(context, [...([releaseOrders(database, lease, ids, nowMs)]), ...news]);',
+      'A release of no orders changes nothing: the condition saves a statement.',
+    ],
+    [
+      'await database.batch(context, [...(ids.length > 0 ? [releaseOrders(database, lease, ids, nowMs)] : []), ...news]);',
+      'await database.batch(context, [...(ids.length >= 0 ? [releaseOrders(database, lease, ids, nowMs)] : []), ...news]);',
+      'A release of no orders changes nothing: the condition saves a statement.',
+    ],
   ],
   'src/revocation/orders/rules.ts': [
     [

@@ -4,7 +4,7 @@ import { ORDERS_MAKE_BATCH_ROWS } from '../../../src/config/limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import type { AuditEventRow, DeliveryRow, OrderRow, TokenRow } from '../../../src/db/schema.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
-import { makeOrders } from '../../../src/revocation/orders/making.ts';
+import { makeOrders, recordOrders } from '../../../src/revocation/orders/making.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { clearOrders, createWebhookHarness, deliveryOf } from '../harness.ts';
 
@@ -16,15 +16,18 @@ const RECEIVED_MS = 1_000_000;
 
 let workspace: string;
 let delivery: DeliveryRow;
+/** An event of before the delivery. */
+let before: string;
 beforeEach(async () => {
   await clearOrders();
   workspace = crypto.randomUUID();
+  before = (await deliver('revoke')).event_id;
   delivery = await deliver('revoke');
 });
 
 const subjectOf = (name: string): string => `${name}-${workspace}`;
 
-async function deliver(mode: 'revoke' | 'suspend'): Promise<DeliveryRow> {
+async function deliver(mode: 'revoke' | 'suspend' | null): Promise<DeliveryRow> {
   const id = crypto.randomUUID();
   await env.DB.batch([
     env.DB.prepare(
@@ -103,6 +106,63 @@ describe('an order is made', () => {
     await own([{ token_id: 'former holder' }], 'bob');
     await make(10);
     expect((await orders()).map(({ token_id }) => token_id).toSorted()).toEqual(['mine', 'mine elsewhere']);
+  });
+
+  it('not for a token that its owner has minted since it was reinstated', async () => {
+    const since = crypto.randomUUID();
+    await own([{ token_id: 'first' }, { token_id: 'since' }, { token_id: 'unknown' }]);
+    const created = env.DB.prepare('update tokens set create_event_id = ? where workspace_uuid = ? and token_id = ?');
+    await env.DB.batch([
+      env.DB.prepare(
+        `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, detail)
+         values (?1, 1, 1, 'service_account_token.create', 'success', 'user', '{}')`,
+      ).bind(since),
+      created.bind(since, workspace, 'since'),
+      created.bind(before, workspace, 'first'),
+    ]);
+    // Somebody else of the issuer is blocked.
+    await env.DB.prepare(
+      `insert into subject_blocks (issuer, subject, delivery_id, created_at) values ('i', 'x', 'd', 1)`,
+    ).run();
+    await make(10);
+    expect((await orders()).map(({ token_id }) => token_id).toSorted()).toEqual(['first', 'unknown']);
+  });
+
+  it('for each token of an owner who is blocked, whenever it was minted', async () => {
+    const id = crypto.randomUUID();
+    await own([{ token_id: 'since' }]);
+    await env.DB.batch([
+      env.DB.prepare(
+        `insert into audit_events (id, occurred_at, settled_at, action, status, actor_type, detail)
+         values (?1, 1, 1, 'service_account_token.create', 'success', 'user', '{}')`,
+      ).bind(id),
+      env.DB.prepare('update tokens set create_event_id = ? where workspace_uuid = ?').bind(id, workspace),
+      env.DB.prepare(
+        `insert into subject_blocks (issuer, subject, delivery_id, created_at) values ('i', ?, 'd', 1)`,
+      ).bind(subjectOf('alice')),
+    ]);
+    await make(10);
+    expect(await orders()).toHaveLength(1);
+  });
+
+  it('that revokes, where the delivery is from before it had a mode', async () => {
+    await own([{ token_id: 't' }]);
+    await make(10, await deliver(null));
+    expect(await orders()).toMatchObject([{ mode: 'revoke' }]);
+  });
+
+  it('and only one that is open is recorded before it is sent', async () => {
+    await own([{ token_id: 'open' }, { token_id: 'lifted' }]);
+    await make(10);
+    const [, lifted] = await orders();
+    await env.DB.batch([
+      env.DB.prepare(`update revocation_orders set id = id || '-again' where workspace_uuid = ?`).bind(workspace),
+      env.DB.prepare(`update revocation_orders set state = 'lifted' where id = ?`).bind(`${lifted?.id}-again`),
+    ]);
+    const terms = { deliveryId: delivery.id, event: delivery.event, mode: 'revoke', nowMs: RECEIVED_MS } as const;
+    expect((await database.batch(context, [recordOrders(database, context, terms)])).ok).toBe(true);
+    const again = (await rows()).filter(({ id }) => id.endsWith('-again'));
+    expect(again.map(({ token_id }) => token_id)).toEqual(['open']);
   });
 
   it('with its row in the trail, open and due, and with no try begun', async () => {

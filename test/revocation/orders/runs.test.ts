@@ -6,14 +6,17 @@ import {
   ORDERS_REQUEST_RUN_MS,
   ORDERS_RUN_MS,
   QUOTA_RUN_BLOCK_CALLS,
+  UNKNOWN_WORKSPACES_MAX_COUNT,
 } from '../../../src/config/limits.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { type OrderRow, upstreamLimits } from '../../../src/db/schema.ts';
 import type { UpstreamFailure } from '../../../src/failures.ts';
 import { err, ok, type Result } from '../../../src/kit/result.ts';
 import { createQuota } from '../../../src/pipeops/quota.ts';
-import type { TokenRef, UpstreamToken } from '../../../src/pipeops/types.ts';
+import type { Call, TokenRef, UpstreamToken } from '../../../src/pipeops/types.ts';
 import type { DriverDependencies } from '../../../src/revocation/dependencies.ts';
+import { ORDER_RANKS } from '../../../src/inventory/orders.ts';
+import { beginDueOrders } from '../../../src/revocation/orders/beginning.ts';
 import { createOrderDriver } from '../../../src/revocation/orders/driver.ts';
 import { createLabelMemory } from '../../../src/subjects/labels.ts';
 import { createRecorder } from '../../../src/trail/recorder.ts';
@@ -42,25 +45,33 @@ interface Terms {
   readonly callMs?: number;
   /** Whether D1 takes a batch, by its number from 1. */
   readonly takes?: (batch: number) => boolean;
-  readonly hasNews?: boolean;
+  /** How often the quota is asked for its news before it has some, which it tells one time. */
+  readonly newsAfter?: number;
 }
 
-function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs = 0, takes, hasNews }: Terms = {}) {
+/** A run that reads the clock or asks D1 more often than this does not end. */
+const RUN_MAX_READINGS = 20_000;
+const RUN_MAX_TRIPS = 500;
+
+function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs = 0, takes, newsAfter }: Terms = {}) {
   let nowMs = NOW;
   let begun = 0;
   let batches = 0;
+  let readings = 0;
   const calls: string[] = [];
   const lines: unknown[] = [];
   const grants: unknown[] = [];
+  const listed: unknown[] = [];
   const learnt: unknown[] = [];
   const batch: Database['batch'] = async (...sent) => {
     batches += 1;
+    if (batches > RUN_MAX_TRIPS) throw new Error('The run does not end.');
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 does not take it
     return takes?.(batches) === false ? (err('rejected') as never) : await database.batch(...sent);
   };
   const db: Database = { ...database, batch };
   const real = createQuota();
-  let toldNews = hasNews !== true;
+  let newsAsked = 0;
   const quota = {
     ...real,
     learn: (rows: unknown) => void learnt.push(rows),
@@ -85,14 +96,17 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
       };
     },
     news: () => {
-      const told = toldNews ? [] : [db.build.insert(upstreamLimits).values({ scope: 'news', until: 1 })];
-      if (calls.length > 0) toldNews = true;
-      return calls.length > 0 ? told : [];
+      newsAsked += 1;
+      return newsAsked - 1 === newsAfter ? [db.build.insert(upstreamLimits).values({ scope: 'news', until: 1 })] : [];
     },
   };
   const runtime = {
     ...clock,
-    now: () => nowMs,
+    now: () => {
+      readings += 1;
+      if (readings > RUN_MAX_READINGS) throw new Error('The run does not end.');
+      return nowMs;
+    },
     sleep: async () => await Promise.resolve(),
     log: (line: unknown) => void lines.push(line),
   };
@@ -104,7 +118,8 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
       if (answer === 'broken') throw new RangeError('broken');
       return await Promise.resolve(answer.ok ? ok({ status: 200, data: answer.value }) : answer);
     },
-    list: async (workspace: string) => {
+    list: async (workspace: string, call: Call) => {
+      listed.push({ isReserved: call.reserved !== undefined, purpose: call.purpose });
       calls.push(`list ${workspace}`);
       nowMs += callMs;
       return await Promise.resolve(list === undefined ? ok({ status: 200, data: tokenList(shown) }) : err(list));
@@ -130,7 +145,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
   };
   const driver = createOrderDriver(dependencies);
   const run = async (deliveryId: string | null = null) => await driver.run(context, deliveryId, budget);
-  return { driver, run, calls, lines, grants, learnt, trips: () => batches };
+  return { driver, run, calls, lines, grants, listed, learnt, trips: () => batches, newsAsked: () => newsAsked };
 }
 
 /** An order with its row in the trail and its token, named after it. */
@@ -157,11 +172,12 @@ describe('a run', () => {
 
   it('sends what is due, looks at it, and reserves a call for each', async () => {
     const orders = [await ordered(), await ordered()];
-    const { run, calls, grants, learnt } = driverWith({ shown: orders.map(revoked) });
+    const { run, calls, grants, listed, learnt } = driverWith({ shown: orders.map(revoked) });
     expect(await run()).toEqual({ due: 2, ended: 2 });
     expect(calls).toEqual([...orders.map(({ token_id: id }) => `revoke ${id}`), `list ${WORKSPACE}`, 'end']);
     for (const order of orders) expect(await rowOf(order)).toMatchObject({ state: 'confirmed', claim: null });
     expect(grants).toEqual([{ calls: 2 }, { calls: 2 }]);
+    expect(listed).toEqual([{ isReserved: true, purpose: 'revocation' }]);
     expect(learnt).toEqual([[], []]);
   });
 
@@ -251,17 +267,38 @@ describe('a run', () => {
     const { run, trips } = driverWith({ steps: 0 });
     expect(await run()).toEqual({ due: 0, ended: 0 });
     expect([await rowOf(order), trips()]).toEqual([order, 1]);
+    const others = [
+      await ordered({ state: 'acknowledged', acknowledged_at: NOW - 5 }),
+      await ordered(EXPIRED),
+      await ordered(UNKNOWN),
+    ];
     const one = driverWith({ steps: 1 });
     expect(await one.run()).toEqual({ due: 1, ended: 0 });
     expect(await rowOf(order)).toEqual({ ...order, ...GIVEN_BACK });
+    for (const other of others) expect(await rowOf(other)).toEqual(other);
   });
 
-  it('tells the news of the quota once', async () => {
-    await ordered();
-    await driverWith({ hasNews: true }).run();
-    expect(await env.DB.prepare(`select until from upstream_limits where scope = 'news'`).all()).toMatchObject({
-      results: [{ until: 1 }],
-    });
+  it('gives back what it does not come to look at', async () => {
+    const order = await ordered({ state: 'acknowledged', acknowledged_at: NOW - 5 });
+    const { run, calls } = driverWith({ shown: [revoked(order)], steps: 2 });
+    expect(await run()).toEqual({ due: 0, ended: 0 });
+    expect([calls, await rowOf(order)]).toEqual([['end'], { ...order, ...GIVEN_BACK }]);
+  });
+
+  it('tells the news of the quota, whenever in the run there are some', async () => {
+    const seen: unknown[] = [];
+    for (let newsAfter = 0, asked = 1; newsAfter < asked; newsAfter += 1) {
+      const sent = await ordered();
+      const expired = await ordered(EXPIRED);
+      const { run, newsAsked } = driverWith({ newsAfter, shown: [revoked(sent), revoked(expired)] });
+      expect(await run()).toEqual({ due: 2, ended: 2 });
+      asked = newsAsked();
+      const news = await env.DB.prepare(`delete from upstream_limits where scope = 'news' returning until`).all();
+      seen.push(...news.results);
+      expect(seen, `after ${newsAfter}`).toHaveLength(newsAfter + 1);
+    }
+    // At the least: after what it sent, looked at and compared with a list, and at its end.
+    expect(seen.length).toBeGreaterThanOrEqual(4);
   });
 
   it('makes the orders that are left of a delivery, and drives them', async () => {
@@ -314,6 +351,13 @@ describe('orders of expired tokens', () => {
     expect([calls, await rowOf(alive)]).toEqual([[`list ${WORKSPACE}`, 'end'], { ...alive, ...GIVEN_BACK }]);
   });
 
+  it('are left alone where D1 does not take their lease', async () => {
+    const gone = await ordered(EXPIRED);
+    const { run, calls } = driverWith({ shown: [revoked(gone)], takes: (batch) => batch < 3 });
+    expect(await run()).toEqual({ due: 0, ended: 0 });
+    expect([calls, await rowOf(gone)]).toEqual([['end'], gone]);
+  });
+
   it('are not counted as ended where nothing could be written', async () => {
     const gone = await ordered(EXPIRED);
     const { run } = driverWith({ shown: [revoked(gone)], takes: (batch) => batch < 5 });
@@ -336,6 +380,45 @@ describe('orders of expired tokens', () => {
       `select count(*) as count from revocation_orders where state <> 'confirmed'`,
     ).first<number>('count');
     expect(open).toBe(0);
+  });
+});
+
+describe('scheduled orders', () => {
+  const SCHEDULED = { rank: ORDER_RANKS.scheduled, state: 'scheduled', next_at: NOW } as const;
+  const attemptsAt = async (): Promise<readonly unknown[]> =>
+    (
+      await env.DB.prepare(
+        `select id, workspace_uuid, token_id, detail ->> '$.replaced_by' as replaced_by from audit_events
+         where occurred_at = ? and status = 'attempted' order by seq`,
+      )
+        .bind(NOW)
+        .all()
+    ).results;
+
+  it('begin when they are due, each with its row in the trail, and no others do', async () => {
+    const due = await stored(SCHEDULED);
+    const expired = await stored({ ...SCHEDULED, next_at: NOW - 1 });
+    const alone = [
+      await stored({ ...SCHEDULED, next_at: NOW + 1 }),
+      await stored({ ...SCHEDULED, state: 'acknowledged' }),
+    ];
+    await storeToken({ token_id: due.token_id, expires_at: NOW + 1, replaced_by: 'successor' });
+    // Neither another token of the workspace nor the same id elsewhere says anything about it.
+    await storeToken({ token_id: due.token_id, workspace_uuid: 'elsewhere', expires_at: 1, replaced_by: 'other' });
+    await storeToken({ token_id: 'a-neighbour', expires_at: 1, replaced_by: 'other' });
+    await storeToken({ token_id: expired.token_id, expires_at: NOW });
+    expect((await database.batch(context, beginDueOrders(database, context, NOW))).ok).toBe(true);
+    const begun = { state: 'open', next_at: NOW, created_at: NOW };
+    expect(await rowOf(due)).toEqual({ ...due, ...begun, rank: ORDER_RANKS.live });
+    expect(await rowOf(expired)).toEqual({ ...expired, ...begun, rank: ORDER_RANKS.expired });
+    for (const order of alone) expect(await rowOf(order)).toEqual(order);
+    const attempt = ({ id, token_id }: OrderRow, replaced_by: string | null) => ({
+      id,
+      workspace_uuid: WORKSPACE,
+      token_id,
+      replaced_by,
+    });
+    expect(await attemptsAt()).toEqual([attempt(due, 'successor'), attempt(expired, null)]);
   });
 });
 
@@ -367,6 +450,24 @@ describe('orders of unknown workspaces', () => {
     expect(await rowOf(other)).toMatchObject({ error_code: 'upstream_error' });
     await env.DB.prepare('update revocation_orders set next_at = 0').run();
     expect(await driverWith({ list: BROKEN }).run('d')).toEqual({ due: 0, ended: 0 });
+  });
+
+  it('are asked about a few workspaces at a time', async () => {
+    for (let count = 0; count < UNKNOWN_WORKSPACES_MAX_COUNT + 1; count += 1) {
+      await stored({ ...UNKNOWN, workspace_uuid: `there-${count}` });
+    }
+    const { run, listed } = driverWith({ list: BROKEN });
+    expect(await run()).toEqual({ due: UNKNOWN_WORKSPACES_MAX_COUNT, ended: 0 });
+    expect(listed).toEqual(
+      Array.from({ length: UNKNOWN_WORKSPACES_MAX_COUNT }, () => ({ isReserved: false, purpose: 'change' })),
+    );
+  });
+
+  it('are given back where the budget ends after their list', async () => {
+    const order = await ordered(UNKNOWN);
+    const { run, calls } = driverWith({ shown: [upstreamToken({ id: order.token_id })], steps: 3 });
+    expect(await run()).toEqual({ due: 1, ended: 0 });
+    expect([calls, await rowOf(order)]).toEqual([[`list ${WORKSPACE}`, 'end'], { ...order, ...GIVEN_BACK }]);
   });
 
   it('are given back where the budget ends, and left alone where D1 takes no lease', async () => {

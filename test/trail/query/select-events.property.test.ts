@@ -1,12 +1,15 @@
 import { env } from 'cloudflare:workers';
+import { asc, type SQL } from 'drizzle-orm';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type EventFilter, NO_FILTER } from '../../../src/trail/query/filter.ts';
 import type { Direction } from '../../../src/trail/query/params.ts';
 import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
+import { mayComeToMatch, notOwnQueries } from '../../../src/trail/query/plan.ts';
+import { seqBounds } from '../../../src/trail/query/time-bounds.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { createDatabase } from '../../../src/db/database.ts';
-import type { AuditEventRow } from '../../../src/db/schema.ts';
+import { type AuditEventRow, auditEvents } from '../../../src/db/schema.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import {
   ACTOR_TYPES,
@@ -235,4 +238,66 @@ describe('the pages of a query', () => {
     },
     60_000,
   );
+});
+
+/** The rows that a condition holds for. */
+async function rowsWhere(condition: SQL | undefined): Promise<number[]> {
+  const { build } = database;
+  const query = build.select({ seq: auditEvents.seq }).from(auditEvents).where(condition).orderBy(asc(auditEvents.seq));
+  const read = await database.batch({ trace: newTrace() }, [query]);
+  if (!read.ok) throw new Error(`D1 ${read.error}`);
+  return read.value[0].map(({ seq }) => seq);
+}
+
+describe('rows that may come to match', () => {
+  it('are those that match apart from what settling them gives', async () => {
+    const mayMatch = (event: AuditEventRow, filter: EventFilter): boolean => {
+      const { tokenId, tokenPrefix } = filter;
+      const settled = { status: null, role: null, scope: null, code: null, tokenId: null, tokenPrefix: null };
+      return (
+        matches(event, { ...filter, ...settled }) &&
+        (tokenId === null || (event.token_id ?? tokenId) === tokenId) &&
+        (tokenPrefix === null || event.token_id === null || isOfPrefix(event.token_id, filter))
+      );
+    };
+    let found = 0;
+    await fc.assert(
+      fc.asyncProperty(fewFilters, async (filter) => {
+        // A scope or a role is given by grants alone.
+        const ofGrants = filter.scope !== null || filter.role !== null;
+        const bySeq = new Map(trail.map((event) => [event.seq, event]));
+        const isCompared = (event: AuditEventRow | undefined): boolean =>
+          event !== undefined && (!ofGrants || GRANTS.includes(event.action));
+        const expected = trail.filter((event) => isCompared(event) && mayMatch(event, filter)).map(({ seq }) => seq);
+        const rows = await rowsWhere(mayComeToMatch(filter));
+        expect(rows.filter((seq) => isCompared(bySeq.get(seq)))).toEqual(expected);
+        found += expected.length;
+      }),
+      { numRuns: 120 },
+    );
+    expect(found).toBeGreaterThan(100);
+  });
+});
+
+it('of a caller’s own queries none is shown, and those of all others are', async () => {
+  for (const issuer of ISSUERS) {
+    for (const subject of NAMES) {
+      const isOwn = (event: AuditEventRow): boolean =>
+        event.action === 'audit.query' && event.actor_issuer === issuer && event.actor_subject === subject;
+      const shown = trail.filter((event) => !isOwn(event)).map(({ seq }) => seq);
+      expect(await rowsWhere(notOwnQueries({ issuer, subject }))).toEqual(shown);
+    }
+  }
+});
+
+it.each<[string, { fromMs: number | null; toMs: number | null }, number | null, number, number]>([
+  ['no time and no position', { fromMs: null, toMs: null }, null, 0, 0],
+  ['no time, from a position on', { fromMs: null, toMs: null }, 7, 0, 1],
+  ['the time at which events begin', { fromMs: 1, toMs: null }, null, 5, 2],
+  ['the time at which events end', { fromMs: null, toMs: 1 }, null, 5, 2],
+])('spans are searched where times are asked for: %s', (_name, times, seq, expressions, conditions) => {
+  for (const direction of ['asc', 'desc'] as const) {
+    const bounds = seqBounds(times, { direction, seq });
+    expect([bounds.expressions.length, bounds.conditions.length]).toEqual([expressions, conditions]);
+  }
 });
