@@ -51,9 +51,10 @@ import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import { createLogFiles } from './trail/log/files.ts';
 import type { LogReading } from './trail/log/reading.ts';
-import { createSealing as createTrailSealing, type Sealing } from './trail/log/sealing.ts';
+import { createAnchors } from './trail/log/anchors.ts';
+import { createSealing as createTrailSealing, type Sealing, type SealingDependencies } from './trail/log/sealing.ts';
 import { createSigning } from './trail/log/signing.ts';
-import { createLogStore } from './trail/log/store.ts';
+import { createLogStore, type LogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createAttemptMacs } from './trail/attempt-macs.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -167,6 +168,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   // ── trail/log ──
   const { trailLog } = config;
   const logStore = trailLog === null ? null : createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const sealing = createLog({ trailLog, store: logStore, database, runtime, isAuthentic: attempts.isUntouched });
   const logReading = {
     database,
     recorder,
@@ -188,9 +190,6 @@ export function createServices(config: Config, runtime: Runtime): Services {
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
-
-  // ── trail/log ──
-  const sealing = createLog(config, database, runtime);
 
   // ── tokens ──
   const fingerprints = createFingerprints(config.fingerprintKeys);
@@ -322,11 +321,19 @@ function createRenewal(
   );
 }
 
-function createLog({ trailLog }: Config, database: Database, runtime: Runtime): Sealing | null {
-  if (trailLog === null) return null;
-  const store = createLogStore({ database, bucket: trailLog.bucket, runtime });
+function createLog({
+  trailLog,
+  store,
+  ...dependencies
+}: Pick<SealingDependencies, 'database' | 'isAuthentic'> & {
+  readonly runtime: Runtime;
+  readonly trailLog: Config['trailLog'];
+  readonly store: LogStore | null;
+}): Sealing | null {
+  if (trailLog === null || store === null) return null;
   const signing = createSigning(trailLog);
-  return createTrailSealing({ database, store, signing, runtime, config: trailLog, isAuthentic: () => true });
+  const anchors = createAnchors({ ...dependencies, store, trailLog });
+  return createTrailSealing({ ...dependencies, store, signing, anchors, config: trailLog });
 }
 
 function createSignIn(

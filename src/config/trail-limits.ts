@@ -71,6 +71,25 @@ export const CHECKPOINTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 export const CHECKPOINTS_PRUNED_AT_ONCE = 20;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
+
+/** Witnesses and URLs together. A Worker has six connections open at once, and all of them are asked at the same time. */
+export const ANCHORS_MAX_COUNT = 6;
+/** A witness looks at one signature and one proof, and answers in milliseconds. Two such answers are within what ends a job of the cron. */
+export const ANCHOR_TIMEOUT_MS = 5_000;
+/** A cosignature line has 150 bytes and a name of at most 255. A witness may answer with those of several keys. */
+export const ANCHOR_ANSWER_MAX_BYTES = 16 * 1024;
+/** How often the newest checkpoint goes to a witness again: by its time an auditor sees how fresh the log is, on a day without events too. */
+export const ANCHOR_AGAIN_AFTER_MS = 60 * 60 * 1000;
+/** The longest pause of a place that fails. A witness that is back is heard within the hour. */
+export const ANCHOR_PAUSE_MAX_MS = 60 * 60 * 1000;
+/** A cosignature further from our time than this is refused: it is one of another day, or a clock is wrong beyond use. */
+export const COSIGNATURE_MAX_SKEW_MS = 24 * 60 * 60 * 1000;
+/** The files of a proof, each of which may be a query to D1: three of each level of tiles, of which 2^32 facts make four. */
+export const PROOF_MAX_QUERIES = 12;
+/** What sending takes beside proofs and one statement for each place: two that read, one that looks again, and one for the checkpoint. */
+export const ANCHORS_BASE_QUERIES = 4;
+/** After this no proof is begun. Sending has a time of its own, since sealing may use up all of its own with a backlog. */
+export const ANCHORS_RUN_MS = 10_000;
 /** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
