@@ -50,7 +50,8 @@ const told = async (harness: Harness) => {
   await harness.cron();
   const line = harness.lines.findLast(({ event }) => event === 'cron');
   const met = harness.lines.filter(({ event }) => event === 'row_unauthentic').map(({ kind, name }) => [kind, name]);
-  return { degraded: (line?.['degraded'] as string[]).filter((reason) => reason === 'trail_unauthentic'), met };
+  const degraded = [line?.['degraded'] ?? []].flat().filter((reason) => reason === 'trail_unauthentic');
+  return { degraded, met };
 };
 const NOTHING = { degraded: [], met: [] };
 
@@ -233,9 +234,7 @@ describe('an attempt', () => {
 
   /** Makes a copy of the last row under another id, as somebody with D1 does it. */
   const plant = async (id: string, changes: Readonly<Record<string, unknown>>) => {
-    const row = await env.DB.prepare('select * from audit_events order by seq desc limit 1').first<
-      Record<string, unknown>
-    >();
+    const row = await env.DB.prepare('select * from audit_events order by seq desc limit 1').first();
     const planted = { ...row, id, seq: Number(row?.['seq']) + 1, outcome: null, token_id: null, ...changes };
     const names = Object.keys(planted);
     await run(
