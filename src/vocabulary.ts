@@ -197,9 +197,10 @@ export type LogStop = (typeof LOG_STOPS)[number];
 /**
  * Why a witness or a URL outside has not taken a checkpoint. `unreachable`, `timeout`: it gave no answer. `redirected`, `unexpected_status`:
  * it gave another one than the protocol has. `unknown_log`: it does not know the log (404). `untrusted_key`: it does not trust the key that
- * signed (403). `inconsistent`: it holds that the log does not begin with what it has seen of it (422). `conflict`: the size that it has
- * changes while it is asked. `unreadable`: its answer is too long, or no text. `bad_cosignature`: what it signed is not this checkpoint, or not
- * by its key, or not at this time. `no_proof`: the files of the log give no proof for it.
+ * signed (403). `inconsistent`: it says that the log does not begin with what it has seen of it (422). `other_log`: it says so of the very size
+ * that it has. `ahead`: it has a larger size than the log. `conflict`: the size that it has changes while it is asked. `unreadable`: its
+ * answer is too long, or no text. `bad_cosignature`: what it signed is not this checkpoint, or not by its key, or not at this time.
+ * `no_proof`: the files of the log give no proof for it, or not within the share of the run.
  */
 export const ANCHOR_PROBLEMS = [
   'unreachable',
@@ -209,6 +210,8 @@ export const ANCHOR_PROBLEMS = [
   'unknown_log',
   'untrusted_key',
   'inconsistent',
+  'other_log',
+  'ahead',
   'conflict',
   'unreadable',
   'bad_cosignature',
