@@ -56,3 +56,9 @@ export const COSIGNATURE_MAX_SKEW_MS = 24 * 60 * 60 * 1000;
 export const PROOF_MAX_QUERIES = 12;
 /** What sending takes beside proofs: two statements that read, one that looks again, and one for each place and for the checkpoint. */
 export const ANCHORS_BASE_QUERIES = 2 + 1 + ANCHORS_MAX_COUNT + 2;
+/** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
+export const R2_TIMEOUT_MS = 5_000;
+/** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
+export const OBJECTS_AT_ONCE = 6;
+/** Characters of files that one statement gives D1: it binds 2 MB at the most. A bundle of the largest entries takes 900,000. */
+export const OBJECTS_BATCH_MAX_CHARS = 1_500_000;

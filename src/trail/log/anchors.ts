@@ -16,7 +16,6 @@ import {
 } from '../../db/schema.ts';
 import type { Budget } from '../../kit/budget.ts';
 import { sha256HexSync } from '../../kit/digest.ts';
-import type { Result } from '../../kit/result.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { type Checkpoint, parseCheckpoint } from '../../tlog/checkpoint.ts';
@@ -24,17 +23,13 @@ import { consistencyProof, isConsistent, rangeRoot } from '../../tlog/merkle.ts'
 import { cosignedAtSeconds, type NoteSignature, parseSignatureLine, signatureLine } from '../../tlog/note.ts';
 import { hashesOfTile, nodesOfTiles, type ReadTile, tilePath, tileWidth } from '../../tlog/tiles.ts';
 import type { AnchorProblem, LogStop } from '../../vocabulary.ts';
+import type { LogStore } from './store.ts';
 import { askWitness, type Outcome, type ProofFrom, sendToUrl } from './witness.ts';
-
-/** Gives a file of the logs by its key, `<log>/<path>`; null where there is none. */
-export interface LogFiles {
-  get(context: Pick<RequestContext, 'trace'>, key: string): Promise<Result<Uint8Array | null, unknown>>;
-}
 
 export interface AnchorDependencies {
   readonly database: Database;
   readonly runtime: Pick<Runtime, 'fetch' | 'timeout' | 'cancel' | 'now' | 'log'>;
-  readonly files: LogFiles;
+  readonly store: Pick<LogStore, 'get'>;
   readonly trailLog: Pick<TrailLogConfig, 'witnesses' | 'anchors'>;
 }
 
@@ -71,7 +66,7 @@ type Place = { readonly target: string; readonly host: string } & (
 );
 
 /** Creates what sends checkpoints to the configured witnesses and URLs. */
-export function createAnchors({ database, runtime, files, trailLog }: AnchorDependencies): Anchors {
+export function createAnchors({ database, runtime, store, trailLog }: AnchorDependencies): Anchors {
   const places = placesOf(trailLog);
 
   const sendTo = async (
@@ -99,7 +94,7 @@ export function createAnchors({ database, runtime, files, trailLog }: AnchorDepe
       const due = places.filter(({ target }) => isDue(rows.get(target) ?? null, newest.size, runtime.now()));
       if (due.length === 0) return NOTHING;
 
-      const proofFrom = createProofs({ files, context, budget }, newest.log, parsed.checkpoint);
+      const proofFrom = createProofs({ store, context, budget }, newest.log, parsed.checkpoint);
       const [witnesses, urls] = [due.filter(({ witness }) => witness !== null), due.filter((p) => p.witness === null)];
       const toAll = async (some: readonly Place[], checkpoint: TrailCheckpointRow): Promise<readonly Sent[]> =>
         await Promise.all(
@@ -224,14 +219,18 @@ function rowAfter({ place, outcome, row, log }: Sent, size: number, nowMs: numbe
  * look, to a witness, like a log that was rewritten.
  */
 function createProofs(
-  { files, context, budget }: { readonly files: LogFiles; readonly context: RequestContext; readonly budget: Budget },
+  {
+    files,
+    context,
+    budget,
+  }: { readonly store: Pick<LogStore, 'get'>; readonly context: RequestContext; readonly budget: Budget },
   log: number,
   { size, root }: Checkpoint,
 ): ProofFrom {
   const tiles = new Map<string, ReturnType<ReadTile>>();
   const fetchTile: ReadTile = async (level, index) => {
     const width = tileWidth(level, index, size);
-    const found = await files.get(context, `${log}/${tilePath({ level, index, width })}`);
+    const found = await store.get(context, `${log}/${tilePath({ level, index, width })}`);
     const hashes = found.ok && found.value !== null ? hashesOfTile(found.value, width) : null;
     if (hashes === null) throw new TypeError('A file of the log is missing, or is none.');
     return hashes;
