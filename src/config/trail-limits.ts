@@ -43,7 +43,7 @@ export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
 /** Witnesses and URLs together. A Worker has six connections open at once, and all of them are asked at the same time. */
 export const ANCHORS_MAX_COUNT = 6;
 /** A witness looks at one signature and one proof, and answers in milliseconds. Two such answers are within what ends a job of the cron. */
-export const ANCHOR_TIMEOUT_MS = 4_000;
+export const ANCHOR_TIMEOUT_MS = 5_000;
 /** A cosignature line has 150 bytes and a name of at most 255. A witness may answer with those of several keys. */
 export const ANCHOR_ANSWER_MAX_BYTES = 16 * 1024;
 /** How often the newest checkpoint goes to a witness again: by its time an auditor sees how fresh the log is, on a day without events too. */
@@ -55,7 +55,7 @@ export const COSIGNATURE_MAX_SKEW_MS = 24 * 60 * 60 * 1000;
 /** The files of a proof, each of which may be a query to D1: three of each level of tiles, of which 2^32 facts make four. */
 export const PROOF_MAX_QUERIES = 12;
 /** What sending takes beside proofs: two statements that read, one that looks again, and one for each place and for the checkpoint. */
-export const ANCHORS_BASE_QUERIES = 2 + 1 + ANCHORS_MAX_COUNT + 2;
+export const ANCHORS_BASE_QUERIES = 2 + 1 + ANCHORS_MAX_COUNT + 1;
 /** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */

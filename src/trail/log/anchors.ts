@@ -131,7 +131,8 @@ export function createAnchors({ database, runtime, store, trailLog }: AnchorDepe
     if (largest !== undefined) {
       const looked = await database.batch(context, [publishedSize(database, largest.log)]);
       const published = looked.ok ? looked.value[0][0] : undefined;
-      if (published !== undefined && published.size < largest.size) return { because: 'rolled_back', ...largest };
+      if (published !== undefined && published.published_size < largest.size)
+        return { because: 'rolled_back', ...largest };
     }
     return other[0] === undefined ? null : { because: 'forked', ...other[0] };
   }
@@ -220,7 +221,7 @@ function rowAfter({ place, outcome, row, log }: Sent, size: number, nowMs: numbe
  */
 function createProofs(
   {
-    files,
+    store,
     context,
     budget,
   }: { readonly store: Pick<LogStore, 'get'>; readonly context: RequestContext; readonly budget: Budget },
@@ -273,7 +274,7 @@ export const anchorsOfLog = (database: Database) =>
     .where(eq(trailAnchors.log, currentLog(database)));
 
 const publishedSize = ({ build }: Database, log: number) =>
-  build.select({ size: trailLogs.published_size }).from(trailLogs).where(eq(trailLogs.number, log));
+  build.select({ published_size: trailLogs.published_size }).from(trailLogs).where(eq(trailLogs.number, log));
 
 const rememberPlace = ({ build }: Database, row: TrailAnchorRow): Query => {
   const { log: _log, target: _target, ...changes } = row;
