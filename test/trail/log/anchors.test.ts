@@ -52,7 +52,7 @@ async function setUp(options: { witness?: Handler; url?: Handler; log?: SmallLog
     return new Response(text, { status, headers: { 'Content-Type': contentType } });
   };
   const lines: Readonly<Record<string, unknown>>[] = [];
-  const requests: { readonly url: string; readonly init: RequestInit }[] = [];
+  const requests: { readonly url: string; readonly init: RequestInit; readonly body: string }[] = [];
   const runtime = {
     ...workerRuntime,
     now: () => nowMs,
@@ -63,9 +63,10 @@ async function setUp(options: { witness?: Handler; url?: Handler; log?: SmallLog
       return deadline.signal;
     },
     fetch: async (url: string, init: RequestInit) => {
-      requests.push({ url, init });
+      const body = typeof init.body === 'string' ? init.body : '';
+      requests.push({ url, init, body });
       const handler = url.startsWith(WITNESS) ? (options.witness ?? asWitness) : options.url;
-      return (await handler?.(String(init.body), url)) ?? new Response(null, { status: 204 });
+      return (await handler?.(body, url)) ?? new Response(null, { status: 204 });
     },
   };
   let deadline = new AbortController();
@@ -140,7 +141,7 @@ describe('a checkpoint', () => {
       expect(row?.sent_at).toBe((await places())[0]?.heard_at);
       pass(MINUTE);
     }
-    expect(requests.map(({ init }) => String(init.body).split('\n', 1)[0])).toEqual(['old 0', 'old 3', 'old 7']);
+    expect(requests.map(({ body }) => body.split('\n', 1)[0])).toEqual(['old 0', 'old 3', 'old 7']);
     expect(await places()).toMatchObject([{ host: 'witness.example', size: 300, failures: 0, problem: null }]);
   });
 
@@ -182,10 +183,10 @@ describe('a checkpoint', () => {
     });
     await publish(3);
     expect(await run()).toMatchObject({ taken: 2, failed: 0, stop: null });
-    const sent = requests.find(({ url }) => url === URL_OUTSIDE)?.init;
-    expect(sent).toMatchObject({ method: 'POST', redirect: 'manual' });
-    expect(new Headers(sent?.headers).get('Content-Type')).toBe('text/plain; charset=utf-8');
-    expect(await isCosigned(String(sent?.body), '', signer)).toBe(true);
+    const sent = requests.find(({ url }) => url === URL_OUTSIDE);
+    expect(sent?.init).toMatchObject({ method: 'POST', redirect: 'manual' });
+    expect(new Headers(sent?.init.headers).get('Content-Type')).toBe('text/plain; charset=utf-8');
+    expect(await isCosigned(sent?.body ?? '', '', signer)).toBe(true);
     expect(JSON.stringify([lines, await places()])).not.toContain('s3cret');
     expect(lines.map(({ event, host, witness }) => [event, host, witness])).toEqual([
       ['trail.anchored', 'witness.example', 'witness.example/w'],
@@ -345,7 +346,7 @@ describe('a witness that', () => {
     await publish(300);
     pass(MINUTE);
     expect(await run()).toMatchObject({ taken: 1, stop: null });
-    expect(requests.map(({ init }) => String(init.body).split('\n', 1)[0])).toEqual(['old 0', 'old 7', 'old 3']);
+    expect(requests.map(({ body }) => body.split('\n', 1)[0])).toEqual(['old 0', 'old 7', 'old 3']);
   });
 
   it('has a larger size than D1 stops the log', async () => {

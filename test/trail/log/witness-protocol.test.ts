@@ -143,7 +143,7 @@ describe('a witness', () => {
     const { submit, seen } = await setUp();
     await submit(0, 3);
     const answers = await Promise.all([submit(3, 300), submit(3, 7)]);
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(answers.map(({ status }) => status)).toEqual(expect.arrayContaining([200, 409]));
     expect([7, 300]).toContain(seen.get(ORIGIN)?.size);
   });
 });
