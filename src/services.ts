@@ -47,6 +47,9 @@ import { createFingerprints } from './tokens/fingerprints.ts';
 import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
+import { createSealing as createTrailSealing, type Sealing } from './trail/log/sealing.ts';
+import { createSigning } from './trail/log/signing.ts';
+import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
@@ -69,6 +72,8 @@ export interface Services {
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
+  /** Null: the trail is not sealed. */
+  readonly sealing: Sealing | null;
   /** Null: no credential renews itself. */
   readonly renewal: RenewingCredentials | null;
   readonly health: HealthDependencies;
@@ -157,6 +162,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
+
+  // ── trail/log ──
+  const sealing = createLog(config, database, runtime);
 
   // ── tokens ──
   const fingerprints = createFingerprints(config.fingerprintKeys);
@@ -251,6 +259,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     inventory,
     reconciler,
     keyExpiry,
+    sealing,
     renewal,
     health,
     probe,
@@ -279,6 +288,13 @@ function createRenewal(
     configured,
     renewal.refreshToken,
   );
+}
+
+function createLog({ trailLog }: Config, database: Database, runtime: Runtime): Sealing | null {
+  if (trailLog === null) return null;
+  const store = createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const signing = createSigning(trailLog);
+  return createTrailSealing({ database, store, signing, runtime, config: trailLog, isAuthentic: () => true });
 }
 
 function createSignIn(

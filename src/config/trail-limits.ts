@@ -33,10 +33,20 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 export const STATE_SECRET_MIN_BYTES = 32;
 /** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
 export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
-/** Events that one D1 batch assigns leaves to: 5 MB of rows at the most, and half a megabyte of leaves, of the 2 MB that D1 binds. */
+/**
+ * Events that one D1 batch assigns leaves to, and events that waited, as many again: 10 MB of rows each at the most, and a megabyte of leaves,
+ * of the 2 MB that D1 binds. Their leaves are published before more are assigned, so a store that is down makes no more than these wait.
+ */
 export const SEALING_CHUNK_ROWS = 5_000;
-/** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */
-export const SEALING_MAX_UNPUBLISHED = 50_000;
+/** How long D1 may take with a batch of a chunk. It takes some 300 ms locally, and nobody waits for it. */
+export const SEALING_D1_TIMEOUT_MS = 10_000;
+/** Statements of a chunk at the most, beside those of a store in D1: closing, two reads, four to assign, three pages of leaves, two to publish. */
+export const SEALING_ASSIGN_QUERIES = 7;
+export const SEALING_PUBLISH_QUERIES = 5;
+/** How long a checkpoint stays in D1 beside the tiles, for those who look at the last days. */
+export const CHECKPOINTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+/** Old checkpoints that a run forgets: more than a minute brings. */
+export const CHECKPOINTS_PRUNED_AT_ONCE = 20;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
 
