@@ -47,6 +47,7 @@ import { createFingerprints } from './tokens/fingerprints.ts';
 import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
+import { createAnchors } from './trail/log/anchors.ts';
 import { createSealing as createTrailSealing, type Sealing } from './trail/log/sealing.ts';
 import { createSigning } from './trail/log/signing.ts';
 import { createLogStore } from './trail/log/store.ts';
@@ -294,7 +295,8 @@ function createLog({ trailLog }: Config, database: Database, runtime: Runtime): 
   if (trailLog === null) return null;
   const store = createLogStore({ database, bucket: trailLog.bucket, runtime });
   const signing = createSigning(trailLog);
-  return createTrailSealing({ database, store, signing, runtime, config: trailLog, isAuthentic: () => true });
+  const anchors = createAnchors({ database, runtime, store, trailLog });
+  return createTrailSealing({ database, store, signing, anchors, runtime, config: trailLog, isAuthentic: () => true });
 }
 
 function createSignIn(

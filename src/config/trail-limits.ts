@@ -64,8 +64,10 @@ export const ANCHOR_PAUSE_MAX_MS = 60 * 60 * 1000;
 export const COSIGNATURE_MAX_SKEW_MS = 24 * 60 * 60 * 1000;
 /** The files of a proof, each of which may be a query to D1: three of each level of tiles, of which 2^32 facts make four. */
 export const PROOF_MAX_QUERIES = 12;
-/** What sending takes beside proofs: two statements that read, one that looks again, and one for each place and for the checkpoint. */
-export const ANCHORS_BASE_QUERIES = 2 + 1 + ANCHORS_MAX_COUNT + 1;
+/** What sending takes beside proofs and one statement for each place: two that read, one that looks again, and one for the checkpoint. */
+export const ANCHORS_BASE_QUERIES = 4;
+/** After this no proof is begun. Sending has a time of its own, since sealing may use up all of its own with a backlog. */
+export const ANCHORS_RUN_MS = 10_000;
 /** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */

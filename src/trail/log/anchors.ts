@@ -30,7 +30,7 @@ export interface AnchorDependencies {
   readonly database: Database;
   readonly runtime: Pick<Runtime, 'fetch' | 'timeout' | 'cancel' | 'now' | 'log'>;
   readonly store: Pick<LogStore, 'get'>;
-  readonly trailLog: Pick<TrailLogConfig, 'witnesses' | 'anchors'>;
+  readonly trailLog: Pick<TrailLogConfig, 'bucket' | 'witnesses' | 'anchors'>;
 }
 
 /** What one run has sent. */
@@ -45,17 +45,24 @@ export interface AnchorReport {
 export interface AnchorStop {
   readonly because: Extract<LogStop, 'rolled_back' | 'forked'>;
   readonly log: number;
-  /** The size that is known outside. */
+  /** The size that is known outside, and where. */
   readonly size: number;
+  readonly where: string;
+  /** What D1 had published when that was found out. */
+  readonly publishedSize: number;
 }
 
 export interface Anchors {
+  /** How many statements `send` needs of its budget: it does nothing with fewer. */
+  readonly queries: number;
   /**
    * Sends the newest published checkpoint to each place that lacks it, and once an hour to those that have it. No place keeps another one
    * or the caller back for longer than its deadline, and a failure is logged with the host alone.
    */
-  send(context: RequestContext, budget: Budget): Promise<AnchorReport>;
+  send(context: Context, budget: Budget): Promise<AnchorReport>;
 }
+
+type Context = Pick<RequestContext, 'trace'>;
 
 const NOTHING: AnchorReport = { taken: 0, failed: 0, stop: null };
 
@@ -68,6 +75,9 @@ type Place = { readonly target: string; readonly host: string } & (
 /** Creates what sends checkpoints to the configured witnesses and URLs. */
 export function createAnchors({ database, runtime, store, trailLog }: AnchorDependencies): Anchors {
   const places = placesOf(trailLog);
+  // The files of a proof cost queries only where they are in D1.
+  const proofQueries = trailLog.bucket === null ? PROOF_MAX_QUERIES : 0;
+  const queries = places.length === 0 ? 0 : ANCHORS_BASE_QUERIES + places.length + proofQueries;
 
   const sendTo = async (
     place: Place,
@@ -84,8 +94,9 @@ export function createAnchors({ database, runtime, store, trailLog }: AnchorDepe
   };
 
   return {
+    queries,
     send: async (context, budget) => {
-      if (places.length === 0 || !budget.permits(ANCHORS_BASE_QUERIES + PROOF_MAX_QUERIES)) return NOTHING;
+      if (places.length === 0 || !budget.permits(queries)) return NOTHING;
       const looked = await database.batch(context, [newestCheckpoint(database), anchorsOfLog(database)]);
       const newest = looked.ok ? looked.value[0][0] : undefined;
       const parsed = newest === undefined ? null : parseCheckpoint(newest.note);
@@ -94,7 +105,7 @@ export function createAnchors({ database, runtime, store, trailLog }: AnchorDepe
       const due = places.filter(({ target }) => isDue(rows.get(target) ?? null, newest.size, runtime.now()));
       if (due.length === 0) return NOTHING;
 
-      const proofFrom = createProofs({ store, context, budget }, newest.log, parsed.checkpoint);
+      const proofFrom = createProofs({ store, context, budget, queries: proofQueries }, newest.log, parsed.checkpoint);
       const [witnesses, urls] = [due.filter(({ witness }) => witness !== null), due.filter((p) => p.witness === null)];
       const toAll = async (some: readonly Place[], checkpoint: TrailCheckpointRow): Promise<readonly Sent[]> =>
         await Promise.all(
@@ -105,7 +116,7 @@ export function createAnchors({ database, runtime, store, trailLog }: AnchorDepe
       // What is kept elsewhere is worth more with the cosignatures, so the URLs come after the witnesses.
       const sent = [...asked, ...(await toAll(urls, { ...newest, cosignatures }))];
 
-      const stop = await stopOf(context, sent);
+      const stop = await stopOf(context, sent, newest.size);
       for (const { place, outcome } of sent) tell(place, outcome, parsed.checkpoint);
       const isWhole = places.every(({ target }) => {
         const now = sent.find(({ place }) => place.target === target);
@@ -124,17 +135,20 @@ export function createAnchors({ database, runtime, store, trailLog }: AnchorDepe
    * Whether what is known outside must stop the log. Another run may have published, and sent, a larger checkpoint meanwhile, so D1 is
    * asked again: whoever learns of a size outside learns of it after D1.
    */
-  async function stopOf(context: RequestContext, sent: readonly Sent[]): Promise<AnchorStop | null> {
-    const ahead = sent.flatMap(({ outcome, log }) => (outcome.kind === 'ahead' ? [{ log, size: outcome.size }] : []));
-    const other = sent.flatMap(({ outcome, log }) => (outcome.kind === 'other' ? [{ log, size: outcome.size }] : []));
-    const largest = ahead.toSorted((one, two) => two.size - one.size)[0];
+  async function stopOf(context: Context, sent: readonly Sent[], newest: number): Promise<AnchorStop | null> {
+    const known = (kind: 'ahead' | 'other') =>
+      sent.flatMap(({ outcome, log, place: { host } }) =>
+        outcome.kind === kind ? [{ log, size: outcome.size, where: `size ${outcome.size} at ${host}` }] : [],
+      );
+    const largest = known('ahead').toSorted((one, two) => two.size - one.size)[0];
     if (largest !== undefined) {
       const looked = await database.batch(context, [publishedSize(database, largest.log)]);
-      const published = looked.ok ? looked.value[0][0] : undefined;
-      if (published !== undefined && published.published_size < largest.size)
-        return { because: 'rolled_back', ...largest };
+      const published = looked.ok ? looked.value[0][0]?.published_size : undefined;
+      if (published !== undefined && published < largest.size)
+        return { because: 'rolled_back', ...largest, publishedSize: published };
     }
-    return other[0] === undefined ? null : { because: 'forked', ...other[0] };
+    const other = known('other')[0];
+    return other === undefined ? null : { because: 'forked', ...other, publishedSize: newest };
   }
 
   function tell({ host, witness }: Place, outcome: Outcome, { origin, size }: Checkpoint): void {
@@ -224,7 +238,13 @@ function createProofs(
     store,
     context,
     budget,
-  }: { readonly store: Pick<LogStore, 'get'>; readonly context: RequestContext; readonly budget: Budget },
+    queries,
+  }: {
+    readonly store: Pick<LogStore, 'get'>;
+    readonly context: Context;
+    readonly budget: Budget;
+    readonly queries: number;
+  },
   log: number,
   { size, root }: Checkpoint,
 ): ProofFrom {
@@ -244,7 +264,7 @@ function createProofs(
   });
   return async (oldSize) => {
     if (oldSize === 0 || oldSize === size) return [];
-    if (oldSize > size || !budget.permits(PROOF_MAX_QUERIES)) return null;
+    if (oldSize > size || !budget.permits(queries)) return null;
     try {
       const proof = await consistencyProof(oldSize, size, read);
       return isConsistent(oldSize, await rangeRoot(0, oldSize, read), size, root, proof) ? proof : null;

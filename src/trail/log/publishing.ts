@@ -29,14 +29,14 @@ export interface Head {
 }
 
 /**
- * Why nothing was published. `forked`: what is stored is not what was assigned. `key_changed`: the last checkpoint was signed by another
- * key. `file_missing`: the store lacks a file that was published. `out_of_budget`: the next run goes on.
+ * Why nothing was published. `forked`: what is stored is not what was assigned. `file_missing`: the store lacks a file that was published.
+ * `out_of_budget`: the next run goes on.
  */
 export type PublishFailure =
   | { readonly because: 'd1' | 'store'; readonly failure: DatabaseFailure | StoreFailure }
   | { readonly because: 'forked'; readonly where: string }
   | { readonly because: 'file_missing'; readonly where: string }
-  | { readonly because: 'out_of_budget' | 'key_changed' | SigningFailure };
+  | { readonly because: 'out_of_budget' | SigningFailure };
 
 export interface PublishingDependencies {
   readonly database: Database;
@@ -59,7 +59,7 @@ export async function publish(
   const { store, signing, runtime } = dependencies;
   const { log } = head;
   if (!budget.permits(SEALING_PUBLISH_QUERIES)) return err({ because: 'out_of_budget' });
-  const signers = await signing.signersOf(log, log.size);
+  const signers = await signing.signersOf(log, head.note);
   if (!signers.ok) return err({ because: signers.error });
   const before = await isOurs(head, signers.value);
   if (!before.ok) return before;

@@ -1,4 +1,5 @@
 import {
+  ANCHORS_RUN_MS,
   SEALING_ASSIGN_QUERIES,
   SEALING_CHUNK_ROWS,
   SEALING_D1_TIMEOUT_MS,
@@ -6,13 +7,16 @@ import {
 } from '../../config/trail-limits.ts';
 import type { TrailLogConfig } from '../../config/trail-log.ts';
 import type { Query, RowsOf } from '../../db/database.ts';
-import type { Budget } from '../../kit/budget.ts';
+import { type Budget, createBudget } from '../../kit/budget.ts';
 import { underDeadline } from '../../kit/deadline.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import type { Runtime } from '../../kit/runtime.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { parseCheckpoint } from '../../tlog/checkpoint.ts';
-import { grow } from '../../tlog/merkle.ts';
+import { grow, leafHash } from '../../tlog/merkle.ts';
+import { verifierText } from '../../tlog/note.ts';
+import type { Anchors } from './anchors.ts';
+import { assignHandover, handoverEntry } from './handover.ts';
 import { assign, type IsAuthentic } from './leaves.ts';
 import { type Head, publish, type PublishFailure, type PublishingDependencies } from './publishing.ts';
 import {
@@ -27,7 +31,7 @@ import {
   stopLog,
 } from './statements.ts';
 import { checkpointKey, checkpointPrefix } from './store.ts';
-import { edgeText, parseEdge } from './tree.ts';
+import { edgeText, hashText, parseEdge } from './tree.ts';
 
 // The run of the cron that seals the trail. It goes on from what D1 says, whatever became of the run before it, and it may be killed at
 // any step: leaves are assigned by compare-and-set, files are made from the leaves and rows alone, and nothing is signed that is not
@@ -38,6 +42,8 @@ export interface SealingDependencies extends PublishingDependencies {
   readonly runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>;
   /** Whether the MACs of a row are those of this service. The leaf keeps the answer. */
   readonly isAuthentic: IsAuthentic;
+  /** Sends checkpoints outside; null: nobody outside is configured. */
+  readonly anchors: Anchors | null;
   /** Events of a chunk. */
   readonly chunkRows?: number;
 }
@@ -50,7 +56,7 @@ export interface Sealed {
   readonly publishedSize: number | null;
 }
 
-/** Why a run ended before its work did. `rolled_back`: the store knows a later checkpoint than D1. */
+/** Why a run ended before its work did. `rolled_back`: the store, or somebody outside, knows a later checkpoint than D1. */
 type SealingFailure = PublishFailure | { readonly because: 'rolled_back'; readonly where: string };
 
 export interface Sealing {
@@ -63,31 +69,38 @@ const NEXT_STEPS: Partial<Readonly<Record<SealingFailure['because'], string>>> =
   key_renamed:
     'TRAIL_KEY has another name than the log. Put back the key of this log; if it is lost, begin a new log: npm run countersign -- trail resume.',
   key_changed:
-    'TRAIL_KEY is not the key that signed the last checkpoint. Put back that key; if it is lost, begin a new log: npm run countersign -- trail resume.',
-  key_invalid: 'The id in TRAIL_KEY is not that of its name and seed. Copy the key again as it was made.',
+    'TRAIL_KEY is neither the key that signed the last checkpoint nor the one that it has handed over to. Put that key back; if it is lost, begin a new log: npm run countersign -- trail resume.',
+  key_invalid:
+    'The id in TRAIL_KEY, or in TRAIL_KEY_NEXT, is not that of its name and seed. Copy the key again as it was made.',
   file_missing:
     'The store lacks a file of the log that was published. Is the binding TRAIL that of the same bucket as before?',
-  forked: 'What is stored is not what was assigned. See docs/operate.md, “The log of the trail is stopped”.',
-  rolled_back: 'The store knows a later checkpoint than D1. See docs/operate.md, “The log of the trail is stopped”.',
+  forked:
+    'What is stored, or known outside, is not what was assigned. See docs/operate.md, “The log of the trail is stopped”.',
+  rolled_back:
+    'The store, or somebody outside, knows a later checkpoint than D1. See docs/operate.md, “The log of the trail is stopped”.',
 };
 
 export function createSealing(dependencies: SealingDependencies): Sealing {
-  const { runtime } = dependencies;
+  const { runtime, anchors } = dependencies;
+  const tell = (failure: SealingFailure | null): void => {
+    if (failure === null) return;
+    const { because, ...facts } = failure;
+    const next = NEXT_STEPS[because];
+    runtime.log({
+      level: 'error',
+      event: 'sealing_failed',
+      because,
+      ...facts,
+      ...(next !== undefined && { next_step: next }),
+    });
+  };
   return {
     run: async (context, budget) => {
-      const run = createRun(dependencies, context, budget);
-      const end = await run.go();
-      if (end !== null) {
-        const { because, ...facts } = end;
-        const next = NEXT_STEPS[because];
-        runtime.log({
-          level: 'error',
-          event: 'sealing_failed',
-          because,
-          ...facts,
-          ...(next !== undefined && { next_step: next }),
-        });
-      }
+      // What is sent outside has queries of its own, so that a backlog does not keep the witnesses from hearing of the log.
+      const own: Budget = { permits: (d1Queries) => budget.permits(d1Queries + (anchors?.queries ?? 0)) };
+      const run = createRun(dependencies, context, own);
+      tell(await run.go());
+      if (anchors !== null) tell(await run.send(anchors));
       return run.report();
     },
   };
@@ -95,7 +108,7 @@ export function createSealing(dependencies: SealingDependencies): Sealing {
 
 /** One run. */
 function createRun(dependencies: SealingDependencies, context: Pick<RequestContext, 'trace'>, budget: Budget) {
-  const { database, store, runtime, config, isAuthentic, chunkRows = SEALING_CHUNK_ROWS } = dependencies;
+  const { database, store, signing, runtime, config, isAuthentic, chunkRows = SEALING_CHUNK_ROWS } = dependencies;
   let sealed = 0;
   let publishedSize: number | null = null;
 
@@ -172,8 +185,29 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
     });
   };
 
+  /** Assigns the leaf of a hand-over to the next key. Null: none is due, or another run was faster. */
+  const handOver = async ({ log, note }: Head): Promise<Result<Head | null, SealingFailure>> => {
+    const due = await signing.handoverOf(log, note);
+    if (due === null) return ok(null);
+    const edge = parseEdge(log.edge, log.size);
+    if (edge === null) return err({ because: 'forked', where: `the edge at size ${log.size}` });
+    const entry = await handoverEntry(due.from, due.to.verifier, runtime.now());
+    const hash = leafHash(entry);
+    const key = verifierText(due.to.verifier);
+    const to = { size: log.size + 1, edge: edgeText(grow(edge, log.size, [hash])), key };
+    const leaf = { entry: new TextDecoder().decode(entry), hash: hashText(hash) };
+    const moved = await batch(assignHandover(database, log, leaf, to));
+    if (!moved.ok) return moved;
+    if (moved.value[1].length === 0) return ok(null);
+    runtime.log({ level: 'info', event: 'trail.handover', origin: log.origin, index: log.size, to: key });
+    return ok({ log: { ...log, ...to }, note });
+  };
+
   /** Assigns the leaves of the next chunk. Null: there are none, or another run was faster. */
-  const assignNext = async ({ log, note }: Head): Promise<Result<Head | null, SealingFailure>> => {
+  const assignNext = async (head: Head): Promise<Result<Head | null, SealingFailure>> => {
+    const handed = await handOver(head);
+    if (!handed.ok || handed.value !== null) return handed;
+    const { log, note } = head;
     const range = { throughSeq: log.through_seq, rows: chunkRows };
     const read = await batch([
       closeCounted(database, range, runtime.now()),
@@ -252,6 +286,17 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   });
 
   return {
+    /** Sends the newest checkpoint outside, of a stopped log too. Whoever knows more of the log than D1 stops it. */
+    send: async ({ send, queries }: Anchors): Promise<SealingFailure | null> => {
+      const share = { d1Queries: queries, ms: ANCHORS_RUN_MS };
+      const { stop } = await send(context, createBudget(context.trace, runtime, share));
+      if (stop === null) return null;
+      const { because, log, publishedSize: published, where } = stop;
+      const at = { number: log, published_size: published };
+      const stopped = await batch([stopLog(database, at, because, runtime.now())]);
+      if (!stopped.ok) return stopped.error;
+      return stopped.value[0].length > 0 ? { because, where } : null;
+    },
     go: async (): Promise<SealingFailure | null> => {
       const head = await readHead();
       if (!head.ok) return head.error;

@@ -82,7 +82,7 @@ function aliased<T extends Readonly<Record<string, unknown>>>(name: string, colu
 }
 
 /** That a log is as a run has read it. */
-const isStill = ({ number, size, through_seq }: TrailLogRow): SQL =>
+export const isStill = ({ number, size, through_seq }: TrailLogRow): SQL =>
   sql`exists (select 1 from trail_logs where number = ${number} and size = ${size} and through_seq = ${through_seq} and stopped is null)`;
 
 /** Assigns leaves and moves the log on, where it is still as it was read. The last statement gives a row if it was. */
@@ -163,7 +163,12 @@ export const forgetCheckpoints = ({ build }: Builder, log: TrailLogRow, nowMs: n
   );
 
 /** Stops a log, where nobody has published more of it since it was read. */
-export const stopLog = ({ build }: Builder, log: TrailLogRow, stopped: LogStop, nowMs: number) =>
+export const stopLog = (
+  { build }: Builder,
+  log: Pick<TrailLogRow, 'number' | 'published_size'>,
+  stopped: LogStop,
+  nowMs: number,
+) =>
   build
     .update(trailLogs)
     .set({ stopped, stopped_at: nowMs })

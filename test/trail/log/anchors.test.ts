@@ -1,15 +1,16 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createWitness, type Seen } from '../../../local/witness/witness.ts';
-import { ANCHOR_AGAIN_AFTER_MS, ANCHOR_TIMEOUT_MS, ANCHORS_BASE_QUERIES } from '../../../src/config/trail-limits.ts';
+import { ANCHOR_AGAIN_AFTER_MS, ANCHOR_TIMEOUT_MS } from '../../../src/config/trail-limits.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import type { TrailAnchorRow } from '../../../src/db/schema.ts';
 import { createBudget } from '../../../src/kit/budget.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { ok } from '../../../src/kit/result.ts';
-import { cosign, isSignedBy, parseNote, signatureLine } from '../../../src/tlog/note.ts';
+import { cosign, createSigner, isSignedBy, parseNote, signatureLine } from '../../../src/tlog/note.ts';
 import { createAnchors, isDue, withCosignatures } from '../../../src/trail/log/anchors.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
+import { addRows, clearTrail, createRig, finalRow, KEY, ORIGIN as SEALED_ORIGIN, readLog } from './rig.ts';
 import { ORIGIN, signerOf, smallLog, type SmallLog } from './small-log.ts';
 
 // Checkpoints go to witnesses and URLs outside. Those may fail, lie or know more than D1; the network of these tests hands each request to
@@ -22,17 +23,7 @@ const URL_OUTSIDE = 'https://anchor.example/hook/s3cret?key=s3cret';
 
 type Handler = (body: string, url: string) => Response | Promise<Response>;
 
-beforeEach(async () => {
-  // Nothing deletes rows of these tables in service: the guards go for as long as a test needs.
-  await env.DB.batch(
-    [
-      'drop trigger if exists trail_logs_delete_guard',
-      'delete from trail_logs',
-      'delete from trail_checkpoints',
-      'delete from trail_anchors',
-    ].map((statement) => env.DB.prepare(statement)),
-  );
-});
+beforeEach(clearTrail);
 
 /** A deployment with one witness, which is the small one unless a handler stands in its place, and perhaps a URL. */
 async function setUp(options: { witness?: Handler; url?: Handler; log?: SmallLog } = {}) {
@@ -80,7 +71,7 @@ async function setUp(options: { witness?: Handler; url?: Handler; log?: SmallLog
     },
   };
   const witnesses = [{ url: WITNESS, verifier: signer.verifier }];
-  const trailLog = { witnesses, anchors: options.url === undefined ? [] : [URL_OUTSIDE] };
+  const trailLog = { bucket: null, witnesses, anchors: options.url === undefined ? [] : [URL_OUTSIDE] };
   const anchors = createAnchors({ database, runtime, store, trailLog });
   const publish = async (size: number): Promise<void> => {
     await env.DB.batch([
@@ -111,6 +102,7 @@ async function setUp(options: { witness?: Handler; url?: Handler; log?: SmallLog
     log,
     signer,
     seen,
+    anchors,
     lines,
     requests,
     reads,
@@ -195,13 +187,13 @@ describe('a checkpoint', () => {
   });
 
   it('waits for a run that has queries left, and takes no more of them than it says', async () => {
-    const { publish, run, requests } = await setUp({ url: () => new Response(null, { status: 204 }) });
+    const { publish, run, requests, anchors } = await setUp({ url: () => new Response(null, { status: 204 }) });
     await publish(300);
-    expect(await run(ANCHORS_BASE_QUERIES)).toMatchObject({ taken: 0, queries: 0 });
+    expect(await run(anchors.queries - 1)).toMatchObject({ taken: 0, queries: 0 });
     expect(requests).toEqual([]);
-    const { taken, queries } = await run();
+    const { taken, queries } = await run(anchors.queries);
     expect(taken).toBe(2);
-    expect(queries).toBeLessThanOrEqual(ANCHORS_BASE_QUERIES);
+    expect(queries).toBe(5);
   });
 });
 
@@ -476,4 +468,62 @@ it('keeps of each witness the newest cosignature alone', async () => {
   expect(lines.split('\n')).toHaveLength(3);
   expect(withCosignatures(lines, [await at(9)])).toBe(signatureLine(await at(9)) + signatureLine(await at(5, other)));
   expect(withCosignatures(lines, [await at(4)])).toBe(lines);
+});
+
+describe('a run of sealing', () => {
+  /** A deployment that seals, and a small witness. */
+  async function sealing() {
+    const signer = await signerOf('witness', 'witness.example/w', 9);
+    const seen = new Map<string, Seen>();
+    const logs = [(await createSigner(KEY)).verifier];
+    const small = createWitness({ signer, logs, seen, persist: () => {}, now: () => Date.now() });
+    const calls: string[] = [];
+    const fetch = async (_url: string, { body }: RequestInit): Promise<Response> => {
+      const text = typeof body === 'string' ? body : '';
+      calls.push(text.split('\n', 1)[0] ?? '');
+      const answer = await small(text);
+      return new Response(answer.body, { status: answer.status, headers: { 'Content-Type': answer.contentType } });
+    };
+    const outside = { witnesses: [{ url: WITNESS, verifier: signer.verifier }], anchors: [] };
+    const rig = (store: 'r2' | 'd1' = 'r2') => createRig({ store, outside, runtime: { fetch, now: () => Date.now() } });
+    return { rig, seen, calls };
+  }
+
+  it.each(['r2', 'd1'] as const)('has what it publishes cosigned, by proofs from the files in %s', async (store) => {
+    const { rig, calls, seen } = await sealing();
+    for (const size of [2, 4]) {
+      await addRows([finalRow({ id: `a${size}` }), finalRow({ id: `b${size}` })]);
+      const { run, failures } = rig(store);
+      expect(await run()).toEqual({ sealed: 2, publishedSize: size });
+      expect(failures()).toEqual([]);
+    }
+    expect(calls).toEqual(['old 0', 'old 2']);
+    expect(seen.get(SEALED_ORIGIN)?.size).toBe(4);
+  });
+
+  it('stops the log where a witness knows more of it than D1, and goes on to ask it', async () => {
+    const { rig, seen, calls } = await sealing();
+    await addRows([finalRow({ id: 'a' })]);
+    await rig().run();
+    seen.set(SEALED_ORIGIN, { size: 9, root: new Uint8Array(32) });
+    await addRows([finalRow({ id: 'b' })]);
+    const found = rig();
+    await found.run();
+    expect(found.failures()).toMatchObject([{ because: 'rolled_back', where: 'size 9 at witness.example' }]);
+    expect(await readLog()).toMatchObject({ published_size: 2, stopped: 'rolled_back' });
+    await addRows([finalRow({ id: 'c' })]);
+    const after = rig();
+    expect(await after.run()).toEqual({ sealed: 0, publishedSize: 2 });
+    expect(after.failures()).toEqual([]);
+    expect(calls).toHaveLength(3);
+  });
+
+  it('is not kept back by a witness that is gone', async () => {
+    const outside = { witnesses: [], anchors: ['https://anchor.example/'] };
+    const rig = createRig({ outside, runtime: { fetch: async () => await Promise.reject(new Error('gone')) } });
+    await addRows([finalRow({ id: 'a' })]);
+    expect(await rig.run()).toEqual({ sealed: 1, publishedSize: 1 });
+    expect(rig.failures()).toEqual([]);
+    expect(rig.lines).toMatchObject([{ event: 'trail.checkpoint' }, { event: 'trail.anchor_failed' }]);
+  });
 });

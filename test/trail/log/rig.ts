@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
+import type { TrailLogConfig } from '../../../src/config/trail-log.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 import type { TrailLeafRow, TrailLogRow } from '../../../src/db/trail-log-schema.ts';
@@ -10,6 +11,7 @@ import { parseCheckpoint } from '../../../src/tlog/checkpoint.ts';
 import { grow, type Hash, leafHash, rootOf, sameHash } from '../../../src/tlog/merkle.ts';
 import { createSigner, isSignedBy, type PrivateKey } from '../../../src/tlog/note.ts';
 import { entriesOfBundle, hashesOfTile, tilePath, TILE_WIDTH, tileWidth } from '../../../src/tlog/tiles.ts';
+import { createAnchors } from '../../../src/trail/log/anchors.ts';
 import { createSealing } from '../../../src/trail/log/sealing.ts';
 import { createSigning } from '../../../src/trail/log/signing.ts';
 import { checkpointKey, createLogStore, type LogStore } from '../../../src/trail/log/store.ts';
@@ -36,6 +38,7 @@ export async function clearTrail(): Promise<void> {
     'trail_leaves',
     'trail_pending',
     'trail_checkpoints',
+    'trail_anchors',
     'trail_objects',
     'trail_gaps',
   ];
@@ -112,6 +115,9 @@ export interface RigOptions {
   readonly store?: 'r2' | 'd1';
   readonly chunkRows?: number;
   readonly key?: PrivateKey;
+  readonly nextKey?: PrivateKey | null;
+  /** Witnesses and URLs that checkpoints are sent to by `runtime.fetch`. */
+  readonly outside?: Pick<TrailLogConfig, 'witnesses' | 'anchors'>;
   readonly nowMs?: number;
   readonly queries?: number;
   readonly runtime?: Partial<Runtime>;
@@ -124,7 +130,7 @@ export interface RigOptions {
 }
 
 export function createRig(options: RigOptions = {}) {
-  const { store: kind = 'r2', chunkRows = 100, key = KEY, queries = 1_000 } = options;
+  const { store: kind = 'r2', chunkRows = 100, key = KEY, nextKey = null, queries = 1_000 } = options;
   const lines: Readonly<Record<string, unknown>>[] = [];
   const calls: string[] = [];
   const hooked = <T extends object>(target: T, names: readonly string[]): T =>
@@ -152,9 +158,20 @@ export function createRig(options: RigOptions = {}) {
   const database = createDatabase(hooked(env.DB, ['batch']), runtime);
   const bucket = hooked(options.bucket ?? env.TRAIL, ['put', 'get', 'list']);
   const store: LogStore = createLogStore({ database, bucket: kind === 'r2' ? bucket : null, runtime });
-  const signing = createSigning({ key });
-  const { isAuthentic = () => true } = options;
-  const sealing = createSealing({ database, store, signing, runtime, config: { key }, isAuthentic, chunkRows });
+  const signing = createSigning({ key, nextKey });
+  const { isAuthentic = () => true, outside } = options;
+  const trailLog = { bucket: kind === 'r2' ? bucket : null, witnesses: [], anchors: [], ...outside };
+  const anchors = outside === undefined ? null : createAnchors({ database, runtime, store, trailLog });
+  const sealing = createSealing({
+    database,
+    store,
+    signing,
+    anchors,
+    runtime,
+    config: { key },
+    isAuthentic,
+    chunkRows,
+  });
   const trace = newTrace();
   return {
     lines,

@@ -86,7 +86,7 @@ describe('a witness', () => {
     await submit(0, 7);
     const answer = await submit(old, size);
     expect(answer.status).toBe(status);
-    if (status === 409) expect(answer).toMatchObject({ contentType: 'text/x.tlog.size', body: '7\n' });
+    expect(answer.contentType === 'text/x.tlog.size' ? answer.body : null).toBe(status === 409 ? '7\n' : null);
   });
 
   it('refuses another log of the same name: of the same size, and beyond it', async () => {
