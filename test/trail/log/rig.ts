@@ -41,18 +41,24 @@ export async function clearTrail(): Promise<void> {
     'trail_anchors',
     'trail_objects',
     'trail_gaps',
+    'audit_time_spans',
   ];
-  await unguarded(tables.map((table) => `delete from ${table}`));
+  await unguarded(
+    tables.map((table) => `delete from ${table}`),
+    '%delete_guard',
+  );
   const { objects } = await env.TRAIL.list();
   await env.TRAIL.delete(objects.map(({ key }) => key));
 }
 
 /** Runs statements as somebody does who has the database, and takes the guards away first. */
-export async function unguarded(statements: readonly string[]): Promise<void> {
-  const { results } = await env.DB.prepare(`select name, sql from sqlite_master where type = 'trigger'`).all<{
-    name: string;
-    sql: string;
-  }>();
+export async function unguarded(statements: readonly string[], guards = '%_guard'): Promise<void> {
+  const { results } = await env.DB.prepare(
+    `select name, sql from sqlite_master where type = 'trigger' and name like ?
+       and (tbl_name like 'trail_%' or tbl_name like 'audit_%')`,
+  )
+    .bind(guards)
+    .all<{ name: string; sql: string }>();
   await env.DB.batch(
     [...results.map(({ name }) => `drop trigger ${name}`), ...statements, ...results.map(({ sql }) => sql)].map((sql) =>
       env.DB.prepare(sql),
