@@ -3,8 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   createSigner,
   isSignedBy,
+  noteText,
   parseNote,
   type PrivateKey,
+  type Signer,
+  signNote,
   type Verifier,
   verifierText,
 } from '../../../src/tlog/note.ts';
@@ -18,7 +21,11 @@ import { addRows, clearTrail, createRig, finalRow, KEY, keyOf, ORIGIN, readLeave
 const NEXT = await keyOf(ORIGIN, new Uint8Array(32).fill(7));
 const STRANGER = await keyOf(ORIGIN, new Uint8Array(32).fill(8));
 const verifierFor = async (key: PrivateKey): Promise<Verifier> => (await createSigner(key)).verifier;
-const [FIRST_KEY, NEXT_KEY] = [verifierText(await verifierFor(KEY)), verifierText(await verifierFor(NEXT))];
+const [FIRST_KEY, NEXT_KEY, STRANGER_KEY] = [
+  verifierText(await verifierFor(KEY)),
+  verifierText(await verifierFor(NEXT)),
+  verifierText(await verifierFor(STRANGER)),
+];
 
 beforeEach(clearTrail);
 
@@ -94,7 +101,7 @@ describe('a rotation', () => {
     expect((await readLeaves()).map(({ kind }) => kind)).toEqual(['final', 'handover']);
   });
 
-  it('is done by one of two runs at once, and goes on after a kill at any of its calls', async () => {
+  it('is done by one of two runs at once', async () => {
     await seal(KEY);
     await addRows([finalRow({ id: 'more' })]);
     await Promise.all([createRig({ nextKey: NEXT }).run(), createRig({ nextKey: NEXT }).run()]);
@@ -107,42 +114,44 @@ describe('a rotation', () => {
     expect(await signersOfLast()).toEqual(['first', 'next']);
   });
 
-  it.each(['before', 'after'] as const)('goes on after a kill %s any call', async (when) => {
-    const { length } = await killed(when, Infinity);
-    for (let number = 1; number <= length; number += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- each has the same log
-      await killed(when, number);
+  it('goes on where the run was killed after any of its batches', async () => {
+    let [number, reached] = [0, 0];
+    do {
+      number += 1;
+      // oxlint-disable-next-line no-await-in-loop -- each makes the same log anew
+      reached = await killedAfter(number);
       // oxlint-disable-next-line no-await-in-loop -- as above
       await createRig({ nextKey: NEXT }).run();
       // oxlint-disable-next-line no-await-in-loop -- as above
-      const kinds = (await readLeaves()).map(({ kind }) => kind);
-      expect(kinds, `${when} ${number}`).toEqual(['final', 'handover', 'final']);
+      expect((await readLeaves()).map(({ kind }) => kind)).toEqual(['final', 'handover', 'final']);
       // oxlint-disable-next-line no-await-in-loop -- as above
-      expect(await signersOfLast(), `${when} ${number}`).toEqual(['first', 'next']);
-    }
+      expect(await signersOfLast()).toEqual(['first', 'next']);
+    } while (reached === number);
+    // Reading the head, assigning the hand-over, reading the leaves, publishing.
+    expect(reached).toBeGreaterThan(4);
   });
 
-  /** A log with one checkpoint, and a run with both keys that is killed at a call. Gives the calls of that run. */
-  async function killed(when: 'before' | 'after', at: number): Promise<readonly string[]> {
+  /** A log with one checkpoint, and a run with both keys that dies after so many batches. Gives how many it has sent. */
+  async function killedAfter(number: number): Promise<number> {
     await clearTrail();
     await addRows([finalRow({ id: 'one' })]);
     await createRig().run();
     await addRows([finalRow({ id: 'two' })]);
-    const dies = ({ number }: { readonly number: number }): void => {
-      if (number >= at) throw new Error('killed');
+    let batches = 0;
+    const after = ({ name }: { readonly name: string }): void => {
+      if (name === 'batch') batches += 1;
+      if (batches >= number) throw new Error('killed');
     };
-    const rig = createRig({ nextKey: NEXT, [when]: dies });
-    await rig.run().catch(() => null);
-    return rig.calls;
+    await createRig({ nextKey: NEXT, after })
+      .run()
+      .catch(() => null);
+    return batches;
   }
 });
 
 describe('a key that is not the one of the log signs nothing', () => {
   it.each<[string, PrivateKey, PrivateKey | null, string]>([
-    ['in place of the first', STRANGER, null, 'key_changed'],
     ['in place of the first, with one that it would hand over to', STRANGER, NEXT, 'key_changed'],
-    ['before its hand-over', NEXT, null, 'key_changed'],
-    ['whose id is wrong', { ...KEY, keyId: '00000000' }, null, 'key_invalid'],
     ['whose successor has a wrong id', KEY, { ...NEXT, keyId: '00000000' }, 'key_invalid'],
   ])('%s', async (_, key, nextKey, because) => {
     await seal(KEY);
@@ -151,25 +160,69 @@ describe('a key that is not the one of the log signs nothing', () => {
     // With the right key the log goes on from where it was.
     expect(await seal(KEY)).toMatchObject({ sealed: 2, failures: [] });
   });
+});
 
-  it.each<[string, PrivateKey, PrivateKey | null]>([
-    ['where the former key is put back alone', KEY, null],
-    ['where a stranger stands beside the one that took over', STRANGER, NEXT],
-    ['where a stranger stands beside the former one', KEY, STRANGER],
-    ['where a stranger stands alone', STRANGER, null],
-  ])('after a hand-over, %s', async (_, key, nextKey) => {
-    await seal(KEY);
-    await seal(KEY, NEXT);
-    expect(await seal(key, nextKey)).toMatchObject({ sealed: 0, failures: ['key_changed'] });
-    expect(await seal(NEXT)).toMatchObject({ sealed: 2, failures: [] });
-    expect(await signersOfLast()).toEqual(['next']);
-  });
+describe('who signs, and who hands over', () => {
+  /** The log as D1 has it, and the keys that signed its last checkpoint. */
+  interface State {
+    readonly handedTo?: string | null;
+    readonly by?: readonly PrivateKey[];
+    readonly origin?: string;
+  }
+  const noteBy = async (keys: readonly PrivateKey[]): Promise<string | null> => {
+    const body = `${ORIGIN}\n1\n${'A'.repeat(43)}=\n`;
+    const signers = await Promise.all(keys.map(async (key) => await createSigner(key)));
+    const signatures = await Promise.all(signers.map(async (signer) => await signNote(body, signer)));
+    return keys.length === 0 ? null : noteText({ body, signatures });
+  };
+  const NAMES = new Map([
+    [FIRST_KEY, 'first'],
+    [NEXT_KEY, 'next'],
+    [STRANGER_KEY, 'stranger'],
+  ]);
+  const nameOf = ({ verifier }: Signer): string => NAMES.get(verifierText(verifier)) ?? 'unknown';
+  const wrongId = (key: PrivateKey): PrivateKey => ({ ...key, keyId: '00000000' });
 
-  it('where the former key is put back after the new one was promoted', async () => {
-    await seal(KEY);
-    await seal(KEY, NEXT);
-    await seal(NEXT);
-    expect(await seal(KEY, NEXT)).toMatchObject({ sealed: 0, failures: ['key_changed'] });
+  it.each<[string, State, PrivateKey, PrivateKey | null, string, string | null]>([
+    ['one key', {}, KEY, null, 'first', null],
+    ['a next key that is to take over', {}, KEY, NEXT, 'first', 'next'],
+    ['a next key before the first checkpoint', { by: [] }, KEY, NEXT, 'first', null],
+    ['a next key that is the same', {}, KEY, KEY, 'first', null],
+    ['a next key, and a stranger that would hand over to it', {}, STRANGER, NEXT, 'stranger', null],
+    ['a next key that took over', { handedTo: NEXT_KEY }, KEY, NEXT, 'first next', null],
+    ['a next key that took over and was promoted', { handedTo: NEXT_KEY, by: [KEY, NEXT] }, NEXT, null, 'next', null],
+    ['the same one as the next one still', { handedTo: NEXT_KEY, by: [KEY, NEXT] }, NEXT, NEXT, 'next', null],
+    ['a further next key', { handedTo: NEXT_KEY, by: [NEXT] }, NEXT, STRANGER, 'next', 'stranger'],
+    ['a key that took over in the log before', { handedTo: NEXT_KEY, by: [] }, KEY, NEXT, 'first next', null],
+    ['the former key alone', { handedTo: NEXT_KEY, by: [KEY, NEXT] }, KEY, null, 'key_changed', null],
+    [
+      'a stranger in place of the former key',
+      { handedTo: NEXT_KEY, by: [KEY, NEXT] },
+      STRANGER,
+      NEXT,
+      'key_changed',
+      null,
+    ],
+    [
+      'a stranger in place of the next key',
+      { handedTo: NEXT_KEY, by: [KEY, NEXT] },
+      KEY,
+      STRANGER,
+      'key_changed',
+      null,
+    ],
+    ['a stranger alone', { handedTo: NEXT_KEY, by: [NEXT] }, STRANGER, null, 'key_changed', null],
+    ['the former key after it was replaced', { handedTo: NEXT_KEY, by: [NEXT] }, KEY, NEXT, 'key_changed', null],
+    ['a key of another name', { origin: 'other.example' }, KEY, null, 'key_renamed', null],
+    ['a key with a wrong id', {}, wrongId(KEY), null, 'key_invalid', null],
+    ['a next key with a wrong id', {}, KEY, wrongId(NEXT), 'key_invalid', null],
+  ])('with %s', async (_, { handedTo = null, by = [KEY], origin = ORIGIN }, key, nextKey, signs, takesOver) => {
+    const signing = createSigning({ key, nextKey });
+    const log = { number: 1, origin, key: handedTo, published_size: by.length === 0 ? 0 : 1 };
+    const signers = await signing.signersOf(log, await noteBy(by));
+    expect(signers.ok ? signers.value.map(nameOf).join(' ') : signers.error).toBe(signs);
+    const handover = await signing.handoverOf(log, await noteBy(by));
+    expect(handover === null ? null : nameOf(handover.to)).toBe(takesOver);
   });
 });
 
