@@ -4,13 +4,20 @@ import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import path from 'node:path';
 import * as z from 'zod';
-import { createSigner, parsePrivateKey, privateKeyText, type Signer, verifierText } from '../../src/tlog/note.ts';
+import {
+  createSigner,
+  parsePrivateKey,
+  privateKeyText,
+  type Signer,
+  type Verifier,
+  verifierText,
+} from '../../src/tlog/note.ts';
 import { ADD_CHECKPOINT } from '../../src/tlog/witnessing.ts';
 import { UserError } from '../errors.ts';
 import { assertPortIsFree, LOOPBACK } from '../ports.ts';
 import { openSecretFile } from '../secrets.ts';
 import { readStateFile } from '../state-dir.ts';
-import { type AddCheckpoint, createWitness, type Seen, type WitnessOptions } from './witness.ts';
+import { type AddCheckpoint, createWitness, type Seen } from './witness.ts';
 
 /** The name of a local witness. */
 const NAME = 'localhost/witness';
@@ -20,12 +27,16 @@ const BODY_MAX_BYTES = 64 * 1024;
 export interface LocalWitness {
   /** The value of TRAIL_WITNESSES that names it. */
   readonly setting: string;
+  /** What its cosignatures are checked with. */
+  readonly verifierKey: string;
   readonly close: () => Promise<void>;
 }
 
-export interface LocalWitnessOptions extends Pick<WitnessOptions, 'logs'> {
+export interface LocalWitnessOptions {
   readonly port: number;
   readonly stateDir: string;
+  /** The TRAIL_KEY of the log that it knows. */
+  readonly trailKey: string;
 }
 
 /**
@@ -34,21 +45,30 @@ export interface LocalWitnessOptions extends Pick<WitnessOptions, 'logs'> {
  *
  * @throws UserError if its port is taken, or its files are damaged.
  */
-export async function openWitness({ port, stateDir, logs }: LocalWitnessOptions): Promise<LocalWitness> {
+export async function openWitness({ port, stateDir, trailKey }: LocalWitnessOptions): Promise<LocalWitness> {
   await assertPortIsFree(port, 'WITNESS_PORT');
   const signer = await openSigner(path.join(stateDir, 'witness-key'));
   const file = path.join(stateDir, 'witness.json');
   const seen = readSeen(file);
+  const logs = [await verifierOfLog(trailKey)];
   const witness = createWitness({ signer, logs, seen, persist: () => writeSeen(file, seen), now: Date.now });
   const server = serve(witness);
   await once(server.listen({ port, host: LOOPBACK, exclusive: true }), 'listening');
+  const verifierKey = verifierText(signer.verifier);
   return {
-    setting: `http://${LOOPBACK}:${port} ${verifierText(signer.verifier)}`,
+    setting: `http://${LOOPBACK}:${port} ${verifierKey}`,
+    verifierKey,
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+async function verifierOfLog(trailKey: string): Promise<Verifier> {
+  const key = parsePrivateKey(trailKey);
+  if (key?.kind === 'log') return (await createSigner(key)).verifier;
+  throw new UserError('The key of the log is damaged. Delete the file trail-key: the next start makes a new one.');
 }
 
 async function openSigner(file: string): Promise<Signer> {

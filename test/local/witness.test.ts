@@ -25,8 +25,10 @@ const ORIGIN = 'countersign.localhost/trail';
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-witness-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
+const TRAIL_KEY = await privateKeyText('log', ORIGIN, new Uint8Array(32).fill(1));
+
 async function logSigner(): Promise<Signer> {
-  const key = parsePrivateKey(await privateKeyText('log', ORIGIN, new Uint8Array(32).fill(1)));
+  const key = parsePrivateKey(TRAIL_KEY);
   if (key === null) throw new Error('A private key is not read as it was written.');
   return await createSigner(key);
 }
@@ -34,9 +36,9 @@ async function logSigner(): Promise<Signer> {
 /** Starts a witness over a state directory, asks it, and stops it. */
 async function ask(stateDir: string, bodies: readonly (readonly [string, string])[]) {
   const { people: port } = await freePorts();
-  const log = await logSigner();
-  const witness = await openWitness({ port, stateDir, logs: [log.verifier] });
+  const witness = await openWitness({ port, stateDir, trailKey: TRAIL_KEY });
   const [url = '', key = ''] = witness.setting.split(' ');
+  expect(key).toBe(witness.verifierKey);
   try {
     const answers = [];
     for (const [place, body] of bodies) {
