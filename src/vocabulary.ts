@@ -29,6 +29,7 @@ export const AUDIT_ACTIONS = [
   'credential.renew',
   'session.start',
   'session.end',
+  'trail.resume',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -48,8 +49,12 @@ export const PERMISSIONS = [
   'tokens:revoke',
   'tokens:rotate',
   'audit:read',
+  'trail:resume',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
+
+/** Those that are about the trail as a whole, and so count only in a role over all workspaces and any token. */
+export const TRAIL_PERMISSIONS = ['audit:read', 'trail:resume'] as const satisfies readonly Permission[];
 
 /** The events of webhooks. The policy allows each source its events by name. */
 export const WEBHOOK_EVENTS = ['token.revoke', 'token.leaked', 'subject.offboarded', 'subject.reinstated'] as const;
