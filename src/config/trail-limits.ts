@@ -39,3 +39,9 @@ export const SEALING_CHUNK_ROWS = 5_000;
 export const SEALING_MAX_UNPUBLISHED = 50_000;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
+/** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
+export const R2_TIMEOUT_MS = 5_000;
+/** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
+export const OBJECTS_AT_ONCE = 6;
+/** Characters of files that one statement gives D1: it binds 2 MB at the most. A bundle of the largest entries takes 900,000. */
+export const OBJECTS_BATCH_MAX_CHARS = 1_500_000;
