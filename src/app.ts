@@ -13,6 +13,7 @@ import { registerSessionRoutes } from './sessions/sign-in/routes.ts';
 import { registerSubjectRoute } from './subjects/query/routes.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
+import { registerResumeRoute } from './trail/log/resume-route.ts';
 import { registerAuditRoutes } from './trail/query/routes.ts';
 
 /** The paths that need a caller. PipeOps' list of workspaces is outside its `/api`, so it is named by itself. */
@@ -49,6 +50,9 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // The audit trail: query, one event, export, counts, and a token's life.
   registerAuditRoutes(app, services.trail, services.tokens, services.defaultWorkspaceUuid);
+
+  // A new log of the trail, in the place of one that is stopped.
+  registerResumeRoute(app, services.resume);
 
   // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);

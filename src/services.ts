@@ -47,6 +47,8 @@ import { createFingerprints } from './tokens/fingerprints.ts';
 import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
+import type { ResumeDependencies } from './trail/log/resume.ts';
+import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
@@ -66,6 +68,7 @@ export interface Services {
   readonly webhooks: WebhookDependencies;
   readonly orders: OrderDriver;
   readonly trail: Trail;
+  readonly resume: ResumeDependencies;
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
@@ -203,6 +206,11 @@ export function createServices(config: Config, runtime: Runtime): Services {
   };
   const orders = createOrderDriver(webhooks);
 
+  // ── trail/log ──
+  const { trailLog } = config;
+  const logStore = createLogStore({ database, bucket: trailLog?.bucket ?? null, runtime });
+  const resume = { database, recorder, runtime, trailLog, store: logStore, decide: decideNow };
+
   // ── aging ──
   const aging = { database, runtime, pipeops, quota, roles: policy.roles };
 
@@ -248,6 +256,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     webhooks,
     orders,
     trail,
+    resume,
     inventory,
     reconciler,
     keyExpiry,

@@ -199,6 +199,10 @@ export const LOG_PENDING = ['settlement', 'close', 'leaf'] as const;
 export const LOG_STOPS = ['forked', 'rolled_back', 'resumed'] as const;
 export type LogStop = (typeof LOG_STOPS)[number];
 
+/** Why a log follows another one. `key_lost`: this service does not have the key any more that signs the old one. */
+export const RESUMED_BECAUSE = ['rolled_back', 'forked', 'key_lost'] as const;
+export type ResumedBecause = (typeof RESUMED_BECAUSE)[number];
+
 /** The jobs of the cron, in their order. */
 export const CRON_JOBS = ['orders', 'attempts', 'sealing', 'credential', 'probe', 'sweeps', 'aging'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];

@@ -12,6 +12,7 @@ export type {
   OrderResult,
   OrderState,
   Permission,
+  ResumedBecause,
   RevocationMode,
   SuspensionReason,
   TokenState,

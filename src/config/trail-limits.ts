@@ -33,6 +33,15 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 export const STATE_SECRET_MIN_BYTES = 32;
 /** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
 export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
+/**
+ * Numbers that events may have beyond those that a log has sealed one by one: counted rows of the last minutes, which are sealed when
+ * they are closed. Five minutes at the 20,000 events a minute that are promised.
+ */
+export const UNSEALED_NUMBERS_MAX_COUNT = 100_000;
+/** The events that may come between reading the trail and the batch that begins a new log: more of them, and the batch is made anew. */
+export const RESUME_EVENTS_BETWEEN_MAX_COUNT = 64;
+/** How often that batch is made at the most. */
+export const RESUME_MAX_TRIES = 5;
 /** Events that one D1 batch assigns leaves to: 5 MB of rows at the most, and half a megabyte of leaves, of the 2 MB that D1 binds. */
 export const SEALING_CHUNK_ROWS = 5_000;
 /** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */

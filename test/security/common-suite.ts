@@ -6,6 +6,7 @@ import { ISSUER, TOKENS, type Answer, type Harness } from '../support/harness.ts
 import type { TestIssuer } from '../support/issuer.ts';
 import { noteSecret } from '../support/secrets.ts';
 import { createWebhookHarness } from '../revocation/harness.ts';
+import { TRAIL_KEY } from '../trail/log/built-logs.ts';
 import { expectRefused, invalidToken, rowsOf, UNAUTHENTICATED, badRequest, type Refusal } from './expectations.ts';
 import { FORGERIES } from './forgeries.ts';
 import { ABOUT_NOBODY, type ProtectedRoute, REVOCATIONS, withQuery } from './routes.ts';
@@ -47,7 +48,7 @@ export function describeProtectedRoute(
     let tokenId: string;
     let aboutId: string | undefined;
     beforeAll(async () => {
-      const created = await createWebhookHarness({ issuer, env, roles: rolesFor(route) });
+      const created = await createWebhookHarness({ issuer, env: { ...env, TRAIL_KEY }, roles: rolesFor(route) });
       harness = created;
       tokenId = (await harness.mint('of-the-administrator')).id;
       if (route.about === 'event') aboutId = (await harness.rows())[0]!.id;
@@ -201,6 +202,7 @@ export function describeProtectedRoute(
         const sub = `someone-${crypto.randomUUID()}`;
         const owner = route.isOwners === true ? await harness.jwtFor('someone', { role: 'owner', sub }) : undefined;
         const { id } = await harness.mint('to-be-used', owner);
+        await route.before?.();
         const answer = await sendAs(role, '', id, sub);
         expect(answer.status).toBe(route.success.status);
         const actions = route.success.recorded ? [action, ...(route.success.follows ?? [])] : [];

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../src/vocabulary.ts';
 import { BY_CONSOLE, type Browser, copyOf, createSessionHarness, type SessionHarness } from '../sessions/harness.ts';
 import { type Answer, TOKENS } from '../support/harness.ts';
+import { TRAIL_KEY } from '../trail/log/built-logs.ts';
 import { rowsOf } from './expectations.ts';
 import { ABOUT_NOBODY, nameOf, PROTECTED_ROUTES, type ProtectedRoute, REVOCATIONS } from './routes.ts';
 import { BOTH, readsLists, SNAPSHOTS_OFF, type Snapshots } from './snapshots.ts';
@@ -18,7 +19,7 @@ describe.each(BOTH.map((mode) => [mode.snapshots, mode] as const))('with snapsho
   let alive: Browser;
   let over: Browser;
   const start = async ({ env }: Snapshots): Promise<void> => {
-    h = await createSessionHarness({ env, roles: { everything } });
+    h = await createSessionHarness({ env: { ...env, TRAIL_KEY }, roles: { everything } });
     alive = await h.signIn({ sub: 'person', role: 'everything' });
     over = await h.signIn({ sub: 'person', role: 'everything' });
     const delivery = await h.sendEvent('scanner', 'token.revoke', { token_id: 'unknown-id' });
@@ -47,6 +48,7 @@ describe.each(BOTH.map((mode) => [mode.snapshots, mode] as const))('with snapsho
     });
 
   it.each(routes.map((route) => [nameOf(route), route] as const))('%s', async (_route, route) => {
+    await route.before?.();
     const tokenId = await mintOwn();
     // What is refused is refused on a list that is held, too.
     if (mode !== SNAPSHOTS_OFF) await h.ask(alive, 'GET', TOKENS);
