@@ -102,6 +102,7 @@ const CALLS: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
   countAuditEvents: async ({ audit }) => await audit.counts({ ...FILTER, by: 'actor' }),
   exportAuditEvents: async ({ audit }) =>
     await audit.exportResponse({ ...FILTER, cursor: 'c2VxOjQx', latest: true, format: 'csv' }),
+  resumeLog: async ({ audit }) => await audit.resumeLog({ reason: 'restored' }),
   listSubjects: async ({ subjects }) => await subjects.list({ blocked: true, q: 'kim', ...PAGE }),
   createRevocation: async ({ revocations }) => await revocations.create({ subject: SUBJECT, reason: 'left' }),
   getRevocation: async ({ revocations }) => await revocations.get('revocation-1'),
