@@ -74,7 +74,10 @@ export default defineConfig(async () => ({
           cloudflareTest({
             // Without the empty name CLOUDFLARE_ENV would choose the section.
             wrangler: { configPath: './wrangler.toml', environment: '' },
-            miniflare: { bindings: { TEST_MIGRATIONS: await readD1Migrations('drizzle') } },
+            miniflare: {
+              bindings: { TEST_MIGRATIONS: await readD1Migrations('drizzle') },
+              r2Buckets: ['TRAIL'],
+            },
           }),
         ],
         test: {

@@ -1,3 +1,15 @@
+CREATE TABLE `trail_anchors` (
+	`log` integer NOT NULL,
+	`target` text NOT NULL,
+	`host` text NOT NULL,
+	`size` integer NOT NULL,
+	`heard_at` integer,
+	`tried_at` integer NOT NULL,
+	`failures` integer NOT NULL,
+	`problem` text,
+	PRIMARY KEY(`log`, `target`)
+);
+--> statement-breakpoint
 CREATE TABLE `trail_checkpoints` (
 	`log` integer NOT NULL,
 	`size` integer NOT NULL,

@@ -13,6 +13,8 @@ export interface BannerFacts {
   readonly jwtLifetime: string;
   /** How people sign in at the console, or the line that says why nobody can. */
   readonly signIn: { readonly code: string | null } | string;
+  /** What the cosignatures of the witness are checked with; null or absent: there is no witness. */
+  readonly witness?: string | null;
 }
 
 /** The text that `npm start` shows: where the console and the service are, two JWTs, and lines to paste one after another. */
@@ -30,6 +32,7 @@ export function banner(facts: BannerFacts): string {
     `  PipeOps  ${pipeops}`,
     `  Data     ${facts.stateDir}`,
     `  Docs     ${facts.url}/docs`,
+    ...(typeof facts.witness === 'string' ? [`  Witness  ${facts.witness}`] : []),
     `  Log      ${facts.logFile}, a JSON line per request`,
     '  Stop     Ctrl-C; the data stays',
     '',

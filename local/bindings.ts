@@ -14,6 +14,8 @@ export interface BindingFacts {
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
   readonly idempotencySecret: string;
+  /** What the log of the trail is made with; by default it is not sealed. */
+  readonly trail?: { readonly key: string; readonly witnesses: string } | null;
   /** Who can sign in, and the secret of their sessions. By default nobody can. */
   readonly signIn?: { readonly people: People; readonly sessionSecret: string } | null;
 }
@@ -25,7 +27,7 @@ export interface BindingFacts {
  * @throws UserError with the first problem, and the file that it comes from. With it the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
-  const { workspaceUuid, reconcileAfterSeconds, webhooks, signIn = null } = facts;
+  const { workspaceUuid, reconcileAfterSeconds, webhooks, trail = null, signIn = null } = facts;
   const bindings: Record<string, string> = {
     PIPEOPS_API_URL: facts.pipeopsUrl,
     PIPEOPS_ADMIN_TOKEN: facts.adminToken,
@@ -33,6 +35,7 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
     IDEMPOTENCY_SECRET: facts.idempotencySecret,
+    ...(trail !== null && { TRAIL_KEY: trail.key, TRAIL_WITNESSES: trail.witnesses }),
     ...(signIn !== null && { SESSION_SECRET: signIn.sessionSecret }),
     ...webhooks.secrets,
     POLICY: JSON.stringify(

@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFile
 import path from 'node:path';
 import { SignJWT } from 'jose';
 import { credentialExpiryMs } from '../src/config/secrets.ts';
+import { privateKeyText } from '../src/tlog/note.ts';
 import { errorCode, reasonOf, UserError } from './errors.ts';
 import { openStateDir, readStateFile } from './state-dir.ts';
 
@@ -12,6 +13,7 @@ export const STATE_FILES = {
   SESSION_SECRET: 'session-secret',
   PIPEOPS_ADMIN_TOKEN: 'simulator-admin.jwt',
   FINGERPRINT_KEYS: 'fingerprint-keys',
+  TRAIL_KEY: 'trail-key',
 } as const;
 
 /** The file that a binding's value comes from in a local run, or null if it comes from none. */
@@ -34,6 +36,16 @@ export const openIdempotencySecret = async (stateDir: string): Promise<string> =
 /** Opens the SESSION_SECRET of a state directory. The first call creates it. Whoever has signed in stays so across a restart. */
 export const openSessionSecret = async (stateDir: string): Promise<string> =>
   await openRandomSecret(stateDir, 'SESSION_SECRET');
+
+/** The name of the log of a local run. */
+const TRAIL_NAME = 'countersign.localhost/trail';
+
+/** Opens the key that the log of the trail is signed with. The first call creates it: another key would be that of another log. */
+export const openTrailKey = async (stateDir: string): Promise<string> => {
+  const make = async (): Promise<string> =>
+    `${await privateKeyText('log', TRAIL_NAME, Uint8Array.from(randomBytes(32)))}\n`;
+  return (await openSecretFile(path.join(stateDir, STATE_FILES.TRAIL_KEY), make)).trim();
+};
 
 async function openRandomSecret(stateDir: string, binding: keyof typeof STATE_FILES): Promise<string> {
   const make = (): string => `${randomBytes(32).toString('base64')}\n`;

@@ -27,6 +27,8 @@ export interface Settings {
   readonly port: number;
   /** The port of the OpenID provider in which the people of the console sign in. */
   readonly oidcPort: number;
+  /** The port of the witness that cosigns the log of the trail; null: there is no witness. */
+  readonly witnessPort: number | null;
   readonly stateDir: string;
   readonly cronSeconds: number;
   readonly reconcileAfterSeconds: number | null;
@@ -54,9 +56,11 @@ export function readSettings(environment: Environment): Settings {
       `${other} and OIDC_PORT are both ${oidcPort}: give the people another port, e.g. OIDC_PORT=${oidcPort + 100}.`,
     );
   }
+  const witnessPort = readWitnessPort(environment, { PORT: port, OIDC_PORT: oidcPort, PIPEOPS_PORT: portOf(upstream) });
   return {
     port,
     oidcPort,
+    witnessPort,
     stateDir: stateDirOf(environment),
     cronSeconds: wholeNumber(environment, 'CRON_SECONDS', {
       fallback: CRON_SECONDS_DEFAULT,
@@ -72,6 +76,18 @@ export function readSettings(environment: Environment): Settings {
       : null,
     upstream,
   };
+}
+
+const portOf = (upstream: UpstreamSettings): number | null => (upstream.kind === 'simulator' ? upstream.port : null);
+
+function readWitnessPort(environment: Environment, taken: Readonly<Record<string, number | null>>): number | null {
+  if (!environment['WITNESS_PORT']) return null;
+  const witnessPort = wholeNumber(environment, 'WITNESS_PORT', { fallback: 8790, least: 1, most: 65_535 });
+  const other = Object.entries(taken).find(([, port]) => port === witnessPort)?.[0];
+  if (other === undefined) return witnessPort;
+  throw new UserError(
+    `${other} and WITNESS_PORT are both ${witnessPort}: give the witness another, e.g. WITNESS_PORT=${witnessPort + 100}.`,
+  );
 }
 
 /** Where the database, the issuer's key and the log are kept: `STATE_DIR`, or `.state` under the checkout. */

@@ -12,7 +12,7 @@ import { localRoutes } from './local-routes.ts';
 import { migrate } from './migrate.ts';
 import { openSignIn } from './people/sign-in.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
-import { openAdminCredential, openIdempotencySecret, openSessionSecret, stateFileOf } from './secrets.ts';
+import { openAdminCredential, openIdempotencySecret, openSessionSecret, openTrailKey, stateFileOf } from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
 import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
@@ -28,12 +28,14 @@ import {
   writeRunFile,
 } from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
+import { openWitness } from './witness/open.ts';
 import { startWorker } from './worker.ts';
 
 const USAGE = `usage: npm start
 Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.0.1. Environment variables:
   PORT, PIPEOPS_PORT   where the service and the simulator listen (8787, 8788)
   OIDC_PORT            where the people of the console sign in (8789)
+  WITNESS_PORT         where a witness of the trail's log listens (none: there is no witness)
   STATE_DIR            where the database, keys and log are kept (.state)
   CRON_SECONDS         how often the cron runs (60)
   PIPEOPS_API_URL, PIPEOPS_ADMIN_TOKEN, PIPEOPS_WORKSPACE_UUID
@@ -65,6 +67,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   const log = openWorkerLog(stateDir);
   shutdown.onStop(log.flush);
   const signIn = await openSignIn({ settings, log: log.write, onStop: (step) => shutdown.onStop(step) });
+  const trail = await openTrail(settings, shutdown);
   const bindings = bindingsFor({
     fileOf: (binding) =>
       upstream.kind === 'configured' && binding === 'PIPEOPS_ADMIN_TOKEN' ? null : stateFileOf(stateDir, binding),
@@ -75,6 +78,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     publicJwk: issuer.publicJwk,
     webhooks,
     idempotencySecret: await openIdempotencySecret(stateDir),
+    trail,
     signIn: signIn.people === null ? null : { people: signIn.people, sessionSecret: await openSessionSecret(stateDir) },
   });
   const guard = startOrphanGuard();
@@ -159,8 +163,18 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
       ciJwt: await jwt('ci'),
       jwtLifetime: `${BANNER_JWT_HOURS} hours`,
       signIn: signIn.people === null ? signIn.problem : { code: signIn.code },
+      witness: trail?.verifierKey ?? null,
     }),
   );
+}
+
+/** Starts a witness where one is asked for. The trail is then sealed, so that it has something to cosign. */
+async function openTrail({ witnessPort: port, stateDir }: Settings, shutdown: Shutdown) {
+  if (port === null) return null;
+  const key = await openTrailKey(stateDir);
+  const witness = await openWitness({ port, stateDir, trailKey: key });
+  shutdown.onStop(witness.close);
+  return { key, witnesses: witness.setting, verifierKey: witness.verifierKey };
 }
 
 interface RunningUpstream {

@@ -13,7 +13,7 @@ import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the renewal of the
+ * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the sealing of the trail, the renewal of the
  * admin credential, a call to PipeOps where nobody else makes one, sweeps of what is over, and how tokens age. Each job has a share of what a Worker may
  * use up, and a lease, so that a second run at the same time does not do the same work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
  * log need not ask.
@@ -29,8 +29,12 @@ export async function runCron(services: Services): Promise<void> {
   let report: JobReport = {};
   const holder = runtime.newId();
   let over: CronJob | null = null;
-  // Where no credential renews itself, its job is not worth a lease.
-  for (const job of CRON_JOBS.filter((name) => name !== 'credential' || services.renewal !== null)) {
+  // A job that has nothing to do by the configuration is not worth a lease.
+  const idle: Partial<Readonly<Record<CronJob, boolean>>> = {
+    sealing: services.sealing === null,
+    credential: services.renewal === null,
+  };
+  for (const job of CRON_JOBS.filter((name) => idle[name] !== true)) {
     if (await changeJob(database, runtime, context, holder, { over, next: job })) {
       report = { ...report, ...(await runJob(services, context, job, jobs[job])) };
       over = job;
@@ -49,6 +53,7 @@ export async function runCron(services: Services): Promise<void> {
     ended_orders: 0,
     due_attempts: 0,
     settled: 0,
+    sealed: 0,
     erased_keys: 0,
     ended_sessions: 0,
     probed: 0,
@@ -78,6 +83,7 @@ function jobsOf({
   runtime,
   orders,
   reconciler,
+  sealing,
   renewal,
   probe,
   keyExpiry,
@@ -93,7 +99,12 @@ function jobsOf({
       const { due, settled } = await reconciler.run(context, budget);
       return { due_attempts: due, settled };
     },
-    sealing: async () => await Promise.resolve({}),
+    // What the jobs before it have settled is sealed in the same minute.
+    sealing: async (context, budget) => {
+      const done = await sealing?.run(context, budget);
+      const size = done?.publishedSize ?? null;
+      return { sealed: done?.sealed ?? 0, ...(size !== null && { published_size: size }) };
+    },
     credential: async (context) => {
       await renewal?.run(context);
       return {};

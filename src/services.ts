@@ -47,7 +47,10 @@ import { createFingerprints } from './tokens/fingerprints.ts';
 import { configureSenders, namedWorkspaces, type WebhookDependencies } from './revocation/dependencies.ts';
 import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.ts';
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
+import { createAnchors } from './trail/log/anchors.ts';
 import type { ResumeDependencies } from './trail/log/resume.ts';
+import { createSealing as createTrailSealing, type Sealing } from './trail/log/sealing.ts';
+import { createSigning } from './trail/log/signing.ts';
 import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -72,6 +75,8 @@ export interface Services {
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
+  /** Null: the trail is not sealed. */
+  readonly sealing: Sealing | null;
   /** Null: no credential renews itself. */
   readonly renewal: RenewingCredentials | null;
   readonly health: HealthDependencies;
@@ -160,6 +165,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),
   });
+
+  // ── trail/log ──
+  const sealing = createLog(config, database, runtime);
 
   // ── tokens ──
   const fingerprints = createFingerprints(config.fingerprintKeys);
@@ -260,6 +268,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     inventory,
     reconciler,
     keyExpiry,
+    sealing,
     renewal,
     health,
     probe,
@@ -288,6 +297,14 @@ function createRenewal(
     configured,
     renewal.refreshToken,
   );
+}
+
+function createLog({ trailLog }: Config, database: Database, runtime: Runtime): Sealing | null {
+  if (trailLog === null) return null;
+  const store = createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const signing = createSigning(trailLog);
+  const anchors = createAnchors({ database, runtime, store, trailLog });
+  return createTrailSealing({ database, store, signing, anchors, runtime, config: trailLog, isAuthentic: () => true });
 }
 
 function createSignIn(

@@ -203,6 +203,31 @@ export type LogStop = (typeof LOG_STOPS)[number];
 export const RESUMED_BECAUSE = ['rolled_back', 'forked', 'key_lost'] as const;
 export type ResumedBecause = (typeof RESUMED_BECAUSE)[number];
 
+/**
+ * Why a witness or a URL outside has not taken a checkpoint. `unreachable`, `timeout`: it gave no answer. `redirected`, `unexpected_status`:
+ * it gave another one than the protocol has. `unknown_log`: it does not know the log (404). `untrusted_key`: it does not trust the key that
+ * signed (403). `inconsistent`: it says that the log does not begin with what it has seen of it (422). `other_log`: it says so of the very size
+ * that it has. `ahead`: it has a larger size than the log. `conflict`: the size that it has changes while it is asked. `unreadable`: its
+ * answer is too long, or no text. `bad_cosignature`: what it signed is not this checkpoint, or not by its key, or not at this time.
+ * `no_proof`: the files of the log give no proof for it, or not within the share of the run.
+ */
+export const ANCHOR_PROBLEMS = [
+  'unreachable',
+  'timeout',
+  'redirected',
+  'unexpected_status',
+  'unknown_log',
+  'untrusted_key',
+  'inconsistent',
+  'other_log',
+  'ahead',
+  'conflict',
+  'unreadable',
+  'bad_cosignature',
+  'no_proof',
+] as const;
+export type AnchorProblem = (typeof ANCHOR_PROBLEMS)[number];
+
 /** The jobs of the cron, in their order. */
 export const CRON_JOBS = ['orders', 'attempts', 'sealing', 'credential', 'probe', 'sweeps', 'aging'] as const;
 export type CronJob = (typeof CRON_JOBS)[number];

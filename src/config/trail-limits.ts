@@ -29,10 +29,6 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 
 // ── The log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
-export const STATE_SECRET_MIN_BYTES = 32;
-/** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
-export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
 /**
  * Numbers that events may have beyond those that a log has sealed one by one: counted rows of the last minutes, which are sealed when
  * they are closed. Five minutes at the 20,000 events a minute that are promised.
@@ -42,12 +38,45 @@ export const UNSEALED_NUMBERS_MAX_COUNT = 100_000;
 export const RESUME_EVENTS_BETWEEN_MAX_COUNT = 64;
 /** How often that batch is made at the most. */
 export const RESUME_MAX_TRIES = 5;
-/** Events that one D1 batch assigns leaves to: 5 MB of rows at the most, and half a megabyte of leaves, of the 2 MB that D1 binds. */
+/** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
+export const STATE_SECRET_MIN_BYTES = 32;
+/** How long a counted row does not grow before the log closes it: its minute, and a minute for reads that are recorded late. */
+export const LOG_CLOSE_AFTER_MS = 2 * 60 * 1000;
+/**
+ * Events that one D1 batch assigns leaves to, and events that waited, as many again: 10 MB of rows each at the most, and a megabyte of leaves,
+ * of the 2 MB that D1 binds. Their leaves are published before more are assigned, so a store that is down makes no more than these wait.
+ */
 export const SEALING_CHUNK_ROWS = 5_000;
-/** Leaves that are assigned and not published at the most, and so the leaves of one run: 400 files, of the 1,000 calls that a Worker may make. */
-export const SEALING_MAX_UNPUBLISHED = 50_000;
+/** How long D1 may take with a batch of a chunk. It takes some 300 ms locally, and nobody waits for it. */
+export const SEALING_D1_TIMEOUT_MS = 10_000;
+/** Statements of a chunk at the most, beside those of a store in D1: closing, two reads, four to assign, three pages of leaves, two to publish. */
+export const SEALING_ASSIGN_QUERIES = 7;
+export const SEALING_PUBLISH_QUERIES = 5;
+/** How long a checkpoint stays in D1 beside the tiles, for those who look at the last days. */
+export const CHECKPOINTS_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+/** Old checkpoints that a run forgets: more than a minute brings. */
+export const CHECKPOINTS_PRUNED_AT_ONCE = 20;
 /** How old an event may become before `/readyz` says that sealing waits: two runs of the cron beyond what a sealing takes at the most. */
 export const UNSEALED_DEGRADED_AFTER_MS = 10 * 60 * 1000;
+
+/** Witnesses and URLs together. A Worker has six connections open at once, and all of them are asked at the same time. */
+export const ANCHORS_MAX_COUNT = 6;
+/** A witness looks at one signature and one proof, and answers in milliseconds. Two such answers are within what ends a job of the cron. */
+export const ANCHOR_TIMEOUT_MS = 5_000;
+/** A cosignature line has 150 bytes and a name of at most 255. A witness may answer with those of several keys. */
+export const ANCHOR_ANSWER_MAX_BYTES = 16 * 1024;
+/** How often the newest checkpoint goes to a witness again: by its time an auditor sees how fresh the log is, on a day without events too. */
+export const ANCHOR_AGAIN_AFTER_MS = 60 * 60 * 1000;
+/** The longest pause of a place that fails. A witness that is back is heard within the hour. */
+export const ANCHOR_PAUSE_MAX_MS = 60 * 60 * 1000;
+/** A cosignature further from our time than this is refused: it is one of another day, or a clock is wrong beyond use. */
+export const COSIGNATURE_MAX_SKEW_MS = 24 * 60 * 60 * 1000;
+/** The files of a proof, each of which may be a query to D1: three of each level of tiles, of which 2^32 facts make four. */
+export const PROOF_MAX_QUERIES = 12;
+/** What sending takes beside proofs and one statement for each place: two that read, one that looks again, and one for the checkpoint. */
+export const ANCHORS_BASE_QUERIES = 4;
+/** After this no proof is begun. Sending has a time of its own, since sealing may use up all of its own with a backlog. */
+export const ANCHORS_RUN_MS = 10_000;
 /** How long a call to R2 may take: it answers within some 100 ms, and the sealing of a minute has a few dozen calls to make. */
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */

@@ -5,7 +5,7 @@ import { isObject } from '../kit/json.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import { parsePrivateKey, parseVerifier, type PrivateKey, type Verifier } from '../tlog/note.ts';
 import { problemsOf, wording, type ConfigProblem } from './problems.ts';
-import { STATE_SECRET_MIN_BYTES } from './trail-limits.ts';
+import { ANCHORS_MAX_COUNT, STATE_SECRET_MIN_BYTES } from './trail-limits.ts';
 
 /** What the transparency log of the trail is made with. */
 export interface TrailLogConfig {
@@ -54,7 +54,7 @@ const signingKey = z.string().transform((text, context): PrivateKey => {
   return z.NEVER;
 });
 
-/** An https URL without credentials, query and fragment. On loopback it may be http, for tests and a local run. */
+/** An https URL without credentials and fragment. On loopback it may be http, for tests and a local run. */
 function outsideUrl(text: string): string | null {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') return null;
@@ -72,7 +72,9 @@ const witnesses = z.string().transform((text, context): readonly Witness[] => {
   const read = listOf(text).map((part): Witness | null => {
     const [url = '', key = '', ...rest] = part.split(/\s+/);
     const [checked, verifier] = [outsideUrl(url), parseVerifier(key)];
-    return checked === null || verifier?.kind !== 'witness' || rest.length > 0 ? null : { url: checked, verifier };
+    // A path is appended to the URL of a witness.
+    const isWhole = rest.length === 0 && !url.includes('?');
+    return checked === null || verifier?.kind !== 'witness' || !isWhole ? null : { url: checked, verifier };
   });
   const known = read.filter((witness) => witness !== null);
   if (known.length === read.length) return known;
@@ -112,6 +114,10 @@ const schema = z
   .refine(({ TRAIL_KEY: key, TRAIL_KEY_NEXT: next }) => next === undefined || key?.name === next.name, {
     path: ['TRAIL_KEY_NEXT'],
     error: 'has another name than TRAIL_KEY: a hand-over keeps the name of the log',
+  })
+  .refine(({ TRAIL_WITNESSES: known, TRAIL_ANCHORS: urls }) => known.length + urls.length <= ANCHORS_MAX_COUNT, {
+    path: ['TRAIL_ANCHORS'],
+    error: `names more than ${ANCHORS_MAX_COUNT} places together with TRAIL_WITNESSES`,
   });
 
 /** What the Worker seals and authenticates with. */

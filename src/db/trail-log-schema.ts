@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-import { LOG_LEAF_KINDS, LOG_PENDING, LOG_STOPS } from '../vocabulary.ts';
+import { ANCHOR_PROBLEMS, LOG_LEAF_KINDS, LOG_PENDING, LOG_STOPS } from '../vocabulary.ts';
 
 // The transparency log over the trail. Hashes are base64. The triggers of `drizzle/0015_trail_log.sql` let leaves only be added, and sizes
 // only grow.
@@ -74,6 +74,30 @@ export const trailCheckpoints = sqliteTable(
   (table) => [primaryKey({ columns: [table.log, table.size] })],
 );
 
+/**
+ * What is known of the places outside that checkpoints are sent to. Nothing rests on it: a size that is wrong is put right by the witness
+ * itself, which says what it has.
+ */
+export const trailAnchors = sqliteTable(
+  'trail_anchors',
+  {
+    log: integer().notNull(),
+    /** The key of a witness, or a digest of a URL: a URL may carry a secret. */
+    target: text().notNull(),
+    host: text().notNull(),
+    /** The size that it has, as far as is known; 0 where nothing is. */
+    size: integer().notNull(),
+    /** When it last took a checkpoint; null: it never did. */
+    heard_at: integer(),
+    tried_at: integer().notNull(),
+    /** How often it has failed since it last took one. */
+    failures: integer().notNull(),
+    /** Why it failed the last time; null: it did not. */
+    problem: text({ enum: ANCHOR_PROBLEMS }),
+  },
+  (table) => [primaryKey({ columns: [table.log, table.target] })],
+);
+
 /** The files of the logs where the Worker has no bucket. The body is base64. */
 export const trailObjects = sqliteTable('trail_objects', {
   key: text().primaryKey(),
@@ -91,3 +115,4 @@ export const trailGaps = sqliteTable('trail_gaps', {
 export type TrailLogRow = typeof trailLogs.$inferSelect;
 export type TrailLeafRow = typeof trailLeaves.$inferSelect;
 export type TrailCheckpointRow = typeof trailCheckpoints.$inferSelect;
+export type TrailAnchorRow = typeof trailAnchors.$inferSelect;

@@ -71,6 +71,15 @@ describe('the banner', () => {
     expect(lines.filter((line) => line.includes('#'))).toEqual([]);
   });
 
+  it('shows the verifier key of the witness where there is one', () => {
+    const linesOf = (witness: string | null): readonly string[] =>
+      banner({ ...facts, witness })
+        .split('\n')
+        .filter((line) => line.startsWith('  Witness'));
+    expect(linesOf('localhost/witness+12345678+BAAA')).toEqual(['  Witness  localhost/witness+12345678+BAAA']);
+    expect(linesOf(null)).toEqual([]);
+  });
+
   it('asks for a workspace in every line where none is known', () => {
     const text = pasted(banner({ ...facts, defaultWorkspaceUuid: null }));
     expect(text).toContain('\nWORKSPACE=the-uuid-of-your-workspace\n');

@@ -7,6 +7,7 @@ describe('the settings of npm start', () => {
     expect(readSettings({})).toMatchObject({
       port: 8787,
       oidcPort: 8789,
+      witnessPort: null,
       stateDir: path.join(CHECKOUT, '.state'),
       cronSeconds: 60,
       reconcileAfterSeconds: null,
@@ -19,6 +20,7 @@ describe('the settings of npm start', () => {
       PORT: '9000',
       PIPEOPS_PORT: '9001',
       OIDC_PORT: '9002',
+      WITNESS_PORT: '9003',
       STATE_DIR: '/somewhere/else',
       CRON_SECONDS: '5',
       RECONCILE_AFTER_SECONDS: '45',
@@ -27,6 +29,7 @@ describe('the settings of npm start', () => {
     expect(readSettings(environment)).toEqual({
       port: 9_000,
       oidcPort: 9_002,
+      witnessPort: 9_003,
       stateDir: '/somewhere/else',
       cronSeconds: 5,
       reconcileAfterSeconds: 45,
@@ -68,6 +71,7 @@ describe('a setting that cannot be used is one line that says what to do', () =>
     [{ OIDC_PORT: 'x' }, 'OIDC_PORT is "x": it must be a whole number from 1 to 65535, e.g. OIDC_PORT=8789.'],
     [{ PORT: '8789' }, 'PORT and OIDC_PORT are both 8789: give the people another port, e.g. OIDC_PORT=8889.'],
     [{ OIDC_PORT: '8788' }, 'PIPEOPS_PORT and OIDC_PORT are both 8788'],
+    [{ WITNESS_PORT: '8788' }, 'PIPEOPS_PORT and WITNESS_PORT are both 8788: give the witness another'],
     [{ CRON_SECONDS: '0.5' }, 'CRON_SECONDS is "0.5"'],
     [{ RECONCILE_AFTER_SECONDS: '44' }, 'RECONCILE_AFTER_SECONDS is "44": it must be a whole number from 45'],
     [{ PIPEOPS_API_URL: 'https://api.example' }, 'PIPEOPS_API_URL is set and PIPEOPS_ADMIN_TOKEN is not'],

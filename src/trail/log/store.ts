@@ -181,9 +181,9 @@ export function createD1Store(database: Database): LogStore {
         )
         .returning({ key: sql<string>`key`.as('key') }),
       build
-        .select({ key: trailObjects.key })
-        .from(sql`json_each(${files}) as e cross join ${trailObjects} on ${trailObjects.key} = e.value ->> 'key'`)
-        .where(sql`${trailObjects.body} is not e.value ->> 'body'`)
+        .select({ key: sql<string>`o.key`.as('key') })
+        .from(sql`json_each(${files}) as e cross join trail_objects as o on o.key = e.value ->> 'key'`)
+        .where(sql`o.body is not e.value ->> 'body'`)
         .limit(1),
     ] as const;
 
