@@ -65,12 +65,14 @@ export interface Beyond {
  *
  * @param verifiersOf the keys that may have signed the log of a number.
  * @param toldSize how many entries somebody outside says that the log has; 0: nobody does.
+ * @param chunkRows as sealing has it.
  */
 export async function lookBeyond(
   files: LogFiles,
   log: KnownLog,
   verifiersOf: (number: number) => readonly Verifier[],
   toldSize = 0,
+  chunkRows = SEALING_CHUNK_ROWS,
 ): Promise<Beyond> {
   let found: Beyond = { known: null, highestSeq: log.keptSeq, lastNumber: log.number };
   // One at a time: each log is counted on from the one before it.
@@ -80,7 +82,7 @@ export async function lookBeyond(
     const size = Math.max(signed?.size ?? begin, number === log.number ? toldSize : 0);
     // Each entry can raise the number by one; and by as many as there were rows that had not stopped to grow.
     const mostSeq = found.highestSeq + (size - begin) + UNSEALED_NUMBERS_MAX_COUNT;
-    const proven = signed === null ? null : await highestIn(files, number, begin, signed);
+    const proven = signed === null ? null : await highestIn(files, { number, begin, lookBack: chunkRows * 2 }, signed);
     const isWhole = size === (signed?.size ?? begin) && (signed === null || proven !== null);
     const unsigned = await highestAfter(files, number, signed?.size ?? begin, mostSeq);
     const highestSeq = isWhole ? Math.max(found.highestSeq, proven ?? 0, unsigned) : mostSeq;
@@ -161,13 +163,12 @@ async function readSigned(text: string, verifiers: readonly Verifier[]): Promise
 
 /**
  * The highest number of an event in the last entries of a signed log. Facts of older events may stand last, so it reads back until an
- * event comes that is sealed for the first time, and then over a whole chunk more: a chunk may have its leaves in any order, and no
- * earlier chunk has a higher number. Null: a file is missing, or is not what was signed.
+ * event comes that is sealed for the first time, and then over a whole chunk more: a chunk may have its leaves in any order, those that
+ * waited and the new ones, and no earlier chunk has a higher number. Null: a file is missing, or is not what was signed.
  */
 async function highestIn(
   files: LogFiles,
-  number: number,
-  begin: number,
+  { number, begin, lookBack }: { readonly number: number; readonly begin: number; readonly lookBack: number },
   { size, root }: SignedCheckpoint,
 ): Promise<number | null> {
   const readNode = nodesOf(files, number, size);
@@ -178,11 +179,7 @@ async function highestIn(
     if (entries === null || !(await isInTree(entries, index, size, root, readNode))) return null;
     const facts = entries.map(factOf);
     highest = Math.max(highest, ...facts.map(({ seq }) => seq));
-    more = Number.isFinite(more)
-      ? more - entries.length
-      : facts.some(({ isFirst }) => isFirst)
-        ? SEALING_CHUNK_ROWS
-        : more;
+    more = Number.isFinite(more) ? more - entries.length : facts.some(({ isFirst }) => isFirst) ? lookBack : more;
   }
   return highest;
 }
@@ -221,13 +218,18 @@ async function readBundle(
   return bytes === null ? null : entriesOfBundle(bytes, width);
 }
 
-/** Reads nodes of the tree of a size from its hash tiles. A tile that is missing has no node. */
-const nodesOf = (files: LogFiles, number: number, size: number): ReadNode =>
-  nodesOfTiles(async (level, index) => {
+/** Reads nodes of the tree of a size from its hash tiles, each of which is read once. A tile that is missing has no node. */
+function nodesOf(files: LogFiles, number: number, size: number): ReadNode {
+  const known = new Map<string, readonly Hash[]>();
+  return nodesOfTiles(async (level, index) => {
     const width = tileWidth(level, index, size);
-    const bytes = await files.get(`${number}/${tilePath({ level, index, width })}`);
-    return (bytes === null ? null : hashesOfTile(bytes, width)) ?? [];
+    const key = `${number}/${tilePath({ level, index, width })}`;
+    const bytes = known.has(key) ? null : await files.get(key);
+    const hashes = known.get(key) ?? (bytes === null ? null : hashesOfTile(bytes, width)) ?? [];
+    known.set(key, hashes);
+    return hashes;
   });
+}
 
 /** Whether these entries are a bundle of the tree: each node over them is hashed anew, and the rest leads to the root. */
 async function isInTree(

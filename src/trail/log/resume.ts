@@ -4,6 +4,7 @@ import type { TrailLogConfig } from '../../config/trail-log.ts';
 import type { Database, Query } from '../../db/database.ts';
 import {
   auditEvents,
+  trailAnchors,
   trailCheckpoints,
   trailGaps,
   trailLeaves,
@@ -29,6 +30,7 @@ import { type Recorder, repeatBatch } from '../recorder.ts';
 import { insertEventsFrom, isRecorded } from '../statements.ts';
 import { type Beyond, filesOf, FilesUnavailable, type LogFiles, lookBeyond } from './beyond.ts';
 import { entryOf } from './facts.ts';
+import { originOf } from './signing.ts';
 import { checkpointKey, type LogStore } from './store.ts';
 
 // A new log in the place of one that cannot go on. Its first leaf names what the old one came to, and what was known of it outside.
@@ -168,9 +170,13 @@ async function readOldLog(
       .where(and(sql`${trailLeaves.seq} is not null`, isKept('trail_leaves')))
       .orderBy(desc(trailLeaves.seq))
       .limit(1),
+    build
+      .select({ size: sql<number>`coalesce(max(${trailAnchors.size}), 0)`.as('size') })
+      .from(trailAnchors)
+      .where(eq(trailAnchors.log, current)),
   ] as const);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
-  const [[row], [published], [leaf]] = read.value;
+  const [[row], [published], [leaf], [outside]] = read.value;
   if (row === undefined) return ok(null);
   const files = filesOf(store, context);
   try {
@@ -179,7 +185,7 @@ async function readOldLog(
     if (because === null) return ok(null);
     const keptSeq = leaf?.seq ?? 0;
     const log = { number: row.number, publishedSize: row.published_size, keptSeq };
-    const beyond = await lookBeyond(files, log, await verifiersOf(row, config));
+    const beyond = await lookBeyond(files, log, await verifiersOf(row, config), outside?.size);
     return ok({ row, because, checkpoint: stored, keptSeq, beyond });
   } catch (error) {
     if (!(error instanceof FilesUnavailable)) throw error;
@@ -210,9 +216,10 @@ async function whyStopped(
 
 /**
  * Whether a configured key is that of the log: the one that the last hand-over names, or else the one that has signed its last checkpoint.
- * A log without either is signed by whatever key there is.
+ * A log without either is signed by whatever key there is of its name. A key of another name signs nothing of it.
  */
 async function hasKeyOf(row: TrailLogRow, note: string | null, config: TrailLogConfig): Promise<boolean> {
+  if (row.origin !== originOf(config.key.name, row.number)) return false;
   const ours = await ownVerifiers(row.origin, config);
   const named = row.key === null ? null : parseVerifier(row.key);
   if (named !== null) return ours.some(({ keyId }) => keyId === named.keyId);
@@ -234,14 +241,10 @@ async function verifiersOf(row: TrailLogRow, config: TrailLogConfig): Promise<(n
   const ours = await ownVerifiers(row.origin, config);
   const keys = [...ours, ...(named === null ? [] : [named])].map(({ publicKey }) => publicKey);
   return (number) => {
-    const origin = number === row.number ? row.origin : originOf(number, config);
+    const origin = number === row.number ? row.origin : originOf(config.key.name, number);
     return keys.map((publicKey) => verifierOf('log', origin, publicKey));
   };
 }
-
-/** The name of a log, and of its key. */
-export const originOf = (number: number, { key }: Pick<TrailLogConfig, 'key'>): string =>
-  number === 1 ? key.name : `${key.name}/${number}`;
 
 /** Sends the batch. Null: the log is not as it was read any more, or too many events came between. */
 async function begin(
@@ -317,7 +320,7 @@ function planOf(
   const number = beyond.lastNumber + 1;
   return {
     number,
-    origin: originOf(number, config),
+    origin: originOf(config.key.name, number),
     begunAtMs: nowMs,
     because,
     previous: { number: row.number, origin: row.origin, size: row.published_size, checkpoint, known: beyond.known },
