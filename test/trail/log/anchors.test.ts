@@ -247,7 +247,7 @@ describe('a witness that', () => {
     expect(deadlinesMs).toContain(ANCHOR_TIMEOUT_MS);
   });
 
-  const lying: readonly [string, (of: { log: SmallLog; body: string }) => Promise<string>][] = [
+  const lying: readonly [string, (of: { log: SmallLog; note: string; body: string }) => Promise<string>][] = [
     [
       'with another key',
       async ({ body }) =>
@@ -281,6 +281,13 @@ describe('a witness that', () => {
       },
     ],
     [
+      'more than the checkpoint',
+      async ({ note }) => {
+        const signer = await signerOf('witness', 'witness.example/w', 9);
+        return `\nmore\n\n${signatureLine(await cosign(`${note}\nmore\n`, NOW / 1000, signer))}`;
+      },
+    ],
+    [
       'a time of another day',
       async ({ body }) =>
         signatureLine(await cosign(body, NOW / 1000 - 90_000, await signerOf('witness', 'witness.example/w', 9))),
@@ -304,7 +311,7 @@ describe('a witness that', () => {
       log,
       witness: async (sent) => {
         const note = sent.slice(sent.indexOf('\n\n') + 2);
-        return new Response(await answer({ log, body: parseNote(note)?.body ?? '' }));
+        return new Response(await answer({ log, note, body: parseNote(note)?.body ?? '' }));
       },
     });
     await publish(7);
