@@ -1,6 +1,7 @@
 import { type FailureKind, ANYWHERE, WITHOUT_ACCESS } from './failures.ts';
 import { inventoryOperations } from './inventory.ts';
 import { needsCaller, type Operation } from './operation.ts';
+import { resumeOperations } from './resume.ts';
 import { revocationOperations } from './revocations.ts';
 import { serviceOperations } from './service.ts';
 import { signInOperations } from './sign-in.ts';
@@ -18,6 +19,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...rotationOperations,
   ...trailOperations,
   ...trailLogOperations,
+  ...resumeOperations,
   ...webhookOperations,
   ...revocationOperations,
   ...subjectOperations,

@@ -107,13 +107,15 @@ END;
 --> statement-breakpoint
 DROP TRIGGER audit_events_dense_guard;
 --> statement-breakpoint
--- The sequence is dense but for the gaps that a log names: their numbers belong to events that a rollback has taken away.
+-- The sequence is dense but for the gaps that a log names: their numbers belong to events that a rollback has taken away, and nobody gets
+-- them again.
 CREATE TRIGGER audit_events_dense_guard AFTER INSERT ON audit_events
 BEGIN
   SELECT RAISE(ABORT, 'audit_events: the seq is given by the database')
     WHERE NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit_events WHERE seq < NEW.seq)
       AND NOT EXISTS (SELECT 1 FROM trail_gaps WHERE to_seq = NEW.seq - 1
         AND from_seq = (SELECT coalesce(max(seq), 0) + 1 FROM audit_events WHERE seq < NEW.seq));
+  SELECT RAISE(ABORT, 'audit_events: the seq is in a gap') WHERE EXISTS (SELECT 1 FROM trail_gaps WHERE from_seq = NEW.seq);
 END;
 --> statement-breakpoint
 DROP TRIGGER audit_events_update_guard;
@@ -168,11 +170,12 @@ BEGIN
   SELECT RAISE(ABORT, 'trail_leaves: nothing is deleted');
 END;
 --> statement-breakpoint
--- A log only grows, is published no further than it is assigned, and goes on no more once it is stopped.
+-- A log only grows, is published no further than it is assigned, and goes on no more once it is stopped. A number may be left out: a log
+-- had it that a rollback has taken away.
 CREATE TRIGGER trail_logs_insert_guard BEFORE INSERT ON trail_logs
 BEGIN
-  SELECT RAISE(ABORT, 'trail_logs: the number is not the next one')
-    WHERE NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM trail_logs);
+  SELECT RAISE(ABORT, 'trail_logs: the number is not a higher one')
+    WHERE typeof(NEW.number) IS NOT 'integer' OR NEW.number <= (SELECT coalesce(max(number), 0) FROM trail_logs);
 END;
 --> statement-breakpoint
 CREATE TRIGGER trail_logs_update_guard BEFORE UPDATE ON trail_logs
@@ -234,4 +237,114 @@ END;
 CREATE TRIGGER trail_gaps_delete_guard BEFORE DELETE ON trail_gaps
 BEGIN
   SELECT RAISE(ABORT, 'trail_gaps: nothing is deleted');
+END;
+--> statement-breakpoint
+-- Spans of a trail with gaps. No event will ever have a number of a gap, so a span that ends in one is complete once the gap is there, and
+-- is written with it. A span that has numbers of a gap holds fewer events. A larger one is made of those smaller ones that hold any.
+DROP TRIGGER audit_events_time_spans;
+--> statement-breakpoint
+CREATE TRIGGER audit_events_time_spans AFTER INSERT ON audit_events WHEN NEW.seq % 16 = 0
+BEGIN
+  INSERT INTO audit_time_spans
+    SELECT 16, NEW.seq, min(occurred_at), max(occurred_at) FROM audit_events
+    WHERE seq > NEW.seq - 16 AND seq <= NEW.seq
+      AND (NEW.seq = 16 OR EXISTS (SELECT 1 FROM audit_time_spans WHERE size = 16 AND last_seq = NEW.seq - 16))
+    GROUP BY NEW.seq HAVING count(*) = 16 - (
+      SELECT coalesce(sum(min(to_seq, NEW.seq) - max(from_seq, NEW.seq - 15) + 1), 0) FROM trail_gaps
+      WHERE to_seq > NEW.seq - 16 AND from_seq <= NEW.seq);
+  INSERT INTO audit_time_spans
+    SELECT 128, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 128 = 0 AND size = 16 AND last_seq > NEW.seq - 128 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 1024, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 1024 = 0 AND size = 128 AND last_seq > NEW.seq - 1024 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 8192, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 8192 = 0 AND size = 1024 AND last_seq > NEW.seq - 8192 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 65536, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 65536 = 0 AND size = 8192 AND last_seq > NEW.seq - 65536 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 524288, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 524288 = 0 AND size = 65536 AND last_seq > NEW.seq - 524288 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 4194304, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 4194304 = 0 AND size = 524288 AND last_seq > NEW.seq - 4194304 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+  INSERT INTO audit_time_spans
+    SELECT 33554432, NEW.seq, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE NEW.seq % 33554432 = 0 AND size = 4194304 AND last_seq > NEW.seq - 33554432 AND last_seq <= NEW.seq
+    GROUP BY size HAVING max(last_seq) = NEW.seq;
+END;
+--> statement-breakpoint
+-- A wrong span would hide events from a search. So there is one of each, made with its last event or with the gap that it ends in, and it
+-- stays as it is.
+DROP TRIGGER audit_time_spans_insert_guard;
+--> statement-breakpoint
+CREATE TRIGGER audit_time_spans_insert_guard BEFORE INSERT ON audit_time_spans
+BEGIN
+  SELECT RAISE(ABORT, 'audit_time_spans: the span is there')
+    WHERE EXISTS (SELECT 1 FROM audit_time_spans WHERE size IS NEW.size AND last_seq IS NEW.last_seq);
+  SELECT RAISE(ABORT, 'audit_time_spans: a span is made with its last event')
+    WHERE NEW.last_seq IS NOT (SELECT max(seq) FROM audit_events)
+      AND NOT EXISTS (SELECT 1 FROM trail_gaps WHERE NEW.last_seq BETWEEN from_seq AND to_seq
+        AND from_seq = (SELECT coalesce(max(seq), 0) + 1 FROM audit_events));
+  SELECT RAISE(ABORT, 'audit_time_spans: a span has one of the known sizes')
+    WHERE NEW.size IS NULL OR NEW.size NOT IN (16, 128, 1024, 8192, 65536, 524288, 4194304, 33554432) OR NEW.last_seq % NEW.size IS NOT 0;
+END;
+--> statement-breakpoint
+-- The spans that end in a gap and hold events before it: one of each size. The last span of the gap is written too, although it holds
+-- none, since the next span wants its predecessor. Its times are those that no search asks for.
+CREATE TRIGGER trail_gaps_time_spans AFTER INSERT ON trail_gaps
+BEGIN
+  INSERT INTO audit_time_spans
+    SELECT 16, (NEW.from_seq + 14) / 16 * 16, min(occurred_at), max(occurred_at) FROM audit_events
+    WHERE (NEW.from_seq - 1) % 16 <> 0 AND (NEW.from_seq + 14) / 16 * 16 <= NEW.to_seq
+      AND seq > (NEW.from_seq + 14) / 16 * 16 - 16
+      AND (NEW.from_seq <= 16 OR EXISTS (SELECT 1 FROM audit_time_spans WHERE size = 16 AND last_seq = (NEW.from_seq + 14) / 16 * 16 - 16))
+    HAVING count(*) > 0;
+  INSERT INTO audit_time_spans
+    SELECT 128, (NEW.from_seq + 126) / 128 * 128, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 128 <> 0 AND (NEW.from_seq + 126) / 128 * 128 <= NEW.to_seq
+      AND size = 16 AND last_seq > (NEW.from_seq + 126) / 128 * 128 - 128
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 1024, (NEW.from_seq + 1022) / 1024 * 1024, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 1024 <> 0 AND (NEW.from_seq + 1022) / 1024 * 1024 <= NEW.to_seq
+      AND size = 128 AND last_seq > (NEW.from_seq + 1022) / 1024 * 1024 - 1024
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 8192, (NEW.from_seq + 8190) / 8192 * 8192, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 8192 <> 0 AND (NEW.from_seq + 8190) / 8192 * 8192 <= NEW.to_seq
+      AND size = 1024 AND last_seq > (NEW.from_seq + 8190) / 8192 * 8192 - 8192
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 65536, (NEW.from_seq + 65534) / 65536 * 65536, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 65536 <> 0 AND (NEW.from_seq + 65534) / 65536 * 65536 <= NEW.to_seq
+      AND size = 8192 AND last_seq > (NEW.from_seq + 65534) / 65536 * 65536 - 65536
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 524288, (NEW.from_seq + 524286) / 524288 * 524288, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 524288 <> 0 AND (NEW.from_seq + 524286) / 524288 * 524288 <= NEW.to_seq
+      AND size = 65536 AND last_seq > (NEW.from_seq + 524286) / 524288 * 524288 - 524288
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 4194304, (NEW.from_seq + 4194302) / 4194304 * 4194304, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 4194304 <> 0 AND (NEW.from_seq + 4194302) / 4194304 * 4194304 <= NEW.to_seq
+      AND size = 524288 AND last_seq > (NEW.from_seq + 4194302) / 4194304 * 4194304 - 4194304
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 33554432, (NEW.from_seq + 33554430) / 33554432 * 33554432, min(earliest_at), max(latest_at) FROM audit_time_spans
+    WHERE (NEW.from_seq - 1) % 33554432 <> 0 AND (NEW.from_seq + 33554430) / 33554432 * 33554432 <= NEW.to_seq
+      AND size = 4194304 AND last_seq > (NEW.from_seq + 33554430) / 33554432 * 33554432 - 33554432
+    HAVING max(last_seq) >= NEW.from_seq - 1;
+  INSERT INTO audit_time_spans
+    SELECT 16, NEW.to_seq / 16 * 16, 9007199254740991, -9007199254740991
+    WHERE NEW.to_seq / 16 * 16 > (NEW.from_seq + 14) / 16 * 16
+      AND (NEW.from_seq = 1 OR EXISTS (SELECT 1 FROM audit_time_spans WHERE size = 16 AND last_seq = (NEW.from_seq + 14) / 16 * 16));
 END;

@@ -34,7 +34,15 @@ export function localPolicy(publicJwk: JWK, workspaceUuid: string | null, github
     ],
     roles: {
       admin: {
-        permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'tokens:rotate', 'audit:read'],
+        permissions: [
+          'tokens:create',
+          'tokens:read',
+          'tokens:update',
+          'tokens:revoke',
+          'tokens:rotate',
+          'audit:read',
+          'trail:resume',
+        ],
         tokens: 'any',
         workspaces: ['*'],
         scopes: ['*'],

@@ -14,6 +14,7 @@ import { registerSubjectRoute } from './subjects/query/routes.ts';
 import { registerTokenRoutes } from './tokens/routes.ts';
 import { registerWorkspaceRoute, WORKSPACE } from './tokens/workspaces.ts';
 import { registerLogRoutes } from './trail/log/routes.ts';
+import { registerResumeRoute } from './trail/log/resume-route.ts';
 import { registerAuditRoutes } from './trail/query/routes.ts';
 
 /** The paths that need a caller. PipeOps' list of workspaces is outside its `/api`, so it is named by itself. */
@@ -53,6 +54,8 @@ export function createApp(services: Services): Hono<AppEnv> {
 
   // The transparency log over the trail: its files, and receipts.
   registerLogRoutes(app, services.logReading);
+  // A new log of the trail, in the place of one that is stopped.
+  registerResumeRoute(app, services.resume);
 
   // What became of webhook deliveries, and their retry.
   registerDeliveryRoutes(app, services.webhooks, services.orders);

@@ -53,6 +53,7 @@ import { createLogFiles } from './trail/log/files.ts';
 import type { LogReading } from './trail/log/reading.ts';
 import { createAnchors } from './trail/log/anchors.ts';
 import { createSealing as createTrailSealing, type Sealing, type SealingDependencies } from './trail/log/sealing.ts';
+import type { ResumeDependencies } from './trail/log/resume.ts';
 import { createSigning } from './trail/log/signing.ts';
 import { createLogStore, type LogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
@@ -76,6 +77,7 @@ export interface Services {
   readonly orders: OrderDriver;
   readonly trail: Trail;
   readonly logReading: LogReading;
+  readonly resume: ResumeDependencies;
   readonly inventory: InventoryDependencies;
   readonly reconciler: Reconciler;
   readonly keyExpiry: KeyExpiry;
@@ -167,14 +169,15 @@ export function createServices(config: Config, runtime: Runtime): Services {
 
   // ── trail/log ──
   const { trailLog } = config;
-  const logStore = trailLog === null ? null : createLogStore({ database, bucket: trailLog.bucket, runtime });
+  const logStore = createLogStore({ database, bucket: trailLog?.bucket ?? null, runtime });
   const sealing = createLog({ trailLog, store: logStore, database, runtime, isAuthentic: attempts.isUntouched });
   const logReading = {
     database,
     recorder,
     runtime,
-    files: trailLog === null || logStore === null ? null : createLogFiles(trailLog, logStore),
+    files: trailLog === null ? null : createLogFiles(trailLog, logStore),
   };
+  const resume = { database, recorder, runtime, trailLog, store: logStore, decide: decideNow };
 
   // ── trail/reconcile ──
   // Reconciliation ends tokens and frees keys, of which the trail knows nothing, so it is given the two statements.
@@ -286,6 +289,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     orders,
     trail,
     logReading,
+    resume,
     inventory,
     reconciler,
     keyExpiry,
@@ -328,9 +332,9 @@ function createLog({
 }: Pick<SealingDependencies, 'database' | 'isAuthentic'> & {
   readonly runtime: Runtime;
   readonly trailLog: Config['trailLog'];
-  readonly store: LogStore | null;
+  readonly store: LogStore;
 }): Sealing | null {
-  if (trailLog === null || store === null) return null;
+  if (trailLog === null) return null;
   const signing = createSigning(trailLog);
   const anchors = createAnchors({ ...dependencies, store, trailLog });
   return createTrailSealing({ ...dependencies, store, signing, anchors, config: trailLog });

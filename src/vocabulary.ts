@@ -29,6 +29,7 @@ export const AUDIT_ACTIONS = [
   'credential.renew',
   'session.start',
   'session.end',
+  'trail.resume',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -48,8 +49,12 @@ export const PERMISSIONS = [
   'tokens:revoke',
   'tokens:rotate',
   'audit:read',
+  'trail:resume',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
+
+/** Those that are about the trail as a whole, and so count only in a role over all workspaces and any token. */
+export const TRAIL_PERMISSIONS = ['audit:read', 'trail:resume'] as const satisfies readonly Permission[];
 
 /** The events of webhooks. The policy allows each source its events by name. */
 export const WEBHOOK_EVENTS = ['token.revoke', 'token.leaked', 'subject.offboarded', 'subject.reinstated'] as const;
@@ -201,6 +206,10 @@ export const LOG_PENDING = ['settlement', 'close', 'leaf'] as const;
  */
 export const LOG_STOPS = ['forked', 'rolled_back', 'resumed'] as const;
 export type LogStop = (typeof LOG_STOPS)[number];
+
+/** Why a log follows another one. `key_lost`: this service does not have the key any more that signs the old one. */
+export const RESUMED_BECAUSE = ['rolled_back', 'forked', 'key_lost'] as const;
+export type ResumedBecause = (typeof RESUMED_BECAUSE)[number];
 
 /**
  * Why a witness or a URL outside has not taken a checkpoint. `unreachable`, `timeout`: it gave no answer. `redirected`, `unexpected_status`:

@@ -9,6 +9,7 @@ import { inventory } from './inventory.ts';
 import { MINT_COMMANDS } from './mint.ts';
 import { SERVICE_COMMANDS } from './service.ts';
 import { TOKEN_COMMANDS } from './tokens.ts';
+import { TRAIL_COMMANDS } from './trail.ts';
 import { whose } from './whose.ts';
 
 const COMMANDS: readonly Command[] = [
@@ -29,6 +30,7 @@ const COMMANDS: readonly Command[] = [
     usage: 'leak|revoke|offboard|reinstate …',
     run: runWebhook,
   },
+  ...TRAIL_COMMANDS,
   ...SERVICE_COMMANDS,
 ];
 

@@ -12,7 +12,18 @@ import { SUSPENSION_REASONS } from '../../src/vocabulary.ts';
 
 // What is asked for, on the command line or in a case, as the service would understand it.
 
-export const OPERATIONS = ['create', 'list', 'get', 'update', 'revoke', 'rotate', 'order', 'retry', 'audit'] as const;
+export const OPERATIONS = [
+  'create',
+  'list',
+  'get',
+  'update',
+  'revoke',
+  'rotate',
+  'order',
+  'retry',
+  'audit',
+  'resume-log',
+] as const;
 export const OWNERS = ['caller', 'other', 'nobody'] as const;
 
 const workspace = z.string({ error: 'is missing: name the workspace' });
@@ -59,7 +70,7 @@ export const askedSchema = z.discriminatedUnion(
       held: z.int().min(0).optional(),
     }),
     z.strictObject({ operation: z.literal('retry'), workspaces: z.array(workspace).min(1) }),
-    z.strictObject({ operation: z.literal('audit') }),
+    z.strictObject({ operation: z.enum(['audit', 'resume-log']) }),
   ],
   { error: `is none of ${OPERATIONS.join(', ')}` },
 );
@@ -77,7 +88,8 @@ export function policyRequestOf(
 ): PolicyRequest {
   switch (asked.operation) {
     case 'audit':
-      return { operation: 'audit' };
+    case 'resume-log':
+      return { operation: asked.operation };
     case 'retry':
       return { operation: 'retry', workspaceUuids: asked.workspaces.map(workspaceOf) };
     case 'list':

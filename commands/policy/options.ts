@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { UserError } from '../../local/errors.ts';
 import type { CredentialHeader } from '../../src/config/issuers.ts';
-import { type Permission, PERMISSIONS } from '../../src/vocabulary.ts';
+import { type Permission, PERMISSIONS, TRAIL_PERMISSIONS } from '../../src/vocabulary.ts';
 import { type Asked, askedSchema, OPERATIONS, OWNERS } from './asked.ts';
 import type { PresentedIn } from './files.ts';
 import type { Question } from './who.ts';
@@ -23,6 +23,7 @@ explain  says for each role of the caller whether it allows the request, and wha
            order  --workspace UUID|'*' revocations there, or of a subject ('*')
            retry  --workspace UUID …   a webhook delivery whose orders count there
            audit                       whatever audit:read is for
+           resume-log                  a new log of the trail after a stop
          The JWT comes from a file, standard input (-) or COUNTERSIGN_JWT, and is not printed. --claims FILE takes its claims as
          JSON. A signature is checked where the issuer's keys are in the policy; --verify asks the issuer for its keys.
          --header cf-access says that the JWT comes in Cf-Access-Jwt-Assertion.
@@ -205,7 +206,7 @@ function askedOf(operation: string, values: Values, workspaceUuid: string | unde
   const fields: Readonly<Record<string, unknown>> = {
     ...(operation === 'retry'
       ? { workspaces }
-      : { workspace: operation === 'audit' ? values.workspace?.[0] : workspaces[0] }),
+      : { workspace: operation === 'audit' || operation === 'resume-log' ? values.workspace?.[0] : workspaces[0] }),
     scopes: namesIn(values.scopes),
     preset: values.preset,
     expiresIn: values['expires-in'],
@@ -274,7 +275,7 @@ function questionOf(values: Values): Question {
   refuse(
     question.workspace !== null,
     'workspace',
-    PERMISSIONS.filter((name) => name !== 'audit:read'),
+    PERMISSIONS.filter((name) => !TRAIL_PERMISSIONS.some((one) => one === name)),
     permission,
   );
   refuse(question.others, 'others', ['tokens:read', 'tokens:update', 'tokens:revoke'], permission);

@@ -142,6 +142,7 @@ function requestTo(role: Role, question: Question, nowMs: number): PolicyRequest
       ...(expiresIn !== null && expiresIn !== 'never' && { expiresIn }),
     },
     'audit:read': { operation: 'audit' },
+    'trail:resume': { operation: 'resume-log' },
   };
   return policyRequestOf(asked[question.permission], SOMEBODY, nowMs);
 }

@@ -67,7 +67,7 @@ export function refusalText(
     case 'lifetime':
       return said({ of: 'lifetime', role: name, maxTtlSeconds: Number(maxTtlSeconds) });
     case 'ownership':
-      return ['order', 'retry', 'audit'].includes(request.operation)
+      return ['order', 'retry', 'audit', 'resume-log'].includes(request.operation)
         ? "ownership: this takes a role with tokens: 'any'"
         : "ownership: it reaches the caller's own tokens alone";
     case 'overlap':
@@ -104,6 +104,8 @@ export function requestText(
   switch (request.operation) {
     case 'audit':
       return 'to read the trail';
+    case 'resume-log':
+      return 'to begin a new log of the trail';
     case 'order':
       return request.workspaceUuid === '*'
         ? 'to offboard or reinstate somebody'

@@ -15,6 +15,7 @@ import type {
   Paging,
   Reading,
   ReceiptQuery,
+  ResumeLog,
   RotateToken,
   SubjectQuery,
   TokenEventsQuery,
@@ -39,6 +40,7 @@ import type {
   InventoryToken,
   Page,
   Readiness,
+  ResumedLog,
   RevokedToken,
   RotatedToken,
   Status,
@@ -92,6 +94,7 @@ const RUNTIME: Runtime = {
 const TOKENS = '/api/v1/service-account-tokens';
 const EVENTS = '/api/v1/audit/events';
 const EXPORT = '/api/v1/audit/export';
+const LOG = '/api/v1/audit/log';
 const DELIVERIES = '/api/v1/webhooks/deliveries';
 const REVOCATIONS = '/api/v1/revocations';
 
@@ -163,6 +166,9 @@ function clientOf(transport: Transport) {
     /** The same, as lines of JSON that are not parsed. */
     exportLines: (query: ExportQuery = {}, given?: CallOptions): AsyncGenerator<string, void, undefined> =>
       exportLines(askExport(query, given)),
+    /** Begins a new log of the trail, where the current one is stopped or its key is lost. */
+    resumeLog: async (given: ResumeLog, options?: CallOptions): Promise<ResumedLog> =>
+      dataOf(await json({ method: 'POST', path: LOG, body: given, idempotencyKey: null }, options)),
     /** One answer of an export, as the service writes it. Its last line, or its `Content-Length`, says whether it is whole. */
     exportResponse: async (
       query: ExportQuery & { readonly format?: 'ndjson' | 'csv' } = {},

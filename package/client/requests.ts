@@ -173,3 +173,8 @@ export interface OrderReinstatement {
   readonly subject: SubjectRef;
   readonly reason: string;
 }
+
+/** Why the log of the trail is resumed. */
+export interface ResumeLog {
+  readonly reason: string;
+}

@@ -10,6 +10,7 @@ import type {
   OrderResult,
   OrderState,
   Permission,
+  ResumedBecause,
   RevocationMode,
   SuspensionReason,
   TokenState,
@@ -339,6 +340,30 @@ export interface Readiness {
   readonly acknowledged_orders: number;
   readonly contradicted_orders: number;
   readonly failed_orders: number;
+}
+
+/** A log of the trail that has begun in the place of one that could not go on. */
+export interface ResumedLog {
+  readonly number: number;
+  /** Its name, and the name of its key. */
+  readonly origin: string;
+  readonly begun_at: string;
+  readonly because: ResumedBecause;
+  readonly previous: {
+    readonly number: number;
+    readonly origin: string;
+    /** How many of its leaves count. */
+    readonly size: number;
+    /** The signed checkpoint of that size; null: it had none. */
+    readonly checkpoint: string | null;
+    /** The largest checkpoint that was signed and that the database does not know of; null: none is known. */
+    readonly known: string | null;
+  };
+  /** Events with a higher `seq` are sealed anew. */
+  readonly kept_seq: number;
+  /** The numbers that no event has, both included; null: none are left out. */
+  readonly gap: { readonly from: number; readonly to: number } | null;
+  readonly event_id: string;
 }
 
 /** How many events have one key. */

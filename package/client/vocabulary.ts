@@ -13,6 +13,7 @@ export type {
   OrderResult,
   OrderState,
   Permission,
+  ResumedBecause,
   RevocationMode,
   SuspensionReason,
   TokenState,

@@ -71,7 +71,9 @@ export type CaseRequest =
   /** The retry of a webhook delivery whose orders count in these workspaces. */
   | { readonly operation: 'retry'; readonly workspaces: readonly string[] }
   /** Anything that `audit:read` is for: events, exports, deliveries, `/status`. */
-  | { readonly operation: 'audit' };
+  | { readonly operation: 'audit' }
+  /** `POST /api/v1/audit/log`: a new log of the trail in the place of one that is stopped. */
+  | { readonly operation: 'resume-log' };
 
 /** Why a request is denied: the true reason, as the trail has it, and not the shorter one that the caller hears. */
 export type CaseDenial =

@@ -48,7 +48,8 @@ export interface IssuerInput {
 export interface RoleInput {
   /**
    * A token that no role lets a caller read is 404 to it, so `tokens:update` and `tokens:revoke` need `tokens:read` beside them,
-   * except that a caller revokes its own tokens without it. `audit:read` needs `workspaces: ['*']` and `tokens: 'any'`.
+   * except that a caller revokes its own tokens without it. `audit:read` and `trail:resume` need `workspaces: ['*']` and
+   * `tokens: 'any'`.
    */
   readonly permissions: readonly Permission[];
   /**

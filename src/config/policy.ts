@@ -15,7 +15,7 @@ import { type Source, webhooksSchema } from './webhooks.ts';
 import { redact } from '../kit/redaction.ts';
 import { err, ok, type Result } from '../kit/result.ts';
 import type { Binding, Role } from '../policy/types.ts';
-import { PERMISSIONS, UNUSED_MODES } from '../vocabulary.ts';
+import { PERMISSIONS, TRAIL_PERMISSIONS, UNUSED_MODES } from '../vocabulary.ts';
 
 /** The operator's policy: who may do what, checked and with its defaults filled in. */
 export interface Policy {
@@ -92,14 +92,17 @@ const roleSchema = z
     unusedAfter: duration.default(UNUSED_AFTER_DEFAULT_SECONDS),
     onUnused: z.enum(UNUSED_MODES).default('report'),
   })
-  .refine(
-    (role) => !role.permissions.includes('audit:read') || (role.tokens === 'any' && role.workspaces.includes('*')),
-    {
-      path: ['permissions'],
-      error: "audit:read counts only beside workspaces: ['*'] and tokens: 'any', since the trail tells of all of them",
-      params: { example: "auditor: { permissions: ['audit:read'], tokens: 'any', workspaces: ['*'] }" },
-    },
-  );
+  .superRefine(({ permissions, tokens, workspaces }, context) => {
+    if (tokens === 'any' && workspaces.includes('*')) return;
+    for (const name of TRAIL_PERMISSIONS.filter((permission) => permissions.includes(permission))) {
+      context.addIssue({
+        code: 'custom',
+        path: ['permissions'],
+        message: `${name} counts only beside workspaces: ['*'] and tokens: 'any', since the trail tells of all of them`,
+        params: { example: `auditor: { permissions: ['${name}'], tokens: 'any', workspaces: ['*'] }` },
+      });
+    }
+  });
 
 /** `roles`: an object, read as a list in file order. */
 const rolesSchema = dictionary(roleName, roleSchema).transform((roles) =>

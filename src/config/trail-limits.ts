@@ -29,6 +29,15 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 
 // ── The log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/**
+ * Numbers that events may have beyond those that a log has sealed one by one: counted rows of the last minutes, which are sealed when
+ * they are closed. Five minutes at the 20,000 events a minute that are promised.
+ */
+export const UNSEALED_NUMBERS_MAX_COUNT = 100_000;
+/** The events that may come between reading the trail and the batch that begins a new log: more of them, and the batch is made anew. */
+export const RESUME_EVENTS_BETWEEN_MAX_COUNT = 64;
+/** How often that batch is made at the most. */
+export const RESUME_MAX_TRIES = 5;
 /** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
 export const STATE_SECRET_MIN_BYTES = 32;
 /**

@@ -21,7 +21,7 @@ export * from './upstream-schema.ts';
 export const auditEvents = sqliteTable(
   'audit_events',
   {
-    /** The order of commits, dense from 1, so that a gap would show a deleted row. Only D1 gives it. */
+    /** The order of commits, dense from 1 but for `trail_gaps`, so that a missing number would show a deleted row. Only D1 gives it. */
     seq: integer().primaryKey(),
     id: text().notNull(),
     occurred_at: integer().notNull(),
@@ -108,7 +108,8 @@ export const auditEvents = sqliteTable(
 /**
  * The earliest and the latest time of `size` consecutive events of the trail, the last of which is `last_seq`. A search for times
  * skips the spans that cannot hold one, however the clocks behind the events ran. A trigger writes a span when it is full, and it
- * never changes (`drizzle/0005_time_spans.sql`, which also makes the table WITHOUT ROWID). The sizes are AUDIT_SPAN_SIZES.
+ * never changes (`drizzle/0005_time_spans.sql`, which also makes the table WITHOUT ROWID). One that reaches into a gap holds fewer events, and
+ * is written with the gap if it ends there (`drizzle/0015_trail_log.sql`). The sizes are AUDIT_SPAN_SIZES.
  */
 export const auditTimeSpans = sqliteTable(
   'audit_time_spans',

@@ -3,13 +3,13 @@ import { err, ok, type Result } from '../kit/result.ts';
 import { MAX_TOKENS_ROTATED_FACTOR } from '../config/aging-limits.ts';
 import { mintedUnder, resultObstacle, successorUnder } from './ceiling.ts';
 import {
-  auditObstacle,
   furthest,
   mayAsOwner,
   maySee,
   ownRotationObstacle,
   permissionFailure,
   tokenObstacle,
+  trailObstacle,
   workspaceObstacle,
 } from './reach.ts';
 import { shortfallOf } from './shortfall.ts';
@@ -30,6 +30,7 @@ export const PERMISSION_FOR: Readonly<Record<PolicyRequest['operation'], Permiss
   order: 'tokens:revoke',
   retry: 'tokens:revoke',
   audit: 'audit:read',
+  'resume-log': 'trail:resume',
 };
 
 type TokenRequest = Extract<PolicyRequest, { token: KnownToken | null }>;
@@ -131,7 +132,8 @@ function inSight(caller: Caller, request: PolicyRequest): Result<SightedRequest,
 
 function judge(role: Role, caller: Caller, request: SightedRequest, context: DecisionContext): RoleDecision {
   const permission = PERMISSION_FOR[request.operation];
-  if (request.operation === 'audit') return unless(auditObstacle(role));
+  if (request.operation === 'audit') return unless(trailObstacle(role, 'audit:read'));
+  if (request.operation === 'resume-log') return unless(trailObstacle(role, 'trail:resume'));
   if (request.operation === 'order') return unless(orderObstacle(role, permission, [request.workspaceUuid]));
   if (request.operation === 'retry') return unless(orderObstacle(role, permission, request.workspaceUuids));
   if (request.operation === 'list') return unless(workspaceObstacle(role, permission, request.workspaceUuid));

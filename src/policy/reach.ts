@@ -1,6 +1,6 @@
 import type { DenialReason, PolicyFailure } from '../failures.ts';
 import type { Caller, KnownToken, Role } from './types.ts';
-import type { Permission } from '../vocabulary.ts';
+import { type Permission, TRAIL_PERMISSIONS } from '../vocabulary.ts';
 
 /** The reasons in the order in which a role is judged. The later its reason stands, the further the request got with the role. */
 const JUDGED_IN_ORDER = [
@@ -53,12 +53,18 @@ function isOwner(caller: Caller, token: KnownToken): boolean {
   return token.owner?.issuer === caller.issuer && token.owner.subject === caller.subject;
 }
 
+/** The permissions that are about the trail as a whole. */
+export type TrailPermission = (typeof TRAIL_PERMISSIONS)[number];
+
+const isAboutTrail = (permission: Permission): permission is TrailPermission =>
+  TRAIL_PERMISSIONS.some((name) => name === permission);
+
 /**
- * Why the role may not read the trail; null if it may. The trail tells of every workspace and every owner, so the role must be
- * over all.
+ * Why the role does not hold a permission over the trail; null if it does. The trail tells of every workspace and every owner, so the
+ * role must be over all.
  */
-export function auditObstacle(role: Role): Obstacle {
-  if (!role.permissions.includes('audit:read')) return 'permission';
+export function trailObstacle(role: Role, permission: TrailPermission): Obstacle {
+  if (!role.permissions.includes(permission)) return 'permission';
   if (!role.workspaces.includes('*')) return 'workspace';
   return role.tokens === 'any' ? null : 'ownership';
 }
@@ -66,12 +72,12 @@ export function auditObstacle(role: Role): Obstacle {
 /**
  * Why no role of the caller holds a permission; null if one does.
  *
- * Failures: `no_role`; `forbidden`, and for `audit:read` with the reason why a role that lists it does not count.
+ * Failures: `no_role`; `forbidden`, and for the permissions over the trail with the reason why a role that lists one does not count.
  */
 export function permissionFailure(caller: Caller, permission: Permission): PolicyFailure | null {
   if (caller.roles.length === 0) return { kind: 'no_role' };
   const obstacles = caller.roles.map((role) =>
-    permission === 'audit:read' ? auditObstacle(role) : lacks(role, permission),
+    isAboutTrail(permission) ? trailObstacle(role, permission) : lacks(role, permission),
   );
   const reasons = obstacles.filter((obstacle) => obstacle !== null);
   if (reasons.length < obstacles.length) return null;

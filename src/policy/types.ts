@@ -109,7 +109,9 @@ export type PolicyRequest =
   | { readonly operation: 'order'; readonly workspaceUuid: string }
   /** The retry of a delivery, whose orders count in all of these workspaces. */
   | { readonly operation: 'retry'; readonly workspaceUuids: readonly string[] }
-  | { readonly operation: 'audit' };
+  | { readonly operation: 'audit' }
+  /** A new log of the trail in the place of one that is stopped. */
+  | { readonly operation: 'resume-log' };
 
 /** What a role allows. */
 export interface Grant {

@@ -42,13 +42,13 @@ export function insertEventWhere(database: Database, row: NewAuditRow, condition
  * Inserts a row for each row of another table.
  *
  * @param row the columns that all of them have in common.
- * @param each the columns that come from the other table. Its `detail` is a JSON object, to which the version of the policy is added.
+ * @param each the columns that come from the other table. A `seq` is one behind a gap: D1 gives every other. Its `detail` is a JSON object, to which the version of the policy is added.
  * @param source the rest of the SELECT, from its FROM or WHERE on.
  */
 export function insertEventsFrom(
   { build }: Database,
   row: NewAuditRow,
-  each: Readonly<Partial<Record<keyof NewAuditRow, SQL | SQL.Aliased>>>,
+  each: Readonly<Partial<Record<keyof NewAuditRow | 'seq', SQL | SQL.Aliased>>>,
   source: SQL,
 ) {
   const detail =

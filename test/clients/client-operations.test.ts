@@ -109,6 +109,7 @@ const CALLS: Readonly<Record<string, (client: Client) => Promise<unknown>>> = {
   getLogCheckpoint: async ({ audit }) => await audit.checkpoint({ log: 2 }),
   getLogTile: async ({ audit }) => await audit.tile('tile/0/000', { log: 2 }),
   getReceipt: async ({ audit }) => await audit.receipt('event-1', { fact: 'recorded' }),
+  resumeLog: async ({ audit }) => await audit.resumeLog({ reason: 'restored' }),
   listSubjects: async ({ subjects }) => await subjects.list({ blocked: true, q: 'kim', ...PAGE }),
   createRevocation: async ({ revocations }) => await revocations.create({ subject: SUBJECT, reason: 'left' }),
   getRevocation: async ({ revocations }) => await revocations.get('revocation-1'),

@@ -41,6 +41,7 @@ describe('what a command sends', () => {
       'POST',
       { subject: { label: 'kim@x.example' }, reason: 'back' },
     ],
+    [['trail', 'resume', '--reason', 'INC-9'], 'POST', { reason: 'INC-9' }],
   ])('%j', async (args, method, body) => {
     const seen: { method: string | undefined; body: string }[] = [];
     const reply: Reply = (response, request) => {
@@ -74,6 +75,7 @@ describe('what is no command', () => {
     ['two formats', ['whoami', '--json', '--table'], {}, /choose one/],
     ['a folder', ['whoami', '--out', 'x/'], {}, /^--out names a file/],
     ['no reason', ['revoke', '--label', 'kim'], {}, /^revoke needs --reason TEXT/],
+    ['no reason of a new log', ['trail', 'resume'], {}, /^trail resume needs --reason TEXT/],
     ['nobody', ['reinstate', '--reason', 'x'], {}, /^reinstate needs one of --subject NAME and --label LABEL\./],
     [
       'a subject with a bar, and no issuer',

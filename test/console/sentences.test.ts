@@ -310,6 +310,11 @@ describe('any other event is told as what it records', () => {
       failed('outcome_unknown', { actor: SYSTEM, detail: { because: 'due' } }),
     ],
     ['local-ci signed in', 'session.start', {}],
+    [
+      'local-ci started a new log of the trail. “D1 was restored”',
+      'trail.resume',
+      { detail: { log: 2, because: 'rolled_back', reason: 'D1 was restored' } },
+    ],
     ['Countersign ended a session of the console', 'session.end', { actor: SYSTEM }],
     ['local-ci did approval.grant', 'approval.grant', {}],
     ['local-ci tried to do approval.grant. Quota used.', 'approval.grant', failed('quota_used' as 'forbidden')],

@@ -15,7 +15,15 @@ import { isValid, resolved, type Schema, valid } from './from-schema.ts';
 let harness: WebhookHarness;
 beforeAll(async () => {
   const role = {
-    permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:rotate', 'tokens:revoke', 'audit:read'],
+    permissions: [
+      'tokens:create',
+      'tokens:read',
+      'tokens:update',
+      'tokens:rotate',
+      'tokens:revoke',
+      'audit:read',
+      'trail:resume',
+    ],
     tokens: 'any',
     workspaces: ['*'],
     scopes: ['api:write'],

@@ -81,7 +81,7 @@ const asks: fc.Arbitrary<Asked> = fc.oneof(
     operation: fc.constant('retry' as const),
     workspaces: fc.array(workspace, { minLength: 1, maxLength: 2 }),
   }),
-  fc.constant({ operation: 'audit' as const }),
+  fc.record({ operation: fc.constantFrom('audit' as const, 'resume-log' as const) }),
 );
 const RUNS = { numRuns: 1_000 };
 
@@ -162,6 +162,8 @@ function instancesOf(
       }
       case 'audit:read':
         return [{ operation: 'audit' }];
+      case 'trail:resume':
+        return [{ operation: 'resume-log' }];
     }
   });
 }

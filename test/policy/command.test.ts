@@ -108,7 +108,8 @@ function sentFor(asked: Asked): Sent {
         : { method: 'POST', path, body: { workspace_uuid: asked.workspace, token_ids: ['tok-1'], reason } };
     }
     case 'retry':
-      throw new Error('A retry needs a delivery.');
+    case 'resume-log':
+      throw new Error('A retry needs a delivery, and a resume a log that is stopped.');
   }
 }
 

@@ -64,7 +64,7 @@ const requests: fc.Arbitrary<PolicyRequest> = fc.oneof(
   fc.record({ operation: fc.constant('update' as const), workspaceUuid, token, resulting, resumes: fc.boolean() }),
   fc.record({ operation: fc.constant('order' as const), workspaceUuid: fc.oneof(workspaceUuid, fc.constant('*')) }),
   fc.record({ operation: fc.constant('retry' as const), workspaceUuids: fc.array(workspaceUuid) }),
-  fc.constant({ operation: 'audit' as const }),
+  fc.record({ operation: fc.constantFrom('audit' as const, 'resume-log' as const) }),
 );
 
 const judged = (roles: readonly Role[], request: PolicyRequest): Decision =>

@@ -23,6 +23,7 @@ test.each<PolicyRequest>([
   { operation: 'order', workspaceUuid: SHOP },
   { operation: 'retry', workspaceUuids: [SHOP] },
   { operation: 'audit' },
+  { operation: 'resume-log' },
 ])('whoever has no role may not $operation', (request) => {
   expect(decide(callerWith(), request, CONTEXT)).toEqual({ allowed: false, failure: { kind: 'no_role' } });
 });

@@ -203,6 +203,7 @@ export function describeProtectedRoute(
         const sub = `someone-${crypto.randomUUID()}`;
         const owner = route.isOwners === true ? await harness.jwtFor('someone', { role: 'owner', sub }) : undefined;
         const { id } = await harness.mint('to-be-used', owner);
+        await route.before?.();
         const answer = await sendAs(role, '', id, sub);
         expect(answer.status).toBe(route.success.status);
         const actions = route.success.recorded ? [action, ...(route.success.follows ?? [])] : [];

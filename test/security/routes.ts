@@ -1,5 +1,6 @@
 import type { AuditAction, Permission } from '../../src/vocabulary.ts';
 import { TOKENS } from '../support/harness.ts';
+import { stopLog } from '../trail/log/stored-logs.ts';
 
 /** A route that only callers may use, as far as tests of access need to know it. */
 export interface ProtectedRoute {
@@ -22,6 +23,8 @@ export interface ProtectedRoute {
   readonly isOwners?: true;
   /** Headers that it needs. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** What must be so before it succeeds. */
+  readonly before?: () => Promise<void>;
   /** A body that is accepted. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** The status of a success, and whether that is in the trail too. `follows`: other rows that come with its own. */
@@ -147,6 +150,17 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     target: 'service',
     path: () => '/api/v1/audit/export',
     success: { status: 200, recorded: true },
+  },
+  {
+    method: 'POST',
+    pattern: '/api/v1/audit/log',
+    permission: 'trail:resume',
+    action: 'trail.resume',
+    target: 'service',
+    path: () => '/api/v1/audit/log',
+    before: async () => await stopLog(),
+    body: { reason: 'a test' },
+    success: { status: 201, recorded: true },
   },
   {
     method: 'GET',

@@ -49,6 +49,7 @@ describe.each(BOTH.map((mode) => [mode.snapshots, mode] as const))('with snapsho
     });
 
   it.each(routes.map((route) => [nameOf(route), route] as const))('%s', async (_route, route) => {
+    await route.before?.();
     const tokenId = await mintOwn();
     // What is refused is refused on a list that is held, too.
     if (mode !== SNAPSHOTS_OFF) await h.ask(alive, 'GET', TOKENS);

@@ -6,11 +6,14 @@ import { createRenewingHarness } from '../credential/harness.ts';
 import { createSessionHarness, type SessionHarness } from '../sessions/harness.ts';
 import { versionOf } from '../support/audit-detail.ts';
 import { type Answer, createHarness, type Harness, ISSUER, TOKENS } from '../support/harness.ts';
+import { TRAIL_KEY } from './log/built-logs.ts';
+import { stopLog } from './log/stored-logs.ts';
 
 const EVENTS = '/api/v1/audit/events';
 const DELIVERIES = '/api/v1/webhooks/deliveries';
 const roles = {
   owner: { permissions: ['tokens:create', 'tokens:read'], workspaces: ['*'], scopes: ['api:read'] },
+  operator: { permissions: ['trail:resume'], tokens: 'any', workspaces: ['*'], scopes: [] },
 };
 
 const rowsSince = async (seq: number): Promise<AuditEventRow[]> =>
@@ -27,7 +30,7 @@ describe('each row of the trail names the version of the policy', () => {
   let version: string;
 
   beforeAll(async () => {
-    const h = await createSessionHarness({ roles });
+    const h = await createSessionHarness({ roles, env: { TRAIL_KEY } });
     version = h.policyVersion;
     await playEverything(h);
     rows = await rowsSince(0);
@@ -136,6 +139,9 @@ async function playEverything(h: SessionHarness): Promise<void> {
     h.age(seconds);
     await h.cron();
   }
+  // A log that cannot go on.
+  await stopLog();
+  await at('operator', 'POST', '/api/v1/audit/log', { reason: 'a test' });
   // One more that stays open.
   await h.control.fault({ match: { workspace_uuid: h.workspace, method: 'POST' }, drop: 'after_commit' });
   await create();

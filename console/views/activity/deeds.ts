@@ -125,6 +125,7 @@ export const TELLERS: Readonly<Record<Told, (event: AuditEvent) => Deed | Whole>
   'credential.renew': renew,
   'session.start': () => deed('sign in'),
   'session.end': () => deed('end', 'a session of the console'),
+  'trail.resume': () => deed('start', 'a new log of the trail'),
 };
 
 /** Whether an action is one of those that are told here. A newer service may have more. */

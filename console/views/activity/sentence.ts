@@ -29,7 +29,7 @@ function aside(event: AuditEvent): string | null {
   }
   if (event.status === 'success' && detail['came'] !== undefined)
     return 'PipeOps made something else than was asked for.';
-  if (event.action === 'revocation.order' && event.status === 'success') {
+  if (['revocation.order', 'trail.resume'].includes(event.action) && event.status === 'success') {
     const reason = text(event, 'reason');
     return reason === null ? null : `“${reason}”`;
   }
