@@ -4,6 +4,7 @@ declare global {
   namespace Cloudflare {
     interface Env {
       DB: D1Database;
+      TRAIL: R2Bucket;
       CALLER_LIMIT: RateLimit;
       REJECTIONS_PER_ADDRESS: RateLimit;
       REJECTIONS_IN_ALL: RateLimit;
