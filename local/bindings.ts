@@ -14,6 +14,8 @@ export interface BindingFacts {
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
   readonly idempotencySecret: string;
+  /** The key of the log, and the secret of the MACs. By default the trail is neither sealed nor authenticated. */
+  readonly trail?: { readonly key: string; readonly stateSecret: string } | null;
   /** Who can sign in, and the secret of their sessions. By default nobody can. */
   readonly signIn?: { readonly people: People; readonly sessionSecret: string } | null;
 }
@@ -25,7 +27,7 @@ export interface BindingFacts {
  * @throws UserError with the first problem, and the file that it comes from. With it the Worker would answer nothing but a fixed 500.
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
-  const { workspaceUuid, reconcileAfterSeconds, webhooks, signIn = null } = facts;
+  const { workspaceUuid, reconcileAfterSeconds, webhooks, signIn = null, trail = null } = facts;
   const bindings: Record<string, string> = {
     PIPEOPS_API_URL: facts.pipeopsUrl,
     PIPEOPS_ADMIN_TOKEN: facts.adminToken,
@@ -34,6 +36,7 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
     IDEMPOTENCY_SECRET: facts.idempotencySecret,
     ...(signIn !== null && { SESSION_SECRET: signIn.sessionSecret }),
+    ...(trail !== null && { TRAIL_KEY: trail.key, STATE_SECRET: trail.stateSecret }),
     ...webhooks.secrets,
     POLICY: JSON.stringify(
       localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey, signIn?.people ?? null),

@@ -12,7 +12,14 @@ import { localRoutes } from './local-routes.ts';
 import { migrate } from './migrate.ts';
 import { openSignIn } from './people/sign-in.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
-import { openAdminCredential, openIdempotencySecret, openSessionSecret, stateFileOf } from './secrets.ts';
+import {
+  openAdminCredential,
+  openIdempotencySecret,
+  openSessionSecret,
+  openStateSecret,
+  openTrailKey,
+  stateFileOf,
+} from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
 import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
@@ -75,6 +82,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     publicJwk: issuer.publicJwk,
     webhooks,
     idempotencySecret: await openIdempotencySecret(stateDir),
+    trail: { key: await openTrailKey(stateDir), stateSecret: await openStateSecret(stateDir) },
     signIn: signIn.people === null ? null : { people: signIn.people, sessionSecret: await openSessionSecret(stateDir) },
   });
   const guard = startOrphanGuard();
