@@ -38,6 +38,12 @@ async function main(): Promise<void> {
     throw new UserError(`The Worker lacks ${missing.join(', ')}, and would serve nothing. ${setup}`);
   }
   steps.skipped('secrets', `all ${needed.length} are set`);
+  const unset = ['TRAIL_KEY', 'STATE_SECRET'].filter((name) => present?.includes(name) !== true);
+  if (unset.length > 0) {
+    const words =
+      'so the trail is not sealed, or not authenticated. Setup makes them, and `npm run doctor` says what they add';
+    steps.note('secrets', `${unset.join(' and ')} ${unset.length === 1 ? 'is' : 'are'} not set, ${words}`);
+  }
 
   let bookmark: string | null = null;
   await migrateStep(cloudflare, steps, applied, async () => {

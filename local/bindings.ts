@@ -4,6 +4,15 @@ import { UserError } from './errors.ts';
 import { localPolicy, type People } from './policy.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
 
+export interface LocalTrail {
+  readonly key: string;
+  readonly stateSecret: string;
+  /** Until which day rows without a MAC get one; null: they are wrong. */
+  readonly adoptsUntil: string | null;
+  /** The value of TRAIL_WITNESSES; null: there is none. */
+  readonly witnesses: string | null;
+}
+
 export interface BindingFacts {
   /** The file that the value of a binding was read from, or null if it was read from none. */
   readonly fileOf: (binding: string) => string | null;
@@ -14,8 +23,8 @@ export interface BindingFacts {
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
   readonly idempotencySecret: string;
-  /** What the log of the trail is made with; by default it is not sealed. */
-  readonly trail?: { readonly key: string; readonly witnesses: string } | null;
+  /** What the log of the trail is made with, and the secret of the MACs. By default the trail is neither sealed nor authenticated. */
+  readonly trail?: LocalTrail | null;
   /** Who can sign in, and the secret of their sessions. By default nobody can. */
   readonly signIn?: { readonly people: People; readonly sessionSecret: string } | null;
 }
@@ -35,8 +44,10 @@ export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
     IDEMPOTENCY_SECRET: facts.idempotencySecret,
-    ...(trail !== null && { TRAIL_KEY: trail.key, TRAIL_WITNESSES: trail.witnesses }),
     ...(signIn !== null && { SESSION_SECRET: signIn.sessionSecret }),
+    ...(trail !== null && { TRAIL_KEY: trail.key, STATE_SECRET: trail.stateSecret }),
+    ...(typeof trail?.witnesses === 'string' && { TRAIL_WITNESSES: trail.witnesses }),
+    ...(typeof trail?.adoptsUntil === 'string' && { STATE_ADOPT_UNTIL: trail.adoptsUntil }),
     ...webhooks.secrets,
     POLICY: JSON.stringify(
       localPolicy(facts.publicJwk, workspaceUuid, webhooks.github.publicKey, signIn?.people ?? null),

@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFile
 import path from 'node:path';
 import { SignJWT } from 'jose';
 import { credentialExpiryMs } from '../src/config/secrets.ts';
-import { privateKeyText } from '../src/tlog/note.ts';
+import { createSigner, parsePrivateKey, privateKeyText, verifierText } from '../src/tlog/note.ts';
 import { errorCode, reasonOf, UserError } from './errors.ts';
 import { openStateDir, readStateFile } from './state-dir.ts';
 
@@ -13,6 +13,7 @@ export const STATE_FILES = {
   SESSION_SECRET: 'session-secret',
   PIPEOPS_ADMIN_TOKEN: 'simulator-admin.jwt',
   FINGERPRINT_KEYS: 'fingerprint-keys',
+  STATE_SECRET: 'state-secret',
   TRAIL_KEY: 'trail-key',
 } as const;
 
@@ -37,15 +38,39 @@ export const openIdempotencySecret = async (stateDir: string): Promise<string> =
 export const openSessionSecret = async (stateDir: string): Promise<string> =>
   await openRandomSecret(stateDir, 'SESSION_SECRET');
 
-/** The name of the log of a local run. */
-const TRAIL_NAME = 'countersign.localhost/trail';
+/** Opens the STATE_SECRET of a state directory. The first call creates it. What the Worker wrote before a restart is its own after it. */
+export const openStateSecret = async (stateDir: string): Promise<string> =>
+  await openRandomSecret(stateDir, 'STATE_SECRET');
 
-/** Opens the key that the log of the trail is signed with. The first call creates it: another key would be that of another log. */
-export const openTrailKey = async (stateDir: string): Promise<string> => {
-  const make = async (): Promise<string> =>
-    `${await privateKeyText('log', TRAIL_NAME, Uint8Array.from(randomBytes(32)))}\n`;
-  return (await openSecretFile(path.join(stateDir, STATE_FILES.TRAIL_KEY), make)).trim();
-};
+/** How the log of a local run is called. */
+const LOCAL_LOG = 'countersign.localhost/trail';
+
+/** Where the verifier key of a state directory's log is: no secret, and all that an auditor needs. */
+export const trailVerifierFileIn = (stateDir: string): string => path.join(stateDir, 'trail.verifier');
+
+/**
+ * Opens the TRAIL_KEY of a state directory. The first call creates it, and its verifier key beside it.
+ *
+ * @throws UserError if a file does not hold it.
+ */
+export async function openTrailKey(stateDir: string): Promise<string> {
+  const file = path.join(stateDir, STATE_FILES.TRAIL_KEY);
+  const text = await openSecretFile(
+    file,
+    async () => `${await privateKeyText('log', LOCAL_LOG, new Uint8Array(randomBytes(32)))}\n`,
+  );
+  const key = parsePrivateKey(text.trim());
+  if (key === null)
+    throw new UserError(
+      `${file} is damaged: it does not hold the key of the log. Move it away: the next start makes a new one.`,
+    );
+  const { verifier } = await createSigner(key);
+  const [verifierFile, shown] = [trailVerifierFileIn(stateDir), `${verifierText(verifier)}\n`];
+  // That of a key that was moved away would have auditors doubt the log.
+  if (readSecretFile(verifierFile) !== shown) rmSync(verifierFile, { force: true });
+  await openSecretFile(verifierFile, () => shown);
+  return text.trim();
+}
 
 async function openRandomSecret(stateDir: string, binding: keyof typeof STATE_FILES): Promise<string> {
   const make = (): string => `${randomBytes(32).toString('base64')}\n`;

@@ -1,5 +1,6 @@
 // Before all others: wrangler and miniflare read the environment while they are loaded.
 import { environment } from './environment.ts';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { banner } from './banner.ts';
@@ -12,7 +13,15 @@ import { localRoutes } from './local-routes.ts';
 import { migrate } from './migrate.ts';
 import { openSignIn } from './people/sign-in.ts';
 import { assertPortIsFree, LOOPBACK } from './ports.ts';
-import { openAdminCredential, openIdempotencySecret, openSessionSecret, openTrailKey, stateFileOf } from './secrets.ts';
+import {
+  openAdminCredential,
+  openIdempotencySecret,
+  openSessionSecret,
+  openStateSecret,
+  openTrailKey,
+  STATE_FILES,
+  stateFileOf,
+} from './secrets.ts';
 import { CHECKOUT, readSettings, type Settings } from './settings.ts';
 import { logLine, openWorkerLog } from './log-file.ts';
 import { createShutdown, startOrphanGuard, type Shutdown } from './shutdown.ts';
@@ -163,19 +172,25 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
       ciJwt: await jwt('ci'),
       jwtLifetime: `${BANNER_JWT_HOURS} hours`,
       signIn: signIn.people === null ? signIn.problem : { code: signIn.code },
-      witness: trail?.verifierKey ?? null,
+      witness: trail.witness,
     }),
   );
 }
 
-/** Starts a witness where one is asked for. The trail is then sealed, so that it has something to cosign. */
+/** The key of the log and the secret of the MACs, and a witness where one is asked for. */
 async function openTrail({ witnessPort: port, stateDir }: Settings, shutdown: Shutdown) {
-  if (port === null) return null;
   const key = await openTrailKey(stateDir);
+  // A state directory of an earlier version has owners without a MAC. The run that makes the secret gives them one.
+  const adoptsUntil = existsSync(path.join(stateDir, STATE_FILES.STATE_SECRET)) ? null : inDays(1);
+  const own = { key, stateSecret: await openStateSecret(stateDir), adoptsUntil };
+  if (port === null) return { ...own, witnesses: null, witness: null };
   const witness = await openWitness({ port, stateDir, trailKey: key });
   shutdown.onStop(witness.close);
-  return { key, witnesses: witness.setting, verifierKey: witness.verifierKey };
+  return { ...own, witnesses: witness.setting, witness: witness.verifierKey };
 }
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+const inDays = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString().slice(0, 10);
 
 interface RunningUpstream {
   readonly kind: 'simulator' | 'configured';

@@ -53,7 +53,7 @@ export async function connect(section: Section, variables: Variables, mayAsk: bo
 }
 
 const LOGIN =
-  'Run `npx wrangler login --config wrangler.toml`, or set CLOUDFLARE_API_TOKEN to an API token that may edit Workers Scripts and D1 and read the account.';
+  'Run `npx wrangler login --config wrangler.toml`, or set CLOUDFLARE_API_TOKEN to an API token that may edit Workers Scripts, D1 and Workers R2 Storage and read the account.';
 
 function readWhoAmI(run: WranglerRun): z.infer<typeof WhoAmI> {
   // Without a login wrangler writes its JSON too, and ends with 1.

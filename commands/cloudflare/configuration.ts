@@ -8,7 +8,7 @@ import { placeholdersIn } from '../../src/config/placeholders.ts';
 import type { Policy } from '../../src/config/policy.ts';
 import type { ConfigProblem } from '../../src/config/problems.ts';
 import { parseJson } from '../../src/kit/json.ts';
-import { neededSecrets } from './needed-secrets.ts';
+import { neededSecrets, TRAIL_SECRETS } from './needed-secrets.ts';
 import type { Section } from './section.ts';
 
 export interface CheckedConfiguration {
@@ -25,9 +25,8 @@ export interface CheckedConfiguration {
 export async function checkConfiguration(section: Section): Promise<CheckedConfiguration> {
   const policyFile = 'POLICY' in section.vars ? null : await importPolicy();
   const policy = readPolicy(section.vars, policyFile);
-  const secrets = new Set(
-    neededSecrets(policy.ok ? policy.value : { webhooks: [], issuers: [] }).map(({ name }) => name),
-  );
+  const needed = neededSecrets(policy.ok ? policy.value : { webhooks: [], issuers: [] });
+  const secrets = new Set([...needed.map(({ name }) => name), ...TRAIL_SECRETS]);
   const exposed = Object.keys(section.vars).filter((name) => secrets.has(name));
   if (exposed.length > 0) {
     throw new UserError(
@@ -53,12 +52,13 @@ export async function checkConfiguration(section: Section): Promise<CheckedConfi
 }
 
 /** Bindings that exist, as those of the deployed Worker will. Nothing uses them. */
-function stubs({ rateLimits }: Section): Readonly<Record<string, unknown>> {
+function stubs({ rateLimits, bucket }: Section): Readonly<Record<string, unknown>> {
   const unused = (): never => {
     throw new Error('A check of the configuration uses no binding.');
   };
   return {
     DB: { prepare: unused, batch: unused },
+    ...(bucket !== null && { TRAIL: { put: unused, list: unused } }),
     ...Object.fromEntries(rateLimits.map((name) => [name, { limit: unused }])),
   };
 }

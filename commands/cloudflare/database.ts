@@ -41,7 +41,7 @@ To go back to a version that was deployed before: npx wrangler rollback --config
   );
 }
 
-/** Where a new database is kept. D1 takes neither back later. */
+/** Where a new database, and a new bucket, are kept. Neither can be taken back later. */
 export interface Whereabouts {
   readonly location?: string | undefined;
   readonly jurisdiction?: string | undefined;
@@ -79,4 +79,19 @@ export async function readBookmark({ wrangler }: Cloudflare): Promise<string | n
   const run = await wrangler(['d1', 'time-travel', 'info', 'DB', '--json']);
   const answer = Bookmark.safeParse(parseJson(run.stdout));
   return answer.success ? answer.data.bookmark : null;
+}
+
+const HasEvents = z.array(z.object({ results: z.array(z.object({ has_events: z.number() })) })).length(1);
+
+/**
+ * Whether the trail in the deployed database has an event.
+ *
+ * @throws UserError with wrangler's reason if it cannot be asked.
+ */
+export async function hasEvents({ wrangler }: Cloudflare): Promise<boolean> {
+  const question = 'SELECT EXISTS (SELECT 1 FROM audit_events) AS has_events';
+  const run = await wrangler(['d1', 'execute', 'DB', '--remote', '--json', '--command', question]);
+  const rows = HasEvents.safeParse(parseJson(run.stdout));
+  if (run.exitCode === 0 && rows.success) return rows.data[0]?.results[0]?.has_events === 1;
+  throw new UserError(`The database does not say whether its trail has events: ${wranglerError(run)}`);
 }

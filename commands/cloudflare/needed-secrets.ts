@@ -12,6 +12,8 @@ import {
   secretsOf,
   sessionSecret,
 } from '../../src/config/secrets.ts';
+import { stateSecret } from '../../src/config/trail-log.ts';
+import { trailKeyProblem } from './trail-key.ts';
 
 /** A secret that the deployed Worker must have. */
 export interface NeededSecret {
@@ -24,8 +26,19 @@ export interface NeededSecret {
   readonly problemOf: (value: string, nowMs: number) => string | null;
 }
 
+/** Secrets of the transparency log and of what is authenticated in D1. Setup makes the first and the last. */
+export const TRAIL_SECRETS = ['TRAIL_KEY', 'TRAIL_KEY_NEXT', 'STATE_SECRET'] as const;
+
 /** Secrets that the Worker may have, and works without. */
-export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT', ...RENEWAL_SETTINGS] as const;
+export const OPTIONAL_SECRETS = ['PIPEOPS_ADMIN_TOKEN_NEXT', ...RENEWAL_SETTINGS, ...TRAIL_SECRETS] as const;
+
+/** What the Worker authenticates its rows in D1 with. It works without, so that a deployment that is older than it goes on. */
+export const STATE_SECRET: NeededSecret = {
+  name: 'STATE_SECRET',
+  meaning: 'authenticates what the Worker writes into D1',
+  generate: () => base64(32),
+  problemOf: (value) => firstIssue(stateSecret.safeParse(value)),
+};
 
 /** The secrets that the code and the policy need, without which the Worker serves nothing. */
 export function neededSecrets({ webhooks, issuers }: Pick<Policy, 'webhooks' | 'issuers'>): readonly NeededSecret[] {
@@ -92,7 +105,9 @@ export function neededSecrets({ webhooks, issuers }: Pick<Policy, 'webhooks' | '
 }
 
 /** What is wrong with an optional secret, without quoting it; null if nothing is. */
-export function optionalSecretProblem(name: string, value: string, nowMs: number): string | null {
+export async function optionalSecretProblem(name: string, value: string, nowMs: number): Promise<string | null> {
+  if (name === STATE_SECRET.name) return STATE_SECRET.problemOf(value, nowMs);
+  if (name === 'TRAIL_KEY' || name === 'TRAIL_KEY_NEXT') return await trailKeyProblem(value);
   const setting = RENEWAL_SETTINGS.find((known) => known === name);
   return setting === undefined ? credentialProblem(value, nowMs) : renewalSettingProblem(setting, value);
 }

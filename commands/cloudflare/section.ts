@@ -13,8 +13,12 @@ export interface Section {
   readonly databaseName: string;
   /** The folder of the migrations; an absolute path. */
   readonly migrationsDir: string;
+  /** Where the files of the transparency log are kept; null: in D1. */
+  readonly bucket: { readonly name: string; readonly jurisdiction: string | null } | null;
   /** Null where the section leaves it to the login. */
   readonly accountId: string | null;
+  /** The first host that belongs to the Worker as a whole; null if none does. A route with a pattern may lead only a part of a host to it. */
+  readonly customDomain: string | null;
   /** `[env.NAME.vars]`. */
   readonly vars: Readonly<Record<string, unknown>>;
   /** The names of the rate limits that it declares. */
@@ -34,6 +38,15 @@ const WranglerConfig = z.object({
       migrations_dir: z.string().optional(),
     }),
   ),
+  r2_buckets: z.array(
+    z.object({ binding: z.string(), bucket_name: z.string().optional(), jurisdiction: z.string().optional() }),
+  ),
+  routes: z
+    .array(z.union([z.string(), z.looseObject({ pattern: z.string(), custom_domain: z.boolean().optional() })]))
+    .optional(),
+  route: z
+    .union([z.string(), z.looseObject({ pattern: z.string(), custom_domain: z.boolean().optional() })])
+    .optional(),
   ratelimits: z.array(z.object({ name: z.string(), namespace_id: z.string() })),
   vars: z.record(z.string(), z.unknown()),
 });
@@ -42,8 +55,8 @@ type WranglerConfig = z.infer<typeof WranglerConfig>;
 /**
  * Reads a section of wrangler.toml.
  *
- * @throws UserError if there is no such section, if it lacks a database, or if it shares its Worker, its database or a rate limit's
- * namespace with another: a deployment of the one would then change the other.
+ * @throws UserError if there is no such section, if it lacks a database, or if it shares its Worker, its database, its bucket or a rate
+ * limit's namespace with another: a deployment of the one would then change the other.
  */
 export function readSection(configPath: string, name: string): Section {
   const sections = sectionsOf(configPath);
@@ -67,12 +80,18 @@ export function readSection(configPath: string, name: string): Section {
       throw new UserError(`[env.${name}] of ${configPath} shares ${shared} with ${where}. Give it one of its own.`);
     }
   }
+  const bucket = bucketOf(config);
   return {
     name,
     configPath,
     workerName: config.name ?? name,
     databaseName: database.database_name,
     migrationsDir: path.resolve(path.dirname(configPath), database.migrations_dir ?? 'migrations'),
+    bucket:
+      bucket?.bucket_name === undefined
+        ? null
+        : { name: bucket.bucket_name, jurisdiction: bucket.jurisdiction ?? null },
+    customDomain: customDomainOf(config),
     accountId: config.account_id ?? null,
     vars: config.vars,
     rateLimits: config.ratelimits.map((limit) => limit.name),
@@ -93,9 +112,19 @@ function readConfig(config: string, env: string): WranglerConfig {
 }
 
 /** What belongs to one section alone. */
-type Shareable = Pick<WranglerConfig, 'name' | 'd1_databases' | 'ratelimits'>;
+type Shareable = Pick<WranglerConfig, 'name' | 'd1_databases' | 'r2_buckets' | 'ratelimits'>;
 
 const databaseOf = ({ d1_databases: databases }: Shareable) => databases.find(({ binding }) => binding === 'DB');
+
+const bucketOf = ({ r2_buckets: buckets }: Shareable) => buckets.find(({ binding }) => binding === 'TRAIL');
+
+/** The first host that belongs to the Worker as a whole; null if none does. */
+export function customDomainOf({ route, routes = [] }: Pick<WranglerConfig, 'route' | 'routes'>): string | null {
+  for (const candidate of [route, ...routes]) {
+    if (typeof candidate === 'object' && candidate.custom_domain === true) return candidate.pattern;
+  }
+  return null;
+}
 
 /** What two sections have in common and must not; null if nothing. */
 export function sharedBy(one: Shareable, other: Shareable): string | null {
@@ -107,6 +136,8 @@ export function sharedBy(one: Shareable, other: Shareable): string | null {
       return `the database with the id ${database.database_id}`;
     }
   }
+  const bucket = bucketOf(one)?.bucket_name;
+  if (bucket !== undefined && bucket === bucketOf(other)?.bucket_name) return `the bucket "${bucket}"`;
   const taken = new Set(other.ratelimits.map(({ namespace_id: id }) => id));
   const limit = one.ratelimits.find(({ namespace_id: id }) => taken.has(id));
   return limit === undefined ? null : `the namespace ${limit.namespace_id} of rate limit ${limit.name}`;

@@ -20,6 +20,8 @@ interface Secrets {
   readonly given: ReadonlyMap<string, string>;
   /** The names of those that the Worker has. */
   readonly present: readonly string[];
+  /** Made by now, and kept in no file. They are set with the others. */
+  readonly unkept: ReadonlyMap<string, string>;
 }
 
 /**
@@ -29,12 +31,12 @@ interface Secrets {
  * @returns whether any was set.
  * @throws UserError if one is needed and nobody can be asked, or if a value is none.
  */
-export async function setSecrets(setting: Setting, { needed, given, present }: Secrets): Promise<boolean> {
+export async function setSecrets(setting: Setting, { needed, given, present, unkept }: Secrets): Promise<boolean> {
   const { cloudflare, steps, mayAsk } = setting;
   const nowMs = Date.now();
-  checkGiven(given, needed, nowMs);
+  await checkGiven(given, needed, nowMs);
   const missing = needed.filter(({ name }) => !present.includes(name) && !given.has(name));
-  if (missing.length === 0 && given.size === 0) {
+  if (missing.length === 0 && given.size === 0 && unkept.size === 0) {
     steps.skipped('secrets', `all ${needed.length} are set`);
     return false;
   }
@@ -49,9 +51,9 @@ export async function setSecrets(setting: Setting, { needed, given, present }: S
   }
   const generated = generateMissing(cloudflare.section, missing);
   steps.begin('secrets');
-  await putSecrets(cloudflare, new Map([...given, ...asked, ...generated]));
+  await putSecrets(cloudflare, new Map([...given, ...asked, ...generated, ...unkept]));
   const parts = [
-    describe('generated', [...generated.keys()]),
+    describe('generated', [...generated.keys(), ...unkept.keys()]),
     describe('asked for', [...asked.keys()]),
     describe('given', [...given.keys()]),
   ];
@@ -66,14 +68,19 @@ function howToGive(section: string, name: string): string {
   return `Run this on a terminal to be asked for it, or write ${name}=… into a file of mode 0600 and run: npm run setup -- --env ${section} --secrets FILE`;
 }
 
-function checkGiven(given: ReadonlyMap<string, string>, needed: readonly NeededSecret[], nowMs: number): void {
+async function checkGiven(
+  given: ReadonlyMap<string, string>,
+  needed: readonly NeededSecret[],
+  nowMs: number,
+): Promise<void> {
   for (const [name, value] of given) {
     const secret = needed.find((one) => one.name === name);
     if (secret === undefined && !OPTIONAL_SECRETS.some((optional) => optional === name)) {
       const known = [...needed.map((one) => one.name), ...OPTIONAL_SECRETS].join(', ');
       throw new UserError(`${name} is no secret of this Worker. It has ${known}.`);
     }
-    const problem = secret === undefined ? optionalSecretProblem(name, value, nowMs) : secret.problemOf(value, nowMs);
+    const problem =
+      secret === undefined ? await optionalSecretProblem(name, value, nowMs) : secret.problemOf(value, nowMs);
     if (problem !== null) throw new UserError(`The given ${name} ${problem}.`);
   }
 }

@@ -8,6 +8,7 @@ import { makeSite, siteBeside } from '../../local/site.ts';
 import { runWrangler, wranglerError, type WranglerRun } from '../../local/wrangler.ts';
 import { parseJson } from '../../src/kit/json.ts';
 import type { Cloudflare } from './account.ts';
+import { waysWithoutR2 } from './bucket.ts';
 import type { Section } from './section.ts';
 
 const SecretNames = z.array(z.object({ name: z.string() }));
@@ -98,7 +99,9 @@ export async function deployWorker(cloudflare: Cloudflare, tag: string, mayAsk: 
   const run = await cloudflare.wrangler(args);
   if (run.exitCode === 0) return deployedBy(run);
   const error = wranglerError(run);
-  if (!error.includes('workers.dev subdomain')) throw new UserError(`The Worker was not deployed: ${error}`);
+  if (!error.includes('workers.dev subdomain')) {
+    throw new UserError(`The Worker was not deployed: ${error}${waysWithoutR2(error, cloudflare.section)}`);
+  }
   if (!mayAsk) {
     throw new UserError(`The Worker needs a workers.dev subdomain, which this account does not have yet. ${error}`);
   }

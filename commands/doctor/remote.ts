@@ -8,6 +8,7 @@ import { type CloudflareApi, openApi, readCrons, readWorkersDevUrl } from '../cl
 import { readSecretNames } from '../cloudflare/worker.ts';
 import { CRON } from './deployment.ts';
 import type { Variables, WranglerConfig } from './environment.ts';
+import { sealingFindings } from './trail.ts';
 
 /** What policy and code need of a deployment. */
 export interface Needs {
@@ -42,7 +43,7 @@ export async function examineDeployment(needs: Needs, variables: Variables): Pro
     migrationsPart(cloudflare.seen),
     ...(await triggerParts(needs, cloudflare.seen, variables)),
   ]);
-  return together([secretsPart(needs, names), ...rest]);
+  return together([secretsPart(needs, names), sealingPart(needs, 'seen' in names ? names.seen : null), ...rest]);
 }
 
 const together = (parts: readonly Looked[]): Looked => ({
@@ -110,6 +111,12 @@ function secretsPart({ section, secrets }: Needs, names: Attempt<readonly string
       ],
     })),
   ]);
+}
+
+function sealingPart({ section, config }: Needs, secrets: readonly string[] | null): Looked {
+  const names = secrets === null ? null : new Set([...secrets, ...Object.keys(config.vars)]);
+  const hasBucket = config.r2_buckets.some(({ binding }) => binding === 'TRAIL');
+  return { fine: [], findings: sealingFindings({ names, hasBucket, section }) };
 }
 
 async function migrationsPart(cloudflare: Cloudflare): Promise<Looked> {

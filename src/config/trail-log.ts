@@ -94,7 +94,8 @@ const anchors = z.string().transform((text, context): readonly string[] => {
   return z.NEVER;
 });
 
-const stateSecret = z.string().transform((text, context): Uint8Array => {
+/** `STATE_SECRET`: base64 of what the keys of the MACs are derived from. */
+export const stateSecret = z.string().transform((text, context): Uint8Array => {
   const bytes = decodeBase64(text);
   if (bytes !== null && bytes.byteLength >= STATE_SECRET_MIN_BYTES) return bytes;
   context.addIssue({ code: 'custom', message: `is not base64 of ${STATE_SECRET_MIN_BYTES} bytes or more` });

@@ -24,11 +24,21 @@ const POLICY = {
     scanner: { kind: 'standard', events: ['token.leaked'], workspaces: ['*'], secrets: ['WEBHOOK_SCANNER'] },
   },
 };
-const SECRETS = ['PIPEOPS_ADMIN_TOKEN', 'FINGERPRINT_KEYS', 'IDEMPOTENCY_SECRET', 'WEBHOOK_SCANNER'];
+const SECRETS = [
+  'PIPEOPS_ADMIN_TOKEN',
+  'FINGERPRINT_KEYS',
+  'IDEMPOTENCY_SECRET',
+  'WEBHOOK_SCANNER',
+  'TRAIL_KEY',
+  'STATE_SECRET',
+];
 const READY = { status: 200, body: { success: true, message: 'Ready.', data: { degraded: [] } } };
 
 let operator: Operator;
-beforeEach(async () => void (operator = await createOperator()));
+const ANCHORED = '[env.production.vars]\nTRAIL_ANCHORS = "https://anchors.northwind.io/trail"';
+beforeEach(async () => {
+  operator = await createOperator((config) => config.replace('[env.production.vars]', ANCHORED));
+});
 afterEach(async () => await operator[Symbol.asyncDispose]());
 
 interface Deployment {
@@ -109,6 +119,8 @@ it('all that a deployment lacks is told at once, with what to run', async () => 
     expect.stringMatching(/^problem {2}IDEMPOTENCY_SECRET is not set in the deployment/),
     expect.stringMatching(/^problem {2}WEBHOOK_SCANNER is not set in the deployment/),
     expect.stringMatching(/^warning {2}WEBHOOK_OLD is a secret of the deployment that neither/),
+    expect.stringMatching(/^warning {2}TRAIL_KEY is not set, so the trail is not sealed: /),
+    expect.stringMatching(/^warning {2}STATE_SECRET is not set, so nothing in D1 is authenticated: /),
     `problem  migrations lack ${LAST_MIGRATION}`,
     expect.stringMatching(/^problem {2}cron of each minute is not deployed, which has none: /),
     expect.stringMatching(/^problem {2}\/readyz of \S+ is not ready: it answers 503: Not ready: database\.$/),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { verifierOfTrailKey } from '../../commands/cloudflare/trail-key.ts';
 import { failed } from './cloudflare-simulator/account.ts';
 import type { SeenRequest } from './cloudflare-simulator/server.ts';
 import { ADMIN_TOKEN, createOperator, type Operator, stepsOf } from './deployment.ts';
@@ -49,6 +50,7 @@ const is =
 it.each([
   ['before the database was created', 'before', is('POST', /\/d1\/database$/), 1],
   ['after the database was created', 'after', is('POST', /\/d1\/database$/), 1],
+  ['after the bucket was created', 'after', is('POST', /\/r2\/buckets$/), 1],
   ['between two migrations', 'after', is('POST', /\/query$/), 6],
   ['after the secrets were generated, and before they were set', 'before', is('PATCH', /\/secrets-bulk$/), 1],
   ['after the Worker was made without code', 'after', is('PUT', /\/scripts\/countersign$/), 1],
@@ -68,6 +70,7 @@ it('the next run comes to an end, and nothing was made twice or lost', async () 
     'done policy',
     'done account',
     'skipped database',
+    'skipped bucket',
     'skipped migrations',
     'skipped secrets',
     'skipped deploy',
@@ -79,9 +82,11 @@ it('the next run comes to an end, and nothing was made twice or lost', async () 
   expect(worker.schedules).toEqual(['* * * * *']);
   expect(worker.published).toBe(true);
   const kept = operator.keptSecrets('production') ?? '';
-  for (const name of ['FINGERPRINT_KEYS', 'IDEMPOTENCY_SECRET']) {
+  for (const name of ['FINGERPRINT_KEYS', 'IDEMPOTENCY_SECRET', 'STATE_SECRET']) {
     expect(kept.match(new RegExp(`^${name}=(.*)$`, 'm'))?.[1]).toBe(worker.secrets.get(name));
   }
+  // Its verifier key is not lost, though the run that made it was killed before it showed one.
+  expect(run.stdout).toContain((await verifierOfTrailKey(worker.secrets.get('TRAIL_KEY')!))!);
   const [migrations] = (await account.databases.query(
     account.databases.find('countersign')!,
     'SELECT count(*) AS n, count(DISTINCT name) AS names FROM d1_migrations',

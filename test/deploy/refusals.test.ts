@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../../commands/cloudflare/account.ts';
+import { createBucket } from '../../commands/cloudflare/bucket.ts';
+import { hasEvents } from '../../commands/cloudflare/database.ts';
 import { readSection } from '../../commands/cloudflare/section.ts';
 import { deployWorker } from '../../commands/cloudflare/worker.ts';
 import { runWrangler } from '../../local/wrangler.ts';
@@ -60,12 +63,14 @@ it('deploy without a database sends to setup, and makes none', async () => {
   expect([run.exitCode, changes()]).toEqual([1, []]);
 });
 
-it('the top level, deployed by mistake, makes nothing: no database has its id', async () => {
+it('the top level, deployed by mistake, makes no Worker and no database: no database has its id', async () => {
   const { accounts, databases, workers } = operator.cloudflare.account;
   const variables = { ...operator.variables, CLOUDFLARE_ACCOUNT_ID: accounts[0]?.id };
   const run = await runWrangler(['deploy'], { configPath: operator.configPath, variables });
   expect(run.stderr).toMatch(/You must use a real database in the database_id configuration/);
   expect([run.exitCode, databases.list, [...workers.keys()]]).toEqual([1, [], []]);
+  // wrangler makes a bucket before it looks for the database. This one is empty, and no deployment's.
+  expect([...operator.cloudflare.account.buckets]).toEqual(['countersign-trail-local']);
 });
 
 it('an account without a workers.dev subdomain is told where to register one', async () => {
@@ -76,6 +81,38 @@ it('an account without a workers.dev subdomain is told where to register one', a
     `needs a workers.dev subdomain, which this account does not have yet. You can either deploy your worker to one or more routes by specifying them in your wrangler.toml file, or register a workers.dev subdomain here: https://dash.cloudflare.com/${account.id}/workers/onboarding`,
   );
   account.subdomain = 'acme';
+});
+
+describe('an account without R2', () => {
+  beforeEach(() => void (operator.cloudflare.account.hasR2 = false));
+  afterEach(() => void (operator.cloudflare.account.hasR2 = true));
+  const WAYS =
+    /10042[\s\S]*switch R2 on in Cloudflare's dashboard[\s\S]*take the block \[\[env\.staging\.r2_buckets\]\] out of/;
+
+  it('is told both ways out by setup, and sent to it by deploy', async () => {
+    const cloudflare = await connectTo({});
+    await expect(createBucket(cloudflare, cloudflare.section.bucket!, {})).rejects.toThrow(WAYS);
+    await expect(deployWorker(cloudflare, 'a-tag', false)).rejects.toThrow(/npm run setup -- --env staging/);
+  });
+
+  it('deploys without the block', async () => {
+    const config = readFileSync(operator.configPath, 'utf8');
+    const block = /\[\[env\.staging\.r2_buckets\]\]\n.*\n.*\n/;
+    expect(config).toMatch(block);
+    writeFileSync(operator.configPath, config.replace(block, ''));
+    const deployed = await deployWorker(await connectTo({}), 'a-tag', false);
+    writeFileSync(operator.configPath, config);
+    expect(deployed.url).toBe('https://countersign-staging.acme.workers.dev');
+  });
+});
+
+it('a trail that has events is told what STATE_SECRET needs, and gets none', async () => {
+  const { account } = operator.cloudflare;
+  const database = account.databases.find('countersign-staging')!;
+  await account.databases.query(database, 'CREATE TABLE audit_events (id); INSERT INTO audit_events VALUES (1)');
+  expect(await hasEvents(await connectTo({}))).toBe(true);
+  await account.databases.query(database, 'DELETE FROM audit_events');
+  expect(await hasEvents(await connectTo({}))).toBe(false);
 });
 
 it('what Cloudflare refuses is passed on in its own words, and what was done before stays done', async () => {

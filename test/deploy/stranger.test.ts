@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, globSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { verifierOfTrailKey } from '../../commands/cloudflare/trail-key.ts';
 import { CHECKOUT } from '../../local/settings.ts';
 import { siteFiles } from '../../site/build.ts';
 import { ADMIN_TOKEN, type CommandRun, createOperator, type Operator, stepsOf } from './deployment.ts';
@@ -57,6 +58,7 @@ it('setup takes an empty account to a ready service, and shows each step', () =>
     'done policy',
     'done account',
     'done database',
+    'done bucket',
     'done migrations',
     'done secrets',
     'done deploy',
@@ -65,6 +67,7 @@ it('setup takes an empty account to a ready service, and shows each step', () =>
   expect(first.exitCode).toBe(0);
   expect(first.stdout).toContain('https://countersign-staging.acme.workers.dev');
   expect(operator.cloudflare.account.databases.list.map(({ name }) => name)).toEqual(['countersign-staging']);
+  expect([...operator.cloudflare.account.buckets]).toEqual(['countersign-trail-staging']);
   expect(worker().schedules).toEqual(['* * * * *']);
 });
 
@@ -90,8 +93,26 @@ it('the secrets that code and policy need are set: the given one and those that 
       .filter((line) => /^[A-Z]/.test(line))
       .map((line) => line.split(/=(.*)/s)),
   );
-  expect(Object.keys(kept).toSorted()).toEqual(['FINGERPRINT_KEYS', 'IDEMPOTENCY_SECRET', 'WEBHOOK_SCANNER']);
-  expect(Object.fromEntries(worker().secrets)).toEqual({ ...kept, PIPEOPS_ADMIN_TOKEN: ADMIN_TOKEN });
+  expect(Object.keys(kept).toSorted()).toEqual([
+    'FINGERPRINT_KEYS',
+    'IDEMPOTENCY_SECRET',
+    'STATE_SECRET',
+    'WEBHOOK_SCANNER',
+  ]);
+  expect(Object.fromEntries(worker().secrets)).toEqual({
+    ...kept,
+    PIPEOPS_ADMIN_TOKEN: ADMIN_TOKEN,
+    TRAIL_KEY: expect.any(String),
+  });
+});
+
+it('the key of the log is named after the host, is in no file, and its verifier key is shown and kept', async () => {
+  const key = worker().secrets.get('TRAIL_KEY')!;
+  const verifier = readFileSync(path.join(operator.folder, '.secrets', 'staging.trail.verifier'), 'utf8').trim();
+  expect(verifier).toMatch(/^countersign-staging\.acme\.workers\.dev\/trail\+/);
+  expect(verifier).toBe(await verifierOfTrailKey(key));
+  expect(first.stdout).toContain(verifier);
+  expect(operator.keptSecrets('staging')).not.toContain('TRAIL_KEY');
 });
 
 it('the file of generated secrets is named at the end, only its owner reads it, and git ignores it', () => {
@@ -111,6 +132,7 @@ it('setup leaves what is done as it is, and skips it', async () => {
     'done policy',
     'done account',
     'skipped database',
+    'skipped bucket',
     'skipped migrations',
     'skipped secrets',
     'skipped deploy',
@@ -141,7 +163,7 @@ it('deploy migrates, deploys, verifies, and says how to go back', async () => {
 });
 
 it('no secret was shown, put into a command line, or left in a log or in the home', () => {
-  const values = [...worker().secrets.values()].flatMap((value) => [value, value.split(':').at(-1)!]);
+  const values = [...worker().secrets.values()].flatMap((value) => [value, value.split(/:|\+(?=[^+]*$)/).at(-1)!]);
   expect(values.length).toBeGreaterThan(4);
   const files = readdirSync(operator.home, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -2,7 +2,14 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openAdminCredential, openSecretFile, readSecretFile } from '../../local/secrets.ts';
+import {
+  openAdminCredential,
+  openSecretFile,
+  openTrailKey,
+  readSecretFile,
+  trailVerifierFileIn,
+} from '../../local/secrets.ts';
+import { createSigner, parsePrivateKey, verifierText } from '../../src/tlog/note.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-secrets-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -45,6 +52,18 @@ describe('a file with secrets', () => {
     await expect(openSecretFile(file, () => 'text')).rejects.toThrow(problem);
     await expect(openSecretFile(file, () => 'text')).rejects.toThrow(path.dirname(file));
   });
+});
+
+it('the key of the log is kept, and its verifier key lies beside it', async () => {
+  const key = await openTrailKey(root);
+  expect(await openTrailKey(root)).toBe(key);
+  const { verifier } = await createSigner(parsePrivateKey(key)!);
+  expect(readFileSync(trailVerifierFileIn(root), 'utf8')).toBe(`${verifierText(verifier)}\n`);
+  rmSync(fileIn('trail-key'));
+  const next = await createSigner(parsePrivateKey(await openTrailKey(root))!);
+  expect(readFileSync(trailVerifierFileIn(root), 'utf8')).toBe(`${verifierText(next.verifier)}\n`);
+  writeFileSync(fileIn('trail-key'), 'garbage');
+  await expect(openTrailKey(root)).rejects.toThrow(`${fileIn('trail-key')} is damaged`);
 });
 
 describe('the credential for the simulator', () => {

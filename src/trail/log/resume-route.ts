@@ -30,7 +30,7 @@ export function registerResumeRoute(app: Hono<AppEnv>, dependencies: ResumeDepen
     if (!resumed.ok) return failure(c, resumed.error);
     return success(c, 'A new log has begun. Tell the auditors of the old one.', presentResumed(resumed.value), 201);
   });
-  app.all(LOG, methodNotAllowed('POST'));
+  app.all(LOG, methodNotAllowed('GET', 'POST'));
 }
 
 /** Reads why a log is resumed. Fails with `invalid_request` for unknown fields, otherwise with `validation_failed`. */

@@ -29,7 +29,6 @@ export function registerLogRoutes(app: Hono<AppEnv>, reading: LogReading): void 
     const logs = await readLogs(reading, readerOf(c));
     return logs.ok ? success(c, 'The logs over the trail.', logs.value) : failure(c, logs.error);
   });
-  app.all(LOG, methodNotAllowed('GET'));
 
   for (const prefix of [CURRENT, NUMBERED]) {
     app.get(`${prefix}/checkpoint`, mayRead, noParameters, async (c) => {

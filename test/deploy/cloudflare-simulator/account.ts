@@ -31,6 +31,7 @@ export const failed = (status: number, code: number, message: string): Answer =>
   body: JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null }),
 });
 
+const NO_R2 = failed(403, 10_042, 'Please enable R2 through the Cloudflare Dashboard.');
 const NO_WORKER = failed(404, 10_007, 'This Worker does not exist on your account.');
 
 /**
@@ -43,6 +44,10 @@ export class Account {
   readonly databases = new Databases();
   readonly assets = new Assets();
   readonly workers = new Map<string, DeployedWorker>();
+  /** The names of its R2 buckets. */
+  readonly buckets = new Set<string>();
+  /** Whether somebody has switched R2 on. */
+  hasR2 = true;
   /** The bookmark of D1 Time Travel at which every database stands. */
   readonly bookmark = '00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683';
   /** The accounts that the token reaches. */
@@ -101,6 +106,14 @@ export class Account {
     ['POST', /^\/d1\/database$/, ({ body }) => this.#createDatabase(body)],
     ['GET', /^\/d1\/database\/([^/]+)$/, (_, id) => this.#database(id)],
     ['POST', /^\/d1\/database\/([^/]+)\/query$/, async ({ body }, id) => await this.#query(id, body)],
+
+    [
+      'GET',
+      /^\/r2\/buckets$/,
+      () => (this.hasR2 ? ok({ buckets: [...this.buckets].map((name) => ({ name })) }) : NO_R2),
+    ],
+    ['POST', /^\/r2\/buckets$/, ({ body }) => this.#createBucket(body)],
+    ['GET', /^\/r2\/buckets\/([^/]+)$/, (_, name) => this.#bucket(name)],
 
     ['GET', /^\/workers\/services\/([^/]+)$/, (_, name) => this.#with(name, 10_090, (worker) => ok(serviceOf(worker)))],
     [
@@ -173,6 +186,20 @@ export class Account {
     return database === null ? failed(400, 7502, `A database with the name "${name}" already exists`) : ok(database);
   }
 
+  #createBucket(body: Buffer): Answer {
+    if (!this.hasR2) return NO_R2;
+    const { name } = jsonOf(body) as { name: string };
+    if (this.buckets.has(name))
+      return failed(409, 10_004, 'The bucket you tried to create already exists, and you own it.');
+    this.buckets.add(name);
+    return ok({ name });
+  }
+
+  #bucket(name = ''): Answer {
+    if (!this.hasR2) return NO_R2;
+    return this.buckets.has(name) ? ok({ name }) : failed(404, 10_006, 'The specified bucket does not exist.');
+  }
+
   #database(id: string | undefined): Answer {
     const database = this.databases.find(id ?? '');
     return database === null ? failed(404, 7404, `The database ${id} could not be found`) : ok(database);
@@ -206,7 +233,7 @@ export class Account {
   /** Makes the Worker if need be; its version is deployed at once. */
   async #put(request: ApiRequest, name = ''): Promise<Answer> {
     const { metadata, modules } = await readUpload(request);
-    const problem = bindingProblem(metadata, this.databases) ?? assetsProblem(metadata, this.assets);
+    const problem = bindingProblem(metadata, this.databases, this.buckets) ?? assetsProblem(metadata, this.assets);
     if (problem !== null) return failed(400, 10_021, problem);
     const worker = this.workers.get(name) ?? new DeployedWorker(name);
     this.workers.set(name, worker);
@@ -226,7 +253,7 @@ export class Account {
     const worker = this.workers.get(name ?? '');
     if (worker === undefined) return NO_WORKER;
     const { metadata, modules } = await readUpload(request);
-    const problem = bindingProblem(metadata, this.databases) ?? assetsProblem(metadata, this.assets);
+    const problem = bindingProblem(metadata, this.databases, this.buckets) ?? assetsProblem(metadata, this.assets);
     if (problem !== null) return failed(400, 10_021, problem);
     return ok(asVersion(worker.upload(metadata, modules)));
   }

@@ -9,6 +9,7 @@ const Binding = z.looseObject({
   text: z.string().optional(),
   json: z.json().optional(),
   id: z.string().optional(),
+  bucket_name: z.string().optional(),
   namespace_id: z.string().optional(),
   simple: z.object({ limit: z.number(), period: z.literal([10, 60]) }).optional(),
 });
@@ -103,8 +104,14 @@ const secretsIn = ({ bindings }: Metadata): [string, string][] =>
   bindings.flatMap(({ type, name, text }) => (type === 'secret_text' && text !== undefined ? [[name, text]] : []));
 
 /** What Cloudflare says of a binding that it cannot make; null if it can make them all. */
-export function bindingProblem({ bindings }: Metadata, databases: Databases): string | null {
+export function bindingProblem(
+  { bindings }: Metadata,
+  databases: Databases,
+  buckets: ReadonlySet<string>,
+): string | null {
   const d1 = bindings.find(({ type, id }) => type === 'd1' && databases.find(id ?? '') === null);
+  const r2 = bindings.find(({ type, bucket_name: name = '' }) => type === 'r2_bucket' && !buckets.has(name));
+  if (r2 !== undefined) return `R2 bucket '${r2.bucket_name}' not found. Please use a different name and try again.`;
   return d1 === undefined ? null : `binding ${d1.name} of type d1 must have a valid \`id\` specified`;
 }
 
@@ -132,6 +139,7 @@ export function runnable({ metadata, modules, secrets }: Version): RunnableWorke
       ...Object.fromEntries(secrets),
     },
     d1Databases: named('d1', ({ id }) => id ?? ''),
+    r2Buckets: named('r2_bucket', ({ bucket_name: bucket = '' }) => bucket),
     ratelimits: named('ratelimit', ({ namespace_id = '', simple = { limit: 1, period: 60 } }) => ({
       namespace_id,
       simple,
