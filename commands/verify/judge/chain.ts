@@ -9,7 +9,7 @@ import { isFact, latestTime, type LogEntry, parseEntry } from './entries.ts';
 import type { Findings } from './findings.ts';
 import { createKeys, type Keys, originOf } from './keys.ts';
 import type { KnownCheckpoint } from './known.ts';
-import { type LogContent, readLog } from './log.ts';
+import { type LogContent, readLog, type Take } from './log.ts';
 import { judgeKnown } from './outside.ts';
 import { createSealedEvents, type SealedEvents } from './sealed-events.ts';
 
@@ -87,7 +87,11 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
       ...previousSizes(opened[at + 1]?.beginning ?? null),
     ].filter((size) => size <= checkpoint.size);
 
-    const take = async (entry: ReturnType<typeof parseEntry>, index: number): Promise<void> => {
+    const take: Take = async (entry, index) => {
+      if (entry === null) {
+        isWhole = false;
+        return;
+      }
       done += 1;
       if (done % 256 === 0) auditor.progress(done, total);
       if (index >= judged.kept) return;
@@ -108,7 +112,8 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
         const problem = events.add(entry, { log: number, index });
         if (problem === null) return;
         const message = `Entry ${index} of log ${number}, ${entry.fact} of event ${seq} (${shownId(id)}), cannot stand there: ${problem}.`;
-        findings.add('fact_out_of_place', message, { seq, id });
+        // What it contradicts may be in what is not there.
+        findings.add('fact_out_of_place', message, { seq, id, judgement: isWhole ? 'wrong' : 'unknown' });
       } else if (entry.fact === 'handover') {
         if (await keys.handOver(index, entry.body)) return;
         const message = `Entry ${index} of log ${number} hands over to another key, and the key before it has not signed that.`;
@@ -122,8 +127,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
     };
     // One log at a time: each begins where the one before it ends.
     // oxlint-disable-next-line no-await-in-loop
-    const content = await readLog(source, { number, size: checkpoint.size, sizes }, findings, take);
-    if (content.absent !== null) isWhole = false;
+    const content = await readLog(source, { number, size: checkpoint.size, sizes }, take);
     // oxlint-disable-next-line no-await-in-loop
     const isSigned = await keys.isSigned(note, checkpoint.size);
     if (!isSigned && isKeyLost) {
@@ -219,7 +223,7 @@ interface Compared {
 /** Whether the entries are those that were signed. */
 function judgeContent(log: JudgedLog, content: LogContent, { known }: Compared, findings: Findings): void {
   const { number, checkpoint, origin } = log;
-  const { absent, differing, roots, tileRoots } = content;
+  const { absent, differing, differingTile, roots, tileRoots } = content;
   if (absent !== null) {
     const which = `${absent.count} entries of log ${number}, from ${absent.from} to ${absent.to},`;
     const message = absent.areHashesThere
@@ -239,7 +243,12 @@ function judgeContent(log: JudgedLog, content: LogContent, { known }: Compared, 
         ? ''
         : `, of event ${differing.seq} (${shownId(differing.id ?? '')})`;
   if (isRight) {
-    if (differing === null) return;
+    if (differing === null) {
+      if (differingTile === null) return;
+      const message = `The hash tile ${differingTile} of log ${number} is not what the log's entries give.`;
+      findings.add('tile_differs', message);
+      return;
+    }
     const message = `The hash tile ${differing.path} of log ${number} is not what the entries give, from entry ${differing.index} on${whose}.`;
     findings.add('tile_differs', message, about);
   } else if (differing !== null && tileRoot !== undefined && sameHash(tileRoot, checkpoint.root)) {

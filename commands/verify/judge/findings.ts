@@ -43,6 +43,20 @@ const FAULTS = {
 } as const satisfies Readonly<Record<string, Topic>>;
 export type FaultKind = keyof typeof FAULTS;
 
+/** Kinds that are about an event. What is wrong with a log as a whole is told before them. */
+const OF_EVENTS: readonly FaultKind[] = [
+  'fact_out_of_place',
+  'unauthentic',
+  'row_changed',
+  'row_dropped',
+  'not_dense',
+  'row_repeated',
+  'row_in_gap',
+  'row_not_sealed',
+  'settlement_not_sealed',
+  'never_settled',
+];
+
 export const topicOf = (kind: FaultKind): Topic => FAULTS[kind];
 
 export interface Fault {
@@ -92,11 +106,12 @@ export function createFindings() {
     /** Something that is right and that an auditor should know of. */
     remark: (text: string): void => void remarks.push(text),
     remarks: (): readonly string[] => remarks,
-    /** All kinds of fault, what is wrong first, and the earliest event first. */
+    /** All kinds of fault: what is wrong first, of that what a log as a whole is about, and then the earliest event. */
     faults: (): readonly Counted[] =>
       [...kinds.values()].toSorted(
         ({ fault: one }, { fault: other }) =>
           Number(one.judgement === 'unknown') - Number(other.judgement === 'unknown') ||
+          Number(OF_EVENTS.includes(one.kind)) - Number(OF_EVENTS.includes(other.kind)) ||
           (one.seq ?? -1) - (other.seq ?? -1),
       ),
   };

@@ -51,18 +51,22 @@ export async function judge(source: Source, audit: Audit) {
     const message = `Log ${stopped.number} is stopped (${shown(stopped.stopped)}) since ${shown(stopped.stopped_at)}: nothing newer is sealed until the operator begins another log.`;
     findings.add('log_stopped', message);
   }
-  judgeAge(rows, audit, findings);
+  judgeAge(rows, { ...audit, isWhole: chain.isWhole }, findings);
   const verdicts = verdictsOf(findings, goodWords(chain, rows, { audit, cosigned, newestLog }));
   return { verdicts, faults: findings.faults(), remarks: findings.remarks(), logs: chain.logs, rows };
 }
 export type Judged = Awaited<ReturnType<typeof judge>>;
 
 /** Whether events wait too long for their seal. */
-function judgeAge({ oldestUnsealed, unsealed, newest }: Rows, { isLive, nowMs }: Audit, findings: Findings): void {
+function judgeAge(
+  { oldestUnsealed, unsealed, newest }: Rows,
+  { isLive, nowMs, isWhole }: Audit & Pick<Chain, 'isWhole'>,
+  findings: Findings,
+): void {
   const atMs = isLive ? nowMs : Math.min(Date.parse(newest) || 0, nowMs);
   if (oldestUnsealed === null || atMs - Date.parse(oldestUnsealed) <= SEALING_MAX_MS) return;
   const message = `${unsealed} events are not sealed, the oldest of ${shown(oldestUnsealed)}: sealing waits, and until it goes on they can be changed unseen. The operator's /readyz says why.`;
-  findings.add('sealing_late', message);
+  findings.add('sealing_late', message, { judgement: isWhole ? 'wrong' : 'unknown' });
 }
 
 interface Good {

@@ -1,12 +1,11 @@
 import { type Hash, leafHash, sameHash } from '../../../src/tlog/merkle.ts';
 import { TILE_WIDTH, type Tile, tilePath, tileWidth } from '../../../src/tlog/tiles.ts';
 import { readEntries, readHashes, type Source } from '../source.ts';
-import { parseEntry } from './entries.ts';
-import type { Findings } from './findings.ts';
+import { type Entry, parseEntry } from './entries.ts';
 import { createTree, type MadeTile } from './tree.ts';
 
-/** Takes in an entry that counts. */
-export type Take = (entry: ReturnType<typeof parseEntry>, index: number) => Promise<void> | void;
+/** Takes in an entry; null: it is not there. */
+export type Take = (entry: Entry | null, index: number) => Promise<void>;
 
 export interface ReadLog {
   readonly number: number;
@@ -31,8 +30,8 @@ export interface LogContent {
     readonly count: number;
     readonly areHashesThere: boolean;
   } | null;
-  /** Hash tiles that are not there. */
-  readonly absentTiles: number;
+  /** The path of the first hash tile from level 1 on that differs from the entries; null: none does. */
+  readonly differingTile: string | null;
 }
 
 interface Differing {
@@ -43,40 +42,31 @@ interface Differing {
 }
 
 /** Reads a log once, bundle by bundle: its tree comes from its entries, and each hash tile is compared with that. */
-export async function readLog(
-  source: Source,
-  { number, size, sizes }: ReadLog,
-  findings: Findings,
-  take: Take,
-): Promise<LogContent> {
+export async function readLog(source: Source, { number, size, sizes }: ReadLog, take: Take): Promise<LogContent> {
   const wanted = [...new Set([...sizes, size])];
   const tree = createTree(wanted);
   let tileTree: ReturnType<typeof createTree> | null = null;
   let differing: Differing | null = null;
   let absent = null as LogContent['absent'];
-  let absentTiles = 0;
+  let differingTile: string | null = null;
 
   const compare = async ({ level, index, hashes }: MadeTile): Promise<void> => {
     const tile: Tile = { level, index, width: hashes.length };
     const stored = await readHashes(source, number, tile);
-    if (stored === 'absent') absentTiles += 1;
-    else if (stored === null || !stored.every((hash, at) => sameHash(hash, hashes[at] ?? new Uint8Array()))) {
-      findings.add(
-        'tile_differs',
-        `The hash tile ${tilePath(tile)} of log ${number} is not what the log's entries give.`,
-      );
-    }
+    const isRight =
+      stored === 'absent' || stored?.every((hash, at) => sameHash(hash, hashes[at] ?? new Uint8Array())) === true;
+    if (!isRight) differingTile ??= tilePath(tile);
   };
 
   for await (const { index, width, entries, hashes } of bundlesOf(source, number, size)) {
     const begin = index * TILE_WIDTH;
     const made = entries?.map(leafHash) ?? null;
     const stored = hashes === 'absent' || hashes === null ? null : hashes;
-    if (hashes === 'absent') absentTiles += 1;
     if (made === null) {
       const before = absent;
       const count: number = (before?.count ?? 0) + width;
       absent = { from: before?.from ?? begin, to: begin + width - 1, count, areHashesThere: stored !== null };
+      await take(null, begin);
       // Without its hashes nothing behind it can be judged.
       if (stored === null) break;
     }
@@ -98,7 +88,7 @@ export async function readLog(
     for (const [offset, bytes] of (entries ?? []).entries()) await take(parseEntry(bytes), begin + offset);
   }
   if (absent === null || absent.areHashesThere) for (const tile of tree.rest()) await compare(tile);
-  return { roots: tree.roots(), tileRoots: tileTree?.roots() ?? null, differing, absent, absentTiles };
+  return { roots: tree.roots(), tileRoots: tileTree?.roots() ?? null, differing, differingTile, absent };
 }
 
 interface Bundle {

@@ -143,7 +143,7 @@ export async function judgeRows(
     const isLate = sealedAtMs - Date.parse(String(body['occurred_at'])) > OPEN_MAX_MS;
     if (!isLate || settled.has(seq)) continue;
     const message = `Event ${seq} (${shown(id).slice(1, -1)}) was recorded at ${shown(body['occurred_at'])} and never settled: what became of it is not in the log.`;
-    findings.add('never_settled', message, { seq, id });
+    findings.add('never_settled', message, { seq, id, judgement: isWhole ? 'wrong' : 'unknown' });
   }
   for (const [kind, first] of tallies) await report(source, { kind, first, chain, lastSeq, isWhole }, findings);
   return { count, lastSeq, unsealed, oldestUnsealed, newest };

@@ -692,16 +692,23 @@ describe('a log that follows another one', () => {
     await putLog(
       log,
       2,
-      [first, ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq)))],
+      [
+        first,
+        ...rows.filter(({ seq }) => openBefore.has(seq)).map((row) => entryOfRow('settled', row, true)),
+        ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq))),
+      ],
       [await signerOf(seed, `${NAME}/2`)],
     );
     log.lines = exportOf(rows);
     return log;
   };
-  /** What the first KEPT entries seal. */
-  const sealedBefore = new Set(
-    old.slice(0, KEPT).map((entry) => Number((JSON.parse(new TextDecoder().decode(entry)) as { seq: number }).seq)),
-  );
+  const facts = old
+    .slice(0, KEPT)
+    .map((entry) => JSON.parse(new TextDecoder().decode(entry)) as { seq: number; fact: string });
+  /** What the first KEPT entries seal, and what they only record. */
+  const sealedBefore = new Set(facts.map(({ seq }) => seq));
+  const openBefore = new Set(facts.filter(({ fact }) => fact === 'recorded').map(({ seq }) => seq));
+  for (const { seq, fact } of facts) if (fact === 'settled') openBefore.delete(seq);
   const KEPT_SEQ = Math.max(...sealedBefore);
   const LATER = { nowMs: AFTER_MS + 20 * 60_000 };
 
