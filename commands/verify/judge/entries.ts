@@ -111,7 +111,9 @@ export const DIGEST_BYTES = 16;
 /** What events are compared by: 128 bits, which nobody finds a second event for. */
 export const digestOf = (event: Event): Uint8Array =>
   createHash('sha256')
-    .update(canonicalJson(COLUMNS.map((column) => event[column])))
+    .update(
+      JSON.stringify(COLUMNS.map((column) => (isObject(event[column]) ? canonicalJson(event[column]) : event[column]))),
+    )
     .digest()
     .subarray(0, DIGEST_BYTES);
 
