@@ -1,7 +1,6 @@
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { createReadStream, type ReadStream, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { errorCode, reasonOf, UserError } from '../../local/errors.ts';
 import { parseJson } from '../../src/kit/json.ts';
@@ -65,11 +64,25 @@ function readList(folder: string): LogList {
 /** @throws UserError where the file cannot be read to its end. A gzipped one that is cut gives what there is. */
 async function* linesOf(file: string): AsyncGenerator<string, void, undefined> {
   const input = createReadStream(file);
-  let failure: unknown = null;
-  const fail = (error: unknown): void => void (failure ??= error);
-  const bytes = file.endsWith('.gz') ? input.on('error', fail).pipe(createGunzip()) : input;
-  bytes.on('error', fail);
-  yield* createInterface({ input: bytes, crlfDelay: Infinity });
-  // The end of a cut file is judged like that of a cut export.
-  if (failure !== null && errorCode(failure) !== 'Z_BUF_ERROR') throw unreadable(file, failure, '--export');
+  const isGzipped = file.endsWith('.gz');
+  const bytes: AsyncIterable<Uint8Array> = isGzipped ? unzipped(input) : input;
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for await (const chunk of bytes) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (error) {
+    // The end of a cut file is judged like that of a cut export.
+    if (errorCode(error) !== 'Z_BUF_ERROR') throw unreadable(file, error, '--export');
+  }
+  if (rest !== '') yield rest;
+}
+
+function unzipped(input: ReadStream): AsyncIterable<Uint8Array> {
+  const gunzip = createGunzip();
+  input.on('error', (error) => gunzip.destroy(error));
+  return input.pipe(gunzip);
 }

@@ -7,12 +7,15 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { INSTALLED } from '../../../commands/countersign/host.ts';
 import { barLine, progressBar } from '../../../commands/verify/progress.ts';
-import { readOptions } from '../../../commands/verify/options.ts';
+import { readOptions, usageOf } from '../../../commands/verify/options.ts';
+import { readKnown } from '../../../commands/verify/state.ts';
+import { offlineSource } from '../../../commands/verify/offline.ts';
+import { keepingTiles } from '../../../commands/verify/tile-tree.ts';
 import { UsageError } from '../../../commands/usage.ts';
 import { CHECKOUT } from '../../../local/settings.ts';
 import { createSigner, parsePrivateKey, parseVerifier, verifierText } from '../../../src/tlog/note.ts';
 import { startLoopbackServer } from '../loopback-server.ts';
-import { EVENTS, exportOf, pinOf, rowOf, rowsOf, smallLog, type SmallLog } from './small-log.ts';
+import { EVENTS, exportOf, pinOf, rowOf, rowsOf, smallLog, type SmallLog, sourceOf } from './small-log.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'countersign-verify-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -127,8 +130,7 @@ describe('npm run verify', () => {
     expect(stdout).toContain('completeness  good     Events up to 300 are all there.');
     for (const [name, bytes] of log.files) expect(readFileSync(path.join(copy, name))).toEqual(Buffer.from(bytes));
     expect((await verify(['--tlog', copy, '--export', laid(log).exported, ...key])).status).toBe(0);
-    const again = await verify(['--url', server.url, '--export-tlog', copy, ...key]);
-    expect(again).toMatchObject({ status: 2, stderr: expect.stringContaining('is no empty folder') as string });
+    expect(() => keepingTiles(sourceOf(log), copy)).toThrow('is no empty folder');
   });
 
   it('shows a fork by the checkpoints of another auditor', async () => {
@@ -145,25 +147,38 @@ describe('npm run verify', () => {
     expect(stdout).toMatch(/^integrity +wrong +Log 1 was forked: line 1 of .*checkpoint has another root/);
   });
 
-  it.each<[string, (made: { tlog: string; exported: string }) => readonly string[], string]>([
+  it.each<[string, readonly string[], string]>([
     [
-      'a folder that is not there',
-      ({ exported }) => ['--tlog', '/none', '--export', exported],
+      'files that are not there',
+      ['--tlog', '/none', '--export', path.join(CHECKOUT, 'package.json')],
       'log.json cannot be read',
     ],
-    ['an export that is not there', ({ tlog }) => ['--tlog', tlog, '--export', '/none'], '/none cannot be read'],
-    ['an export that is a folder', ({ tlog }) => ['--tlog', tlog, '--export', tlog], 'is no file'],
-    [
-      'a state that is none',
-      (made) => ['--tlog', made.tlog, '--export', made.exported, '--state', made.exported],
-      'is no checkpoint',
-    ],
-    ['nobody who answers', () => ['--url', 'http://127.0.0.1:9'], 'Is it running?'],
-  ])('cannot tell from %s', async (_what, argsOf, told) => {
-    const { status, stderr, stdout } = await verify([...argsOf(laid(await smallLog())), '--key', await pinOf()]);
+    ['nobody who answers', ['--url', 'http://127.0.0.1:9'], 'Is it running?'],
+  ])('cannot tell from %s', async (_what, args, told) => {
+    const { status, stderr, stdout } = await verify([...args, '--key', await pinOf()]);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toContain(told);
     expect(stderr.split('\n')).toHaveLength(2);
+  });
+
+  it('says what to do about a file that it cannot read', async () => {
+    const { tlog, exported } = laid(await smallLog());
+    expect(() => offlineSource(tlog, '/none')).toThrow('/none cannot be read');
+    expect(() => offlineSource(tlog, tlog)).toThrow('is no file: --export names one.');
+    expect(() => readKnown(exported, '--state')).toThrow('is no checkpoint');
+    expect(() => readKnown('/none', '--against')).toThrow('Name another with --against.');
+    expect(readKnown('/none', '--state')).toEqual([]);
+    writeFileSync(path.join(tlog, 'log.json'), '{}');
+    await expect(offlineSource(tlog, exported).logs()).rejects.toThrow('is no list of logs');
+  });
+
+  it('judges a gzipped export that is cut as one that is cut', async () => {
+    const { tlog } = laid(await smallLog());
+    const file = path.join(tlog, 'cut.gz');
+    writeFileSync(file, gzipSync(`${exportOf(rowsOf(1, 50)).join('\n')}\n`).subarray(0, -20));
+    const lines: string[] = [];
+    for await (const line of offlineSource(tlog, file).events()) lines.push(line);
+    expect(lines).not.toContain(exportOf(rowsOf(1, 50)).at(-1));
   });
 
   it('prints a new key: the private one alone on standard output', async () => {
@@ -176,16 +191,14 @@ describe('npm run verify', () => {
     expect(stderr).not.toContain('PRIVATE');
   });
 
-  it('says how it is used', async () => {
-    const { status, stdout } = await verify(['--help']);
-    expect(status).toBe(0);
-    expect(stdout).toContain('Exit codes: 0 good, 1 wrong, 2 cannot tell, 3 not a command.');
+  it('says how it is used, and exits 3 for what is no command', async () => {
+    expect(usageOf('countersign verify')).toContain('Exit codes: 0 good, 1 wrong, 2 cannot tell, 3 not a command.');
     expect((await verify(['--tlog', 'x'])).status).toBe(3);
   });
 });
 
 describe('arguments', () => {
-  const read = (...args: string[]) => readOptions(args, INSTALLED.pathOf);
+  const read = (...args: string[]) => readOptions(args, (named) => INSTALLED.pathOf(named));
   const KEY = 'countersign.example.com/trail+00000000+AA==';
 
   it.each<[string, readonly string[], string]>([
