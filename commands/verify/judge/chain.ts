@@ -154,7 +154,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
   auditor.progress(total, total);
   for (const { checkpoint, where } of auditor.known) {
     if (opened.some(({ origin }) => origin === checkpoint.origin)) continue;
-    const message = `${where} has a checkpoint of ${shown(checkpoint.origin)} with ${checkpoint.size} entries, and that log is not there any more.`;
+    const message = `The log ${shown(checkpoint.origin)}, which had ${checkpoint.size} entries by the checkpoint in ${where}, is not there any more.`;
     findings.add('log_absent', message);
   }
   return { logs, events, gaps, latest, isWhole };

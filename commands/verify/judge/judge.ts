@@ -79,8 +79,8 @@ interface Good {
 function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Good): Partial<Record<Topic, string>> {
   const { known, witnesses } = audit;
   const entries = chain.logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
-  const seen = known.length === 0 ? '' : `, and go on from each of ${known.length} checkpoints that you have seen`;
-  const waiting = rows.unsealed === 0 ? 'All of them are sealed' : `${rows.unsealed} of the newest are not sealed yet`;
+  const seen = known.length === 0 ? '' : `, and go on from what you have seen before (checkpoints: ${known.length})`;
+  const waiting = rows.unsealed === 0 ? 'All of them are sealed' : `Not sealed yet: ${rows.unsealed} of the newest`;
   const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
   const asOf = audit.isLive ? '' : ' as of the newest row of the export';
   return {

@@ -30,7 +30,7 @@ export async function judgeKnown(
     // One at a time: each is one signature.
     // oxlint-disable-next-line no-await-in-loop
     if (!(await keys.isSigned(note, size))) {
-      const message = `${where}: the key of log ${log.number} has not signed that checkpoint, so it says nothing of the log.`;
+      const message = `The key of log ${log.number} has not signed the checkpoint in ${where}, so that says nothing of the log.`;
       findings.add('state_not_signed', message, { judgement: 'unknown' });
     } else if (size > log.checkpoint.size) judgeLarger(log, checkpoint.size, where, next, findings);
     else if (size === log.checkpoint.size && !sameHash(root, log.checkpoint.root)) {
@@ -56,10 +56,10 @@ function judgeLarger(
   const previous = isObject(next?.['previous']) ? next['previous'] : {};
   const named = typeof previous['known'] === 'string' ? parseCheckpoint(previous['known']) : null;
   if (named !== null && named.checkpoint.size >= size) {
-    findings.remark(`${where} is of the part of log ${number} that the log behind it declares void.`);
+    findings.remark(`The checkpoint in ${where} is of the part of log ${number} that the log behind it declares void.`);
     return;
   }
-  const message = `Log ${number} was rolled back: ${where} has ${size} entries, and it has ${checkpoint.size} by now${next === null ? '' : ', and the log behind it does not say that there were so many'}.`;
+  const message = `Log ${number} was rolled back: it has ${checkpoint.size} entries, and had ${size} by the checkpoint in ${where}${next === null ? '' : ', and the log behind it does not say that there were so many'}.`;
   findings.add('rolled_back', message);
 }
 

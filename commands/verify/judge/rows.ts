@@ -198,7 +198,7 @@ async function report(
   const id = first.id ?? (typeof sealed?.event.id === 'string' ? sealed.event.id : null);
   const named = id === null ? `Event ${seq}` : `Event ${seq} (${id})`;
   const where = sealed === null ? '' : ` (entry ${sealed.index} of log ${sealed.log})`;
-  const more = count > 1 ? ` So are ${count - 1} others.` : '';
+  const more = count > 1 ? ` And ${count - 1} more.` : '';
   // Where entries are not there, or are not understood, an event without a leaf may have one.
   const judgement = isWhole ? 'wrong' : 'unknown';
   switch (kind) {

@@ -68,7 +68,7 @@ describe('npm run verify', () => {
     const { tlog, exported } = laid(await smallLog());
     const state = path.join(root, 'state.jsonl');
     const args = ['--tlog', tlog, '--export', exported, '--key', await pinOf(), '--state', state];
-    for (const seen of ['', ', and go on from each of 1 checkpoints that you have seen']) {
+    for (const seen of ['', ', and go on from what you have seen before (checkpoints: 1)']) {
       // One after another: the second run goes on from the first.
       // oxlint-disable-next-line no-await-in-loop
       const { status, stdout, stderr } = await verify(args);
