@@ -463,6 +463,13 @@ describe('what was seen before', () => {
     }
   });
 
+  it('shows a fork of one size even where the files are not there', async () => {
+    const log = await smallLog();
+    for (const name of log.files.keys()) if (/tile\/(?:0|entries)\/000/.test(name)) log.files.delete(name);
+    const seen = [new TextDecoder().decode((await rewritten(SEED)).files.get('1/checkpoint'))];
+    expect((await verify(log, { seen })).first?.kind).toBe('forked');
+  });
+
   it('shows a database that was rolled back', async () => {
     const size = entriesOf(rowsOf(1, EVENTS)).length;
     const { words, first } = await verify(
