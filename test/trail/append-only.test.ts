@@ -255,7 +255,17 @@ describe('the schema after the last migration', () => {
     const guard = await env.DB.prepare(`select sql from sqlite_master where name = 'audit_events_update_guard'`).first<{
       sql: string;
     }>();
-    const settable = ['status', 'settled_at', 'settled_mac', 'upstream_status', 'error_code', 'outcome', 'count', 'last_at', 'closed_at'];
+    const settable = [
+      'status',
+      'settled_at',
+      'settled_mac',
+      'upstream_status',
+      'error_code',
+      'outcome',
+      'count',
+      'last_at',
+      'closed_at',
+    ];
     for (const { name } of columns.results.filter((column) => !settable.includes(column.name))) {
       expect(guard?.sql, name).toContain(`NEW.${name} IS NOT OLD.${name}`);
     }
