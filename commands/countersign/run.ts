@@ -1,6 +1,7 @@
 import { runAudit } from '../audit/run.ts';
 import { print, watchOutput } from '../output.ts';
 import { UsageError } from '../usage.ts';
+import { runVerify } from '../verify/run.ts';
 import { runWebhook } from '../webhook/run.ts';
 import type { Command } from './command.ts';
 import { INCIDENT_COMMANDS } from './incident.ts';
@@ -23,6 +24,13 @@ const COMMANDS: readonly Command[] = [
     about: 'Reads the trail: filters it, counts it, follows it, exports it.',
     usage: '[filters] …',
     run: runAudit,
+  },
+  {
+    words: 'verify',
+    about:
+      'Checks the trail against its transparency log. Exit codes: 0 good, 1 wrong, 2 cannot tell, 3 not a command.',
+    usage: '--key KEY [--state FILE] …',
+    run: runVerify,
   },
   {
     words: 'webhook',

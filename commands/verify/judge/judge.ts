@@ -1,0 +1,95 @@
+import type { Verifier } from '../../../src/tlog/note.ts';
+import type { Source } from '../source.ts';
+import { type Chain, judgeChain, type JudgedLog } from './chain.ts';
+import { shown } from './difference.ts';
+import { createFindings, type Findings, type Topic, verdictsOf } from './findings.ts';
+import type { KnownCheckpoint } from './known.ts';
+import { type Cosigned, judgeCosignatures } from './outside.ts';
+import { judgeRows, type Rows, SEALING_MAX_MS } from './rows.ts';
+
+/** What an auditor brings along. */
+export interface Audit {
+  readonly pins: readonly Verifier[];
+  readonly known: readonly KnownCheckpoint[];
+  /** Empty: whether the checkpoint was cosigned is not judged. */
+  readonly witnesses: readonly Verifier[];
+  readonly quorum: number;
+  /** Whether the export has all rows, as one with `--latest` has. */
+  readonly isLatest: boolean;
+  /** The auditor's clock, in milliseconds since the epoch. */
+  readonly nowMs: number;
+  /** Whether the export is as new as that clock. Otherwise its newest event stands for the time of it. */
+  readonly isLive: boolean;
+  readonly progress: (what: 'entries' | 'events', done: number, of: number | null) => void;
+}
+
+/** Judges a trail by its logs, its export, and what the auditor knows. It reads entries and rows once, and holds 31 bytes of each event. */
+export async function judge(source: Source, audit: Audit) {
+  const findings = createFindings();
+  // The list and the checkpoints come before the rows, so that every sealed event has its row by then.
+  const list = await source.logs();
+  const chain = await judgeChain(
+    source,
+    list,
+    { ...audit, progress: (done, of) => audit.progress('entries', done, of) },
+    findings,
+  );
+  const newestLog = chain.logs.at(-1) ?? null;
+  if (newestLog === null) findings.add('nothing_sealed', 'Nothing is sealed yet.', { judgement: 'unknown' });
+  const rows = await judgeRows(
+    source,
+    { ...audit, chain, progress: (done) => audit.progress('events', done, null) },
+    findings,
+  );
+  const { witnesses, quorum } = audit;
+  const cosigned =
+    witnesses.length === 0 || newestLog === null
+      ? []
+      : await judgeCosignatures(newestLog.note, witnesses, quorum, findings);
+  const stopped = list.logs.toSorted((one, other) => one.number - other.number).at(-1);
+  if (stopped !== undefined && stopped.stopped !== null) {
+    const message = `Log ${stopped.number} is stopped (${shown(stopped.stopped)}) since ${shown(stopped.stopped_at)}: nothing newer is sealed until the operator begins another log.`;
+    findings.add('log_stopped', message);
+  }
+  judgeAge(rows, { ...audit, isWhole: chain.isWhole }, findings);
+  const verdicts = verdictsOf(findings, goodWords(chain, rows, { audit, cosigned, newestLog }));
+  return { verdicts, faults: findings.faults(), remarks: findings.remarks(), logs: chain.logs, rows };
+}
+export type Judged = Awaited<ReturnType<typeof judge>>;
+
+/** Whether events wait too long for their seal. */
+function judgeAge(
+  { oldestUnsealed, unsealed, newest }: Rows,
+  { isLive, nowMs, isWhole }: Audit & Pick<Chain, 'isWhole'>,
+  findings: Findings,
+): void {
+  const atMs = isLive ? nowMs : Math.min(Date.parse(newest) || 0, nowMs);
+  if (oldestUnsealed === null || atMs - Date.parse(oldestUnsealed) <= SEALING_MAX_MS) return;
+  const message = `${unsealed} events are not sealed, the oldest of ${shown(oldestUnsealed)}: sealing waits, and until it goes on they can be changed unseen. The operator's /readyz says why.`;
+  findings.add('sealing_late', message, { judgement: isWhole ? 'wrong' : 'unknown' });
+}
+
+interface Good {
+  readonly audit: Audit;
+  readonly cosigned: readonly Cosigned[];
+  readonly newestLog: JudgedLog | null;
+}
+
+/** What is said where nothing is the matter. */
+function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Good): Partial<Record<Topic, string>> {
+  const { known, witnesses } = audit;
+  const entries = chain.logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
+  const seen = known.length === 0 ? '' : `, and go on from what you have seen before (checkpoints: ${known.length})`;
+  const waiting = rows.unsealed === 0 ? 'All of them are sealed' : `Not sealed yet: ${rows.unsealed} of the newest`;
+  const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
+  const asOf = audit.isLive ? '' : ' as of the newest row of the export';
+  return {
+    integrity: `${entries} entries in ${chain.logs.length === 1 ? 'one log' : `${chain.logs.length} logs`} give the roots that the pinned key signed${seen}. ${rows.count} rows are as they were sealed.`,
+    completeness: `Events up to ${rows.lastSeq} are all there. ${waiting}.`,
+    freshness: `The newest sealed fact is of ${chain.latest || 'no time'}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
+    ...(witnesses.length > 0 &&
+      newestLog !== null && {
+        witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${times.join('; ')}.`,
+      }),
+  };
+}
