@@ -170,7 +170,13 @@ export function createServices(config: Config, runtime: Runtime): Services {
   // ── trail/log ──
   const { trailLog } = config;
   const logStore = createLogStore({ database, bucket: trailLog?.bucket ?? null, runtime });
-  const sealing = createLog({ trailLog, store: logStore, database, runtime, isAuthentic: attempts.isUntouched });
+  const sealing = createLog({
+    trailLog,
+    store: logStore,
+    database,
+    runtime,
+    isAuthentic: (row) => attempts.isUntouched(row),
+  });
   const logReading = {
     database,
     recorder,

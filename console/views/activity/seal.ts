@@ -47,9 +47,8 @@ export async function checkSeal(
     const checks = await Promise.all(
       lines.map(async (line) => await isSignature(`${body}\n`, line.split(' ')[2] ?? '', key)),
     );
-    const isSigned = checks.find((check) => check !== false) ?? false;
-    if (!isProven || isSigned === false) return 'wrong';
-    return { index: at, size: Number(size), origin, isSignatureChecked: isSigned === true };
+    if (!isProven || checks.every((check) => check === false)) return 'wrong';
+    return { index: at, size: Number(size), origin, isSignatureChecked: checks.includes(true) };
   } catch {
     // What cannot be read proves nothing.
     return 'wrong';
