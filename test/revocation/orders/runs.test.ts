@@ -174,7 +174,9 @@ describe('a run', () => {
     const orders = [await ordered(), await ordered()];
     const { run, calls, grants, listed, learnt } = driverWith({ shown: orders.map(revoked) });
     expect(await run()).toEqual({ due: 2, ended: 2 });
-    expect(calls).toEqual([...orders.map(({ token_id: id }) => `revoke ${id}`), `list ${WORKSPACE}`, 'end']);
+    // Orders of one moment go in the order of their ids, which are texts.
+    expect(calls.slice(0, 2).toSorted()).toEqual(orders.map(({ token_id: id }) => `revoke ${id}`).toSorted());
+    expect(calls.slice(2)).toEqual([`list ${WORKSPACE}`, 'end']);
     for (const order of orders) expect(await rowOf(order)).toMatchObject({ state: 'confirmed', claim: null });
     expect(grants).toEqual([{ calls: 2 }, { calls: 2 }]);
     expect(listed).toEqual([{ isReserved: true, purpose: 'revocation' }]);
