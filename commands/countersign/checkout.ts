@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { LOCAL_ISSUER, openIssuer, signJwt } from '../../local/issuer.ts';
+import { trailVerifierFileIn } from '../../local/secrets.ts';
 import { stateDirOf } from '../../local/settings.ts';
 import { readRunFile } from '../../local/state-dir.ts';
 import { readWebhooks } from '../../local/webhook-keys.ts';
@@ -29,6 +30,10 @@ export function checkoutHost(call: Host['call'], environment: NodeJS.ProcessEnv 
       };
     },
     webhookKeys: () => readWebhooks(stateDir),
+    localVerifierFile: () => {
+      const file = trailVerifierFileIn(stateDir);
+      return existsSync(file) ? file : null;
+    },
     localJwtAdvice: '; of a local service: npm run -s token -- --sub NAME --role auditor',
     pathOf: asUserStands,
     defaultIssuer: LOCAL_ISSUER,

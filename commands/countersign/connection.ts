@@ -43,7 +43,7 @@ export function connect(
   values: ConnectionOptions,
   { role, notice, environment = process.env }: Connecting,
 ): Client {
-  const named = values.url ?? (environment['COUNTERSIGN_URL'] || host.defaultUrl());
+  const named = namedUrl(host, values, environment);
   if (named === null) {
     throw new UsageError(
       'Which service? Name it with --url or COUNTERSIGN_URL, such as https://countersign.example.com.',
@@ -69,6 +69,24 @@ export function connect(
     },
     { now: () => Date.now(), sleep: async (ms, signal) => await delay(ms, undefined, { signal }) },
   );
+}
+
+/** The URL that a user names, or that the host knows. Null: there is none. */
+const namedUrl = (host: Host, values: ConnectionOptions, environment: Environment): string | null =>
+  values.url ?? (environment['COUNTERSIGN_URL'] || host.defaultUrl());
+
+/**
+ * Whether the service that a user names is one on this machine.
+ *
+ * @throws UsageError as `connect` does.
+ */
+export function isOnThisMachine(
+  host: Host,
+  values: ConnectionOptions,
+  environment: Environment = process.env,
+): boolean {
+  const named = namedUrl(host, values, environment);
+  return named !== null && serviceOf(named).isLoopback;
 }
 
 interface Connecting {

@@ -11,6 +11,8 @@ export interface Host {
   localJwt(role: LocalRole): (() => Promise<string>) | null;
   /** The keys with which the senders of a service on this machine sign. Null: this host has none. */
   webhookKeys(): LocalWebhooks | null;
+  /** The file with the verifier key of the log of a service on this machine. Null: this host knows of none. */
+  localVerifierFile(): string | null;
   /** How to come by a JWT of a local service, for messages. */
   readonly localJwtAdvice: string;
   /** A path that a user names, from the folder where the user stands. */
@@ -28,6 +30,7 @@ export const INSTALLED: Host = {
   defaultUrl: () => null,
   localJwt: () => null,
   webhookKeys: () => null,
+  localVerifierFile: () => null,
   localJwtAdvice: '',
   pathOf: (named) => path.resolve(named),
   defaultIssuer: null,

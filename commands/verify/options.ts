@@ -13,7 +13,8 @@ export const usageOf = (call: string): string => {
 ${indent}${call} --tlog DIR --export FILE --key KEY [--state FILE]
 ${indent}${call} --new-key NAME
 Checks that no sealed event of the trail was changed, dropped, back-dated or forked. It trusts the pinned key, and what you have seen before.
-         --key KEY      the verifier key of the log, or a file with it; a further one after a key was lost
+         --key KEY      the verifier key of the log, or a file with it; a further one after a key was lost. In a checkout, the
+                        key of the service that runs there need not be named
          --state FILE   your own record of checkpoints: the log must go on from each, and a good run adds the new one
          --against FILE checkpoints that somebody else has seen, such as another auditor or an anchor; may be repeated
          --witness KEY  the verifier key of a witness who must have cosigned; may be repeated
@@ -61,12 +62,14 @@ const OPTIONS = {
  * Reads the arguments.
  *
  * @param pathOf a path that a user names, from the folder where the user stands.
+ * @param localKeyFile the file with the verifier key of a service on this machine, for whoever names no key. Null: there is none.
  * @throws UsageError if an argument is wrong, or two do not go together.
  */
 export function readOptions(
   args: readonly string[],
   pathOf: (named: string) => string,
   call = 'countersign verify',
+  localKeyFile: (connection: ConnectionOptions) => string | null = () => null,
 ): VerifyOptions {
   const help = `Help: ${call} --help`;
   const { values, positionals } = parseOptions(args, OPTIONS, `${call} --help`);
@@ -89,7 +92,9 @@ export function readOptions(
   if (tlog !== undefined && values['export-tlog'] !== undefined) {
     throw new UsageError('--export-tlog copies the log of a service: it goes with --url.');
   }
-  const pins = (values.key ?? []).map((key) => keyOf(key, pathOf));
+  const localKey = values.key === undefined && tlog === undefined ? localKeyFile(values) : null;
+  const pins =
+    localKey === null ? (values.key ?? []).map((key) => keyOf(key, pathOf)) : [keyOf(localKey, (absolute) => absolute)];
   if (pins.length === 0) {
     throw new UsageError(
       `Which key? Pin the verifier key of the log with --key. Take it from the operator once, by another way than the log. ${help}`,

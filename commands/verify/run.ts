@@ -1,6 +1,6 @@
 import { UserError } from '../../local/errors.ts';
 import { createSigner, parsePrivateKey, privateKeyText, verifierText } from '../../src/tlog/note.ts';
-import { connect, problemOf } from '../countersign/connection.ts';
+import { connect, isOnThisMachine, problemOf } from '../countersign/connection.ts';
 import type { Host } from '../countersign/host.ts';
 import { print, watchOutput } from '../output.ts';
 import { printableJson } from '../terminal-text.ts';
@@ -25,7 +25,12 @@ type Verifying = Extract<VerifyOptions, { mode: 'verify' }>;
 export async function runVerify(args: readonly string[], host: Host): Promise<void> {
   watchOutput(1);
   try {
-    const options = readOptions(args, (named) => host.pathOf(named), host.call('verify'));
+    const options = readOptions(
+      args,
+      (named) => host.pathOf(named),
+      host.call('verify'),
+      (connection) => (isOnThisMachine(host, connection) ? host.localVerifierFile() : null),
+    );
     if (options.mode === 'help') print(usageOf(host.call('verify')));
     else if (options.mode === 'new-key') await printNewKey(options.name);
     else process.exitCode = await verify(options, host);

@@ -10,7 +10,8 @@ import { createProblems } from '../../kit/problems.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
 import { reason } from '../../revocation/callers/requests.ts';
 import { readFields } from '../../tokens/fields.ts';
-import { type ResumeDependencies, type ResumedLog, resumeLog } from './resume.ts';
+import type { ResumedLog } from './resume-plan.ts';
+import { type ResumeDependencies, resumeLog } from './resume.ts';
 
 export const LOG = '/api/v1/audit/log';
 

@@ -133,6 +133,25 @@ describe('npm run verify', () => {
     expect(() => keepingTiles(sourceOf(log), copy)).toThrow('is no empty folder');
   });
 
+  it('takes the key of a local service from its state directory, and that of no other', async () => {
+    const log = await smallLog();
+    const { url } = await serve(log);
+    const stateDir = path.join(root, 'local');
+    mkdirSync(stateDir);
+    writeFileSync(path.join(stateDir, 'trail.verifier'), `${await pinOf()}\n`);
+    const environment = { STATE_DIR: stateDir, COUNTERSIGN_URL: url };
+    expect(await verify([], environment)).toMatchObject({ status: 0, stderr: '' });
+    const asked = [
+      ['--url', 'https://countersign.example'],
+      ['--tlog', root, '--export', 'x'],
+    ];
+    for (const args of asked) {
+      // oxlint-disable-next-line no-await-in-loop -- each is a process of its own
+      const { status, stderr } = await verify(args, environment);
+      expect([status, stderr]).toEqual([3, expect.stringContaining('Which key?')]);
+    }
+  });
+
   it('shows a fork by the checkpoints of another auditor', async () => {
     const { tlog, exported } = laid(await smallLog());
     const other = laid(

@@ -81,37 +81,37 @@ export const triggerDefences: readonly Defence[] = [
   },
   {
     name: 'trigger: a new row takes no id that is taken',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: the id is taken')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a new row takes no seq that is taken',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: the seq is taken')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a new row is final or attempted',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: a row is final or attempted')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a new row has at most 2048 bytes',
-    file: 'drizzle/0001_append_only.sql',
-    find: `NEW.last_at IS NOT NULL;
+    file: 'drizzle/0015_trail_log.sql',
+    find: `NEW.last_at IS NOT NULL OR NEW.closed_at IS NOT NULL;
   SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')`,
-    replace: `NEW.last_at IS NOT NULL;
+    replace: `NEW.last_at IS NOT NULL OR NEW.closed_at IS NOT NULL;
   SELECT 1`,
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a new row counts for one',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: a row begins with a count of one')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
@@ -153,38 +153,38 @@ export const triggerDefences: readonly Defence[] = [
   },
   {
     name: 'trigger: a row is settled once',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: only an attempted row may be settled, once')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: of a counted read only the count grows',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: only the count of a counted read grows')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: what was recorded does not change',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: "SELECT RAISE(ABORT, 'audit_events: what was recorded does not change')",
     replace: 'SELECT 1',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a settled row keeps the id of its token',
-    file: 'drizzle/0001_append_only.sql',
+    file: 'drizzle/0015_trail_log.sql',
     find: '(OLD.token_id IS NOT NULL AND NEW.token_id IS NOT OLD.token_id)',
     replace: '0',
     test: ['test/trail/append-only.test.ts'],
   },
   {
     name: 'trigger: a settled row has at most 2048 bytes',
-    file: 'drizzle/0001_append_only.sql',
-    find: `NEW.read_key IS NOT OLD.read_key;
+    file: 'drizzle/0015_trail_log.sql',
+    find: `NEW.read_key IS NOT OLD.read_key OR NEW.recorded_mac IS NOT OLD.recorded_mac;
   SELECT RAISE(ABORT, 'audit_events: the row is over 2048 bytes')`,
-    replace: `NEW.read_key IS NOT OLD.read_key;
+    replace: `NEW.read_key IS NOT OLD.read_key OR NEW.recorded_mac IS NOT OLD.recorded_mac;
   SELECT 1`,
     test: ['test/trail/append-only.test.ts'],
   },

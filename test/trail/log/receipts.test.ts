@@ -14,6 +14,7 @@ import {
 import { parseReceipt, proveReceipt } from '../../../src/tlog/proof.ts';
 import { createHarness, type Answer, type Harness } from '../../support/harness.ts';
 import { insertRows } from '../query/trail.ts';
+import { clearTrail } from './rig.ts';
 import { ORIGIN, resumed, seal, TRAIL_KEY } from './sealed.ts';
 
 // Receipts as their holders check them: by the formats and the public key alone.
@@ -284,5 +285,38 @@ describe('after a log was resumed', () => {
     const second = verifierOf('log', `${ORIGIN}/2`, verifier.publicKey);
     expect([await proven(text), await proven(text, second)]).toEqual([null, expect.objectContaining({ id: anew })]);
     expect(await proven((await ask(kept)).text)).toMatchObject({ id: kept });
+  });
+});
+
+describe('of what the service itself has sealed', () => {
+  it('a receipt of each kind of fact is good', async () => {
+    await clearTrail();
+    let skewMs = 0;
+    const own = await createHarness({ env: { TRAIL_KEY }, runtime: { now: () => Date.now() + skewMs } });
+    const [open, counted] = [crypto.randomUUID(), crypto.randomUUID()];
+    const begun = { occurred_at: Date.now(), action: 'service_account_token.revoke' };
+    await insertRows([
+      { id: open, ...begun, ...OPEN },
+      { id: counted, read_key: 'reads' },
+    ]);
+    await own.mint();
+    const minted = (await own.rows()).at(-1)!.id;
+    const factOf = async (id: string, query = ''): Promise<unknown> => {
+      const { status, text } = await ask(id, query, own);
+      if (status !== 200) return status;
+      const entry = await proven(text);
+      return entry === null ? 'unproven' : [entry['fact'], entry['id'] === id];
+    };
+    expect(await factOf(minted)).toBe(409);
+    await own.cron();
+    expect(await factOf(open)).toEqual(['recorded', true]);
+    expect(await factOf(minted)).toEqual(['final', true]);
+    await settle(open);
+    expect(await factOf(open)).toBe(409);
+    skewMs = 5 * 60_000;
+    await own.cron();
+    expect(await factOf(open)).toEqual(['settled', true]);
+    expect(await factOf(open, '?fact=recorded')).toEqual(['recorded', true]);
+    expect(await factOf(counted)).toEqual(['counted', true]);
   });
 });

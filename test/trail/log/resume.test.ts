@@ -327,6 +327,63 @@ describe('a key that is lost', () => {
   });
 });
 
+describe('a key that took over', () => {
+  const keyUnder = async (origin: string, keyText = OTHER_TRAIL_KEY): Promise<string> =>
+    verifierText((await createSigner(readKey(keyText), origin)).verifier);
+  const bothKeys = async (): Promise<Harness> => await withKey({ env: { TRAIL_KEY_NEXT: OTHER_TRAIL_KEY } });
+  /** The current log is handed over in its last leaf, which is published or not. */
+  const handOver = async (isPublished: boolean): Promise<void> => {
+    const { number, origin, size } = (await logs()).at(-1)!;
+    const entry = `{"fact":"handover","v":1}`;
+    await env.DB.batch([
+      env.DB.prepare(`insert into trail_leaves values (?, ?, 'handover', null, ?, 1, ?)`).bind(
+        number,
+        size,
+        Buffer.from(leafHash(new TextEncoder().encode(entry))).toString('base64'),
+        entry,
+      ),
+      env.DB.prepare('update trail_logs set size = ?, published_size = ?, key = ? where number = ?').bind(
+        size + 1,
+        isPublished ? size + 1 : size,
+        await keyUnder(origin),
+        number,
+      ),
+    ]);
+  };
+
+  it('has the logs that follow as well, also while TRAIL_KEY is still the one before it', async () => {
+    const both = await bothKeys();
+    await handOver(true);
+    for (const stop of ['rolled_back', 'forked'] as const) {
+      // Each log follows the one before it.
+      // oxlint-disable-next-line no-await-in-loop
+      await stopLog(stop);
+      // oxlint-disable-next-line no-await-in-loop
+      expect((await resume(both)).body.data.because).toBe(stop);
+      // oxlint-disable-next-line no-await-in-loop
+      const { key, origin } = (await logs()).at(-1)!;
+      // oxlint-disable-next-line no-await-in-loop
+      expect(key).toBe(await keyUnder(origin));
+    }
+  });
+
+  it('has none of them where nobody was shown the leaf in which it did: the key before it hands over again', async () => {
+    await stopLog('rolled_back');
+    await resume(h);
+    await env.DB.prepare('update trail_logs set key = null where number = (select max(number) from trail_logs)').run();
+    await handOver(false);
+    await stopLog('rolled_back');
+    await resume(await bothKeys());
+    expect((await logs()).at(-1)?.key).toBeNull();
+  });
+
+  it('has none that follows the loss of it', async () => {
+    await handOver(true);
+    expect((await resume(h)).body.data.because).toBe('key_lost');
+    expect((await logs()).at(-1)?.key).toBeNull();
+  });
+});
+
 describe('nothing is resumed', () => {
   it.each<[string, unknown, number, string]>([
     ['without a reason', {}, 422, 'validation_failed'],
