@@ -23,6 +23,7 @@ import {
 import { describeKeys, fingerprintKeysInUse, keyIdsOf, missingKeys } from './fingerprint-keys.ts';
 import type { Options } from './options.ts';
 import { examineDeployment } from './remote.ts';
+import { hasTrailBucket, sealingNotes } from './trail.ts';
 
 /** What was looked at, and what was found. Nothing in it holds the value of a secret. */
 export interface Examination {
@@ -94,12 +95,17 @@ export async function examine(options: Options, variables: Variables, nowMs: num
   return {
     fine: [...[...looked].filter(isFine).map((key) => `${key}${remarkOn(key, env[key])}`), ...deployed.fine],
     findings,
-    notes:
-      unknownSecrets.length === 0 || options.remote !== null
+    notes: [
+      ...(unknownSecrets.length === 0 || options.remote !== null
         ? []
         : [
             `${unknownSecrets.join(', ')}: not known on this machine. \`npm run doctor -- --env ${options.section} --remote\` compares their names with those that are deployed.`,
-          ],
+          ]),
+      // With --remote they are findings, which know of secrets too.
+      ...(options.section === null || options.remote !== null
+        ? []
+        : sealingNotes({ vars: Object.keys(config.vars), hasBucket: hasTrailBucket(config) })),
+    ],
   };
 }
 

@@ -8,7 +8,7 @@ import { type CloudflareApi, openApi, readCrons, readWorkersDevUrl } from '../cl
 import { readSecretNames } from '../cloudflare/worker.ts';
 import { CRON } from './deployment.ts';
 import type { Variables, WranglerConfig } from './environment.ts';
-import { sealingFindings } from './trail.ts';
+import { hasTrailBucket, sealingFindings } from './trail.ts';
 
 /** What policy and code need of a deployment. */
 export interface Needs {
@@ -115,8 +115,7 @@ function secretsPart({ section, secrets }: Needs, names: Attempt<readonly string
 
 function sealingPart({ section, config }: Needs, secrets: readonly string[] | null): Looked {
   const names = secrets === null ? null : new Set([...secrets, ...Object.keys(config.vars)]);
-  const hasBucket = config.r2_buckets.some(({ binding }) => binding === 'TRAIL');
-  return { fine: [], findings: sealingFindings({ names, hasBucket, section }) };
+  return { fine: [], findings: sealingFindings({ names, hasBucket: hasTrailBucket(config), section }) };
 }
 
 async function migrationsPart(cloudflare: Cloudflare): Promise<Looked> {

@@ -1,4 +1,9 @@
 import type { Finding } from '../../src/config/problems.ts';
+import type { WranglerConfig } from './environment.ts';
+
+/** Whether the log's files have a bucket. */
+export const hasTrailBucket = ({ r2_buckets: buckets }: WranglerConfig): boolean =>
+  buckets.some(({ binding }) => binding === 'TRAIL');
 
 /** What is known of how the trail is sealed. */
 export interface Sealing {
@@ -15,6 +20,29 @@ const warning = (key: string, problem: string, example: string): Finding => ({
   problem,
   example,
 });
+
+const NO_BUCKET =
+  'is no bucket, so the log is kept in D1: whoever administers D1 can rewrite its files with the rows. Left are the signature, and the checkpoints that others keep';
+
+/**
+ * What wrangler.toml alone says of the seal of a deployed trail, as notes: only the deployment knows whether there is a key.
+ *
+ * @param vars the names in the section's `vars`.
+ */
+export const sealingNotes = ({
+  vars,
+  hasBucket,
+}: {
+  vars: readonly string[];
+  hasBucket: boolean;
+}): readonly string[] => [
+  ...(hasBucket ? [] : [`TRAIL ${NO_BUCKET}.`]),
+  ...(vars.includes('TRAIL_WITNESSES') || vars.includes('TRAIL_ANCHORS')
+    ? []
+    : [
+        'TRAIL_WITNESSES and TRAIL_ANCHORS are not in wrangler.toml. Unless the deployment has TRAIL_ANCHORS as a secret, nobody outside keeps checkpoints of the log.',
+      ]),
+];
 
 /** What the seal of the trail is worth as it is configured, and what would add to it. All of it is optional, so none is a problem. */
 export function sealingFindings({ names, hasBucket, section }: Sealing): readonly Finding[] {
@@ -43,13 +71,7 @@ export function sealingFindings({ names, hasBucket, section }: Sealing): readonl
       : []),
     ...(hasBucket
       ? []
-      : [
-          warning(
-            'TRAIL',
-            'is no bucket, so the log is kept in D1: whoever administers D1 can rewrite its files with the rows. Left are the signature, and the checkpoints that others keep',
-            'switch R2 on, and [[r2_buckets]] with binding = "TRAIL" in wrangler.toml',
-          ),
-        ]),
+      : [warning('TRAIL', NO_BUCKET, 'switch R2 on, and [[r2_buckets]] with binding = "TRAIL" in wrangler.toml')]),
     ...(isSealed && !isSeenOutside
       ? [
           warning(

@@ -17,7 +17,8 @@ export function SealFact({ event }: { readonly event: AuditEvent }) {
         const receipt = await audit.receipt(event.id, {}, { signal });
         const { logs } = await audit.logs({ signal });
         const keyOf = (origin: string) => logs.find((log) => log.origin === origin)?.verifier_key ?? undefined;
-        return { receipt, seal: await checkSeal(receipt, event.id, keyOf) };
+        // A row that counts reads may have grown since the page was opened.
+        return { receipt, seal: await checkSeal(receipt, await audit.event(event.id, { signal }), keyOf) };
       } catch (error) {
         const { code } = failureFrom(error);
         if (code === 'not_sealed') return { receipt: '', seal: 'waiting' as const };
@@ -35,10 +36,11 @@ export function SealFact({ event }: { readonly event: AuditEvent }) {
   return (
     <>
       {isWrong ? (
-        <strong class="danger">The receipt does not prove this event.</strong>
+        <strong class="problem">The receipt does not prove what is shown here.</strong>
       ) : (
         `Entry ${seal.index} of ${seal.size} in ${seal.origin}, checked in this browser${seal.isSignatureChecked ? '' : ' but for the signature'}.`
       )}{' '}
+      {!isWrong && !seal.isAuthentic && <strong class="problem">This service has not written it.</strong>}{' '}
       <button
         type="button"
         class="plain"

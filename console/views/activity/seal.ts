@@ -1,3 +1,4 @@
+import type { AuditEvent } from '../../../package/client/types.ts';
 import { auditPathSides } from '../../../src/tlog/audit-path.ts';
 
 // A receipt, checked in this browser: it believes the service nothing but the key that the checkpoint is signed with.
@@ -11,20 +12,23 @@ export interface Seal {
   readonly origin: string;
   /** False: this browser knows no Ed25519, so it has checked all but the signature. */
   readonly isSignatureChecked: boolean;
+  /** False: the row did not carry the MAC of the service when it was sealed, so somebody with the database alone has written it. */
+  readonly isAuthentic: boolean;
 }
 
-/** What is seen of the seal of an event. `wrong`: the receipt does not prove the event. */
+/** What is seen of the seal of an event. `wrong`: the receipt does not prove what is shown of the event. */
 export type SealState = 'waiting' | 'wrong' | Seal;
 
 /**
- * Checks a receipt (C2SP tlog-proof): that its entry is the event, that its proof leads from the entry to the root of the checkpoint
- * (RFC 6962 §2.1.1), and that the key has signed that.
+ * Checks a receipt (C2SP tlog-proof): that its entry says what the service says of the event, that its proof leads from the entry to the
+ * root of the checkpoint (RFC 6962 §2.1.1), and that the key has signed that.
  *
+ * @param event as the service tells it after the receipt: a row that counts reads grows until it is sealed.
  * @param keyOf gives the text of the verifier key of the log that has this name.
  */
 export async function checkSeal(
   receipt: string,
-  eventId: string,
+  event: AuditEvent,
   keyOf: (origin: string) => string | undefined,
 ): Promise<SealState> {
   try {
@@ -34,13 +38,19 @@ export async function checkSeal(
     const entry = bytesOf(extra.slice('extra '.length));
     const at = Number(index.slice('index '.length));
     const sides = auditPathSides(at, Number(size));
-    const { id } = JSON.parse(new TextDecoder().decode(entry));
+    const { v: _v, fact: _fact, unauthentic, detail, outcome, ...sealed } = JSON.parse(new TextDecoder().decode(entry));
     let hash = await digestOf([0], entry);
     for (const [place, step] of proof.entries()) {
       const sibling = bytesOf(step);
       hash = await (sides?.[place] === true ? digestOf([1], sibling, hash) : digestOf([1], hash, sibling));
     }
-    const isProven = id === eventId && sides?.length === proof.length && btoa(String.fromCharCode(...hash)) === root;
+    // A fact of an attempt that was open when it was first sealed has a part of the columns.
+    const isWhole = 'actor' in sealed && 'status' in sealed;
+    const isShown =
+      sealed.id === event.id &&
+      isWithin(sealed, event) &&
+      (isWhole ? isSame : isWithin)({ ...detail, ...outcome }, event.detail);
+    const isProven = isShown && sides?.length === proof.length && btoa(String.fromCharCode(...hash)) === root;
     // Two keys may sign while one hands over to the other.
     const lines = signatures.split('\n').filter((line) => line.split(' ')[1] === origin);
     const key = keyOf(origin)?.split('+') ?? [];
@@ -48,12 +58,30 @@ export async function checkSeal(
       lines.map(async (line) => await isSignature(`${body}\n`, line.split(' ')[2] ?? '', key)),
     );
     if (!isProven || checks.every((check) => check === false)) return 'wrong';
-    return { index: at, size: Number(size), origin, isSignatureChecked: checks.includes(true) };
+    return {
+      index: at,
+      size: Number(size),
+      origin,
+      isSignatureChecked: checks.includes(true),
+      isAuthentic: unauthentic !== true,
+    };
   } catch {
     // What cannot be read proves nothing.
     return 'wrong';
   }
 }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => Object(value) === value;
+
+/** Whether two values of JSON are the same, in whatever order their keys stand. */
+const isSame = (one: unknown, other: unknown): boolean =>
+  isObject(one) && isObject(other)
+    ? Object.keys(one).length === Object.keys(other).length && isWithin(one, other)
+    : one === other;
+
+/** Whether an object has all that a part of it says. */
+const isWithin = (part: object, whole: object): boolean =>
+  Object.entries(part).every(([key, value]) => isObject(whole) && isSame(value, whole[key]));
 
 /** Whether the key has signed the body; null where the browser cannot tell. */
 async function isSignature(body: string, line: string, [, , ...key]: readonly string[]): Promise<boolean | null> {

@@ -30,6 +30,12 @@ export const Cards = ({ status }: { readonly status: Status }) => (
         {status.d1_bytes !== null && `${bytes(status.d1_bytes)} of ${bytes(status.d1_max_bytes)}: `}
         {databaseWords(status.d1_bytes, status.d1_max_bytes)}
       </p>
+      {status.trail_log && (
+        <>
+          <h3>Log of the trail</h3>
+          <Known of={status.trail_log} without={['number', 'witnesses']} />
+        </>
+      )}
     </Card>
     <Card title="Lists of workspaces">
       <Lists lists={status.lists} />

@@ -47,6 +47,17 @@ export const expectEvent = async (query: AuditQuery & Required<Pick<AuditQuery, 
     intervalMs: 250,
   });
 
+/** Runs the cron until an event is sealed. A run that is under way already may have passed it. */
+export const untilSealed = async (eventId: string): Promise<string> =>
+  await until(
+    'the receipt of the event',
+    async () => {
+      process.kill(readRunFile(inject('browserRun').stateDir)?.pid ?? Number.NaN, 'SIGUSR2');
+      return await admin.audit.receipt(eventId);
+    },
+    { intervalMs: 500 },
+  );
+
 /** A name that no other test has. */
 export const uniqueName = (what: string): string => `${what}-${crypto.randomUUID().slice(0, 6)}`;
 

@@ -1,4 +1,4 @@
-import { admin, callerAs, uniqueName } from './people.ts';
+import { admin, callerAs, uniqueName, untilSealed } from './people.ts';
 
 /** The workspace that the simulator stands in for. */
 export const WORKSPACE_UUID = '5877a4ae-0000-4000-8000-000000000001';
@@ -34,6 +34,7 @@ async function find(): Promise<Places> {
   });
   const [delivery] = (await admin.deliveries.list({ limit: 1 })).items;
   const [denied] = (await admin.audit.events({ code: 'forbidden', latest: true, limit: 1 })).items;
+  await untilSealed(denied?.id ?? '');
   const [person] = (await admin.subjects.list({ limit: 1 })).items;
   return {
     token: tokenPath({ id: first?.id ?? '' }),

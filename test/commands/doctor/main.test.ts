@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { examine } from '../../../commands/doctor/examine.ts';
 import { reportLines } from '../../../commands/doctor/report.ts';
 import { readOptions, UsageError } from '../../../commands/doctor/options.ts';
+import { privateKeyText } from '../../../src/tlog/note.ts';
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../../..');
 const NODE = path.join(CHECKOUT, 'node_modules/.bin/node');
@@ -85,6 +86,9 @@ function jwtFor(days: number): string {
   return `${encoded({ alg: 'HS256' })}.${encoded({ sub: 'admin', exp: NOW_SECONDS + days * DAY_SECONDS })}.c2ln`;
 }
 
+const signingKeyOf = async (name: string, seed = 1): Promise<string> =>
+  await privateKeyText('log', name, new Uint8Array(32).fill(seed));
+
 function encoded(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
@@ -149,6 +153,27 @@ describe('names the key, what is wrong, and what would be right', () => {
     expect(isHealthy).toBe(false);
   });
 
+  test('in the keys of the log, which it does not show', async () => {
+    const env = { PIPEOPS_ADMIN_TOKEN: jwtFor(30), ...KEYS };
+    const broken = await doctor({
+      env: { ...env, TRAIL_KEY: 'hush-hush', TRAIL_WITNESSES: 'https://witness.northwind.io' },
+    });
+    expect(broken.output).toMatch(entry(/TRAIL_KEY /, /is no signing key/, /npm run setup -- --env production/));
+    expect(broken.output).toMatch(entry(/TRAIL_WITNESSES /, /is not a list of an https URL and/, /witness\.example/));
+    expect(broken.output).not.toContain('hush');
+    expect(broken.isHealthy).toBe(false);
+
+    const [key, another] = [await signingKeyOf('log.northwind.io/trail'), await signingKeyOf('northwind.io/trail')];
+    const renamed = await doctor({ env: { ...env, TRAIL_KEY: key, TRAIL_KEY_NEXT: another } });
+    expect(renamed.output).toMatch(
+      entry(/TRAIL_KEY_NEXT /, /has another name than TRAIL_KEY/, /the key that takes over/),
+    );
+    expect(renamed.output).toMatch(/^ok {7}TRAIL_KEY$/m);
+    for (const secret of [key, another]) expect(renamed.output).not.toContain(secret);
+    const next = await signingKeyOf('log.northwind.io/trail', 2);
+    expect((await doctor({ env: { ...env, TRAIL_KEY: key, TRAIL_KEY_NEXT: next } })).isHealthy).toBe(true);
+  });
+
   test('in a credential that ends within a week, here from .dev.vars', async () => {
     const { isHealthy, output } = await doctor({ env: {}, devVars: `PIPEOPS_ADMIN_TOKEN="${jwtFor(6)}"\n` });
     expect(output).toMatch(entry(/PIPEOPS_ADMIN_TOKEN /, /expires within 7 days, at \d{4}-/, /a fresh session JWT/));
@@ -206,6 +231,9 @@ PIPEOPS_API_URL = "https://api.pipeops.io"
 ${['CALLER_LIMIT', 'REJECTIONS_PER_ADDRESS', 'REJECTIONS_IN_ALL'].map((name, index) => ratelimit('env.staging.ratelimits', name, 20 + index)).join('')}
 `;
 
+const BUCKET = '[[env.staging.r2_buckets]]\nbinding = "TRAIL"\nbucket_name = "shop-trail"\n';
+const ANCHORS = '[env.staging.vars]\nTRAIL_ANCHORS = "https://anchors.northwind.io/trail"';
+
 function ratelimit(table: string, name: string, namespace: number): string {
   return `[[${table}]]\nname = "${name}"\nnamespace_id = "${namespace}"\nsimple = { limit = 1, period = 60 }\n`;
 }
@@ -224,6 +252,17 @@ describe('--env', () => {
     expect(output).toMatch(/^ok {7}IDEMPOTENCY_SECRET$/m);
     expect(output).toMatch(/^note {5}PIPEOPS_ADMIN_TOKEN, FINGERPRINT_KEYS: not known .*--env staging --remote/m);
     expect(output).toMatch(/^note {5}A deployment needs Workers Paid: .* \d+ D1 queries\. Workers Free allows 50/m);
+    expect(isHealthy).toBe(true);
+  });
+
+  test.each([
+    ['neither a bucket nor anybody outside', SECTIONS, ['TRAIL is no bucket', 'TRAIL_WITNESSES and TRAIL_ANCHORS']],
+    ['a bucket', `${SECTIONS}${BUCKET}`, ['TRAIL_WITNESSES and TRAIL_ANCHORS']],
+    ['an anchor', SECTIONS.replace('[env.staging.vars]', ANCHORS), ['TRAIL is no bucket']],
+  ])('says without --remote what a section with %s means for the log', async (_what, wrangler, notes) => {
+    const { isHealthy, output } = await doctor({ args: ['--env', 'staging'], wrangler });
+    const found = [...output.matchAll(/^note {5}(TRAIL is no bucket(?=,)|TRAIL_WITNESSES and TRAIL_ANCHORS)/gm)];
+    expect(found.map(([, note]) => note)).toEqual(notes);
     expect(isHealthy).toBe(true);
   });
 
