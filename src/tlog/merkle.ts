@@ -5,6 +5,7 @@ import { auditPathSides, largestPowerBelow } from './audit-path.ts';
 // in some 7 µs on workerd, and a log hashes each fact a few times.
 
 export type Hash = Uint8Array;
+const HASH_BYTES = 32;
 
 /** The hash of an entry (RFC 6962 §2.1). Its prefix keeps an entry from passing for a node. */
 export const leafHash = (entry: Uint8Array): Hash => digestOf(LEAF_PREFIX, entry);
@@ -98,7 +99,7 @@ export async function consistencyProof(oldSize: number, size: number, read: Read
 /** The root that an audit path leads to from a leaf; null where the path cannot be one of that leaf and size. */
 export function rootOfInclusion(leaf: Hash, index: number, size: number, proof: readonly Hash[]): Hash | null {
   const sides = auditPathSides(index, size);
-  if (sides?.length !== proof.length) return null;
+  if (sides?.length !== proof.length || ![leaf, ...proof].every(isHash)) return null;
   return proof.reduce(
     (hash, step, place) => (sides[place] === true ? nodeHash(step, hash) : nodeHash(hash, step)),
     leaf,
@@ -114,8 +115,11 @@ export function isConsistent(
   proof: readonly Hash[],
 ): boolean {
   if (!isCount(oldSize) || !isCount(size) || oldSize > size) return false;
+  if (oldSize === 0 && !sameHash(oldRoot, EMPTY_ROOT)) return false;
   if (oldSize === size) return proof.length === 0 && sameHash(oldRoot, root);
-  if (oldSize === 0) return proof.length === 0 && sameHash(oldRoot, EMPTY_ROOT);
+  if (![oldRoot, root, ...proof].every(isHash)) return false;
+  // Every log begins with the one without entries.
+  if (oldSize === 0) return proof.length === 0;
   let position = oldSize - 1;
   let last = size - 1;
   while (position % 2 === 1) [position, last] = [half(position), half(last)];
@@ -138,6 +142,8 @@ export function isConsistent(
 }
 
 const half = (count: number): number => Math.floor(count / 2);
+/** Bytes of another length would let those of a proof be cut elsewhere: a node is hashed over both its children, one behind the other. */
+const isHash = (bytes: Uint8Array): boolean => bytes.length === HASH_BYTES;
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
 /** Whether two hashes are alike. Both are public, so their comparison may take as long as it likes. */

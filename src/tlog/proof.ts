@@ -27,12 +27,14 @@ export function parseReceipt(text: string): Receipt | null {
   const end = text.indexOf('\n\n');
   const [header, extra = '', index = '', ...lines] = text.slice(0, Math.max(end, 0)).split('\n');
   const entry = decodePaddedBase64(extra.replace(/^extra /, ''));
+  const place = Number(index.replace(/^index /, ''));
   const proof = lines.map(decodePaddedBase64).filter((hash) => hash?.length === 32);
   if (header !== HEADER || !extra.startsWith('extra ') || entry === null) return null;
-  if (!/^index (?:0|[1-9]\d{0,15})$/.test(index) || proof.length !== lines.length) return null;
+  if (!/^index (?:0|[1-9]\d{0,15})$/.test(index) || !Number.isSafeInteger(place) || proof.length !== lines.length)
+    return null;
   return {
     entry,
-    index: Number(index.slice('index '.length)),
+    index: place,
     proof: proof.filter((hash) => hash !== null),
     checkpoint: text.slice(end + 2),
   };

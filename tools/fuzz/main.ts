@@ -8,10 +8,12 @@ import { keepLoopbackDirect } from '../../local/loopback.ts';
 import { CHECKOUT } from '../../local/settings.ts';
 import { freePorts, startService, webhooksOf, type Service } from '../../test/e2e/service.ts';
 import { bugsAmong, errorsIn } from '../../test/e2e/worker-log.ts';
+import { findGo, runInterop } from './interop.ts';
 import { findPython, findSchemathesis } from './python.ts';
 import { runSamples } from './samples.ts';
 
-// `npm run fuzz`: the samples in Python and Go, and schemathesis, against a service that it starts. schemathesis keeps to the pace that a
+// `npm run fuzz`: a log of the trail is checked by libraries of the Go project. Then the samples in Python and Go, and schemathesis, run
+// against a service that it starts. schemathesis keeps to the pace that a
 // caller is granted, and looks for a 5xx, for a status, a header or a body off openapi.json, for a valid request that is refused and for an
 // invalid one that is not. What is missing on this machine is skipped, with the reason.
 
@@ -49,13 +51,14 @@ async function findNothing(service: Service, stateDir: string, program: string):
 async function main(): Promise<boolean> {
   if (process.argv.length > 2) throw new UserError(USAGE);
   keepLoopbackDirect();
-  const python = findPython();
+  const [go, python] = [findGo(), findPython()];
+  await runInterop(go);
   const schemathesis = 'program' in python ? findSchemathesis(python.program) : python;
   const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-fuzz-'));
   const service = await startService(stateDir, await freePorts());
   try {
     // The samples go first: afterwards PipeOps' calls of the minute are used up.
-    await runSamples(service, python, WORKSPACE_UUID);
+    await runSamples(service, { go, python }, WORKSPACE_UUID);
     if ('missing' in schemathesis) {
       console.log(`fuzz: skips schemathesis, since ${schemathesis.missing}`);
       return true;

@@ -14,28 +14,29 @@ const BUILD_PATIENCE_MS = 180_000;
  *
  * @throws if a sample fails, or leaves a token alive.
  */
-export async function runSamples(service: Service, python: Found, workspaceUuid: string): Promise<void> {
+export async function runSamples(
+  service: Service,
+  { go, python }: Readonly<{ go: Found; python: Found }>,
+  workspaceUuid: string,
+): Promise<void> {
   const env = { ...environmentOf(pipeline(service)), WORKSPACE: workspaceUuid };
   if ('missing' in python) skip('samples/python', python.missing);
   else say('samples/python', await run([python.program, path.join('python', 'mint.py')], { env }));
 
-  const go = spawnSync('go', ['version']);
-  if (go.status === 0) {
-    await runGo('go', env);
-    await runGo('go-sdk', env);
-  } else skip('samples/go', 'there is no Go');
+  if ('missing' in go) skip('samples/go', go.missing);
+  else for (const name of ['go', 'go-sdk']) await runGo(go.program, name, env);
 
   const alive = (await service.control.tokens()).filter((token) => !token.is_revoked);
   if (alive.length > 0) throw new Error(`the samples left ${alive.length} tokens alive`);
 }
 
 /** Builds and runs a module of Go. PipeOps' SDK may be out of reach; whatever else fails is a fault of ours. */
-async function runGo(name: string, env: Readonly<Record<string, string>>): Promise<void> {
+async function runGo(program: string, name: string, env: Readonly<Record<string, string>>): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'countersign-go-'));
   try {
     // A copy: Go writes the sums of the modules beside the source.
     cpSync(path.join(SAMPLES, name), folder, { recursive: true });
-    const modules = spawnSync('go', ['mod', 'tidy'], { cwd: folder, encoding: 'utf8', timeout: BUILD_PATIENCE_MS });
+    const modules = spawnSync(program, ['mod', 'tidy'], { cwd: folder, encoding: 'utf8', timeout: BUILD_PATIENCE_MS });
     if (modules.status !== 0) {
       skip(
         `samples/${name}`,
@@ -43,7 +44,7 @@ async function runGo(name: string, env: Readonly<Record<string, string>>): Promi
       );
       return;
     }
-    say(`samples/${name}`, await run(['go', 'run', '.'], { cwd: folder, env }));
+    say(`samples/${name}`, await run([program, 'run', '.'], { cwd: folder, env }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
