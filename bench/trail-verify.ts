@@ -16,7 +16,8 @@ const NAME = 'countersign.example.com/trail';
 /** What a verification of a million events may take of one core. */
 const SECONDS_PER_MILLION = 240;
 
-const rowOf = (seq: number): AuditEventRow => ({
+/** An event of a made-up trail: what a create leaves. */
+export const rowOf = (seq: number): AuditEventRow => ({
   seq,
   id: `00000000-0000-4000-8000-${String(seq).padStart(12, '0')}`,
   occurred_at: 1_793_000_000_000 + seq * 100,

@@ -61,6 +61,7 @@ const degraded = component(
     d1_bytes: count().nullable().optional(),
     missing: say(z.array(z.string()), 'The ids of fingerprint keys that are not configured.').optional(),
     orders: say(count(), 'How many orders it is about.').optional(),
+    rows: say(count(), 'How many rows of D1 it is about.').optional(),
     log: say(count().nullable(), 'The number of the log of the trail; null where none has begun.').optional(),
     oldest_unsealed_at: say(time().nullable(), 'When the oldest fact came to be that has no seal.').optional(),
     age_seconds: say(count(), 'How long that fact has been waiting.').optional(),

@@ -55,9 +55,10 @@ export function tileWidth(level: Tile['level'], index: number, size: number): nu
 
 /** The hash tiles and bundles that a log of `size` entries has and one of `oldSize` had not, whole and partial ones, the lower levels first. */
 export function newTiles(oldSize: number, size: number): readonly Tile[] {
-  const tiles: Tile[] = [...newOfLevel('entries', oldSize, size)];
-  for (let level = 0; hashesOf(level, size) > 0; level += 1) tiles.push(...newOfLevel(level, oldSize, size));
-  return tiles;
+  const levels = [newOfLevel('entries', oldSize, size)];
+  for (let level = 0; hashesOf(level, size) > 0; level += 1) levels.push(newOfLevel(level, oldSize, size));
+  // Not by spreading into `push`: a log of a hundred million entries has more tiles than a call may have arguments.
+  return levels.flat();
 }
 
 function newOfLevel(level: Tile['level'], oldSize: number, size: number): readonly Tile[] {

@@ -24,8 +24,9 @@ it('knows nothing of what npm start serves in front of it', () => {
 });
 
 // Cloudflare takes 3 MB. This is what the service has come to, with room for a part or two: whoever needs more looks first at what grew.
-it('is at most 240 KiB compressed', () => {
-  expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(240 * 1024);
+// The log of the trail is 29 KiB of it, and no other code of the service could seal.
+it('is at most 280 KiB compressed', () => {
+  expect(gzipSync(bundle).byteLength).toBeLessThanOrEqual(280 * 1024);
 });
 
 /** Without the methods named so, each from its name to the brace that closes it. */

@@ -26,6 +26,7 @@ it('README.md leads to every page of docs/ that a user needs', () => {
     'operate',
     'security',
     'audit',
+    'transparency-log',
     'performance',
   ];
   const readme = read('README.md');

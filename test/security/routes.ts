@@ -152,17 +152,6 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     success: { status: 200, recorded: true },
   },
   {
-    method: 'POST',
-    pattern: '/api/v1/audit/log',
-    permission: 'trail:resume',
-    action: 'trail.resume',
-    target: 'service',
-    path: () => '/api/v1/audit/log',
-    before: async () => await stopLog(),
-    body: { reason: 'a test' },
-    success: { status: 201, recorded: true },
-  },
-  {
     method: 'GET',
     pattern: '/api/v1/audit/counts',
     permission: 'audit:read',
@@ -288,6 +277,18 @@ export const PROTECTED_ROUTES: readonly ProtectedRoute[] = [
     target: 'caller',
     path: () => '/workspace',
     success: { status: 200, recorded: false },
+  },
+  {
+    method: 'POST',
+    pattern: '/api/v1/audit/log',
+    permission: 'trail:resume',
+    action: 'trail.resume',
+    target: 'service',
+    path: () => '/api/v1/audit/log',
+    // The log that it begins has no checkpoint, so the routes that read the log come before.
+    before: async () => await stopLog(),
+    body: { reason: 'a test' },
+    success: { status: 201, recorded: true },
   },
 ];
 
