@@ -20,6 +20,7 @@ import { type MacSweepDependencies, noteUnauthentic } from './inventory/mac-swee
 import { createOwnerMacs } from './inventory/owner-macs.ts';
 import type { InventoryDependencies } from './inventory/query/routes.ts';
 import { unusedAfterOf } from './inventory/usage.ts';
+import { createMac } from './kit/mac.ts';
 import type { Runtime } from './kit/runtime.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
@@ -57,10 +58,11 @@ import type { ResumeDependencies } from './trail/log/resume.ts';
 import { createSigning } from './trail/log/signing.ts';
 import { createLogStore, type LogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
-import { createAttemptMacs } from './trail/attempt-macs.ts';
+
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
 import { createRejections } from './trail/rejections.ts';
+import { createRowMacs } from './trail/row-macs.ts';
 
 /** The service, wired: what the routes and the cron use. */
 export interface Services {
@@ -101,7 +103,8 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const { apiUrl, defaultWorkspaceUuid } = config.pipeops;
 
   // ── db ──
-  const database = createDatabase(config.db, runtime);
+  const rowMac = config.stateSecret === null ? null : createMac(config.stateSecret, 'audit-event/v1');
+  const database = createDatabase(config.db, runtime, rowMac);
 
   // ── policy ──
   const version = policyVersion(policy);
@@ -121,9 +124,9 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const labels = createLabelMemory();
 
   // ── trail ──
-  const macTerms = { secret: config.stateSecret, adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
-  const attempts = createAttemptMacs(macTerms);
-  const recorder = createRecorder({ database, runtime, labels, attempts });
+  const adoption = { adoptUntilMs: config.stateAdoptUntilMs, now: () => runtime.now() };
+  const rowMacs = createRowMacs({ mac: rowMac, ...adoption });
+  const recorder = createRecorder({ database, runtime, labels });
   const rejections = createRejections({ recorder, rateLimits, runtime });
   const trail = { database, recorder, runtime };
 
@@ -148,7 +151,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
   const keyExpiry = createKeyExpiry({ database, runtime });
 
   // ── inventory ──
-  const owners = createOwnerMacs(macTerms);
+  const owners = createOwnerMacs({ secret: config.stateSecret, ...adoption });
 
   // ── reads ──
   const memory = createSnapshotMemory();
@@ -175,7 +178,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     store: logStore,
     database,
     runtime,
-    isAuthentic: (row) => attempts.isUntouched(row),
+    isAuthentic: (row) => rowMacs.isUntouched(row),
   });
   const logReading = {
     database,
@@ -194,7 +197,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     quota,
     runtime,
     reconcileAfterSeconds,
-    attempts,
+    attempts: rowMacs,
     noteUnauthentic: (eventId, nowMs) => noteUnauthentic(database, 'attempt', [eventId], nowMs),
     markRevoked: (ref, nowMs, guard, end) => markRevoked(database, ref, nowMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(database, eventId, guard),

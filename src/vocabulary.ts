@@ -164,7 +164,7 @@ export const DEGRADED_REASONS = [
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 
 /** The rows of D1 that carry a MAC of this service: an attempt in the trail, the archived keys of an origin, the owner of a token. */
-export const MAC_KINDS = ['attempt', 'jwks', 'owner'] as const;
+export const MAC_KINDS = ['attempt', 'jwks', 'owner', 'row'] as const;
 export type MacKind = (typeof MAC_KINDS)[number];
 
 /**

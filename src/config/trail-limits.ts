@@ -64,10 +64,10 @@ export const LOG_SPAN_ENTRIES = 65_536;
 /** How long D1 may take with a batch of a chunk. It takes some 300 ms locally, and nobody waits for it. */
 export const SEALING_D1_TIMEOUT_MS = 10_000;
 /**
- * Statements to D1 that assign a chunk at the most: closing, two reads, and four that assign. A chunk of a backlog, in which nothing waits,
+ * Statements to D1 that assign a chunk at the most: closing, two reads, and five that assign. A chunk of a backlog, in which nothing waits,
  * takes five, and three more to publish it: with what a run begins with, ten of them fit into its share.
  */
-export const SEALING_ASSIGN_QUERIES = 7;
+export const SEALING_ASSIGN_QUERIES = 8;
 /** Leaves that one statement reads: those of a chunk, and those before them in their tile. */
 export const SEALING_PAGE_LEAVES = SEALING_CHUNK_ROWS + 256;
 /** Statements that publish at the most: two pages of leaves, two of the checkpoint, and one that forgets old checkpoints. */

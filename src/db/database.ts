@@ -1,5 +1,6 @@
 import { drizzle } from 'drizzle-orm/d1';
 import { D1_TIMEOUT_MS } from '../config/limits.ts';
+import type { Mac } from '../kit/mac.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Trace } from '../kit/trace.ts';
 import { untilAborted } from '../kit/deadline.ts';
@@ -31,12 +32,18 @@ export interface Database {
     queries: Q,
     signal?: AbortSignal,
   ): Promise<Result<{ [K in keyof Q]: RowsOf<Q[K]> }, DatabaseFailure>>;
+  /** Makes the MACs of the rows that are written to the trail; null: nothing is authenticated. */
+  readonly rowMac: Mac | null;
   /** The bytes of the database according to the last answer that said so; null before any did. */
   sizeBytes(): number | null;
 }
 
 /** Creates the database over a binding of D1. */
-export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>): Database {
+export function createDatabase(
+  d1: D1Database,
+  runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>,
+  rowMac: Mac | null = null,
+): Database {
   let sizeBytes: number | null = null;
 
   const batch: Database['batch'] = async (context, queries, signal) => {
@@ -66,7 +73,7 @@ export function createDatabase(d1: D1Database, runtime: Pick<Runtime, 'now' | 'l
     }
   };
 
-  return { build: drizzle(d1, { schema }), batch, sizeBytes: () => sizeBytes };
+  return { build: drizzle(d1, { schema }), batch, rowMac, sizeBytes: () => sizeBytes };
 }
 
 /** What SQLite says where a migration is not applied. */

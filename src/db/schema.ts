@@ -51,9 +51,9 @@ export const auditEvents = sqliteTable(
     marker: text(),
     /** When the log closed a counted row, which grows no more from then on; null while it may grow, and for every other row. */
     closed_at: integer(),
-    /** The MAC of what a caller's attempt recorded (`src/trail/attempt-macs.ts`); null in other rows, and where the Worker had no secret for it. */
+    /** The MAC of what was recorded (`src/trail/row-macs.ts`); null in rows that D1 makes from other tables, and without the Worker's secret. */
     recorded_mac: text(),
-    /** For a MAC of the settlement, which nothing writes yet. */
+    /** The MAC of how an attempt was settled; null in a row that is final from the start, whose `recorded_mac` covers that. */
     settled_mac: text(),
   },
   (table) => [

@@ -26,7 +26,7 @@ export interface RotationClaim {
 
 /** Claims a token, where `guard` holds: unless it was rotated, or another rotation of it may still succeed. */
 export const claimRotation = (
-  { build }: Pick<Database, 'build'>,
+  { build }: Pick<Database, 'build' | 'rowMac'>,
   { ref, eventId, keyHash, owner }: RotationClaim,
   guard: SQL,
 ) =>
@@ -64,7 +64,7 @@ const IS_ORDERED = sql`(exists (select 1 from revocation_orders as o
       or (e.action = 'service_account_token.update' and e.detail ->> 'is_active' = 0))))`;
 
 /** Selects a token that is to be rotated, and what bears on that. */
-export const selectRotating = ({ build }: Pick<Database, 'build'>, ref: TokenRef) =>
+export const selectRotating = ({ build }: Pick<Database, 'build' | 'rowMac'>, ref: TokenRef) =>
   build
     .select({
       ...getTableColumns(tokens),
@@ -100,7 +100,7 @@ export const isOutOfRotation = (
 
 /** Notes which token has taken a token's place, and until when both live, where `guard` holds. */
 export const markRotated = (
-  { build }: Pick<Database, 'build'>,
+  { build }: Pick<Database, 'build' | 'rowMac'>,
   ref: TokenRef,
   { replacedBy, retiresAtMs }: { readonly replacedBy: string; readonly retiresAtMs: number },
   guard: SQL,
@@ -128,7 +128,7 @@ export interface UndeliveredRotation {
  * taken back.
  */
 export function undoRotation(
-  database: Pick<Database, 'build'>,
+  database: Pick<Database, 'build' | 'rowMac'>,
   { ref, eventId, orderId, replacedBy, nowMs }: UndeliveredRotation,
   guard: SQL,
 ): readonly Query[] {

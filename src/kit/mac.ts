@@ -21,7 +21,9 @@ export function createMac(secret: Uint8Array, purpose: string): Mac {
   let derived: Uint8Array | null = null;
   return (...values) => {
     derived ??= createHmac('sha256', secret).update(`countersign ${purpose}\u0001`).digest();
-    const text = JSON.stringify([purpose, ...values]);
+    // D1 stores text as UTF-8, which has no lone surrogates.
+    const told = values.map((value) => (typeof value === 'string' ? value.toWellFormed() : value));
+    const text = JSON.stringify([purpose, ...told]);
     return createHmac('sha256', derived).update(text).digest('base64url').slice(0, MAC_CHARS);
   };
 }

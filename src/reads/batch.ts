@@ -8,6 +8,7 @@ import { newTrace, type Trace } from '../kit/trace.ts';
 import { ok, type Result } from '../kit/result.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import { barOf } from '../subjects/bars.ts';
+import { recordedMac } from '../trail/row-macs.ts';
 import { labelKey, type Labelled, type LabelMemory, noteLabels } from '../subjects/labels.ts';
 import { keepListState } from './upstream-lists.ts';
 import type { OwedGenerations } from './generation.ts';
@@ -53,6 +54,10 @@ export async function sendTogether(
   const nowMs = runtime.now();
   const entriesByName = entriesOf(group);
   const entries = [...entriesByName.values()];
+  const written = entries.map((entry) => ({
+    ...entry,
+    row: { ...entry.row, recorded_mac: recordedMac(database.rowMac, entry.row) },
+  }));
   const named = group.map((sentTrip) => {
     const question = askedWorkspace(sentTrip.trip);
     return { sentTrip, question, name: JSON.stringify(question) };
@@ -60,7 +65,7 @@ export async function sendTogether(
   const questions = new Map(named.map(({ name, question }) => [name, question]));
   const asked = [...questions.values()];
   const values = {
-    entries: JSON.stringify(entries),
+    entries: JSON.stringify(written),
     asked: JSON.stringify(asked),
     tokens: JSON.stringify(distinct(group.flatMap(({ trip }) => askedToken(trip)))),
     nowMs,

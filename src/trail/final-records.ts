@@ -9,7 +9,6 @@ import { barOf, isBarred, isLive, selectBar } from '../subjects/bars.ts';
 import { addLateOwner } from '../subjects/blocks.ts';
 import { type LabelMemory, type LabelNote, noteLabels } from '../subjects/labels.ts';
 import { callerMinuteOf, isDenial, isDenialInFull, isReadInFull, isWithinIdleRows, outOfRows } from './caller-rows.ts';
-import type { AttemptMacs } from './attempt-macs.ts';
 import { type CountedRow, countRead, furtherRow, readKey } from './counted.ts';
 import {
   type EventOutcome,
@@ -27,7 +26,6 @@ export interface RecorderDependencies {
   readonly database: Database;
   readonly runtime: Runtime;
   readonly labels: LabelMemory;
-  readonly attempts: Pick<AttemptMacs, 'of'>;
 }
 
 /** What a committed row is found by, and what was read beside it. */

@@ -153,15 +153,14 @@ export function createRecorder(dependencies: RecorderDependencies): Recorder {
 }
 
 async function recordAttempt<const Q extends readonly Query[]>(
-  { database, runtime, labels, attempts }: RecorderDependencies,
+  { database, runtime, labels }: RecorderDependencies,
   context: RequestContext,
   subject: EventSubject,
   reads: (guard: SQL) => Q,
   { room = 'undecided', eventId = runtime.newId() }: AttemptOptions,
 ): Promise<Result<Begun<Q>, AuditFailure>> {
   const nowMs = runtime.now();
-  const recorded = attemptedRow(eventId, nowMs, context, subject);
-  const row = { ...recorded, recorded_mac: attempts.of(recorded) };
+  const row = attemptedRow(eventId, nowMs, context, subject);
   const insert = insertAttempt(database, row, room, subject.nameOf);
   const beside = reads(isRecorded(eventId));
   // A change is always noted with the label that its caller carries now, whatever this isolate remembers.

@@ -6,6 +6,7 @@ import type { TokenRef } from '../pipeops/types.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { type CallerMinute, callerMinuteOf, isDenialInFull, isWithinIdleRows } from './caller-rows.ts';
 import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } from './event.ts';
+import { recordedMac, settledMac } from './row-macs.ts';
 
 // The statements that write the trail, and the conditions of a batch that ask about its rows. What every mutation sends is built
 // once and then only filled in.
@@ -17,7 +18,7 @@ import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } fr
  * @param room `undecided`: the attempt may still be denied, so it needs room for a denial in full. `allowed`: policy has said yes.
  */
 export function insertAttempt(database: Database, row: NewAuditRow, room: AttemptRoom, nameOf?: TokenRef) {
-  const values = { ...row, begin_ms: callerMinuteOf(row).beginMs };
+  const values = { ...row, recorded_mac: recordedMac(database.rowMac, row), begin_ms: callerMinuteOf(row).beginMs };
   if (nameOf === undefined) return INSERT_ATTEMPT[room](database, values);
   return INSERT_NAMED_ATTEMPT[room](database, { ...values, name_of: nameOf.tokenId });
 }
@@ -39,23 +40,26 @@ export function insertEventWhere(database: Database, row: NewAuditRow, condition
 }
 
 /**
- * Inserts a row for each row of another table.
+ * Inserts a row for each row of another table. A row has a MAC where nothing of it but its `seq` comes from there.
  *
  * @param row the columns that all of them have in common.
  * @param each the columns that come from the other table. A `seq` is one behind a gap: D1 gives every other. Its `detail` is a JSON object, to which the version of the policy is added.
  * @param source the rest of the SELECT, from its FROM or WHERE on.
  */
 export function insertEventsFrom(
-  { build }: Database,
+  { build, rowMac }: Database,
   row: NewAuditRow,
   each: Readonly<Partial<Record<keyof NewAuditRow | 'seq', SQL | SQL.Aliased>>>,
   source: SQL,
 ) {
   const detail =
     each.detail === undefined ? row.detail : sql`json_set(${each.detail}, '$.policy', ${policyVersionOf(row)})`;
+  // What D1 takes from other tables is not known here.
+  const isKnown = Object.keys(each).every((name) => name === 'seq');
+  const mac = isKnown ? recordedMac(rowMac, row) : null;
   return build
     .insert(auditEvents)
-    .select(sql`select ${selectedRow(auditEvents, { ...row, ...each, detail })} ${source}`);
+    .select(sql`select ${selectedRow(auditEvents, { ...row, ...each, detail, recorded_mac: mac })} ${source}`);
 }
 
 /** What must not hold when an attempt is settled: that an actor is offboarded by now, or some other condition. */
@@ -67,24 +71,28 @@ export type Unless = { readonly blocked: Actor } | { readonly holds: SQL };
  * @param unless settles nothing where this holds.
  */
 export const settleEvent = (database: Database, eventId: string, columns: SettledColumns, unless?: Unless) => {
-  if (unless === undefined) return SETTLE(database, { eventId, ...columns });
+  const values = { eventId, ...columns, settled_mac: settledMac(database.rowMac, { id: eventId, ...columns }) };
+  if (unless === undefined) return SETTLE(database, values);
   if ('blocked' in unless) {
-    return SETTLE_UNLESS_BLOCKED(database, { eventId, ...columns, ...blockedValues(unless.blocked) });
+    return SETTLE_UNLESS_BLOCKED(database, { ...values, ...blockedValues(unless.blocked) });
   }
   return settleEventWhere(database, eventId, columns, not(unless.holds));
 };
 
-/** Settles an attempt that is open, where a condition holds. A column may be an expression of the statement. */
+/** Settles an attempt that is open, where a condition holds. The outcome may be an expression of the statement, and has no MAC then. */
 export const settleEventWhere = (
-  { build }: Pick<Database, 'build'>,
+  { build, rowMac }: Pick<Database, 'build' | 'rowMac'>,
   eventId: string,
-  columns: Readonly<Record<keyof SettledColumns, unknown>>,
+  columns: Omit<SettledColumns, 'outcome'> & { readonly outcome: string | SQL },
   condition: SQL,
-) =>
-  build
+) => {
+  const outcome = typeof columns.outcome === 'string' ? columns.outcome : null;
+  const settled_mac = settledMac(rowMac, { id: eventId, ...columns, outcome });
+  return build
     .update(auditEvents)
-    .set(settledBy(columns))
+    .set(settledBy({ ...columns, settled_mac }))
     .where(and(eq(auditEvents.id, eventId), eq(auditEvents.status, 'attempted'), condition));
+};
 
 export const selectEvent = (database: Database, eventId: string) => SELECT(database, { eventId });
 
@@ -158,9 +166,10 @@ const settledPlaceholders = () =>
     upstream_status: sql.placeholder('upstream_status'),
     error_code: sql.placeholder('error_code'),
     outcome: sql.placeholder('outcome'),
+    settled_mac: sql.placeholder('settled_mac'),
   });
 
-const settledBy = (columns: Readonly<Record<keyof SettledColumns, unknown>>) =>
+const settledBy = (columns: Readonly<Record<keyof SettledColumns | 'settled_mac', unknown>>) =>
   ({
     status: sql`${columns.status}`,
     settled_at: sql`${columns.settled_at}`,
@@ -168,4 +177,5 @@ const settledBy = (columns: Readonly<Record<keyof SettledColumns, unknown>>) =>
     upstream_status: sql`${columns.upstream_status}`,
     error_code: sql`${columns.error_code}`,
     outcome: sql`${columns.outcome}`,
-  }) satisfies Record<keyof SettledColumns, SQL>;
+    settled_mac: sql`${columns.settled_mac}`,
+  }) satisfies Record<keyof SettledColumns | 'settled_mac', SQL>;

@@ -1,6 +1,9 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { LOG_CLOSE_AFTER_MS } from '../../src/config/trail-limits.ts';
 import { createHarness, type Harness, TOKENS } from '../support/harness.ts';
+import { clearTrail } from '../trail/log/rig.ts';
+import { TRAIL_KEY } from '../trail/log/sealed.ts';
 import { faultOnce, lastSentBody, liveTokens, settleAll, withClock } from '../trail/reconcile/reconciling.ts';
 
 // What somebody gains who can write to D1 and knows no secret of the Worker: nothing that the MACs cover.
@@ -217,6 +220,16 @@ describe('archived keys', () => {
   });
 });
 
+/** Makes a copy of the last row under another id, as somebody with D1 does it. */
+const plant = async (id: string, changes: Readonly<Record<string, unknown>>) => {
+  const row = await env.DB.prepare('select * from audit_events order by seq desc limit 1').first();
+  const planted = { ...row, id, seq: Number(row?.['seq']) + 1, outcome: null, token_id: null, ...changes };
+  const names = Object.keys(planted);
+  await run(
+    `insert into audit_events (${names.join(', ')}) values (${names.map(() => '?').join(', ')})`,
+    ...Object.values(planted),
+  );
+};
 describe('an attempt', () => {
   const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
   const withSecret = async () => await withClock({ env: { STATE_SECRET } });
@@ -232,17 +245,13 @@ describe('an attempt', () => {
     expect((await told(harness)).met).toEqual([]);
   });
 
-  /** Makes a copy of the last row under another id, as somebody with D1 does it. */
-  const plant = async (id: string, changes: Readonly<Record<string, unknown>>) => {
-    const row = await env.DB.prepare('select * from audit_events order by seq desc limit 1').first();
-    const planted = { ...row, id, seq: Number(row?.['seq']) + 1, outcome: null, token_id: null, ...changes };
-    const names = Object.keys(planted);
-    await run(
-      `insert into audit_events (${names.join(', ')}) values (${names.map(() => '?').join(', ')})`,
-      ...Object.values(planted),
-    );
+  const OPEN = {
+    status: 'attempted',
+    settled_at: null,
+    upstream_status: null,
+    error_code: null,
+    settled_mac: null,
   };
-  const OPEN = { status: 'attempted', settled_at: null, upstream_status: null, error_code: null };
   const FAILED = { status: 'failure', settled_at: 1, upstream_status: null, error_code: 'not_applied', outcome: '{}' };
 
   it.each([
@@ -264,5 +273,59 @@ describe('an attempt', () => {
     expect((await harness.rows()).find((row) => row.id === id)?.status).toBe(columns.status);
     const { degraded, met } = await told(harness);
     expect([degraded, met[0]]).toEqual([['trail_unauthentic'], ['attempt', id]]);
+  });
+});
+
+describe('a row of the trail', () => {
+  /** A service that seals, and rows of each kind that it has written by itself. */
+  const used = async () => {
+    await clearTrail();
+    const { harness, age } = await withClock({ env: { STATE_SECRET, TRAIL_KEY } });
+    const { id } = await harness.mint();
+    for (const path of [`${TOKENS}/${id}`, '/api/v1/audit/events', TOKENS]) await harness.send('GET', path);
+    await harness.send('PATCH', `${TOKENS}/${id}`, { body: { name: 'renamed' } });
+    await harness.send('DELETE', `${TOKENS}/${id}`);
+    await harness.send('DELETE', `${TOKENS}/${id}`);
+    await harness.send('POST', TOKENS, { jwt: await harness.jwtFor('nobody'), body: { name: 'x', scopes: [] } });
+    await faultOnce(harness, { drop: 'after_commit' });
+    await harness.send('POST', TOKENS, { body: { name: 'lost', scopes: ['api:read'] } });
+    age(121);
+    await harness.cron();
+    return { harness, age };
+  };
+  const leaves = async () =>
+    (
+      await env.DB.prepare(
+        'select a.id, l.authentic from trail_leaves as l join audit_events as a on a.seq = l.seq order by l.idx',
+      ).all()
+    ).results;
+
+  it('that this service has written carries its MACs, and is sealed as authentic', async () => {
+    const { harness, age } = await used();
+    age(LOG_CLOSE_AFTER_MS / 1000);
+    await harness.cron();
+    const rows = await harness.rows();
+    const kindsOf = (column: 'recorded_mac' | 'settled_mac') =>
+      new Set(rows.filter((row) => row[column] !== null).map(({ action, status }) => `${action} ${status}`));
+    expect(rows.filter(({ recorded_mac }) => recorded_mac === null)).toEqual([]);
+    expect(rows.some(({ read_key }) => read_key !== null)).toBe(true);
+    expect([...kindsOf('settled_mac')].toSorted()).toEqual([
+      'service_account_token.create failure',
+      'service_account_token.create success',
+      'service_account_token.revoke success',
+      'service_account_token.update success',
+    ]);
+    const sealed = await leaves();
+    expect(sealed.length).toBeGreaterThanOrEqual(rows.length);
+    expect(sealed.filter(({ authentic }) => authentic !== 1)).toEqual([]);
+    expect(await told(harness)).toEqual(NOTHING);
+  });
+
+  it('that was added with the MAC of another is sealed as not authentic, and told of', async () => {
+    const { harness } = await used();
+    const id = crypto.randomUUID();
+    await plant(id, {});
+    expect(await told(harness)).toEqual({ degraded: ['trail_unauthentic'], met: [['row', id]] });
+    expect((await leaves()).filter(({ authentic }) => authentic !== 1)).toEqual([{ id, authentic: 0 }]);
   });
 });

@@ -1,4 +1,3 @@
-import { anyAttempt } from '../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { sql, type SQL } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -38,12 +37,12 @@ const database = createDatabase(env.DB, workerRuntime);
 const DOWN: Database = { ...database, batch: async () => await Promise.resolve(err('rejected')) };
 
 let labels = createLabelMemory();
-let recorder = createRecorder({ database, runtime, labels, attempts: anyAttempt });
+let recorder = createRecorder({ database, runtime, labels });
 let actor: Actor;
 let context = contextWith();
 beforeEach(() => {
   labels = createLabelMemory();
-  recorder = createRecorder({ database, runtime, labels, attempts: anyAttempt });
+  recorder = createRecorder({ database, runtime, labels });
   const name = crypto.randomUUID();
   actor = { type: 'user', issuer: 'https://issuer.example', subject: name, label: `${name}@example.com` };
   context = contextWith();
@@ -114,7 +113,7 @@ describe('an attempt', () => {
 
   it('that D1 does not take leaves the label to be noted later', async () => {
     await attempt();
-    recorder = createRecorder({ database: DOWN, runtime, labels, attempts: anyAttempt });
+    recorder = createRecorder({ database: DOWN, runtime, labels });
     const begun = await recorder.attempt(context, create(), () => []);
     expect(begun).toEqual(err({ kind: 'audit_unavailable' }));
     expect(labels.due([actor], NOW)).toHaveLength(1);
@@ -233,11 +232,7 @@ describe('a settlement', () => {
     ['another status', { ...FAILED, status: 'success' }, NOW],
   ])('that came second finds the first, with %s, and nothing follows', async (_name, first, atMs) => {
     const own = await attempt();
-    await createRecorder({ database, runtime: { ...runtime, now: () => atMs }, labels, attempts: anyAttempt }).settle(
-      context,
-      own,
-      first,
-    );
+    await createRecorder({ database, runtime: { ...runtime, now: () => atMs }, labels }).settle(context, own, first);
     const following = (guard: SQL) => [noteWhere(`second ${actor.subject}`, guard)];
     const row = await rowOf(own.eventId);
     expect(await recorder.settle(context, own, FAILED, following)).toEqual({ kind: 'other', row });
@@ -247,7 +242,7 @@ describe('a settlement', () => {
 
   it('whose fate D1 does not tell is unknown', async () => {
     const own = await attempt();
-    recorder = createRecorder({ database: DOWN, runtime, labels, attempts: anyAttempt });
+    recorder = createRecorder({ database: DOWN, runtime, labels });
     expect(await recorder.settle(context, own, DONE)).toEqual({ kind: 'unknown' });
     expect(await recorder.readBack(context, own)).toEqual({ kind: 'unknown' });
   });
@@ -348,7 +343,7 @@ describe('a row that is final from the start', () => {
 
   it('is not had where D1 is down, and its label is to be noted later', async () => {
     await recorder.record(context, READ(), DONE, []);
-    recorder = createRecorder({ database: DOWN, runtime, labels: createLabelMemory(), attempts: anyAttempt });
+    recorder = createRecorder({ database: DOWN, runtime, labels: createLabelMemory() });
     const down = err({ kind: 'audit_unavailable' });
     expect(await recorder.record(context, READ(), DONE, [])).toEqual(down);
     expect(await recorder.refuse(context, READ(), { kind: 'upstream_timeout' })).toEqual(down);
@@ -452,7 +447,6 @@ describe('a caller that has used up its rows of a minute', () => {
       database: createDatabase(db, { ...workerRuntime, log: () => {} }),
       runtime,
       labels,
-      attempts: anyAttempt,
     });
     expect(await recorder.record(context, READ(), DONE, [])).toEqual(err({ kind: 'audit_unavailable' }));
   });
@@ -478,7 +472,6 @@ describe('a caller that has used up its rows of a minute', () => {
       database: createDatabase(db, { ...workerRuntime, log: () => {} }),
       runtime,
       labels,
-      attempts: anyAttempt,
     });
     expect(await recorder.recordRead(context, READ(), ANSWER)).toEqual(err({ kind: 'audit_unavailable' }));
   });
@@ -519,7 +512,7 @@ describe('a read', () => {
 
   it('that D1 does not take leaves the label to be noted later', async () => {
     await recorder.recordRead(context, READ(), []);
-    const down = createRecorder({ database: DOWN, runtime, labels, attempts: anyAttempt });
+    const down = createRecorder({ database: DOWN, runtime, labels });
     const other = { ...actor, label: 'other' };
     await down.recordRead(context, eventSubject('service_account_token.list', other), []);
     expect(labels.due([actor], NOW)).toHaveLength(1);

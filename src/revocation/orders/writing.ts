@@ -18,6 +18,7 @@ import {
   systemOrigin,
 } from '../../trail/event.ts';
 import { announceLate, isPassed } from '../../trail/late-settlement.ts';
+import { settledMac } from '../../trail/row-macs.ts';
 import { insertEventsFrom } from '../../trail/statements.ts';
 import type { AuditAction } from '../../vocabulary.ts';
 import type { DriverDependencies } from '../dependencies.ts';
@@ -135,11 +136,15 @@ function settleRows(
 ): readonly Query[] {
   const rows = moved.flatMap(({ order, move: { outcome } }) => {
     if (outcome === null || order.attempted === 0) return [];
-    const { status, upstream_status, error_code, outcome: detail } = settledColumns(nowMs, order.token_id, outcome);
-    return [{ id: order.id, created_at: order.created_at, status, upstream_status, error_code, outcome: detail }];
+    const columns = settledColumns(nowMs, order.token_id, outcome);
+    const settled_mac = settledMac(database.rowMac, { id: order.id, ...columns });
+    const { status, upstream_status, error_code, outcome: detail } = columns;
+    return [
+      { id: order.id, created_at: order.created_at, status, upstream_status, error_code, outcome: detail, settled_mac },
+    ];
   });
   if (rows.length === 0) return [];
-  const names = ['id', 'status', 'upstream_status', 'error_code', 'outcome'];
+  const names = ['id', 'status', 'upstream_status', 'error_code', 'outcome', 'settled_mac'];
   const settled = sql`(select ${sql.raw(names.map((name) => `value ->> '${name}' as ${name}`).join(', '))}
     from json_each(${JSON.stringify(rows)})) as s`;
   const isLate = rows.some(({ created_at: atMs }) => isPassed(atMs, nowMs));
@@ -153,6 +158,7 @@ function settleRows(
         upstream_status: sql`s.upstream_status`,
         error_code: sql`s.error_code`,
         outcome: sql`s.outcome`,
+        settled_mac: sql`s.settled_mac`,
       })
       .from(settled)
       .where(sql`audit_events.id = s.id and audit_events.status = 'attempted'`),

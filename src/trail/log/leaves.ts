@@ -27,6 +27,8 @@ export interface Assignment {
   readonly over: readonly number[];
   /** Events that wait from now on. */
   readonly waiting: readonly { readonly seq: number; readonly awaits: Awaits }[];
+  /** The ids of the events whose leaf says that they are not authentic. */
+  readonly unauthentic: readonly string[];
 }
 
 export type NewLeaf = Pick<TrailLeafRow, 'kind' | 'hash' | 'authentic'> & { readonly seq: number };
@@ -54,6 +56,7 @@ export function assign(candidates: readonly Candidate[], isAuthentic: IsAuthenti
   const hashes: Hash[] = [];
   const over: number[] = [];
   const waiting: { seq: number; awaits: Awaits }[] = [];
+  const unauthentic: string[] = [];
   for (const candidate of candidates) {
     const { row, awaits } = candidate;
     const fact = factOf(candidate);
@@ -62,11 +65,12 @@ export function assign(candidates: readonly Candidate[], isAuthentic: IsAuthenti
       const hash = leafHash(entryOfRow(fact, row, authentic));
       leaves.push({ kind: fact, seq: row.seq, hash: hashText(hash), authentic: authentic ? 1 : 0 });
       hashes.push(hash);
+      if (!authentic) unauthentic.push(row.id);
     }
     const next = nextOf(candidate, fact);
     if (next === awaits) continue;
     if (awaits !== null) over.push(row.seq);
     if (next !== null) waiting.push({ seq: row.seq, awaits: next });
   }
-  return { leaves, hashes, over, waiting };
+  return { leaves, hashes, over, waiting, unauthentic };
 }

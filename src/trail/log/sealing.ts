@@ -233,10 +233,13 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
       edge: edgeText(grow(edge, log.size, assignment.hashes)),
       through_seq: fresh.at(-1)?.seq ?? log.through_seq,
     };
-    const moved = await batch(assignLeaves(database, log, assignment, to));
+    const moved = await batch(assignLeaves(database, log, assignment, to, runtime.now()));
     if (!moved.ok) return moved;
     const isMoved = moved.value.at(-1)?.length === 1;
-    return ok(isMoved ? { log: { ...log, ...to }, note } : null);
+    if (!isMoved) return ok(null);
+    for (const name of assignment.unauthentic)
+      runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'row', name });
+    return ok({ log: { ...log, ...to }, note });
   };
 
   /**

@@ -2,8 +2,15 @@ import { and, asc, desc, eq, getTableColumns, gt, gte, isNull, lt, type SQL, sql
 import { CHECKPOINTS_KEPT_MS, CHECKPOINTS_PRUNED_AT_ONCE, LOG_CLOSE_AFTER_MS } from '../../config/trail-limits.ts';
 import type { Database } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
-import { trailCheckpoints, trailLeaves, trailLogs, trailPending, type TrailLogRow } from '../../db/trail-log-schema.ts';
-import type { LogStop } from '../../vocabulary.ts';
+import {
+  trailCheckpoints,
+  trailLeaves,
+  trailLogs,
+  trailPending,
+  type TrailLogRow,
+  unauthenticRows,
+} from '../../db/trail-log-schema.ts';
+import type { LogStop, MacKind } from '../../vocabulary.ts';
 import type { Assignment } from './leaves.ts';
 
 // The statements of sequencing. Whatever moves a log on does so by compare-and-set on what the run has read of it, in one batch with what
@@ -89,8 +96,9 @@ export const isStill = ({ number, size, through_seq }: TrailLogRow): SQL =>
 export function assignLeaves(
   { build }: Builder,
   log: TrailLogRow,
-  { leaves, over, waiting }: Assignment,
+  { leaves, over, waiting, unauthentic }: Assignment,
   to: Pick<TrailLogRow, 'size' | 'edge' | 'through_seq'>,
+  nowMs: number,
 ) {
   const isSame = isStill(log);
   const entries = JSON.stringify(leaves.map(({ kind, seq, hash, authentic }) => [kind, seq, hash, authentic]));
@@ -105,6 +113,12 @@ export function assignLeaves(
   const remember = build
     .insert(trailPending)
     .select(sql`select e.value ->> 0, e.value ->> 1 from json_each(${waits}) as e where ${isSame}`);
+  const note = build
+    .insert(unauthenticRows)
+    .select(
+      sql`select ${'row' satisfies MacKind}, value, ${nowMs} from json_each(${JSON.stringify(unauthentic)}) where ${isSame}`,
+    )
+    .onConflictDoNothing();
   const move = build
     .update(trailLogs)
     .set(to)
@@ -114,6 +128,7 @@ export function assignLeaves(
     ...(leaves.length > 0 ? [add] : []),
     ...(over.length > 0 ? [forget] : []),
     ...(waiting.length > 0 ? [remember] : []),
+    ...(unauthentic.length > 0 ? [note] : []),
     move,
   ];
 }

@@ -129,7 +129,7 @@ function createsUndone(row: LeasedAttempt, { status, errorCode }: EventOutcome):
 
 /** What an update that took effect has granted is recorded beside its token, as if its request had settled it. */
 function recordedChanges(
-  database: Pick<Database, 'build'>,
+  database: Pick<Database, 'build' | 'rowMac'>,
   row: LeasedAttempt,
   guard: SQL,
   { status }: EventOutcome,

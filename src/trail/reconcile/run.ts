@@ -22,7 +22,7 @@ import {
   UPDATE_UNKNOWN,
 } from './judgement.ts';
 import { createRunLooks, type RunLooks } from './looks.ts';
-import type { AttemptMacs } from '../attempt-macs.ts';
+import type { RowMacs } from '../row-macs.ts';
 import type { Recorder } from '../recorder.ts';
 import { countLeased, type LeasedAttempt, leaseDueAttempts, releaseAttempts } from './queue.ts';
 import { carryOut } from './carry-out.ts';
@@ -61,7 +61,7 @@ export interface ReconcilerDependencies {
   readonly quota: Quota;
   readonly runtime: Runtime;
   readonly reconcileAfterSeconds: number;
-  readonly attempts: Pick<AttemptMacs, 'isAuthentic'>;
+  readonly attempts: Pick<RowMacs, 'isAuthentic'>;
   /** Notes an attempt that this service has not recorded. */
   readonly noteUnauthentic: (eventId: string, nowMs: number) => readonly Query[];
   /** Notes in the inventory that a token has ended, where `guard` holds. */

@@ -13,7 +13,7 @@ import { type EventSubject, eventSubject, finalRow, successOutcome, SYSTEM_ACTOR
 import { insertEventWhere } from '../statements.ts';
 import { markerOf } from '../../kit/marker.ts';
 import type { ActorType, AuditAction } from '../../vocabulary.ts';
-import type { AttemptMacs, RecordedAttempt } from '../attempt-macs.ts';
+import type { RowMacs, RecordedAttempt } from '../row-macs.ts';
 import type { Recorder } from '../recorder.ts';
 import { LATER_AGAIN } from './looks.ts';
 import { sql, type SQL } from 'drizzle-orm';
@@ -62,7 +62,7 @@ interface Dependencies {
   readonly runtime: Runtime;
   /** Notes in the inventory that PipeOps has acknowledged a revoke, where `guard` holds. */
   readonly markRevoked: (ref: TokenRef, nowMs: number, guard: SQL) => Query;
-  readonly attempts: Pick<AttemptMacs, 'isAuthentic'>;
+  readonly attempts: Pick<RowMacs, 'isAuthentic'>;
   readonly noteUnauthentic: (eventId: string, nowMs: number) => readonly Query[];
 }
 

@@ -1,4 +1,3 @@
-import { anyAttempt } from '../../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -135,7 +134,7 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
     quota,
     runtime,
     pipeops,
-    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory(), attempts: anyAttempt }),
+    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory() }),
   } as unknown as DriverDependencies;
   const budget = {
     permits: () => {

@@ -1,4 +1,3 @@
-import { anyAttempt } from '../../support/no-macs.ts';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AUDIT_ANNOUNCE_AFTER_MS, CONTRADICTION_AFTER_MS } from '../../../src/config/limits.ts';
@@ -55,7 +54,7 @@ function dependenciesWith(db = database, hasNews = false): DriverDependencies {
     database: db,
     runtime,
     quota: { news },
-    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory(), attempts: anyAttempt }),
+    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory() }),
   } as unknown as DriverDependencies;
 }
 const recordAll = async (moved: readonly MovedOrder[], dependencies = dependenciesWith()): Promise<boolean> =>

@@ -144,7 +144,12 @@ describe('a run of sealing', () => {
 
   it('keeps whether a row was authentic, and says so again whenever its entry is made anew', async () => {
     await addRows([finalRow({ id: 'ours' }), finalRow({ id: 'theirs' })]);
-    await createRig({ isAuthentic: ({ id }) => id === 'ours' }).run();
+    const rig = createRig({ isAuthentic: ({ id }) => id === 'ours' });
+    await rig.run();
+    const noted = { kind: 'row', name: 'theirs' };
+    const { results } = await env.DB.prepare('select * from unauthentic_rows').all();
+    expect(results).toEqual([{ ...noted, found_at: NOW }]);
+    expect(rig.lines).toContainEqual({ level: 'error', event: 'row_unauthentic', ...noted });
     await addRows([finalRow()]);
     // The partial tile is made anew from the rows, by a Worker that cannot tell any more.
     await createRig().run();

@@ -154,7 +154,7 @@ function rig({
   };
   const reconciler = createReconciler({
     database: db,
-    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory(), attempts: anyAttempt }),
+    recorder: createRecorder({ database: db, runtime, labels: createLabelMemory() }),
     pipeops,
     quota,
     runtime,
