@@ -5,7 +5,7 @@ import { createRowMacs, recordedMac, settledMac } from '../../src/trail/row-macs
 import { auditRow } from './audit-row.ts';
 
 const mac = createMac(new TextEncoder().encode('state-secret-of-all-tests-000000'), 'audit-event/v1');
-const { isAuthentic, isUntouched } = createRowMacs({ mac, adoptUntilMs: null, now: () => 0 });
+const macs = createRowMacs({ mac, adoptUntilMs: null, now: () => 0 });
 
 const withMac = (row: AuditEventRow): AuditEventRow => ({ ...row, recorded_mac: recordedMac(mac, row) });
 const OPEN = withMac(
@@ -57,7 +57,7 @@ describe('a row of the trail', () => {
       { ...withMac({ ...OPEN, user_agent: '\ud800' }), user_agent: '\ufffd' },
     ],
   ])('may be sealed as it is: %s', (_case, row) => {
-    expect(isUntouched(row)).toBe(true);
+    expect(macs.isUntouched(row)).toBe(true);
   });
 
   it.each<[string, readonly AuditEventRow[]]>([
@@ -78,16 +78,13 @@ describe('a row of the trail', () => {
     ['a final row becomes an open attempt', [{ ...FINAL, status: 'attempted' }]],
     ['an attempt becomes a final row', [{ ...OPEN, status: 'success', settled_at: 1, settled_mac: null }]],
   ])('is not authentic where %s', (_case, rows) => {
-    const taken = rows.filter((row) => isUntouched(row));
+    const taken = rows.filter((row) => macs.isUntouched(row));
     expect(taken).toEqual([]);
   });
 
   it('that is final is no attempt to act on', () => {
-    expect([OPEN, SETTLED, FINAL, { ...FINAL, status: 'attempted' as const }].map((row) => isAuthentic(row))).toEqual([
-      true,
-      true,
-      false,
-      false,
-    ]);
+    expect(
+      [OPEN, SETTLED, FINAL, { ...FINAL, status: 'attempted' as const }].map((row) => macs.isAuthentic(row)),
+    ).toEqual([true, true, false, false]);
   });
 });
