@@ -294,7 +294,7 @@ describe('of what the service itself has sealed', () => {
     let skewMs = 0;
     const own = await createHarness({ env: { TRAIL_KEY }, runtime: { now: () => Date.now() + skewMs } });
     const [open, counted] = [crypto.randomUUID(), crypto.randomUUID()];
-    const begun = { occurred_at: Date.now(), action: 'service_account_token.revoke' };
+    const begun = { occurred_at: Date.now(), action: 'service_account_token.revoke' } as const;
     await insertRows([
       { id: open, ...begun, ...OPEN },
       { id: counted, read_key: 'reads' },
