@@ -11,6 +11,7 @@ import { withToken } from '../../samples/fetch.ts';
 import { createClient, jsonOf, TOKENS, type AuditEvent, type Client } from './client.ts';
 import { violations } from './invariants.ts';
 import { leakDelivery, sendDelivery } from './leak.ts';
+import { untilSealed, verifyLog } from './log.ts';
 import { databaseFiles, findSecrets, logFile, peopleSecretsOf, printed, webhookSecretsOf } from './secrets-scan.ts';
 import { environmentOf, pipeline, run, runWorkflow } from './samples.ts';
 import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
@@ -363,6 +364,15 @@ describe('npm start', () => {
       (await admin.events({ action: 'service_account_token.revoke' })).filter(({ token_id }) => token_id === id),
     ).toMatchObject([{ status: 'success', actor: { type: 'webhook', subject: 'scanner' } }]);
   });
+
+  it('has a log of all this that its auditor finds good, with no option but the state directory', async () => {
+    const trail = openTrail(stateDir);
+    await untilSealed(service, trail, { timeoutMs: 60_000, withCounts: false });
+    trail.close();
+    const { exit_code: exitCode, verdicts } = await verifyLog(stateDir);
+    const good = expect.objectContaining({ judgement: 'good' });
+    expect([exitCode, verdicts]).toEqual([0, { integrity: good, completeness: good, freshness: good }]);
+  }, 120_000);
 
   it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
     const tokens = await service.control.tokens();

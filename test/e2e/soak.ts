@@ -8,6 +8,7 @@ import { any } from './random-faults.ts';
 import { LIES_OF_A_MOMENT } from './random-lies.ts';
 import { openIssuer, signJwt } from '../../local/issuer.ts';
 import { killInFlight, momentsOf, OPERATIONS, type Kill } from './kill-in-flight.ts';
+import { untilSealed, verifyLog } from './log.ts';
 import { killReads, readersOf, type KilledReads } from './kill-reads.ts';
 import { PHASES } from './kill-moments.ts';
 import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
@@ -35,6 +36,8 @@ const LEAST_SHARE = 0.1;
  * webhook's order ends meanwhile.
  */
 const PATIENCE_MS = Math.max(RECONCILE_AFTER_MIN_SECONDS * 1_000, ORDERS_LEASE_MS) + 600_000;
+/** Rows of counted reads are sealed two minutes after their last read; and some runs of the cron, of a chunk each. */
+const SEALING_PATIENCE_MS = 300_000;
 /** What was confirmed by a lie is contradicted by a list that is begun this long after it, and revoked again. */
 const TRUTH_MS = CONTRADICTION_AFTER_MS + 15_000;
 
@@ -65,6 +68,8 @@ async function soak(stateDir: string): Promise<string[]> {
     say(`${await load.stop()} reads were answered meanwhile`);
     const tokens = await service.control.tokens();
     const rows = trail.rows();
+    say('waiting until all of the trail is sealed');
+    const logProblems = await problemsOfLog(service, trail, stateDir);
     const [deliveries, orders, inventory] = [trail.deliveries(), trail.orders(), trail.inventory()];
     trail.close();
     const exitCode = await service.stop();
@@ -88,6 +93,7 @@ async function soak(stateDir: string): Promise<string[]> {
           : [`the secret of ${id} was handed out without a successful row`],
       ),
       ...readViolations(reads, rows),
+      ...logProblems,
       ...findSecrets(haystacks, secrets).map((place) => `a secret lies in ${place}`),
       ...(exitCode === 0 ? [] : [`npm start ended with ${exitCode} on Ctrl-C`]),
     ];
@@ -149,6 +155,25 @@ function readViolations(reads: readonly KilledReads[], rows: readonly { readonly
   return [
     ...missing.map((id) => `a read was answered, and its row ${id} is not there`),
     ...(reads.some(({ answered }) => answered.length > 0) ? [] : ['no read behind a slow D1 was answered']),
+  ];
+}
+
+/** What an auditor finds wrong with the log once all is sealed. */
+async function problemsOfLog(service: Service, trail: Trail, stateDir: string): Promise<string[]> {
+  try {
+    await untilSealed(service, trail, { timeoutMs: SEALING_PATIENCE_MS, withCounts: true });
+  } catch (error) {
+    // What is not sealed makes a verdict bad, which names it.
+    say(String(error));
+  }
+  const { exit_code: exitCode, verdicts } = await verifyLog(stateDir);
+  for (const [topic, { judgement, because }] of Object.entries(verdicts)) say(`${topic} is ${judgement}: ${because}`);
+  const named = ['integrity', 'completeness'].filter((topic) => verdicts[topic]?.judgement !== 'good');
+  return [
+    ...named.map((topic) => `the log: ${topic} is not good: ${verdicts[topic]?.because}`),
+    ...(trail.unsealed().counts === 0 && exitCode === 0
+      ? []
+      : [`the log is not whole, and verify ended with ${exitCode}`]),
   ];
 }
 

@@ -39,6 +39,8 @@ const InventoryRow = z.object({
 });
 export type InventoryRow = Readonly<z.infer<typeof InventoryRow>>;
 
+const Unsealed = z.object({ events: z.int(), counts: z.int() });
+
 /** The trail as it lies in the file of the embedded database, read beside the running service. */
 export interface Trail {
   /** In commit order. */
@@ -52,6 +54,8 @@ export interface Trail {
   readonly orders: () => OrderRow[];
   /** The tokens, and whose they are. */
   readonly inventory: () => InventoryRow[];
+  /** How many events no published checkpoint covers, and how many rows may still count reads. */
+  readonly unsealed: () => { readonly events: number; readonly counts: number };
   readonly close: () => void;
 }
 
@@ -81,6 +85,11 @@ function trailOf(database: DatabaseSync): Trail {
     'SELECT id, delivery_id, token_id, mode, state FROM revocation_orders ORDER BY created_at',
   );
   const inventory = database.prepare('SELECT token_id, owner_subject, replaces, replaced_by FROM tokens');
+  const unsealed = database.prepare(`SELECT
+      (SELECT coalesce(max(seq), 0) FROM audit_events) - coalesce(max(through_seq), 0) + coalesce(max(size - published_size), 0)
+        + (SELECT count(*) FROM trail_pending WHERE awaits = 'leaf') AS events,
+      (SELECT count(*) FROM trail_pending WHERE awaits = 'close') AS counts
+    FROM trail_logs WHERE number = (SELECT max(number) FROM trail_logs)`);
   return {
     rows: () => z.array(TrailRow).parse(all.all()),
     status: (eventId) => TrailRow.shape.status.optional().parse(one.get(eventId)?.['status']),
@@ -88,6 +97,7 @@ function trailOf(database: DatabaseSync): Trail {
     deliveries: () => z.array(DeliveryRow).parse(deliveries.all()),
     orders: () => z.array(OrderRow).parse(orders.all()),
     inventory: () => z.array(InventoryRow).parse(inventory.all()),
+    unsealed: () => Unsealed.parse(unsealed.get()),
     close: () => database.close(),
   };
 }

@@ -88,6 +88,8 @@ async function whyStopped(
   note: string | null,
   config: TrailLogConfig,
 ): Promise<ResumedBecause | null> {
+  // A log whose key nobody has is followed by one of another key, whatever else has stopped it.
+  if (row.key !== null && !(await hasKeyOf(row, note, config))) return 'key_lost';
   if (row.stopped === 'rolled_back' || row.stopped === 'forked') return row.stopped;
   return (await hasKeyOf(row, note, config)) ? null : 'key_lost';
 }
