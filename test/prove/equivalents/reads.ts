@@ -34,8 +34,8 @@ export const reads: AcceptedOf = {
       'A list that is looked at has its rows: only the compiler needs the fallback.',
     ],
     [
-      'if (look === null) return withInventory(list, rows === null ? [] : rowsOf(rows));',
-      'if (look === null) return withInventory(list, rowsOf(rows));',
+      'const all = look === null ? (rows === null ? [] : rowsOf(rows)) : rowsOf(look);',
+      'const all = look === null ? (rowsOf(rows)) : rowsOf(look);',
       'A query that was not sent gives no rows, and one of the two was: only the compiler asks.',
     ],
     [
