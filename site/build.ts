@@ -21,6 +21,7 @@ const FIRST = [
   'api',
   'errors',
   'audit',
+  'transparency-log',
   'policy',
   'webhooks',
   'operate',

@@ -55,7 +55,7 @@ describe('a page looks good', () => {
     ['dialog-export', '/console/activity', 'Export'],
   ])('%s', async (name, path, button) => {
     const { page } = await visit('ada', path);
-    await page.getByRole('button', { name: button }).click();
+    await page.getByRole('button', { name: button, exact: true }).click();
     await page.getByRole('dialog').waitFor();
     await untilDrawn(page);
     await expectGoodLooks(page, name);

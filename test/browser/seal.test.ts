@@ -10,7 +10,7 @@ import { expectSeen, visit } from './support/visit.ts';
 // The seal of an event, as its page shows it. The receipt is checked in the browser, which believes the service nothing but its key.
 
 const RECEIPTS = '**/api/v1/audit/events/*/receipt';
-const WAITING = 'Not yet. That takes some two minutes.';
+const WAITING = 'Not sealed yet. That takes some two minutes.';
 const WRONG = 'The receipt does not prove what is shown here.';
 
 const createdEvent = async () => {
@@ -26,7 +26,7 @@ describe('The page of an event', () => {
     await expectSeen(page.getByText(WAITING));
     await untilSealed(event.id);
     await page.reload();
-    await expectSeen(page.getByText(/Entry \d+ of \d+ in \S+, checked in this browser\./));
+    await expectSeen(page.getByText(/Sealed as entry \d+ of \d+ in \S+, checked in this browser\./));
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Save the receipt' }).click(),

@@ -121,6 +121,8 @@ describe('a session that has ended', () => {
   it('says so where somebody works, and leads back there', async () => {
     const { page, context, announce } = await visit('linus', '/console/tokens', { ownSession: true });
     await expectSeen(page.getByRole('heading', { level: 1, name: 'Tokens' }));
+    // The click meets the end of the session, and not a read that was begun as the page was opened.
+    await page.waitForLoadState('networkidle');
     await context.clearCookies({ name: SESSION });
     announce(SIGN_IN_ENDED);
     await page.getByRole('button', { name: 'All', exact: true }).click();

@@ -48,7 +48,6 @@ const is =
     request.method === method && end.test(request.path);
 
 it.each([
-  ['before the database was created', 'before', is('POST', /\/d1\/database$/), 1],
   ['after the database was created', 'after', is('POST', /\/d1\/database$/), 1],
   ['after the bucket was created', 'after', is('POST', /\/r2\/buckets$/), 1],
   ['between two migrations', 'after', is('POST', /\/query$/), 6],

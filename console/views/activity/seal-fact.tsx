@@ -31,14 +31,14 @@ export function SealFact({ event }: { readonly event: AuditEvent }) {
   if (data === null) return null;
   const { receipt, seal } = data;
   if (seal === 'none') return <>This service seals nothing.</>;
-  if (seal === 'waiting') return <>Not yet. That takes some two minutes.</>;
+  if (seal === 'waiting') return <>Not sealed yet. That takes some two minutes.</>;
   const isWrong = seal === 'wrong';
   return (
     <>
       {isWrong ? (
         <strong class="problem">The receipt does not prove what is shown here.</strong>
       ) : (
-        `Entry ${seal.index} of ${seal.size} in ${seal.origin}, checked in this browser${seal.isSignatureChecked ? '' : ' but for the signature'}.`
+        `Sealed as entry ${seal.index} of ${seal.size} in ${seal.origin}, checked in this browser${seal.isSignatureChecked ? '' : ' but for the signature'}.`
       )}{' '}
       {!isWrong && !seal.isAuthentic && <strong class="problem">This service has not written it.</strong>}{' '}
       <button

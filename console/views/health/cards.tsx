@@ -33,7 +33,7 @@ export const Cards = ({ status }: { readonly status: Status }) => (
       {status.trail_log && (
         <>
           <h3>Log of the trail</h3>
-          <Known of={status.trail_log} without={['number', 'witnesses']} />
+          <Known of={status.trail_log} without={['number', 'size', 'witnesses']} />
         </>
       )}
     </Card>
