@@ -1,8 +1,7 @@
 import type { AgingDependencies } from './aging/run.ts';
 import type { Config, RateLimiter } from './config/env.ts';
 import type { Policy } from './config/policy.ts';
-import { type RenewingCredentials, renewingCredentials } from './credential/credentials.ts';
-import { createSealing } from './credential/sealing.ts';
+import type { RenewingCredentials } from './credential/credentials.ts';
 import { createDatabase, type Database } from './db/database.ts';
 import { configuredWorkspaces, type ProbeDependencies } from './health/probe.ts';
 import { createReadiness } from './health/readiness.ts';
@@ -22,10 +21,10 @@ import type { InventoryDependencies } from './inventory/query/routes.ts';
 import { unusedAfterOf } from './inventory/usage.ts';
 import { createMac } from './kit/mac.ts';
 import type { Runtime } from './kit/runtime.ts';
+import { createLog, createRenewal, createSignIn } from './optional-services.ts';
 import { createAdmission } from './pipeops/quota-calls.ts';
 import { createPipeOps } from './pipeops/client.ts';
-import { createCredentials, readCredentials } from './pipeops/credentials.ts';
-import { createTokenEndpoint } from './pipeops/oauth.ts';
+import { createCredentials } from './pipeops/credentials.ts';
 import { createOutcomes } from './pipeops/outcomes.ts';
 import { createQuota } from './pipeops/quota.ts';
 import { rolesFor } from './policy/bindings.ts';
@@ -40,9 +39,6 @@ import { createOwedGenerations } from './reads/generation.ts';
 import { createPace } from './reads/pace.ts';
 import { createReadGroup } from './reads/group.ts';
 import { createListSource } from './reads/upstream-lists.ts';
-import { createSessionSealing } from './sessions/sealing.ts';
-import { createSessions } from './sessions/sessions.ts';
-import { createProvider } from './sessions/sign-in/provider.ts';
 import type { SignInDependencies } from './sessions/sign-in/routes.ts';
 import { createLabelMemory } from './subjects/labels.ts';
 import type { TokenDependencies } from './tokens/dependencies.ts';
@@ -52,11 +48,9 @@ import { createOrderDriver, type OrderDriver } from './revocation/orders/driver.
 import type { WorkspaceDependencies } from './tokens/workspaces.ts';
 import { createLogFiles } from './trail/log/files.ts';
 import type { LogReading } from './trail/log/reading.ts';
-import { createAnchors } from './trail/log/anchors.ts';
-import { createSealing as createTrailSealing, type Sealing, type SealingDependencies } from './trail/log/sealing.ts';
+import type { Sealing } from './trail/log/sealing.ts';
 import type { ResumeDependencies } from './trail/log/resume.ts';
-import { createSigning } from './trail/log/signing.ts';
-import { createLogStore, type LogStore } from './trail/log/store.ts';
+import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
 
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
@@ -316,55 +310,6 @@ export function createServices(config: Config, runtime: Runtime): Services {
 /** The workspaces that a policy names, for a role or for a source of webhooks. */
 const workspacesOf = ({ roles, webhooks }: Policy): readonly string[] =>
   [...roles, ...webhooks].flatMap(({ workspaces }) => workspaces).filter((workspaceUuid) => workspaceUuid !== '*');
-
-function createRenewal(
-  { pipeops, renewal }: Config,
-  version: string,
-  database: Database,
-  runtime: Runtime,
-): RenewingCredentials | null {
-  if (renewal === null) return null;
-  const sealing = createSealing(pipeops.apiUrl, renewal);
-  const endpoint = createTokenEndpoint(pipeops.apiUrl, renewal, runtime);
-  const configured = readCredentials(pipeops.credentials);
-  return renewingCredentials(
-    { database, endpoint, sealing, runtime, policyVersion: version },
-    configured,
-    renewal.refreshToken,
-  );
-}
-
-function createLog({
-  trailLog,
-  store,
-  ...dependencies
-}: Pick<SealingDependencies, 'database' | 'isAuthentic'> & {
-  readonly runtime: Runtime;
-  readonly trailLog: Config['trailLog'];
-  readonly store: LogStore;
-}): Sealing | null {
-  if (trailLog === null) return null;
-  const signing = createSigning(trailLog);
-  const anchors = createAnchors({ ...dependencies, store, trailLog });
-  return createTrailSealing({ ...dependencies, store, signing, anchors, config: trailLog });
-}
-
-function createSignIn(
-  { policy, signIn }: Config,
-  dependencies: Omit<SignInDependencies, 'sessions' | 'sealing' | 'providers'>,
-): SignInDependencies | null {
-  if (signIn === null) return null;
-  const { database, runtime } = dependencies;
-  const sealing = createSessionSealing(signIn.sessionSecret);
-  const sessions = createSessions({ ...policy, sealing, database, runtime });
-  const providers = policy.issuers.flatMap((issuer) => {
-    const { clientId, clientSecret: name } = issuer;
-    if (clientId === undefined) return [];
-    const clientSecret = name === undefined ? null : (signIn.clientSecrets.get(name) ?? null);
-    return [createProvider({ policy: issuer, clientId, clientSecret }, runtime)];
-  });
-  return { ...dependencies, sessions, sealing, providers };
-}
 
 /**
  * Finds the roles of each identity once. A JWT that the isolate remembers gives the same object each time, and the bindings do not

@@ -166,10 +166,7 @@ export const SNAPSHOT_MAX_AGE_DEFAULT_SECONDS = 15;
 export const SNAPSHOT_MAX_AGE_MAX_SECONDS = 300;
 /** What `Cache-Control: no-cache` accepts: ten callers who ask for the truth at once need not ask ten times. */
 export const SNAPSHOT_NO_CACHE_AGE_MS = 2_000;
-/**
- * How old a list may be at all: one that nothing has changed since is better than none while PipeOps is down or our calls are used
- * up, and PipeOps' longest window is over by then.
- */
+/** How old a list may be at all: better than none while PipeOps is down or our calls are used up, whose longest window is over by then. */
 export const SNAPSHOT_STALE_MAX_MS = 60 * 60 * 1000;
 /** A workspace is in use for so long after its list was asked for. */
 export const WORKSPACE_IN_USE_MS = 60 * 60 * 1000;

@@ -2,10 +2,10 @@ import { UPSTREAM_WAIT_DEFAULT_MS } from '../config/limits.ts';
 import { codeOf, type Failure, type FieldErrors } from '../failures.ts';
 import { IDEMPOTENCY_KEY } from '../idempotency/header.ts';
 import { adviceOn } from '../identity/jwt.ts';
-import { logError } from './log-errors.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { anothersRotation, notRotatable } from './rotation-errors.ts';
 import { sessionError } from './session-errors.ts';
+import { trailError } from './trail-errors.ts';
 import { describeShortfall } from '../policy/shortfall.ts';
 import type { ErrorCode } from '../vocabulary.ts';
 
@@ -89,7 +89,6 @@ function answerTo(failure: Failure): Answer {
         message: `This path takes ${failure.allowed.join(', ')}.`,
         headers: { Allow: failure.allowed.join(', ') },
       };
-
     case 'credentials_missing':
       return {
         status: 401,
@@ -161,16 +160,13 @@ function answerTo(failure: Failure): Answer {
     case 'upstream_not_found':
       return { status: 404, message: 'There is no such token in this workspace, or it is not within your reach.' };
     case 'delivery_not_found':
-      return { status: 404, message: 'There is no such delivery or revocation, or it is not within your reach.' };
+    case 'audit_event_not_found':
     case 'sealing_not_configured':
     case 'not_sealed':
     case 'log_not_stopped':
     case 'log_file_not_found':
     case 'log_damaged':
-      return logError(failure);
-    case 'audit_event_not_found':
-      return { status: 404, message: 'There is no such event in the trail.' };
-
+      return trailError(failure);
     case 'idempotency_key_reused':
       return {
         status: 422,

@@ -1,14 +1,13 @@
-import type { TrailFailure } from '../failures.ts';
+import type { AuditFailure, TrailFailure } from '../failures.ts';
 import type { Answer } from './wire-errors.ts';
 
-type LogFailure = Extract<
-  TrailFailure,
-  { kind: 'sealing_not_configured' | 'not_sealed' | 'log_not_stopped' | 'log_file_not_found' | 'log_damaged' }
->;
-
-/** What a caller hears of the log over the trail that does not give what it was asked for. */
-export function logError({ kind }: LogFailure): Answer {
+/** What a caller hears of the trail, its log and its deliveries that do not give what they were asked for. */
+export function trailError({ kind }: Exclude<TrailFailure, AuditFailure>): Answer {
   switch (kind) {
+    case 'delivery_not_found':
+      return { status: 404, message: 'There is no such delivery or revocation, or it is not within your reach.' };
+    case 'audit_event_not_found':
+      return { status: 404, message: 'There is no such event in the trail.' };
     case 'sealing_not_configured':
       return {
         status: 503,
