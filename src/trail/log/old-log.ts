@@ -88,8 +88,10 @@ async function whyStopped(
   note: string | null,
   config: TrailLogConfig,
 ): Promise<ResumedBecause | null> {
-  // A log whose key nobody has is followed by one of another key, whatever else has stopped it.
-  if (row.key !== null && !(await hasKeyOf(row, note, config))) return 'key_lost';
+  // A log whose key nobody has is followed by one of another key, whatever else has stopped it. That of a database that was put back to
+  // before a hand-over is such a log too: the key before it is gone by then.
+  const isLost = row.key === null ? await isSignedByOthers(row, note, config) : !(await hasKeyOf(row, note, config));
+  if (isLost) return 'key_lost';
   if (row.stopped === 'rolled_back' || row.stopped === 'forked') return row.stopped;
   return (await hasKeyOf(row, note, config)) ? null : 'key_lost';
 }
@@ -107,6 +109,14 @@ async function hasKeyOf(row: TrailLogRow, note: string | null, config: TrailLogC
   if (parsed === null) return row.published_size === 0;
   for (const verifier of ours) if (await isSignedBy(parsed.note, verifier)) return true;
   return false;
+}
+
+/** Whether the last checkpoint names other keys alone. One that names ours and is not signed by it was forged. */
+async function isSignedByOthers(row: TrailLogRow, note: string | null, config: TrailLogConfig): Promise<boolean> {
+  const parsed = note === null ? null : parseCheckpoint(note);
+  if (parsed === null) return false;
+  const ours = await ownVerifiers(row.origin, config);
+  return !parsed.note.signatures.some(({ keyId }) => ours.some((verifier) => verifier.keyId === keyId));
 }
 
 /** The verifiers of the configured keys under the origin of a log. */

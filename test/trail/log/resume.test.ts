@@ -325,6 +325,19 @@ describe('a key that is lost', () => {
     expect((await resume(h)).body.data).toMatchObject({ because: 'key_lost', previous: { number, size: 1 } });
     expect((await logs()).at(-2)).toMatchObject({ number, stopped: 'resumed' });
   });
+
+  it('is found out so where the database was put back to before its hand-over', async () => {
+    const { number, origin } = (await logs()).at(-1)!;
+    const [leaf] = await leavesOf(number);
+    const entries = [new TextEncoder().encode(leaf?.entry ?? '')];
+    await storeFiles(await filesOfLog(number, origin, entries, [1], OTHER_TRAIL_KEY));
+    await env.DB.prepare(
+      `update trail_logs set published_size = 1, stopped = 'rolled_back', stopped_at = 1 where number = ?`,
+    )
+      .bind(number)
+      .run();
+    expect((await resume(h)).body.data).toMatchObject({ because: 'key_lost', previous: { number, size: 1 } });
+  });
 });
 
 describe('a key that took over', () => {
