@@ -122,7 +122,7 @@ describe('a session that has ended', () => {
     const { page, context, announce } = await visit('linus', '/console/tokens', { ownSession: true });
     await expectSeen(page.getByRole('heading', { level: 1, name: 'Tokens' }));
     // The click meets the end of the session, and not a read that was begun as the page was opened.
-    await page.waitForLoadState('networkidle');
+    await expectNotSeen(page.getByText('Reading the inventory'));
     await context.clearCookies({ name: SESSION });
     announce(SIGN_IN_ENDED);
     await page.getByRole('button', { name: 'All', exact: true }).click();
