@@ -6,7 +6,7 @@ import { probeUpstream } from './health/probe.ts';
 import { sweepMacs } from './inventory/mac-sweep.ts';
 import { forgetCalls } from './pipeops/quota-calls.ts';
 import { newTrace, type RequestContext } from './kit/trace.ts';
-import { sweepSessions } from './sessions/statements.ts';
+import { sweepSessions } from './sessions/sweep.ts';
 import type { Services } from './services.ts';
 import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 
@@ -117,9 +117,9 @@ function jobsOf({
     sweeps: async (context) => {
       const { erased } = await keyExpiry.run(context);
       await database.batch(context, [forgetCalls(database, runtime.now())]);
-      const swept = await database.batch(context, sweepSessions(database, context, runtime.now()));
+      const ended = await sweepSessions({ database, runtime }, context);
       const macs = await sweepMacs(macSweep, context);
-      return { ...macs, erased_keys: erased, ended_sessions: swept.ok ? swept.value[1].length : 0 };
+      return { ...macs, erased_keys: erased, ended_sessions: ended };
     },
     aging: async (context, budget) => {
       const { expiring, swept, unused } = await watchAging(aging, context, budget);

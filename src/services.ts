@@ -172,7 +172,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     store: logStore,
     database,
     runtime,
-    isAuthentic: (row) => rowMacs.isUntouched(row),
+    isAuthentic: rowMacs.isUntouched,
   });
   const logReading = {
     database,
@@ -301,7 +301,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     health,
     probe,
     aging,
-    macSweep: { database, runtime, owners, secret: config.stateSecret },
+    macSweep: { database, runtime, owners, rowMacs, secret: config.stateSecret },
     assets: config.assets,
     signIn,
   };

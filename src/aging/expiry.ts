@@ -2,12 +2,21 @@ import { and, asc, isNotNull, lte, sql } from 'drizzle-orm';
 import { EXPIRY_NOTICE_DAYS, EXPIRY_NOTICES_BATCH_ROWS } from '../config/aging-limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { tokens } from '../db/schema.ts';
+import { each } from '../db/sql.ts';
 import { nextNoticeMs } from '../inventory/grant.ts';
-import { each, ITEM_ID } from '../inventory/recording.ts';
+import { ITEM_ID } from '../inventory/recording.ts';
 import { redact } from '../kit/redaction.ts';
 import { rfc3339OrNull, SECONDS_PER_DAY } from '../kit/time.ts';
-import { eventSubject, finalRow, type Origin, successOutcome, SYSTEM_ACTOR, systemOrigin } from '../trail/event.ts';
-import { insertEventsFrom } from '../trail/statements.ts';
+import {
+  eventSubject,
+  finalRow,
+  type Origin,
+  rowDetail,
+  successOutcome,
+  SYSTEM_ACTOR,
+  systemOrigin,
+} from '../trail/event.ts';
+import { insertListedEvents, listedRow } from '../trail/statements.ts';
 
 // The expiry of tokens is told in the trail at a few thresholds, each once. `tokens.expiry_notice_at` says when the next one is due. It
 // only ever moves on, in the batch that tells: so no race, kill or clock tells one twice.
@@ -83,38 +92,33 @@ export function noticeQueries(
   nowMs: number,
   newId: () => string,
 ): { readonly told: number; readonly queries: readonly Query[] } {
-  const items = rows.map((row) => {
-    const { days, nextAtMs } = judgeNotice(row, nowMs);
-    return {
-      event: days === null ? null : newId(),
-      workspace: row.workspace_uuid,
-      id: row.token_id,
-      name: row.name,
-      was: row.expiry_notice_at,
-      next: nextAtMs,
-      detail: days === null ? null : detailOf(row, days),
-    };
-  });
-  const told = items.filter(({ event }) => event !== null);
-  const [workspace, was] = [sql.raw(`e.value ->> 'workspace'`), sql.raw(`e.value ->> 'was'`)];
   const subject = eventSubject('service_account_token.expiring', SYSTEM_ACTOR);
-  const row = finalRow('', nowMs, systemOrigin(origin), subject, successOutcome(null));
+  const expiring = finalRow('', nowMs, systemOrigin(origin), subject, successOutcome(null));
+  const judged = rows.map((row) => ({ row, ...judgeNotice(row, nowMs) }));
+  const items = judged.map(({ row, nextAtMs }) => itemOf(row, nextAtMs));
+  const told = judged.flatMap(({ row, days, nextAtMs }) => {
+    if (days === null) return [];
+    const event = listedRow(database, expiring, {
+      id: newId(),
+      workspace_uuid: row.workspace_uuid,
+      token_id: row.token_id,
+      token_name: row.name,
+      detail: rowDetail(detailOf(row, days), origin.policyVersion),
+    });
+    return [{ ...itemOf(row, nextAtMs), event }];
+  });
+  const [workspace, was] = [sql.raw(`e.value ->> 'workspace'`), sql.raw(`e.value ->> 'was'`)];
   return {
     told: told.length,
     queries: [
       ...(told.length === 0
         ? []
         : [
-            insertEventsFrom(
+            insertListedEvents(
               database,
-              row,
-              {
-                id: sql.raw(`e.value ->> 'event'`),
-                workspace_uuid: workspace,
-                token_id: ITEM_ID,
-                token_name: sql.raw(`e.value ->> 'name'`),
-                detail: sql.raw(`e.value ->> 'detail'`),
-              },
+              expiring,
+              told,
+              'event',
               sql`from ${each(told)} where exists (select 1 from ${tokens} as t
                 where t.workspace_uuid = ${workspace} and t.token_id = ${ITEM_ID} and t.expiry_notice_at = ${was}
                   and t.revoked_at is null and t.retires_at is null)`,
@@ -131,6 +135,14 @@ export function noticeQueries(
     ],
   };
 }
+
+/** The notice of a token as it was judged, and when its next one is due. */
+const itemOf = (row: NoticeRow, nextAtMs: number | null) => ({
+  workspace: row.workspace_uuid,
+  id: row.token_id,
+  was: row.expiry_notice_at,
+  next: nextAtMs,
+});
 
 /** Whom it concerns stands in the row, so that whoever follows the trail can tell the owner without another question. */
 const detailOf = (

@@ -6,13 +6,14 @@ import {
 } from '../config/aging-limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
 import { auditEvents, revocationOrders, tokens, workspaces } from '../db/schema.ts';
-import { selectedRow } from '../db/sql.ts';
+import { each, idsOf, selectedRow } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { ORDER_RANKS } from '../inventory/orders.ts';
-import { each, idsOf, ITEM_ID, orderRow, type Recording } from '../inventory/recording.ts';
+import { ITEM_ID, orderRow, type Recording } from '../inventory/recording.ts';
 import { rfc3339OrNull } from '../kit/time.ts';
 import { isNotIn, ORDER_STATE, WITHDRAWN } from '../revocation/orders/states.ts';
-import { insertEventsFrom } from '../trail/statements.ts';
+import { rowDetail } from '../trail/event.ts';
+import { insertListedEvents, listedRow } from '../trail/statements.ts';
 import type { Hindrance, UnusedToken } from './unused.ts';
 
 // How an unused token is suspended: by an order of the system, with the evidence in its row. What was judged is asked once more in the
@@ -57,24 +58,19 @@ export const hindrancesOf = (rows: RowsOf<ReturnType<typeof selectHindrances>>):
 export function suspensionQueries(recording: Recording, chosen: readonly UnusedToken[]): readonly Query[] {
   if (chosen.length === 0) return [];
   const { database, workspaceUuid, begunAtMs, nowMs, newId } = recording;
-  const items = chosen.map(({ row, use, unusedAfterMs }) => ({
-    id: row.token_id,
-    order: newId(),
-    used: use.last_used_at,
+  const event = orderRow(recording, 'suspend', {});
+  const items = chosen.map((token) => ({
+    id: token.row.token_id,
+    event: listedRow(database, event, {
+      id: newId(),
+      token_id: token.row.token_id,
+      detail: rowDetail(evidenceOf(token), recording.context.policyVersion),
+    }),
+    used: token.use.last_used_at,
     // A token that was used or resumed after this is not unused.
-    idle_since: nowMs - unusedAfterMs,
-    detail: {
-      is_active: false,
-      unused: {
-        last_used_at: rfc3339OrNull(use.last_used_at) ?? 'never',
-        unchanged_since: rfc3339OrNull(use.usage_since),
-        nightly_looks: use.usage_sweeps,
-        unused_after_seconds: unusedAfterMs / 1000,
-        role: row.role,
-      },
-    },
+    idle_since: nowMs - token.unusedAfterMs,
   }));
-  const orderId = sql.raw(`e.value ->> 'order'`);
+  const orderId = sql.raw(`e.value ->> '$.event.id'`);
   const idleSince = sql.raw(`e.value ->> 'idle_since'`);
   const order = {
     id: orderId,
@@ -104,16 +100,24 @@ export function suspensionQueries(recording: Recording, chosen: readonly UnusedT
           and not ${isOrdered(workspaceUuid)} and not ${isChanging(workspaceUuid)}
           and not exists (select 1 ${changesOf(workspaceUuid, sql`${IS_RESUME} and a.occurred_at > ${idleSince}`)})`,
     ),
-    insertEventsFrom(
+    insertListedEvents(
       database,
-      orderRow(recording),
-      {
-        id: orderId,
-        token_id: ITEM_ID,
-        action: sql`'service_account_token.update'`,
-        detail: sql.raw(`e.value ->> 'detail'`),
-      },
+      event,
+      items,
+      'event',
       sql`from ${each(items)} where exists (select 1 from ${revocationOrders} as o where o.id = ${orderId})`,
     ),
   ];
 }
+
+/** What the row of a suspension says of why it was ordered. */
+const evidenceOf = ({ row, use, unusedAfterMs }: UnusedToken) => ({
+  is_active: false,
+  unused: {
+    last_used_at: rfc3339OrNull(use.last_used_at) ?? 'never',
+    unchanged_since: rfc3339OrNull(use.usage_since),
+    nightly_looks: use.usage_sweeps,
+    unused_after_seconds: unusedAfterMs / 1000,
+    role: row.role,
+  },
+});

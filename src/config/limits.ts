@@ -245,7 +245,7 @@ export const CRON_SHARES = {
   /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
   /** Ten batches of SEALING_CHUNK_ROWS facts, their tiles, and a checkpoint. Orders gave it the queries. */
-  sealing: { d1Queries: 92, ms: 25_000 },
+  sealing: { d1Queries: 93, ms: 25_000 },
   /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
   probe: { d1Queries: 20, ms: UPSTREAM_TIMEOUT_MS },
   /** A link that D1 lacked, a look, a claim, and a settlement that D1 takes at the third try. */

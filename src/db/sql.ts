@@ -31,6 +31,12 @@ export function selectedRow(table: SQLiteTable, row: object): SQL {
   return sql.join(columns, sql`, `);
 }
 
+/** The items of a JSON list, as `e.value`. */
+export const each = (items: readonly unknown[]): SQL => sql`json_each(${JSON.stringify(items)}) as e`;
+
+/** The ids of a JSON list, to stand behind `in`. */
+export const idsOf = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
+
 const hex = (bytes: number) => sql.raw(`lower(hex(randomblob(${bytes})))`);
 
 /** A random UUID (RFC 9562 §5.4) that the database makes, for statements that insert a number of rows which is not known before. */

@@ -124,11 +124,15 @@ export const unauthenticRows = sqliteTable(
   (table) => [primaryKey({ columns: [table.kind, table.name] })],
 );
 
-/** How far the cron has come in looking through the rows that carry a MAC. */
+/**
+ * How far the cron has come in looking through the rows that carry a MAC: `owner` by the last row of `tokens` that it looked at, and `row`
+ * by the last `seq` that was there while rows without a MAC were adopted.
+ */
 export const macSweeps = sqliteTable('mac_sweeps', {
   kind: text({ enum: MAC_KINDS }).primaryKey(),
-  /** The last row of `tokens` that was looked at; 0 before the first. */
   position: integer().notNull(),
+  /** The MAC of the position of `row`; null in any other. */
+  mac: text(),
 });
 
 export type TrailLogRow = typeof trailLogs.$inferSelect;

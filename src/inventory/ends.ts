@@ -1,11 +1,12 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { insertEventsFrom } from '../trail/statements.ts';
+import { insertListedEvents, listedRow } from '../trail/statements.ts';
 import { ABSENCE_GAP_MS } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { tokens } from '../db/schema.ts';
+import { each, idsOf } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { LookRow } from './looks.ts';
-import { each, idsOf, ITEM_ID, seenRow, type Recording } from './recording.ts';
+import { ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 /** The tokens that a look misses, sees, proves to be gone or shows as revoked: as many as one batch takes. */
 export interface Ends {
@@ -71,16 +72,20 @@ function markEnds(
   const ids = [...told, ...silent].map((row) => row.token_id);
   if (ids.length === 0) return [];
   const row = seenRow(recording, 'service_account_token.revoke', { status: 'success', errorCode: 'gone_upstream' });
-  const items = told.map(({ token_id }) => ({ id: token_id, event: newId() }));
+  const items = told.map(({ token_id }) => ({
+    id: token_id,
+    event: listedRow(database, row, { id: newId(), token_id }),
+  }));
   const isNews = sql`exists (select 1 from tokens where workspace_uuid = ${workspaceUuid} and token_id = ${ITEM_ID}
       and revoked_at is null and ${condition})`;
   return [
     ...(items.length > 0
       ? [
-          insertEventsFrom(
+          insertListedEvents(
             database,
             row,
-            { id: sql.raw(`e.value ->> 'event'`), token_id: ITEM_ID },
+            items,
+            'event',
             sql`from ${each(items)} where ${isNews} and not ${isExplained(workspaceUuid)}`,
           ),
         ]

@@ -1,15 +1,16 @@
 import { sql, type SQL } from 'drizzle-orm';
 import { MAC_SWEEP_TOKENS, UNAUTHENTIC_TOLD_MS } from '../config/trail-limits.ts';
 import type { Database, Query, RowsOf } from '../db/database.ts';
-import { jwksCache, macSweeps, tokens, unauthenticRows } from '../db/schema.ts';
+import { auditEvents, jwksCache, macSweeps, tokens, unauthenticRows } from '../db/schema.ts';
+import { each } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { jwksMac } from '../identity/key-archive.ts';
 import type { Runtime } from '../kit/runtime.ts';
 import type { Trace } from '../kit/trace.ts';
+import type { Adoption, RowMacs } from '../trail/row-macs.ts';
 import type { MacKind } from '../vocabulary.ts';
 import { isProvenEnd } from './looks.ts';
 import type { OwnerMacs } from './owner-macs.ts';
-import { each } from './recording.ts';
 
 // The job of the cron that looks at rows with a MAC whether anybody uses them or not. A request that meets a wrong MAC believes nothing;
 // this is how a person hears of it. It is also what gives a MAC to the owners from before the secret.
@@ -18,6 +19,7 @@ export interface MacSweepDependencies {
   readonly database: Database;
   readonly runtime: Pick<Runtime, 'now' | 'log'>;
   readonly owners: OwnerMacs;
+  readonly rowMacs: Pick<RowMacs, 'adopt'>;
   /** Null: nothing is authenticated, and the job does nothing. */
   readonly secret: Uint8Array | null;
 }
@@ -32,10 +34,11 @@ const NOTHING: MacSweepReport = { adopted_owners: 0, unauthentic_rows: 0 };
 
 /**
  * Looks at the next MAC_SWEEP_TOKENS tokens, at those that were wrong before, and at all archived keys. What is wrong is noted for
- * `/readyz`, and what is right again is forgotten. Forged keys are deleted, so that they do not keep the true ones out.
+ * `/readyz`, and what is right again is forgotten. Forged keys are deleted, so that they do not keep the true ones out. While rows without
+ * a MAC are adopted, it notes how far the trail has come.
  */
 export async function sweepMacs(
-  { database, runtime, owners, secret }: MacSweepDependencies,
+  { database, runtime, owners, rowMacs, secret }: MacSweepDependencies,
   context: { readonly trace: Trace },
 ): Promise<MacSweepReport> {
   if (secret === null) return NOTHING;
@@ -44,9 +47,11 @@ export async function sweepMacs(
     selectTokens(database, NEXT),
     selectTokens(database, NOTED),
     database.build.select().from(jwksCache),
+    selectNewest(database),
   ] as const);
   if (!read.ok) return NOTHING;
-  const [next, noted, keys] = read.value;
+  const [next, noted, keys, [newest]] = read.value;
+  const adoption = rowMacs.adopt(newest?.seq ?? 0);
   const judged = [...new Map([...next, ...noted].map((row) => [nameOf(row), row])).values()];
   const wrong = judged.filter((row) => !isRight(owners, row)).map(nameOf);
   const right = judged.filter((row) => isRight(owners, row));
@@ -70,7 +75,8 @@ export async function sweepMacs(
     database.build
       .delete(unauthenticRows)
       .where(sql`${unauthenticRows.kind} <> 'owner' and ${unauthenticRows.found_at} < ${old}`),
-    moveOn(database, next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place ?? 0)),
+    moveOn(database, 'owner', { position: next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place ?? 0), mac: null }),
+    ...(adoption === null ? [] : [moveOn(database, 'row', adoption)]),
   ]);
   if (!written.ok) return NOTHING;
   for (const name of wrong) runtime.log({ level: 'error', event: 'row_unauthentic', kind: 'owner', name });
@@ -159,8 +165,15 @@ const forget = ({ build }: Pick<Database, 'build'>, names: readonly string[]) =>
       sql`${unauthenticRows.kind} = 'owner' and ${unauthenticRows.name} in (select value from json_each(${JSON.stringify(names)}))`,
     );
 
-const moveOn = ({ build }: Pick<Database, 'build'>, position: number) =>
+const selectNewest = ({ build }: Pick<Database, 'build'>) =>
+  build.select({ seq: sql<number | null>`max(${auditEvents.seq})`.as('seq') }).from(auditEvents);
+
+const moveOn = ({ build }: Pick<Database, 'build'>, kind: MacKind, to: Adoption) =>
   build
     .insert(macSweeps)
-    .values({ kind: 'owner', position })
-    .onConflictDoUpdate({ target: macSweeps.kind, set: { position }, setWhere: sql`position <> ${position}` });
+    .values({ kind, ...to })
+    .onConflictDoUpdate({
+      target: macSweeps.kind,
+      set: to,
+      setWhere: sql`position <> ${to.position} or ${macSweeps.mac} is not ${to.mac}`,
+    });

@@ -1,14 +1,14 @@
 import { and, eq, inArray, sql, type SQL } from 'drizzle-orm';
 import { type Actor, attemptedRow, eventSubject, type Origin, SYSTEM_ACTOR, systemOrigin } from '../trail/event.ts';
-import { insertEventsFrom, insertEventWhere } from '../trail/statements.ts';
+import { insertEventWhere, insertListedEvents, type ListedRow, listedRow } from '../trail/statements.ts';
 import { ORDERS_BACKOFF_FIRST_MS, ORDERS_BACKOFF_MAX_MS } from '../config/limits.ts';
 import type { Database, Query } from '../db/database.ts';
-import { selectedRow } from '../db/sql.ts';
+import { each, selectedRow } from '../db/sql.ts';
 import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries } from '../db/schema.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
-import type { OrderCause, RevocationMode } from '../vocabulary.ts';
+import { ORDER_ACTIONS, type OrderCause, type RevocationMode } from '../vocabulary.ts';
 import {
   before,
   GIVEN_UP,
@@ -21,7 +21,7 @@ import {
   ORDER_STATE,
   written,
 } from '../revocation/orders/states.ts';
-import { each, ITEM_ID, seenRow, type Recording } from './recording.ts';
+import { ITEM_ID, seenRow, type Recording } from './recording.ts';
 
 // Orders that any room may make or move, each in the batch that makes it necessary.
 
@@ -85,8 +85,7 @@ export function orderAnew(
   guard: SQL,
 ): readonly Query[] {
   const { workspaceUuid, tokenId, mode } = order;
-  const action = mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
-  const subject = eventSubject(action, actor, {
+  const subject = eventSubject(ORDER_ACTIONS[mode], actor, {
     workspaceUuid,
     tokenId,
     detail: { ...detail, ...(mode === 'suspend' && { is_active: false }) },
@@ -162,30 +161,39 @@ export const reopenOrdersOf = (
 const BACKOFF_MS = sql`min(${ORDERS_BACKOFF_FIRST_MS} << min(tries, 20), ${ORDERS_BACKOFF_MAX_MS})`;
 
 /** Inserts the row that says that a token is alive whose revoke PipeOps had acknowledged, where `guard` holds: one a token and day (UTC). */
-export const contradictionRow = (
-  recording: Omit<Recording, 'begunAtMs' | 'newId'>,
-  tokenId: string,
-  eventId: string,
-  guard: SQL,
-) => contradictionRows(recording, [{ id: tokenId, contradiction: eventId }], guard);
+export const contradictionRow = (recording: Contradicted, tokenId: string, eventId: string, guard: SQL) =>
+  contradictionRows(
+    recording,
+    [{ id: tokenId, contradiction: contradictionOf(recording, { id: eventId, token_id: tokenId }) }],
+    guard,
+  );
+
+type Contradicted = Omit<Recording, 'begunAtMs' | 'newId'>;
+
+const contradictedRow = (recording: Contradicted) =>
+  seenRow(recording, 'service_account_token.revoke', { status: 'failure', errorCode: 'revocation_contradicted' });
+
+/** What an item of `contradictionRows` says of its row. */
+export const contradictionOf = (recording: Contradicted, own: { readonly id: string; readonly token_id: string }) =>
+  listedRow(recording.database, contradictedRow(recording), own);
 
 /**
  * Inserts the row of `contradictionRow` for each of the items, as `e`, of which a condition holds.
  *
- * @param items each with the id of its token and, as `contradiction`, the id of its row.
+ * @param items each with the id of its token and, as `contradiction`, its row.
  */
 export function contradictionRows(
-  recording: Omit<Recording, 'begunAtMs' | 'newId'>,
-  items: readonly { readonly id: string; readonly contradiction: string }[],
+  recording: Contradicted,
+  items: readonly { readonly id: string; readonly contradiction: ListedRow }[],
   condition: SQL,
 ) {
   const { database, workspaceUuid, nowMs } = recording;
   const dayBeginMs = nowMs - (nowMs % DAY_MS);
-  const outcome = { status: 'failure', errorCode: 'revocation_contradicted' } as const;
-  return insertEventsFrom(
+  return insertListedEvents(
     database,
-    seenRow(recording, 'service_account_token.revoke', outcome),
-    { id: sql.raw(`e.value ->> 'contradiction'`), token_id: ITEM_ID },
+    contradictedRow(recording),
+    items,
+    'contradiction',
     sql`from ${each(items)} where ${condition} and not exists (select 1 from audit_events as today
           where today.token_id = ${ITEM_ID} and ${canonicalWorkspace('today.workspace_uuid')} = ${workspaceUuid}
             and today.error_code = 'revocation_contradicted' and today.occurred_at >= ${dayBeginMs}

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
 import { auditEvents, type TokenRow } from '../db/schema.ts';
+import { idsOf } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { UpstreamFailure } from '../failures.ts';
 import { isWithin } from '../kit/ids.ts';
@@ -12,7 +13,6 @@ import { maySeeTokensOfOthers } from '../policy/decide.ts';
 import type { Caller, KnownToken } from '../policy/types.ts';
 import { isProofOfAbsence } from './absence.ts';
 import { knownToken } from './inventory.ts';
-import { idsOf } from './recording.ts';
 
 // Whose is an id, and whose is a name: PipeOps' word is not enough for either.
 

@@ -2,18 +2,18 @@ import { sql, type SQL } from 'drizzle-orm';
 import { CONTRADICTION_AFTER_MS, TOKEN_NAME_MAX_BYTES } from '../config/limits.ts';
 import type { Query } from '../db/database.ts';
 import { revocationOrders, tokens } from '../db/schema.ts';
-import { selectedRow } from '../db/sql.ts';
+import { each, selectedRow } from '../db/sql.ts';
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import { nextNoticeMs } from './grant.ts';
-import { contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
+import { contradictionOf, contradictionRows, ORDER_RANKS, reopenOrdersOf } from './orders.ts';
 import type { LookRow } from './looks.ts';
-import { each, idsOf, ITEM_ID, orderRow, type Recording, seenRow } from './recording.ts';
+import { ITEM_ID, orderRow, type Recording, seenRow } from './recording.ts';
 import { cutToBytes } from '../kit/bytes.ts';
 import { markerOf } from '../kit/marker.ts';
 import { msOrNull } from '../kit/time.ts';
 import type { UpstreamToken } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
-import { insertEventsFrom } from '../trail/statements.ts';
+import { insertListedEvents, listedRow } from '../trail/statements.ts';
 import type { RevocationMode } from '../vocabulary.ts';
 import {
   IDLE,
@@ -42,10 +42,14 @@ export function reappearanceQueries(
 ): readonly Query[] {
   if (reappeared.length === 0) return [];
   const { database, workspaceUuid, nowMs, newId } = recording;
+  const seen = seenRow(recording, 'service_account_token.create', {
+    status: 'success',
+    errorCode: 'reappeared_upstream',
+  });
   const items = reappeared.map((row) => ({
     id: row.token_id,
-    event: newId(),
-    contradiction: newId(),
+    event: listedRow(database, seen, { id: newId(), token_id: row.token_id }),
+    contradiction: contradictionOf(recording, { id: newId(), token_id: row.token_id }),
     order: newId(),
     revoked_at: row.revoked_at,
     ended_by: row.ended_by,
@@ -62,10 +66,11 @@ export function reappearanceQueries(
   const maySuspend = sql`e.value ->> 'is_active' is not 0 and not ${hasOrder(sql`o.state = ${STATE_LITERALS.open}`)}`;
   const idsWhere = (condition: SQL): SQL => sql`(select ${ITEM_ID} from ${all} where ${isStill} and ${condition})`;
   return [
-    insertEventsFrom(
+    insertListedEvents(
       database,
-      seenRow(recording, 'service_account_token.create', { status: 'success', errorCode: 'reappeared_upstream' }),
-      { id: sql.raw(`e.value ->> 'event'`), token_id: ITEM_ID },
+      seen,
+      items,
+      'event',
       sql`from ${all} where ${isStill} and e.value ->> 'ended_by' is not 'acknowledged'`,
     ),
     contradictionRows(recording, items, sql`${isStill} and ${isContradicted}`),
@@ -77,10 +82,8 @@ export function reappearanceQueries(
     ),
     reopenSuspensions(recording, idsWhere(maySuspend)),
     newOrders(recording, 'suspend', sql`from ${all} where ${isStill} and ${maySuspend} and ${isToSuspend}`),
-    recordOrders(
-      recording,
-      items.map(({ order }) => order),
-    ),
+    recordOrders(recording, 'revoke', items),
+    recordOrders(recording, 'suspend', items),
     database.build
       .update(tokens)
       .set({
@@ -141,19 +144,22 @@ const reopenSuspensions = ({ database: { build }, workspaceUuid, nowMs }: Record
             and ${isBefore('suspendAgain')}`,
     );
 
-/** Records the orders that were made in the trail, before anything is sent. */
-function recordOrders(recording: Recording, orderIds: readonly string[]) {
-  const isRevoke = sql`${revocationOrders.mode} = 'revoke'`;
-  return insertEventsFrom(
+/** Records in the trail which orders of this mode were made for items, before anything is sent. */
+function recordOrders(
+  recording: Recording,
+  mode: RevocationMode,
+  made: readonly { readonly id: string; readonly order: string }[],
+) {
+  const row = orderRow(recording, mode, { reappeared: true });
+  const items = made.map(({ id, order }) => ({
+    event: listedRow(recording.database, row, { id: order, token_id: id }),
+  }));
+  return insertListedEvents(
     recording.database,
-    orderRow(recording),
-    {
-      id: sql`${revocationOrders.id}`,
-      token_id: sql`${revocationOrders.token_id}`,
-      action: sql`iif(${isRevoke}, 'service_account_token.revoke', 'service_account_token.update')`,
-      detail: sql`iif(${isRevoke}, '{"reappeared":true}', '{"reappeared":true,"is_active":false}')`,
-    },
-    sql`from ${revocationOrders} where ${revocationOrders.id} in ${idsOf(orderIds)}`,
+    row,
+    items,
+    'event',
+    sql`from ${each(items)} join ${revocationOrders} as o on o.id = e.value ->> '$.event.id' where o.mode = ${mode}`,
   );
 }
 
@@ -167,17 +173,24 @@ function recordOrders(recording: Recording, orderIds: readonly string[]) {
 export function appearanceQueries(recording: Recording, appeared: readonly UpstreamToken[]): readonly Query[] {
   if (appeared.length === 0) return [];
   const { database, workspaceUuid, begunAtMs, nowMs, newId } = recording;
-  const items = appeared.map((token) => ({
-    id: token.id,
-    event: newId(),
-    contradiction: newId(),
-    marker: markerOf(token.name),
-    name: cutToBytes(token.name, TOKEN_NAME_MAX_BYTES),
-    expires_at: msOrNull(token.expiresAt),
-    prefix: token.tokenPrefix,
-    notice_at: nextNoticeMs({ beganAtMs: nowMs, expiresAtMs: msOrNull(token.expiresAt) }, nowMs),
-  }));
-  const event = sql.raw(`e.value ->> 'event'`);
+  const seen = seenRow(recording, 'service_account_token.create', {
+    status: 'success',
+    errorCode: 'appeared_upstream',
+  });
+  const items = appeared.map((token) => {
+    const name = cutToBytes(token.name, TOKEN_NAME_MAX_BYTES);
+    return {
+      id: token.id,
+      event: listedRow(database, seen, { id: newId(), token_id: token.id, token_name: name }),
+      contradiction: contradictionOf(recording, { id: newId(), token_id: token.id }),
+      marker: markerOf(token.name),
+      name,
+      expires_at: msOrNull(token.expiresAt),
+      prefix: token.tokenPrefix,
+      notice_at: nextNoticeMs({ beganAtMs: nowMs, expiresAtMs: msOrNull(token.expiresAt) }, nowMs),
+    };
+  });
+  const event = sql.raw(`e.value ->> '$.event.id'`);
   const isRecorded = sql`exists (select 1 from audit_events as a where a.id = ${event})`;
   const row = {
     workspace_uuid: workspaceUuid,
@@ -193,10 +206,11 @@ export function appearanceQueries(recording: Recording, appeared: readonly Upstr
   };
   const isOld = sql`o.acknowledged_at <= ${begunAtMs - CONTRADICTION_AFTER_MS}`;
   return [
-    insertEventsFrom(
+    insertListedEvents(
       database,
-      seenRow(recording, 'service_account_token.create', { status: 'success', errorCode: 'appeared_upstream' }),
-      { id: event, token_id: ITEM_ID, token_name: sql.raw(`e.value ->> 'name'`) },
+      seen,
+      items,
+      'event',
       sql`from ${each(items)} where not exists (select 1 from tokens as t
             where t.workspace_uuid = ${workspaceUuid} and t.token_id = ${ITEM_ID}) and not ${isOwnMarker(workspaceUuid)}`,
     ),

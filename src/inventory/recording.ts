@@ -1,4 +1,4 @@
-import { sql, type SQL } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import {
   attemptedRow,
   type EventOutcome,
@@ -10,7 +10,7 @@ import {
   systemOrigin,
 } from '../trail/event.ts';
 import type { Database } from '../db/database.ts';
-import type { AuditAction } from '../vocabulary.ts';
+import { type AuditAction, ORDER_ACTIONS, type RevocationMode } from '../vocabulary.ts';
 
 // What the statements about one look have in common. Each takes a list of tokens as one JSON parameter, `e`, however many they are:
 // D1 takes a hundred parameters a statement, and a Worker may send a thousand statements.
@@ -26,16 +26,10 @@ export interface Recording {
   readonly newId: () => string;
 }
 
-/** The items of a JSON list, as `e.value`. */
-export const each = (items: readonly unknown[]): SQL => sql`json_each(${JSON.stringify(items)}) as e`;
-
-/** The ids of a JSON list, to stand behind `in`. */
-export const idsOf = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
-
 /** The id of the token that an item is about. */
 export const ITEM_ID = sql.raw(`e.value ->> 'id'`);
 
-/** The row in the trail of what a look shows. The items give its id and its token. */
+/** The row in the trail of what a look shows. The items give its id, its token and its MAC. */
 export const seenRow = (
   { context, workspaceUuid, nowMs }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>,
   action: AuditAction,
@@ -47,15 +41,18 @@ export const seenRow = (
     detail: {},
   });
 
-/** The row in the trail of an order that this service makes by itself. The order gives its id, its action and its token. */
-export const orderRow = ({
-  context,
-  workspaceUuid,
-  nowMs,
-}: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>): NewAuditRow =>
+/** The row in the trail of orders of this mode that this service makes by itself. Each gives its id and its token. */
+export const orderRow = (
+  { context, workspaceUuid, nowMs }: Pick<Recording, 'context' | 'workspaceUuid' | 'nowMs'>,
+  mode: RevocationMode,
+  detail: Readonly<Record<string, unknown>>,
+): NewAuditRow =>
   attemptedRow(
     '',
     nowMs,
     systemOrigin(context),
-    eventSubject('service_account_token.revoke', SYSTEM_ACTOR, { workspaceUuid }),
+    eventSubject(ORDER_ACTIONS[mode], SYSTEM_ACTOR, {
+      workspaceUuid,
+      detail: { ...detail, ...(mode === 'suspend' && { is_active: false }) },
+    }),
   );

@@ -9,8 +9,9 @@ import {
 } from '../config/aging-limits.ts';
 import type { Query } from '../db/database.ts';
 import { type TokenRow, tokens, workspaces } from '../db/schema.ts';
+import { each } from '../db/sql.ts';
 import { refutes } from './ends.ts';
-import { each, ITEM_ID, type Recording } from './recording.ts';
+import { ITEM_ID, type Recording } from './recording.ts';
 
 // When tokens were last used, as PipeOps' lists tell: pure decisions about what is kept, and the statements that keep it. Nothing here
 // asks for a list. A time only moves on: one that goes back or vanishes is an error of PipeOps, and its token is doubted from then on.

@@ -5,8 +5,8 @@ import { compiled, selectedRow } from '../db/sql.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { blockedValues, isBlockedFilled } from '../subjects/blocks.ts';
 import { type CallerMinute, callerMinuteOf, isDenialInFull, isWithinIdleRows } from './caller-rows.ts';
-import { type Actor, type NewAuditRow, policyVersionOf, type SettledColumns } from './event.ts';
-import { recordedMac, settledMac } from './row-macs.ts';
+import type { Actor, NewAuditRow, SettledColumns } from './event.ts';
+import { type LeftOut, recordedMac, settledMac } from './row-macs.ts';
 
 // The statements that write the trail, and the conditions of a batch that ask about its rows. What every mutation sends is built
 // once and then only filled in.
@@ -18,7 +18,8 @@ import { recordedMac, settledMac } from './row-macs.ts';
  * @param room `undecided`: the attempt may still be denied, so it needs room for a denial in full. `allowed`: policy has said yes.
  */
 export function insertAttempt(database: Database, row: NewAuditRow, room: AttemptRoom, nameOf?: TokenRef) {
-  const values = { ...row, recorded_mac: recordedMac(database.rowMac, row), begin_ms: callerMinuteOf(row).beginMs };
+  const mac = recordedMac(database.rowMac, row, nameOf === undefined ? 'nothing' : 'name');
+  const values = { ...row, recorded_mac: mac, begin_ms: callerMinuteOf(row).beginMs };
   if (nameOf === undefined) return INSERT_ATTEMPT[room](database, values);
   return INSERT_NAMED_ATTEMPT[room](database, { ...values, name_of: nameOf.tokenId });
 }
@@ -36,30 +37,90 @@ export function insertEventWhere(database: Database, row: NewAuditRow, condition
       .from(auditEvents)
       .where(eq(auditEvents.id, row.id)),
   );
-  return insertEventsFrom(database, row, {}, sql`where ${isNew} and ${condition}`);
+  return insertEvent(database, row, sql`${isNew} and ${condition}`);
+}
+
+/** The columns of a row that differ from one row of a list to the next. */
+type OwnColumns = Pick<NewAuditRow, 'id'> &
+  Partial<
+    Pick<
+      NewAuditRow,
+      | 'action'
+      | 'actor_type'
+      | 'actor_issuer'
+      | 'actor_subject'
+      | 'actor_label'
+      | 'workspace_uuid'
+      | 'token_id'
+      | 'token_name'
+      | 'detail'
+    >
+  >;
+
+/** The columns of one row of a list, with the MAC of the whole row. */
+export type ListedRow = OwnColumns & Pick<NewAuditRow, 'recorded_mac'>;
+
+/**
+ * The own columns of a row of a list, for an item of the JSON that `insertListedEvents` reads.
+ *
+ * @param row what all rows of the list have in common.
+ */
+export const listedRow = (
+  { rowMac }: Pick<Database, 'rowMac'>,
+  row: NewAuditRow,
+  own: OwnColumns,
+  leftOut?: LeftOut,
+): ListedRow => ({ ...own, recorded_mac: recordedMac(rowMac, { ...row, ...own }, leftOut) });
+
+/**
+ * Inserts a row for each item of a JSON list, `e`, that `source` selects. The Worker has made the id and the MAC of each, so `source` may
+ * leave items out and repeat none.
+ *
+ * @param row what all of them have in common.
+ * @param items each with its own columns under `name`, all with the same ones.
+ * @param source the rest of the SELECT, from its FROM on.
+ */
+export function insertListedEvents<const N extends string>(
+  { build }: Pick<Database, 'build'>,
+  row: NewAuditRow,
+  items: readonly Readonly<Record<N, ListedRow>>[],
+  name: N,
+  source: SQL,
+) {
+  const names = Object.keys(items[0]?.[name] ?? {});
+  const own = Object.fromEntries(names.map((column) => [column, sql.raw(`e.value ->> '$.${name}.${column}'`)]));
+  return build.insert(auditEvents).select(sql`select ${selectedRow(auditEvents, { ...row, ...own })} ${source}`);
 }
 
 /**
- * Inserts a row for each row of another table. A row has a MAC where nothing of it but its `seq` comes from there.
+ * Inserts the rows of orders that D1 makes, of which it alone knows the tokens.
  *
- * @param row the columns that all of them have in common.
- * @param each the columns that come from the other table. A `seq` is one behind a gap: D1 gives every other. Its `detail` is a JSON object, to which the version of the policy is added.
- * @param source the rest of the SELECT, from its FROM or WHERE on.
+ * @param row what all of them have in common.
+ * @param each what differs. The Worker has made the id and the MAC, which leaves the token out.
+ * @param source the rest of the SELECT, from its FROM on.
  */
-export function insertEventsFrom(
+export const insertOrderEvents = (
+  { build }: Pick<Database, 'build'>,
+  row: NewAuditRow,
+  each: Readonly<Record<'id' | 'workspace_uuid' | 'token_id' | 'recorded_mac', SQL>>,
+  source: SQL,
+) => build.insert(auditEvents).select(sql`select ${selectedRow(auditEvents, { ...row, ...each })} ${source}`);
+
+/**
+ * Inserts a row where a condition holds.
+ *
+ * @param filled what D1 alone knows: the `seq` behind a gap, which it gives to every other row, or the outcome.
+ */
+export function insertEvent(
   { build, rowMac }: Database,
   row: NewAuditRow,
-  each: Readonly<Partial<Record<keyof NewAuditRow | 'seq', SQL | SQL.Aliased>>>,
-  source: SQL,
+  condition: SQL,
+  filled: { readonly seq?: SQL; readonly outcome?: SQL } = {},
 ) {
-  const detail =
-    each.detail === undefined ? row.detail : sql`json_set(${each.detail}, '$.policy', ${policyVersionOf(row)})`;
-  // What D1 takes from other tables is not known here.
-  const isKnown = Object.keys(each).every((name) => name === 'seq');
-  const mac = isKnown ? recordedMac(rowMac, row) : null;
+  const recorded_mac = recordedMac(rowMac, row, filled.outcome === undefined ? 'nothing' : 'outcome');
   return build
     .insert(auditEvents)
-    .select(sql`select ${selectedRow(auditEvents, { ...row, ...each, detail, recorded_mac: mac })} ${source}`);
+    .select(sql`select ${selectedRow(auditEvents, { ...row, ...filled, recorded_mac })} where ${condition}`);
 }
 
 /** What must not hold when an attempt is settled: that an actor is offboarded by now, or some other condition. */

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { encodePlace } from '../../src/inventory/query/params.ts';
 import { type Answer, type HarnessOptions, ISSUER, type SentRequest, TOKENS } from '../support/harness.ts';
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
+import { NO_STATE } from '../support/state-secret.ts';
 import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
 
 // Every statement that reaches D1, by operation: its text, the batch that it goes with, the types of what is bound. Code that is
@@ -37,7 +38,7 @@ it('sends the statements that are written down, and no others', async () => {
       roles,
       db: recorder.db,
       ...options,
-      env: { SNAPSHOT_MAX_AGE_SECONDS: '15', ...options.env },
+      env: { ...NO_STATE, SNAPSHOT_MAX_AGE_SECONDS: '15', ...options.env },
       runtime: { now: () => nowMs },
     });
   const first = await isolate();

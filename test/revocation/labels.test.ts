@@ -4,6 +4,7 @@ import { createDatabase } from '../../src/db/database.ts';
 import type { DeliveryRow } from '../../src/db/schema.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { makeOrders } from '../../src/revocation/orders/making.ts';
+import { SYSTEM_ACTOR } from '../../src/trail/event.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { type Answer, createHarness, ISSUER, TOKENS } from '../support/harness.ts';
@@ -241,7 +242,10 @@ describe('a leaver whose label changes while it is offboarded', () => {
       .bind(subjectOf('alice'))
       .all<DeliveryRow>();
     for (const delivery of deliveries.results) {
-      const made = await database.batch(context, makeOrders(database, context, delivery, 500, Date.now()));
+      const made = await database.batch(
+        context,
+        makeOrders({ database, runtime: workerRuntime }, context, SYSTEM_ACTOR, delivery, 500, Date.now()),
+      );
       expect(made.ok).toBe(true);
     }
   };

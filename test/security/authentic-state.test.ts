@@ -2,13 +2,13 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LOG_CLOSE_AFTER_MS } from '../../src/config/trail-limits.ts';
 import { createHarness, type Harness, TOKENS } from '../support/harness.ts';
+import { expectUnauthenticRows, NO_STATE, STATE_SECRET } from '../support/state-secret.ts';
 import { clearTrail } from '../trail/log/rig.ts';
 import { TRAIL_KEY } from '../trail/log/sealed.ts';
 import { faultOnce, lastSentBody, liveTokens, settleAll, withClock } from '../trail/reconcile/reconciling.ts';
 
 // What somebody gains who can write to D1 and knows no secret of the Worker: nothing that the MACs cover.
 
-const STATE_SECRET = btoa('state-secret-of-all-tests-000000');
 const roles = {
   owner: {
     permissions: ['tokens:create', 'tokens:read', 'tokens:update', 'tokens:revoke', 'tokens:rotate'],
@@ -30,8 +30,10 @@ beforeEach(async () => {
     await run(`delete from ${table}`);
 });
 
+expectUnauthenticRows();
+
 const setUp = async (settings: Record<string, string> = { STATE_SECRET }) => {
-  const harness = await createHarness({ roles, env: settings });
+  const harness = await createHarness({ roles, env: { ...NO_STATE, ...settings } });
   const as = async (who: keyof typeof NOW) => await harness.jwtFor('owner', NOW[who]);
   const mint = async (who: keyof typeof NOW) => (await harness.mint('deploy', await as(who))).id;
   const ask = async (who: keyof typeof NOW | 'admin', method: string, path: string) => {
@@ -164,7 +166,7 @@ describe('owners from before the secret', () => {
   const before = async (settings: Record<string, string>) => {
     const old = await setUp({});
     const id = await old.mint('alice');
-    const harness = await createHarness({ roles, like: old.harness, env: settings });
+    const harness = await createHarness({ roles, like: old.harness, env: { ...NO_STATE, ...settings } });
     const ask = async () =>
       (await harness.send('GET', `${TOKENS}/${id}`, { jwt: await harness.jwtFor('owner', NOW.alice) })).status;
     return { harness, id, ask };
@@ -175,7 +177,7 @@ describe('owners from before the secret', () => {
     expect(await ask()).toBe(200);
     expect(await told(harness)).toEqual(NOTHING);
     expect(harness.lines.findLast(({ event }) => event === 'cron')).toMatchObject({ adopted_owners: 1 });
-    const later = await createHarness({ roles, like: harness, env: { STATE_SECRET } });
+    const later = await createHarness({ roles, like: harness, env: { ...NO_STATE, STATE_SECRET } });
     const jwt = await later.jwtFor('owner', NOW.alice);
     expect((await later.send('GET', `${TOKENS}/${(await later.inventory())[0]!.token_id}`, { jwt })).status).toBe(200);
     expect(await told(later)).toEqual(NOTHING);
@@ -232,7 +234,7 @@ const plant = async (id: string, changes: Readonly<Record<string, unknown>>) => 
 };
 describe('an attempt', () => {
   const CREATE = { body: { name: 'deploy', scopes: ['api:read'] } };
-  const withSecret = async () => await withClock({ env: { STATE_SECRET } });
+  const withSecret = async () => await withClock({ env: { ...NO_STATE, STATE_SECRET } });
 
   it('that this service recorded is reconciled', async () => {
     const { harness, age } = await withSecret();
@@ -280,7 +282,7 @@ describe('a row of the trail', () => {
   /** A service that seals, and rows of each kind that it has written by itself. */
   const used = async () => {
     await clearTrail();
-    const { harness, age } = await withClock({ env: { STATE_SECRET, TRAIL_KEY } });
+    const { harness, age } = await withClock({ env: { ...NO_STATE, STATE_SECRET, TRAIL_KEY } });
     const { id } = await harness.mint();
     for (const path of [`${TOKENS}/${id}`, '/api/v1/audit/events', TOKENS]) await harness.send('GET', path);
     await harness.send('PATCH', `${TOKENS}/${id}`, { body: { name: 'renamed' } });
@@ -327,5 +329,40 @@ describe('a row of the trail', () => {
     await plant(id, {});
     expect(await told(harness)).toEqual({ degraded: ['trail_unauthentic'], met: [['row', id]] });
     expect((await leaves()).filter(({ authentic }) => authentic !== 1)).toEqual([{ id, authentic: 0 }]);
+  });
+
+  it.each([
+    ['final', {}],
+    ['open', { status: 'attempted', settled_at: null, upstream_status: null, error_code: null }],
+  ])('that was added without a MAC is sealed as not authentic: %s', async (_case, columns) => {
+    const { harness } = await used();
+    const id = crypto.randomUUID();
+    await plant(id, { recorded_mac: null, settled_mac: null, ...columns });
+    expect((await told(harness)).met).toContainEqual(['row', id]);
+    expect((await leaves()).filter(({ authentic }) => authentic !== 1)).toEqual([{ id, authentic: 0 }]);
+  });
+
+  it('from before the secret is sealed as it is, after the end of the adoption too', async () => {
+    await clearTrail();
+    const old = await setUp({});
+    const first = await old.mint('alice');
+    const adopting = { STATE_SECRET, STATE_ADOPT_UNTIL: '2999-12-31' };
+    const harness = await createHarness({ roles, like: old.harness, env: { ...NO_STATE, ...adopting } });
+    await harness.cron();
+    // It was written after that by an isolate of the version before.
+    const second = await old.mint('alice');
+    const later = await createHarness({ roles, like: harness, env: { ...NO_STATE, STATE_SECRET, TRAIL_KEY } });
+    await run('delete from job_leases');
+    await later.cron();
+    const rows = await later.rows();
+    const of = (token: string) => rows.find(({ token_id }) => token_id === token)?.id;
+    expect((await leaves()).filter(({ authentic }) => authentic !== 1)).toEqual([{ id: of(second), authentic: 0 }]);
+    expect((await leaves()).some(({ id }) => id === of(first))).toBe(true);
+    await run(`update mac_sweeps set position = 1000000 where kind = 'row'`);
+    const third = await old.mint('alice');
+    await run('delete from job_leases');
+    await later.cron();
+    expect((await leaves()).filter(({ authentic }) => authentic !== 1)).toHaveLength(2);
+    expect((await later.rows()).some(({ token_id }) => token_id === third)).toBe(true);
   });
 });

@@ -11,6 +11,7 @@ import { conforming, expectConforming } from './conformance.ts';
 import { createTestIssuer, type TestIssuer } from './issuer.ts';
 import { ownSimulatorUrl } from './own-simulator.ts';
 import { noteSecret, noteText } from './secrets.ts';
+import { useState } from './state-secret.ts';
 
 export const ISSUER = 'https://issuer.example';
 
@@ -125,6 +126,7 @@ export async function createHarness(options: HarnessOptions = {}) {
     POLICY: JSON.stringify(policy),
     FINGERPRINT_KEYS,
     IDEMPOTENCY_SECRET,
+    ...useState(),
     // Every read asks PipeOps, so that tests see at once what they made of it; those of snapshots switch them on.
     SNAPSHOT_MAX_AGE_SECONDS: '0',
     // Tests share a minute; those of the limits bring the real bindings.

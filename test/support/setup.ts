@@ -5,8 +5,10 @@ import { rowsWithoutPolicy } from './audit-detail.ts';
 import { miscounted } from './counted-tokens.ts';
 import { asOneMigration, contentsOfTables } from './database.ts';
 import { findSecrets, noteText } from './secrets.ts';
+import { forgetState, unauthenticRows } from './state-secret.ts';
 
 // Files share a workerd process, since starting one for each takes longer than all of their tests; not a database.
+forgetState();
 await reset();
 await applyD1Migrations(env.DB, [asOneMigration(env.TEST_MIGRATIONS)]);
 
@@ -19,6 +21,11 @@ afterAll(async () => {
 // Whatever wrote a row, it names the policy that decided.
 afterAll(async () => {
   expect(await rowsWithoutPolicy()).toEqual([]);
+});
+
+// And it has the MACs of this service: nobody else can have written it.
+afterAll(async () => {
+  expect(await unauthenticRows()).toEqual([]);
 });
 
 // And whatever it did to tokens: each owner's are counted.

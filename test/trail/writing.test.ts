@@ -21,11 +21,20 @@ import {
   eventSubject,
   failureOutcome,
   finalRow,
+  rowDetail,
   successOutcome,
   SYSTEM_ACTOR,
 } from '../../src/trail/event.ts';
 import { createRecorder, repeatBatch } from '../../src/trail/recorder.ts';
-import { insertEventsFrom, insertEventWhere, isOpen, isOver, isRecorded } from '../../src/trail/statements.ts';
+import {
+  insertEventWhere,
+  insertListedEvents,
+  isOpen,
+  isOver,
+  isRecorded,
+  listedRow,
+} from '../../src/trail/statements.ts';
+import { each } from '../../src/db/sql.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 
@@ -535,17 +544,19 @@ describe('a row that is inserted where a condition holds', () => {
     expect(await rows()).toMatchObject([{ id, detail: '{"of":"one","policy":"v"}', action: 'audit.settled' }]);
   });
 
-  it('takes columns from another table, and its detail gets the version of the policy', async () => {
-    const each = {
-      id: sql`json_each.value`,
-      token_id: sql`'t-' || json_each.value`,
-      detail: sql`json_object('is', 2)`,
-    };
-    const ids = [crypto.randomUUID(), crypto.randomUUID()];
-    const source = sql`from json_each(${JSON.stringify(ids)})`;
-    await send(insertEventsFrom(database, rowWith(''), each, source));
+  it('is one of a list, of which each item that is selected gives its own columns, and what they leave out is in common', async () => {
+    const row = rowWith('');
+    const items = [1, 2, 3].map((is) => {
+      const id = crypto.randomUUID();
+      const own = { id, token_id: `t-${id}`, detail: rowDetail({ is }, 'v') };
+      return { is, event: listedRow(database, row, own) };
+    });
+    await send(insertListedEvents(database, row, items, 'event', sql`from ${each(items)} where e.value ->> 'is' <> 2`));
     expect(await rows()).toMatchObject(
-      ids.map((id) => ({ id, token_id: `t-${id}`, detail: '{"is":2,"policy":"v"}', action: 'audit.settled' })),
+      [1, 3].map((is) => {
+        const { id } = items[is - 1]?.event ?? {};
+        return { id, token_id: `t-${id}`, detail: `{"is":${is},"policy":"v"}`, action: 'audit.settled' };
+      }),
     );
   });
 });

@@ -12,13 +12,13 @@ import { labelKey, meantByLabel } from '../../subjects/labels.ts';
 import { callerMinuteOf, isWithinIdleRows, outOfRows } from '../../trail/caller-rows.ts';
 import { type Actor, actorOf, type EventSubject, eventSubject, finalRow, successOutcome } from '../../trail/event.ts';
 import { rowsOf } from '../../trail/final-records.ts';
-import { insertEventsFrom } from '../../trail/statements.ts';
+import { insertEvent } from '../../trail/statements.ts';
 import { blocksLifted, offboard, reinstate, subjectDetail } from '../deliveries/carry-out.ts';
 import { BY_CALLER, presentWhole, selectDelivery, selectItems, selectOrders } from '../deliveries/deliveries.ts';
 import { insertDelivery, isDelivery, type NewDelivery, storedLabel } from '../deliveries/delivery-row.ts';
 import { describeUse } from '../deliveries/retry.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { orderMatched, type OrderTerms, recordOrders } from '../orders/making.ts';
+import { orderMatched, type OrderTerms } from '../orders/making.ts';
 import type { SubjectRef } from '../senders/sender.ts';
 import type { CallerOrder } from './requests.ts';
 
@@ -62,7 +62,8 @@ export async function orderByCaller(
   const nowMs = runtime.now();
   const row = describeRow(order, { id: runtime.newId(), eventId: runtime.newId(), nowMs }, keyed);
   const detail = { delivery_id: row.id, ...asked.detail, reason: order.reason };
-  const event = finalRow(row.event_id, nowMs, context, { ...asked, detail }, successOutcome(null));
+  const { role } = decision.grant;
+  const event = finalRow(row.event_id, nowMs, context, { ...asked, detail }, successOutcome(null, { role }));
   const first = sql`(select d.id from webhook_deliveries as d where d.source = ${BY_CALLER} and d.dedupe_key = ${row.dedupe_key})`;
   const meansCaller = isOffboarding ? meansCallerToo(order.subject, caller) : sql`0`;
   const isThisOne = isDelivery(database, row.id);
@@ -72,10 +73,9 @@ export async function orderByCaller(
     sql`not exists ${first}`,
     sql`not ${meansCaller}`,
   );
-  const outcome = outcomeOf(order, decision.grant.role);
   const writing: readonly Query[] = [
     insertDelivery(database, row, condition ?? sql`true`),
-    insertEventsFrom(database, event, { outcome }, sql`where ${isThisOne}`),
+    insertEvent(database, event, isThisOne, lifted(order, role)),
     ...carryOut(dependencies, context, actor, order, row, isThisOne),
   ];
   // What was written is read after it; what stands in the way was not changed by it.
@@ -142,9 +142,9 @@ const describeOrder = (order: CallerOrder, actor: Actor): EventSubject =>
     },
   });
 
-/** What became of an order at once: the role that allowed it, and of a reinstatement what it lifts. */
-const outcomeOf = (order: CallerOrder, role: string): SQL =>
-  order.event === 'subject.reinstated' ? blocksLifted(order.subject, { role }) : sql`${JSON.stringify({ role })}`;
+/** What the outcome of a reinstatement says that D1 alone knows: which blocks it lifts. */
+const lifted = (order: CallerOrder, role: string) =>
+  order.event === 'subject.reinstated' ? { outcome: blocksLifted(order.subject, { role }) } : {};
 
 /** The delivery that stands for a caller's order. */
 function describeRow(
@@ -188,11 +188,11 @@ function carryOut(
   const { database, namedWorkspaces } = dependencies;
   switch (order.event) {
     case 'token.revoke': {
-      const terms: OrderTerms = { deliveryId: row.id, event: row.event, mode: 'revoke', nowMs: row.received_at };
+      const { id: deliveryId, event, received_at: nowMs } = row;
+      const terms: OrderTerms = { deliveryId, event, mode: 'revoke', nowMs, actor };
       return [
         insertNamed(database, row.id, order, isThisOne),
-        orderMatched(database, terms, 'command', namedWorkspaces),
-        recordOrders(database, context, terms),
+        ...orderMatched(dependencies, context, terms, 'command', namedWorkspaces, order.tokenIds.length),
       ];
     }
     case 'subject.offboarded':

@@ -8,7 +8,7 @@ import { labelKey, meantByLabel } from '../../subjects/labels.ts';
 import { type Actor, eventSubject, finalRow, successOutcome } from '../../trail/event.ts';
 import { insertEventWhere } from '../../trail/statements.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { makeOrders, orderMatched, type OrderTerms, recordOrders } from '../orders/making.ts';
+import { makeOrders, orderMatched, type OrderTerms } from '../orders/making.ts';
 import type { Offboarding, SubjectRef } from '../senders/sender.ts';
 import { type NewDelivery, senderActor, storedLabel } from './delivery-row.ts';
 import type { Accepted } from './intake.ts';
@@ -27,29 +27,25 @@ export async function carryOut(
 ): Promise<readonly Query[]> {
   if ('ignored' in instruction) return [];
   const { database, fingerprints, namedWorkspaces } = dependencies;
-  const terms: OrderTerms = { deliveryId: row.id, event: instruction.event, mode: 'revoke', nowMs: row.received_at };
+  const actor = senderActor(row.source);
   switch (instruction.event) {
     case 'token.leaked':
-    case 'token.revoke':
+    case 'token.revoke': {
+      const sought = await soughtItems(instruction, fingerprints);
+      const { id: deliveryId, received_at: nowMs } = row;
+      const terms: OrderTerms = { deliveryId, event: instruction.event, mode: 'revoke', nowMs, actor };
+      const cause = instruction.event === 'token.leaked' ? 'leak' : 'command';
       return [
-        ...insertItems(database, row.id, await soughtItems(instruction, fingerprints), source.workspaces, isThisOne),
-        orderMatched(database, terms, instruction.event === 'token.leaked' ? 'leak' : 'command', namedWorkspaces),
-        recordOrders(database, context, terms),
+        ...insertItems(database, row.id, sought, source.workspaces, isThisOne),
+        ...orderMatched(dependencies, context, terms, cause, namedWorkspaces, sought.length),
       ];
+    }
     case 'subject.offboarded':
-      return offboard(dependencies, context, senderActor(row.source), instruction, row, isThisOne);
+      return offboard(dependencies, context, actor, instruction, row, isThisOne);
     case 'subject.reinstated': {
       const { subject } = instruction;
       return [
-        recordSubject(
-          dependencies,
-          context,
-          'subject.reinstate',
-          senderActor(row.source),
-          row,
-          subjectDetail(subject),
-          isThisOne,
-        ),
+        recordSubject(dependencies, context, 'subject.reinstate', actor, row, subjectDetail(subject), isThisOne),
         ...reinstate(database, subject, row.id, isThisOne),
       ];
     }
@@ -75,7 +71,7 @@ export const offboard = (
     insertOwners(database, row.id, subject, former, condition),
     blockSubject(database, { id: row.id, nowMs: row.received_at }, subject, condition),
     // These follow from the owners that were found, so a delivery that does not count makes none.
-    ...makeOrders(database, context, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
+    ...makeOrders(dependencies, context, actor, row, ORDERS_MAKE_BATCH_ROWS, row.received_at),
   ];
 };
 

@@ -1,15 +1,22 @@
 import { and, eq, sql, type SQL } from 'drizzle-orm';
 import { actorOf, type EventSubject, successOutcome, systemOrigin } from '../../trail/event.ts';
 import type { Database, Query } from '../../db/database.ts';
-import { newUuid, selectedRow } from '../../db/sql.ts';
-import { revocationOrders } from '../../db/schema.ts';
+import { selectedRow } from '../../db/sql.ts';
+import { revocationOrders, webhookDeliveries } from '../../db/schema.ts';
 import type { Failure } from '../../failures.ts';
 import type { Caller } from '../../policy/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { err, ok, type Result } from '../../kit/result.ts';
-import { selectDelivery } from './deliveries.ts';
 import type { WebhookDependencies } from '../dependencies.ts';
-import { recordOrders } from '../orders/making.ts';
+import {
+  isOfDelivery,
+  nextOrderId,
+  ordererOf,
+  orderRows,
+  type OrderRows,
+  recordOrders,
+  selectOrdering,
+} from '../orders/making.ts';
 import { GIVEN_UP, isIn, ORDER_STATE, SENT, written } from '../orders/states.ts';
 
 /**
@@ -26,7 +33,7 @@ export async function retryDelivery(
   caller: Caller,
   id: string,
 ): Promise<Result<{ readonly retried: number }, Failure>> {
-  const queries = [selectDelivery(database, id), selectRetryable(database, id)] as const;
+  const queries = [selectOrdering(database, eq(webhookDeliveries.id, id)), selectRetryable(database, id)] as const;
   const read = await database.batch(context, queries);
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [[delivery], workspaces] = read.value;
@@ -45,15 +52,17 @@ export async function retryDelivery(
     event: delivery?.event ?? '',
     mode: delivery?.mode === 'suspend' ? 'suspend' : 'revoke',
     nowMs,
+    actor: ordererOf(delivery),
   } as const;
+  // They are in the name of who ordered the delivery, so the address of who retries it is none of theirs.
+  const rows = orderRows({ database, runtime }, systemOrigin(context), terms, retried, { retry: eventId });
   const recorded = await recorder.record(context, subject, successOutcome(null, { retried }), [], {
     eventId,
     following: (guard) => [
       hasten(database, id, nowMs, guard),
       lookAgain(database, id, nowMs, guard),
-      ...replace(database, id, nowMs, guard),
-      // They are in the name of who ordered the delivery, so the address of who retries it is none of theirs.
-      recordOrders(database, systemOrigin(context), terms, { retry: eventId }),
+      ...replace(database, id, rows, nowMs, guard),
+      recordOrders(database, rows, isOfDelivery(id)),
     ],
   });
   return recorded.ok ? ok({ retried }) : recorded;
@@ -72,8 +81,6 @@ export const describeUse = (
   tokenName: null,
   detail,
 });
-
-const ofDelivery = (id: string) => eq(revocationOrders.delivery_id, id);
 
 /** Nothing is left to do where PipeOps has acknowledged the token's end, or the rule of absence has found it. A suspended token has no end. */
 const IS_PROVEN =
@@ -95,7 +102,7 @@ const selectRetryable = ({ build }: Database, id: string) =>
       retryable: sql<number>`sum(${isIn('state', SENT)} or ${IS_LOOKED_AT_AGAIN} or ${IS_REPLACED})`.as('retryable'),
     })
     .from(revocationOrders)
-    .where(ofDelivery(id))
+    .where(isOfDelivery(id))
     .groupBy(revocationOrders.workspace_uuid);
 
 /** Whether no driver has leased the order at this moment. A driver that has goes on with it. */
@@ -107,21 +114,21 @@ const hasten = ({ build }: Database, id: string, nowMs: number, guard: SQL): Que
   build
     .update(revocationOrders)
     .set(written('hasten', { next_at: nowMs, begun_at: null }))
-    .where(and(ofDelivery(id), isIn('state', SENT), isFree(nowMs), guard));
+    .where(and(isOfDelivery(id), isIn('state', SENT), isFree(nowMs), guard));
 
 /** Acknowledged orders are looked at now. The look opens the order of a token that is alive again. */
 const lookAgain = ({ build }: Database, id: string, nowMs: number, guard: SQL): Query =>
   build
     .update(revocationOrders)
     .set({ ...written('lookAgain', { next_at: nowMs, begun_at: null, tries: 0 }), claim: null })
-    .where(and(ofDelivery(id), IS_LOOKED_AT_AGAIN, isFree(nowMs), guard));
+    .where(and(isOfDelivery(id), IS_LOOKED_AT_AGAIN, isFree(nowMs), guard));
 
 /** Inserts an order in the place of each that was given up, or whose token was not found. */
-function replace({ build }: Database, id: string, nowMs: number, guard: SQL): readonly Query[] {
+function replace({ build }: Database, id: string, rows: OrderRows, nowMs: number, guard: SQL): readonly Query[] {
   const orders = revocationOrders;
-  const isReplaced = and(ofDelivery(id), IS_REPLACED, guard);
+  const isReplaced = and(isOfDelivery(id), IS_REPLACED, guard);
   const row = {
-    id: newUuid,
+    id: nextOrderId(rows),
     cause: sql`${orders.cause}`,
     delivery_id: sql`${orders.delivery_id}`,
     workspace_uuid: sql`${orders.workspace_uuid}`,

@@ -93,8 +93,7 @@ async function drive(
   const driving: Driving = { dependencies, context, run, sending, maySend, reserved };
 
   // Whether PipeOps takes calls or not: what is due is due, and shows as open from now on.
-  if (of === null)
-    await dependencies.database.batch(context, beginDueOrders(dependencies.database, context, startedAtMs));
+  if (of === null) await beginDueOrders(dependencies.database, context, startedAtMs);
   // A leak first: PipeOps answers only so many calls a minute.
   const { urgent, work } = await driveUrgent(driving);
   if (work.unmade === 1) await makeOrdersLeft(dependencies, context, run);

@@ -1,18 +1,26 @@
 import { eq, sql, type SQL } from 'drizzle-orm';
 import { ORDERS_MAKE_BATCH_ROWS, ORDERS_MAKE_BATCHES_MAX_COUNT, ORDERS_MAKE_MAX_QUERIES } from '../../config/limits.ts';
-import type { Database, Query } from '../../db/database.ts';
-import { type DeliveryRow, revocationOrders, webhookDeliveries, webhookItems } from '../../db/schema.ts';
+import type { Database, Query, RowsOf } from '../../db/database.ts';
+import { auditEvents, type DeliveryRow, revocationOrders, webhookDeliveries, webhookItems } from '../../db/schema.ts';
 import { isEndUnproven, newUuid, selectedRow } from '../../db/sql.ts';
 import { addSuspension } from '../../inventory/inventory.ts';
 import { ORDER_RANKS } from '../../inventory/orders.ts';
+import type { Runtime } from '../../kit/runtime.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import { isDeliveryOf } from './queue.ts';
 import type { Run } from './run.ts';
 import { STATE_LITERALS, ORDER_STATE } from './states.ts';
-import { attemptedRow, type NewAuditRow, type Origin, SYSTEM_ACTOR } from '../../trail/event.ts';
-import { insertEventsFrom } from '../../trail/statements.ts';
-import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
+import {
+  type Actor,
+  attemptedRow,
+  eventSubject,
+  type NewAuditRow,
+  type Origin,
+  SYSTEM_ACTOR,
+} from '../../trail/event.ts';
+import { insertOrderEvents, listedRow } from '../../trail/statements.ts';
+import { ORDER_ACTIONS, type OrderCause, type RevocationMode } from '../../vocabulary.ts';
 
 /** What the orders of a delivery have in common. */
 export interface OrderTerms {
@@ -20,33 +28,48 @@ export interface OrderTerms {
   readonly event: string;
   readonly mode: RevocationMode;
   readonly nowMs: number;
+  /** Who ordered the delivery: a sender of webhooks, or a caller. The row of each order says so. */
+  readonly actor: Actor;
 }
 
 /** What of a delivery its orders are made from. */
 type OrderingDelivery = Pick<DeliveryRow, 'id' | 'event' | 'mode' | 'received_at'>;
 
+type Making = Pick<DriverDependencies, 'database'> & { readonly runtime: Pick<Runtime, 'newId'> };
+
 /**
- * Makes an order for each token of ours that a delivery named, whatever the inventory says of its end. The order of a token that
- * is gone is confirmed without a call.
+ * Makes an order for each token of ours that a delivery named, with its row in the trail, whatever the inventory says of its end. The
+ * order of a token that is gone is confirmed without a call.
  *
  * @param namedWorkspaces the workspaces that the configuration names.
+ * @param namedCount how many tokens the delivery names.
  */
-export const orderMatched = (
-  { build }: Database,
+export function orderMatched(
+  making: Making,
+  origin: Origin,
   terms: OrderTerms,
   cause: Extract<OrderCause, 'leak' | 'command'>,
   namedWorkspaces: readonly string[],
-) =>
-  build.insert(revocationOrders).select(
-    sql`select ${selectedRow(revocationOrders, {
-      ...orderRow(terms, cause),
-      workspace_uuid: sql`target.workspace_uuid`,
-      token_id: sql`target.token_id`,
-      rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),
-    })} from (select distinct ${webhookItems.workspace_uuid} as workspace_uuid, ${webhookItems.token_id} as token_id
-      from ${webhookItems} where ${webhookItems.delivery_id} = ${terms.deliveryId} and ${webhookItems.found} = 'matched') as target
-      where ${isUnordered(terms.deliveryId, 'target')}`,
-  );
+  namedCount: number,
+): readonly Query[] {
+  // One id may be that of tokens in two workspaces.
+  const rows = orderRows(making, origin, terms, 2 * namedCount);
+  const order = {
+    ...orderRow(terms, cause, rows),
+    workspace_uuid: sql`target.workspace_uuid`,
+    token_id: sql`target.token_id`,
+    rank: cause === 'leak' ? ORDER_RANKS.leak : commandRank(namedWorkspaces),
+  };
+  return [
+    making.database.build.insert(revocationOrders).select(
+      sql`select ${selectedRow(revocationOrders, order)} from (
+        select distinct ${webhookItems.workspace_uuid} as workspace_uuid, ${webhookItems.token_id} as token_id
+        from ${webhookItems} where ${webhookItems.delivery_id} = ${terms.deliveryId} and ${webhookItems.found} = 'matched') as target
+        where ${isUnordered(terms.deliveryId, 'target')}`,
+    ),
+    recordOrders(making.database, rows, isOfDelivery(terms.deliveryId)),
+  ];
+}
 
 /**
  * Makes at most `limitRows` orders of a delivery about a leaver, for the tokens of each owner whom it means. Tokens that have not
@@ -56,17 +79,19 @@ export const orderMatched = (
  * Two runs at once are harmless: D1 takes one batch after the other, and the second finds what the first has made.
  */
 export function makeOrders(
-  database: Database,
-  context: RequestContext,
+  making: Making,
+  origin: Origin,
+  actor: Actor,
   delivery: OrderingDelivery,
   limitRows: number,
   nowMs: number,
 ): readonly Query[] {
-  const { build } = database;
+  const { database } = making;
   const mode = delivery.mode ?? 'revoke';
-  const terms: OrderTerms = { deliveryId: delivery.id, event: delivery.event, mode, nowMs };
-  const row = {
-    ...orderRow(terms, 'offboarding'),
+  const terms: OrderTerms = { deliveryId: delivery.id, event: delivery.event, mode, nowMs, actor };
+  const rows = orderRows(making, origin, terms, limitRows);
+  const order = {
+    ...orderRow(terms, 'offboarding', rows),
     workspace_uuid: sql`target.workspace_uuid`,
     token_id: sql`target.token_id`,
     rank: sql`target.rank`,
@@ -75,11 +100,11 @@ export function makeOrders(
   const unordered = unorderedTokens(delivery.id);
   const made = newestOrders(delivery.id, limitRows);
   return [
-    build.insert(revocationOrders).select(
-      sql`select ${selectedRow(revocationOrders, row)} from (
+    database.build.insert(revocationOrders).select(
+      sql`select ${selectedRow(revocationOrders, order)} from (
         select t.workspace_uuid, t.token_id, ${rank} as rank ${unordered} order by rank limit ${limitRows}) as target`,
     ),
-    recordOrders(database, context, terms, {}, made),
+    recordOrders(database, rows, made),
     ...(mode === 'suspend'
       ? [
           addSuspension(
@@ -90,65 +115,75 @@ export function makeOrders(
           ),
         ]
       : []),
-    build
+    database.build
       .update(webhookDeliveries)
       .set({ orders_left: sql`exists (select 1 ${unordered})` })
       .where(eq(webhookDeliveries.id, delivery.id)),
   ];
 }
 
+/** The rows of orders that D1 is about to make: what they have in common, and the ids and MACs that are made for them. */
+export interface OrderRows {
+  readonly row: NewAuditRow;
+  /** A JSON list of ids. */
+  readonly ids: string;
+  /** A JSON object with the MAC of each id. */
+  readonly macs: string;
+}
+
 /**
- * Inserts the row in the trail of each open order of a delivery that has none yet: it is there before anything is sent. Its actor is
- * who ordered the delivery, as the delivery's own row names it: a sender of webhooks, or a caller.
+ * Makes ids and MACs for the rows of orders, before D1 says how many they are: some are left over.
  *
+ * @param count the orders that there may be. Of one beyond it, D1 makes the id, and its row has no MAC: it is done, and its seal says that
+ *   the row is not authentic.
  * @param why what the rows say besides the delivery.
- * @param among a condition on the orders; by default that they are the delivery's.
  */
-export function recordOrders(
-  database: Database,
+export function orderRows(
+  { database, runtime }: Making,
   origin: Origin,
-  terms: OrderTerms,
+  { deliveryId, event, mode, nowMs, actor }: OrderTerms,
+  count: number,
   why: Readonly<Record<string, unknown>> = {},
-  among: SQL = eq(revocationOrders.delivery_id, terms.deliveryId),
-) {
-  const row = attemptedRow('', terms.nowMs, origin, {
-    action: terms.mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update',
-    // The columns below take its place.
-    actor: SYSTEM_ACTOR,
-    workspaceUuid: null,
-    tokenId: null,
-    tokenName: null,
-    detail: {
-      delivery_id: terms.deliveryId,
-      event: terms.event,
-      ...why,
-      ...(terms.mode === 'suspend' && { is_active: false }),
-    },
+): OrderRows {
+  const subject = eventSubject(ORDER_ACTIONS[mode], actor, {
+    detail: { delivery_id: deliveryId, event, ...why, ...(mode === 'suspend' && { is_active: false }) },
   });
-  // SQLite evaluates such a subquery once, however many orders there are.
-  const orderedBy = (
-    column: keyof Pick<NewAuditRow, 'actor_type' | 'actor_issuer' | 'actor_subject' | 'actor_label'>,
-  ) =>
-    sql`(select e.${sql.raw(column)} from webhook_deliveries as d join audit_events as e on e.id = d.event_id
-      where d.id = ${terms.deliveryId})`;
+  const row = attemptedRow('', nowMs, origin, subject);
+  const listed = Array.from({ length: count }, () => listedRow(database, row, { id: runtime.newId() }, 'token'));
+  return {
+    row,
+    ids: JSON.stringify(listed.map(({ id }) => id)),
+    macs: JSON.stringify(Object.fromEntries(listed.map(({ id, recorded_mac }) => [id, recorded_mac]))),
+  };
+}
+
+/** The id of the next order that a statement makes. SQLite numbers the rows that it inserts. */
+export const nextOrderId = ({ ids }: OrderRows): SQL =>
+  sql`coalesce(${ids} ->> ('$[' || (row_number() over () - 1) || ']'), ${newUuid})`;
+
+/**
+ * Inserts the row in the trail of each open order that has none yet: it is there before anything is sent.
+ *
+ * @param among a condition on the orders.
+ */
+export function recordOrders(database: Database, { row, macs }: OrderRows, among: SQL) {
   const { id, workspace_uuid, token_id, state } = revocationOrders;
-  return insertEventsFrom(
+  return insertOrderEvents(
     database,
     row,
     {
       id: sql`${id}`,
       workspace_uuid: sql`${workspace_uuid}`,
       token_id: sql`${token_id}`,
-      // An order of nobody would still have its row.
-      actor_type: sql`coalesce(${orderedBy('actor_type')}, ${SYSTEM_ACTOR.type})`,
-      actor_issuer: orderedBy('actor_issuer'),
-      actor_subject: orderedBy('actor_subject'),
-      actor_label: orderedBy('actor_label'),
+      // Looked up in the JSON, since a join with json_each would go through the list once for each order.
+      recorded_mac: sql`${macs} ->> ('$."' || ${id} || '"')`,
     },
     sql`from ${revocationOrders} where ${among} and ${state} = ${STATE_LITERALS.open}
       and not exists (select 1 from audit_events as e where e.id = ${id})`,
   );
 }
+
+export const isOfDelivery = (deliveryId: string): SQL => eq(revocationOrders.delivery_id, deliveryId);
 
 /** A workspace is known where the configuration names it, or the inventory holds a token of it. */
 const commandRank = (namedWorkspaces: readonly string[]): SQL => sql`iif(
@@ -157,8 +192,8 @@ const commandRank = (namedWorkspaces: readonly string[]): SQL => sql`iif(
   ${ORDER_RANKS.live}, ${ORDER_RANKS.unknown})`;
 
 /** What every order of a delivery begins with. */
-const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause) => ({
-  id: newUuid,
+const orderRow = ({ deliveryId, mode, nowMs }: OrderTerms, cause: OrderCause, rows: OrderRows) => ({
+  id: nextOrderId(rows),
   cause,
   delivery_id: deliveryId,
   mode,
@@ -202,20 +237,42 @@ export async function makeOrdersLeft(
 ): Promise<void> {
   for (let batches = 0; batches < ORDERS_MAKE_BATCHES_MAX_COUNT; batches += 1) {
     if (!run.goesOn(ORDERS_MAKE_MAX_QUERIES)) return;
-    const next = database.build
-      .select()
-      .from(webhookDeliveries)
-      // The literal of the partial index.
-      .where(sql`${webhookDeliveries.orders_left} = 1 and ${isDeliveryOf(run.of)}`)
-      .orderBy(webhookDeliveries.seq)
-      .limit(1);
-    const read = await database.batch(context, [next]);
+    // The literal of the partial index.
+    const next = sql`${webhookDeliveries.orders_left} = 1 and ${isDeliveryOf(run.of)}`;
+    const read = await database.batch(context, [selectOrdering(database, next)]);
     const [delivery] = read.ok ? read.value[0] : [];
     if (delivery === undefined) return;
     const made = await database.batch(
       context,
-      makeOrders(database, context, delivery, ORDERS_MAKE_BATCH_ROWS, runtime.now()),
+      makeOrders({ database, runtime }, context, ordererOf(delivery), delivery, ORDERS_MAKE_BATCH_ROWS, runtime.now()),
     );
     if (!made.ok) return;
   }
 }
+
+/** The first of these deliveries, with who ordered it as the delivery's own row in the trail names it. */
+export const selectOrdering = ({ build }: Database, among: SQL) =>
+  build
+    .select({
+      id: webhookDeliveries.id,
+      event: webhookDeliveries.event,
+      mode: webhookDeliveries.mode,
+      received_at: webhookDeliveries.received_at,
+      actor_type: auditEvents.actor_type,
+      actor_issuer: auditEvents.actor_issuer,
+      actor_subject: auditEvents.actor_subject,
+      actor_label: auditEvents.actor_label,
+    })
+    .from(webhookDeliveries)
+    .leftJoin(auditEvents, eq(auditEvents.id, webhookDeliveries.event_id))
+    .where(among)
+    .orderBy(webhookDeliveries.seq)
+    .limit(1);
+
+/** An order of nobody would still have its row. */
+export const ordererOf = (delivery: RowsOf<ReturnType<typeof selectOrdering>>[number] | undefined): Actor => ({
+  type: delivery?.actor_type ?? SYSTEM_ACTOR.type,
+  issuer: delivery?.actor_issuer ?? null,
+  subject: delivery?.actor_subject ?? null,
+  label: delivery?.actor_label ?? null,
+});

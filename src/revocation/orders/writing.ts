@@ -1,26 +1,27 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { AUDIT_ANNOUNCE_AFTER_MS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
-import { newUuid } from '../../db/sql.ts';
+import { each } from '../../db/sql.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { addSuspension } from '../../inventory/inventory.ts';
-import { idsOf } from '../../inventory/recording.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import { raiseGeneration } from '../../reads/generation.ts';
 import {
   type EventOutcome,
+  eventSubject,
   finalRow,
   type Origin,
+  rowDetail,
   settledColumns,
+  type SettledColumns,
   successOutcome,
   SYSTEM_ACTOR,
   systemOrigin,
 } from '../../trail/event.ts';
 import { announceLate, isPassed } from '../../trail/late-settlement.ts';
 import { settledMac } from '../../trail/row-macs.ts';
-import { insertEventsFrom } from '../../trail/statements.ts';
-import type { AuditAction } from '../../vocabulary.ts';
+import { insertListedEvents, listedRow } from '../../trail/statements.ts';
+import { type AuditAction, ORDER_ACTIONS } from '../../vocabulary.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import {
   endTokens,
@@ -60,7 +61,7 @@ export async function recordMove(
   const row = {
     id,
     occurred_at: order.created_at,
-    action: actionOf(order),
+    action: ORDER_ACTIONS[order.mode],
     workspace_uuid: workspaceUuid,
     token_id: tokenId,
     token_name: null,
@@ -89,15 +90,16 @@ export async function recordMoves(
   moved: readonly MovedOrder[],
 ): Promise<boolean> {
   const nowMs = runtime.now();
+  const writing = { database, runtime };
   const ending = moved.filter(({ move }) => move.endsToken).map(({ order }) => order.id);
   const reopened = moved.filter(({ move }) => isReopening(move));
   const queries: readonly Query[] = [
-    ...settleRows(database, context, moved, nowMs),
+    ...settleRows(writing, context, moved, nowMs),
     ...(moved.length > 0 ? [moveOrders(database, moved, isLeasedAs(lease))] : []),
     ...(ending.length > 0 ? [endTokens(database, ending, nowMs, sql`true`)] : []),
     ...noteSuspensions(database, moved, sql`true`),
-    ...recordLateOnes(database, context, moved, nowMs),
-    ...(reopened.length > 0 ? contradict(database, context, reopened, nowMs) : []),
+    ...recordLateOnes(writing, context, moved, nowMs),
+    ...(reopened.length > 0 ? contradict(writing, context, reopened, nowMs) : []),
     ...workspacesOf(moved.filter(mayChangeTokens)).map((workspaceUuid) => raiseGeneration(database, workspaceUuid)),
     ...quota.news(database, nowMs),
   ];
@@ -124,32 +126,32 @@ const workspacesOf = (moved: readonly MovedOrder[]): readonly string[] => [
   ...new Set(moved.map(({ order }) => order.workspace_uuid)),
 ];
 
-const actionOf = ({ mode }: Pick<LeasedOrder, 'mode'>): AuditAction =>
-  mode === 'revoke' ? 'service_account_token.revoke' : 'service_account_token.update';
+type Writing = Pick<DriverDependencies, 'database' | 'runtime'>;
 
 /** Settles the rows of orders that are still open, and before that announces those that followers may have passed. */
 function settleRows(
-  database: Database,
+  { database, runtime }: Writing,
   context: RequestContext,
   moved: readonly MovedOrder[],
   nowMs: number,
 ): readonly Query[] {
-  const rows = moved.flatMap(({ order, move: { outcome } }) => {
-    if (outcome === null || order.attempted === 0) return [];
-    const columns = settledColumns(nowMs, order.token_id, outcome);
-    const settled_mac = settledMac(database.rowMac, { id: order.id, ...columns });
-    const { status, upstream_status, error_code, outcome: detail } = columns;
-    return [
-      { id: order.id, created_at: order.created_at, status, upstream_status, error_code, outcome: detail, settled_mac },
-    ];
+  const settling = moved.flatMap(({ order, move: { outcome } }) =>
+    outcome === null || order.attempted === 0
+      ? []
+      : [{ order, columns: settledColumns(nowMs, order.token_id, outcome) }],
+  );
+  if (settling.length === 0) return [];
+  const rows = settling.map(({ order: { id }, columns }) => {
+    const { status, upstream_status, error_code, outcome } = columns;
+    const settled_mac = settledMac(database.rowMac, { id, ...columns });
+    return { id, status, upstream_status, error_code, outcome, settled_mac };
   });
-  if (rows.length === 0) return [];
   const names = ['id', 'status', 'upstream_status', 'error_code', 'outcome', 'settled_mac'];
   const settled = sql`(select ${sql.raw(names.map((name) => `value ->> '${name}' as ${name}`).join(', '))}
     from json_each(${JSON.stringify(rows)})) as s`;
-  const isLate = rows.some(({ created_at: atMs }) => isPassed(atMs, nowMs));
+  const late = settling.filter(({ order }) => isPassed(order.created_at, nowMs));
   return [
-    ...(isLate ? [announceAll(database, context, settled, nowMs)] : []),
+    ...(late.length > 0 ? [announceAll({ database, runtime }, context, late, nowMs)] : []),
     database.build
       .update(auditEvents)
       .set({
@@ -166,19 +168,30 @@ function settleRows(
 }
 
 /** Announces rows as `announceLate` does one. It stands before the settling in its batch, since it looks for open rows. */
-function announceAll(database: Database, context: RequestContext, settled: SQL, nowMs: number) {
-  return insertEventsFrom(
+function announceAll(
+  { database, runtime }: Writing,
+  context: RequestContext,
+  late: readonly { readonly order: LeasedOrder; readonly columns: SettledColumns }[],
+  nowMs: number,
+) {
+  const row = systemRow(context, 'audit.settled', successOutcome(null), nowMs);
+  const items = late.map(({ order, columns: { status, error_code } }) => ({
+    order: order.id,
+    event: listedRow(database, row, {
+      ...ownOf(order, runtime.newId()),
+      action: 'audit.settled',
+      detail: rowDetail(
+        { event_id: order.id, action: ORDER_ACTIONS[order.mode], status, error_code },
+        context.policyVersion,
+      ),
+    }),
+  }));
+  return insertListedEvents(
     database,
-    systemRow(context, 'audit.settled', successOutcome(null), nowMs),
-    {
-      id: newUuid,
-      workspace_uuid: canonicalWorkspace('e.workspace_uuid'),
-      token_id: sql`e.token_id`,
-      token_name: sql`e.token_name`,
-      detail: sql`json_object('event_id', e.id, 'action', e.action, 'status', s.status, 'error_code', s.error_code)`,
-    },
-    sql`from ${settled} join audit_events as e on e.id = s.id
-      where e.status = 'attempted' and abs(e.occurred_at - ${nowMs}) >= ${AUDIT_ANNOUNCE_AFTER_MS}`,
+    row,
+    items,
+    'event',
+    sql`from ${each(items)} join audit_events as a on a.id = e.value ->> 'order' where a.status = 'attempted'`,
   );
 }
 
@@ -187,25 +200,28 @@ function announceAll(database: Database, context: RequestContext, settled: SQL, 
  * and a look has shown the token since. One more row says then that it was done.
  */
 function recordLateOnes(
-  database: Database,
+  { database, runtime }: Writing,
   context: RequestContext,
   moved: readonly MovedOrder[],
   nowMs: number,
 ): readonly Query[] {
-  const ids = moved.filter(isDoneLate).map(({ order }) => order.id);
-  if (ids.length === 0) return [];
-  const insert = insertEventsFrom(
+  const late = moved.filter(isDoneLate);
+  if (late.length === 0) return [];
+  const row = systemRow(systemOrigin(context), 'service_account_token.revoke', successOutcome(null), nowMs);
+  const items = late.map(({ order }) => ({
+    order: order.id,
+    event: listedRow(database, row, {
+      ...ownOf(order, runtime.newId()),
+      detail: rowDetail({ order_id: order.id }, context.policyVersion),
+    }),
+  }));
+  const insert = insertListedEvents(
     database,
-    systemRow(systemOrigin(context), 'service_account_token.revoke', successOutcome(null), nowMs),
-    {
-      id: newUuid,
-      action: sql`e.action`,
-      workspace_uuid: sql`o.workspace_uuid`,
-      token_id: sql`o.token_id`,
-      detail: sql`json_object('order_id', o.id)`,
-    },
-    sql`from revocation_orders as o join audit_events as e on e.id = o.id
-      where o.id in ${idsOf(ids)} and ${isIn('o.state', [ORDER_STATE.acknowledged])} and e.status = 'failure'
+    row,
+    items,
+    'event',
+    sql`from ${each(items)} join revocation_orders as o on o.id = e.value ->> 'order' join audit_events as a on a.id = o.id
+      where ${isIn('o.state', [ORDER_STATE.acknowledged])} and a.status = 'failure'
         and not exists (select 1 from audit_events as done indexed by audit_events_token_id
           where done.token_id = o.token_id and ${canonicalWorkspace('done.workspace_uuid')} = o.workspace_uuid and done.status = 'success'
             and done.detail ->> 'order_id' = o.id)`,
@@ -220,41 +236,55 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** The tokens of orders that a look has reopened have no end, and the trail says so in one row a token and day. */
 function contradict(
-  database: Database,
+  { database, runtime }: Writing,
   context: RequestContext,
   reopened: readonly MovedOrder[],
   nowMs: number,
 ): readonly Query[] {
-  const ids = reopened.map(({ order }) => order.id);
   const outcome = {
     status: 'failure',
     upstreamStatus: null,
     errorCode: 'revocation_contradicted',
     detail: {},
   } as const;
+  const row = systemRow(systemOrigin(context), 'service_account_token.revoke', outcome, nowMs);
+  const items = reopened
+    .map(({ order }) => ({
+      order: order.id,
+      event: listedRow(database, row, {
+        ...ownOf(order, runtime.newId()),
+        detail: rowDetail({ order_id: order.id }, context.policyVersion),
+      }),
+    }))
+    .toSorted((one, other) => (one.order < other.order ? -1 : 1));
+  const ids = items.map(({ order }) => order);
   return [
     reviveTokens(database, ids, nowMs),
-    insertEventsFrom(
+    insertListedEvents(
       database,
-      systemRow(systemOrigin(context), 'service_account_token.revoke', outcome, nowMs),
-      {
-        id: newUuid,
-        action: sql`max(case o.mode when 'revoke' then 'service_account_token.revoke' else 'service_account_token.update' end)`,
-        workspace_uuid: sql`o.workspace_uuid`,
-        token_id: sql`o.token_id`,
-        detail: sql`json_object('order_id', max(o.id))`,
-      },
-      sql`from revocation_orders as o where o.id in ${idsOf(ids)} and ${isIn('o.state', SENT)} and o.contradicted_at is not null
-        and not exists (select 1 from audit_events as e indexed by audit_events_token_id
-          where e.token_id = o.token_id and ${canonicalWorkspace('e.workspace_uuid')} = o.workspace_uuid
-            and e.error_code = ${outcome.errorCode} and e.occurred_at >= ${nowMs - (nowMs % DAY_MS)})
-        group by o.workspace_uuid, o.token_id`,
+      row,
+      items,
+      'event',
+      // Beside max(), a bare column is of the row that has the greatest one (SQLite, "Bare columns in an aggregate query").
+      sql`from (select i.value as value, max(i.key) from json_each(${JSON.stringify(items)}) as i
+          join revocation_orders as o on o.id = i.value ->> 'order'
+        where ${isIn('o.state', SENT)} and o.contradicted_at is not null
+          and not exists (select 1 from audit_events as a indexed by audit_events_token_id
+            where a.token_id = o.token_id and ${canonicalWorkspace('a.workspace_uuid')} = o.workspace_uuid
+              and a.error_code = ${outcome.errorCode} and a.occurred_at >= ${nowMs - (nowMs % DAY_MS)})
+        group by o.workspace_uuid, o.token_id) as e`,
     ),
   ];
 }
 
-/** A final row by this service itself. What it says of a token comes from the orders or rows that it is inserted from. */
-const systemRow = (origin: Origin, action: AuditAction, outcome: EventOutcome, nowMs: number) => {
-  const subject = { action, actor: SYSTEM_ACTOR, workspaceUuid: null, tokenId: null, tokenName: null, detail: {} };
-  return finalRow('', nowMs, origin, subject, outcome);
-};
+/** What a row about an order says of its token. */
+const ownOf = ({ mode, workspace_uuid, token_id }: LeasedOrder, id: string) => ({
+  id,
+  action: ORDER_ACTIONS[mode],
+  workspace_uuid,
+  token_id,
+});
+
+/** A final row by this service itself. What it says of a token comes from the orders that it is about. */
+const systemRow = (origin: Origin, action: AuditAction, outcome: EventOutcome, nowMs: number) =>
+  finalRow('', nowMs, origin, eventSubject(action, SYSTEM_ACTOR), outcome);

@@ -13,7 +13,7 @@ import { callerMinuteOf, isWithinIdleRows, outOfRows } from '../caller-rows.ts';
 import { actorOf, eventSubject, finalRow, successOutcome } from '../event.ts';
 import { rowsOf } from '../final-records.ts';
 import { type Recorder, repeatBatch } from '../recorder.ts';
-import { insertEventsFrom, isRecorded } from '../statements.ts';
+import { insertEvent, isRecorded } from '../statements.ts';
 import { readOldLog } from './old-log.ts';
 import { candidates, type OldLog, planOf, type ResumedLog } from './resume-plan.ts';
 import { awaitLost, endOld, insertGap, insertLeaf, insertLog, isUnchanged } from './resume-statements.ts';
@@ -109,7 +109,7 @@ async function begin(
   const entries = candidates(plan, reason);
   const writing: readonly Query[] = [
     ...(plan.gap === null ? [] : [insertGap(database, plan.number, plan.gap.to, isNew)]),
-    insertEventsFrom(database, event, plan.gap === null ? {} : { seq: sql`${plan.gap.to + 1}` }, sql`where ${isNew}`),
+    insertEvent(database, event, isNew, plan.gap === null ? {} : { seq: sql`${plan.gap.to + 1}` }),
     endOld(database, old.row, nowMs, isDone),
     awaitLost(database, old.row, isDone),
     insertLog(database, old.row, plan, entries, isDone),

@@ -16,13 +16,14 @@ import { grow, leafHash } from '../../tlog/merkle.ts';
 import { verifierText } from '../../tlog/note.ts';
 import type { Anchors } from './anchors.ts';
 import { assignHandover, handoverEntry } from './handover.ts';
-import { assign, type IsAuthentic } from './leaves.ts';
+import { assign } from './leaves.ts';
 import { type Head, publish, type PublishFailure, type PublishingDependencies, publishQueries } from './publishing.ts';
 import {
   assignLeaves,
   beginFirstLog,
   closeCounted,
   forgetCheckpoints,
+  selectAdoption,
   selectDue,
   selectHead,
   selectLastCheckpoint,
@@ -30,6 +31,7 @@ import {
   stopLog,
 } from './statements.ts';
 import { checkpointKey, checkpointPrefix } from './store.ts';
+import { type Adoption, type RowMacs } from '../row-macs.ts';
 import { edgeText, hashText, parseEdge } from './tree.ts';
 
 // The run of the cron that seals the trail. It goes on from what D1 says, whatever became of the run before it, and it may be killed at
@@ -40,7 +42,7 @@ export interface SealingDependencies extends PublishingDependencies {
   readonly config: Pick<TrailLogConfig, 'key'>;
   readonly runtime: Pick<Runtime, 'now' | 'log' | 'timeout' | 'cancel'>;
   /** Whether the MACs of a row are those of this service. The leaf keeps the answer. */
-  readonly isAuthentic: IsAuthentic;
+  readonly isAuthentic: RowMacs['isUntouched'];
   /** Sends checkpoints outside; null: nobody outside is configured. */
   readonly anchors: Anchors | null;
   /** Events of a chunk. */
@@ -110,6 +112,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   const { database, store, signing, runtime, config, isAuthentic, chunkRows = SEALING_CHUNK_ROWS } = dependencies;
   let sealed = 0;
   let publishedSize: number | null = null;
+  let adoption: Adoption | undefined;
 
   const batch = async <const Q extends readonly Query[]>(
     queries: Q,
@@ -126,10 +129,12 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
       beginFirstLog(database, config.key.name, runtime.now()),
       selectHead(database),
       selectLastCheckpoint(database),
+      selectAdoption(database),
     ]);
     if (!read.ok) return read;
     const [log] = read.value[1];
     const [checkpoint] = read.value[2];
+    [adoption] = read.value[3];
     if (log === undefined) return err({ because: 'd1', failure: 'rejected' });
     const isLast = checkpoint !== undefined && checkpoint.log === log.number && checkpoint.size === log.published_size;
     return ok({ log, note: isLast ? checkpoint.note : null });
@@ -227,7 +232,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
       ...due.map(({ awaits, ...row }) => ({ row, awaits })),
       ...fresh.map((row) => ({ row, awaits: null })),
     ];
-    const assignment = assign(candidates, isAuthentic);
+    const assignment = assign(candidates, (row) => isAuthentic(row, adoption));
     const to = {
       size: log.size + assignment.leaves.length,
       edge: edgeText(grow(edge, log.size, assignment.hashes)),

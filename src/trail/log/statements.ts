@@ -3,6 +3,7 @@ import { CHECKPOINTS_KEPT_MS, CHECKPOINTS_PRUNED_AT_ONCE, LOG_CLOSE_AFTER_MS } f
 import type { Database } from '../../db/database.ts';
 import { auditEvents } from '../../db/schema.ts';
 import {
+  macSweeps,
   trailCheckpoints,
   trailLeaves,
   trailLogs,
@@ -30,6 +31,13 @@ export const selectLastCheckpoint = ({ build }: Builder) =>
     .where(eq(trailCheckpoints.log, sql`(select max(number) from trail_logs)`))
     .orderBy(desc(trailCheckpoints.size))
     .limit(1);
+
+/** Up to which event rows without a MAC count. */
+export const selectAdoption = ({ build }: Builder) =>
+  build
+    .select({ position: macSweeps.position, mac: macSweeps.mac })
+    .from(macSweeps)
+    .where(eq(macSweeps.kind, 'row' satisfies MacKind));
 
 /** Begins the first log, unless there is one. */
 export const beginFirstLog = ({ build }: Builder, origin: string, nowMs: number) =>

@@ -2,9 +2,9 @@ import { DRIVEN, isIn, LOOKED_AT, ORDER_STATE, STATE_LITERALS } from '../../revo
 import { COMPENSATION_TIMEOUT_MS, CONTRADICTION_AFTER_MS, UNDELIVERED_BATCH_TOKENS } from '../../config/limits.ts';
 import type { Database, Query } from '../../db/database.ts';
 import { revocationOrders } from '../../db/schema.ts';
+import { each } from '../../db/sql.ts';
 import { canonicalWorkspace } from '../../db/workspace-spelling.ts';
 import { acknowledgeOrder, contradictionRow, insertOrder, orderAnew, reopenOrders } from '../../inventory/orders.ts';
-import { each } from '../../inventory/recording.ts';
 import { callWithin, type PipeOps, type TokenRef, type UpstreamToken } from '../../pipeops/types.ts';
 import type { RequestContext } from '../../kit/trace.ts';
 import type { Runtime } from '../../kit/runtime.ts';
@@ -137,6 +137,7 @@ const RECORDED_OF_CREATE = {
   actor_label: ofCreate<string | null>('actor_label'),
   workspace_uuid: ofCreate<string | null>('workspace_uuid'),
   token_id: ofCreate<string | null>('token_id'),
+  token_name: ofCreate<string | null>('token_name'),
   request_id: ofCreate<string | null>('request_id'),
   ip: ofCreate<string | null>('ip'),
   user_agent: ofCreate<string | null>('user_agent'),

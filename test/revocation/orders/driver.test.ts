@@ -4,6 +4,7 @@ import type { Fault } from '../../pipeops-simulator/faults-wire.ts';
 import { ORDERS_LEASE_MS } from '../../../src/config/limits.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { createHarness } from '../../support/harness.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
 import { clearOrders, createWebhookHarness, ordersOf, rowsOfDelivery, type WebhookHarness } from '../harness.ts';
 
 // Orders are driven until their tokens are gone, whatever PipeOps, D1 or the Worker does on the way.
@@ -16,6 +17,9 @@ beforeEach(async () => {
   harness = await createWebhookHarness();
   ({ id, token: secret } = await harness.mint('leaked'));
 });
+
+// Some rows are settled by hand.
+expectUnauthenticRows();
 
 const NOT_DRIVEN = expect.objectContaining({ event: 'order_not_driven', name: 'RangeError' });
 

@@ -60,7 +60,7 @@ async function retire(inMs: number, id: string = crypto.randomUUID(), guard = sq
     .run();
   return id;
 }
-const begin = async () => await database.batch(context, beginDueOrders(database, context, scene.now()));
+const begin = async () => await beginDueOrders(database, context, scene.now());
 const cronAfter = async (ms: number): Promise<void> => {
   scene.elapse(ms / 1000);
   await scene.cron();

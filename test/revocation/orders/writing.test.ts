@@ -241,7 +241,8 @@ describe('several orders that have moved', () => {
         actor_type: 'system',
         workspace_uuid: WORKSPACE,
         token_id: passed.token_id,
-        token_name: 'deploy',
+        // An order names no token.
+        token_name: null,
         occurred_at: NOW,
       },
     ]);
@@ -395,9 +396,12 @@ describe('several orders that have moved', () => {
     });
 
     it('have one row a token and day', async () => {
-      const [first, second] = [await contradicted(), await contradicted()];
+      const first = await contradicted();
+      const { token_id } = first.order;
+      const other = await contradicted();
+      const second = { ...other, order: { ...other.order, token_id } };
       await env.DB.prepare('update revocation_orders set token_id = ? where id = ?')
-        .bind(first.order.token_id, second.order.id)
+        .bind(token_id, second.order.id)
         .run();
       const seq = await lastSeq();
       await recordAll([first, second]);

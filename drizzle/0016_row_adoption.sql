@@ -1,0 +1,1 @@
+ALTER TABLE `mac_sweeps` ADD `mac` text;
