@@ -172,7 +172,7 @@ export function createServices(config: Config, runtime: Runtime): Services {
     store: logStore,
     database,
     runtime,
-    isAuthentic: rowMacs.isUntouched,
+    isAuthentic: (row, adopted) => rowMacs.isUntouched(row, adopted),
   });
   const logReading = {
     database,
