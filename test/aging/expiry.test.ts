@@ -8,6 +8,7 @@ import { askedIn } from '../support/audit-detail.ts';
 import { failingBatches } from '../support/failing-batches.ts';
 import { measuredD1 } from '../support/measured-d1.ts';
 import { TOKENS } from '../support/harness.ts';
+import { mac } from '../support/state-secret.ts';
 import { type Company, createCompany, DAY, forgetCompanies, MIDNIGHT } from './company.ts';
 
 // The expiry of tokens is told in the trail, by the clock of the test.
@@ -137,7 +138,7 @@ describe('a notice', () => {
     const company = await createCompany();
     const ids = await Promise.all(['a', 'b', 'c'].map(async (name) => await company.mint(name, { expires_in: '90d' })));
     const nowMs = MIDNIGHT + 60 * DAY;
-    const database = createDatabase(env.DB, company.runtime);
+    const database = createDatabase(env.DB, company.runtime, mac);
     const context = { requestId: 'run-1', policyVersion: company.policyVersion, trace: newTrace() };
     const due = await database.batch(context, [selectDueNotices(database, nowMs)] as const);
     const { queries } = noticeQueries(database, context, due.ok ? due.value[0] : [], nowMs, () => crypto.randomUUID());

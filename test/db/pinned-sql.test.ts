@@ -2,11 +2,14 @@ import { expect, it } from 'vitest';
 import { encodePlace } from '../../src/inventory/query/params.ts';
 import { type Answer, type HarnessOptions, ISSUER, type SentRequest, TOKENS } from '../support/harness.ts';
 import { createWebhookHarness, type WebhookHarness } from '../revocation/harness.ts';
-import { NO_STATE } from '../support/state-secret.ts';
+import { expectUnauthenticRows, NO_STATE } from '../support/state-secret.ts';
 import { createBatchRecorder, describeOperations } from './recorded-batches.ts';
 
 // Every statement that reaches D1, by operation: its text, the batch that it goes with, the types of what is bound. Code that is
 // moved changes none of it. A statement that is meant to change is written anew by `vitest -u`.
+
+// What is bound is the same with MACs and without, but for their types.
+expectUnauthenticRows();
 
 const roles = {
   owner: {

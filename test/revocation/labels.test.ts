@@ -6,6 +6,7 @@ import { newTrace } from '../../src/kit/trace.ts';
 import { makeOrders } from '../../src/revocation/orders/making.ts';
 import { SYSTEM_ACTOR } from '../../src/trail/event.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
+import { mac } from '../support/state-secret.ts';
 import { createTestIssuer } from '../support/issuer.ts';
 import { type Answer, createHarness, ISSUER, TOKENS } from '../support/harness.ts';
 import {
@@ -227,7 +228,7 @@ describe('a leaver whose label changes while it is offboarded', () => {
 
   /** Makes what is left of orders, as the driver does. */
   const makeRest = async (): Promise<void> => {
-    const database = createDatabase(env.DB, workerRuntime);
+    const database = createDatabase(env.DB, workerRuntime, mac);
     const context = {
       requestId: 'r',
       ip: null,

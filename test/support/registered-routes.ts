@@ -5,6 +5,7 @@ import type { Runtime } from '../../src/kit/runtime.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { adminCredential, FINGERPRINT_KEYS, IDEMPOTENCY_SECRET } from './harness.ts';
+import { useState } from './state-secret.ts';
 
 const unlimited = { limit: async () => await Promise.resolve({ success: true }) };
 
@@ -19,6 +20,7 @@ export function bareServices(runtime: Runtime = workerRuntime): Services {
     PIPEOPS_ADMIN_TOKEN: adminCredential(),
     FINGERPRINT_KEYS,
     IDEMPOTENCY_SECRET,
+    ...useState(),
     POLICY: JSON.stringify({ issuers: [], roles: {}, bindings: [] }),
   };
   const config = parseEnv(bindings, null);

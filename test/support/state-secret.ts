@@ -10,7 +10,8 @@ const STATE = { STATE_SECRET, STATE_ADOPT_UNTIL: '2999-12-31' };
 /** For a harness that authenticates nothing. */
 export const NO_STATE = { STATE_SECRET: undefined, STATE_ADOPT_UNTIL: undefined };
 
-const mac = createMac(stateSecret.parse(STATE_SECRET), 'audit-event/v1');
+/** What makes the MACs of rows. */
+export const mac = createMac(stateSecret.parse(STATE_SECRET), 'audit-event/v1');
 /** What judges a row once the adoption is over. */
 export const rowMacs = createRowMacs({ mac, adoptUntilMs: null, now: () => 0 });
 
@@ -31,10 +32,16 @@ export const expectUnauthenticRows = (): void => {
   isMixed = true;
 };
 
-/** The rows of the trail that the Worker wrote and that are not as it wrote them. Those that a test inserts itself come from no request. */
+/**
+ * The rows of the trail that the Worker wrote and that are not as it wrote them. Those that a test inserts itself come from no request, and
+ * those that it settles itself have no outcome, or are failures without a code.
+ */
 export async function unauthenticRows(): Promise<readonly object[]> {
   if (isMixed || !isUsed) return [];
-  const query = env.DB.prepare('select * from audit_events where request_id is not null');
+  const query = env.DB.prepare(
+    `select * from audit_events where request_id is not null and (status = 'attempted' or outcome is not null)
+       and not (status = 'failure' and error_code is null)`,
+  );
   const { results } = await query.all<AuditEventRow>();
   return results
     .filter((row) => !rowMacs.isUntouched(row, undefined))

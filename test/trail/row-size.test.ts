@@ -41,7 +41,8 @@ async function longest(runtime: Partial<Runtime> = {}) {
   return { harness, jwt, headers, scopes };
 }
 
-const sizeOf = (row: Record<string, unknown>): number =>
+/** The size of a row without its MACs, which the limit leaves out: they are at most 28 bytes each. */
+const sizeOf = ({ recorded_mac: _recorded, settled_mac: _settled, ...row }: Record<string, unknown>): number =>
   Object.values(row).reduce<number>(
     (sum, value) => sum + (typeof value === 'string' ? new TextEncoder().encode(value).length : 8),
     0,

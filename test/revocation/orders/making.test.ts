@@ -5,14 +5,16 @@ import { createDatabase } from '../../../src/db/database.ts';
 import type { AuditEventRow, DeliveryRow, OrderRow, TokenRow } from '../../../src/db/schema.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { isOfDelivery, makeOrders, orderRows, recordOrders } from '../../../src/revocation/orders/making.ts';
-import { createMac } from '../../../src/kit/mac.ts';
 import type { Actor } from '../../../src/trail/event.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
+import { expectUnauthenticRows, mac, rowMacs } from '../../support/state-secret.ts';
 import { clearOrders, createWebhookHarness, deliveryOf } from '../harness.ts';
+
+// One order gets another id than its row was made for.
+expectUnauthenticRows();
 
 // Orders of a leaver's tokens are made batch by batch, until every token whose end is not proven has one.
 
-const mac = createMac(new TextEncoder().encode('state-secret-of-all-tests-000000'), 'audit-event/v1');
 const database = createDatabase(env.DB, workerRuntime, mac);
 const making = { database, runtime: workerRuntime };
 const SENDER: Actor = { type: 'webhook', issuer: null, subject: 'hr', label: null };
@@ -194,6 +196,16 @@ describe('an order is made', () => {
         actor_subject: 'hr',
       },
     ]);
+  });
+
+  it('with a row that has the MAC of this service, however many were made', async () => {
+    await own(Array.from({ length: 12 }, (_item, index) => ({ token_id: `t-${index}` })));
+    await make(5);
+    await make(20);
+    const made = await rows();
+    expect(made).toHaveLength(12);
+    expect(new Set(made.map(({ id }) => id)).size).toBe(12);
+    expect(made.filter((row) => !rowMacs.isUntouched(row, undefined))).toEqual([]);
   });
 });
 

@@ -12,13 +12,14 @@ import { SYSTEM_ACTOR } from '../../../src/trail/event.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { ISSUER, TOKENS, type Answer } from '../../support/harness.ts';
 import { bareServices } from '../../support/registered-routes.ts';
+import { mac } from '../../support/state-secret.ts';
 import { clearOrders, ordersOf } from '../harness.ts';
 import { createScene, type Scene } from '../scene.ts';
 
 // A rotated token is revoked when its time has come, once, and by no one's wish before; one that nobody uses is suspended.
 
 const HOUR_MS = 3_600_000;
-const database = createDatabase(env.DB, workerRuntime);
+const database = createDatabase(env.DB, workerRuntime, mac);
 const context = {
   requestId: 'r',
   ip: '::1',

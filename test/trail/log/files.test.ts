@@ -20,6 +20,10 @@ import { failingBatches } from '../../support/failing-batches.ts';
 import { createHarness, type Harness } from '../../support/harness.ts';
 import { insertRows } from '../query/trail.ts';
 import { ORIGIN, putFile, resumed, seal, TRAIL_KEY } from './sealed.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
+
+// Rows are inserted as if requests had written them.
+expectUnauthenticRows();
 
 // The logs as trees of files, as a client of C2SP tlog-tiles reads them.
 

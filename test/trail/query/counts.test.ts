@@ -11,6 +11,10 @@ import { rowsOf } from '../../security/expectations.ts';
 import { detailOf } from '../../support/audit-detail.ts';
 import { type Answer, createHarness, type Harness } from '../../support/harness.ts';
 import { insertRows, OPEN } from './trail.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
+
+// Rows are inserted as if requests had written them.
+expectUnauthenticRows();
 
 const COUNTS = '/api/v1/audit/counts';
 const ISSUER = 'https://issuer.example';

@@ -8,6 +8,10 @@ import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
 import { createHarness, type Answer, type Harness } from '../../support/harness.ts';
 import { auditRow } from '../audit-row.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
+
+// Rows are inserted as if requests had written them.
+expectUnauthenticRows();
 
 const EXPORT = '/api/v1/audit/export';
 const HOUR_MS = 60 * 60 * 1000;

@@ -3,6 +3,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_SCAN_MAX_ROWS } from '../../../src/config/limits.ts';
 import { createHarness, TOKENS, type Harness } from '../../support/harness.ts';
 import { meteredD1 } from './trail.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
+
+// Rows are inserted as if requests had written them.
+expectUnauthenticRows();
 
 const EVENTS = '/api/v1/audit/events';
 const ROWS = 3_000;

@@ -2,6 +2,10 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, expect, it } from 'vitest';
 import { createHarness, type Harness } from '../../support/harness.ts';
 import { insertRows, OPEN } from './trail.ts';
+import { expectUnauthenticRows } from '../../support/state-secret.ts';
+
+// Rows are inserted as if requests had written them.
+expectUnauthenticRows();
 
 const EVENTS = '/api/v1/audit/events';
 const NOON_MS = Date.UTC(2026, 0, 15, 12);
