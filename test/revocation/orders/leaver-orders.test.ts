@@ -30,7 +30,10 @@ it('the leak goes first, the live ones within a minute’s quota, and one list s
     if (!verdict.allowed) return new Response('{"success":false}', { status: 429, headers });
     const id = new URL(url).pathname.split('/').at(-1) ?? '';
     calls.push(method === 'DELETE' ? `DELETE ${id}` : method);
-    if (method === 'DELETE') live.delete(id);
+    if (method === 'DELETE') {
+      live.delete(id);
+      return new Response('{"success":true,"message":""}', { headers });
+    }
     const alive = [...live].map((one) => `{"id":"${one}","name":"x","scopes":[]}`);
     const tokens = [shown, ...alive].join(',');
     const total = EXPIRED + live.size;

@@ -32,7 +32,10 @@ it('are all revoked, in the order of PipeOps’ limits, and nothing is sent whil
       return Response.json({ success: false, message: 'Too many requests' }, { status: 429, headers });
     }
     calls += 1;
-    if (method === 'DELETE') live.delete(new URL(url).pathname.split('/').at(-1) ?? '');
+    if (method === 'DELETE') {
+      live.delete(new URL(url).pathname.split('/').at(-1) ?? '');
+      return Response.json({ success: true, message: '' }, { headers });
+    }
     const tokens = [...live].map((id) => ({ id, name: id, scopes: [] }));
     return Response.json({ success: true, message: '', data: { tokens, total: tokens.length } }, { headers });
   };
