@@ -43,13 +43,11 @@ describe('an order that PipeOps does not take', () => {
     await faults({ status: 503, times: 1_000 });
     const answer = await harness.leak(secret);
     expect(answer.status).toBe(202);
-    const tries: number[] = [];
-    for (let minute = 1; minute <= 60; minute += 1) {
-      await cronAfter(60);
-      tries.push((await sent()).length);
-    }
-    expect(tries.at(-1)).toBeGreaterThan(5);
-    expect(tries.at(-1)).toBeLessThan(12);
+    // Each minute of a third of the hour, which is enough for most of the tries.
+    for (const minutes of [...Array.from({ length: 20 }, () => 1), 10, 10, 20]) await cronAfter(60 * minutes);
+    const tries = (await sent()).length;
+    expect(tries).toBeGreaterThan(5);
+    expect(tries).toBeLessThan(12);
     expect(await ordersOf(harness)).toMatchObject([{ state: 'open', error_code: 'upstream_error' }]);
 
     await harness.control.clearFaults({ workspace_uuid: harness.workspace });
