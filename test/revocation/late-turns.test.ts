@@ -120,8 +120,8 @@ describe('a workspace that is gone after the acknowledgement', () => {
     });
     await scene.leak(token);
     scene.pipeops.behave({ isWorkspaceGone: true });
-    for (let hours = 0; hours < 76; hours += 2) {
-      scene.elapse(7_200);
+    for (let hours = 0; hours < 80; hours += 8) {
+      scene.elapse(8 * 3_600);
       await scene.cron();
     }
     expect(await states()).toEqual(['failed']);
@@ -138,8 +138,8 @@ it('orders that were given up are carried out by a retry, and each has a row tha
   scene.elapse(120);
   scene.pipeops.behave({ isWorkspaceGone: true });
   const answer = await scene.leak(token);
-  for (let hours = 0; hours < 76; hours += 2) {
-    scene.elapse(7_200);
+  for (let hours = 0; hours < 80; hours += 8) {
+    scene.elapse(8 * 3_600);
     await scene.cron();
   }
   expect(await states()).toEqual(['failed']);

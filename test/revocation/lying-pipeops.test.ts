@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { growingMinutes } from '../support/clock.ts';
 import { ISSUER } from '../support/harness.ts';
 import { clearOrders, ordersOf } from './harness.ts';
 import { ALL, createPipeOpsInIsolate, type Lies } from './pipeops-in-isolate.ts';
@@ -32,7 +33,7 @@ it.each<[string, Lies]>([
     pipeops.lie(lies, HOUR_SECONDS);
     const accepted = await harness.offboard({ issuer: ISSUER, subject });
     expect(accepted.status, accepted.text).toBe(202);
-    for (let minute = 0; minute < 3 * 60; minute += 1) await pipeops.cronAfter(60);
+    for (const minutes of [...growingMinutes(60), ...growingMinutes(120)]) await pipeops.cronAfter(60 * minutes);
 
     const orders = await ordersOf(harness);
     expect(orders.map(({ token_id }) => token_id).toSorted()).toEqual(OURS.toSorted());

@@ -1,5 +1,5 @@
 import { createWebhookHarness } from './harness.ts';
-import { untilRoomInDay } from '../support/clock.ts';
+import { growingMinutes, untilRoomInDay } from '../support/clock.ts';
 import type { HarnessOptions } from '../support/harness.ts';
 import { createFakePipeOps } from './pipeops.ts';
 
@@ -11,10 +11,6 @@ const roles = {
     scopes: ['*'],
   },
 };
-
-/** What is due after one minute and after two proofs shows in these. */
-const EACH_MINUTE_COUNT = 5;
-const STEP_MINUTES = 5;
 
 export type Scene = Awaited<ReturnType<typeof createScene>>;
 
@@ -36,13 +32,11 @@ export async function createScene(options: HarnessOptions = {}) {
     pipeops,
     now,
     elapse,
-    /** So many minutes with their crons: each of the first ones, then one in five, which is what happens every minute. */
+    /** So many minutes, and as many crons as show what is done in them. */
     minutes: async (count: number): Promise<void> => {
-      for (let minute = 0; minute < count;) {
-        const step = minute < EACH_MINUTE_COUNT ? 1 : Math.min(STEP_MINUTES, count - minute);
+      for (const step of growingMinutes(count)) {
         elapse(step * 60);
         await harness.cron();
-        minute += step;
       }
     },
     /** A JWT that is good whatever the clock of the test says. */

@@ -154,8 +154,8 @@ describe('a 404 in answer to a revoke', () => {
     scene.elapse(120);
     scene.pipeops.behave({ isWorkspaceGone: true });
     await scene.leak(token);
-    for (let hours = 0; hours < 74; hours += 1) {
-      scene.elapse(3_600);
+    for (let hours = 0; hours < 80; hours += 8) {
+      scene.elapse(8 * 3_600);
       await scene.cron();
     }
     expect(await ordersOf(scene)).toMatchObject([{ state: 'failed', error_code: 'workspace_unavailable' }]);
