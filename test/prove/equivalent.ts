@@ -1,4 +1,5 @@
 import type { AcceptedOf } from './equivalents/accepted.ts';
+import { inventory } from './equivalents/inventory.ts';
 import { policy } from './equivalents/policy.ts';
 import { reads } from './equivalents/reads.ts';
 import { revocation } from './equivalents/revocation.ts';
@@ -12,7 +13,7 @@ export interface Equivalent {
   readonly reason: string;
 }
 
-const ACCEPTED: AcceptedOf = { ...policy, ...reads, ...revocation, ...trail };
+const ACCEPTED: AcceptedOf = { ...inventory, ...policy, ...reads, ...revocation, ...trail };
 
 export const equivalents: readonly Equivalent[] = Object.entries(ACCEPTED).flatMap(([file, accepted]) =>
   accepted.map(([before, after, reason]) => ({ file, before, after, reason })),

@@ -1,8 +1,9 @@
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { WORKSPACE_IN_USE_MS } from '../../src/config/limits.ts';
+import { CALLER_READS_MAX_ROWS, WORKSPACE_IN_USE_MS } from '../../src/config/limits.ts';
 import { createDatabase, type Query } from '../../src/db/database.ts';
+import type { SessionProof } from '../../src/identity/identity.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import {
   type AskedWorkspace,
@@ -14,6 +15,8 @@ import {
   storeList,
   unsharedAsks,
 } from '../../src/reads/statements.ts';
+import { barOf } from '../../src/subjects/bars.ts';
+import { FURTHER_PREFIX } from '../../src/trail/caller-rows.ts';
 import { eventSubject, finalRow, successOutcome } from '../../src/trail/event.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
@@ -84,6 +87,30 @@ const block = async (issuer: string | null, subject: string | null, label: strin
     subject,
     label,
   ));
+const MAC = 'mac-of-the-session';
+/** A session of the reader; `mac` null: it is over. */
+const insertSession = async (mac: string | null): Promise<SessionProof> => {
+  const id = crypto.randomUUID();
+  await run(
+    `insert into sessions (id, actor_type, issuer, subject, label, started_at, ends_at, mac, seen_at)
+     values (?, 'user', ?, ?, null, 1, ?, ?, 1)`,
+    id,
+    ISSUER,
+    reader,
+    NOW + 1,
+    mac,
+  );
+  return {
+    id,
+    actor_type: 'user',
+    issuer: ISSUER,
+    subject: reader,
+    label: null,
+    started_at: 1,
+    ends_at: NOW + 1,
+    macs: [MAC],
+  };
+};
 const insertWorkspace = async (columns: Readonly<Record<string, unknown>> = {}, of = workspace): Promise<void> => {
   const row = { workspace_uuid: of, generation: 3, lease_until: 0, ...columns };
   const names = Object.keys(row);
@@ -133,6 +160,14 @@ describe('who asks', () => {
   ])('gets no list once it is blocked: %s', async (_name, blocks, blocked) => {
     await block(...blocks());
     expect(await told(question())).toMatchObject({ blocked, authorised: 1 - blocked });
+  });
+
+  it.each([
+    ['lives', MAC, null, 1],
+    ['is over', null, { kind: 'session_ended' }, 0],
+  ] as const)('through a session that %s', async (_name, mac, bar, authorised) => {
+    const answer = await told(question({ session: await insertSession(mac) }));
+    expect([barOf(answer), answer?.authorised]).toEqual([bar, authorised]);
   });
 
   it('is counted among those that ask for themselves if it is authorised and shares no list', async () => {
@@ -193,6 +228,30 @@ describe('alike reads', () => {
     const [first, second] = [entry({ key: null, count: 2 }), entry({ key: null })];
     expect(await record(first, second)).toEqual({ known: [], inserted: [first.row.id, second.row.id] });
     expect(await ofReader()).toMatchObject([{ count: 1 }, { count: 1 }]);
+  });
+
+  it('are counted in a new row once the log has closed the first', async () => {
+    const first = entry();
+    await record(first);
+    await run('update audit_events set closed_at = ? where id = ?', NOW, first.row.id);
+    const later = { ...first, row: { ...first.row, id: `${first.row.id}-later` } };
+    expect(await record(later)).toEqual({ known: [], inserted: [later.row.id] });
+  });
+
+  it('have rows of their own up to the number of a minute, and one further row beyond', async () => {
+    const all = Array.from({ length: CALLER_READS_MAX_ROWS + 1 }, () => entry());
+    const ids = all.map(({ row }) => row.id);
+    expect(await record(...all)).toEqual({ known: [], inserted: ids.slice(0, CALLER_READS_MAX_ROWS) });
+    const further = entry({ key: `${FURTHER_PREFIX}${reader}` });
+    expect(await record(entry(), further)).toEqual({ known: [], inserted: [further.row.id] });
+  });
+
+  it.each<[string, string | null, boolean]>([
+    ['lives', MAC, true],
+    ['is over', null, false],
+  ])('through a session that %s are recorded: %o', async (_name, mac, isRecorded) => {
+    const fresh = entry({ session: await insertSession(mac) });
+    expect((await record(fresh)).inserted).toEqual(isRecorded ? [fresh.row.id] : []);
   });
 
   it.each<[string, Partial<ReadEntry>, () => Promise<void>, boolean]>([
@@ -379,6 +438,7 @@ it('single tokens are those of their workspaces', async () => {
   await insertToken();
   await insertToken(workspace, 'token-2');
   await insertToken(other);
+  await insertToken(other, 'token-2');
   const asked = { ...values({}), tokens: JSON.stringify([{ workspace, token: 'token-1' }]) };
   expect(await send(READ_QUERIES.selectTokens(database, asked))).toMatchObject([
     { workspace_uuid: workspace, token_id: 'token-1', owner_subject: reader },

@@ -144,10 +144,12 @@ async function driveUrgent(driving: Driving): Promise<{ readonly urgent: Driven;
 /** Orders that PipeOps has acknowledged, in this run or before, and whose round is due. */
 async function driveLooks(driving: Driving): Promise<void> {
   for (;;) {
-    const { lease, orders } = await leaseOrders(driving, leaseTerms(driving, LOOKED_AT, KNOWN_RANKS, ORDERS_BULK_ROWS));
-    const left = await lookAt(driving.dependencies, driving.context, driving.run, lease, orders);
-    await release(driving, lease, left);
-    if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return;
+    const terms = leaseTerms(driving, LOOKED_AT, KNOWN_RANKS, ORDERS_BULK_ROWS);
+    if (terms === null) return;
+    const orders = await leaseOrders(driving, terms);
+    const left = await lookAt(driving.dependencies, driving.context, driving.run, terms.lease, orders);
+    await release(driving, terms.lease, left);
+    if (orders.length < ORDERS_BULK_ROWS) return;
   }
 }
 
@@ -156,13 +158,17 @@ async function driveExpired(driving: Driving): Promise<Driven> {
   let due = 0;
   let ended = 0;
   for (;;) {
-    const { lease, orders } = await leaseOrders(driving, leaseTerms(driving, SENT, EXPIRED_RANKS, ORDERS_BULK_ROWS));
+    const terms = leaseTerms(driving, SENT, EXPIRED_RANKS, ORDERS_BULK_ROWS);
+    if (terms === null) return { due, ended };
+    const { lease } = terms;
+    const orders = await leaseOrders(driving, terms);
     const settled = await settleFromLists(driving, lease, orders);
     const sent = await sendAll(driving, lease, settled.alive);
     const left = [...settled.left, ...sent.left];
     await release(driving, lease, left);
     due += orders.length;
     ended += settled.ended + sent.ended;
+    // Orders may be left though a list may still be asked for: a call that sends one needs more of the budget.
     if (orders.length < ORDERS_BULK_ROWS || left.length > 0) return { due, ended };
   }
 }
@@ -279,18 +285,17 @@ function leaseTerms<S extends DrivenState>(
 
 async function leaseOrders<S extends DrivenState>(
   { dependencies, context, reserved }: Driving,
-  terms: LeaseTerms<S> | null,
-): Promise<{ readonly lease: string; readonly orders: readonly LeasedOrder<S>[] }> {
-  if (terms === null) return { lease: '', orders: [] };
+  terms: LeaseTerms<S>,
+): Promise<readonly LeasedOrder<S>[]> {
   const { database, runtime, quota } = dependencies;
   const reservation = reserveBlock(database, quota, terms);
   const queries = [...leaseDueOrders(database, terms), selectQuotaNews(database, terms.nowMs, null)] as const;
   const leased = await database.batch(context, [...queries, ...reservation.queries] as const);
-  if (!leased.ok) return { lease: terms.lease, orders: [] };
+  if (!leased.ok) return [];
   const [, orders, limits, buckets] = leased.value;
   quota.learn(limits, runtime.now());
   reserved.add(reservation.grant(buckets, { calls: blockCalls(orders.length) }));
-  return { lease: terms.lease, orders };
+  return orders;
 }
 
 /** The first calls for leased orders: one for each, up to a block. */

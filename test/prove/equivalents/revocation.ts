@@ -31,6 +31,11 @@ export const revocation: AcceptedOf = {
       'A group has an order: only the compiler needs the fallback.',
     ],
     [
+      'move === null ? [] : [{ order, move }];',
+      '[{ order, move }];',
+      'What came of asking for a list settles each order, unless it is a list: only the compiler asks.',
+    ],
+    [
       'while (left.length > 0 && maySend()) {',
       'while (maySend()) {',
       'Where nothing is left the loop finds no order and ends there.',

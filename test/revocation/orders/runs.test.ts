@@ -46,14 +46,18 @@ interface Terms {
   readonly takes?: (batch: number) => boolean;
   /** How often the quota is asked for its news before it has some, which it tells one time. */
   readonly newsAfter?: number;
+  /** How often what is random breaks: each pause draws from it. */
+  readonly brokenDraws?: number;
 }
 
 /** A run that reads the clock or asks D1 more often than this does not end. */
 const RUN_MAX_READINGS = 20_000;
 const RUN_MAX_TRIPS = 500;
 
-function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs = 0, takes, newsAfter }: Terms = {}) {
+function driverWith(terms: Terms = {}) {
+  const { answers = {}, shown = [], list, steps = Infinity, callMs = 0, takes, newsAfter, brokenDraws = 0 } = terms;
   let nowMs = NOW;
+  let draws = 0;
   let begun = 0;
   let batches = 0;
   let readings = 0;
@@ -106,6 +110,11 @@ function driverWith({ answers = {}, shown = [], list, steps = Infinity, callMs =
       if (readings > RUN_MAX_READINGS) throw new Error('The run does not end.');
       return nowMs;
     },
+    randomBytes: (length: number) => {
+      draws += 1;
+      if (draws <= brokenDraws) throw new RangeError('broken');
+      return clock.randomBytes(length);
+    },
     sleep: async () => await Promise.resolve(),
     log: (line: unknown) => void lines.push(line),
   };
@@ -154,9 +163,28 @@ async function ordered(values: Partial<OrderRow> = {}): Promise<OrderRow> {
   await storeToken({ token_id: row.token_id, workspace_uuid: row.workspace_uuid, created_at: NOW - 900_000 });
   return row;
 }
+/** As many due orders of each rank: expired ones to be sent, others to be looked at. The answer: the ids of their tokens. */
+async function storeMany(count: number, ranks: readonly number[]): Promise<readonly string[]> {
+  const ids = Array.from({ length: count }, (_item, index) => `bulk-${index}`);
+  await env.DB.batch(
+    ranks.map((rank) =>
+      env.DB.prepare(
+        `insert into revocation_orders (id, cause, workspace_uuid, token_id, mode, rank, state, tries, next_at, created_at, confirm_round, acknowledged_at)
+         select ?1 || value, 'leak', ?2, value, 'revoke', ?3, ?4, 0, ?5, 1, 0, 1 from json_each(?6)`,
+      ).bind(`${rank}-`, WORKSPACE, rank, rank === EXPIRED.rank ? 'open' : 'acknowledged', NOW, JSON.stringify(ids)),
+    ),
+  );
+  return ids;
+}
 const rowOf = async ({ id }: Pick<OrderRow, 'id'>): Promise<OrderRow | null> =>
   await env.DB.prepare('select * from revocation_orders where id = ?').bind(id).first<OrderRow>();
 const revoked = ({ token_id: id }: Pick<OrderRow, 'token_id'>): UpstreamToken => upstreamToken({ id, isRevoked: true });
+const notDriven = ({ id }: Pick<OrderRow, 'id'>) => ({
+  level: 'error',
+  event: 'order_not_driven',
+  event_id: id,
+  name: 'RangeError',
+});
 /** The order is due at once, as if this run had not been. */
 const GIVEN_BACK = { claim: null, tries: 0, begun_at: null, next_at: NOW };
 const EXPIRED = { rank: 2 } as const;
@@ -237,12 +265,7 @@ describe('a run', () => {
     const [broken, next] = [await ordered(), await ordered()];
     const { run, lines } = driverWith({ answers: { [broken.token_id]: 'broken' } });
     expect(await run()).toEqual({ due: 2, ended: 1 });
-    expect(lines).toContainEqual({
-      level: 'error',
-      event: 'order_not_driven',
-      event_id: broken.id,
-      name: 'RangeError',
-    });
+    expect(lines).toContainEqual(notDriven(broken));
     expect((await rowOf(next))?.state).not.toBe('open');
   });
 
@@ -345,6 +368,15 @@ describe('orders of expired tokens', () => {
     expect(other.calls.filter((call) => call.startsWith('list'))).toHaveLength(2);
   });
 
+  it('go on with the next where a bug keeps one from being compared', async () => {
+    const [broken, next] = [await ordered(EXPIRED), await ordered(EXPIRED)];
+    const { run, lines } = driverWith({ list: BROKEN, brokenDraws: 1 });
+    expect(await run()).toEqual({ due: 2, ended: 0 });
+    expect(lines).toEqual([notDriven(broken)]);
+    expect(await rowOf(broken)).toMatchObject({ claim: expect.any(String), error_code: null });
+    expect(await rowOf(next)).toMatchObject({ claim: null, error_code: 'upstream_error' });
+  });
+
   it('are given back where the budget ends before they are sent', async () => {
     const alive = await ordered(EXPIRED);
     const { run, calls } = driverWith({ shown: [upstreamToken({ id: alive.token_id })], steps: 3 });
@@ -365,16 +397,15 @@ describe('orders of expired tokens', () => {
     expect(await run()).toEqual({ due: 1, ended: 0 });
   });
 
+  it('are leased no more where the time of sending is over', async () => {
+    const ids = await storeMany(ORDERS_BULK_ROWS, [EXPIRED.rank]);
+    const { run, calls } = driverWith({ shown: ids.map((id) => upstreamToken({ id })), callMs: ORDERS_RUN_MS + 1 });
+    expect(await run()).toEqual({ due: ids.length, ended: 0 });
+    expect(calls).toEqual([`list ${WORKSPACE}`, 'end']);
+  });
+
   it('and looks are taken up as many at a time as there are', async () => {
-    const ids = Array.from({ length: ORDERS_BULK_ROWS + 1 }, (_item, index) => `bulk-${index}`);
-    await env.DB.batch(
-      [EXPIRED.rank, 1].map((rank) =>
-        env.DB.prepare(
-          `insert into revocation_orders (id, cause, workspace_uuid, token_id, mode, rank, state, tries, next_at, created_at, confirm_round, acknowledged_at)
-           select ?1 || value, 'leak', ?2, value, 'revoke', ?3, ?4, 0, ?5, 1, 0, 1 from json_each(?6)`,
-        ).bind(`${rank}-`, WORKSPACE, rank, rank === 1 ? 'acknowledged' : 'open', NOW, JSON.stringify(ids)),
-      ),
-    );
+    const ids = await storeMany(ORDERS_BULK_ROWS + 1, [EXPIRED.rank, 1]);
     const { run } = driverWith({ shown: ids.map((id) => upstreamToken({ id, isRevoked: true })) });
     expect(await run()).toEqual({ due: ids.length, ended: ids.length });
     const open = await env.DB.prepare(
@@ -433,6 +464,21 @@ describe('orders of unknown workspaces', () => {
     expect(await run('d')).toEqual({ due: 2, ended: 1 });
     expect(calls).toEqual([`list ${WORKSPACE}`, `revoke ${order.token_id}`, `list ${WORKSPACE}`, 'end']);
     expect([(await rowOf(order))?.state, (await rowOf(seen))?.state]).toEqual(['acknowledged', 'confirmed']);
+  });
+
+  it('cost no second list where none of them was sent before', async () => {
+    const order = await ordered(UNKNOWN);
+    const { run, calls } = driverWith({ shown: [upstreamToken({ id: order.token_id })] });
+    expect(await run()).toEqual({ due: 1, ended: 1 });
+    expect(calls).toEqual([`list ${WORKSPACE}`, `revoke ${order.token_id}`, 'end']);
+  });
+
+  it('are compared with no list that was begun before they came', async () => {
+    const seen = await ordered({ state: 'acknowledged', acknowledged_at: NOW - 5 });
+    const later = await ordered({ ...UNKNOWN, created_at: NOW + 1 });
+    const { run, calls } = driverWith({ shown: [revoked(seen), revoked(later)], callMs: 5 });
+    await run();
+    expect(calls).toEqual([`list ${WORKSPACE}`, `list ${WORKSPACE}`, `revoke ${later.token_id}`, 'end']);
   });
 
   it('wait together where the list fails', async () => {
