@@ -148,7 +148,7 @@ describe('rows of the trail', () => {
     );
   });
 
-  async function namesOf(condition: SQL | undefined): Promise<readonly Name[]> {
+  async function seqsOf(condition: SQL | undefined): Promise<readonly number[]> {
     const { build } = database;
     const rows = build
       .select({ seq: auditEvents.seq })
@@ -157,8 +157,10 @@ describe('rows of the trail', () => {
       .orderBy(asc(auditEvents.seq));
     const read = await database.batch({ trace: newTrace() }, [rows]);
     if (!read.ok) throw new Error(`D1 ${read.error}`);
-    return read.value[0].flatMap(({ seq }) => names.get(seq) ?? []);
+    return read.value[0].map(({ seq }) => seq);
   }
+  const namesOf = async (condition: SQL | undefined): Promise<readonly Name[]> =>
+    (await seqsOf(condition)).flatMap((seq) => names.get(seq) ?? []);
 
   const attempts = NAMES.filter((name) => !QUERIES.includes(name));
   const creates: readonly Name[] = ['create', 'byNamesake', 'byNobody', 'byIssuer'];
@@ -201,6 +203,14 @@ describe('rows of the trail', () => {
   it('are given by one of the two ways to an actor, also where a label is cut from its subject', async () => {
     const { branches } = planOf({ ...NO_FILTER, actor: LONG });
     expect(await Promise.all(branches.map(async ({ where }) => await namesOf(where)))).toEqual([['byLong'], []]);
+  });
+
+  it('are of a workspace in any spelling of it, and each is given by one way to it', async () => {
+    const spelled = [UUID, UUID.replaceAll('-', '').toUpperCase(), UUID.replaceAll('0', 'A')];
+    const [canonical, respelled] = await insertRows(spelled.map((workspace_uuid) => ({ workspace_uuid })));
+    const { branches } = planOf({ ...NO_FILTER, workspaceUuid: UUID });
+    const given = await Promise.all(branches.map(async ({ where }) => await seqsOf(where)));
+    expect(given).toEqual([[canonical], [respelled]]);
   });
 
   it('have a scope only where it stands among scopes', async () => {
