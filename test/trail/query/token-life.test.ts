@@ -223,9 +223,15 @@ describe('whoever may not read the token', () => {
     });
   });
 
-  it('causes no call to PipeOps for a token that the inventory lacks', async () => {
+  it('causes no call to PipeOps, and takes as many trips for one of somebody else as for one that never was', async () => {
     const before = await harness.upstream();
-    expect((await lifeOf(crypto.randomUUID(), '', 'own', crypto.randomUUID())).status).toBe(404);
+    const trips: (readonly number[])[] = [];
+    for (const id of [token.id, crypto.randomUUID()]) {
+      batches.length = 0;
+      expect((await lifeOf(id, '', 'own', crypto.randomUUID())).status).toBe(404);
+      trips.push(batches.map(({ rowsRead }) => rowsRead.length));
+    }
+    expect(trips[0]).toEqual(trips[1]);
     expect(await harness.upstream()).toEqual(before);
   });
 
