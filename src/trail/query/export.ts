@@ -102,7 +102,7 @@ interface ExportSource {
 }
 
 /** An export that may leave. */
-interface OpenedExport {
+export interface OpenedExport {
   readonly body: ReadableStream<Uint8Array>;
   /** Its length and the cursor of the next export, known before its first byte. Null: its last line tells where it ended. */
   readonly known: { readonly bytes: number; readonly next: string | null } | null;

@@ -8,8 +8,8 @@ import { hasPermission } from '../../policy/decide.ts';
 import type { ReadDependencies } from '../../reads/read.ts';
 import { countEvents } from './counts.ts';
 import { readEvent, readOwnEvent } from './event-by-id.ts';
-import { exportTrail } from './export.ts';
-import { EXPORT_ENCODINGS, presentEvent, presentLifeEvent, presentOwnEvent } from './format.ts';
+import { exportTrail, type OpenedExport } from './export.ts';
+import { EXPORT_ENCODINGS, type ExportFormat, presentEvent, presentLifeEvent, presentOwnEvent } from './format.ts';
 import { queryTrail, type Trail } from './page.ts';
 import { ME } from './filter.ts';
 import { parseAuditCount, parseAuditExport, parseAuditQuery } from './params.ts';
@@ -37,7 +37,7 @@ export function registerAuditRoutes(
 
   app.get(
     EVENTS,
-    async (c, next) => (isReader(c) || asksForOwn(c) ? await next() : await mayRead(c, next)),
+    async (c, next) => (asksForOwn(c) ? await next() : await mayRead(c, next)),
     async (c) => {
       const caller = c.get('caller');
       const query = parseAuditQuery(new URL(c.req.url).searchParams, caller);
@@ -101,23 +101,32 @@ function registerExportRoute(app: Hono<AppEnv>, trail: Trail): void {
     if (!query.ok) return failure(c, query.error);
     const begun = await exportTrail(trail, c.get('context'), c.get('caller'), query.value);
     if (!begun.ok) return failure(c, begun.error);
-    const { format } = query.value;
     const { body, known } = begun.value;
-    const takenAt = new Date(trail.runtime.now()).toISOString().replace(/[-:]|\.\d+/g, '');
-    return c.body(body, 200, {
-      'Content-Type': EXPORT_ENCODINGS[format].contentType,
-      'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
-      // A proxy that compressed the answer anew would take away its length.
-      'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
-      ...(known !== null && { 'Content-Length': String(known.bytes) }),
-      ...(typeof known?.next === 'string' && { Link: nextLink(c.req.url, known.next) }),
-    });
+    return c.body(body, 200, exportHeaders(c.req.url, query.value.format, known, trail.runtime.now()));
   });
   app.all(EXPORT, methodNotAllowed('GET'));
 }
 
+/** What the headers of an export say of it. */
+export function exportHeaders(
+  url: string,
+  format: ExportFormat,
+  known: OpenedExport['known'],
+  nowMs: number,
+): Readonly<Record<string, string>> {
+  const takenAt = new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '');
+  return {
+    'Content-Type': EXPORT_ENCODINGS[format].contentType,
+    'Content-Disposition': `attachment; filename="countersign-audit-${takenAt}.${format}"`,
+    // A proxy that compressed the answer anew would take away its length.
+    'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
+    ...(known !== null && { 'Content-Length': String(known.bytes) }),
+    ...(typeof known?.next === 'string' && { Link: nextLink(url, known.next) }),
+  };
+}
+
 /** The link to the rest of an export (RFC 8288): the same parameters with another cursor. */
-export function nextLink(url: string, cursor: string): string {
+function nextLink(url: string, cursor: string): string {
   const next = new URLSearchParams(new URL(url).searchParams);
   next.set('cursor', cursor);
   return `<${EXPORT}?${next.toString()}>; rel="next"`;

@@ -42,6 +42,11 @@ export const trail: AcceptedOf = {
   ],
   'src/trail/query/filter.ts': [
     [
+      'return wanted.length <= others.length ? wanted : others;',
+      'return wanted.length < others.length ? wanted : others;',
+      'Where both lists are equally long, either of them is the shorter one.',
+    ],
+    [
       "except: named(patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))),",
       'except: named(patterns.map((pattern) => pattern.slice(1))),',
       'No action and no noun is another one without its first letter.',
@@ -73,7 +78,44 @@ export const trail: AcceptedOf = {
       'Where nothing was said of what to count by, that is a problem: only the compiler asks.',
     ],
   ],
+  'src/trail/query/plan.ts': [
+    [
+      'condition: or(...branches.map(({ where }) => where)) ?? sql`true`,',
+      'condition: or(...branches.map(({ where }) => where)),',
+      'Each branch that is looked up has a condition: only the compiler needs the fallback.',
+    ],
+    [
+      "return lookup([{ index, where: and(eq(actor_subject, exact.subject ?? ''), isOfIssuer(exact)) }]);",
+      'return lookup([{ index, where: and(eq(actor_subject, exact.subject), isOfIssuer(exact)) }]);',
+      'An actor that is looked up has a subject: only the compiler needs the fallback.',
+    ],
+    [
+      '...(actor === null || !isWithoutSubject(actor)',
+      '...(!isWithoutSubject(actor)',
+      'What is null has no bar in it, so it is no actor without a subject: only the compiler asks.',
+    ],
+    [
+      ': [sql`(${actor_subject} is null and ${isOfIssuer(exactly(actor) ?? NOBODY)})`]),',
+      ': [sql`(${actor_subject} is null and ${isOfIssuer(exactly(actor))})`]),',
+      'An actor without a subject is named exactly: only the compiler needs the fallback.',
+    ],
+  ],
   'src/trail/query/token-life.ts': [
+    [
+      'const found = await getToken(dependencies, context, caller, { ...ref, isNoCache: false }, recordedAs);',
+      'const found = await getToken(dependencies, context, caller, { ...ref }, recordedAs);',
+      'What is undefined is not wanted either.',
+    ],
+    [
+      '].filter((check) => check !== undefined),',
+      '],',
+      'Two conditions make one, which is never undefined: only the compiler asks.',
+    ],
+    [
+      '].filter((check) => check !== undefined),',
+      '].filter((check) => true),',
+      'Two conditions make one, which is never undefined: only the compiler asks.',
+    ],
     [
       'if (problems.any() || tokenId === null || workspaceUuid === null) return err(problems.failure());',
       'if (problems.any() || workspaceUuid === null) return err(problems.failure());',

@@ -18,6 +18,7 @@ expectUnauthenticRows();
 
 const COUNTS = '/api/v1/audit/counts';
 const ISSUER = 'https://issuer.example';
+const WORKSPACE = 'c0000000-0000-4000-8000-000000000001';
 const REQUEST = 'the-request-of-all';
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
@@ -139,6 +140,14 @@ describe('the counts', () => {
     ]);
   });
 
+  it('of anything else have no label, and begin with the largest', async () => {
+    expect(await countsOf('by=status')).toEqual([
+      { key: 'success', count: 47 },
+      { key: 'failure', count: 4 },
+      { key: 'attempted', count: 1 },
+    ]);
+  });
+
   it('answer who is denied most', async () => {
     expect(await countsOf('by=actor&code=forbidden')).toEqual([
       { key: `${ISSUER}|auth0|7`, count: 1 },
@@ -152,12 +161,13 @@ describe('the counts', () => {
   });
 
   it('are themselves in the trail, with what was asked', async () => {
-    const answer = await ask('by=code&token_id=tok-1&scope=api:full&action=!audit.query');
+    const answer = await ask(`by=code&token_id=tok-1&workspace_uuid=${WORKSPACE}&scope=api:full&action=!audit.query`);
     expect(await rowsOf(answer)).toMatchObject([
       {
         action: 'audit.count',
         status: 'success',
         token_id: 'tok-1',
+        workspace_uuid: WORKSPACE,
         detail: detailOf(harness, { by: 'code', action: ['!audit.query'], scope: 'api:full' }),
       },
     ]);

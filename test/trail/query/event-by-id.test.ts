@@ -30,12 +30,13 @@ describe('one event', () => {
     expect((await harness.send('GET', `${EVENTS}/${eventId.toUpperCase()}`)).body.data.id).toBe(eventId);
   });
 
-  it('has its reading in the trail, under the token that it is about', async () => {
+  it('has its reading in the trail, under the token and the workspace that it is about', async () => {
     const answer = await harness.send('GET', `${EVENTS}/${eventId}`);
     expect(await recorded(answer)).toMatchObject({
       action: 'audit.query',
       status: 'success',
       token_id: tokenId,
+      workspace_uuid: harness.workspace,
       detail: { event_id: eventId },
     });
   });

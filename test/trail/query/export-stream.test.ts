@@ -3,7 +3,8 @@ import { encodeCursor } from '../../../src/http/query.ts';
 import { EXPORT_ENCODINGS, type ExportFormat } from '../../../src/trail/query/format.ts';
 import { openExport } from '../../../src/trail/query/export.ts';
 import type { Progress } from '../../../src/trail/query/follow.ts';
-import { err, ok } from '../../../src/kit/result.ts';
+import type { DatabaseFailure } from '../../../src/db/database.ts';
+import { err, ok, type Result } from '../../../src/kit/result.ts';
 import { auditRow } from '../audit-row.ts';
 
 const PAGE_ROWS = 10;
@@ -139,6 +140,38 @@ describe('an export is read no faster than it is taken', () => {
     expect(ends.map(([end]) => end)).toEqual(['cancelled']);
   });
 
+  it.each<[string, Result<Progress, DatabaseFailure>]>([
+    ['a page', ok({ events: [auditRow({ seq: 2 })], nextSeq: 2, hasMore: true })],
+    ['a page on which nothing matched', ok({ events: [], nextSeq: 2, hasMore: true })],
+    ['the last page', ok({ events: [auditRow({ seq: 2 })], nextSeq: 2, hasMore: false })],
+    ['a failure', err('unanswered')],
+  ])('drops what comes after its reader went away: %s', async (_what, late) => {
+    const answer = Promise.withResolvers<typeof late>();
+    const begun = Promise.withResolvers<void>();
+    const asked: number[] = [];
+    const ends: [string, number][] = [];
+    const opened = await openExport({
+      first: { events: [auditRow({ seq: 1 })], nextSeq: 1, hasMore: true },
+      readPage: async (afterSeq) => {
+        asked.push(afterSeq);
+        begun.resolve();
+        return asked.length === 1 ? await answer.promise : err('unanswered');
+      },
+      encoding: EXPORT_ENCODINGS.ndjson,
+      limits: { rows: 1000, pageRows: 1, pages: 1000 },
+      onEnd: (end, count) => ends.push([end, count]),
+    });
+    const reader = (opened.ok ? opened.value.body : NOTHING.stream).getReader();
+    await reader.read();
+    const next = reader.read();
+    await begun.promise;
+    await reader.cancel();
+    answer.resolve(late);
+    expect((await next).done).toBe(true);
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+    expect({ asked, ends }).toEqual({ asked: [1], ends: [['cancelled', 1]] });
+  });
+
   it('goes on over pages on which nothing matched', async () => {
     const { stream } = await exported({ rows: 50, empty: [1, 2, 4] });
     const lines = await linesOf(stream);
@@ -157,6 +190,7 @@ describe('an export in CSV', () => {
     ['a last page that is not full', { rows: 25 }, 25, null],
     ['as many rows as an answer has', { rows: 30, limitRows: 30 }, 30, null],
     ['one more', { rows: 31, limitRows: 30 }, 30, encodeCursor(30)],
+    ['an answer that ends within a page', { rows: 99, limitRows: 25 }, 25, encodeCursor(25)],
     ['as many pages as an answer reads', { rows: 99, limitPages: 3 }, 30, encodeCursor(30)],
     ['pages on which nothing matched', { rows: 50, empty: [1, 2, 4] }, 20, null],
     ['nothing in as many pages as an answer reads', { rows: 99, limitPages: 2, empty: [1, 2] }, 0, encodeCursor(20)],

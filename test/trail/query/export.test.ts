@@ -2,7 +2,9 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { askedIn } from '../../support/audit-detail.ts';
 import { encodeCursor } from '../../../src/http/query.ts';
-import { nextLink } from '../../../src/trail/query/routes.ts';
+import type { OpenedExport } from '../../../src/trail/query/export.ts';
+import { EXPORT_ENCODINGS, type ExportFormat } from '../../../src/trail/query/format.ts';
+import { exportHeaders } from '../../../src/trail/query/routes.ts';
 import { AUDIT_EXPORT_PAGE_ROWS } from '../../../src/config/limits.ts';
 import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
@@ -15,6 +17,7 @@ expectUnauthenticRows();
 
 const EXPORT = '/api/v1/audit/export';
 const HOUR_MS = 60 * 60 * 1000;
+const WORKSPACE = 'e4e00000-0000-4000-8000-000000000007';
 /** More than two pages. */
 const ROWS = AUDIT_EXPORT_PAGE_ROWS * 2 + 100;
 
@@ -130,10 +133,13 @@ describe('CSV', () => {
     expect(answer.text).not.toContain('#');
   });
 
+  const headersOf = (asked: string, format: ExportFormat, known: OpenedExport['known']) =>
+    exportHeaders(`https://countersign.example${asked}`, format, known, Date.UTC(2026, 0, 31, 9, 30, 1, 7));
+
   it('names where it goes on, for what was asked for', async () => {
     const asked = `${EXPORT}?format=csv&cursor=c2VxOjE&actor=a%7Cb%3E%3B%2C%22%C3%A9&from=2000-01-01T00:00:00%2B01:00`;
-    const link = nextLink(`https://countersign.example${asked}`, encodeCursor(7));
-    const target = /^<([!#-;=?-~]+)>; rel="next"$/.exec(link)?.[1] ?? '';
+    const { Link } = headersOf(asked, 'csv', { bytes: 1, next: encodeCursor(7) });
+    const target = /^<([!#-;=?-~]+)>; rel="next"$/.exec(Link ?? '')?.[1] ?? '';
     const next = new URL(target, 'https://countersign.example/elsewhere');
     expect(next.pathname).toBe(EXPORT);
     expect(Object.fromEntries(next.searchParams)).toEqual({
@@ -143,6 +149,18 @@ describe('CSV', () => {
       from: '2000-01-01T00:00:00+01:00',
     });
     expect((await exportOf(next.search)).status).toBe(200);
+  });
+
+  it.each<[string, ExportFormat, OpenedExport['known'], Record<string, string>]>([
+    ['its length, where it is known', 'csv', { bytes: 9, next: null }, { 'Content-Length': '9' }],
+    ['nothing, where its last line says it', 'ndjson', null, {}],
+  ])('says in its headers %s', (_what, format, known, said) => {
+    expect(headersOf(EXPORT, format, known)).toEqual({
+      'Content-Type': EXPORT_ENCODINGS[format].contentType,
+      'Content-Disposition': `attachment; filename="countersign-audit-20260131T093001Z.${format}"`,
+      'Cache-Control': known === null ? 'no-store' : 'no-store, no-transform',
+      ...said,
+    });
   });
 
   it('does not begin where D1 fails before its length is known: 503, and no event', async () => {
@@ -212,22 +230,33 @@ describe('what can still change is not exported', () => {
   });
 });
 
-it('an export does not run after a trail that grows while it is being sent', async () => {
-  const before = await maxSeq();
-  const request = new Request(`https://countersign.example${EXPORT}?latest=true`, {
-    headers: { Authorization: `Bearer ${await harness.jwtFor('admin')}` },
+describe('an export does not run after a trail that grows while it is being sent', () => {
+  it.each([
+    ['from its beginning', Infinity],
+    ['from where whole pages are left', 2 * AUDIT_EXPORT_PAGE_ROWS],
+  ])('%s', async (_where, lastRows) => {
+    const { db, sent } = failingBatches(() => false);
+    const counted = await createHarness({ like: harness, db });
+    const before = await maxSeq();
+    const count = Math.min(before, lastRows);
+    const request = new Request(
+      `https://countersign.example${EXPORT}?latest=true&cursor=${encodeCursor(before - count)}`,
+      { headers: { Authorization: `Bearer ${await counted.jwtFor('admin')}` } },
+    );
+    const response = await counted.worker.fetch(request);
+    await addRows(Array.from({ length: AUDIT_EXPORT_PAGE_ROWS }, () => ({ token_id: `since ${before}` })));
+    const text = new TextDecoder().decode(await response.arrayBuffer());
+    expect(text).not.toContain(`since ${before}`);
+    expect(text.trimEnd().split('\n').at(-1)).toBe(`{"complete":true,"count":${count},"next":null}`);
+    expect(sent()).toBe(Math.ceil(count / AUDIT_EXPORT_PAGE_ROWS));
   });
-  const response = await harness.worker.fetch(request);
-  await addRows(Array.from({ length: AUDIT_EXPORT_PAGE_ROWS }, () => ({ token_id: 'meanwhile' })));
-  const text = new TextDecoder().decode(await response.arrayBuffer());
-  expect(text).not.toContain('meanwhile');
-  expect(text.trimEnd().split('\n').at(-1)).toBe(`{"complete":true,"count":${before},"next":null}`);
 });
 
 describe('the export is in the trail', () => {
   it('before its first byte leaves, with what was asked for', async () => {
     const jwt = await harness.jwtFor('admin');
-    const request = new Request(`https://countersign.example${EXPORT}?format=csv&status=success&token_id=tok-7`, {
+    const asked = `format=csv&status=success&token_id=tok-7&workspace_uuid=${WORKSPACE}`;
+    const request = new Request(`https://countersign.example${EXPORT}?${asked}`, {
       headers: { Authorization: `Bearer ${jwt}` },
     });
     const response = await harness.worker.fetch(request);
@@ -237,12 +266,18 @@ describe('the export is in the trail', () => {
       action: 'audit.export',
       status: 'success',
       actor_subject: 'admin-1',
+      workspace_uuid: WORKSPACE,
       token_id: 'tok-7',
       count: 1,
       read_key: null,
     });
     expect(askedIn(row)).toEqual({ format: 'csv', status: 'success' });
     await response.body?.cancel();
+  });
+
+  it('with where it began, and that it has what can still change', async () => {
+    const answer = await exportOf(`?token_id=tok-7&cursor=${encodeCursor(3)}&latest=true`);
+    expect(askedIn(await rowOf(answer))).toEqual({ format: 'ndjson', after_seq: 3, latest: true });
   });
 
   it('each time', async () => {
@@ -291,6 +326,23 @@ describe('when D1 fails on the way', () => {
       end: 'failed',
       events: AUDIT_EXPORT_PAGE_ROWS,
     });
+  });
+});
+
+it('the log says how an export ended, and what it took', async () => {
+  const answer = await exportOf('?token_id=tok-7');
+  const { trailer } = parse(answer);
+  expect(harness.lines.findLast(({ event }) => event === 'export')).toEqual({
+    level: 'info',
+    event: 'export',
+    request_id: answer.headers.get('X-Request-Id'),
+    event_id: answer.headers.get('X-Audit-Event-Id'),
+    end: 'complete',
+    events: trailer.count,
+    duration_ms: expect.any(Number),
+    d1_ms: expect.any(Number),
+    d1_trips: 1,
+    time: expect.any(String),
   });
 });
 

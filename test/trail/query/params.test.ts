@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { AUDIT_PAGE_DEFAULT_ROWS, AUDIT_PAGE_MAX_ROWS, TOKEN_NAME_MAX_BYTES } from '../../../src/config/limits.ts';
+import {
+  ACTOR_ISSUER_MAX_BYTES,
+  ACTOR_SUBJECT_MAX_BYTES,
+  AUDIT_PAGE_DEFAULT_ROWS,
+  AUDIT_PAGE_MAX_ROWS,
+  TOKEN_NAME_MAX_BYTES,
+} from '../../../src/config/limits.ts';
 import { AUDIT_FILTER_DETAIL_MAX_BYTES, AUDIT_FILTER_TEXT_LEAST_BYTES } from '../../../src/config/trail-limits.ts';
 import { encodeCursor } from '../../../src/http/query.ts';
 import { byteLength } from '../../../src/kit/bytes.ts';
@@ -16,6 +22,8 @@ import { AUDIT_ACTIONS } from '../../../src/vocabulary.ts';
 
 // What the parameters of queries, exports and counts mean, and what the row of each says of its filter: text in, values out.
 
+/** An issuer, a bar and a subject, each as long as it may be. */
+const ACTOR_MAX_BYTES = ACTOR_ISSUER_MAX_BYTES + 1 + ACTOR_SUBJECT_MAX_BYTES;
 const CALLER = { issuer: 'https://issuer.example', subject: 'alice' };
 const query = (text: string) => parseAuditQuery(new URLSearchParams(text), CALLER);
 const exported = (text: string) => parseAuditExport(new URLSearchParams(text), CALLER);
@@ -155,6 +163,12 @@ describe('a filter', () => {
     ['token_name', '', false],
     ['actor', 'a\u0007b', false],
     ['actor', '', false],
+    ['actor', 'x'.repeat(ACTOR_MAX_BYTES), true],
+    ['actor', 'x'.repeat(ACTOR_MAX_BYTES + 1), false],
+    ['scope', 'api:read', true],
+    ['scope', 'no scope', false],
+    ['workspace_uuid', 'no id', false],
+    ['from', 'yesterday', false],
   ])('takes a text that a row may hold, and no other: %s %j', (name, text, isTaken) => {
     expect('kind' in filterOf(new URLSearchParams({ [name]: text }).toString())).toBe(!isTaken);
   });

@@ -58,6 +58,11 @@ describe('an ascending page ends before a row that can still change', () => {
     expect(tokensOf(await follow(cursorOf(page)))).toEqual(['unfinished', 'after']);
   });
 
+  it('from the beginning of the trail too', async () => {
+    await insertRows([settled('before', 1), { ...settled('open'), ...OPEN }, settled('after')]);
+    expect(tokensOf(await query(`order=asc&workspace_uuid=${harness.workspace}`))).toEqual(['before']);
+  });
+
   it('and a descending page shows it too', async () => {
     await insertRows([settled('before', 1), { ...settled('open'), ...OPEN }, settled('after')]);
     const answer = await query(`workspace_uuid=${harness.workspace}`);
@@ -152,6 +157,14 @@ describe('a follower', () => {
     const first = await query(`order=asc&latest=true&limit=200&from=${new Date(nowMs - 3 * MINUTE_MS).toISOString()}`);
     const ids = first.body.data.map(({ id }: { id: string }) => id);
     expect(ids).toContain(page.headers.get('X-Audit-Event-Id'));
+  });
+
+  it('is shown what its filter leaves, and no more', async () => {
+    await insertRows([
+      { ...settled('from here'), ip: '192.0.2.8' },
+      { ...settled('from there'), ip: '192.0.2.9' },
+    ]);
+    expect(tokensOf(await follow(begin, '&ip=192.0.2.9'))).toEqual(['from there']);
   });
 
   it('adds at most one row a minute to the trail while it waits', async () => {

@@ -6,7 +6,6 @@ import { type EventFilter, NO_FILTER } from '../../../src/trail/query/filter.ts'
 import type { Direction } from '../../../src/trail/query/params.ts';
 import { readScan, selectEvents } from '../../../src/trail/query/page.ts';
 import { mayComeToMatch, notOwnQueries } from '../../../src/trail/query/plan.ts';
-import { seqBounds } from '../../../src/trail/query/time-bounds.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { createDatabase } from '../../../src/db/database.ts';
 import { type AuditEventRow, auditEvents } from '../../../src/db/schema.ts';
@@ -287,17 +286,5 @@ it('of a caller’s own queries none is shown, and those of all others are', asy
       const shown = trail.filter((event) => !isOwn(event)).map(({ seq }) => seq);
       expect(await rowsWhere(notOwnQueries({ issuer, subject }))).toEqual(shown);
     }
-  }
-});
-
-it.each<[string, { fromMs: number | null; toMs: number | null }, number | null, number, number]>([
-  ['no time and no position', { fromMs: null, toMs: null }, null, 0, 0],
-  ['no time, from a position on', { fromMs: null, toMs: null }, 7, 0, 1],
-  ['the time at which events begin', { fromMs: 1, toMs: null }, null, 5, 2],
-  ['the time at which events end', { fromMs: null, toMs: 1 }, null, 5, 2],
-])('spans are searched where times are asked for: %s', (_name, times, seq, expressions, conditions) => {
-  for (const direction of ['asc', 'desc'] as const) {
-    const bounds = seqBounds(times, { direction, seq });
-    expect([bounds.expressions.length, bounds.conditions.length]).toEqual([expressions, conditions]);
   }
 });

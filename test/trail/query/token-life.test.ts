@@ -1,11 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { SNAPSHOT_NO_CACHE_AGE_MS } from '../../../src/config/limits.ts';
 import { createWebhookHarness, type WebhookHarness } from '../../revocation/harness.ts';
 import { expectRefusal, rowsOf } from '../../security/expectations.ts';
 import { detailOf } from '../../support/audit-detail.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
 import { type Answer, createHarness, ISSUER, TOKENS } from '../../support/harness.ts';
-import { insertRows, meteredD1, RANDOM_ID } from './trail.ts';
+import { insertRows, meteredD1, OPEN, RANDOM_ID } from './trail.ts';
 
 // Whoever may read a token reads what was done to it, and learns nothing of those who only read or asked.
 
@@ -149,6 +150,22 @@ describe("a token's life", () => {
     expect(ids(await lifeOf(id, '?order=asc', 'admin'))).toHaveLength(1);
   });
 
+  it('has no others’ and no reads, and does not wait for them to end', async () => {
+    const id = (await harness.mint('read-about')).id;
+    const ofToken = { token_id: id, workspace_uuid: harness.workspace } as const;
+    const open = { ...OPEN, occurred_at: harness.runtime.now() } as const;
+    await insertRows([
+      { ...ofToken, ...open, action: 'service_account_token.update', token_id: token.id },
+      { ...ofToken, ...open, action: 'service_account_token.get' },
+      { ...ofToken, action: 'audit.export' },
+      { ...ofToken, action: 'service_account_token.revoke' },
+    ]);
+    expect((await lifeOf(id, '?order=asc', 'admin')).body.data).toMatchObject([
+      { action: 'service_account_token.create' },
+      { action: 'service_account_token.revoke' },
+    ]);
+  });
+
   it('can be read for ever: of a token that is revoked, and of one that has expired', async () => {
     const owner = await jwtOf('own', 'owner');
     expect((await harness.send('GET', `${TOKENS}/${token.id}`, { jwt: owner })).status).toBe(404);
@@ -206,6 +223,18 @@ describe('whoever may not read the token', () => {
     });
   });
 
+  it('causes no call to PipeOps, and takes as many trips for one of somebody else as for one that never was', async () => {
+    const before = await harness.upstream();
+    const trips: (readonly number[])[] = [];
+    for (const id of [token.id, crypto.randomUUID()]) {
+      batches.length = 0;
+      expect((await lifeOf(id, '', 'own', crypto.randomUUID())).status).toBe(404);
+      trips.push(batches.map(({ rowsRead }) => rowsRead.length));
+    }
+    expect(trips[0]).toEqual(trips[1]);
+    expect(await harness.upstream()).toEqual(before);
+  });
+
   it('is refused where it was offboarded', async () => {
     const sub = crypto.randomUUID();
     const { id } = await harness.mint('of-a-leaver', await jwtOf('own', sub));
@@ -241,6 +270,55 @@ describe('a token that the inventory lacks', () => {
     // The list that was asked for shows it, which is recorded meanwhile.
     expect((await lifeOf(id, '', 'operator', 'finder')).body.data).toMatchObject([{ error_code: 'appeared_upstream' }]);
     expect((await lifeOf(crypto.randomUUID(), '', 'operator', 'finder')).body.code).toBe('not_found');
+  });
+
+  it('is looked for in the list that is there, without another call', async () => {
+    let skewMs = 0;
+    const other = await createHarness({
+      like: harness,
+      roles,
+      env: { SNAPSHOT_MAX_AGE_SECONDS: '60' },
+      runtime: { now: () => Date.now() + skewMs },
+    });
+    const calls: number[] = [];
+    for (const laterMs of [0, SNAPSHOT_NO_CACHE_AGE_MS + 1_000]) {
+      skewMs = laterMs;
+      const answer = await other.send('GET', `${TOKENS}/${crypto.randomUUID()}/events`);
+      expect(answer.body.code).toBe('not_found');
+      calls.push((await other.upstream()).length);
+    }
+    expect(calls[1]).toBe(calls[0]);
+  });
+
+  it('shows nothing where its events cannot be read: 503', async () => {
+    const { id } = await harness.control.insertToken({ workspace_uuid: harness.workspace, name: 'also by hand' });
+    const lives = new WeakSet<D1PreparedStatement>();
+    const failing: Pick<D1Database, 'prepare' | 'batch'> = {
+      prepare: (query) => {
+        const statement = env.DB.prepare(query);
+        if (!query.includes('audit_events_token_life')) return statement;
+        const bind = statement.bind.bind(statement);
+        statement.bind = (...values) => {
+          const bound = bind(...values);
+          lives.add(bound);
+          return bound;
+        };
+        return statement;
+      },
+      batch: async (statements) =>
+        statements.some((statement) => lives.has(statement))
+          ? await Promise.reject(new Error('injected: D1 is down'))
+          : await env.DB.batch(statements),
+    };
+    const broken = new Proxy(env.DB, {
+      get: (target, key) => {
+        const value: unknown = Reflect.get(key in failing ? failing : target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const other = await createHarness({ like: harness, roles, db: broken });
+    const answer = await other.send('GET', `${TOKENS}/${id}/events`);
+    expect([answer.status, answer.body.code]).toEqual([503, 'audit_unavailable']);
   });
 
   it('is no 404 where PipeOps cannot be asked', async () => {
