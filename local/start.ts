@@ -38,7 +38,7 @@ import {
 } from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
 import { openWitness } from './witness/open.ts';
-import { startWorker } from './worker.ts';
+import { runScheduled, startWorker } from './worker.ts';
 
 const USAGE = `usage: npm start
 Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.0.1. Environment variables:
@@ -153,7 +153,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   }
   const cron = startCron(
     settings.cronSeconds,
-    async () => await (await worker.getWorker()).scheduled({ cron: '* * * * *' }),
+    async () => await runScheduled(worker, '* * * * *'),
     (error) => log.write(logLine('error', `cron: ${String(error)}`)),
   );
   shutdown.onStop(cron.stop);
