@@ -2,6 +2,7 @@ import type { JWK } from 'jose';
 import { parseEnv } from '../src/config/env.ts';
 import { UserError } from './errors.ts';
 import { localPolicy, type People } from './policy.ts';
+import type { CallLimits } from './settings.ts';
 import type { LocalWebhooks } from './webhook-keys.ts';
 
 export interface LocalTrail {
@@ -20,6 +21,8 @@ export interface BindingFacts {
   readonly adminToken: string;
   readonly workspaceUuid: string | null;
   readonly reconcileAfterSeconds: number | null;
+  /** By default those of wrangler.toml count, or the Worker's own. */
+  readonly callLimits?: CallLimits;
   readonly publicJwk: JWK;
   readonly webhooks: LocalWebhooks;
   readonly idempotencySecret: string;
@@ -37,11 +40,14 @@ export interface BindingFacts {
  */
 export function bindingsFor(facts: BindingFacts): Readonly<Record<string, string>> {
   const { workspaceUuid, reconcileAfterSeconds, webhooks, trail = null, signIn = null } = facts;
+  const { minute, hour } = facts.callLimits ?? { minute: null, hour: null };
   const bindings: Record<string, string> = {
     PIPEOPS_API_URL: facts.pipeopsUrl,
     PIPEOPS_ADMIN_TOKEN: facts.adminToken,
     ...(workspaceUuid !== null && { PIPEOPS_WORKSPACE_UUID: workspaceUuid }),
     ...(reconcileAfterSeconds !== null && { RECONCILE_AFTER_SECONDS: String(reconcileAfterSeconds) }),
+    ...(minute !== null && { PIPEOPS_CALLS_PER_MINUTE: String(minute) }),
+    ...(hour !== null && { PIPEOPS_CALLS_PER_HOUR: String(hour) }),
     FINGERPRINT_KEYS: webhooks.fingerprintKeys,
     IDEMPOTENCY_SECRET: facts.idempotencySecret,
     ...(signIn !== null && { SESSION_SECRET: signIn.sessionSecret }),

@@ -1,5 +1,11 @@
 import path from 'node:path';
-import { RECONCILE_AFTER_MIN_SECONDS } from '../src/config/limits.ts';
+import {
+  QUOTA_CALLS_MAX,
+  QUOTA_CALLS_MIN,
+  QUOTA_HOUR_CALLS,
+  QUOTA_MINUTE_CALLS,
+  RECONCILE_AFTER_MIN_SECONDS,
+} from '../src/config/limits.ts';
 import { workspaceAsRead } from '../src/kit/ids.ts';
 import { UserError } from './errors.ts';
 
@@ -22,6 +28,12 @@ export type UpstreamSettings =
       readonly workspaceUuid: string | null;
     };
 
+/** How many calls PipeOps answers; null: what wrangler.toml or the Worker's default says. */
+export interface CallLimits {
+  readonly minute: number | null;
+  readonly hour: number | null;
+}
+
 /** What the environment variables of `npm start` ask for. */
 export interface Settings {
   readonly port: number;
@@ -32,6 +44,7 @@ export interface Settings {
   readonly stateDir: string;
   readonly cronSeconds: number;
   readonly reconcileAfterSeconds: number | null;
+  readonly callLimits: CallLimits;
   readonly upstream: UpstreamSettings;
 }
 
@@ -74,11 +87,20 @@ export function readSettings(environment: Environment): Settings {
           most: 24 * 60 * 60,
         })
       : null,
+    callLimits: {
+      minute: readCallLimit(environment, 'PIPEOPS_CALLS_PER_MINUTE', QUOTA_MINUTE_CALLS),
+      hour: readCallLimit(environment, 'PIPEOPS_CALLS_PER_HOUR', QUOTA_HOUR_CALLS),
+    },
     upstream,
   };
 }
 
 const portOf = (upstream: UpstreamSettings): number | null => (upstream.kind === 'simulator' ? upstream.port : null);
+
+function readCallLimit(environment: Environment, name: string, fallback: number): number | null {
+  if (!environment[name]) return null;
+  return wholeNumber(environment, name, { fallback, least: QUOTA_CALLS_MIN, most: QUOTA_CALLS_MAX });
+}
 
 function readWitnessPort(environment: Environment, taken: Readonly<Record<string, number | null>>): number | null {
   if (!environment['WITNESS_PORT']) return null;

@@ -38,7 +38,7 @@ import {
 } from './state-dir.ts';
 import { openWebhooks } from './webhook-keys.ts';
 import { openWitness } from './witness/open.ts';
-import { startWorker } from './worker.ts';
+import { runScheduled, startWorker } from './worker.ts';
 
 const USAGE = `usage: npm start
 Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.0.1. Environment variables:
@@ -48,7 +48,9 @@ Starts a PipeOps simulator and the Worker, with a database and a cron, on 127.0.
   STATE_DIR            where the database, keys and log are kept (.state)
   CRON_SECONDS         how often the cron runs (60)
   PIPEOPS_API_URL, PIPEOPS_ADMIN_TOKEN, PIPEOPS_WORKSPACE_UUID
-                       a PipeOps to work on in place of the simulator`;
+                       a PipeOps to work on in place of the simulator
+  PIPEOPS_CALLS_PER_MINUTE, PIPEOPS_CALLS_PER_HOUR
+                       how many calls PipeOps answers (100, 1000)`;
 
 const ELSEWHERE = 'STATE_DIR=/tmp/countersign';
 
@@ -84,6 +86,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
     adminToken: upstream.adminToken,
     workspaceUuid: upstream.workspaceUuid,
     reconcileAfterSeconds: settings.reconcileAfterSeconds,
+    callLimits: settings.callLimits,
     publicJwk: issuer.publicJwk,
     webhooks,
     idempotencySecret: await openIdempotencySecret(stateDir),
@@ -150,7 +153,7 @@ async function run(settings: Settings, shutdown: Shutdown): Promise<void> {
   }
   const cron = startCron(
     settings.cronSeconds,
-    async () => await (await worker.getWorker()).scheduled({ cron: '* * * * *' }),
+    async () => await runScheduled(worker, '* * * * *'),
     (error) => log.write(logLine('error', `cron: ${String(error)}`)),
   );
   shutdown.onStop(cron.stop);

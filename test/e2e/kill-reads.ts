@@ -9,6 +9,8 @@ import type { Service } from './service.ts';
 const CALLERS = 60;
 /** How long D1 is kept from writing: several times what a read waits behind a group. */
 const HELD_MS = 60;
+/** D1 may be writing for others just then, and on a busy machine for long. */
+const LOCK_PATIENCE_MS = 10_000;
 /** Callers who hang up, each at a moment of that time of its own. */
 const HANG_UP_SHARE = 0.4;
 
@@ -77,7 +79,7 @@ export const readersOf = async (sign: (subject: string) => Promise<string>): Pro
 function openToWrite(stateDir: string): DatabaseSync & Disposable {
   const folder = join(stateDir, 'v3', 'd1', 'miniflare-D1DatabaseObject');
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.sqlite'))) {
-    const database = new DatabaseSync(join(folder, file));
+    const database = new DatabaseSync(join(folder, file), { timeout: LOCK_PATIENCE_MS });
     if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'audit_events'").get() !== undefined)
       return Object.assign(database, { [Symbol.dispose]: () => database.close() });
     database.close();

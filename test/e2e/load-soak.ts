@@ -18,7 +18,7 @@ import {
   webhookSecretsOf,
   type Haystack,
 } from './secrets-scan.ts';
-import { adminCredentialOf, freePorts, startService, webhooksOf } from './service.ts';
+import { adminCredentialOf, freePorts, startService, webhooksOf, WITHOUT_CALL_LIMITS } from './service.ts';
 import { createTally } from './tally.ts';
 import { openTrail, type Trail } from './trail.ts';
 import { until } from './until.ts';
@@ -54,7 +54,7 @@ const LEAST_SUCCESSES = 0.6;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function soak(stateDir: string): Promise<readonly string[]> {
-  const env = { LIMITS: 'off', CRON_SECONDS: String(CRON_SECONDS), ...ISOLATE_LIMITS };
+  const env = { ...WITHOUT_CALL_LIMITS, CRON_SECONDS: String(CRON_SECONDS), ...ISOLATE_LIMITS };
   const service = await startService(stateDir, await freePorts(), env);
   try {
     const { callersAt, jwts } = await makeCallers(stateDir);

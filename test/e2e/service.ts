@@ -6,13 +6,23 @@ import path from 'node:path';
 import { CHECKOUT } from '../../local/settings.ts';
 import { readRunFile, type RunFile } from '../../local/state-dir.ts';
 import { readWebhooks, type LocalWebhooks } from '../../local/webhook-keys.ts';
-import { RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
+import { QUOTA_CALLS_MAX, RECONCILE_AFTER_MIN_SECONDS } from '../../src/config/limits.ts';
 import { createControl } from '../pipeops-simulator/control.ts';
 import { until } from './until.ts';
 
 /** A build and a cold start on a busy machine. */
 const START_PATIENCE_MS = 90_000;
 const A_DAY_SECONDS = '86400';
+
+/**
+ * For a service that is used harder than PipeOps' published limits allow. The simulator has none, and the Worker counts its calls
+ * whether or not PipeOps tells of a limit.
+ */
+export const WITHOUT_CALL_LIMITS = {
+  LIMITS: 'off',
+  PIPEOPS_CALLS_PER_MINUTE: String(QUOTA_CALLS_MAX),
+  PIPEOPS_CALLS_PER_HOUR: String(QUOTA_CALLS_MAX),
+} as const;
 
 export interface Ports {
   readonly service: number;
@@ -148,6 +158,8 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
     PIPEOPS_API_URL: _url,
     PIPEOPS_ADMIN_TOKEN: _token,
     PIPEOPS_WORKSPACE_UUID: _workspace,
+    PIPEOPS_CALLS_PER_MINUTE: _minute,
+    PIPEOPS_CALLS_PER_HOUR: _hour,
     ...rest
   } = process.env;
   return rest;

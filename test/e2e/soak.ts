@@ -12,7 +12,14 @@ import { untilSealed, verifyLog } from './log.ts';
 import { killReads, readersOf, type KilledReads } from './kill-reads.ts';
 import { PHASES } from './kill-moments.ts';
 import { databaseFiles, findSecrets, logFile, printed, webhookSecretsOf } from './secrets-scan.ts';
-import { adminCredentialOf, freePorts, startService, webhooksOf, type Service } from './service.ts';
+import {
+  adminCredentialOf,
+  freePorts,
+  startService,
+  webhooksOf,
+  WITHOUT_CALL_LIMITS,
+  type Service,
+} from './service.ts';
 import { openTrail, type Trail } from './trail.ts';
 import { startReading } from './reading-load.ts';
 import { until } from './until.ts';
@@ -44,7 +51,7 @@ const TRUTH_MS = CONTRADICTION_AFTER_MS + 15_000;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function soak(stateDir: string): Promise<string[]> {
-  const service = await startService(stateDir, await freePorts(), { LIMITS: 'off' });
+  const service = await startService(stateDir, await freePorts(), WITHOUT_CALL_LIMITS);
   try {
     const trail = openTrail(stateDir);
     const load = startReading(service);

@@ -16,6 +16,7 @@ const facts: BindingFacts = {
   adminToken: 'eyJ.secret-credential.x',
   workspaceUuid: '5877a4ae-6a3c-4d0f-9a55-0f2f6a8f3f0e',
   reconcileAfterSeconds: 45,
+  callLimits: { minute: 600, hour: 6_000 },
   publicJwk: { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' },
   webhooks,
   idempotencySecret: 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
@@ -29,6 +30,8 @@ describe('the bindings of a local run', () => {
       PIPEOPS_ADMIN_TOKEN: facts.adminToken,
       PIPEOPS_WORKSPACE_UUID: facts.workspaceUuid,
       RECONCILE_AFTER_SECONDS: '45',
+      PIPEOPS_CALLS_PER_MINUTE: '600',
+      PIPEOPS_CALLS_PER_HOUR: '6000',
       FINGERPRINT_KEYS: webhooks.fingerprintKeys,
       IDEMPOTENCY_SECRET: facts.idempotencySecret,
       ...webhooks.secrets,
@@ -51,7 +54,12 @@ describe('the bindings of a local run', () => {
   });
 
   it('leave out what is not set, so that the defaults count', () => {
-    const bindings = bindingsFor({ ...facts, workspaceUuid: null, reconcileAfterSeconds: null });
+    const bindings = bindingsFor({
+      ...facts,
+      workspaceUuid: null,
+      reconcileAfterSeconds: null,
+      callLimits: { minute: null, hour: null },
+    });
     expect(Object.keys(bindings)).toEqual([
       'PIPEOPS_API_URL',
       'PIPEOPS_ADMIN_TOKEN',

@@ -11,6 +11,7 @@ describe('the settings of npm start', () => {
       stateDir: path.join(CHECKOUT, '.state'),
       cronSeconds: 60,
       reconcileAfterSeconds: null,
+      callLimits: { minute: null, hour: null },
       upstream: { kind: 'simulator', port: 8788 },
     });
   });
@@ -24,6 +25,8 @@ describe('the settings of npm start', () => {
       STATE_DIR: '/somewhere/else',
       CRON_SECONDS: '5',
       RECONCILE_AFTER_SECONDS: '45',
+      PIPEOPS_CALLS_PER_MINUTE: '600',
+      PIPEOPS_CALLS_PER_HOUR: '1000000',
       PIPEOPS_WORKSPACE_UUID: 'w',
     };
     expect(readSettings(environment)).toEqual({
@@ -33,6 +36,7 @@ describe('the settings of npm start', () => {
       stateDir: '/somewhere/else',
       cronSeconds: 5,
       reconcileAfterSeconds: 45,
+      callLimits: { minute: 600, hour: 1_000_000 },
       upstream: { kind: 'simulator', port: 9_001, workspaceUuid: 'w' },
     });
   });
@@ -74,6 +78,11 @@ describe('a setting that cannot be used is one line that says what to do', () =>
     [{ WITNESS_PORT: '8788' }, 'PIPEOPS_PORT and WITNESS_PORT are both 8788: give the witness another'],
     [{ CRON_SECONDS: '0.5' }, 'CRON_SECONDS is "0.5"'],
     [{ RECONCILE_AFTER_SECONDS: '44' }, 'RECONCILE_AFTER_SECONDS is "44": it must be a whole number from 45'],
+    [
+      { PIPEOPS_CALLS_PER_MINUTE: '9' },
+      'PIPEOPS_CALLS_PER_MINUTE is "9": it must be a whole number from 10 to 1000000, e.g. PIPEOPS_CALLS_PER_MINUTE=100.',
+    ],
+    [{ PIPEOPS_CALLS_PER_HOUR: '1000001' }, 'PIPEOPS_CALLS_PER_HOUR is "1000001": it must be a whole number from 10'],
     [{ PIPEOPS_API_URL: 'https://api.example' }, 'PIPEOPS_API_URL is set and PIPEOPS_ADMIN_TOKEN is not'],
     [{ PIPEOPS_ADMIN_TOKEN: 'secret-jwt' }, 'PIPEOPS_ADMIN_TOKEN is set and PIPEOPS_API_URL is not'],
   ])('%j', (environment, message) => {

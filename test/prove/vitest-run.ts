@@ -6,6 +6,8 @@ import * as z from 'zod';
 
 /** Far above what the slowest of the test files takes, and below what a person would wait. */
 const RUN_TIMEOUT_MS = 180_000;
+/** A run of all files together is given this much more for each: several times what they take one after another. */
+const FILE_TIMEOUT_MS = 30_000;
 
 export interface FailedTest {
   readonly file: string;
@@ -68,7 +70,7 @@ export async function runTests(tree: string, files: readonly string[], { bail }:
   child.stderr.on('data', (chunk: Buffer) => {
     lastWords = (lastWords + chunk.toString()).slice(-2_000);
   });
-  const timer = setTimeout(() => killGroup(pid), RUN_TIMEOUT_MS);
+  const timer = setTimeout(() => killGroup(pid), RUN_TIMEOUT_MS + files.length * FILE_TIMEOUT_MS);
   try {
     const [code] = await once(child, 'close');
     if (stopped) return await never();

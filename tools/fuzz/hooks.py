@@ -46,12 +46,14 @@ def is_negative(case, location):
     return component is not None and component.mode.is_negative
 
 
-# What refuses a valid request: rules between two fields, which OpenAPI has no words for, and PipeOps. The path of a tile has slashes,
-# which schemathesis can send only as %2F. A sign-in ends in the browser that began it.
+# What refuses a valid request: rules between two fields, or a field and the clock, which OpenAPI has no words for, and PipeOps. The path
+# of a tile has slashes, which schemathesis can send only as %2F. A sign-in ends in the browser that began it.
 REFUSALS = (
     "Give one workspace: this request names several.",
     "Use a time after",
-    'Leave out "revoked", or "expires_from"',
+    "Use a time in the future.",
+    "Use a time at most",
+    "it expires no more.",
     "of this very filter, as it was given",
     '"code":"upstream_rejected"',
     '"message":"tile: use the path of a tile',
