@@ -5,13 +5,17 @@ import type { Database } from '../../src/db/database.ts';
 import { jwksMac } from '../../src/identity/key-archive.ts';
 import { sweepMacs } from '../../src/inventory/mac-sweep.ts';
 import { createOwnerMacs, type Owned } from '../../src/inventory/owner-macs.ts';
+import { createMac } from '../../src/kit/mac.ts';
 import { err } from '../../src/kit/result.ts';
+import { createRowMacs } from '../../src/trail/row-macs.ts';
 import { context, database, NOW, storeEvent, storeToken, WORKSPACE } from '../revocation/orders/leased.ts';
 
 // What the job of the cron makes of the rows that carry a MAC.
 
 const SECRET = new Uint8Array(32).fill(7);
 const macsUntil = (adoptUntilMs: number | null) => createOwnerMacs({ secret: SECRET, adoptUntilMs, now: () => NOW });
+const rowMacsUntil = (adoptUntilMs: number | null) =>
+  createRowMacs({ mac: createMac(SECRET, 'audit-event/v1'), adoptUntilMs, now: () => NOW });
 const NOTHING = { adopted_owners: 0, unauthentic_rows: 0 };
 
 const run = async (statement: string, ...values: unknown[]): Promise<readonly Record<string, unknown>[]> =>
@@ -52,6 +56,7 @@ async function sweep({ secret = SECRET, adopts = false, refused, meanwhile }: Te
     database: { ...database, batch },
     runtime: { now: () => NOW, log: (line: unknown) => void lines.push(line) },
     owners: macsUntil(adopts ? NOW + 1 : null),
+    rowMacs: rowMacsUntil(adopts ? NOW + 1 : null),
     secret,
   };
   const report = await sweepMacs(dependencies, context);
@@ -80,7 +85,7 @@ async function foundIn(runs: number): Promise<readonly number[]> {
 }
 /** The sweep begins behind all tokens that there are. */
 const moveBehindAll = async (): Promise<unknown> =>
-  await run(`insert into mac_sweeps select 'owner', max(rowid) from tokens`);
+  await run(`insert into mac_sweeps (kind, position) select 'owner', max(rowid) from tokens`);
 
 describe('an owner', () => {
   it('is told of where it has no right MAC, or was taken away, and its token has not ended', async () => {
@@ -181,6 +186,38 @@ describe('archived keys', () => {
     await keep('right', 'wrong');
     await sweep({ meanwhile: async () => await run('update jwks_cache set mac = ?', rightMac) });
     expect(await kept()).toEqual(['right']);
+  });
+});
+
+describe('the rows of the trail', () => {
+  const adopted = async () => await run(`select position, mac from mac_sweeps where kind = 'row'`);
+  const newest = async () => Number((await run('select max(seq) as seq from audit_events'))[0]?.['seq']);
+
+  it('are adopted up to the newest one, with a MAC, in each run until the adoption ends', async () => {
+    await minted('one');
+    await sweep({ adopts: true });
+    expect(await adopted()).toEqual([rowMacsUntil(NOW + 1).adopt(await newest())]);
+    await minted('two');
+    await sweep({ adopts: true });
+    const last = await adopted();
+    expect(last).toEqual([rowMacsUntil(NOW + 1).adopt(await newest())]);
+    await minted('three');
+    await sweep();
+    expect(await adopted()).toEqual(last);
+  });
+
+  it('are not adopted where the adoption is over, or there is no secret', async () => {
+    await minted('one');
+    await sweep();
+    await sweep({ adopts: true, secret: null });
+    expect(await adopted()).toEqual([]);
+  });
+
+  it('are adopted under the new secret where the old one has left a number', async () => {
+    await minted('one');
+    await run(`insert into mac_sweeps (kind, position, mac) values ('row', ?, 'of another secret')`, await newest());
+    await sweep({ adopts: true });
+    expect(await adopted()).toEqual([rowMacsUntil(NOW + 1).adopt(await newest())]);
   });
 });
 
