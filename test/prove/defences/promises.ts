@@ -63,8 +63,8 @@ export const promiseDefences: readonly Defence[] = [
   {
     name: 'promise 2: a scheduled order begins with its row',
     file: 'src/revocation/orders/beginning.ts',
-    find: 'sql`from revocation_orders where rowid in ${due}`',
-    replace: 'sql`from revocation_orders where rowid in ${due} and false`',
+    find: "on revocation_orders.id = e.value ->> '$.event.id' where ${isDue(nowMs)}`",
+    replace: "on revocation_orders.id = e.value ->> '$.event.id' where ${isDue(nowMs)} and false`",
     test: ['test/revocation/orders/retirement.test.ts'],
   },
   // 3: no secret without a recorded outcome

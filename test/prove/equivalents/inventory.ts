@@ -14,8 +14,8 @@ export const inventory: AcceptedOf = {
       'Where no owner is noted none is forgotten: the condition saves a statement.',
     ],
     [
-      'moveOn(database, next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place ?? 0)),',
-      'moveOn(database, next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place)),',
+      "moveOn(database, 'owner', { position: next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place ?? 0), mac: null }),",
+      "moveOn(database, 'owner', { position: next.length < MAC_SWEEP_TOKENS ? 0 : (next.at(-1)?.place), mac: null }),",
       'So many rows have a last one: only the compiler needs the fallback.',
     ],
     ['names.length === 0 ? [] : [', '[', 'To note no names changes nothing: the condition saves a statement.'],
@@ -25,8 +25,8 @@ export const inventory: AcceptedOf = {
       'No create is counted, so none has a key of reads. It is said all the same, since the index of the life of a token has such rows alone.',
     ],
     [
-      '.onConflictDoUpdate({ target: macSweeps.kind, set: { position }, setWhere: sql`position <> ${position}` });',
-      '.onConflictDoUpdate({ target: macSweeps.kind, set: { position } });',
+      'setWhere: sql`position <> ${to.position} or ${macSweeps.mac} is not ${to.mac}`,',
+      '',
       'To set a position to what it is changes nothing: the condition saves a written row a minute.',
     ],
   ],
