@@ -148,7 +148,8 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
       findings,
     );
     logs.push(judged);
-    trusted = isKeyLost ? all : keys.last();
+    // A key that was lost signs no further log, although it is one of those that may have signed this one.
+    trusted = isKeyLost && !keys.haveHandedOver() ? all : keys.last();
     before = { log: judged, content, keys };
   }
   auditor.progress(total, total);

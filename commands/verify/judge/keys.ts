@@ -42,6 +42,7 @@ export function createKeys(origin: string, trusted: readonly Uint8Array[]) {
     },
     /** The keys that sign at the end of the log. */
     last: (): readonly Uint8Array[] => reigns.at(-1)?.publicKeys ?? [],
+    haveHandedOver: (): boolean => reigns.length > 1,
     /** Follows a hand-over. False: no key that signs there has signed it. */
     handOver: async (index: number, body: Readonly<Record<string, unknown>>): Promise<boolean> => {
       const { to, signature } = body;

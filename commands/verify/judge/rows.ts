@@ -1,7 +1,7 @@
 import { isObject, parseJson } from '../../../src/kit/json.ts';
 import { TILE_WIDTH, tileWidth } from '../../../src/tlog/tiles.ts';
 import { readEntries, type Source } from '../source.ts';
-import type { Chain } from './chain.ts';
+import type { Chain, Gap } from './chain.ts';
 import { differenceOf, shown } from './difference.ts';
 import { COLUMNS, digestOf, type Event, eventOf, isFact, openEvent, parseEntry, sealedEvent } from './entries.ts';
 import type { Difference, Findings } from './findings.ts';
@@ -63,7 +63,8 @@ export async function judgeRows(
     if (known !== undefined) known.count += 1;
     else tallies.set(kind, { seq, id: event === null ? null : shown(event.id).slice(1, -1), event, count: 1 });
   };
-  const isInGap = (seq: number): boolean => gaps.some(({ from, to }) => from <= seq && seq <= to);
+  const gapAt = (seq: number): Gap | undefined => gaps.find(({ from, to }) => from <= seq && seq <= to);
+  const isInGap = (seq: number): boolean => gapAt(seq) !== undefined;
   const missing = (seq: number): void => {
     if (events.has(seq)) tally('row_dropped', seq);
     else if (!isInGap(seq)) tally('not_dense', seq);
@@ -105,8 +106,9 @@ export async function judgeRows(
     }
     for (let at = lastSeq + 1; at < seq; at += 1) {
       missing(at);
-      // A forged number must not make this run for ever.
-      if (at > highest) at = Math.max(at, seq - 1);
+      if (at <= highest) continue;
+      // Nothing is sealed from here on. A forged number must not make this run for ever, so it takes a gap, or all that is missing, as one.
+      at = Math.min(gapAt(at)?.to ?? seq, seq - 1);
     }
     lastSeq = seq;
     const time = timeOf(event.last_at);

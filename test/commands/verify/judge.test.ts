@@ -696,16 +696,7 @@ describe('a log that follows another one', () => {
       ...change,
     });
     await putLog(log, 1, old.slice(0, KEPT));
-    await putLog(
-      log,
-      2,
-      [
-        first,
-        ...rows.filter(({ seq }) => openBefore.has(seq)).map((row) => entryOfRow('settled', row, true)),
-        ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq))),
-      ],
-      [await signerOf(seed, `${NAME}/2`)],
-    );
+    await putLog(log, 2, [first, ...restOf(rows)], [await signerOf(seed, `${NAME}/2`)]);
     log.lines = exportOf(rows);
     return log;
   };
@@ -716,6 +707,11 @@ describe('a log that follows another one', () => {
   const sealedBefore = new Set(facts.map(({ seq }) => seq));
   const openBefore = new Set(facts.filter(({ fact }) => fact === 'recorded').map(({ seq }) => seq));
   for (const { seq, fact } of facts) if (fact === 'settled') openBefore.delete(seq);
+  /** What the first KEPT entries do not say of these rows. */
+  const restOf = (rows: readonly AuditEventRow[]): Uint8Array[] => [
+    ...rows.filter(({ seq }) => openBefore.has(seq)).map((row) => entryOfRow('settled', row, true)),
+    ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq))),
+  ];
   const KEPT_SEQ = Math.max(...sealedBefore);
   const LATER = { nowMs: AFTER_MS + 20 * 60_000 };
 
@@ -750,6 +746,30 @@ describe('a log that follows another one', () => {
       kind: 'not_dense',
       seq: KEPT_SEQ + 1,
     });
+  });
+
+  it('is wrong where numbers behind the lost ones are missing', async () => {
+    const first = resumedEntry(2, {
+      previous: {
+        origin: NAME,
+        size: KEPT,
+        checkpoint: await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]),
+        known: null,
+      },
+      kept_size: KEPT,
+      kept_seq: KEPT_SEQ,
+      gap: { from: KEPT_SEQ + 1, to: EVENTS },
+      because: 'rolled_back',
+      reason: 'D1 was restored',
+    });
+    const log = await chained();
+    // The new log has sealed nothing but its beginning.
+    await putLog(log, 2, [first]);
+    log.lines = exportOf([...rowsOf(1, KEPT_SEQ), ...rowsOf(305, 320)]);
+    expect((await verify(log, LATER)).faults.map(({ fault }) => [fault.kind, fault.seq])).toContainEqual([
+      'not_dense',
+      301,
+    ]);
   });
 
   it('is wrong where an event has a number that is lost', async () => {
@@ -794,6 +814,42 @@ describe('a log that follows another one', () => {
     const pins = [verifier(await pinOf()), verifier(await pinOf(8))];
     expect((await verify(log, { ...LATER, pins })).words).toEqual(GOOD);
     expect((await verify(await chained({}, { seed: 8 }), LATER)).first?.kind).toBe('not_signed');
+  });
+
+  it('hands over to a key that signs the log behind it, also where it has itself begun with the loss of a key', async () => {
+    const origin = `${NAME}/2`;
+    const [lost, next] = [await signerOf(8, origin), await signerOf(9, origin)];
+    const log = await chained({}, { rows: rowsOf(1, KEPT_SEQ) });
+    const begin = resumedEntry(2, {
+      previous: {
+        origin: NAME,
+        size: KEPT,
+        checkpoint: await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]),
+        known: null,
+      },
+      kept_size: KEPT,
+      kept_seq: KEPT_SEQ,
+      gap: null,
+      because: 'key_lost',
+      reason: 'r',
+    });
+    const to = verifierText(next.verifier);
+    const signature = signatureLine(await signNote(`countersign-handover/v1\n${origin}\n${to}\n`, lost));
+    const entries = [begin, entryOf('handover', { at: '2026-11-01T04:00:00.000Z', to, signature })];
+    const checkpoint = await putLog(log, 2, entries, [next]);
+    const third = resumedEntry(3, {
+      previous: { origin, size: 2, checkpoint, known: null },
+      kept_size: 2,
+      kept_seq: KEPT_SEQ,
+      gap: null,
+      because: 'forked',
+      reason: 'r',
+    });
+    await putLog(log, 3, [third, ...restOf(rowsOf(1, KEPT_SEQ))], [await signerOf(9, `${NAME}/3`)]);
+    const pins = [verifier(await pinOf()), verifier(await pinOf(8))];
+    expect((await verify(log, { ...LATER, pins })).faults).toEqual([]);
+    await putLog(log, 3, [third, ...restOf(rowsOf(1, KEPT_SEQ))], [await signerOf(8, `${NAME}/3`)]);
+    expect((await verify(log, { ...LATER, pins })).first?.kind).toBe('not_signed');
   });
 
   it('is wrong where it does not begin with what it follows', async () => {
