@@ -7,10 +7,10 @@ import { type LogList, readEntries, type Source } from '../source.ts';
 import { shown } from './difference.ts';
 import { isFact, latestTime, type LogEntry, parseEntry } from './entries.ts';
 import type { Findings } from './findings.ts';
-import { createKeys, type Keys, originOf } from './keys.ts';
+import { createKeys, isBetween, type Keys, originOf } from './keys.ts';
 import type { KnownCheckpoint } from './known.ts';
 import { type LogContent, readLog, type Take } from './log.ts';
-import { judgeKnown } from './outside.ts';
+import { judgeForgotten, judgeKnown } from './outside.ts';
 import { createSealedEvents, type SealedEvents } from './sealed-events.ts';
 
 // The logs of a trail, one after another. What a log says of the one before it is in its first entry, and is checked there.
@@ -139,7 +139,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
     }
     judgeContent(judged, content, { known: auditor.known, events }, findings);
     // oxlint-disable-next-line no-await-in-loop
-    if (beginning !== null) await judgeBeginning(judged, beginning, before, gaps, findings);
+    if (beginning !== null) await judgeBeginning(judged, beginning, before, { name: pin.name, gaps }, findings);
     const next = opened[at + 1] ?? null;
     // oxlint-disable-next-line no-await-in-loop
     await judgeKnown(
@@ -153,11 +153,9 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
     before = { log: judged, content, keys };
   }
   auditor.progress(total, total);
-  for (const { checkpoint, where } of auditor.known) {
-    if (opened.some(({ origin }) => origin === checkpoint.origin)) continue;
-    const message = `The log ${shown(checkpoint.origin)}, which had ${checkpoint.size} entries by the checkpoint in ${where}, is not there any more.`;
-    findings.add('log_absent', message);
-  }
+  const origins = opened.map(({ origin }) => origin);
+  const beginnings = opened.map(({ beginning }) => beginning?.entry.body ?? null);
+  judgeForgotten(auditor.known, origins, beginnings, findings);
   return { logs, events, gaps, latest, isWhole };
 }
 
@@ -279,7 +277,7 @@ async function judgeBeginning(
   { number }: JudgedLog,
   { entry, keptSize }: Beginning,
   before: Before | null,
-  gaps: Gap[],
+  { name: trail, gaps }: { readonly name: string; readonly gaps: Gap[] },
   findings: Findings,
 ): Promise<void> {
   const { body } = entry;
@@ -302,9 +300,15 @@ async function judgeBeginning(
       continue;
     }
     const { origin, size, root } = parsed.checkpoint;
+    const isOfForgotten = name === 'known' && isBetween(origin, trail, before.log.number, number);
+    const keys = isOfForgotten ? createKeys(origin, before.keys.last()) : before.keys;
     // oxlint-disable-next-line no-await-in-loop -- there are two
-    if (origin !== before.log.origin || !(await before.keys.isSigned(parsed.note, size))) {
+    if ((!isOfForgotten && origin !== before.log.origin) || !(await keys.isSigned(parsed.note, size))) {
       broken(`its ${name} is not signed by the key of that log`);
+    } else if (isOfForgotten) {
+      findings.remark(
+        `D1 has forgotten the log ${shown(origin)}, which had ${size} entries: log ${number} declares it void.`,
+      );
     } else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
     else if (size <= before.log.checkpoint.size && !isSame(before.content.roots.get(size), root)) {
       // A fork is told openly where the log stopped for it: what counts ends before it.

@@ -15,6 +15,12 @@ import {
 /** The name of the n-th log of a trail. */
 export const originOf = (name: string, number: number): string => (number === 1 ? name : `${name}/${number}`);
 
+/** Whether a log of this origin stands between two logs of a trail. There is one where D1 has forgotten it: its number is not given again. */
+export function isBetween(origin: string, name: string, before: number, after: number): boolean {
+  const digits = origin.startsWith(`${name}/`) ? origin.slice(name.length + 1) : '';
+  return /^[1-9]\d{0,8}$/.test(digits) && Number(digits) > before && Number(digits) < after;
+}
+
 /** The keys of a log from an entry on. */
 interface Reign {
   /** Checkpoints of more entries than this are signed by it. */

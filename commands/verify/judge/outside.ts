@@ -1,8 +1,9 @@
 import { isObject } from '../../../src/kit/json.ts';
-import { parseCheckpoint } from '../../../src/tlog/checkpoint.ts';
+import { type Checkpoint, parseCheckpoint } from '../../../src/tlog/checkpoint.ts';
 import { sameHash } from '../../../src/tlog/merkle.ts';
 import { cosignedAtSeconds, isSignature, type Note, type Verifier } from '../../../src/tlog/note.ts';
 import type { JudgedLog } from './chain.ts';
+import { shown } from './difference.ts';
 import type { Findings } from './findings.ts';
 import type { Keys } from './keys.ts';
 import type { KnownCheckpoint } from './known.ts';
@@ -45,17 +46,45 @@ export async function judgeKnown(
   }
 }
 
+/** Whether the logs that were seen before are still there, unless the log behind them says itself that they are not. */
+export function judgeForgotten(
+  known: readonly KnownCheckpoint[],
+  origins: readonly string[],
+  beginnings: readonly KnownOf['next'][],
+  findings: Findings,
+): void {
+  for (const { checkpoint, where } of known) {
+    const { origin, size, root } = checkpoint;
+    if (origins.includes(origin)) continue;
+    const isAdmitted = beginnings.some((beginning) => {
+      const named = knownBy(beginning);
+      if (named?.origin !== origin || named.size < size) return false;
+      return named.size > size || sameHash(named.root, root);
+    });
+    if (isAdmitted) findings.remark(`The checkpoint in ${where} is of a log that the log behind it declares void.`);
+    else {
+      const message = `The log ${shown(origin)}, which had ${size} entries by the checkpoint in ${where}, is not there any more.`;
+      findings.add('log_absent', message);
+    }
+  }
+}
+
+/** The largest checkpoint beyond D1 that the first entry of a log names; null: it names none. */
+function knownBy(beginning: KnownOf['next']): Checkpoint | null {
+  const previous = isObject(beginning?.['previous']) ? beginning['previous'] : {};
+  return typeof previous['known'] === 'string' ? (parseCheckpoint(previous['known'])?.checkpoint ?? null) : null;
+}
+
 /** A log that was larger has lost entries, unless the log that follows says so itself. */
 function judgeLarger(
-  { number, checkpoint }: JudgedLog,
+  { number, origin, checkpoint }: JudgedLog,
   size: number,
   where: string,
   next: KnownOf['next'],
   findings: Findings,
 ): void {
-  const previous = isObject(next?.['previous']) ? next['previous'] : {};
-  const named = typeof previous['known'] === 'string' ? parseCheckpoint(previous['known']) : null;
-  if (named !== null && named.checkpoint.size >= size) {
+  const named = knownBy(next);
+  if (named?.origin === origin && named.size >= size) {
     findings.remark(`The checkpoint in ${where} is of the part of log ${number} that the log behind it declares void.`);
     return;
   }

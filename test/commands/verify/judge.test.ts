@@ -852,6 +852,45 @@ describe('a log that follows another one', () => {
     expect((await verify(log, { ...LATER, pins })).first?.kind).toBe('not_signed');
   });
 
+  it('may name the last checkpoint of a log that D1 has forgotten, and is good for an auditor who has seen that', async () => {
+    const rows = [...rowsOf(1, KEPT_SEQ), ...rowsOf(301, 320)];
+    const forgotten = [entryOf('resumed', { log: 2 }), entryOf('final', { seq: 260, id: 'lost' })];
+    const following = async (known: string): Promise<SmallLog> => {
+      const log = await chained({}, { rows });
+      const checkpoint = await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]);
+      const first = resumedEntry(3, {
+        previous: { origin: NAME, size: KEPT, checkpoint, known },
+        kept_size: KEPT,
+        kept_seq: KEPT_SEQ,
+        gap: { from: KEPT_SEQ + 1, to: EVENTS },
+        because: 'rolled_back',
+        reason: 'D1 was restored',
+      });
+      log.list.logs = log.list.logs.filter(({ number }) => number === 1);
+      await putLog(log, 3, [first, ...restOf(rows)]);
+      return log;
+    };
+    const own = await signerOf(SEED, `${NAME}/2`);
+    const known = await noteOf(`${NAME}/2`, forgotten, [own]);
+    expect((await verify(await following(known), LATER)).faults).toEqual([]);
+    const earlier = await noteOf(`${NAME}/2`, forgotten.slice(0, 1), [own]);
+    const { faults, remarks } = await verify(await following(known), { ...LATER, seen: [known, earlier] });
+    expect(faults).toEqual([]);
+    expect(remarks.join()).toContain('void');
+
+    const kindsFor = async (named: string, seen: readonly string[] = []) =>
+      (await verify(await following(named), { ...LATER, seen })).faults.map(({ fault }) => fault.kind);
+    expect(await kindsFor(earlier, [known])).toEqual(['log_absent']);
+    const other = await noteOf(`${NAME}/2`, [...forgotten].toReversed(), [own]);
+    expect(await kindsFor(known, [other])).toEqual(['log_absent']);
+    expect(await kindsFor(await noteOf(`${NAME}/2`, forgotten, [await signerOf(9, `${NAME}/2`)]))).toEqual([
+      'chain_broken',
+    ]);
+    expect(await kindsFor(await noteOf(`${NAME}/3`, forgotten, [await signerOf(SEED, `${NAME}/3`)]))).toEqual([
+      'chain_broken',
+    ]);
+  });
+
   it('is wrong where it does not begin with what it follows', async () => {
     const log = await chained();
     await putLog(log, 2, entriesOf(rowsOf(301, 320)));
