@@ -23,7 +23,7 @@ export interface Audit {
   readonly progress: (what: 'entries' | 'events', done: number, of: number | null) => void;
 }
 
-/** Judges a trail by its logs, its export, and what the auditor knows. It reads entries and rows once, and holds 31 bytes of each event. */
+/** Judges a trail by its logs, its export, and what the auditor knows. It reads entries and rows once, and holds 29 bytes of each event. */
 export async function judge(source: Source, audit: Audit) {
   const findings = createFindings();
   // The list and the checkpoints come before the rows, so that every sealed event has its row by then.
@@ -84,9 +84,9 @@ function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Goo
   const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
   const asOf = audit.isLive ? '' : ' as of the newest row of the export';
   return {
-    integrity: `${entries} entries in ${chain.logs.length === 1 ? 'one log' : `${chain.logs.length} logs`} give the roots that the pinned key signed${seen}. ${rows.count} rows are as they were sealed.`,
+    integrity: `${entries} entries in ${chain.logs.length === 1 ? 'one log' : `${chain.logs.length} logs`} give the roots that the pinned key signed${seen}. ${rows.count - rows.unsealed} rows are as they were sealed.`,
     completeness: `Events up to ${rows.lastSeq} are all there. ${waiting}.`,
-    freshness: `The newest sealed fact is of ${chain.latest || 'no time'}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
+    freshness: `${chain.latest === '' ? 'Nothing is sealed yet' : `The newest sealed fact is of ${chain.latest}`}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
     ...(witnesses.length > 0 &&
       newestLog !== null && {
         witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${times.join('; ')}.`,
