@@ -36,6 +36,16 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 export const UNSEALED_NUMBERS_MAX_COUNT = 100_000;
 /** The events that may come between reading the trail and the batch that begins a new log: more of them, and the batch is made anew. */
 export const RESUME_EVENTS_BETWEEN_MAX_COUNT = 64;
+/**
+ * Files that no key has signed above the largest checkpoint, before it is not looked for any longer: whoever can write to the bucket can
+ * put any number of them.
+ */
+export const UNSIGNED_CHECKPOINTS_MAX_COUNT = 16;
+/**
+ * Bundles of entries beyond what was signed that are read. A run publishes two chunks of SEALING_CHUNK_ROWS before it assigns more, which are
+ * 41 bundles at the most; whatever more there is was put by somebody else.
+ */
+export const UNSIGNED_BUNDLES_MAX_COUNT = 64;
 /** How often that batch is made at the most. */
 export const RESUME_MAX_TRIES = 5;
 /** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
