@@ -1,5 +1,5 @@
 import type { R2Bucket } from '@cloudflare/workers-types';
-import { and, desc, eq, gt, lt, sql } from 'drizzle-orm';
+import { and, eq, gt, lt, sql } from 'drizzle-orm';
 import { OBJECTS_AT_ONCE, OBJECTS_BATCH_MAX_CHARS, R2_TIMEOUT_MS } from '../../config/trail-limits.ts';
 import type { Database, DatabaseFailure } from '../../db/database.ts';
 import { trailObjects } from '../../db/trail-log-schema.ts';
@@ -48,8 +48,6 @@ export interface LogStore {
   ): Promise<Result<string | null, StoreFailure>>;
   /** The first key of this prefix behind `key` in the order of their bytes; null: there is none. */
   firstAfter(context: Traced, prefix: string, key: string): Promise<Result<string | null, StoreFailure>>;
-  /** The last key of a prefix behind which only sizes of `sizeKey` stand; null: there is none. */
-  last(context: Traced, prefix: string): Promise<Result<string | null, StoreFailure>>;
   /** How many statements `createAll` sends to D1 at the most for files of these lengths. */
   statementsFor(objects: readonly StoredObject[]): number;
   /** Whether its calls are statements to D1. */
@@ -143,22 +141,7 @@ export function createR2Store(bucket: R2Bucket, runtime: Pick<Runtime, 'after' |
       return objects[0]?.key ?? null;
     });
 
-  // R2 lists forwards alone, a thousand keys a call, so the last of a million is found by halving what sizes there may be.
-  const last: LogStore['last'] = async (context, prefix) => {
-    let found: string | null = null;
-    let [low, high] = [-1, 10 ** SIZE_DIGITS];
-    while (low + 1 < high) {
-      const middle = Math.floor((low + high) / 2);
-      // oxlint-disable-next-line no-await-in-loop -- each step depends on the last one
-      const first = await firstAfter(context, prefix, `${prefix}${sizeKey(middle)}`);
-      if (!first.ok) return first;
-      if (first.value === null) high = middle;
-      else [found, low] = [first.value, Number(first.value.slice(prefix.length))];
-    }
-    return found === null ? await firstAfter(context, prefix, prefix) : ok(found);
-  };
-
-  return { get, create, createAll, firstAfter, last, statementsFor: () => 0, isInD1: false };
+  return { get, create, createAll, firstAfter, statementsFor: () => 0, isInD1: false };
 }
 
 /** Keeps files in the table `trail_objects`. */
@@ -209,19 +192,14 @@ export function createD1Store(database: Database): LogStore {
     return ok(created.length > 0 ? 'created' : 'same');
   };
 
-  const edgeKey = async (
-    context: Traced,
-    prefix: string,
-    after: string,
-    order: 'first' | 'last',
-  ): Promise<Result<string | null, StoreFailure>> => {
-    const within = and(gt(trailObjects.key, after), lt(trailObjects.key, `${prefix}\uFFFF`));
+  const firstAfter: LogStore['firstAfter'] = async (context, prefix, key) => {
+    const after = key.startsWith(prefix) ? key : prefix;
     const read = await database.batch(context, [
       build
         .select({ key: trailObjects.key })
         .from(trailObjects)
-        .where(within)
-        .orderBy(order === 'first' ? trailObjects.key : desc(trailObjects.key))
+        .where(and(gt(trailObjects.key, after), lt(trailObjects.key, `${prefix}\uFFFF`)))
+        .orderBy(trailObjects.key)
         .limit(1),
     ]);
     return read.ok ? ok(read.value[0][0]?.key ?? null) : read;
@@ -231,9 +209,7 @@ export function createD1Store(database: Database): LogStore {
     get,
     create,
     createAll,
-    firstAfter: async (context, prefix, key) =>
-      await edgeKey(context, prefix, key.startsWith(prefix) ? key : prefix, 'first'),
-    last: async (context, prefix) => await edgeKey(context, prefix, prefix, 'last'),
+    firstAfter,
     statementsFor: (objects) => 2 * batchesOf(objects).length,
     isInD1: true,
   };
