@@ -191,6 +191,12 @@ describe('a database that is restored', () => {
     // What /readyz has read is good for some seconds.
     skewMs += 60_000;
     expect(await degraded()).not.toContain('trail_rolled_back');
+    // Numbers that no event has wait for no seal.
+    const { size, through_seq } = (await logs()).at(-1)!;
+    const waiting = Object.values(await pending()).filter((awaits) => awaits !== 'settlement').length;
+    const fresh = (await eventsOf()).filter(({ seq }) => seq > through_seq).length;
+    const { trail_log: told } = (await h.send('GET', '/api/v1/status')).body.data;
+    expect(told.unsealed_events).toBe(fresh + size + waiting);
   });
 
   it('is sealed again: both logs together have each event, and no number has two', async () => {
