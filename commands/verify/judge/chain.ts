@@ -7,10 +7,10 @@ import { type LogList, readEntries, type Source } from '../source.ts';
 import { shown } from './difference.ts';
 import { isFact, latestTime, type LogEntry, parseEntry } from './entries.ts';
 import type { Findings } from './findings.ts';
-import { createKeys, type Keys, originOf } from './keys.ts';
+import { createKeys, type Keys, numberOf, originOf } from './keys.ts';
 import type { KnownCheckpoint } from './known.ts';
 import { type LogContent, readLog, type Take } from './log.ts';
-import { judgeKnown } from './outside.ts';
+import { type Admission, judgeAbsent, judgeKnown, judgePairs } from './outside.ts';
 import { createSealedEvents, type SealedEvents } from './sealed-events.ts';
 
 // The logs of a trail, one after another. What a log says of the one before it is in its first entry, and is checked there.
@@ -66,7 +66,8 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
   const events = createSealedEvents();
   const opened = await openLogs(source, list, pin.name, findings);
   const total = opened.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
-  const [logs, gaps]: [JudgedLog[], Gap[]] = [[], []];
+  const admissions = admissionsOf(opened, pin.name);
+  const [logs, gaps, everyKey]: [JudgedLog[], Gap[], Set<Uint8Array>] = [[], [], new Set()];
   let [latest, isWhole, done] = ['', true, 0];
   let trusted: readonly Uint8Array[] = auditor.pins.map(({ publicKey }) => publicKey);
   let before: { readonly log: JudgedLog; readonly content: LogContent; readonly keys: Keys } | null = null;
@@ -139,24 +140,19 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
     }
     judgeContent(judged, content, { known: auditor.known, events }, findings);
     // oxlint-disable-next-line no-await-in-loop
-    if (beginning !== null) await judgeBeginning(judged, beginning, before, gaps, findings);
-    const next = opened[at + 1] ?? null;
+    if (beginning !== null)
+      await judgeBeginning(judged, beginning, before, { name: pin.name, pinned: all }, gaps, findings);
     // oxlint-disable-next-line no-await-in-loop
-    await judgeKnown(
-      judged,
-      { content, keys, known: auditor.known, next: next?.beginning?.entry.body ?? null },
-      findings,
-    );
+    await judgeKnown(judged, { content, keys, known: auditor.known, admissions }, findings);
     logs.push(judged);
+    for (const key of keys.all()) everyKey.add(key);
     trusted = isKeyLost ? all : keys.last();
     before = { log: judged, content, keys };
   }
   auditor.progress(total, total);
-  for (const { checkpoint, where } of auditor.known) {
-    if (opened.some(({ origin }) => origin === checkpoint.origin)) continue;
-    const message = `The log ${shown(checkpoint.origin)}, which had ${checkpoint.size} entries by the checkpoint in ${where}, is not there any more.`;
-    findings.add('log_absent', message);
-  }
+  const about = { name: pin.name, known: auditor.known, publicKeys: [...everyKey] };
+  await judgeAbsent({ ...about, there: opened.map(({ origin }) => origin), admissions }, findings);
+  await judgePairs(about, findings);
   return { logs, events, gaps, latest, isWhole };
 }
 
@@ -214,6 +210,16 @@ function previousSizes(beginning: Beginning | null): readonly number[] {
     return parsed === null ? [] : [parsed.checkpoint.size];
   });
 }
+
+/** The largest checkpoints beyond what counts that first entries name. */
+const admissionsOf = (opened: readonly Opened[], name: string): readonly Admission[] =>
+  opened.flatMap(({ number: by, beginning }) => {
+    const previous = beginning?.entry.body['previous'];
+    const note = isObject(previous) ? previous['known'] : null;
+    const checkpoint = typeof note === 'string' ? parseCheckpoint(note)?.checkpoint : undefined;
+    const number = checkpoint === undefined ? null : numberOf(name, checkpoint.origin);
+    return checkpoint === undefined || number === null ? [] : [{ by, number, checkpoint }];
+  });
 
 interface Compared {
   readonly known: readonly KnownCheckpoint[];
@@ -278,6 +284,7 @@ async function judgeBeginning(
   { number }: JudgedLog,
   { entry, keptSize }: Beginning,
   before: Before | null,
+  { name: trail, pinned }: { readonly name: string; readonly pinned: readonly Uint8Array[] },
   gaps: Gap[],
   findings: Findings,
 ): Promise<void> {
@@ -301,10 +308,18 @@ async function judgeBeginning(
       continue;
     }
     const { origin, size, root } = parsed.checkpoint;
+    const isOwn = origin === before.log.origin;
+    // What is known may be of a log that a rollback took away altogether. It had the keys of the log before it, or ones that are pinned.
+    const of = name === 'known' ? (numberOf(trail, origin) ?? 0) : before.log.number;
+    const keys = isOwn ? before.keys : createKeys(origin, [...before.keys.last(), ...pinned]);
     // oxlint-disable-next-line no-await-in-loop -- there are two
-    if (origin !== before.log.origin || !(await before.keys.isSigned(parsed.note, size))) {
-      broken(`its ${name} is not signed by the key of that log`);
-    } else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
+    const isSigned = (isOwn || (of > before.log.number && of < number)) && (await keys.isSigned(parsed.note, size));
+    if (!isSigned && name === 'known' && body['because'] === 'key_lost') {
+      const message = `Log ${number} names a checkpoint of ${size} entries beyond what counts, by a key that is not pinned. Ask the operator for the verifier key of log ${number} by another way, and name both with --key.`;
+      findings.add('key_lost', message, { judgement: 'unknown' });
+    } else if (!isSigned) broken(`its ${name} is not signed by the key of that log`);
+    else if (!isOwn) continue;
+    else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
     else if (size <= before.log.checkpoint.size && !isSame(before.content.roots.get(size), root)) {
       // A fork is told openly where the log stopped for it: what counts ends before it.
       if (name === 'known' && body['because'] === 'forked') continue;
