@@ -127,8 +127,12 @@ const admissionOf = ({ number, checkpoint: { size } }: SeenOf, admissions: reado
 const isAdmitted = (seen: SeenOf, admissions: readonly Admission[]): boolean =>
   admissionOf(seen, admissions) !== undefined;
 
-const rolledBack = ({ number, checkpoint, where }: SeenOf, has: string, isFollowed = true): string =>
-  `Log ${number} was rolled back: it has ${has}, and had ${checkpoint.size} by the checkpoint in ${where}${isFollowed ? ', and the log behind it does not say that there were so many' : ''}.`;
+const rolledBack = ({ number, checkpoint, where }: SeenOf, has: string, isFollowed = true): string => {
+  const why = isFollowed
+    ? ', and the log behind it does not say that there were so many.'
+    : '. A copy of the log that is older than that checkpoint looks the same.';
+  return `Log ${number} was rolled back: it has ${has}, and had ${checkpoint.size} by the checkpoint in ${where}${why}`;
+};
 
 /** Entries that were signed and do not count any more were lost, unless the log that follows says so itself. */
 function judgeVoid(seen: SeenOf, has: string, admissions: readonly Admission[], findings: Findings): void {
@@ -160,11 +164,24 @@ export interface Cosigned {
   readonly atSeconds: number;
 }
 
-/** Whether as many witnesses as are wanted have cosigned the checkpoint. */
+/**
+ * How old the last cosignature of a witness may be. The newest checkpoint is cosigned once an hour, whether anything has happened or not, so
+ * an older one says that the checkpoint is no longer the newest, or that nobody has shown it to the witness.
+ */
+const COSIGNATURE_MAX_AGE_MS = 2 * 60 * 60 * 1000;
+
+export interface Cosigning {
+  readonly witnesses: readonly Verifier[];
+  /** So many of them are enough. */
+  readonly quorum: number;
+  /** The time for which the log is judged, in milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/** Whether as many witnesses as are wanted have cosigned the checkpoint, and lately. */
 export async function judgeCosignatures(
   note: Note,
-  witnesses: readonly Verifier[],
-  quorum: number,
+  { witnesses, quorum, atMs }: Cosigning,
   findings: Findings,
 ): Promise<readonly Cosigned[]> {
   const cosigned: Cosigned[] = [];
@@ -183,9 +200,18 @@ export async function judgeCosignatures(
     }
     if (atSeconds !== null) cosigned.push({ name: witness.name, atSeconds });
   }
+  const timely = cosigned.filter(({ atSeconds }) => atMs - atSeconds * 1000 <= COSIGNATURE_MAX_AGE_MS);
   if (cosigned.length < quorum) {
     const message = `${cosigned.length} of ${witnesses.length} witnesses have cosigned the checkpoint, and ${quorum} are wanted. A checkpoint of the last minutes may still be on its way to them: verify again later.`;
     findings.add('not_cosigned', message, { judgement: 'unknown' });
+  } else if (timely.length < quorum) {
+    const old = cosigned.filter((one) => !timely.includes(one)).map(sawIt);
+    const message = `${timely.length} of ${witnesses.length} witnesses have cosigned the checkpoint within two hours, and ${quorum} are wanted: ${old.join('; ')}. The newest checkpoint is cosigned each hour, so this one is old, or the service does not reach them.`;
+    findings.add('cosigned_long_ago', message, { judgement: 'unknown' });
   }
   return cosigned;
 }
+
+/** Who saw it, and when. */
+export const sawIt = ({ name, atSeconds }: Cosigned): string =>
+  `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`;

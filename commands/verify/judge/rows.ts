@@ -95,8 +95,14 @@ export async function judgeRows(
   const judgeRow = (wire: Readonly<Record<string, unknown>>): void => {
     const event = eventOf(wire);
     const { seq } = event;
-    if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1) {
+    if (typeof seq !== 'number' || !Number.isSafeInteger(seq)) {
       findings.add('row_malformed', `Row ${count} of the export has no seq.`);
+      return;
+    }
+    if (seq < 1) {
+      const id = shown(event.id).slice(1, -1);
+      const message = `Row ${count} of the export (${id}) has the number ${seq}, and events are counted from 1: it was put in.`;
+      findings.add('row_not_sealed', message, { seq, id });
       return;
     }
     if (seq <= lastSeq) {
