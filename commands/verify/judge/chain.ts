@@ -40,6 +40,8 @@ export interface Chain {
   readonly gaps: readonly Gap[];
   /** The latest time that an entry tells, as RFC 3339; empty: none does. */
   readonly latest: string;
+  /** The time that the last entry tells. Of a log whose clock ran ahead for a while, it is the earlier one, and the true one. */
+  readonly last: string;
   /** Whether all entries were there, and were understood: otherwise an event without a leaf may have one. */
   readonly isWhole: boolean;
 }
@@ -68,7 +70,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
   const total = opened.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
   const admissions = admissionsOf(opened, pin.name);
   const [logs, gaps, everyKey]: [JudgedLog[], Gap[], Set<Uint8Array>] = [[], [], new Set()];
-  let [latest, isWhole, done] = ['', true, 0];
+  let [latest, last, isWhole, done] = ['', '', true, 0];
   let trusted: readonly Uint8Array[] = auditor.pins.map(({ publicKey }) => publicKey);
   let before: { readonly log: JudgedLog; readonly content: LogContent; readonly keys: Keys } | null = null;
 
@@ -104,6 +106,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
       }
       const time = latestTime(entry);
       if (time > latest) latest = time;
+      last = time || last;
       if (isFact(entry)) {
         const { seq, id } = entry;
         if (entry.body['unauthentic'] === true) {
@@ -153,7 +156,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
   const about = { name: pin.name, known: auditor.known, publicKeys: [...everyKey] };
   await judgeAbsent({ ...about, there: opened.map(({ origin }) => origin), admissions }, findings);
   await judgePairs(about, findings);
-  return { logs, events, gaps, latest, isWhole };
+  return { logs, events, gaps, latest, last, isWhole };
 }
 
 const shownId = (id: string): string => shown(id).slice(1, -1);

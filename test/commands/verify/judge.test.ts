@@ -140,6 +140,31 @@ describe('an untouched trail', () => {
     expect((await verify(log)).words).toEqual(GOOD);
   });
 
+  it('is good where a clock ran ahead and back, and rows wait that were made since', async () => {
+    const HOUR_MS = 60 * 60_000;
+    const ahead = (row: AuditEventRow): AuditEventRow => {
+      if (row.seq < 200 || row.seq > 210) return row;
+      const [occurred_at, last_at] = [row.occurred_at, row.last_at].map((ms) =>
+        ms === null ? null : ms + 3 * HOUR_MS,
+      );
+      return {
+        ...row,
+        occurred_at: occurred_at ?? 0,
+        last_at: last_at ?? null,
+        settled_at: (row.settled_at ?? 0) + 3 * HOUR_MS,
+      };
+    };
+    const rows = rowsOf(1, EVENTS).map(ahead);
+    // A counted row that may still grow, an attempt that has just been settled, and the newest rows.
+    const waits = new Set([294, 298, 299, 300]);
+    const log = await smallLog(
+      EVENTS,
+      rows.filter(({ seq }) => !waits.has(seq)).map((row) => (row.seq === 295 ? openRow(row) : row)),
+    );
+    const { words, faults } = await verify({ ...log, lines: exportOf(rows) }, { nowMs: AFTER_MS + 24 * HOUR_MS });
+    expect({ words, faults }).toEqual({ words: GOOD, faults: [] });
+  });
+
   it('goes on from the checkpoints that an auditor has seen', async () => {
     const entries = entriesOf(rowsOf(1, EVENTS));
     const signers = [await signerOf(SEED)];
@@ -358,6 +383,8 @@ describe('an attempt', () => {
     const rows = changed(50, openRow(rowOf(50)));
     const ahead = rows.map((row) => (row.seq === 299 ? { ...row, occurred_at: row.occurred_at + DAYS } : row));
     expect((await verify(await smallLog(EVENTS, ahead))).words.slice(0, 2)).toEqual(GOOD.slice(0, 2));
+    // Also once that time has come, for whoever verifies the files of before.
+    expect((await verify(await smallLog(EVENTS, ahead), { nowMs: AFTER_MS + 2 * DAYS })).words).toEqual(GOOD);
   });
 });
 
