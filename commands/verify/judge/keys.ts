@@ -15,10 +15,10 @@ import {
 /** The name of the n-th log of a trail. */
 export const originOf = (name: string, number: number): string => (number === 1 ? name : `${name}/${number}`);
 
-/** Whether a log of this origin stands between two logs of a trail. There is one where D1 has forgotten it: its number is not given again. */
-export function isBetween(origin: string, name: string, before: number, after: number): boolean {
-  const digits = origin.startsWith(`${name}/`) ? origin.slice(name.length + 1) : '';
-  return /^[1-9]\d{0,8}$/.test(digits) && Number(digits) > before && Number(digits) < after;
+/** Which log of a trail has this name; null: it is one of another trail. */
+export function numberOf(name: string, origin: string): number | null {
+  const number = origin === name ? 1 : Number(origin.slice(name.length + 1));
+  return Number.isSafeInteger(number) && number >= 1 && originOf(name, number) === origin ? number : null;
 }
 
 /** The keys of a log from an entry on. */
@@ -46,6 +46,8 @@ export function createKeys(origin: string, trusted: readonly Uint8Array[]) {
       }
       return false;
     },
+    /** The keys that have signed any of the log. */
+    all: (): readonly Uint8Array[] => reigns.flatMap(({ publicKeys }) => publicKeys),
     /** The keys that sign at the end of the log. */
     last: (): readonly Uint8Array[] => reigns.at(-1)?.publicKeys ?? [],
     haveHandedOver: (): boolean => reigns.length > 1,

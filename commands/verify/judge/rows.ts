@@ -21,7 +21,7 @@ export interface Rows {
   /** Events that no entry seals yet, and the time of the oldest of them; null: there are none. */
   readonly unsealed: number;
   readonly oldestUnsealed: string | null;
-  /** The time of the newest event. */
+  /** The time of the newest event, which is that of the highest number: a clock may have run ahead before it. */
   readonly newest: string;
 }
 
@@ -47,9 +47,9 @@ export async function judgeRows(
   { chain, nowMs, isLatest, progress }: Reading,
   findings: Findings,
 ): Promise<Rows> {
-  const { events, gaps, latest, isWhole } = chain;
+  const { events, gaps, last, isWhole } = chain;
   const highest = events.highest();
-  const sealedAtMs = Math.min(Date.parse(latest) || 0, nowMs);
+  const sealedAtMs = Math.min(Date.parse(last) || 0, nowMs);
   /** What is older than this has its seal. */
   const horizon = new Date(Math.max(0, sealedAtMs - SEALING_MAX_MS)).toISOString();
   const tallies = new Map<Tallied, Tally>();
@@ -96,8 +96,14 @@ export async function judgeRows(
   const judgeRow = (wire: Readonly<Record<string, unknown>>): void => {
     const event = eventOf(wire);
     const { seq } = event;
-    if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1) {
+    if (typeof seq !== 'number' || !Number.isSafeInteger(seq)) {
       findings.add('row_malformed', `Row ${count} of the export has no seq.`);
+      return;
+    }
+    if (seq < 1) {
+      const id = shown(event.id).slice(1, -1);
+      const message = `Row ${count} of the export (${id}) has the number ${seq}, and events are counted from 1: it was put in.`;
+      findings.add('row_not_sealed', message, { seq, id });
       return;
     }
     if (seq <= lastSeq) {
@@ -111,8 +117,7 @@ export async function judgeRows(
       at = Math.min(gapAt(at)?.to ?? seq, seq - 1);
     }
     lastSeq = seq;
-    const time = timeOf(event.last_at);
-    if (time > newest) newest = time;
+    newest = timeOf(event.last_at);
     if (events.isOpen(seq)) judgeOpen(seq, event);
     else if (events.has(seq)) {
       if (!events.matches(seq, digestOf(event))) tally('row_changed', seq, event);

@@ -97,6 +97,12 @@ describe('an untouched trail', () => {
     expect((await verify(log)).words).toEqual(GOOD);
   });
 
+  it('says how many rows are as they were sealed, which those that wait for their seal are not', async () => {
+    const { verdicts } = await verify(await smallLog(290), { nowMs: AFTER_MS });
+    expect(verdicts.completeness?.because).toContain('Not sealed yet: 10 of the newest');
+    expect(verdicts.integrity?.because).toContain(' 290 rows are as they were sealed.');
+  });
+
   it('is good without hash tiles, which a verifier does not need', async () => {
     const log = await smallLog();
     for (const name of log.files.keys()) if (/tile\/\d/.test(name)) log.files.delete(name);
@@ -132,6 +138,31 @@ describe('an untouched trail', () => {
     const entries = entriesOf(rows.filter(({ seq }) => seq !== 294));
     await putLog(log, 1, entries);
     expect((await verify(log)).words).toEqual(GOOD);
+  });
+
+  it('is good where a clock ran ahead and back, and rows wait that were made since', async () => {
+    const HOUR_MS = 60 * 60_000;
+    const ahead = (row: AuditEventRow): AuditEventRow => {
+      if (row.seq < 200 || row.seq > 210) return row;
+      const [occurred_at, last_at] = [row.occurred_at, row.last_at].map((ms) =>
+        ms === null ? null : ms + 3 * HOUR_MS,
+      );
+      return {
+        ...row,
+        occurred_at: occurred_at ?? 0,
+        last_at: last_at ?? null,
+        settled_at: (row.settled_at ?? 0) + 3 * HOUR_MS,
+      };
+    };
+    const rows = rowsOf(1, EVENTS).map(ahead);
+    // A counted row that may still grow, an attempt that has just been settled, and the newest rows.
+    const waits = new Set([294, 298, 299, 300]);
+    const log = await smallLog(
+      EVENTS,
+      rows.filter(({ seq }) => !waits.has(seq)).map((row) => (row.seq === 295 ? openRow(row) : row)),
+    );
+    const { words, faults } = await verify({ ...log, lines: exportOf(rows) }, { nowMs: AFTER_MS + 24 * HOUR_MS });
+    expect({ words, faults }).toEqual({ words: GOOD, faults: [] });
   });
 
   it('goes on from the checkpoints that an auditor has seen', async () => {
@@ -293,6 +324,13 @@ describe('a row that was put in', () => {
     });
   });
 
+  it.each([0, -7])('is caught below the first number, at %i', async (seq) => {
+    const rows = [{ ...rowOf(3), seq, id: 'put-in' }, ...rowsOf(1, EVENTS)];
+    expect((await verify({ ...(await smallLog()), lines: exportOf(rows) })).faults).toEqual([
+      { count: 1, fault: expect.objectContaining({ kind: 'row_not_sealed', judgement: 'wrong', seq, id: 'put-in' }) },
+    ]);
+  });
+
   it('is caught by a forged number, and soon', async () => {
     const rows = [...rowsOf(1, EVENTS), { ...rowOf(301), seq: 2 ** 52 }];
     expect((await verify({ ...(await smallLog()), lines: exportOf(rows) })).first).toMatchObject({
@@ -345,6 +383,8 @@ describe('an attempt', () => {
     const rows = changed(50, openRow(rowOf(50)));
     const ahead = rows.map((row) => (row.seq === 299 ? { ...row, occurred_at: row.occurred_at + DAYS } : row));
     expect((await verify(await smallLog(EVENTS, ahead))).words.slice(0, 2)).toEqual(GOOD.slice(0, 2));
+    // Also once that time has come, for whoever verifies the files of before.
+    expect((await verify(await smallLog(EVENTS, ahead), { nowMs: AFTER_MS + 2 * DAYS })).words).toEqual(GOOD);
   });
 });
 
@@ -599,12 +639,14 @@ describe('witnesses', () => {
       keyId: '',
       seed: new Uint8Array(32).fill(seed),
     });
-  const cosigned = async (seeds: readonly number[], change = ''): Promise<SmallLog> => {
+  /** Some minutes before the newest row. */
+  const LATELY = Date.parse('2026-11-01T04:50:00Z');
+  const cosigned = async (seeds: readonly number[], change = '', atMs = LATELY): Promise<SmallLog> => {
     const log = await smallLog();
     const text = new TextDecoder().decode(log.files.get('1/checkpoint'));
     const body = parseNote(text)?.body ?? '';
     const lines = await Promise.all(
-      seeds.map(async (seed) => signatureLine(await cosign(body + change, 1_793_500_000, await witnessOf(seed)))),
+      seeds.map(async (seed) => signatureLine(await cosign(body + change, atMs / 1000, await witnessOf(seed)))),
     );
     log.files.set('1/checkpoint', new TextEncoder().encode(text + lines.join('')));
     return log;
@@ -624,6 +666,34 @@ describe('witnesses', () => {
     expect((await verify(await cosigned([1, 2], 'x\n'), { witnesses, quorum: 2 })).words.at(-1)).toBe(
       'witnessed wrong',
     );
+  });
+
+  it('are unknown where a cosignature is older than two hours: the newest checkpoint is cosigned each hour', async () => {
+    const HOUR_MS = 60 * 60_000;
+    const witnesses = [(await witnessOf(1)).verifier];
+    const old = await cosigned([1], '', LATELY - 3 * HOUR_MS);
+    const { verdicts, exitCode, first } = await verify(old, { witnesses, quorum: 1 });
+    expect({ exitCode, kind: first?.kind }).toEqual({ exitCode: 2, kind: 'cosigned_long_ago' });
+    expect(verdicts.witnessed?.because).toContain('witness-1.example saw it at 2026-11-01T01:50:00.000Z');
+    // A service is judged by the auditor's clock, and files by the newest row of the export.
+    const live = { witnesses, quorum: 1, isLive: true };
+    const [soon, late] = [AFTER_MS + HOUR_MS, AFTER_MS + 2 * HOUR_MS];
+    expect((await verify(await cosigned([1]), { ...live, nowMs: soon })).words.at(-1)).toBe('witnessed good');
+    expect((await verify(await cosigned([1]), { ...live, nowMs: late })).words.at(-1)).toBe('witnessed unknown');
+    expect((await verify(await cosigned([1]), { witnesses, quorum: 1, nowMs: late })).words.at(-1)).toBe(
+      'witnessed good',
+    );
+  });
+
+  it('count as many as are timely, whoever else has seen it long ago', async () => {
+    const log = await cosigned([1]);
+    const stale = await cosigned([2], '', LATELY - 3 * 60 * 60_000);
+    const lines = parseNote(new TextDecoder().decode(stale.files.get('1/checkpoint')))?.signatures.slice(1) ?? [];
+    const text = new TextDecoder().decode(log.files.get('1/checkpoint')) + lines.map(signatureLine).join('');
+    log.files.set('1/checkpoint', new TextEncoder().encode(text));
+    const witnesses = [(await witnessOf(1)).verifier, (await witnessOf(2)).verifier];
+    expect((await verify(log, { witnesses, quorum: 1 })).words.at(-1)).toBe('witnessed good');
+    expect((await verify(log, { witnesses, quorum: 2 })).words.at(-1)).toBe('witnessed unknown');
   });
 });
 
