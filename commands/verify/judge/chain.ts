@@ -138,8 +138,9 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
       findings.add('not_signed', message);
     }
     judgeContent(judged, content, { known: auditor.known, events }, findings);
-    // oxlint-disable-next-line no-await-in-loop
-    if (beginning !== null) await judgeBeginning(judged, beginning, before, gaps, findings);
+    if (beginning !== null)
+      // oxlint-disable-next-line no-await-in-loop
+      await judgeBeginning(judged, beginning, { before, isKeyAwaited: isKeyLost && !isSigned }, gaps, findings);
     const next = opened[at + 1] ?? null;
     // oxlint-disable-next-line no-await-in-loop
     await judgeKnown(
@@ -277,7 +278,7 @@ interface Before {
 async function judgeBeginning(
   { number }: JudgedLog,
   { entry, keptSize }: Beginning,
-  before: Before | null,
+  { before, isKeyAwaited }: { readonly before: Before | null; readonly isKeyAwaited: boolean },
   gaps: Gap[],
   findings: Findings,
 ): Promise<void> {
@@ -303,6 +304,8 @@ async function judgeBeginning(
     const { origin, size, root } = parsed.checkpoint;
     // oxlint-disable-next-line no-await-in-loop -- there are two
     if (origin !== before.log.origin || !(await before.keys.isSigned(parsed.note, size))) {
+      // Where a hand-over went with what is void, only the key that is not pinned yet can have signed it. That key is asked for as it is.
+      if (name === 'known' && origin === before.log.origin && isKeyAwaited) continue;
       broken(`its ${name} is not signed by the key of that log`);
     } else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
     else if (size <= before.log.checkpoint.size && !isSame(before.content.roots.get(size), root)) {
