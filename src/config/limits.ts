@@ -241,11 +241,11 @@ export * from './health-limits.ts';
 /** How many D1 queries each job of one run may make, and after how long it begins nothing more. */
 export const CRON_SHARES = {
   /** Some eighty orders that are sent, or thousands that lists decide. A look may still begin 5 s after the last order. */
-  orders: { d1Queries: 444, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
+  orders: { d1Queries: 442, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
   /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
-  /** Ten batches of SEALING_CHUNK_ROWS facts, their tiles, and a checkpoint. Orders gave it the queries. */
-  sealing: { d1Queries: 92, ms: 25_000 },
+  /** Ten batches of SEALING_CHUNK_ROWS facts of a backlog, their tiles and checkpoints, a witness and a URL. Orders gave it the queries. */
+  sealing: { d1Queries: 94, ms: 25_000 },
   /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
   probe: { d1Queries: 20, ms: UPSTREAM_TIMEOUT_MS },
   /** A link that D1 lacked, a look, a claim, and a settlement that D1 takes at the third try. */

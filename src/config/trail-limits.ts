@@ -113,5 +113,7 @@ export const ANCHORS_RUN_MS = 10_000;
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
 export const OBJECTS_AT_ONCE = 6;
-/** Characters of files that one statement gives D1: it binds 2 MB at the most. A bundle of the largest entries takes 900,000. */
-export const OBJECTS_BATCH_MAX_CHARS = 1_500_000;
+/** Characters of files that D1 binds as one value, which may have 2 MB. A bundle of the largest entries takes 900,000. */
+export const OBJECTS_TEXT_MAX_CHARS = 1_500_000;
+/** Such values that one statement takes: the files of a chunk of usual entries come to four. Statements are what a run of the cron has few of. */
+export const OBJECTS_TEXTS_AT_ONCE = 4;

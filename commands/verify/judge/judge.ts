@@ -65,7 +65,8 @@ const timeOf = ({ newest }: Rows, { isLive, nowMs }: Audit): number =>
 function judgeAge(rows: Rows, { isWhole, ...audit }: Audit & Pick<Chain, 'isWhole'>, findings: Findings): void {
   const { oldestUnsealed, unsealed } = rows;
   if (oldestUnsealed === null || timeOf(rows, audit) - Date.parse(oldestUnsealed) <= SEALING_MAX_MS) return;
-  const message = `${unsealed} events are not sealed, the oldest of ${shown(oldestUnsealed)}: sealing waits, and until it goes on they can be changed unseen. The operator's /readyz says why.`;
+  const which = unsealed === 1 ? 'One event is not sealed, of' : `${unsealed} events are not sealed, the oldest of`;
+  const message = `${which} ${shown(oldestUnsealed)}: sealing waits, and until it goes on what is not sealed can be changed unseen. The operator's /readyz says why.`;
   findings.add('sealing_late', message, { judgement: isWhole ? 'wrong' : 'unknown' });
 }
 
@@ -78,17 +79,32 @@ interface Good {
 /** What is said where nothing is the matter. */
 function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Good): Partial<Record<Topic, string>> {
   const { known, witnesses } = audit;
-  const entries = chain.logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
   const seen = known.length === 0 ? '' : `, and go on from what you have seen before (checkpoints: ${known.length})`;
-  const waiting = rows.unsealed === 0 ? 'All of them are sealed' : `Not sealed yet: ${rows.unsealed} of the newest`;
+  const sealed = rows.count - rows.unsealed;
+  const same = sealed === 1 ? 'One row is as it was' : `${sealed} rows are as they were`;
+  const newest = chain.latest === '' ? 'No fact is sealed yet' : `The newest sealed fact is of ${chain.latest}`;
   const asOf = audit.isLive ? '' : ' as of the newest row of the export';
+  const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
   return {
-    integrity: `${entries} entries in ${chain.logs.length === 1 ? 'one log' : `${chain.logs.length} logs`} give the roots that the pinned key signed${seen}. ${rows.count - rows.unsealed} rows are as they were sealed.`,
-    completeness: `Events up to ${rows.lastSeq} are all there. ${waiting}.`,
-    freshness: `${chain.latest === '' ? 'Nothing is sealed yet' : `The newest sealed fact is of ${chain.latest}`}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
+    integrity: `${entriesWords(chain)} the roots that the pinned key signed${seen}. ${same} sealed.`,
+    completeness: completenessWords(rows),
+    freshness: `${newest}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
     ...(witnesses.length > 0 &&
       newestLog !== null && {
-        witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${cosigned.map(sawIt).join('; ')}.`,
+        witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${times.join('; ')}.`,
       }),
   };
+}
+
+function entriesWords({ logs }: Chain): string {
+  const entries = logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
+  const where = logs.length === 1 ? 'one log' : `${logs.length} logs`;
+  return entries === 1 ? `One entry in ${where} gives` : `${entries} entries in ${where} give`;
+}
+
+function completenessWords({ count, lastSeq, unsealed }: Rows): string {
+  if (count === 0) return 'There is no event, and none was sealed.';
+  const there = `Events up to ${lastSeq} are all there.`;
+  if (unsealed === 0) return `${there} All of them are sealed.`;
+  return `${there} Not sealed yet: ${unsealed === count ? 'all of them' : `${unsealed} of the newest`}.`;
 }
