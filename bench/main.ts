@@ -17,6 +17,7 @@ import { benchLongLists } from './long-lists.ts';
 import { printLine, WRITE } from './print.ts';
 import { QUICK } from './quick.ts';
 import { benchRotate } from './rotate.ts';
+import { benchSealing } from './sealing.ts';
 import { benchTrailLog } from './trail-log.ts';
 import { benchTrailVerify } from './trail-verify.ts';
 import { benchVerification } from './verify.ts';
@@ -42,6 +43,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Bar[]>>> = {
   lists: async () => [judged('lists of 10,000 tokens: whole, and nobody else fails', await benchLongLists())],
   webhook: async () => [judged('webhook: each leaked token is revoked, once', await benchWebhook())],
   log: benchTrailLog,
+  sealing: benchSealing,
   verify: benchTrailVerify,
   export: async () => [judged('memory of an export', await benchExport())],
 };

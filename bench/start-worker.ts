@@ -12,11 +12,13 @@ const COMPATIBILITY_FLAGS = ['nodejs_compat'];
  * Bundles a Worker as a deployment would and runs it in workerd, until it is disposed of.
  *
  * @param databases names of bindings, each to a D1 database of its own.
+ * @param buckets names of bindings, each to an R2 bucket of its own.
  */
 export async function startWorker(
   entry: string,
   variables: object,
   databases: readonly string[] = [],
+  buckets: readonly string[] = [],
 ): Promise<AsyncDisposable & { readonly url: string }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'countersign-bench-'));
   const remove = async () => await rm(folder, { recursive: true, force: true });
@@ -37,6 +39,7 @@ export async function startWorker(
             modules: [{ type: 'ESModule', path: path.join(folder, script) }],
             bindings: { ...variables },
             d1Databases: Object.fromEntries(databases.map((name) => [name, { id: name }])),
+            r2Buckets: Object.fromEntries(buckets.map((name) => [name, name.toLowerCase().replaceAll('_', '-')])),
           },
         ],
       }),

@@ -14,10 +14,10 @@ import { CRON_JOBS, type CronJob } from './vocabulary.ts';
 type JobReport = Readonly<Record<string, number>>;
 
 /**
- * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the sealing of the trail, the renewal of the
- * admin credential, a call to PipeOps where nobody else makes one, sweeps of what is over, and how tokens age. Each job has a share of what a Worker may
- * use up, and a lease, so that a second run at the same time does not do the same work. A job that fails does not keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the
- * log need not ask.
+ * Runs the jobs of the cron in their order: revocation orders, attempts that nobody waits for any more, the sealing of the trail, the
+ * renewal of the admin credential, a call to PipeOps where nobody else makes one, sweeps of what is over, and how tokens age. Each job has a
+ * share of what a Worker may use up, and a lease, so that a second run at the same time does not do the same work. A job that fails does not
+ * keep the others from running. At the end the log is told what `/readyz` tells, so whoever has only the log need not ask.
  */
 export async function runCron(services: Services): Promise<void> {
   const { database, runtime, policyVersion } = services;

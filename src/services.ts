@@ -52,7 +52,6 @@ import type { Sealing } from './trail/log/sealing.ts';
 import type { ResumeDependencies } from './trail/log/resume.ts';
 import { createLogStore } from './trail/log/store.ts';
 import type { Trail } from './trail/query/page.ts';
-
 import { createReconciler, type Reconciler } from './trail/reconcile/run.ts';
 import { createRecorder } from './trail/recorder.ts';
 import { createRejections } from './trail/rejections.ts';

@@ -169,7 +169,10 @@ export const DEGRADED_REASONS = [
 ] as const;
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 
-/** The rows of D1 that carry a MAC of this service: an attempt in the trail, the archived keys of an origin, the owner of a token. */
+/**
+ * The rows of D1 that carry a MAC of this service: an attempt that reconciliation meets, the archived keys of an origin, the owner of a
+ * token, and a row of the trail that is sealed.
+ */
 export const MAC_KINDS = ['attempt', 'jwks', 'owner', 'row'] as const;
 export type MacKind = (typeof MAC_KINDS)[number];
 

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, UserError } from '../../local/errors.ts';
-import { createSigner, isKeyName, parsePrivateKey, privateKeyText, verifierText } from '../../src/tlog/note.ts';
+import { createSigner, parsePrivateKey, privateKeyText, verifierText } from '../../src/tlog/note.ts';
+import { isLogName } from '../verify/judge/keys.ts';
 import type { Cloudflare } from './account.ts';
 import { keptSecretsFile } from './kept-secrets.ts';
 import type { Section } from './section.ts';
@@ -29,6 +30,7 @@ export async function verifierOfTrailKey(text: string): Promise<string | null> {
 export async function trailKeyProblem(text: string): Promise<string | null> {
   const key = parsePrivateKey(text.trim());
   if (key?.kind !== 'log') return 'is no signing key: PRIVATE+KEY+ and a name, an id and base64';
+  if (!isLogName(key.name)) return 'has a name with a number behind the last slash, which only logs that follow have';
   return (await verifierOfTrailKey(text)) === null ? 'has an id that is not that of its name and its key' : null;
 }
 
@@ -45,9 +47,9 @@ export async function trailName(
   { named, url }: { readonly named: string | undefined; readonly url: string | null },
 ): Promise<string | null> {
   if (named !== undefined) {
-    if (isKeyName(named) && !named.includes('://')) return named;
+    if (isLogName(named) && !named.includes('://')) return named;
     throw new UserError(
-      '--trail-name is a URL without https://, white space and plus, such as countersign.example.com/trail.',
+      '--trail-name is a URL without https://, white space and plus, and with no number behind the last slash, such as countersign.example.com/trail.',
     );
   }
   const { section } = cloudflare;

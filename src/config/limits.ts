@@ -244,7 +244,7 @@ export const CRON_SHARES = {
   orders: { d1Queries: 431, ms: ORDERS_RUN_MS + COMPENSATION_TIMEOUT_MS },
   /** RECONCILE_BATCH_ROWS settlements, and a list of a workspace or two. */
   attempts: { d1Queries: 220, ms: RECONCILE_RUN_MS },
-  /** Ten batches of SEALING_CHUNK_ROWS facts, their tiles, and a checkpoint. Orders gave it the queries. */
+  /** Ten batches of SEALING_CHUNK_ROWS facts of a backlog, their tiles and checkpoints, a witness and a URL. Orders gave it the queries. */
   sealing: { d1Queries: 105, ms: 25_000 },
   /** A look at what calls came to, a call of its own for which a call is reserved, and what came of that. */
   probe: { d1Queries: 20, ms: UPSTREAM_TIMEOUT_MS },

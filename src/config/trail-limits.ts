@@ -36,6 +36,16 @@ export const AUDIT_COUNT_MAX_ROWS = 100_000;
 export const UNSEALED_NUMBERS_MAX_COUNT = 100_000;
 /** The events that may come between reading the trail and the batch that begins a new log: more of them, and the batch is made anew. */
 export const RESUME_EVENTS_BETWEEN_MAX_COUNT = 64;
+/**
+ * Files that no key has signed above the largest checkpoint, before it is not looked for any longer: whoever can write to the bucket can
+ * put any number of them.
+ */
+export const UNSIGNED_CHECKPOINTS_MAX_COUNT = 16;
+/**
+ * Bundles of entries beyond what was signed that are read. A run publishes two chunks of SEALING_CHUNK_ROWS before it assigns more, which are
+ * 41 bundles at the most; whatever more there is was put by somebody else.
+ */
+export const UNSIGNED_BUNDLES_MAX_COUNT = 64;
 /** How often that batch is made at the most. */
 export const RESUME_MAX_TRIES = 5;
 /** A secret that HMAC-SHA-256 gains nothing from lengthening (RFC 2104 §3). */
@@ -103,5 +113,7 @@ export const ANCHORS_RUN_MS = 10_000;
 export const R2_TIMEOUT_MS = 5_000;
 /** Calls to R2 at a time: a Worker may have six connections open (Workers: simultaneous open connections). */
 export const OBJECTS_AT_ONCE = 6;
-/** Characters of files that one statement gives D1: it binds 2 MB at the most. A bundle of the largest entries takes 900,000. */
-export const OBJECTS_BATCH_MAX_CHARS = 1_500_000;
+/** Characters of files that D1 binds as one value, which may have 2 MB. A bundle of the largest entries takes 900,000. */
+export const OBJECTS_TEXT_MAX_CHARS = 1_500_000;
+/** Such values that one statement takes: the files of a chunk of usual entries come to four. Statements are what a run of the cron has few of. */
+export const OBJECTS_TEXTS_AT_ONCE = 4;

@@ -14,8 +14,8 @@ export * from './upstream-schema.ts';
 // milliseconds since the epoch.
 
 /**
- * The trail. The triggers of `drizzle/0001_append_only.sql` make it append-only: a row is inserted final, or it is inserted
- * `attempted` and settled once; `count` and `last_at` of a counted read may grow. `detail` is what was asked for and never changes;
+ * The trail. The triggers of `drizzle/0001_append_only.sql`, most of which `drizzle/0015_trail_log.sql` has made anew, keep it append-only: a
+ * row is inserted final, or it is inserted `attempted` and settled once; `count` and `last_at` of a counted read may grow. `detail` is what was asked for and never changes;
  * `outcome` is what the settlement adds to it.
  */
 export const auditEvents = sqliteTable(

@@ -13,7 +13,7 @@ export const trailLogs = sqliteTable('trail_logs', {
   begun_at: integer().notNull(),
   /** How many leaves are assigned. */
   size: integer().notNull(),
-  /** The edge of the tree of these leaves (`src/trail/log/merkle.ts`), as a JSON array. */
+  /** The edge of the tree of these leaves (`src/tlog/merkle.ts`), as a JSON array. */
   edge: text().notNull(),
   /** Every event up to this one has its leaf, or waits in `trail_pending`. */
   through_seq: integer().notNull(),

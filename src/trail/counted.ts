@@ -40,8 +40,8 @@ export function countRead(database: Database, row: CountedRow, condition: SQL, r
 }
 
 /**
- * Whether a row has this key and may still grow: a late read begins a row of its own once the log has closed the first one. The condition says by itself that the key is not null, since SQLite has read the whole trail where it was
- * left to conclude that from the comparison.
+ * Whether a row has this key and may still grow: a late read begins a row of its own once the log has closed the first one. The condition
+ * says outright that the key is not null: left to conclude it from the comparison, SQLite has read the whole trail.
  */
 export const hasReadKey = (key: string | SQL): SQL =>
   sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null and ${auditEvents.closed_at} is null`;

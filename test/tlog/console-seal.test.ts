@@ -109,6 +109,11 @@ describe('the seal of an event', () => {
     expect(await checkSeal(await receiptOf(index), { ...eventOf(index), ...change }, keyOf)).toBe('wrong');
   });
 
+  it('is proven but for the signature where the service has lost the key of the log', async () => {
+    expect(await checkSeal(await receiptOf(5), eventOf(5), () => null)).toMatchObject({ isSignatureChecked: false });
+    expect(await checkSeal(await receiptOf(4), eventOf(5), () => null)).toBe('wrong');
+  });
+
   it('is not proven by the receipt of another event, nor under a key that nobody named', async () => {
     expect(await checkSeal(await receiptOf(4), eventOf(5), keyOf)).toBe('wrong');
     expect(await checkSeal(await receiptOf(5), eventOf(5), () => undefined)).toBe('wrong');

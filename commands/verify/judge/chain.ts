@@ -7,10 +7,10 @@ import { type LogList, readEntries, type Source } from '../source.ts';
 import { shown } from './difference.ts';
 import { isFact, latestTime, type LogEntry, parseEntry } from './entries.ts';
 import type { Findings } from './findings.ts';
-import { createKeys, type Keys, originOf } from './keys.ts';
+import { createKeys, type Keys, numberOf, originOf } from './keys.ts';
 import type { KnownCheckpoint } from './known.ts';
 import { type LogContent, readLog, type Take } from './log.ts';
-import { judgeKnown } from './outside.ts';
+import { type Admission, judgeAbsent, judgeKnown, judgePairs } from './outside.ts';
 import { createSealedEvents, type SealedEvents } from './sealed-events.ts';
 
 // The logs of a trail, one after another. What a log says of the one before it is in its first entry, and is checked there.
@@ -40,6 +40,8 @@ export interface Chain {
   readonly gaps: readonly Gap[];
   /** The latest time that an entry tells, as RFC 3339; empty: none does. */
   readonly latest: string;
+  /** The time that the last entry tells. Of a log whose clock ran ahead for a while, it is the earlier one, and the true one. */
+  readonly last: string;
   /** Whether all entries were there, and were understood: otherwise an event without a leaf may have one. */
   readonly isWhole: boolean;
 }
@@ -66,8 +68,9 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
   const events = createSealedEvents();
   const opened = await openLogs(source, list, pin.name, findings);
   const total = opened.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
-  const [logs, gaps]: [JudgedLog[], Gap[]] = [[], []];
-  let [latest, isWhole, done] = ['', true, 0];
+  const admissions = admissionsOf(opened, pin.name);
+  const [logs, gaps, everyKey]: [JudgedLog[], Gap[], Set<Uint8Array>] = [[], [], new Set()];
+  let [latest, last, isWhole, done] = ['', '', true, 0];
   let trusted: readonly Uint8Array[] = auditor.pins.map(({ publicKey }) => publicKey);
   let before: { readonly log: JudgedLog; readonly content: LogContent; readonly keys: Keys } | null = null;
 
@@ -103,6 +106,7 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
       }
       const time = latestTime(entry);
       if (time > latest) latest = time;
+      last = time || last;
       if (isFact(entry)) {
         const { seq, id } = entry;
         if (entry.body['unauthentic'] === true) {
@@ -139,25 +143,21 @@ export async function judgeChain(source: Source, list: LogList, auditor: Auditor
     }
     judgeContent(judged, content, { known: auditor.known, events }, findings);
     // oxlint-disable-next-line no-await-in-loop
-    if (beginning !== null) await judgeBeginning(judged, beginning, before, gaps, findings);
-    const next = opened[at + 1] ?? null;
+    if (beginning !== null)
+      await judgeBeginning(judged, beginning, before, { name: pin.name, pinned: all }, gaps, findings);
     // oxlint-disable-next-line no-await-in-loop
-    await judgeKnown(
-      judged,
-      { content, keys, known: auditor.known, next: next?.beginning?.entry.body ?? null },
-      findings,
-    );
+    await judgeKnown(judged, { content, keys, known: auditor.known, admissions }, findings);
     logs.push(judged);
-    trusted = isKeyLost ? all : keys.last();
+    for (const key of keys.all()) everyKey.add(key);
+    // A key that was lost signs no further log, although it is one of those that may have signed this one.
+    trusted = isKeyLost && !keys.haveHandedOver() ? all : keys.last();
     before = { log: judged, content, keys };
   }
   auditor.progress(total, total);
-  for (const { checkpoint, where } of auditor.known) {
-    if (opened.some(({ origin }) => origin === checkpoint.origin)) continue;
-    const message = `The log ${shown(checkpoint.origin)}, which had ${checkpoint.size} entries by the checkpoint in ${where}, is not there any more.`;
-    findings.add('log_absent', message);
-  }
-  return { logs, events, gaps, latest, isWhole };
+  const about = { name: pin.name, known: auditor.known, publicKeys: [...everyKey] };
+  await judgeAbsent({ ...about, there: opened.map(({ origin }) => origin), admissions }, findings);
+  await judgePairs(about, findings);
+  return { logs, events, gaps, latest, last, isWhole };
 }
 
 const shownId = (id: string): string => shown(id).slice(1, -1);
@@ -214,6 +214,16 @@ function previousSizes(beginning: Beginning | null): readonly number[] {
     return parsed === null ? [] : [parsed.checkpoint.size];
   });
 }
+
+/** The largest checkpoints beyond what counts that first entries name. */
+const admissionsOf = (opened: readonly Opened[], name: string): readonly Admission[] =>
+  opened.flatMap(({ number: by, beginning }) => {
+    const previous = beginning?.entry.body['previous'];
+    const note = isObject(previous) ? previous['known'] : null;
+    const checkpoint = typeof note === 'string' ? parseCheckpoint(note)?.checkpoint : undefined;
+    const number = checkpoint === undefined ? null : numberOf(name, checkpoint.origin);
+    return checkpoint === undefined || number === null ? [] : [{ by, number, checkpoint }];
+  });
 
 interface Compared {
   readonly known: readonly KnownCheckpoint[];
@@ -278,6 +288,7 @@ async function judgeBeginning(
   { number }: JudgedLog,
   { entry, keptSize }: Beginning,
   before: Before | null,
+  { name: trail, pinned }: { readonly name: string; readonly pinned: readonly Uint8Array[] },
   gaps: Gap[],
   findings: Findings,
 ): Promise<void> {
@@ -301,10 +312,18 @@ async function judgeBeginning(
       continue;
     }
     const { origin, size, root } = parsed.checkpoint;
+    const isOwn = origin === before.log.origin;
+    // What is known may be of a log that a rollback took away altogether. It had the keys of the log before it, or ones that are pinned.
+    const of = name === 'known' ? (numberOf(trail, origin) ?? 0) : before.log.number;
+    const keys = isOwn ? before.keys : createKeys(origin, [...before.keys.last(), ...pinned]);
     // oxlint-disable-next-line no-await-in-loop -- there are two
-    if (origin !== before.log.origin || !(await before.keys.isSigned(parsed.note, size))) {
-      broken(`its ${name} is not signed by the key of that log`);
-    } else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
+    const isSigned = (isOwn || (of > before.log.number && of < number)) && (await keys.isSigned(parsed.note, size));
+    if (!isSigned && name === 'known' && body['because'] === 'key_lost') {
+      const message = `Log ${number} names a checkpoint of ${size} entries beyond what counts, by a key that is not pinned. Ask the operator for the verifier key of log ${number} by another way, and name both with --key.`;
+      findings.add('key_lost', message, { judgement: 'unknown' });
+    } else if (!isSigned) broken(`its ${name} is not signed by the key of that log`);
+    else if (!isOwn) continue;
+    else if (name === 'checkpoint' && size !== keptSize) broken('its checkpoint is of another size than what counts');
     else if (size <= before.log.checkpoint.size && !isSame(before.content.roots.get(size), root)) {
       // A fork is told openly where the log stopped for it: what counts ends before it.
       if (name === 'known' && body['because'] === 'forked') continue;

@@ -40,6 +40,7 @@ const FAULTS = {
   sealing_late: 'freshness',
   cosignature_bad: 'witnessed',
   not_cosigned: 'witnessed',
+  cosigned_long_ago: 'witnessed',
 } as const satisfies Readonly<Record<string, Topic>>;
 export type FaultKind = keyof typeof FAULTS;
 

@@ -4,7 +4,7 @@ import { type Chain, judgeChain, type JudgedLog } from './chain.ts';
 import { shown } from './difference.ts';
 import { createFindings, type Findings, type Topic, verdictsOf } from './findings.ts';
 import type { KnownCheckpoint } from './known.ts';
-import { type Cosigned, judgeCosignatures } from './outside.ts';
+import { type Cosigned, judgeCosignatures, sawIt } from './outside.ts';
 import { judgeRows, type Rows, SEALING_MAX_MS } from './rows.ts';
 
 /** What an auditor brings along. */
@@ -23,7 +23,7 @@ export interface Audit {
   readonly progress: (what: 'entries' | 'events', done: number, of: number | null) => void;
 }
 
-/** Judges a trail by its logs, its export, and what the auditor knows. It reads entries and rows once, and holds 31 bytes of each event. */
+/** Judges a trail by its logs, its export, and what the auditor knows. It reads entries and rows once, and holds 29 bytes of each event. */
 export async function judge(source: Source, audit: Audit) {
   const findings = createFindings();
   // The list and the checkpoints come before the rows, so that every sealed event has its row by then.
@@ -45,7 +45,7 @@ export async function judge(source: Source, audit: Audit) {
   const cosigned =
     witnesses.length === 0 || newestLog === null
       ? []
-      : await judgeCosignatures(newestLog.note, witnesses, quorum, findings);
+      : await judgeCosignatures(newestLog.note, { witnesses, quorum, atMs: timeOf(rows, audit) }, findings);
   const stopped = list.logs.toSorted((one, other) => one.number - other.number).at(-1);
   if (stopped !== undefined && stopped.stopped !== null) {
     const message = `Log ${stopped.number} is stopped (${shown(stopped.stopped)}) since ${shown(stopped.stopped_at)}: nothing newer is sealed until the operator begins another log.`;
@@ -57,15 +57,16 @@ export async function judge(source: Source, audit: Audit) {
 }
 export type Judged = Awaited<ReturnType<typeof judge>>;
 
+/** The time for which the trail is judged, in milliseconds since the epoch. */
+const timeOf = ({ newest }: Rows, { isLive, nowMs }: Audit): number =>
+  isLive ? nowMs : Math.min(Date.parse(newest) || 0, nowMs);
+
 /** Whether events wait too long for their seal. */
-function judgeAge(
-  { oldestUnsealed, unsealed, newest }: Rows,
-  { isLive, nowMs, isWhole }: Audit & Pick<Chain, 'isWhole'>,
-  findings: Findings,
-): void {
-  const atMs = isLive ? nowMs : Math.min(Date.parse(newest) || 0, nowMs);
-  if (oldestUnsealed === null || atMs - Date.parse(oldestUnsealed) <= SEALING_MAX_MS) return;
-  const message = `${unsealed} events are not sealed, the oldest of ${shown(oldestUnsealed)}: sealing waits, and until it goes on they can be changed unseen. The operator's /readyz says why.`;
+function judgeAge(rows: Rows, { isWhole, ...audit }: Audit & Pick<Chain, 'isWhole'>, findings: Findings): void {
+  const { oldestUnsealed, unsealed } = rows;
+  if (oldestUnsealed === null || timeOf(rows, audit) - Date.parse(oldestUnsealed) <= SEALING_MAX_MS) return;
+  const which = unsealed === 1 ? 'One event is not sealed, of' : `${unsealed} events are not sealed, the oldest of`;
+  const message = `${which} ${shown(oldestUnsealed)}: sealing waits, and until it goes on what is not sealed can be changed unseen. The operator's /readyz says why.`;
   findings.add('sealing_late', message, { judgement: isWhole ? 'wrong' : 'unknown' });
 }
 
@@ -78,18 +79,32 @@ interface Good {
 /** What is said where nothing is the matter. */
 function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Good): Partial<Record<Topic, string>> {
   const { known, witnesses } = audit;
-  const entries = chain.logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
   const seen = known.length === 0 ? '' : `, and go on from what you have seen before (checkpoints: ${known.length})`;
-  const waiting = rows.unsealed === 0 ? 'All of them are sealed' : `Not sealed yet: ${rows.unsealed} of the newest`;
-  const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
+  const sealed = rows.count - rows.unsealed;
+  const same = sealed === 1 ? 'One row is as it was' : `${sealed} rows are as they were`;
+  const newest = chain.latest === '' ? 'No fact is sealed yet' : `The newest sealed fact is of ${chain.latest}`;
   const asOf = audit.isLive ? '' : ' as of the newest row of the export';
+  const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
   return {
-    integrity: `${entries} entries in ${chain.logs.length === 1 ? 'one log' : `${chain.logs.length} logs`} give the roots that the pinned key signed${seen}. ${rows.count} rows are as they were sealed.`,
-    completeness: `Events up to ${rows.lastSeq} are all there. ${waiting}.`,
-    freshness: `The newest sealed fact is of ${chain.latest || 'no time'}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
+    integrity: `${entriesWords(chain)} the roots that the pinned key signed${seen}. ${same} sealed.`,
+    completeness: completenessWords(rows),
+    freshness: `${newest}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
     ...(witnesses.length > 0 &&
       newestLog !== null && {
         witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${times.join('; ')}.`,
       }),
   };
+}
+
+function entriesWords({ logs }: Chain): string {
+  const entries = logs.reduce((sum, { checkpoint }) => sum + checkpoint.size, 0);
+  const where = logs.length === 1 ? 'one log' : `${logs.length} logs`;
+  return entries === 1 ? `One entry in ${where} gives` : `${entries} entries in ${where} give`;
+}
+
+function completenessWords({ count, lastSeq, unsealed }: Rows): string {
+  if (count === 0) return 'There is no event, and none was sealed.';
+  const there = `Events up to ${lastSeq} are all there.`;
+  if (unsealed === 0) return `${there} All of them are sealed.`;
+  return `${there} Not sealed yet: ${unsealed === count ? 'all of them' : `${unsealed} of the newest`}.`;
 }

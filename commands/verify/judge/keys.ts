@@ -15,6 +15,12 @@ import {
 /** The name of the n-th log of a trail. */
 export const originOf = (name: string, number: number): string => (number === 1 ? name : `${name}/${number}`);
 
+/** Which log of a trail has this name; null: it is one of another trail. */
+export function numberOf(name: string, origin: string): number | null {
+  const number = origin === name ? 1 : Number(origin.slice(name.length + 1));
+  return Number.isSafeInteger(number) && number >= 1 && originOf(name, number) === origin ? number : null;
+}
+
 /** The keys of a log from an entry on. */
 interface Reign {
   /** Checkpoints of more entries than this are signed by it. */
@@ -40,8 +46,11 @@ export function createKeys(origin: string, trusted: readonly Uint8Array[]) {
       }
       return false;
     },
+    /** The keys that have signed any of the log. */
+    all: (): readonly Uint8Array[] => reigns.flatMap(({ publicKeys }) => publicKeys),
     /** The keys that sign at the end of the log. */
     last: (): readonly Uint8Array[] => reigns.at(-1)?.publicKeys ?? [],
+    haveHandedOver: (): boolean => reigns.length > 1,
     /** Follows a hand-over. False: no key that signs there has signed it. */
     handOver: async (index: number, body: Readonly<Record<string, unknown>>): Promise<boolean> => {
       const { to, signature } = body;

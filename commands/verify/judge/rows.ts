@@ -1,7 +1,7 @@
 import { isObject, parseJson } from '../../../src/kit/json.ts';
 import { TILE_WIDTH, tileWidth } from '../../../src/tlog/tiles.ts';
 import { readEntries, type Source } from '../source.ts';
-import type { Chain } from './chain.ts';
+import type { Chain, Gap } from './chain.ts';
 import { differenceOf, shown } from './difference.ts';
 import { COLUMNS, digestOf, type Event, eventOf, isFact, openEvent, parseEntry, sealedEvent } from './entries.ts';
 import type { Difference, Findings } from './findings.ts';
@@ -21,7 +21,7 @@ export interface Rows {
   /** Events that no entry seals yet, and the time of the oldest of them; null: there are none. */
   readonly unsealed: number;
   readonly oldestUnsealed: string | null;
-  /** The time of the newest event. */
+  /** The time of the newest event, which is that of the highest number: a clock may have run ahead before it. */
   readonly newest: string;
 }
 
@@ -47,9 +47,9 @@ export async function judgeRows(
   { chain, nowMs, isLatest, progress }: Reading,
   findings: Findings,
 ): Promise<Rows> {
-  const { events, gaps, latest, isWhole } = chain;
+  const { events, gaps, last, isWhole } = chain;
   const highest = events.highest();
-  const sealedAtMs = Math.min(Date.parse(latest) || 0, nowMs);
+  const sealedAtMs = Math.min(Date.parse(last) || 0, nowMs);
   /** What is older than this has its seal. */
   const horizon = new Date(Math.max(0, sealedAtMs - SEALING_MAX_MS)).toISOString();
   const tallies = new Map<Tallied, Tally>();
@@ -63,7 +63,8 @@ export async function judgeRows(
     if (known !== undefined) known.count += 1;
     else tallies.set(kind, { seq, id: event === null ? null : shown(event.id).slice(1, -1), event, count: 1 });
   };
-  const isInGap = (seq: number): boolean => gaps.some(({ from, to }) => from <= seq && seq <= to);
+  const gapAt = (seq: number): Gap | undefined => gaps.find(({ from, to }) => from <= seq && seq <= to);
+  const isInGap = (seq: number): boolean => gapAt(seq) !== undefined;
   const missing = (seq: number): void => {
     if (events.has(seq)) tally('row_dropped', seq);
     else if (!isInGap(seq)) tally('not_dense', seq);
@@ -95,8 +96,14 @@ export async function judgeRows(
   const judgeRow = (wire: Readonly<Record<string, unknown>>): void => {
     const event = eventOf(wire);
     const { seq } = event;
-    if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1) {
+    if (typeof seq !== 'number' || !Number.isSafeInteger(seq)) {
       findings.add('row_malformed', `Row ${count} of the export has no seq.`);
+      return;
+    }
+    if (seq < 1) {
+      const id = shown(event.id).slice(1, -1);
+      const message = `Row ${count} of the export (${id}) has the number ${seq}, and events are counted from 1: it was put in.`;
+      findings.add('row_not_sealed', message, { seq, id });
       return;
     }
     if (seq <= lastSeq) {
@@ -105,12 +112,12 @@ export async function judgeRows(
     }
     for (let at = lastSeq + 1; at < seq; at += 1) {
       missing(at);
-      // A forged number must not make this run for ever.
-      if (at > highest) at = Math.max(at, seq - 1);
+      if (at <= highest) continue;
+      // Nothing is sealed from here on. A forged number must not make this run for ever, so it takes a gap, or all that is missing, as one.
+      at = Math.min(gapAt(at)?.to ?? seq, seq - 1);
     }
     lastSeq = seq;
-    const time = timeOf(event.last_at);
-    if (time > newest) newest = time;
+    newest = timeOf(event.last_at);
     if (events.isOpen(seq)) judgeOpen(seq, event);
     else if (events.has(seq)) {
       if (!events.matches(seq, digestOf(event))) tally('row_changed', seq, event);

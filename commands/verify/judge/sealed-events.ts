@@ -1,7 +1,7 @@
 import { DIGEST_BYTES, digestOf, type FactEntry, openEvent, sealedEvent } from './entries.ts';
 import { differenceOf } from './difference.ts';
 
-// What the logs say of each event. A log of a hundred million entries has to fit into memory, so an event takes 27 bytes, and only
+// What the logs say of each event. A log of a hundred million entries has to fit into memory, so an event takes 29 bytes, and only
 // attempts that are still open are kept whole.
 
 /** Events of a trail that this program can hold. */

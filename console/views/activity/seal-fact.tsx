@@ -16,7 +16,7 @@ export function SealFact({ event }: { readonly event: AuditEvent }) {
       try {
         const receipt = await audit.receipt(event.id, {}, { signal });
         const { logs } = await audit.logs({ signal });
-        const keyOf = (origin: string) => logs.find((log) => log.origin === origin)?.verifier_key ?? undefined;
+        const keyOf = (origin: string) => logs.find((log) => log.origin === origin)?.verifier_key;
         // A row that counts reads may have grown since the page was opened.
         return { receipt, seal: await checkSeal(receipt, await audit.event(event.id, { signal }), keyOf) };
       } catch (error) {

@@ -10,7 +10,7 @@ export interface Seal {
   readonly size: number;
   /** The name of the log. */
   readonly origin: string;
-  /** False: this browser knows no Ed25519, so it has checked all but the signature. */
+  /** False: this browser knows no Ed25519, or the service has lost the key of the log, so all but the signature is checked. */
   readonly isSignatureChecked: boolean;
   /** False: the row did not carry the MAC of the service when it was sealed, so somebody with the database alone has written it. */
   readonly isAuthentic: boolean;
@@ -24,12 +24,13 @@ export type SealState = 'waiting' | 'wrong' | Seal;
  * root of the checkpoint (RFC 6962 §2.1.1), and that the key has signed that.
  *
  * @param event as the service tells it after the receipt: a row that counts reads grows until it is sealed.
- * @param keyOf gives the text of the verifier key of the log that has this name.
+ * @param keyOf gives the text of the verifier key of the log that has this name. Null: the service does not have that key any more.
+ * Undefined: there is no such log.
  */
 export async function checkSeal(
   receipt: string,
   event: AuditEvent,
-  keyOf: (origin: string) => string | undefined,
+  keyOf: (origin: string) => string | null | undefined,
 ): Promise<SealState> {
   try {
     const [head = '', body = '', signatures = ''] = receipt.split('\n\n');
@@ -53,9 +54,11 @@ export async function checkSeal(
     const isProven = isShown && sides?.length === proof.length && btoa(String.fromCharCode(...hash)) === root;
     // Two keys may sign while one hands over to the other.
     const lines = signatures.split('\n').filter((line) => line.split(' ')[1] === origin);
-    const key = keyOf(origin)?.split('+') ?? [];
+    const key = keyOf(origin);
     const checks = await Promise.all(
-      lines.map(async (line) => await isSignature(`${body}\n`, line.split(' ')[2] ?? '', key)),
+      lines.map(async (line) =>
+        key === null ? null : await isSignature(`${body}\n`, line.split(' ')[2] ?? '', key?.split('+') ?? []),
+      ),
     );
     if (!isProven || checks.every((check) => check === false)) return 'wrong';
     return {

@@ -1,4 +1,9 @@
-import { SEALING_CHUNK_ROWS, UNSEALED_NUMBERS_MAX_COUNT } from '../../config/trail-limits.ts';
+import {
+  SEALING_CHUNK_ROWS,
+  UNSEALED_NUMBERS_MAX_COUNT,
+  UNSIGNED_BUNDLES_MAX_COUNT,
+  UNSIGNED_CHECKPOINTS_MAX_COUNT,
+} from '../../config/trail-limits.ts';
 import { isObject, parseJson } from '../../kit/json.ts';
 import type { Result } from '../../kit/result.ts';
 import type { Trace } from '../../kit/trace.ts';
@@ -21,7 +26,7 @@ import { checkpointKey, checkpointPrefix, type LogStore, type StoreFailure } fro
 // signature, an entry by its proof, and what has neither counts no further than the log can have come.
 
 /** The files of logs, as far as they are read here. They throw a `FilesUnavailable` where the store does not answer. */
-export interface LogFiles {
+export interface StoredFiles {
   get(key: string): Promise<Uint8Array | null>;
   firstAfter(prefix: string, key: string): Promise<string | null>;
 }
@@ -31,7 +36,10 @@ export class FilesUnavailable extends Error {
 }
 
 /** The files of a store. */
-export function filesOf(store: Pick<LogStore, 'get' | 'firstAfter'>, context: { readonly trace: Trace }): LogFiles {
+export function storedFilesOf(
+  store: Pick<LogStore, 'get' | 'firstAfter'>,
+  context: { readonly trace: Trace },
+): StoredFiles {
   const orThrow = <T>(read: Result<T, StoreFailure>): T => {
     if (!read.ok) throw new FilesUnavailable(read.error);
     return read.value;
@@ -68,7 +76,7 @@ export interface Beyond {
  * @param chunkRows as sealing has it.
  */
 export async function lookBeyond(
-  files: LogFiles,
+  files: StoredFiles,
   log: KnownLog,
   verifiersOf: (number: number) => readonly Verifier[],
   toldSize = 0,
@@ -91,7 +99,7 @@ export async function lookBeyond(
   return found;
 }
 
-const hasFiles = async (files: LogFiles, number: number): Promise<boolean> =>
+const hasFiles = async (files: StoredFiles, number: number): Promise<boolean> =>
   (await files.firstAfter(`${number}/`, `${number}/`)) !== null;
 
 interface SignedCheckpoint {
@@ -100,18 +108,15 @@ interface SignedCheckpoint {
   readonly note: string;
 }
 
-/** How many files that no key has signed may stand above the largest checkpoint before it is not looked for any longer. */
-const UNSIGNED_MAX_COUNT = 16;
-
 /** The largest checkpoint beyond a size that one of these keys has signed. */
 async function largestSigned(
-  files: LogFiles,
+  files: StoredFiles,
   number: number,
   beyond: number,
   verifiers: readonly Verifier[],
 ): Promise<SignedCheckpoint | null> {
   let end = Infinity;
-  for (let tries = 0; tries < UNSIGNED_MAX_COUNT; tries += 1) {
+  for (let tries = 0; tries < UNSIGNED_CHECKPOINTS_MAX_COUNT; tries += 1) {
     const size = await largestBelow(files, number, beyond, end);
     if (size === null) return null;
     const bytes = await files.get(checkpointKey(number, size));
@@ -126,7 +131,7 @@ async function largestSigned(
  * The largest size above `beyond` and below `end` that has a checkpoint. It is searched for by steps that double and then by halves, since a
  * day has 1,440 checkpoints and each look is a call.
  */
-async function largestBelow(files: LogFiles, number: number, beyond: number, end: number): Promise<number | null> {
+async function largestBelow(files: StoredFiles, number: number, beyond: number, end: number): Promise<number | null> {
   const prefix = checkpointPrefix(number);
   const nextAfter = async (size: number): Promise<number | null> => {
     const key = await files.firstAfter(prefix, checkpointKey(number, size));
@@ -167,7 +172,7 @@ async function readSigned(text: string, verifiers: readonly Verifier[]): Promise
  * waited and the new ones, and no earlier chunk has a higher number. Null: a file is missing, or is not what was signed.
  */
 async function highestIn(
-  files: LogFiles,
+  files: StoredFiles,
   { number, begin, lookBack }: { readonly number: number; readonly begin: number; readonly lookBack: number },
   { size, root }: SignedCheckpoint,
 ): Promise<number | null> {
@@ -184,10 +189,14 @@ async function highestIn(
   return highest;
 }
 
-/** The highest number in bundles beyond what was signed, which a run has put that did not come to its end. */
-async function highestAfter(files: LogFiles, number: number, size: number, mostSeq: number): Promise<number> {
+/**
+ * The highest number in bundles beyond what was signed, which a run has put that did not come to its end. It is `mostSeq` where there are
+ * more bundles than any run puts.
+ */
+async function highestAfter(files: StoredFiles, number: number, size: number, mostSeq: number): Promise<number> {
   let highest = 0;
-  for (let index = Math.floor(size / TILE_WIDTH); ; index += 1) {
+  const first = Math.floor(size / TILE_WIDTH);
+  for (let index = first; index < first + UNSIGNED_BUNDLES_MAX_COUNT; index += 1) {
     const whole = await readBundle(files, number, index, TILE_WIDTH);
     const bundles = whole === null ? await partialBundles(files, number, index) : [whole];
     // Nothing proves these entries. One that cannot be true is none.
@@ -195,9 +204,10 @@ async function highestAfter(files: LogFiles, number: number, size: number, mostS
     highest = Math.max(highest, ...numbers.filter((seq) => seq <= mostSeq));
     if (whole === null) return highest;
   }
+  return mostSeq;
 }
 
-async function partialBundles(files: LogFiles, number: number, index: number): Promise<readonly Uint8Array[][]> {
+async function partialBundles(files: StoredFiles, number: number, index: number): Promise<readonly Uint8Array[][]> {
   const prefix = `${number}/${tilePath({ level: 'entries', index, width: TILE_WIDTH })}.p/`;
   const found: Uint8Array[][] = [];
   for (let key = await files.firstAfter(prefix, prefix); key !== null; key = await files.firstAfter(prefix, key)) {
@@ -209,7 +219,7 @@ async function partialBundles(files: LogFiles, number: number, index: number): P
 }
 
 async function readBundle(
-  files: LogFiles,
+  files: StoredFiles,
   number: number,
   index: number,
   width: number,
@@ -219,7 +229,7 @@ async function readBundle(
 }
 
 /** Reads nodes of the tree of a size from its hash tiles, each of which is read once. A tile that is missing has no node. */
-function nodesOf(files: LogFiles, number: number, size: number): ReadNode {
+function nodesOf(files: StoredFiles, number: number, size: number): ReadNode {
   const known = new Map<string, readonly Hash[]>();
   return nodesOfTiles(async (level, index) => {
     const width = tileWidth(level, index, size);

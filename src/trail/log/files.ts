@@ -37,7 +37,7 @@ export function createLogFiles(
     },
     tiles: createBoundedMap({ maxCount: LOG_TILES_MAX_COUNT }),
     publicKeys: async () => {
-      // Not the promise is kept: it would never settle if the request that began it ended early.
+      // The keys are kept, and not their promise: that would never settle if the request that began it ended early.
       publicKeys ??= await Promise.all(
         [key, nextKey].filter((one) => one !== null).map(async (one) => (await createSigner(one)).verifier.publicKey),
       );
@@ -56,8 +56,8 @@ export type Checkpointed = Pick<LogRow, 'published_size' | 'note' | 'cosignature
 };
 
 /**
- * The last published checkpoint of a log, with its cosignatures as further signature lines. D1 forgets those of logs that stopped long
- * ago, and the store has them.
+ * The last published checkpoint of a log, with its cosignatures as further signature lines. Where somebody has deleted it in D1, the store
+ * still has it.
  *
  * Fails with `log_file_not_found` where none is published, with `log_damaged` where it is lost, or with `audit_unavailable`.
  */

@@ -1,19 +1,8 @@
 import { and, eq, sql } from 'drizzle-orm';
-import * as z from 'zod';
 import type { Database } from '../../db/database.ts';
 import { trailLeaves, trailLogs, type TrailLogRow } from '../../db/trail-log-schema.ts';
-import { parseJson } from '../../kit/json.ts';
-import {
-  isSignature,
-  parseSignatureLine,
-  parseVerifier,
-  signatureLine,
-  signNote,
-  type Signer,
-  type Verifier,
-  verifierText,
-} from '../../tlog/note.ts';
-import { ENTRY_VERSION, entryOf } from './facts.ts';
+import { signatureLine, signNote, type Signer, type Verifier, verifierText } from '../../tlog/note.ts';
+import { entryOf } from './facts.ts';
 import { isStill } from './statements.ts';
 
 // The hand-over from one key of a log to the next. It is a leaf of the log itself, signed by the old key, so whoever trusts the old key can
@@ -30,27 +19,10 @@ export async function handoverEntry(from: Signer, to: Verifier, nowMs: number): 
   return entryOf('handover', { at: new Date(nowMs).toISOString(), to: text, signature: line });
 }
 
-const Handover = z.object({
-  v: z.literal(ENTRY_VERSION),
-  fact: z.literal('handover'),
-  to: z.string(),
-  signature: z.string(),
-});
-
 /**
- * The key that an entry hands over to; null where the entry is no hand-over, or one that this key has not signed for a key of the same
- * name.
+ * Adds the leaf of a hand-over, and says whose the log is from then on, where the log is still as it was read. The second statement gives a
+ * row if it was.
  */
-export async function successorIn(entry: Uint8Array, from: Verifier): Promise<Verifier | null> {
-  const parsed = Handover.safeParse(parseJson(new TextDecoder().decode(entry)));
-  const to = parsed.success ? parseVerifier(parsed.data.to) : null;
-  const signature = parsed.success ? parseSignatureLine(parsed.data.signature) : null;
-  if (to === null || signature === null || to.kind !== 'log' || to.name !== from.name) return null;
-  if (signature.name !== from.name || signature.keyId !== from.keyId) return null;
-  return (await isSignature(handoverText(from.name, verifierText(to)), signature, from)) ? to : null;
-}
-
-/** Adds the leaf of a hand-over, and says whose the log is from then on, where the log is still as it was read. The second statement gives a row if it was. */
 export function assignHandover(
   { build }: Pick<Database, 'build'>,
   log: TrailLogRow,

@@ -9,7 +9,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import { parseCheckpoint } from '../../tlog/checkpoint.ts';
 import { createSigner, isSignedBy, parseVerifier, type Verifier, verifierOf } from '../../tlog/note.ts';
 import type { ResumedBecause } from '../../vocabulary.ts';
-import { filesOf, FilesUnavailable, type LogFiles, lookBeyond } from './beyond.ts';
+import { FilesUnavailable, lookBeyond, type StoredFiles, storedFilesOf } from './beyond.ts';
 import type { OldLog } from './resume-plan.ts';
 import { isKept } from './resume-statements.ts';
 import { originOf } from './signing.ts';
@@ -17,7 +17,7 @@ import { checkpointKey, type LogStore } from './store.ts';
 
 // What is known of the log that is to end, in D1 and beyond it, and why it cannot go on.
 
-interface LogReading {
+interface OldLogDependencies {
   readonly database: Database;
   readonly runtime: Runtime;
   readonly store: LogStore;
@@ -25,7 +25,7 @@ interface LogReading {
 
 /** Reads the current log. Null: it goes on, or there is none. Fails with `audit_unavailable` where D1 or the files do not answer. */
 export async function readOldLog(
-  { database, store, runtime }: LogReading,
+  { database, store, runtime }: OldLogDependencies,
   context: RequestContext,
   config: TrailLogConfig,
 ): Promise<Result<OldLog | null, AuditFailure>> {
@@ -59,7 +59,7 @@ export async function readOldLog(
   if (!read.ok) return err({ kind: 'audit_unavailable' });
   const [[row], [published], [leaf], [outside], [voidHandover]] = read.value;
   if (row === undefined) return ok(null);
-  const files = filesOf(store, context);
+  const files = storedFilesOf(store, context);
   try {
     const stored = published?.note ?? (await storedNote(files, row));
     const because = await whyStopped(row, stored, config);
@@ -76,8 +76,8 @@ export async function readOldLog(
   }
 }
 
-/** Old checkpoints are only among the files. */
-async function storedNote(files: LogFiles, { number, published_size: size }: TrailLogRow): Promise<string | null> {
+/** The checkpoint that D1 has published, from the files. */
+async function storedNote(files: StoredFiles, { number, published_size: size }: TrailLogRow): Promise<string | null> {
   const bytes = size === 0 ? null : await files.get(checkpointKey(number, size));
   return bytes === null ? null : new TextDecoder().decode(bytes);
 }

@@ -13,7 +13,7 @@ const isLastCheckpoint = and(
   eq(trailCheckpoints.size, trailLogs.published_size),
 );
 
-/** The query for the logs, each with its last published checkpoint, the first log first. D1 may not have the checkpoint of an old log any more. */
+/** The query for the logs, each with its last published checkpoint, the first log first. A checkpoint is null where none is published, or where somebody has deleted it. */
 export const selectLogs = ({ build }: Pick<Database, 'build'>) =>
   build
     .select({

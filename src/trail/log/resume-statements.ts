@@ -38,13 +38,14 @@ export const endOld = ({ build }: Database, row: TrailLogRow, nowMs: number, con
 
 /**
  * Whatever only the void part of the old log has sealed waits to be sealed anew: an event whose beginning is in a part that counts waits
- * to be settled, and any other for its leaf.
+ * to be settled, and any other for its leaf. Once the new log is there, nothing is added: the batch may be sent again after the cron has
+ * sealed what waited.
  */
 export const awaitLost = ({ build }: Database, row: TrailLogRow, condition: SQL) =>
   build.insert(trailPending).select(
     sql`select lost.seq, iif(exists (select 1 from trail_leaves as r where r.seq = lost.seq and r.kind = 'recorded' and ${isKept('r')}), 'settlement', 'leaf')
       from trail_leaves as lost where lost.log = ${row.number} and lost.idx >= ${row.published_size} and lost.seq is not null
-      and ${condition} group by lost.seq
+      and ${condition} and not exists (select 1 from trail_logs as l where l.number > ${row.number}) group by lost.seq
       on conflict (seq) do update set awaits = excluded.awaits`,
   );
 

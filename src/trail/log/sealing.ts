@@ -30,8 +30,8 @@ import {
   selectNew,
   stopLog,
 } from './statements.ts';
-import { checkpointKey, checkpointPrefix } from './store.ts';
-import { type Adoption, type RowMacs } from '../row-macs.ts';
+import type { Adoption, RowMacs } from '../row-macs.ts';
+import { checkpointKey, checkpointPrefix, rememberingStore } from './store.ts';
 import { edgeText, hashText, parseEdge } from './tree.ts';
 
 // The run of the cron that seals the trail. It goes on from what D1 says, whatever became of the run before it, and it may be killed at
@@ -109,10 +109,12 @@ export function createSealing(dependencies: SealingDependencies): Sealing {
 
 /** One run. */
 function createRun(dependencies: SealingDependencies, context: Pick<RequestContext, 'trace'>, budget: Budget) {
-  const { database, store, signing, runtime, config, isAuthentic, chunkRows = SEALING_CHUNK_ROWS } = dependencies;
+  const { database, signing, runtime, config, isAuthentic, chunkRows = SEALING_CHUNK_ROWS } = dependencies;
+  const store = rememberingStore(dependencies.store);
   let sealed = 0;
   let publishedSize: number | null = null;
   let adoption: Adoption | undefined;
+  let isThrough = false;
 
   const batch = async <const Q extends readonly Query[]>(
     queries: Q,
@@ -225,6 +227,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
     ]);
     if (!read.ok) return read;
     const [, due, fresh] = read.value;
+    isThrough = due.length < chunkRows && fresh.length < chunkRows;
     if (due.length === 0 && fresh.length === 0) return ok(null);
     const edge = parseEdge(log.edge, log.size);
     if (edge === null) return err({ because: 'forked', where: `the edge at size ${log.size}` });
@@ -262,7 +265,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
 
   /** Publishes what is assigned. Null: another run was faster. */
   const publishNext = async (head: Head): Promise<Result<Head | null, SealingFailure>> => {
-    const published = await publish(dependencies, context, head, budget);
+    const published = await publish({ ...dependencies, store }, context, head, budget);
     if (!published.ok || published.value === null) return published;
     sealed += head.log.size - head.log.published_size;
     publishedSize = head.log.size;
@@ -271,7 +274,10 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
     return announced.ok ? published : err(announced.error);
   };
 
-  /** Publishes and assigns by turns, until nothing is left, another run is faster, or the budget ends. */
+  /**
+   * Publishes and assigns by turns, until all is sealed that was there, another run is faster, or the budget ends. What has come meanwhile waits
+   * for the next run, since each checkpoint leaves partial tiles that stay.
+   */
   const work = async (first: Head): Promise<SealingFailure | null> => {
     const beyond = await lookBeyond(first);
     if (!beyond.ok) return await failed(first, beyond.error);
@@ -281,7 +287,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
     while (head !== null) {
       const at: Head = head;
       const isPublished = at.log.size === at.log.published_size;
-      if (isPublished && !budget.permits(SEALING_ASSIGN_QUERIES + publishQueries(store))) return null;
+      if (isPublished && (isThrough || !budget.permits(SEALING_ASSIGN_QUERIES + publishQueries(store)))) return null;
       // oxlint-disable-next-line no-await-in-loop -- each step goes on from the one before it
       const next: Result<Head | null, SealingFailure> = await (isPublished ? assignNext(at) : publishNext(at));
       // oxlint-disable-next-line no-await-in-loop -- it is the last one

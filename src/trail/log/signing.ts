@@ -24,8 +24,6 @@ export interface Signing {
   signersOf(log: SignedLog, note: string | null): Promise<Result<readonly Signer[], SigningFailure>>;
   /** The hand-over that is due: from the key that has signed the last checkpoint to one that has never been handed over to. Null: none. */
   handoverOf(log: SignedLog, note: string | null): Promise<{ readonly from: Signer; readonly to: Signer } | null>;
-  /** The text of the verifier key that the current checkpoints of a log are to be checked with. */
-  verifierKeyOf(log: Pick<TrailLogRow, 'origin' | 'key'>): Promise<string>;
 }
 
 /** The origin of a log, which is the name of its key: that of TRAIL_KEY, and for further logs with their number behind it. */
@@ -57,9 +55,6 @@ export function createSigning({ key, nextKey }: Pick<TrailLogConfig, 'key' | 'ne
       // A key that is put in the place of a lost one must not hand over what is not its own.
       return (await hasSigned(note, from)) ? { from, to } : null;
     },
-
-    verifierKeyOf: async ({ origin, key: handedTo }) =>
-      handedTo ?? verifierText((await createSigner(key, origin)).verifier),
   };
 }
 

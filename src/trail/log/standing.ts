@@ -11,11 +11,13 @@ import { type LogRow, selectLog } from './published.ts';
 export const selectUnsealed = ({ build }: Pick<Database, 'build'>) => {
   const current = sql`(select coalesce(max(through_seq), 0) as through_seq, coalesce(max(size), 0) as size,
     coalesce(max(published_size), 0) as published_size from trail_logs where number = (select max(number) from trail_logs))`;
+  // Numbers of a gap are no events.
+  const skipped = sql`(select coalesce(sum(g.to_seq - g.from_seq + 1), 0) from trail_gaps as g where g.from_seq > log.through_seq)`;
   const beyond = sql`audit_events as e where e.seq > log.through_seq`;
   const waiting = sql`trail_pending as p cross join audit_events as e where p.awaits <> 'settlement' and e.seq = p.seq`;
   return build
     .select({
-      events: sql<number>`max(0, coalesce((select max(seq) from audit_events), 0) - log.through_seq)
+      events: sql<number>`max(0, coalesce((select max(seq) from audit_events), 0) - log.through_seq - ${skipped})
         + (log.size - log.published_size) + (select count(*) from ${waiting})`.as('events'),
       oldest_at: sql<
         number | null

@@ -1,6 +1,11 @@
 import type { R2Bucket } from '@cloudflare/workers-types';
-import { and, desc, eq, gt, lt, sql } from 'drizzle-orm';
-import { OBJECTS_AT_ONCE, OBJECTS_BATCH_MAX_CHARS, R2_TIMEOUT_MS } from '../../config/trail-limits.ts';
+import { and, eq, gt, lt, type SQL, sql } from 'drizzle-orm';
+import {
+  OBJECTS_AT_ONCE,
+  OBJECTS_TEXT_MAX_CHARS,
+  OBJECTS_TEXTS_AT_ONCE,
+  R2_TIMEOUT_MS,
+} from '../../config/trail-limits.ts';
 import type { Database, DatabaseFailure } from '../../db/database.ts';
 import { trailObjects } from '../../db/trail-log-schema.ts';
 import { decodePaddedBase64 } from '../../kit/bytes.ts';
@@ -48,8 +53,6 @@ export interface LogStore {
   ): Promise<Result<string | null, StoreFailure>>;
   /** The first key of this prefix behind `key` in the order of their bytes; null: there is none. */
   firstAfter(context: Traced, prefix: string, key: string): Promise<Result<string | null, StoreFailure>>;
-  /** The last key of a prefix behind which only sizes of `sizeKey` stand; null: there is none. */
-  last(context: Traced, prefix: string): Promise<Result<string | null, StoreFailure>>;
   /** How many statements `createAll` sends to D1 at the most for files of these lengths. */
   statementsFor(objects: readonly StoredObject[]): number;
   /** Whether its calls are statements to D1. */
@@ -143,22 +146,7 @@ export function createR2Store(bucket: R2Bucket, runtime: Pick<Runtime, 'after' |
       return objects[0]?.key ?? null;
     });
 
-  // R2 lists forwards alone, a thousand keys a call, so the last of a million is found by halving what sizes there may be.
-  const last: LogStore['last'] = async (context, prefix) => {
-    let found: string | null = null;
-    let [low, high] = [-1, 10 ** SIZE_DIGITS];
-    while (low + 1 < high) {
-      const middle = Math.floor((low + high) / 2);
-      // oxlint-disable-next-line no-await-in-loop -- each step depends on the last one
-      const first = await firstAfter(context, prefix, `${prefix}${sizeKey(middle)}`);
-      if (!first.ok) return first;
-      if (first.value === null) high = middle;
-      else [found, low] = [first.value, Number(first.value.slice(prefix.length))];
-    }
-    return found === null ? await firstAfter(context, prefix, prefix) : ok(found);
-  };
-
-  return { get, create, createAll, firstAfter, last, statementsFor: () => 0, isInD1: false };
+  return { get, create, createAll, firstAfter, statementsFor: () => 0, isInD1: false };
 }
 
 /** Keeps files in the table `trail_objects`. */
@@ -172,56 +160,59 @@ export function createD1Store(database: Database): LogStore {
     return ok(row === undefined ? null : fromBase64(row.body));
   };
 
-  // The second statement gives the keys that have another body than the one asked for.
-  const insertAll = (files: string) =>
-    [
-      build
-        .insert(trailObjects)
-        .select(
-          sql`select e.value ->> 'key', e.value ->> 'body' from json_each(${files}) as e
-              where not exists (select 1 from trail_objects as o where o.key = e.value ->> 'key')`,
-        )
-        .returning({ key: sql<string>`key`.as('key') }),
-      build
-        .select({ key: sql<string>`o.key`.as('key') })
-        .from(sql`json_each(${files}) as e cross join trail_objects as o on o.key = e.value ->> 'key'`)
-        .where(sql`o.body is not e.value ->> 'body'`)
-        .limit(1),
-    ] as const;
+  /** Creates the files whose keys are free, and gives these keys. */
+  const insertAll = (texts: readonly string[]) =>
+    build
+      .insert(trailObjects)
+      .select(
+        sql`select e.value ->> 'key', e.value ->> 'body' from ${filesOf(texts)} as e
+            where not exists (select 1 from trail_objects as o where o.key = e.value ->> 'key')`,
+      )
+      .returning({ key: sql<string>`key`.as('key') });
+
+  /** The first of these files whose key is taken by another body. */
+  const selectOther = (texts: readonly string[]) =>
+    build
+      .select({ key: sql<string>`o.key`.as('key') })
+      .from(sql`${filesOf(texts)} as e cross join trail_objects as o on o.key = e.value ->> 'key'`)
+      .where(sql`o.body is not e.value ->> 'body'`)
+      .limit(1);
+
+  const put = async (context: Traced, { texts, files }: FilesOfStatement): Promise<Result<Put, StoreFailure>> => {
+    const created = await database.batch(context, [insertAll(texts)]);
+    if (!created.ok) return created;
+    if (created.value[0].length === files) return ok({ became: 'created', other: null });
+    // Nobody changes a file, so what is there can be compared afterwards.
+    const compared = await database.batch(context, [selectOther(texts)]);
+    if (!compared.ok) return compared;
+    const other = compared.value[0][0]?.key ?? null;
+    return ok({ became: other === null ? 'same' : 'different', other });
+  };
 
   const createAll: LogStore['createAll'] = async (context, objects, mayGoOn = () => true) => {
-    for (const files of batchesOf(objects)) {
+    for (const files of statementsOf(objects)) {
       if (!mayGoOn()) return err('unanswered');
       // oxlint-disable-next-line no-await-in-loop -- D1 does one at a time
-      const stored = await database.batch(context, insertAll(files));
-      if (!stored.ok) return stored;
-      const [other] = stored.value[1];
-      if (other !== undefined) return ok(other.key);
+      const done = await put(context, files);
+      if (!done.ok) return done;
+      if (done.value.other !== null) return ok(done.value.other);
     }
     return ok(null);
   };
 
   const create: LogStore['create'] = async (context, object) => {
-    const stored = await database.batch(context, insertAll(asJson([rowOf(object)])));
-    if (!stored.ok) return stored;
-    const [created, different] = stored.value;
-    if (different.length > 0) return ok('different');
-    return ok(created.length > 0 ? 'created' : 'same');
+    const done = await put(context, { texts: [JSON.stringify([rowOf(object)])], files: 1 });
+    return done.ok ? ok(done.value.became) : done;
   };
 
-  const edgeKey = async (
-    context: Traced,
-    prefix: string,
-    after: string,
-    order: 'first' | 'last',
-  ): Promise<Result<string | null, StoreFailure>> => {
-    const within = and(gt(trailObjects.key, after), lt(trailObjects.key, `${prefix}\uFFFF`));
+  const firstAfter: LogStore['firstAfter'] = async (context, prefix, key) => {
+    const after = key.startsWith(prefix) ? key : prefix;
     const read = await database.batch(context, [
       build
         .select({ key: trailObjects.key })
         .from(trailObjects)
-        .where(within)
-        .orderBy(order === 'first' ? trailObjects.key : desc(trailObjects.key))
+        .where(and(gt(trailObjects.key, after), lt(trailObjects.key, `${prefix}\uFFFF`)))
+        .orderBy(trailObjects.key)
         .limit(1),
     ]);
     return read.ok ? ok(read.value[0][0]?.key ?? null) : read;
@@ -231,10 +222,8 @@ export function createD1Store(database: Database): LogStore {
     get,
     create,
     createAll,
-    firstAfter: async (context, prefix, key) =>
-      await edgeKey(context, prefix, key.startsWith(prefix) ? key : prefix, 'first'),
-    last: async (context, prefix) => await edgeKey(context, prefix, prefix, 'last'),
-    statementsFor: (objects) => 2 * batchesOf(objects).length,
+    firstAfter,
+    statementsFor: (objects) => 2 * statementsOf(objects).length,
     isInD1: true,
   };
 }
@@ -245,22 +234,69 @@ interface ObjectRow {
 }
 
 const rowOf = ({ key, bytes }: StoredObject): ObjectRow => ({ key, body: Buffer.from(bytes).toString('base64') });
-const asJson = (rows: readonly ObjectRow[]): string => JSON.stringify(rows);
 const fromBase64 = (body: string): Uint8Array => decodePaddedBase64(body) ?? new Uint8Array();
 
-/** The files as JSON, in as few texts as D1 takes them in. */
-function batchesOf(objects: readonly StoredObject[]): readonly string[] {
-  const batches: ObjectRow[][] = [];
+/** What became of files. */
+interface Put {
+  readonly became: Creation;
+  /** The key of one that is taken by another body; null: none is. */
+  readonly other: string | null;
+}
+
+/** Files that one statement takes. */
+interface FilesOfStatement {
+  /** JSON, each as much as D1 binds as one value. */
+  readonly texts: readonly string[];
+  readonly files: number;
+}
+
+const filesOf = (texts: readonly string[]): SQL =>
+  sql`(${sql.join(
+    texts.map((text) => sql`select value from json_each(${text})`),
+    sql` union all `,
+  )})`;
+
+/** Files for as few statements as D1 takes them in. */
+function statementsOf(objects: readonly StoredObject[]): readonly FilesOfStatement[] {
+  const texts: ObjectRow[][] = [];
   let chars = Infinity;
   for (const object of objects) {
     const row = rowOf(object);
     const own = row.body.length + row.key.length;
-    if (chars + own > OBJECTS_BATCH_MAX_CHARS) {
-      batches.push([]);
+    if (chars + own > OBJECTS_TEXT_MAX_CHARS) {
+      texts.push([]);
       chars = 0;
     }
-    batches.at(-1)?.push(row);
+    texts.at(-1)?.push(row);
     chars += own;
   }
-  return batches.map(asJson);
+  return Array.from({ length: Math.ceil(texts.length / OBJECTS_TEXTS_AT_ONCE) }, (_, index) => {
+    const own = texts.slice(index * OBJECTS_TEXTS_AT_ONCE, (index + 1) * OBJECTS_TEXTS_AT_ONCE);
+    return { texts: own.map((rows) => JSON.stringify(rows)), files: own.flat().length };
+  });
 }
+
+/**
+ * A store as one run of sealing uses it: it knows the partial tiles that it has put last, which the next chunk grows from. What they hold is
+ * believed as little as what is read: it has to lead to the root that was signed.
+ */
+export function rememberingStore(store: LogStore): LogStore {
+  const last = new Map<string, Uint8Array>();
+  return {
+    ...store,
+    get: async (context, key) => {
+      const known = last.get(key);
+      return known === undefined ? await store.get(context, key) : ok(known);
+    },
+    createAll: async (context, objects, mayGoOn) => {
+      last.clear();
+      const done = await store.createAll(context, objects, mayGoOn);
+      if (!done.ok || done.value !== null) return done;
+      for (const { key, bytes } of objects) if (isPartial(key)) last.set(key, bytes);
+      return done;
+    },
+  };
+}
+
+/** Whether a tile has room left (C2SP tlog-tiles: `.p/<width>`). */
+const isPartial = (key: string): boolean => key.includes('.p/');

@@ -15,6 +15,9 @@ import type { AuditExport } from './params.ts';
 
 const LIMITS = { rows: AUDIT_EXPORT_MAX_ROWS, pageRows: AUDIT_EXPORT_PAGE_ROWS, pages: AUDIT_EXPORT_MAX_PAGES };
 
+/** No event of this service has a number below 1. A row that somebody has put in there is shown as any other, so that it is found. */
+const BELOW_ALL_SEQS = Number.MIN_SAFE_INTEGER;
+
 /**
  * Begins an export of the trail, in the order of `seq`, up to where the trail ends when it is asked for. Its first page, that end,
  * and the row of the export come from one batch, so no byte leaves before the export is in the trail. The other pages are read
@@ -34,7 +37,10 @@ export async function exportTrail(
   const select = (afterSeq: number, limitRows: number) =>
     selectEvents(database, filter, { direction: 'asc', seq: afterSeq }, limitRows);
 
-  const alongside = [select(beginSeq, LIMITS.pageRows), selectEnds(database, filter, beginSeq, nowMs)] as const;
+  const alongside = [
+    select(query.afterSeq ?? BELOW_ALL_SEQS, LIMITS.pageRows),
+    selectEnds(database, filter, beginSeq, nowMs),
+  ] as const;
   // Exports are not counted together: each takes a lot out of here, so each has a row of its own.
   const recorded = await recorder.record(context, describeExport(caller, query), successOutcome(null), alongside);
   if (!recorded.ok) return recorded;

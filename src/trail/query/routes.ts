@@ -24,7 +24,7 @@ const ACTION = 'audit.query';
 
 /**
  * Serves the trail to callers with `audit:read`, and to any other caller the events that it caused itself. Nothing here or elsewhere
- * changes a settled event: the triggers of `drizzle/0001_append_only.sql` refuse it.
+ * changes a settled event: the triggers of `drizzle/0001_append_only.sql` and `drizzle/0015_trail_log.sql` refuse it.
  */
 export function registerAuditRoutes(
   app: Hono<AppEnv>,

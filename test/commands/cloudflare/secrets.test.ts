@@ -4,8 +4,10 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { askSecret } from '../../../commands/ask-secret.ts';
+import type { Cloudflare } from '../../../commands/cloudflare/account.ts';
 import { keepSecrets, readSecrets } from '../../../commands/cloudflare/kept-secrets.ts';
 import { neededSecrets } from '../../../commands/cloudflare/needed-secrets.ts';
+import { newTrailKey, trailKeyProblem, trailName } from '../../../commands/cloudflare/trail-key.ts';
 import { parsePolicy } from '../../../src/config/policy.ts';
 import examplePolicy from '../../../docs/policy/webhooks.ts';
 
@@ -13,6 +15,20 @@ const folder = mkdtempSync(path.join(tmpdir(), 'countersign-secrets-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const NOW_MS = Date.UTC(2026, 10, 28);
+
+describe('the name of a log', () => {
+  const named = async (name: string) => await trailName({} as Cloudflare, { named: name, url: null });
+
+  it('is what the operator says', async () => {
+    expect(await named('countersign.example.com/trail')).toBe('countersign.example.com/trail');
+    expect(await trailKeyProblem(await newTrailKey('countersign.example.com/trail'))).toBeNull();
+  });
+
+  it('has no number behind its last slash, since logs that follow have one: verify would refuse its key', async () => {
+    await expect(named('countersign.example.com/trail/2')).rejects.toThrow('no number behind the last slash');
+    expect(await trailKeyProblem(await newTrailKey('countersign.example.com/trail/2'))).toContain('a number behind');
+  });
+});
 
 describe('the secrets that a policy needs', () => {
   const policy = parsePolicy(examplePolicy);

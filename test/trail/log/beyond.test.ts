@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { UNSEALED_NUMBERS_MAX_COUNT } from '../../../src/config/trail-limits.ts';
 import { createSigner, type Verifier, verifierOf } from '../../../src/tlog/note.ts';
 import { bundleOf } from '../../../src/tlog/tiles.ts';
-import { type KnownLog, type LogFiles, lookBeyond } from '../../../src/trail/log/beyond.ts';
+import { type KnownLog, lookBeyond, type StoredFiles } from '../../../src/trail/log/beyond.ts';
 import { entryOf } from '../../../src/trail/log/facts.ts';
 import type { LogLeafKind } from '../../../src/vocabulary.ts';
 import { filesOfLog, NAME, OTHER_TRAIL_KEY, readKey, signedCheckpoint, tilesBetween, TRAIL_KEY } from './built-logs.ts';
 
 type Files = Map<string, Uint8Array>;
-const inMemory = (files: Files): LogFiles & { readonly reads: string[] } => {
+const inMemory = (files: Files): StoredFiles & { readonly reads: string[] } => {
   const reads: string[] = [];
   return {
     reads,
@@ -129,6 +129,19 @@ describe('the highest number that was ever sealed', () => {
     const files = await filesOfLog(1, NAME, finals(1, 400), [300, 400]);
     spoil(files);
     expect((await look(files)).highestSeq).toBe(bound);
+  });
+
+  it('is taken so, too, where somebody has put bundles without an end', async () => {
+    const files = await filesOfLog(1, NAME, finals(1, 400), [300, 400]);
+    const endless = inMemory(files);
+    const bundle = bundleOf(finals(1, 256));
+    const get = async (key: string) =>
+      /^1\/tile\/entries\/[x\d/]+$/.test(key) && !files.has(key) && endless.reads.length < 2_000
+        ? (endless.reads.push(key), bundle)
+        : await endless.get(key);
+    const known = { number: 1, publishedSize: 300, keptSeq: 300 };
+    expect((await lookBeyond({ ...endless, get }, known, verifiersOf)).highestSeq).toBe(bound);
+    expect(endless.reads.length).toBeLessThan(200);
   });
 
   it('is taken so, too, where somebody outside knows a size and there are no files of it', async () => {

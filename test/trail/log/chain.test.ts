@@ -15,7 +15,7 @@ import {
   tilePath,
   tileWidth,
 } from '../../../src/tlog/tiles.ts';
-import { filesOf } from '../../../src/trail/log/beyond.ts';
+import { storedFilesOf } from '../../../src/trail/log/beyond.ts';
 import { checkpointKey, createR2Store } from '../../../src/trail/log/store.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { type Answer, createHarness, type Harness } from '../../support/harness.ts';
@@ -27,6 +27,7 @@ import { eventsOf, leavesOf, logs, pending } from './stored-logs.ts';
 
 const TABLES = [
   'audit_events',
+  'open_creates',
   'trail_logs',
   'trail_leaves',
   'trail_pending',
@@ -48,7 +49,7 @@ const restore = async (): Promise<void> =>
     '%',
   );
 
-const files = filesOf(createR2Store(env.TRAIL, workerRuntime), { trace: newTrace() });
+const files = storedFilesOf(createR2Store(env.TRAIL, workerRuntime), { trace: newTrace() });
 const bytesOf = async (key: string): Promise<Uint8Array> => {
   const bytes = await files.get(key);
   if (bytes === null) throw new Error(`no file ${key}`);
@@ -190,6 +191,12 @@ describe('a database that is restored', () => {
     // What /readyz has read is good for some seconds.
     skewMs += 60_000;
     expect(await degraded()).not.toContain('trail_rolled_back');
+    // Numbers that no event has wait for no seal.
+    const { size, through_seq } = (await logs()).at(-1)!;
+    const waiting = Object.values(await pending()).filter((awaits) => awaits !== 'settlement').length;
+    const fresh = (await eventsOf()).filter(({ seq }) => seq > through_seq).length;
+    const { trail_log: told } = (await h.send('GET', '/api/v1/status')).body.data;
+    expect(told.unsealed_events).toBe(fresh + size + waiting);
   });
 
   it('is sealed again: both logs together have each event, and no number has two', async () => {

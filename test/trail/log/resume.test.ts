@@ -38,14 +38,19 @@ const sealedIn = async (log: number): Promise<Record<string, unknown>> =>
 
 /** Is done before each batch that would begin a new log. */
 let beforeBatch: (batch: number) => Promise<unknown> = async () => await Promise.resolve();
+/** Is done after each of them. If it throws, the batch is committed and its answer is lost. */
+let afterBatch: (batch: number) => Promise<unknown> = async () => await Promise.resolve();
 let batches = 0;
 const hooked: D1Database = new Proxy(env.DB, {
   get: (target, key) => {
     const value: unknown = Reflect.get(target, key);
     if (key !== 'batch') return typeof value === 'function' ? value.bind(target) : value;
     return async (statements: D1PreparedStatement[]) => {
-      if (statements.length > 5) await beforeBatch((batches += 1));
-      return await target.batch(statements);
+      const isBeginning = statements.length > 5;
+      if (isBeginning) await beforeBatch((batches += 1));
+      const results = await target.batch(statements);
+      if (isBeginning) await afterBatch(batches);
+      return results;
     };
   },
 });
@@ -58,6 +63,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   beforeBatch = async () => await Promise.resolve();
+  afterBatch = async () => await Promise.resolve();
   batches = 0;
 });
 
@@ -280,6 +286,24 @@ it('of two that come at once one begins a log', async () => {
   const answers = await Promise.all([resume(h), resume(other), resume(h)]);
   expect(answers.map(({ status }) => status).toSorted((one, next) => one - next)).toEqual([201, 409, 409]);
   expect((await logs()).slice(last)).toHaveLength(1);
+});
+
+it('one whose answer was lost does not have sealed a second time what the cron has sealed since', async () => {
+  const { number, size } = (await logs()).at(-1)!;
+  // A leaf that was never published: its event has to be sealed anew.
+  const lost = env.DB.prepare(`insert into trail_leaves values (?, ?, 'final', 3, 'AAAA', 1, null)`).bind(number, size);
+  await lost.run();
+  await stopLog('forked');
+  let awaited: Readonly<Record<string, string>> = {};
+  afterBatch = async (batch) => {
+    if (batch > 1) return;
+    awaited = await pending();
+    await env.DB.prepare('delete from trail_pending where seq = 3').run();
+    throw new TypeError('injected: failed after its effect');
+  };
+  expect((await resume(other)).status).toBe(201);
+  expect(batches).toBe(2);
+  expect([awaited['3'], (await pending())['3']]).toEqual(['leaf', undefined]);
 });
 
 it('one whose log was resumed between its reading and its batch begins none', async () => {

@@ -10,6 +10,7 @@ import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { failingBatches } from '../../support/failing-batches.ts';
 import { createHarness, type Answer, type Harness } from '../../support/harness.ts';
 import { auditRow } from '../audit-row.ts';
+import { unguarded } from '../log/rig.ts';
 import { expectUnauthenticRows } from '../../support/state-secret.ts';
 
 // Rows are inserted as if requests had written them.
@@ -370,4 +371,33 @@ describe('a parameter that is not understood is named, and nothing is recorded',
 it('takes GET alone', async () => {
   const answer = await harness.send('POST', EXPORT, { body: {} });
   expect([answer.status, answer.headers.get('Allow')]).toEqual([405, 'GET']);
+});
+
+it('an export shows a row that somebody with the database has put in below the first number, as every list does', async () => {
+  const ids = ['a', 'b'].map((digit) => `00000000-0000-4000-8000-${digit.repeat(12)}`);
+  await unguarded([
+    `insert into audit_events (seq, id, occurred_at, action, status, actor_type, detail, settled_at)
+     values (-7, '${ids[0]}', 1, 'subject.block', 'success', 'user', '{}', 1), (0, '${ids[1]}', 1, 'subject.block', 'success', 'user', '{}', 1)`,
+  ]);
+  const headers = { Authorization: `Bearer ${await harness.jwtFor('admin')}` };
+  for (const parameters of ['?format=ndjson', '?format=ndjson&latest=true', '?format=ndjson&action=subject.block']) {
+    // No service of ours makes such a row, so the answer is off the contract.
+    // oxlint-disable-next-line no-await-in-loop -- each adds a row to the trail that it reads
+    const answer = await harness.worker.fetch(
+      new Request(`https://countersign.example${EXPORT}${parameters}`, { headers }),
+    );
+    // oxlint-disable-next-line no-await-in-loop
+    const lines = (await answer.text())
+      .trimEnd()
+      .split('\n')
+      .map((line): Line & Trailer => JSON.parse(line));
+    expect(lines.slice(0, 2).map(({ seq, id }) => [seq, id])).toEqual([
+      [-7, ids[0]],
+      [0, ids[1]],
+    ]);
+    expect(lines.at(-1)).toMatchObject({ complete: true, count: lines.length - 1 });
+    const others = lines.slice(2, -1).map(({ seq }) => seq);
+    expect(others).toEqual(parameters.includes('action') ? [] : Array.from(others, (_, index) => index + 1));
+  }
+  await unguarded(['delete from audit_events where seq < 1'], '%delete_guard');
 });
