@@ -14,7 +14,7 @@ ${indent}${call} --tlog DIR --export FILE --key KEY [--state FILE]
 ${indent}${call} --new-key NAME
 Checks that no sealed event of the trail was changed, dropped, back-dated or forked. It trusts the pinned key, and what you have seen before.
          --key KEY      the verifier key of the log, or a file with it; a further one after a key was lost. In a checkout, the
-                        key of the service that runs there need not be named
+                        key of the service that runs there need not be named, except for files
          --state FILE   your own record of checkpoints: the log must go on from each, and a good run adds the new one
          --against FILE checkpoints that somebody else has seen, such as another auditor or an anchor; may be repeated
          --witness KEY  the verifier key of a witness who must have cosigned; may be repeated

@@ -84,14 +84,13 @@ function goodWords(chain: Chain, rows: Rows, { audit, cosigned, newestLog }: Goo
   const same = sealed === 1 ? 'One row is as it was' : `${sealed} rows are as they were`;
   const newest = chain.latest === '' ? 'No fact is sealed yet' : `The newest sealed fact is of ${chain.latest}`;
   const asOf = audit.isLive ? '' : ' as of the newest row of the export';
-  const times = cosigned.map(({ name, atSeconds }) => `${name} saw it at ${new Date(atSeconds * 1000).toISOString()}`);
   return {
     integrity: `${entriesWords(chain)} the roots that the pinned key signed${seen}. ${same} sealed.`,
     completeness: completenessWords(rows),
     freshness: `${newest}, and no event is unsealed for more than ${SEALING_MAX_MS / 60_000} minutes${asOf}.`,
     ...(witnesses.length > 0 &&
       newestLog !== null && {
-        witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${times.join('; ')}.`,
+        witnessed: `The checkpoint at size ${newestLog.checkpoint.size} is cosigned: ${cosigned.map(sawIt).join('; ')}.`,
       }),
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { signatureLine, signNote, verifierText } from '../../../src/tlog/note.ts';
 import { entryOf, entryOfRow } from '../../../src/trail/log/facts.ts';
 import { changed, GOOD, verifier, verify } from './judging.ts';
@@ -23,111 +24,6 @@ import {
 
 // What verifying finds where one key or one log follows another.
 
-describe('a hand-over of keys', () => {
-  const handOver = async (from: number, to: number) => {
-    const key = verifierText((await signerOf(to)).verifier);
-    const signature = signatureLine(await signNote(`countersign-handover/v1\n${NAME}\n${key}\n`, await signerOf(from)));
-    return entryOf('handover', { at: '2026-11-01T04:00:00.000Z', to: key, signature });
-  };
-  const handedOver = async (entry: Uint8Array, signer: number): Promise<SmallLog> => {
-    const log = await smallLog();
-    const entries = entriesOf(rowsOf(1, EVENTS));
-    await putLog(log, 1, [...entries.slice(0, 200), entry, ...entries.slice(200)], [await signerOf(signer)]);
-    return log;
-  };
-
-  it('moves to the new key, which an auditor may pin as well', async () => {
-    const log = await handedOver(await handOver(SEED, 8), 8);
-    expect((await verify(log)).words).toEqual(GOOD);
-    expect((await verify(log, { pins: [verifier(await pinOf(8))] })).words).toEqual(GOOD);
-  });
-
-  it('leaves the old key without a say in later checkpoints', async () => {
-    expect((await verify(await handedOver(await handOver(SEED, 8), SEED))).first?.kind).toBe('not_signed');
-  });
-
-  it('is wrong without the signature of the key before', async () => {
-    const { first } = await verify(await handedOver(await handOver(9, 8), 8));
-    expect(first?.kind).toBe('handover_not_signed');
-  });
-
-  it('is followed into the next log', async () => {
-    const log = await handedOver(await handOver(SEED, 8), 8);
-    const entries = entriesOf(rowsOf(1, EVENTS)).length + 1;
-    const checkpoint = new TextDecoder().decode(log.files.get('1/checkpoint'));
-    const first = resumedEntry(2, {
-      previous: { origin: NAME, size: entries, checkpoint, known: null },
-      kept_size: entries,
-      kept_seq: EVENTS,
-      gap: null,
-      because: 'forked',
-      reason: 'r',
-    });
-    await putLog(log, 2, [first], [await signerOf(8, `${NAME}/2`)]);
-    expect((await verify(log)).words).toEqual(GOOD);
-    await putLog(log, 2, [first]);
-    expect((await verify(log)).first?.kind).toBe('not_signed');
-  });
-
-  const sealed = entriesOf(rowsOf(1, 9));
-  const begin = async (number: number, before: readonly Uint8Array[], signer: number, more: object = {}) => {
-    const origin = number === 2 ? NAME : `${NAME}/${number - 1}`;
-    const checkpoint = await noteOf(origin, before, [await signerOf(signer, origin)]);
-    return resumedEntry(number, {
-      previous: { origin, size: before.length, checkpoint, known: null },
-      kept_size: before.length,
-      kept_seq: 9,
-      gap: null,
-      because: 'rolled_back',
-      reason: 'r',
-      ...more,
-    });
-  };
-
-  it('before a log that follows is carried on into every later one', async () => {
-    const log = { ...(await smallLog()), lines: exportOf(rowsOf(1, 9)) };
-    const entries = [...sealed, await handOver(SEED, 8)];
-    await putLog(log, 1, entries, [await signerOf(8)]);
-    const second = [await begin(2, entries, 8)];
-    await putLog(log, 2, second, [await signerOf(8, `${NAME}/2`)]);
-    const third = [await begin(3, second, 8)];
-    for (const [signer, words] of [
-      [8, GOOD],
-      [SEED, ['integrity wrong', ...GOOD.slice(1)]],
-    ] as const) {
-      await putLog(log, 3, third, [await signerOf(signer, `${NAME}/3`)]);
-      expect((await verify(log)).words, `signed by ${signer}`).toEqual(words);
-      expect((await verify(log, { pins: [verifier(await pinOf(8))] })).words, `signed by ${signer}`).toEqual(words);
-    }
-  });
-
-  it('that was rolled back is void: the log behind it has a key that is lost until both keys are pinned', async () => {
-    const log = { ...(await smallLog()), lines: exportOf(rowsOf(1, 9)) };
-    await putLog(log, 1, sealed);
-    const known = await noteOf(NAME, [...sealed, await handOver(SEED, 8)], [await signerOf(8)]);
-    const checkpoint = await noteOf(NAME, sealed, [await signerOf(SEED)]);
-    const previous = { origin: NAME, size: 9, checkpoint, known };
-    const second = [await begin(2, sealed, SEED, { previous, because: 'key_lost' })];
-    await putLog(log, 2, second, [await signerOf(8, `${NAME}/2`)]);
-    const { faults, exitCode } = await verify(log);
-    expect({ kinds: faults.map(({ fault }) => fault.kind), exitCode }).toEqual({ kinds: ['key_lost'], exitCode: 2 });
-    const pins = [verifier(await pinOf()), verifier(await pinOf(8))];
-    expect((await verify(log, { pins })).words).toEqual(GOOD);
-    // A checkpoint that neither key has signed proves no loss.
-    const forged = {
-      ...previous,
-      known: await noteOf(NAME, [...sealed, sealed[0] ?? new Uint8Array()], [await signerOf(9)]),
-    };
-    await putLog(
-      log,
-      2,
-      [await begin(2, sealed, SEED, { previous: forged, because: 'key_lost' })],
-      [await signerOf(8, `${NAME}/2`)],
-    );
-    expect((await verify(log, { pins })).first?.kind).toBe('chain_broken');
-  });
-});
-
 describe('a log that follows another one', () => {
   const KEPT = 250;
   const old = entriesOf(rowsOf(1, EVENTS));
@@ -150,16 +46,7 @@ describe('a log that follows another one', () => {
       ...change,
     });
     await putLog(log, 1, old.slice(0, KEPT));
-    await putLog(
-      log,
-      2,
-      [
-        first,
-        ...rows.filter(({ seq }) => openBefore.has(seq)).map((row) => entryOfRow('settled', row, true)),
-        ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq))),
-      ],
-      [await signerOf(seed, `${NAME}/2`)],
-    );
+    await putLog(log, 2, [first, ...restOf(rows)], [await signerOf(seed, `${NAME}/2`)]);
     log.lines = exportOf(rows);
     return log;
   };
@@ -170,6 +57,11 @@ describe('a log that follows another one', () => {
   const sealedBefore = new Set(facts.map(({ seq }) => seq));
   const openBefore = new Set(facts.filter(({ fact }) => fact === 'recorded').map(({ seq }) => seq));
   for (const { seq, fact } of facts) if (fact === 'settled') openBefore.delete(seq);
+  /** What the first KEPT entries do not say of these rows. */
+  const restOf = (rows: readonly AuditEventRow[]): Uint8Array[] => [
+    ...rows.filter(({ seq }) => openBefore.has(seq)).map((row) => entryOfRow('settled', row, true)),
+    ...entriesOf(rows.filter(({ seq }) => !sealedBefore.has(seq))),
+  ];
   const KEPT_SEQ = Math.max(...sealedBefore);
   const LATER = { nowMs: AFTER_MS + 20 * 60_000 };
 
@@ -204,6 +96,30 @@ describe('a log that follows another one', () => {
       kind: 'not_dense',
       seq: KEPT_SEQ + 1,
     });
+  });
+
+  it('is wrong where numbers behind the lost ones are missing', async () => {
+    const first = resumedEntry(2, {
+      previous: {
+        origin: NAME,
+        size: KEPT,
+        checkpoint: await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]),
+        known: null,
+      },
+      kept_size: KEPT,
+      kept_seq: KEPT_SEQ,
+      gap: { from: KEPT_SEQ + 1, to: EVENTS },
+      because: 'rolled_back',
+      reason: 'D1 was restored',
+    });
+    const log = await chained();
+    // The new log has sealed nothing but its beginning.
+    await putLog(log, 2, [first]);
+    log.lines = exportOf([...rowsOf(1, KEPT_SEQ), ...rowsOf(305, 320)]);
+    expect((await verify(log, LATER)).faults.map(({ fault }) => [fault.kind, fault.seq])).toContainEqual([
+      'not_dense',
+      301,
+    ]);
   });
 
   it('is wrong where an event has a number that is lost', async () => {
@@ -248,6 +164,81 @@ describe('a log that follows another one', () => {
     const pins = [verifier(await pinOf()), verifier(await pinOf(8))];
     expect((await verify(log, { ...LATER, pins })).words).toEqual(GOOD);
     expect((await verify(await chained({}, { seed: 8 }), LATER)).first?.kind).toBe('not_signed');
+  });
+
+  it('hands over to a key that signs the log behind it, also where it has itself begun with the loss of a key', async () => {
+    const origin = `${NAME}/2`;
+    const [lost, next] = [await signerOf(8, origin), await signerOf(9, origin)];
+    const log = await chained({}, { rows: rowsOf(1, KEPT_SEQ) });
+    const begin = resumedEntry(2, {
+      previous: {
+        origin: NAME,
+        size: KEPT,
+        checkpoint: await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]),
+        known: null,
+      },
+      kept_size: KEPT,
+      kept_seq: KEPT_SEQ,
+      gap: null,
+      because: 'key_lost',
+      reason: 'r',
+    });
+    const to = verifierText(next.verifier);
+    const signature = signatureLine(await signNote(`countersign-handover/v1\n${origin}\n${to}\n`, lost));
+    const entries = [begin, entryOf('handover', { at: '2026-11-01T04:00:00.000Z', to, signature })];
+    const checkpoint = await putLog(log, 2, entries, [next]);
+    const third = resumedEntry(3, {
+      previous: { origin, size: 2, checkpoint, known: null },
+      kept_size: 2,
+      kept_seq: KEPT_SEQ,
+      gap: null,
+      because: 'forked',
+      reason: 'r',
+    });
+    await putLog(log, 3, [third, ...restOf(rowsOf(1, KEPT_SEQ))], [await signerOf(9, `${NAME}/3`)]);
+    const pins = [verifier(await pinOf()), verifier(await pinOf(8))];
+    expect((await verify(log, { ...LATER, pins })).faults).toEqual([]);
+    await putLog(log, 3, [third, ...restOf(rowsOf(1, KEPT_SEQ))], [await signerOf(8, `${NAME}/3`)]);
+    expect((await verify(log, { ...LATER, pins })).first?.kind).toBe('not_signed');
+  });
+
+  it('may name the last checkpoint of a log that D1 has forgotten, and is good for an auditor who has seen that', async () => {
+    const rows = [...rowsOf(1, KEPT_SEQ), ...rowsOf(301, 320)];
+    const forgotten = [entryOf('resumed', { log: 2 }), entryOf('final', { seq: 260, id: 'lost' })];
+    const following = async (known: string): Promise<SmallLog> => {
+      const log = await chained({}, { rows });
+      const checkpoint = await noteOf(NAME, old.slice(0, KEPT), [await signerOf(SEED)]);
+      const first = resumedEntry(3, {
+        previous: { origin: NAME, size: KEPT, checkpoint, known },
+        kept_size: KEPT,
+        kept_seq: KEPT_SEQ,
+        gap: { from: KEPT_SEQ + 1, to: EVENTS },
+        because: 'rolled_back',
+        reason: 'D1 was restored',
+      });
+      log.list.logs = log.list.logs.filter(({ number }) => number === 1);
+      await putLog(log, 3, [first, ...restOf(rows)]);
+      return log;
+    };
+    const own = await signerOf(SEED, `${NAME}/2`);
+    const known = await noteOf(`${NAME}/2`, forgotten, [own]);
+    expect((await verify(await following(known), LATER)).faults).toEqual([]);
+    const earlier = await noteOf(`${NAME}/2`, forgotten.slice(0, 1), [own]);
+    const { faults, remarks } = await verify(await following(known), { ...LATER, seen: [known, earlier] });
+    expect(faults).toEqual([]);
+    expect(remarks.join()).toContain('void');
+
+    const kindsFor = async (named: string, seen: readonly string[] = []) =>
+      (await verify(await following(named), { ...LATER, seen })).faults.map(({ fault }) => fault.kind);
+    expect(await kindsFor(earlier, [known])).toEqual(['log_absent']);
+    const other = await noteOf(`${NAME}/2`, [...forgotten].toReversed(), [own]);
+    expect(await kindsFor(known, [other])).toEqual(['forked']);
+    expect(await kindsFor(await noteOf(`${NAME}/2`, forgotten, [await signerOf(9, `${NAME}/2`)]))).toEqual([
+      'chain_broken',
+    ]);
+    expect(await kindsFor(await noteOf(`${NAME}/3`, forgotten, [await signerOf(SEED, `${NAME}/3`)]))).toEqual([
+      'chain_broken',
+    ]);
   });
 
   it('is wrong where it does not begin with what it follows', async () => {

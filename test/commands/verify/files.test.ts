@@ -96,12 +96,14 @@ describe('witnesses', () => {
       keyId: '',
       seed: new Uint8Array(32).fill(seed),
     });
-  const cosigned = async (seeds: readonly number[], change = ''): Promise<SmallLog> => {
+  /** Some minutes before the newest row. */
+  const LATELY = Date.parse('2026-11-01T04:50:00Z');
+  const cosigned = async (seeds: readonly number[], change = '', atMs = LATELY): Promise<SmallLog> => {
     const log = await smallLog();
     const text = new TextDecoder().decode(log.files.get('1/checkpoint'));
     const body = parseNote(text)?.body ?? '';
     const lines = await Promise.all(
-      seeds.map(async (seed) => signatureLine(await cosign(body + change, 1_793_500_000, await witnessOf(seed)))),
+      seeds.map(async (seed) => signatureLine(await cosign(body + change, atMs / 1000, await witnessOf(seed)))),
     );
     log.files.set('1/checkpoint', new TextEncoder().encode(text + lines.join('')));
     return log;
@@ -121,5 +123,33 @@ describe('witnesses', () => {
     expect((await verify(await cosigned([1, 2], 'x\n'), { witnesses, quorum: 2 })).words.at(-1)).toBe(
       'witnessed wrong',
     );
+  });
+
+  it('are unknown where a cosignature is older than two hours: the newest checkpoint is cosigned each hour', async () => {
+    const HOUR_MS = 60 * 60_000;
+    const witnesses = [(await witnessOf(1)).verifier];
+    const old = await cosigned([1], '', LATELY - 3 * HOUR_MS);
+    const { verdicts, exitCode, first } = await verify(old, { witnesses, quorum: 1 });
+    expect({ exitCode, kind: first?.kind }).toEqual({ exitCode: 2, kind: 'cosigned_long_ago' });
+    expect(verdicts.witnessed?.because).toContain('witness-1.example saw it at 2026-11-01T01:50:00.000Z');
+    // A service is judged by the auditor's clock, and files by the newest row of the export.
+    const live = { witnesses, quorum: 1, isLive: true };
+    const [soon, late] = [AFTER_MS + HOUR_MS, AFTER_MS + 2 * HOUR_MS];
+    expect((await verify(await cosigned([1]), { ...live, nowMs: soon })).words.at(-1)).toBe('witnessed good');
+    expect((await verify(await cosigned([1]), { ...live, nowMs: late })).words.at(-1)).toBe('witnessed unknown');
+    expect((await verify(await cosigned([1]), { witnesses, quorum: 1, nowMs: late })).words.at(-1)).toBe(
+      'witnessed good',
+    );
+  });
+
+  it('count as many as are timely, whoever else has seen it long ago', async () => {
+    const log = await cosigned([1]);
+    const stale = await cosigned([2], '', LATELY - 3 * 60 * 60_000);
+    const lines = parseNote(new TextDecoder().decode(stale.files.get('1/checkpoint')))?.signatures.slice(1) ?? [];
+    const text = new TextDecoder().decode(log.files.get('1/checkpoint')) + lines.map(signatureLine).join('');
+    log.files.set('1/checkpoint', new TextEncoder().encode(text));
+    const witnesses = [(await witnessOf(1)).verifier, (await witnessOf(2)).verifier];
+    expect((await verify(log, { witnesses, quorum: 1 })).words.at(-1)).toBe('witnessed good');
+    expect((await verify(log, { witnesses, quorum: 2 })).words.at(-1)).toBe('witnessed unknown');
   });
 });

@@ -155,6 +155,13 @@ describe('a row that was put in', () => {
     });
   });
 
+  it.each([0, -7])('is caught below the first number, at %i', async (seq) => {
+    const rows = [{ ...rowOf(3), seq, id: 'put-in' }, ...rowsOf(1, EVENTS)];
+    expect((await verify({ ...(await smallLog()), lines: exportOf(rows) })).faults).toEqual([
+      { count: 1, fault: expect.objectContaining({ kind: 'row_not_sealed', judgement: 'wrong', seq, id: 'put-in' }) },
+    ]);
+  });
+
   it('is caught by a forged number, and soon', async () => {
     const rows = [...rowsOf(1, EVENTS), { ...rowOf(301), seq: 2 ** 52 }];
     expect((await verify({ ...(await smallLog()), lines: exportOf(rows) })).first).toMatchObject({
@@ -207,6 +214,8 @@ describe('an attempt', () => {
     const rows = changed(50, openRow(rowOf(50)));
     const ahead = rows.map((row) => (row.seq === 299 ? { ...row, occurred_at: row.occurred_at + DAYS } : row));
     expect((await verify(await smallLog(EVENTS, ahead))).words.slice(0, 2)).toEqual(GOOD.slice(0, 2));
+    // Also once that time has come, for whoever verifies the files of before.
+    expect((await verify(await smallLog(EVENTS, ahead), { nowMs: AFTER_MS + 2 * DAYS })).words).toEqual(GOOD);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { checkpointBody } from '../../../src/tlog/checkpoint.ts';
 import { EMPTY_ROOT, grow, leafHash, rootOf } from '../../../src/tlog/merkle.ts';
 import { noteText, signNote } from '../../../src/tlog/note.ts';
@@ -46,6 +47,12 @@ describe('an untouched trail', () => {
     expect((await verify(log)).words).toEqual(GOOD);
   });
 
+  it('says how many rows are as they were sealed, which those that wait for their seal are not', async () => {
+    const { verdicts } = await verify(await smallLog(290), { nowMs: AFTER_MS });
+    expect(verdicts.completeness?.because).toContain('Not sealed yet: 10 of the newest');
+    expect(verdicts.integrity?.because).toContain(' 290 rows are as they were sealed.');
+  });
+
   it('is good without hash tiles, which a verifier does not need', async () => {
     const log = await smallLog();
     for (const name of log.files.keys()) if (/tile\/\d/.test(name)) log.files.delete(name);
@@ -81,6 +88,31 @@ describe('an untouched trail', () => {
     const entries = entriesOf(rows.filter(({ seq }) => seq !== 294));
     await putLog(log, 1, entries);
     expect((await verify(log)).words).toEqual(GOOD);
+  });
+
+  it('is good where a clock ran ahead and back, and rows wait that were made since', async () => {
+    const HOUR_MS = 60 * 60_000;
+    const ahead = (row: AuditEventRow): AuditEventRow => {
+      if (row.seq < 200 || row.seq > 210) return row;
+      const [occurred_at, last_at] = [row.occurred_at, row.last_at].map((ms) =>
+        ms === null ? null : ms + 3 * HOUR_MS,
+      );
+      return {
+        ...row,
+        occurred_at: occurred_at ?? 0,
+        last_at: last_at ?? null,
+        settled_at: (row.settled_at ?? 0) + 3 * HOUR_MS,
+      };
+    };
+    const rows = rowsOf(1, EVENTS).map(ahead);
+    // A counted row that may still grow, an attempt that has just been settled, and the newest rows.
+    const waits = new Set([294, 298, 299, 300]);
+    const log = await smallLog(
+      EVENTS,
+      rows.filter(({ seq }) => !waits.has(seq)).map((row) => (row.seq === 295 ? openRow(row) : row)),
+    );
+    const { words, faults } = await verify({ ...log, lines: exportOf(rows) }, { nowMs: AFTER_MS + 24 * HOUR_MS });
+    expect({ words, faults }).toEqual({ words: GOOD, faults: [] });
   });
 
   it('goes on from the checkpoints that an auditor has seen', async () => {
