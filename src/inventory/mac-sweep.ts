@@ -128,7 +128,6 @@ const selectTokens = ({ build }: Pick<Database, 'build'>, which: SQL) =>
       token_id: sql<string>`t.token_id`.as('token_id'),
       owner_issuer: sql<string | null>`t.owner_issuer`.as('owner_issuer'),
       owner_subject: sql<string | null>`t.owner_subject`.as('owner_subject'),
-      owner_label: sql<string | null>`t.owner_label`.as('owner_label'),
       owner_mac: sql<string | null>`t.owner_mac`.as('owner_mac'),
       ended_by: sql<'listed' | 'acknowledged' | 'absent' | null>`t.ended_by`.as('ended_by'),
       is_bereft: sql<0 | 1>`${IS_BEREFT}`.as('is_bereft'),

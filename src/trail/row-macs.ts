@@ -69,10 +69,7 @@ const finalMac = (mac: Mac, row: RecordedRow, leftOut: LeftOut): string =>
   labelled(leftOut, mac('final', leftOut, ...valuesOf(row, [...RECORDED, 'read_key', ...SETTLED], leftOut)));
 
 const settlementMac = (mac: Mac, row: RecordedSettlement): string =>
-  mac(
-    row.outcome === null ? 'settlement without outcome' : 'settlement',
-    ...valuesOf(row, ['id', 'token_id', ...SETTLED], 'nothing'),
-  );
+  mac('settlement', ...valuesOf(row, ['id', 'token_id', ...SETTLED], 'nothing'));
 
 /** A change of these lists is another purpose of the MAC (`createMac`). */
 const RECORDED = [
@@ -111,7 +108,7 @@ function leftOutOf(mac: string): LeftOut | null {
   const end = mac.indexOf(':');
   if (end === -1) return 'nothing';
   const name = mac.slice(0, end);
-  return isLeftOut(name) && name !== 'nothing' ? name : null;
+  return isLeftOut(name) ? name : null;
 }
 const isLeftOut = (name: string): name is LeftOut => Object.hasOwn(LEFT_OUT, name);
 
@@ -152,14 +149,17 @@ export function createRowMacs({ mac, adoptUntilMs, now }: RowMacTerms): RowMacs 
     isAuthentic: (row) => {
       if (mac === null) return true;
       if (row.recorded_mac === null) return isAdopting();
-      return leftOutOf(row.recorded_mac) !== 'token' && isRecordedAs(attemptMac, mac, row);
+      return leftOutOf(row.recorded_mac) !== 'token' && isRecordedAs(attemptMac, mac, row, row.recorded_mac);
     },
     isUntouched: (row, adoption) => {
       if (mac === null) return true;
       if (row.recorded_mac === null)
         return isAdopted(mac, row, adoption) && (row.settled_mac === null || isSettledAsWritten(mac, row));
-      if (isRecordedAs(attemptMac, mac, row)) return isOpenAsRecorded(row) || isSettledAsWritten(mac, row);
-      return row.settled_mac === null && row.status !== 'attempted' && isRecordedAs(finalMac, mac, row);
+      if (isRecordedAs(attemptMac, mac, row, row.recorded_mac))
+        return isOpenAsRecorded(row) || isSettledAsWritten(mac, row);
+      return (
+        row.settled_mac === null && row.status !== 'attempted' && isRecordedAs(finalMac, mac, row, row.recorded_mac)
+      );
     },
     adopt: (newestSeq) =>
       mac !== null && isAdopting() ? { position: newestSeq, mac: adoptionMac(mac, newestSeq) } : null,
@@ -171,10 +171,11 @@ const adoptionMac = (mac: Mac, position: number): string => mac('adopted', posit
 const isRecordedAs = <R extends RecordedAttempt>(
   macOf: (mac: Mac, row: R, leftOut: LeftOut) => string,
   mac: Mac,
-  row: R & Pick<AuditEventRow, 'recorded_mac'>,
+  row: R,
+  recorded: string,
 ): boolean => {
-  const leftOut = row.recorded_mac === null ? null : leftOutOf(row.recorded_mac);
-  return leftOut !== null && row.recorded_mac === macOf(mac, row, leftOut);
+  const leftOut = leftOutOf(recorded);
+  return leftOut !== null && recorded === macOf(mac, row, leftOut);
 };
 
 /** No MAC covers the id of a token that is created before it is settled, so an open create has none. */
@@ -184,5 +185,4 @@ const isOpenAsRecorded = (row: AuditEventRow): boolean =>
   (row.action !== 'service_account_token.create' || row.token_id === null);
 
 const isSettledAsWritten = (mac: Mac, row: AuditEventRow): boolean =>
-  row.status !== 'attempted' &&
   [row, { ...row, outcome: null }].some((settlement) => row.settled_mac === settlementMac(mac, settlement));

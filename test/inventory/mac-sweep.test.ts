@@ -87,6 +87,13 @@ async function foundIn(runs: number): Promise<readonly number[]> {
 const moveBehindAll = async (): Promise<unknown> =>
   await run(`insert into mac_sweeps (kind, position) select 'owner', max(rowid) from tokens`);
 
+// Before the others, which leave events.
+it('a trail without any event is adopted up to nothing', async () => {
+  expect(await run('select seq from audit_events')).toEqual([]);
+  await sweep({ adopts: true });
+  expect(await run(`select position from mac_sweeps where kind = 'row'`)).toEqual([{ position: 0 }]);
+});
+
 describe('an owner', () => {
   it('is told of where it has no right MAC, or was taken away, and its token has not ended', async () => {
     await owned('right');

@@ -45,7 +45,17 @@ const PLAIN = auditRow({ seq: 7 });
 
 const RECORDED = [
   ...(['id', 'occurred_at', 'action', 'actor_type', 'actor_issuer', 'actor_subject', 'actor_label'] as const),
-  ...(['workspace_uuid', 'request_id', 'ip', 'user_agent', 'detail', 'marker', 'recorded_mac'] as const),
+  ...([
+    'workspace_uuid',
+    'token_id',
+    'token_name',
+    'request_id',
+    'ip',
+    'user_agent',
+    'detail',
+    'marker',
+    'recorded_mac',
+  ] as const),
 ] as const;
 const SETTLED_COLUMNS = ['id', 'status', 'settled_at', 'token_id', 'upstream_status', 'error_code', 'outcome'] as const;
 
@@ -55,6 +65,7 @@ describe('a row of the trail', () => {
     ['an attempt that was settled', SETTLED],
     ['an attempt whose outcome D1 has made', settle(OPEN, '{"order":"o"}', null)],
     ['a create, which gets its token when it is settled', settle({ ...CREATE, token_id: 'new' }, '{}')],
+    ['a create that is open', CREATE],
     ['an attempt that D1 has given the name of its token', NAMED],
     ['one that is settled', settle(NAMED, '{}')],
     ['the row of an order that D1 has given its token', ORDERED],
@@ -84,12 +95,13 @@ describe('a row of the trail', () => {
       'the row of an order is changed',
       changed(
         ORDERED,
-        RECORDED.filter((name) => name !== 'workspace_uuid'),
+        RECORDED.filter((name) => name !== 'workspace_uuid' && name !== 'token_id'),
       ),
     ],
     ['its token is, once it is settled', changed(settle(ORDERED, '{}'), ['token_id'])],
     ['an attempt gets a token’s name', [{ ...OPEN, token_name: 'another' }]],
     ['an open create gets a token', [{ ...CREATE, token_id: 'planted' }]],
+    ['an open attempt has the MAC of a settlement', [{ ...OPEN, settled_mac: SETTLED.settled_mac }]],
     ['its outcome was made by D1, and another column is changed', changed(LIFTED, RECORDED)],
     ['it has no MAC', [PLAIN, { ...OPEN, recorded_mac: null }, settle({ ...OPEN, recorded_mac: null }, '{}')]],
     [
@@ -112,6 +124,15 @@ describe('a row of the trail', () => {
   it('that is final, or the row of an order, is no attempt to act on', () => {
     const rows = [OPEN, SETTLED, NAMED, FINAL, { ...FINAL, status: 'attempted' as const }, ORDERED];
     expect(rows.map((row) => macs.isAuthentic(row))).toEqual([true, true, true, false, false, false]);
+  });
+
+  it('may be sealed whatever it is where there is no secret', () => {
+    const none = createRowMacs({ mac: null, adoptUntilMs: null, now: () => 0 });
+    expect([OPEN, PLAIN, changed(FINAL, ['id'])[0]!].map((row) => none.isUntouched(row, undefined))).toEqual([
+      true,
+      true,
+      true,
+    ]);
   });
 
   describe('without a MAC', () => {

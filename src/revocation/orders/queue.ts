@@ -183,10 +183,10 @@ export const selectWork = ({ build }: Database, nowMs: number, of: OrdersOf) => 
     );
 };
 
-/** Whether a delivery is one whose orders a run is about. */
+/** Whether a delivery is one whose orders a run is about. The statement may read other tables too. */
 export function isDeliveryOf(of: OrdersOf): SQL {
   if (of === null) return sql`true`;
-  return 'orderId' in of ? sql`false` : sql`id = ${of.deliveryId}`;
+  return 'orderId' in of ? sql`false` : sql`webhook_deliveries.id = ${of.deliveryId}`;
 }
 
 /** An order and what becomes of it. */

@@ -1,10 +1,20 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ORDERS_MAKE_BATCH_ROWS } from '../../../src/config/limits.ts';
-import { createDatabase } from '../../../src/db/database.ts';
+import { ORDERS_MAKE_BATCH_ROWS, ORDERS_MAKE_BATCHES_MAX_COUNT } from '../../../src/config/limits.ts';
+import { createDatabase, type Database } from '../../../src/db/database.ts';
 import type { AuditEventRow, DeliveryRow, OrderRow, TokenRow } from '../../../src/db/schema.ts';
+import { err, ok } from '../../../src/kit/result.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
-import { isOfDelivery, makeOrders, orderRows, recordOrders } from '../../../src/revocation/orders/making.ts';
+import type { DriverDependencies } from '../../../src/revocation/dependencies.ts';
+import {
+  isOfDelivery,
+  makeOrders,
+  makeOrdersLeft,
+  orderMatched,
+  orderRows,
+  recordOrders,
+} from '../../../src/revocation/orders/making.ts';
+import type { Run } from '../../../src/revocation/orders/run.ts';
 import type { Actor } from '../../../src/trail/event.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { expectUnauthenticRows, mac, rowMacs } from '../../support/state-secret.ts';
@@ -293,6 +303,109 @@ it('an accepted offboarding makes the first batch, live tokens first, and says t
   if (accepted !== null) await make(ORDERS_MAKE_BATCH_ROWS, accepted);
   expect((await orders()).map(({ token_id }) => token_id).toSorted()).toEqual(['live', ...old].toSorted());
   expect((await deliveryOf(answer))?.orders_left).toBe(0);
+});
+
+describe('orders of tokens that a delivery names', () => {
+  const name = async (token_id: string, found = 'matched', workspace_uuid = workspace): Promise<unknown> =>
+    await env.DB.prepare(
+      `insert into webhook_items (delivery_id, position, found, workspace_uuid, token_id)
+       values (?1, (select count(*) from webhook_items), ?2, ?3, ?4)`,
+    )
+      .bind(delivery.id, found, workspace_uuid, token_id)
+      .run();
+  const match = async (cause: 'leak' | 'command', count: number, named: readonly string[] = []): Promise<void> => {
+    const { id: deliveryId, event } = delivery;
+    const terms = { deliveryId, event, mode: 'revoke', nowMs: RECEIVED_MS, actor: SENDER } as const;
+    const made = await database.batch(context, orderMatched(making, context, terms, cause, named, count));
+    expect(made.ok).toBe(true);
+  };
+
+  it.each([
+    ['leak', [], 0],
+    ['command', [], 3],
+    ['command', ['the workspace'], 1],
+  ] as const)('are of the rank of their cause: %s, where the policy names %j', async (cause, named, rank) => {
+    await name('t');
+    await match(
+      cause,
+      1,
+      named.map(() => workspace),
+    );
+    expect(await orders()).toMatchObject([{ cause, rank, token_id: 't' }]);
+  });
+
+  it('have rows with the MAC of this service, also where one id is found in two workspaces', async () => {
+    const elsewhere = crypto.randomUUID();
+    for (const of of [workspace, elsewhere]) await name('twin', 'matched', of);
+    await name('unknown', 'unmatched');
+    await match('leak', 1);
+    const { results } = await env.DB.prepare(`select * from audit_events where token_id = 'twin'`).all<AuditEventRow>();
+    expect(new Set(results.map((row) => row.workspace_uuid))).toEqual(new Set([workspace, elsewhere]));
+    expect(results).toHaveLength(2);
+    expect(results.filter((row) => !rowMacs.isUntouched(row, undefined))).toEqual([]);
+  });
+
+  it('are made whatever their number, and those beyond twice what was named have rows without a MAC', async () => {
+    for (const id of ['a', 'b', 'c']) await name(id);
+    await match('leak', 1);
+    const made = await rows();
+    expect([(await orders()).length, made.length]).toEqual([3, 3]);
+    expect(made.filter(({ recorded_mac }) => recorded_mac === null)).toHaveLength(1);
+  });
+});
+
+describe('a run that makes the orders that are left', () => {
+  const runOf = (steps: number, deliveryId: string | null = delivery.id) =>
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing else of it is used
+    ({
+      of: deliveryId === null ? null : { deliveryId },
+      goesOn: () => (steps -= 1) >= 0,
+    }) as unknown as Run;
+  const dependenciesWith = (of: Database) => ({ database: of, runtime: workerRuntime }) as DriverDependencies;
+
+  it('takes the deliveries that it is about alone, the oldest one first', async () => {
+    const [older, newer] = [delivery, await deliver('revoke')];
+    await own([{ token_id: 't' }]);
+    await makeOrdersLeft(dependenciesWith(database), context, runOf(9, newer.id));
+    expect((await orders()).map(({ delivery_id }) => delivery_id)).toEqual([newer.id]);
+    await makeOrdersLeft(dependenciesWith(database), context, runOf(1, older.id));
+    expect((await orders()).map(({ delivery_id }) => delivery_id)).toEqual([newer.id, older.id]);
+  });
+
+  it('names who ordered the delivery, as its own row in the trail does', async () => {
+    await own([{ token_id: 't' }]);
+    await makeOrdersLeft(dependenciesWith(database), context, runOf(1));
+    expect(await rows()).toMatchObject([{ actor_type: 'webhook', actor_issuer: null, actor_subject: 'hr' }]);
+  });
+
+  it('makes none where its budget is used up', async () => {
+    await own([{ token_id: 't' }]);
+    await makeOrdersLeft(dependenciesWith(database), context, runOf(0));
+    expect(await orders()).toEqual([]);
+  });
+
+  it.each([1, 2])('ends where D1 does not take batch %i', async (refused) => {
+    await own([{ token_id: 't' }]);
+    let batches = 0;
+    const batch: Database['batch'] = async (...sent) =>
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- D1 does not take it
+      (batches += 1) === refused ? (err('rejected') as never) : await database.batch(...sent);
+    await makeOrdersLeft(dependenciesWith({ ...database, batch }), context, runOf(9));
+    expect([batches, await orders()]).toEqual([refused, []]);
+  });
+
+  it('takes no more batches than one run may', async () => {
+    let batches = 0;
+    const batch = async () => await Promise.resolve(ok([[{ ...delivery, actor_type: null }]]));
+    const counted = async (...sent: Parameters<Database['batch']>) => {
+      batches += sent[1].length > 1 ? 1 : 0;
+      return await batch();
+    };
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a D1 whose delivery is never done
+    const endless = { ...database, batch: counted } as unknown as Database;
+    await makeOrdersLeft(dependenciesWith(endless), context, runOf(1_000));
+    expect(batches).toBe(ORDERS_MAKE_BATCHES_MAX_COUNT);
+  });
 });
 
 describe('a leaver with 30,000 expired tokens and 50 live ones', () => {

@@ -302,7 +302,7 @@ describe('what there is to do', () => {
       .run();
     expect(await work(of)).toEqual({ ...NONE, unmade });
     const isOf = sql<number>`${isDeliveryOf(of)}`.as('is_of');
-    const asked = database.build.select({ isOf }).from(sql`(select 'd-1' as id)`);
+    const asked = database.build.select({ isOf }).from(sql`(select 'd-1' as id) as webhook_deliveries`);
     expect(await send(asked)).toEqual([
       { is_of: of === null || ('deliveryId' in of && of.deliveryId === 'd-1') ? 1 : 0 },
     ]);

@@ -417,7 +417,7 @@ describe('orders of expired tokens', () => {
 
 describe('scheduled orders', () => {
   const SCHEDULED = { rank: ORDER_RANKS.scheduled, state: 'scheduled', next_at: NOW } as const;
-  const attemptsAt = async (): Promise<readonly unknown[]> =>
+  const attemptsAt = async (): Promise<readonly Record<string, unknown>[]> =>
     (
       await env.DB.prepare(
         `select id, workspace_uuid, token_id, detail ->> '$.replaced_by' as replaced_by from audit_events
@@ -452,6 +452,28 @@ describe('scheduled orders', () => {
     });
     // The one that has waited longest comes first.
     expect(await attemptsAt()).toEqual([attempt(expired, null), attempt(due, 'successor')]);
+  });
+
+  it('begin by one of two runs at once, and not where they are withdrawn after they were read', async () => {
+    const [due, lifted] = [await stored(SCHEDULED), await stored({ ...SCHEDULED, next_at: NOW - 2 })];
+    let batches = 0;
+    const overtaken: typeof database = {
+      ...database,
+      batch: async (...sent) => {
+        if ((batches += 1) === 2) {
+          await env.DB.prepare(`update revocation_orders set state = 'lifted' where id = ?`).bind(lifted.id).run();
+          await beginDueOrders(database, context, NOW);
+          await env.DB.prepare(`update revocation_orders set rank = ? where id = ?`)
+            .bind(ORDER_RANKS.leak, due.id)
+            .run();
+        }
+        return await database.batch(...sent);
+      },
+    };
+    await beginDueOrders(overtaken, context, NOW);
+    expect(await rowOf(lifted)).toEqual({ ...lifted, state: 'lifted' });
+    expect(await rowOf(due)).toMatchObject({ state: 'open', rank: ORDER_RANKS.leak });
+    expect((await attemptsAt()).filter(({ id }) => [due.id, lifted.id].includes(String(id)))).toHaveLength(1);
   });
 });
 
