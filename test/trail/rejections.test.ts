@@ -13,6 +13,21 @@ const rejections = async (): Promise<AuditEventRow[]> =>
     .results;
 const from = (ip: string) => ({ headers: { 'CF-Connecting-IP': ip } });
 
+it('rejections of all addresses are counted under one key, and those of an address under its own', async () => {
+  const keys: string[] = [];
+  const counting = (name: string) => ({
+    limit: async ({ key }: { readonly key: string }) => {
+      keys.push(`${name} ${key}`);
+      return await Promise.resolve({ success: true });
+    },
+  });
+  const limits = { REJECTIONS_PER_ADDRESS: counting('one'), REJECTIONS_IN_ALL: counting('all') };
+  const harness = await createHarness({ env: limits });
+  for (const ip of ['203.0.113.8', '203.0.113.9'])
+    await harness.send('GET', TOKENS, { jwt: await harness.jwtFor('admin', { exp: 1, iat: 0 }), ...from(ip) });
+  expect(keys).toEqual(['one 203.0.113.8', 'all all', 'one 203.0.113.9', 'all all']);
+});
+
 describe('what is recorded', () => {
   it('of a stranger: why, from where, and the issuer only if it is configured', async () => {
     const harness = await createHarness();

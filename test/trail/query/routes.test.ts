@@ -48,3 +48,18 @@ it.each([
   const answer = await send('GET', `${COUNTS}?by=action`);
   expect([answer.status, answer.body.partial]).toEqual([200, partial]);
 });
+
+it.each(['asc', 'desc'] as const)(
+  'whoever may read the trail sees the true reason of a refusal in a list, in either order: %s',
+  async (order) => {
+    const trail = await createHarness();
+    const missing = await trail.send('DELETE', `${TOKENS}/${crypto.randomUUID()}`);
+    const id = String(missing.body['event_id']);
+    const [row] = (await trail.rows()).filter((one) => one.id === id);
+    const list = await trail.send('GET', `/api/v1/audit/events?order=${order}&action=service_account_token.revoke`);
+    const shown = (list.body.data as { id: string; detail: object }[]).find((event) => event.id === id);
+    expect(list.body.message).toBe(`Audit events, ${order === 'asc' ? 'oldest' : 'newest'} first.`);
+    expect(shown?.detail).toEqual({ ...JSON.parse(row?.detail ?? ''), ...JSON.parse(row?.outcome ?? '') });
+    expect(shown?.detail).toHaveProperty('reason');
+  },
+);
