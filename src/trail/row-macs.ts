@@ -8,25 +8,28 @@ import type { Mac, MacValue } from '../kit/mac.ts';
 // Every row has a MAC, so a row without one was planted, or is from before the secret. The Worker makes the id of every row too: whoever
 // copies a row has the MAC of another id.
 
+/** A change of these lists is another purpose of the MAC (`createMac`). */
+const RECORDED = [
+  'id',
+  'occurred_at',
+  'action',
+  'actor_type',
+  'actor_issuer',
+  'actor_subject',
+  'actor_label',
+  'workspace_uuid',
+  'token_id',
+  'token_name',
+  'request_id',
+  'ip',
+  'user_agent',
+  'detail',
+  'marker',
+] as const satisfies readonly (keyof AuditEventRow)[];
+const SETTLED = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome'] as const;
+
 /** What the MAC of an attempt covers. D1 fills in the id of a token that is created: it is not in it. */
-export type RecordedAttempt = Pick<
-  AuditEventRow,
-  | 'id'
-  | 'occurred_at'
-  | 'action'
-  | 'actor_type'
-  | 'actor_issuer'
-  | 'actor_subject'
-  | 'actor_label'
-  | 'workspace_uuid'
-  | 'token_id'
-  | 'token_name'
-  | 'request_id'
-  | 'ip'
-  | 'user_agent'
-  | 'detail'
-  | 'marker'
->;
+export type RecordedAttempt = Pick<AuditEventRow, (typeof RECORDED)[number]>;
 
 /** What the MAC of a settlement covers. */
 export type RecordedSettlement = Pick<
@@ -70,26 +73,6 @@ const finalMac = (mac: Mac, row: RecordedRow, leftOut: LeftOut): string =>
 
 const settlementMac = (mac: Mac, row: RecordedSettlement): string =>
   mac('settlement', ...valuesOf(row, ['id', 'token_id', ...SETTLED], 'nothing'));
-
-/** A change of these lists is another purpose of the MAC (`createMac`). */
-const RECORDED = [
-  'id',
-  'occurred_at',
-  'action',
-  'actor_type',
-  'actor_issuer',
-  'actor_subject',
-  'actor_label',
-  'workspace_uuid',
-  'token_id',
-  'token_name',
-  'request_id',
-  'ip',
-  'user_agent',
-  'detail',
-  'marker',
-] as const satisfies readonly (keyof RecordedAttempt)[];
-const SETTLED = ['status', 'settled_at', 'upstream_status', 'error_code', 'outcome'] as const;
 
 const valuesOf = <const K extends keyof RecordedRow>(
   row: Readonly<Record<K, MacValue>>,
