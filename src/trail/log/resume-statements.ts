@@ -4,6 +4,7 @@ import type { Database } from '../../db/database.ts';
 import { trailGaps, trailLeaves, trailLogs, type TrailLogRow, trailPending } from '../../db/schema.ts';
 import { selectedRow } from '../../db/sql.ts';
 import type { Candidates, ResumedLog } from './resume-plan.ts';
+import { PASSED_SEQ } from './statements.ts';
 
 // The statements of the batch that ends a log and begins the next one.
 
@@ -66,7 +67,8 @@ export const insertLog = (
       begun_at: plan.begunAtMs,
       size: 1,
       edge: sql`json_array(${chosen(entries.hashes, entries, plan.number)})`,
-      through_seq: row.through_seq,
+      // Somebody may have raised it: the new log passes over nothing.
+      through_seq: sql`min(${row.through_seq}, ${PASSED_SEQ})`,
       published_size: 0,
       key: plan.key,
     })} where ${condition} and not exists (select 1 from trail_logs as l where l.number = ${plan.number})`,

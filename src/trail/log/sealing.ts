@@ -23,11 +23,11 @@ import {
   beginFirstLog,
   closeCounted,
   forgetCheckpoints,
-  selectAdoption,
   selectDue,
   selectHead,
   selectLastCheckpoint,
   selectNew,
+  selectTrail,
   stopLog,
 } from './statements.ts';
 import type { Adoption, RowMacs } from '../row-macs.ts';
@@ -114,6 +114,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   let sealed = 0;
   let publishedSize: number | null = null;
   let adoption: Adoption | undefined;
+  let mostSeq = 0;
   let isThrough = false;
 
   const batch = async <const Q extends readonly Query[]>(
@@ -131,12 +132,14 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
       beginFirstLog(database, config.key.name, runtime.now()),
       selectHead(database),
       selectLastCheckpoint(database),
-      selectAdoption(database),
+      selectTrail(database),
     ]);
     if (!read.ok) return read;
     const [log] = read.value[1];
     const [checkpoint] = read.value[2];
-    [adoption] = read.value[3];
+    const [trail] = read.value[3];
+    mostSeq = Math.min(trail?.newest_seq ?? 0, trail?.passed_seq ?? 0);
+    adoption = typeof trail?.position === 'number' ? { position: trail.position, mac: trail.mac } : undefined;
     if (log === undefined) return err({ because: 'd1', failure: 'rejected' });
     const isLast = checkpoint !== undefined && checkpoint.log === log.number && checkpoint.size === log.published_size;
     return ok({ log, note: isLast ? checkpoint.note : null });
@@ -281,6 +284,11 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   const work = async (first: Head): Promise<SealingFailure | null> => {
     const beyond = await lookBeyond(first);
     if (!beyond.ok) return await failed(first, beyond.error);
+    // Somebody has deleted the newest events, or has the log pass over some.
+    if (first.log.through_seq > mostSeq) {
+      const where = `the event ${first.log.through_seq}, which is not there, or was passed over`;
+      return await failed(first, { because: 'forked', where });
+    }
     const told = await announceLast(first);
     if (!told.ok) return await failed(first, told.error);
     let head: Head | null = first;

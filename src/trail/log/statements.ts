@@ -32,12 +32,20 @@ export const selectLastCheckpoint = ({ build }: Builder) =>
     .orderBy(desc(trailCheckpoints.size))
     .limit(1);
 
-/** Up to which event rows without a MAC count. */
-export const selectAdoption = ({ build }: Builder) =>
+/** The newest event that has a leaf or waits for one. No log has passed more. */
+export const PASSED_SEQ = sql`max(coalesce((select max(seq) from trail_leaves where seq is not null), 0),
+  coalesce((select max(seq) from trail_pending), 0))`;
+
+/** The newest event that there is, the newest that was passed, and up to which one rows without a MAC count: null, where none were adopted. */
+export const selectTrail = ({ build }: Builder) =>
   build
-    .select({ position: macSweeps.position, mac: macSweeps.mac })
-    .from(macSweeps)
-    .where(eq(macSweeps.kind, 'row' satisfies MacKind));
+    .select({
+      newest_seq: sql<number>`coalesce((select max(seq) from audit_events), 0)`.as('newest_seq'),
+      passed_seq: sql<number>`${PASSED_SEQ}`.as('passed_seq'),
+      position: sql<number | null>`w.position`.as('position'),
+      mac: sql<string | null>`w.mac`.as('mac'),
+    })
+    .from(sql`(select 1) left join ${macSweeps} as w on w.kind = ${'row' satisfies MacKind}`);
 
 /** Begins the first log, unless there is one. */
 export const beginFirstLog = ({ build }: Builder, origin: string, nowMs: number) =>

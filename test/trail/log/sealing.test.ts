@@ -169,6 +169,29 @@ describe('a run of sealing', () => {
   });
 });
 
+describe('a log that has passed events which are not there', () => {
+  it.each([
+    ['the newest are deleted', `delete from audit_events where seq = 3`],
+    ['it is told to pass over those to come', `update trail_logs set through_seq = 1000`],
+    ['it is told to pass over one that is there', `update trail_logs set through_seq = 4`],
+  ])('stops, where %s', async (_case, statement) => {
+    await addRows([finalRow(), finalRow(), finalRow()]);
+    await createRig().run();
+    await unguarded([statement]);
+    if (!statement.startsWith('delete')) await addRows([finalRow()]);
+    const rig = createRig();
+    await rig.run();
+    expect(await readLog()).toMatchObject({ stopped: 'forked', published_size: 3 });
+    expect(rig.lines).toContainEqual(
+      expect.objectContaining({
+        event: 'sealing_failed',
+        because: 'forked',
+        where: expect.stringMatching(/^the event/),
+      }),
+    );
+  });
+});
+
 describe('a key that cannot go on', () => {
   it.each([
     ['has another name', 'key_renamed', async () => keyOf('another.example/trail', new Uint8Array(32))],
