@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import type { TestProject } from 'vitest/node';
 import { CHECKOUT } from '../../../local/settings.ts';
-import { freePorts, startService } from '../../e2e/service.ts';
+import { freePorts, startService, WITHOUT_CALL_LIMITS } from '../../e2e/service.ts';
 
 /**
  * Starts what the tests share: a service as `npm start` runs it, and a Chromium. Gives what stops both. Neither takes signals by itself,
@@ -17,7 +17,8 @@ export default async function start(project: TestProject): Promise<() => Promise
   if (!executablePath)
     throw new Error('CHROMIUM_PATH is not set. `npm run test:browser` finds a Chromium and sets it.');
   const stateDir = mkdtempSync(path.join(tmpdir(), 'countersign-browser-'));
-  const service = await startService(stateDir, await freePorts());
+  // A fast machine asks for more in a minute than PipeOps answers.
+  const service = await startService(stateDir, await freePorts(), WITHOUT_CALL_LIMITS);
   // A run that dies half-way leaves no service behind.
   process.on('exit', service.cleanUp);
   try {
