@@ -73,12 +73,6 @@ export const ITEM_FINDINGS = ['matched', 'unmatched', 'out_of_scope'] as const;
 export const REVOCATION_MODES = ['revoke', 'suspend'] as const;
 export type RevocationMode = (typeof REVOCATION_MODES)[number];
 
-/** What the rows of orders of each mode say that was done. */
-export const ORDER_ACTIONS = {
-  revoke: 'service_account_token.revoke',
-  suspend: 'service_account_token.update',
-} as const satisfies Readonly<Record<RevocationMode, AuditAction>>;
-
 /** Why a token is suspended. A resume lifts only the reasons that its caller may lift. */
 export const SUSPENSION_REASONS = ['owner', 'administrator', 'offboarding', 'leak', 'unused'] as const;
 export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];

@@ -8,7 +8,7 @@ import { auditEvents, revocationOrders, subjectBlocks, tokens, webhookDeliveries
 import { canonicalWorkspace } from '../db/workspace-spelling.ts';
 import type { TokenRef } from '../pipeops/types.ts';
 import { IS_BLOCK_OF_OWNER } from '../subjects/blocks.ts';
-import { ORDER_ACTIONS, type OrderCause, type RevocationMode } from '../vocabulary.ts';
+import type { OrderCause, RevocationMode } from '../vocabulary.ts';
 import {
   before,
   GIVEN_UP,
@@ -18,6 +18,7 @@ import {
   isNotIn,
   STATE_LITERALS,
   type NewState,
+  ORDER_ACTIONS,
   ORDER_STATE,
   written,
 } from '../revocation/orders/states.ts';

@@ -10,7 +10,8 @@ import {
   systemOrigin,
 } from '../trail/event.ts';
 import type { Database } from '../db/database.ts';
-import { type AuditAction, ORDER_ACTIONS, type RevocationMode } from '../vocabulary.ts';
+import { ORDER_ACTIONS } from '../revocation/orders/states.ts';
+import type { AuditAction, RevocationMode } from '../vocabulary.ts';
 
 // What the statements about one look have in common. Each takes a list of tokens as one JSON parameter, `e`, however many they are:
 // D1 takes a hundred parameters a statement, and a Worker may send a thousand statements.

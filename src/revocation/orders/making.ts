@@ -10,7 +10,7 @@ import type { RequestContext } from '../../kit/trace.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import { isDeliveryOf } from './queue.ts';
 import type { Run } from './run.ts';
-import { STATE_LITERALS, ORDER_STATE } from './states.ts';
+import { ORDER_ACTIONS, STATE_LITERALS, ORDER_STATE } from './states.ts';
 import {
   type Actor,
   attemptedRow,
@@ -20,7 +20,7 @@ import {
   SYSTEM_ACTOR,
 } from '../../trail/event.ts';
 import { insertOrderEvents, listedRow } from '../../trail/statements.ts';
-import { ORDER_ACTIONS, type OrderCause, type RevocationMode } from '../../vocabulary.ts';
+import type { OrderCause, RevocationMode } from '../../vocabulary.ts';
 
 /** What the orders of a delivery have in common. */
 export interface OrderTerms {

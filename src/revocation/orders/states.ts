@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { OrderRow } from '../../db/schema.ts';
-import type { OrderState } from '../../vocabulary.ts';
+import type { AuditAction, OrderState, RevocationMode } from '../../vocabulary.ts';
 
 // The life of a revocation order: which transitions there are, from which state to which, when, and what each writes. What is
 // not in this table cannot be written: `transition` and `written` take its names, its states and its columns alone. ORDER_STATES
@@ -260,3 +260,9 @@ export const isNotIn = (column: SQL | string, values: readonly (OrderState | num
 const columnOf = (column: SQL | string): SQL => (typeof column === 'string' ? sql.raw(column) : column);
 const literals = (values: readonly (OrderState | number)[]): SQL =>
   sql.raw(`(${values.map((value) => (typeof value === 'number' ? value : `'${value}'`)).join(', ')})`);
+
+/** What the rows in the trail of orders of each mode say that was done. */
+export const ORDER_ACTIONS = {
+  revoke: 'service_account_token.revoke',
+  suspend: 'service_account_token.update',
+} as const satisfies Readonly<Record<RevocationMode, AuditAction>>;

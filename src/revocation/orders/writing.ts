@@ -21,7 +21,7 @@ import {
 import { announceLate, isPassed } from '../../trail/late-settlement.ts';
 import { settledMac } from '../../trail/row-macs.ts';
 import { insertListedEvents, listedRow } from '../../trail/statements.ts';
-import { type AuditAction, ORDER_ACTIONS } from '../../vocabulary.ts';
+import type { AuditAction } from '../../vocabulary.ts';
 import type { DriverDependencies } from '../dependencies.ts';
 import {
   endTokens,
@@ -33,7 +33,7 @@ import {
   reviveTokens,
 } from './queue.ts';
 import { isReopening, type Move } from './rules.ts';
-import { isIn, isInState, ORDER_STATE, SENT } from './states.ts';
+import { isIn, isInState, ORDER_ACTIONS, ORDER_STATE, SENT } from './states.ts';
 
 /**
  * Writes down what became of one order. If that settles the order's row in the trail, the recorder settles it as it does for
