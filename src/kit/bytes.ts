@@ -51,8 +51,12 @@ const encoder = new TextEncoder();
 /** The length of a text in bytes of UTF-8, which is what a column costs. */
 export const byteLength = (text: string): number => encoder.encode(text).byteLength;
 
-/** The longest prefix of whole code points that fits into `maxBytes` bytes of UTF-8. */
-export function cutToBytes(text: string, maxBytes: number): string {
+/**
+ * The longest prefix of whole code points that fits into `maxBytes` bytes of UTF-8. A lone surrogate becomes U+FFFD: from JSON, SQLite
+ * would make three of them of it, and then a MAC is of another text than the row has.
+ */
+export function cutToBytes(ofAnyForm: string, maxBytes: number): string {
+  const text = ofAnyForm.toWellFormed();
   if (text.length * 3 <= maxBytes || byteLength(text) <= maxBytes) return text;
   const buffer = new Uint8Array(maxBytes);
   const { read } = encoder.encodeInto(text, buffer);

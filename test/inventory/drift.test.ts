@@ -4,6 +4,7 @@ import { askedIn } from '../support/audit-detail.ts';
 import { ABSENCE_ASK_ALONE_MAX_TOKENS } from '../../src/config/limits.ts';
 import type { Fault } from '../pipeops-simulator/faults-wire.ts';
 import { createHarness, ISSUER, TOKENS } from '../support/harness.ts';
+import { rowMacs } from '../support/state-secret.ts';
 import { clearOrders, createWebhookHarness, ordersOf, type WebhookHarness } from '../revocation/harness.ts';
 
 // What lists show that nobody did through this service. The clock is that of the harness, so a minute costs nothing.
@@ -443,3 +444,27 @@ it('a list that differs in nothing costs no trip beside that of its read', async
   const trips = harness.lines.slice(before).filter(({ event }) => event === 'request');
   expect(trips).toMatchObject([{ d1_trips: 2 }]);
 });
+
+it.each(['a"b\\c', '😀é', 'a\u0000b', '\u2028', '\ud800y', '{"a":1}', '$.x', 'null', '7'])(
+  'the row of a token that appears with the name %j has the MAC of this service',
+  async (name) => {
+    await harness.mint('first');
+    const claims = {
+      iat: Math.floor(harness.runtime.now() / 1000),
+      exp: Math.floor(harness.runtime.now() / 1000) + 900,
+    };
+    const list = async () =>
+      await harness.send('GET', TOKENS, {
+        jwt: await harness.jwtFor('admin', claims),
+        headers: { 'Cache-Control': 'no-cache' },
+      });
+    await list();
+    await harness.control.insertToken({ workspace_uuid: harness.workspace, name });
+    harness.age(61);
+    await list();
+    const rows = (await harness.rows()).filter(({ error_code }) => error_code === 'appeared_upstream');
+    expect(rows.map((row) => [row.token_name, rowMacs.isUntouched(row, undefined)])).toEqual([
+      [name.toWellFormed(), true],
+    ]);
+  },
+);
