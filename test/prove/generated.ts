@@ -7,7 +7,7 @@ import { withSwitches, type NumberedMutant } from './mutants/switches.ts';
 import { runSession, type Run, type RunEnd } from './session.ts';
 import type { Lines } from './since.ts';
 import { closeness, testsOf } from './test-choice.ts';
-import { CHECKOUT, copySource } from './tree.ts';
+import { CHECKOUT, COMPILED_FILE, copySource, withStatementsRebuilt } from './tree.ts';
 import { isTimeout, POLLED } from './worker/agreed.ts';
 
 /** Each session is a vitest and a workerd: two of them keep two cores busy. */
@@ -113,6 +113,9 @@ function chunksOf(tests: readonly string[]): readonly (readonly string[])[] {
 }
 
 async function writeSwitches(tree: string, trials: readonly Trial[]): Promise<void> {
+  const statements = path.join(tree, COMPILED_FILE);
+  await writeFile(statements, withStatementsRebuilt(await readFile(statements, 'utf8')));
+  // Mutants of that file are of what it is.
   for (const [file, ofFile] of Map.groupBy(trials, (trial) => trial.file)) {
     const source = await readFile(path.join(CHECKOUT, file), 'utf8');
     await writeFile(path.join(tree, file), withSwitches(source, ofFile));

@@ -27,6 +27,19 @@ export async function copySource(workspace: string, name: string): Promise<strin
   return tree;
 }
 
+/** Where the source of `compiled` stands. */
+export const COMPILED_FILE = 'src/db/sql.ts';
+
+/**
+ * Has each `compiled` statement built anew whenever it is sent. Otherwise only the first test of a file that sends one would come by the
+ * mutants in it, and the other tests would not be run under them. Throws where the source has another shape.
+ */
+export function withStatementsRebuilt(source: string): string {
+  const rebuilt = source.replace('built ??= build(', 'built = build(');
+  if (rebuilt === source) throw new Error(`${COMPILED_FILE} keeps what it has built in another way than this expects.`);
+  return rebuilt;
+}
+
 /** Why a defence cannot be removed as the list says, or not be missed; null: it can. */
 export async function staleness(tree: string, { file, find, test }: Defence): Promise<string | null> {
   const read = async (name: string) => await readFile(path.join(tree, name), 'utf8').catch(() => null);
