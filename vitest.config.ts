@@ -2,6 +2,7 @@ import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { keepLoopbackDirect } from './local/loopback.ts';
+import { keepTemporaryFilesInMemory } from './test/support/memory-folder.ts';
 
 const nodeTests = [
   'test/e2e/**/*.test.ts',
@@ -53,6 +54,7 @@ const browserTests = ['test/browser/**/*.test.ts'];
 
 // All that tests ask is on this machine, and the proxy of a machine that has one does not reach it.
 keepLoopbackDirect();
+keepTemporaryFilesInMemory();
 
 // Tests start the commands and wrangler some 200 times: each process but the first of its kind finds its code compiled.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url));

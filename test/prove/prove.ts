@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { proveByHand } from './by-hand.ts';
 import { listMutants, proveGenerated, type Targets } from './generated.ts';
 import { killSessions } from './session.ts';
+import { keepTemporaryFilesInMemory } from '../support/memory-folder.ts';
 import { changedSince } from './since.ts';
 import { CHECKOUT, createWorkspace, removeWorkspace } from './tree.ts';
 import { killRuns } from './vitest-run.ts';
@@ -12,6 +13,8 @@ const USAGE = `npm run prove -- <room or file…>    mutants of these parts of s
 npm run prove -- --since <ref>      mutants of the lines that this branch changed since it left a git ref, such as main
 npm run prove -- --by-hand [text…]  the defences of test/prove/defences, or those whose name holds a text
 --far also runs tests that are far away from the code; --list prints the mutants and runs nothing.`;
+
+keepTemporaryFilesInMemory();
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
