@@ -1,16 +1,7 @@
 import { describeFaults } from './playing.ts';
-import {
-  loseCreate,
-  leaver,
-  leaverLabel,
-  leaverJwt,
-  leaveOpen,
-  scheduleRetirement,
-  expectRetiredOnce,
-} from './scenes.ts';
+import { leaver, leaverLabel, leaverJwt } from './scenes.ts';
 
 describeFaults([
-  { name: 'cron', prepare: loseCreate, run: async (h) => await h.cron() },
   {
     name: 'webhook offboard',
     prepare: async (h) => {
@@ -30,15 +21,5 @@ describeFaults([
     },
     run: async (h) => await h.offboard({ label: leaverLabel(h, 'old') }, { id: `msg_${h.workspace}` }),
     revokesAll: true,
-  },
-  { name: 'orders cron', prepare: leaveOpen, run: async (h) => await h.cron(), revokesAll: true },
-  {
-    name: 'scheduled orders cron',
-    prepare: scheduleRetirement,
-    run: async (h) => await h.cron(),
-    // The run's lease, the beginning, and the leasing of what has begun.
-    calls: 3,
-    revokesAll: true,
-    afterwards: expectRetiredOnce,
   },
 ]);
