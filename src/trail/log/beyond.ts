@@ -182,7 +182,7 @@ async function highestIn(
   for (let index = Math.ceil(size / TILE_WIDTH) - 1; index >= Math.floor(begin / TILE_WIDTH) && more > 0; index -= 1) {
     const entries = await readBundle(files, number, index, tileWidth('entries', index, size));
     if (entries === null || !(await isInTree(entries, index, size, root, readNode))) return null;
-    const facts = entries.map(factOf);
+    const facts = entries.map(numberedIn);
     highest = Math.max(highest, ...facts.map(({ seq }) => seq));
     more = Number.isFinite(more) ? more - entries.length : facts.some(({ isFirst }) => isFirst) ? lookBack : more;
   }
@@ -200,7 +200,7 @@ async function highestAfter(files: StoredFiles, number: number, size: number, mo
     const whole = await readBundle(files, number, index, TILE_WIDTH);
     const bundles = whole === null ? await partialBundles(files, number, index) : [whole];
     // Nothing proves these entries. One that cannot be true is none.
-    const numbers = bundles.flat().map((entry) => factOf(entry).seq);
+    const numbers = bundles.flat().map((entry) => numberedIn(entry).seq);
     highest = Math.max(highest, ...numbers.filter((seq) => seq <= mostSeq));
     if (whole === null) return highest;
   }
@@ -273,7 +273,7 @@ const TILE_LEVELS = 8;
 /** The kinds of facts that seal an event for the first time. */
 const FIRST_FACTS = ['recorded', 'final'];
 
-function factOf(entry: Uint8Array): { readonly seq: number; readonly isFirst: boolean } {
+function numberedIn(entry: Uint8Array): { readonly seq: number; readonly isFirst: boolean } {
   const read = parseJson(new TextDecoder().decode(entry));
   const { fact, seq } = isObject(read) ? read : {};
   const isNumber = typeof seq === 'number' && Number.isSafeInteger(seq) && seq > 0;

@@ -96,13 +96,13 @@ export function planOf(
 }
 
 /** A first leaf for each number at which the gap may begin once the batch is committed: D1 makes no hashes, so it chooses one. */
-export interface Candidates {
+export interface FirstLeaves {
   readonly firstFrom: number;
   readonly entries: readonly string[];
   readonly hashes: readonly string[];
 }
 
-export function candidates(plan: ResumedLog, reason: string): Candidates {
+export function firstLeavesOf(plan: ResumedLog, reason: string): FirstLeaves {
   const { gap } = plan;
   const froms =
     gap === null

@@ -3,7 +3,7 @@ import { RESUME_EVENTS_BETWEEN_MAX_COUNT } from '../../config/trail-limits.ts';
 import type { Database } from '../../db/database.ts';
 import { trailGaps, trailLeaves, trailLogs, type TrailLogRow, trailPending } from '../../db/schema.ts';
 import { selectedRow } from '../../db/sql.ts';
-import type { Candidates, ResumedLog } from './resume-plan.ts';
+import type { FirstLeaves, ResumedLog } from './resume-plan.ts';
 import { PASSED_SEQ } from './statements.ts';
 
 // The statements of the batch that ends a log and begins the next one.
@@ -50,14 +50,14 @@ export const awaitLost = ({ build }: Database, row: TrailLogRow, condition: SQL)
       on conflict (seq) do update set awaits = excluded.awaits`,
   );
 
-const chosen = (list: readonly string[], { firstFrom }: Candidates, number: number): SQL =>
+const chosen = (list: readonly string[], { firstFrom }: FirstLeaves, number: number): SQL =>
   sql`json_extract(${JSON.stringify(list)}, '$[' || cast(coalesce((select g.from_seq from trail_gaps as g where g.log = ${number}), ${firstFrom}) - ${firstFrom} as integer) || ']')`;
 
 export const insertLog = (
   { build }: Database,
   row: TrailLogRow,
   plan: ResumedLog,
-  entries: Candidates,
+  entries: FirstLeaves,
   condition: SQL,
 ) =>
   build.insert(trailLogs).select(
@@ -74,7 +74,7 @@ export const insertLog = (
     })} where ${condition} and not exists (select 1 from trail_logs as l where l.number = ${plan.number})`,
   );
 
-export const insertLeaf = ({ build }: Database, plan: ResumedLog, entries: Candidates, condition: SQL) =>
+export const insertLeaf = ({ build }: Database, plan: ResumedLog, entries: FirstLeaves, condition: SQL) =>
   build.insert(trailLeaves).select(
     sql`select ${selectedRow(trailLeaves, {
       log: plan.number,

@@ -15,7 +15,7 @@ import { rowsOf } from '../final-records.ts';
 import { type Recorder, repeatBatch } from '../recorder.ts';
 import { insertEvent, isRecorded } from '../statements.ts';
 import { readOldLog } from './old-log.ts';
-import { candidates, type OldLog, planOf, type ResumedLog } from './resume-plan.ts';
+import { firstLeavesOf, type OldLog, planOf, type ResumedLog } from './resume-plan.ts';
 import { awaitLost, endOld, insertGap, insertLeaf, insertLog, isUnchanged } from './resume-statements.ts';
 import type { LogStore } from './store.ts';
 
@@ -106,7 +106,7 @@ async function begin(
   );
   const isNew = sql`not ${isRecorded(eventId)} and ${isAdmitted}`;
   const isDone = isRecorded(eventId);
-  const entries = candidates(plan, reason);
+  const entries = firstLeavesOf(plan, reason);
   const writing: readonly Query[] = [
     ...(plan.gap === null ? [] : [insertGap(database, plan.number, plan.gap.to, isNew)]),
     insertEvent(database, event, isNew, plan.gap === null ? {} : { seq: sql`${plan.gap.to + 1}` }),

@@ -146,10 +146,10 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   };
 
   /**
-   * Looks for checkpoints that D1 does not know: behind the one that it published, and of a log behind the last one. A database that was
+   * Refuses to go on where there are checkpoints that D1 does not know: behind the one that it published, and of a log behind the last one. A database that was
    * restored would otherwise sign another history.
    */
-  const lookBeyond = async ({ log }: Head): Promise<Result<null, SealingFailure>> => {
+  const refuseLater = async ({ log }: Head): Promise<Result<null, SealingFailure>> => {
     const next = checkpointPrefix(log.number + 1);
     const places = [
       [checkpointPrefix(log.number), checkpointKey(log.number, log.published_size)],
@@ -282,7 +282,7 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
    * for the next run, since each checkpoint leaves partial tiles that stay.
    */
   const work = async (first: Head): Promise<SealingFailure | null> => {
-    const beyond = await lookBeyond(first);
+    const beyond = await refuseLater(first);
     if (!beyond.ok) return await failed(first, beyond.error);
     // Somebody has deleted the newest events, or has the log pass over some.
     if (first.log.through_seq > mostSeq) {
@@ -299,14 +299,14 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
       // oxlint-disable-next-line no-await-in-loop -- each step goes on from the one before it
       const next: Result<Head | null, SealingFailure> = await (isPublished ? assignNext(at) : publishNext(at));
       // oxlint-disable-next-line no-await-in-loop -- it is the last one
-      if (!next.ok) return await failed(publishedAt(at), next.error);
+      if (!next.ok) return await failed(asPublished(at), next.error);
       head = next.value;
     }
     return null;
   };
 
   /** A head as D1 has it by now, as far as this run knows. */
-  const publishedAt = ({ log, note }: Head): Head => ({
+  const asPublished = ({ log, note }: Head): Head => ({
     log: { ...log, published_size: publishedSize ?? log.published_size },
     note,
   });
