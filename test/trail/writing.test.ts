@@ -517,6 +517,8 @@ describe('a read', () => {
       error: { kind: 'subject_blocked' },
     });
     expect(await rows()).toMatchObject([{ status: 'failure', error_code: 'subject_blocked' }]);
+    // It is counted nowhere and then refused: D1 is not asked why.
+    expect(context.trace.d1Trips).toBe(3);
   });
 
   it('that D1 does not take leaves the label to be noted later', async () => {

@@ -200,6 +200,13 @@ export const trail: AcceptedOf = {
       'What is not there reads as undefined: only the compiler needs the question.',
     ],
   ],
+  'src/trail/row-macs.ts': [
+    [
+      'const isAdopting = (): boolean => adoptUntilMs !== null && now() < adoptUntilMs;',
+      'const isAdopting = (): boolean => now() < adoptUntilMs;',
+      'Null counts as 0, and no clock is before that: only the compiler asks.',
+    ],
+  ],
   'src/trail/counted.ts': [
     [
       'sql`${auditEvents.read_key} = ${key} and ${auditEvents.read_key} is not null and ${auditEvents.closed_at} is null`;',
