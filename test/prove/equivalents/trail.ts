@@ -168,6 +168,11 @@ export const trail: AcceptedOf = {
   ],
   'src/trail/reconcile/looks.ts': [
     [
+      'return { ...look, isNoProof: true, ourMarkers: new Set(), findings: judgeList([], { ...look, list: NONE }) };',
+      'return { ...look, isNoProof: true, ourMarkers: new Set(), findings: judgeList([], { list: NONE }) };',
+      'Nothing is found by no rows and no tokens, whenever that was: only the compiler asks.',
+    ],
+    [
       "const workspaceUuid = row.workspace_uuid ?? '';",
       'const workspaceUuid = row.workspace_uuid;',
       'An attempt that is looked into names its workspace: only the compiler needs the fallback.',

@@ -210,7 +210,7 @@ describe('an update', () => {
   ])('that asked for %s grants no more', async (_name, values, recorded) => {
     await storeToken({ token_id: 'token-1', name: 'old' });
     await attempt(values);
-    await rig({ get: asAsked() }).run();
+    expect(await rig({ get: asAsked() }).run()).toEqual({ due: 1, settled: 1 });
     expect(await tokenOf()).toMatchObject(recorded);
   });
 
