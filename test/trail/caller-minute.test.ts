@@ -7,6 +7,7 @@ import {
   CALLER_DENIALS_MAX_ROWS,
   CALLER_IDLE_MAX_ROWS,
   CALLER_READS_MAX_ROWS,
+  CALLER_ROWS_AMONG_EVENTS,
   WEBHOOK_IGNORED_MAX_ROWS,
 } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
@@ -202,6 +203,12 @@ describe('the rows of a minute', () => {
     await append(CALLER_DENIALS_MAX_ROWS, DENIED);
     await append(3 * few, { actor_subject: 'others', occurred_at: beginMs - 1 });
     expect((await room()).denial).toBe(false);
+  });
+
+  it('are looked for among so many events, and no further back', async () => {
+    await append(CALLER_DENIALS_MAX_ROWS, DENIED);
+    await append(CALLER_ROWS_AMONG_EVENTS, { actor_subject: 'others' });
+    expect((await room()).denial).toBe(true);
   });
 });
 

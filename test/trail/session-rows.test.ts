@@ -7,7 +7,7 @@ import type { Failure } from '../../src/failures.ts';
 import { err } from '../../src/kit/result.ts';
 import { newTrace } from '../../src/kit/trace.ts';
 import { createLabelMemory } from '../../src/subjects/labels.ts';
-import { type Actor, eventSubject, successOutcome } from '../../src/trail/event.ts';
+import { type Actor, actorOf, eventSubject, successOutcome } from '../../src/trail/event.ts';
 import { createRecorder } from '../../src/trail/recorder.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 
@@ -43,7 +43,7 @@ beforeEach(async () => {
     ends_at: NOW + 1,
     macs: ['mac'],
   } as const;
-  actor = { type: 'user', issuer: ISSUER, subject, label: null, session };
+  actor = actorOf({ actorType: 'user', issuer: ISSUER, subject, label: null, claims: {}, session });
   await env.DB.prepare(
     `insert into sessions (id, actor_type, issuer, subject, label, started_at, ends_at, mac, seen_at)
      values (?1, 'user', ?2, ?1, null, 1, ?3, 'mac', 1)`,
@@ -78,6 +78,21 @@ describe('a session that lives', () => {
     expect(await rows()).toEqual(Array.from({ length: CALLER_DENIALS_MAX_ROWS }, () => ['not_found', 1]));
     for (let count = 0; count < 2; count += 1) expect(await refuse(DENIAL)).toEqual(err(DENIAL));
     expect((await rows()).slice(CALLER_DENIALS_MAX_ROWS)).toEqual([['not_found', 2]]);
+  });
+
+  it('has each denial counted once, where attempts that left no room for it are over', async () => {
+    const begun = [];
+    for (let count = 0; count < CALLER_DENIALS_MAX_ROWS; count += 1)
+      begun.push(await recorder.attempt(context, LIST(), () => []));
+    await refuse(DENIAL);
+    for (const each of begun)
+      if (each.ok && each.value.attempt !== null)
+        await recorder.settle(context, each.value.attempt, successOutcome(200));
+    await refuse(DENIAL);
+    expect((await rows()).slice(CALLER_DENIALS_MAX_ROWS)).toEqual([
+      ['not_found', 1],
+      ['not_found', 1],
+    ]);
   });
 
   it('is told of any other failure as it is', async () => {

@@ -563,6 +563,15 @@ describe('a row that is inserted where a condition holds', () => {
   });
 });
 
+it('a list of no items inserts no row', async () => {
+  const row = finalRow('', NOW, context, READ(), successOutcome(null));
+  const nothing: readonly { readonly event: ReturnType<typeof listedRow> }[] = [];
+  const sent = await database.batch(context, [
+    insertListedEvents(database, row, nothing, 'event', sql`from ${each(nothing)}`),
+  ]);
+  expect([sent.ok, await rows()]).toEqual([true, []]);
+});
+
 it('a batch may ask whether an event is recorded, is open or is over', async () => {
   const [open, over] = [await attempt(), await attempt()];
   await recorder.settle(context, over, DONE);

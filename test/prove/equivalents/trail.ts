@@ -8,6 +8,11 @@ export const trail: AcceptedOf = {
       'and m.seq >= coalesce((select s.last_seq from audit_time_spans as s where s.size = ${sql.raw(String(SPAN_SIZE))}',
       'The last event of that span is from before the minute, so it is not counted either way.',
     ],
+    [
+      'and s.last_seq > ${AMONG} and s.latest_at < ${beginMs} order by s.last_seq desc limit 1), ${AMONG}, 0)',
+      'and s.last_seq >= ${AMONG} and s.latest_at < ${beginMs} order by s.last_seq desc limit 1), ${AMONG}, 0)',
+      'Where no span is found the search begins at that same event.',
+    ],
   ],
   'src/trail/event.ts': [
     [

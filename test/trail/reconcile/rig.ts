@@ -11,6 +11,7 @@ import type { Call, PipeOps, TokenRef, UpstreamToken } from '../../../src/pipeop
 import { createLabelMemory } from '../../../src/subjects/labels.ts';
 import { createReconciler } from '../../../src/trail/reconcile/run.ts';
 import { createRecorder } from '../../../src/trail/recorder.ts';
+import { anyAttempt } from '../../support/no-macs.ts';
 import { tokenList, upstreamToken } from '../../support/upstream-token.ts';
 import { clock, context, database, LIMITED, NOT_FOUND, NOW, storeEvent } from '../../revocation/orders/leased.ts';
 
@@ -153,7 +154,7 @@ export function rig({
     quota,
     runtime,
     reconcileAfterSeconds: 120,
-    attempts: { isAuthentic: ({ id }) => id !== forged },
+    attempts: { isAuthentic: (row) => row.id !== forged && anyAttempt.isAuthentic(row) },
     noteUnauthentic: (eventId, atMs) => noteUnauthentic(db, 'attempt', [eventId], atMs),
     markRevoked: (ref, atMs, guard, end) => markRevoked(db, ref, atMs, guard, end),
     freeKeyOf: (eventId, guard) => freeKeyOf(db, eventId, guard),

@@ -135,7 +135,7 @@ describe('where PipeOps says wait', () => {
   it.each([
     ['the list of a workspace', 1, ['list', 'end']],
     ['the revoke of a token that nobody got', 2, ['list', 'revoke', 'end']],
-    ['nothing', Infinity, ['list', 'revoke', 'get', 'get', 'get', 'end']],
+    ['what is left to do', Infinity, ['list', 'revoke', 'get', 'get', 'get', 'end']],
   ])('a run goes no further than %s', async (_name, waitsAfter, asked) => {
     await create({ status: 'failure', settled_at: 1, outcome: '{}', error_code: 'outcome_unknown' });
     await create({ marker: anotherMarker() });
