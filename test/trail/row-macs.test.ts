@@ -160,6 +160,14 @@ describe('a row of the trail', () => {
       expect(adopting.adopt(8)).toBe(null);
     });
 
+    it.each([
+      [99, true],
+      [100, false],
+    ])('is an attempt to act on until the adoption ends: at %i', (atMs, isActedOn) => {
+      nowMs = atMs;
+      expect(adopting.isAuthentic(ORPHAN)).toBe(isActedOn);
+    });
+
     it('does not count where somebody has moved the end of the adoption', () => {
       nowMs = 99;
       const adoption = adopting.adopt(6);
