@@ -1,9 +1,11 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { SEALING_D1_STORE_QUERIES, SEALING_PUBLISH_QUERIES } from '../../../src/config/trail-limits.ts';
 import { type Checkpoint, checkpointBody } from '../../../src/tlog/checkpoint.ts';
 import { createSigner, type NoteSignature, noteText, signatureLine, signNote } from '../../../src/tlog/note.ts';
 import {
   addRows,
+  type Call,
   clearTrail,
   createRig,
   finalRow,
@@ -74,4 +76,36 @@ describe('the last checkpoint', () => {
     expect(await rig.run()).toEqual({ sealed: 1, publishedSize: 4 });
     expect(rig.failures()).toEqual([]);
   });
+});
+
+describe('a run with few statements left', () => {
+  it.each([
+    // Four read the log and the trail, one looks for a file that the bucket has not, and one reads the leaves.
+    ['r2', 4, 5, 5 + 1 + SEALING_PUBLISH_QUERIES],
+    // Here three look for files, and two put them.
+    ['d1', 6, 7, 7 + 1 + 2 + SEALING_PUBLISH_QUERIES + SEALING_D1_STORE_QUERIES],
+  ] as const)(
+    'puts no file in %s and signs nothing before they suffice for all of it',
+    async (store, assigning, least, enough) => {
+      await addRows([finalRow(), finalRow(), finalRow()]);
+      let batches = 0;
+      const after = ({ name }: Call): void => {
+        batches += name === 'batch' ? 1 : 0;
+        if (name === 'batch' && batches === assigning) throw new Error('killed');
+      };
+      await createRig({ store, after }).run();
+      expect(await readLog()).toMatchObject({ size: 3, published_size: 0 });
+      for (let queries = least; queries < enough; queries += 1) {
+        const rig = createRig({ store, queries });
+        expect(await rig.run(), `${queries}`).toEqual({ sealed: 0, publishedSize: 0 });
+        expect(rig.trace.d1Queries).toBeLessThanOrEqual(queries);
+        expect(rig.failures()).toEqual([]);
+      }
+      expect((await env.TRAIL.list()).objects).toEqual([]);
+      expect(await env.DB.prepare('select count(*) as files from trail_objects').first('files')).toBe(0);
+      const rig = createRig({ store, queries: enough });
+      expect(await rig.run()).toEqual({ sealed: 3, publishedSize: 3 });
+      expect(rig.trace.d1Queries).toBeLessThanOrEqual(enough);
+    },
+  );
 });
