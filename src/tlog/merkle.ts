@@ -93,7 +93,7 @@ export async function consistencyProof(oldSize: number, size: number, read: Read
       ? [...(await path(begin, middle, isOld)), await rangeRoot(middle, end, read)]
       : [...(await path(middle, end, false)), await rangeRoot(begin, middle, read)];
   };
-  return oldSize === 0 || oldSize === size ? [] : await path(0, size, true);
+  return oldSize === 0 ? [] : await path(0, size, true);
 }
 
 /** The root that an audit path leads to from a leaf; null where the path cannot be one of that leaf and size. */

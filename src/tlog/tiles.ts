@@ -39,9 +39,7 @@ export function parseTilePath(path: string): Tile | null {
     index: Number(index.replaceAll(/[x/]/g, '')),
     width: width === undefined ? TILE_WIDTH : Number(width),
   };
-  return tilePath(tile) === path && tile.width <= TILE_WIDTH && (width === undefined || tile.width < TILE_WIDTH)
-    ? tile
-    : null;
+  return tilePath(tile) === path && tile.width <= TILE_WIDTH ? tile : null;
 }
 
 /** How many hashes the tiles of a level hold in a log of `size` entries. */
@@ -107,7 +105,7 @@ export function bundleOf(entries: readonly Uint8Array[]): Uint8Array {
 export function entriesOfBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] | null {
   const entries: Uint8Array[] = [];
   let position = 0;
-  while (position + 2 <= bytes.length && entries.length < width) {
+  while (position + 2 <= bytes.length) {
     const length = (bytes[position] ?? 0) * 256 + (bytes[position + 1] ?? 0);
     entries.push(bytes.slice(position + 2, position + 2 + length));
     position += 2 + length;

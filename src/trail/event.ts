@@ -32,7 +32,7 @@ export const actorOf = (identity: Identity & Pick<Actor, 'session'>): Actor => (
   subject: identity.subject,
   label: identity.label,
   issuedAtMs: issuedAtMs(identity.claims['iat']),
-  ...(identity.session !== undefined && { session: identity.session }),
+  session: identity.session,
 });
 
 const issuedAtMs = (iat: unknown): number | null => (typeof iat === 'number' ? iat * 1000 : null);

@@ -114,6 +114,8 @@ describe('tiles', () => {
     expect(paths).toContain('tile/0/273.p/112');
     expect(paths.filter((path) => path.startsWith('tile/1/'))).toEqual(['tile/1/000', 'tile/1/001.p/17']);
     expect(paths.filter((path) => path.startsWith('tile/2/'))).toEqual(['tile/2/000.p/1']);
+    const bundles = paths.filter((path) => path.startsWith('tile/entries/'));
+    expect([bundles.length, bundles.at(-1)]).toEqual([274, 'tile/entries/273.p/112']);
     expect(tilePath({ level: 1, index: 1_234_067, width: 256 })).toBe('tile/1/x001/x234/067');
   });
 

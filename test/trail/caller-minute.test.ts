@@ -7,6 +7,7 @@ import {
   CALLER_DENIALS_MAX_ROWS,
   CALLER_IDLE_MAX_ROWS,
   CALLER_READS_MAX_ROWS,
+  CALLER_ROWS_AMONG_EVENTS,
   WEBHOOK_IGNORED_MAX_ROWS,
 } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
@@ -85,6 +86,8 @@ async function append(count: number, changed: Columns = {}): Promise<void> {
     )
     .run();
 }
+const newestSeq = async (): Promise<number> =>
+  (await env.DB.prepare('select max(seq) as seq from audit_events').first<number>('seq')) ?? 0;
 async function holds(condition: SQL): Promise<boolean> {
   const read = await database.batch(context, [
     database.build.select({ holds: sql<number>`${condition}`.as('holds') }).from(sql`(select 1)`),
@@ -192,6 +195,29 @@ describe('the rows of a minute', () => {
     await append(2 * AUDIT_SPAN_SIZES[1], { actor_subject: 'others', occurred_at: beginMs - 1 });
     await append(CALLER_DENIALS_MAX_ROWS, DENIED);
     expect((await room()).denial).toBe(false);
+  });
+
+  it('are found before a few events of a clock that runs behind', async () => {
+    const [few, many] = AUDIT_SPAN_SIZES;
+    // No span of many events ends behind the caller's rows, and two of few do.
+    await append(many - ((await newestSeq()) % many), { actor_subject: 'others' });
+    await append(CALLER_DENIALS_MAX_ROWS, DENIED);
+    await append(3 * few, { actor_subject: 'others', occurred_at: beginMs - 1 });
+    expect((await room()).denial).toBe(false);
+  });
+
+  it('are looked for among the numbers of so many events, and no further back', async () => {
+    await append(2 * AUDIT_SPAN_SIZES[1], { actor_subject: 'others', occurred_at: beginMs - 1 });
+    await append(CALLER_DENIALS_MAX_ROWS, DENIED);
+    const end = (await newestSeq()) + CALLER_ROWS_AMONG_EVENTS;
+    await env.DB.batch([
+      env.DB.prepare('insert into trail_gaps values (?, ?, 2)').bind((await newestSeq()) + 1, end - 1),
+      env.DB.prepare(
+        `insert into audit_events (seq, id, occurred_at, settled_at, action, status, actor_type, detail, outcome)
+         values (?, ?, ?, 1, 'log.resume', 'success', 'system', '{}', '{}')`,
+      ).bind(end, crypto.randomUUID(), beginMs),
+    ]);
+    expect((await room()).denial).toBe(true);
   });
 });
 

@@ -126,13 +126,19 @@ describe('a row of the trail', () => {
     expect(rows.map((row) => macs.isAuthentic(row))).toEqual([true, true, true, false, false, false]);
   });
 
-  it('may be sealed whatever it is where there is no secret', () => {
-    const none = createRowMacs({ mac: null, adoptUntilMs: null, now: () => 0 });
-    expect([OPEN, PLAIN, changed(FINAL, ['id'])[0]!].map((row) => none.isUntouched(row, undefined))).toEqual([
-      true,
-      true,
-      true,
+  it('is authenticated by a MAC as rows have it that were written long ago', () => {
+    const row = auditRow({ id: 'event-1', outcome: '{}' });
+    expect([recordedMac(mac, row), recordedMac(mac, { ...row, status: 'attempted' }, 'name')]).toEqual([
+      'jPS-9oQLYBFZWYxyE78JRU',
+      'name:gn6jLN0jK3bLU3Oxe9FdT8',
     ]);
+  });
+
+  it('may be acted on and sealed, whatever it is, where there is no secret', () => {
+    const none = createRowMacs({ mac: null, adoptUntilMs: null, now: () => 0 });
+    const rows = [OPEN, PLAIN, changed(FINAL, ['id'])[0]!];
+    expect(rows.filter((row) => none.isUntouched(row, undefined))).toEqual(rows);
+    expect(rows.filter((row) => none.isAuthentic(row))).toEqual(rows);
   });
 
   describe('without a MAC', () => {
@@ -152,6 +158,14 @@ describe('a row of the trail', () => {
       expect(taken(short)).toEqual([]);
       expect(taken(whole)).toEqual(OF_BEFORE);
       expect(adopting.adopt(8)).toBe(null);
+    });
+
+    it.each([
+      [99, true],
+      [100, false],
+    ])('is an attempt to act on until the adoption ends: at %i', (atMs, isActedOn) => {
+      nowMs = atMs;
+      expect(adopting.isAuthentic(ORPHAN)).toBe(isActedOn);
     });
 
     it('does not count where somebody has moved the end of the adoption', () => {

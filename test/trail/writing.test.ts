@@ -517,6 +517,8 @@ describe('a read', () => {
       error: { kind: 'subject_blocked' },
     });
     expect(await rows()).toMatchObject([{ status: 'failure', error_code: 'subject_blocked' }]);
+    // It is counted nowhere and then refused: D1 is not asked why.
+    expect(context.trace.d1Trips).toBe(3);
   });
 
   it('that D1 does not take leaves the label to be noted later', async () => {
@@ -559,6 +561,15 @@ describe('a row that is inserted where a condition holds', () => {
       }),
     );
   });
+});
+
+it('a list of no items inserts no row', async () => {
+  const row = finalRow('', NOW, context, READ(), successOutcome(null));
+  const nothing: readonly { readonly event: ReturnType<typeof listedRow> }[] = [];
+  const sent = await database.batch(context, [
+    insertListedEvents(database, row, nothing, 'event', sql`from ${each(nothing)}`),
+  ]);
+  expect([sent.ok, await rows()]).toEqual([true, []]);
 });
 
 it('a batch may ask whether an event is recorded, is open or is over', async () => {

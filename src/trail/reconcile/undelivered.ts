@@ -159,7 +159,7 @@ async function orderAndRevoke(
   const nowMs = runtime.now();
   const order = { id, cause: 'system', mode: 'revoke', state: ORDER_STATE.open, nowMs, ...ref } as const;
   const isOrdered = sql`exists (select 1 from revocation_orders as o where o.workspace_uuid = ${ref.workspaceUuid}
-    and o.token_id = ${ref.tokenId} and o.mode = 'revoke' and o.id <> ${id} and ${isIn('o.state', DRIVEN)})`;
+    and o.token_id = ${ref.tokenId} and o.mode = 'revoke' and ${isIn('o.state', DRIVEN)})`;
   const { detail } = revokeSubject(ref, createId);
   const own = database.build
     .select({ id: revocationOrders.id })

@@ -1,12 +1,21 @@
 import type { AcceptedOf } from './accepted.ts';
+import { tlog } from './tlog.ts';
+import { trailLog } from './trail-log.ts';
 
-/** Survivors of src/trail that are accepted. */
+/** Survivors of src/trail that are accepted, and of the formats of its log. */
 export const trail: AcceptedOf = {
+  ...tlog,
+  ...trailLog,
   'src/trail/caller-rows.ts': [
     [
       'and m.seq > coalesce((select s.last_seq from audit_time_spans as s where s.size = ${sql.raw(String(SPAN_SIZE))}',
       'and m.seq >= coalesce((select s.last_seq from audit_time_spans as s where s.size = ${sql.raw(String(SPAN_SIZE))}',
       'The last event of that span is from before the minute, so it is not counted either way.',
+    ],
+    [
+      'and s.last_seq > ${AMONG} and s.latest_at < ${beginMs} order by s.last_seq desc limit 1), ${AMONG}, 0)',
+      'and s.last_seq >= ${AMONG} and s.latest_at < ${beginMs} order by s.last_seq desc limit 1), ${AMONG}, 0)',
+      'Where no span is found the search begins at that same event.',
     ],
   ],
   'src/trail/event.ts': [
@@ -168,6 +177,11 @@ export const trail: AcceptedOf = {
   ],
   'src/trail/reconcile/looks.ts': [
     [
+      'return { ...look, isNoProof: true, ourMarkers: new Set(), findings: judgeList([], { ...look, list: NONE }) };',
+      'return { ...look, isNoProof: true, ourMarkers: new Set(), findings: judgeList([], { list: NONE }) };',
+      'Nothing is found by no rows and no tokens, whenever that was: only the compiler asks.',
+    ],
+    [
       "const workspaceUuid = row.workspace_uuid ?? '';",
       'const workspaceUuid = row.workspace_uuid;',
       'An attempt that is looked into names its workspace: only the compiler needs the fallback.',
@@ -198,6 +212,13 @@ export const trail: AcceptedOf = {
       "issuer: 'issuer' in rejection ? (rejection.issuer ?? null) : null,",
       'issuer: rejection.issuer ?? null,',
       'What is not there reads as undefined: only the compiler needs the question.',
+    ],
+  ],
+  'src/trail/row-macs.ts': [
+    [
+      'const isAdopting = (): boolean => adoptUntilMs !== null && now() < adoptUntilMs;',
+      'const isAdopting = (): boolean => now() < adoptUntilMs;',
+      'Null counts as 0, and no clock is before that: only the compiler asks.',
     ],
   ],
   'src/trail/counted.ts': [

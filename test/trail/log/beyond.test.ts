@@ -102,12 +102,20 @@ describe('the highest number that was ever sealed', () => {
     expect(highestSeq).toBe(9_999);
     const bundles = files.reads.filter((key) => key.startsWith('1/tile/entries/'));
     expect(bundles.length).toBeLessThan(8);
+    const tiles = files.reads.filter((key) => /^1\/tile\/\d/.test(key));
+    expect(tiles).toEqual([...new Set(tiles)]);
   });
 
   it('is also that of files which were put and never signed', async () => {
     const files = await filesOfLog(1, NAME, finals(1, 400), [300, 400]);
     for (const [path, bytes] of tilesBetween(400, finals(1, 900))) files.set(`1/${path}`, bytes);
     expect(await look(files)).toMatchObject({ highestSeq: 900, known: expect.stringContaining('\n400\n') });
+  });
+
+  it('is also that of a whole bundle which was put last', async () => {
+    const files = await filesOfLog(1, NAME, finals(1, 400), [300, 400]);
+    for (const [path, bytes] of tilesBetween(400, finals(1, 512))) files.set(`1/${path}`, bytes);
+    expect((await look(files)).highestSeq).toBe(512);
   });
 
   it('is not one that somebody without the key has made up', async () => {

@@ -98,6 +98,26 @@ describe.each(['r2', 'd1'] as const)('a run that keeps its files in %s', (store)
   );
 });
 
+it('a run whose statements fail says so, whichever of them do', async () => {
+  await clearTrail();
+  // Reading the log, reading a chunk, assigning it, reading its leaves, publishing them.
+  for (const number of [1, 2, 3, 4, 5]) {
+    await addRows([finalRow()]);
+    let batches = 0;
+    const before = ({ name }: Call): void => {
+      batches += name === 'batch' ? 1 : 0;
+      if (name === 'batch' && batches === number) throw new TypeError('injected');
+    };
+    const failing = createRig({ before });
+    await failing.run();
+    expect(failing.failures(), `batch ${number}`).toEqual([
+      expect.objectContaining({ because: 'd1', failure: 'rejected' }),
+    ]);
+    await createRig().run();
+  }
+  await expectWhole();
+});
+
 describe('a store that', () => {
   beforeEach(clearTrail);
 
@@ -136,6 +156,20 @@ describe('a store that', () => {
     await addRows([finalRow()]);
     await createRig(SCENE).run();
     await expectWhole();
+  });
+
+  it('does not give the tiles that the log grows from makes sealing wait, and the log is not stopped', async () => {
+    await addRows(mixedRows(300));
+    await createRig({ chunkRows: 500 }).run();
+    await addRows([finalRow()]);
+    const get = async (key: string): Promise<unknown> =>
+      key.includes('/tile/') ? await refused() : await env.TRAIL.get(key);
+    const down = createRig({ bucket: bucketWith({ get }) });
+    expect(await down.run()).toEqual({ sealed: 0, publishedSize: 300 });
+    expect(down.failures()).toEqual([expect.objectContaining({ because: 'store', failure: 'rejected' })]);
+    expect((await readLog()).stopped).toBe(null);
+    await createRig().run();
+    expect((await expectWhole()).size).toBe(301);
   });
 
   it('gives other bytes than it was given is found out before anything is signed', async () => {

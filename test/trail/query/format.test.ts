@@ -47,3 +47,12 @@ it('text in a cell that looks like an escaped character is told from one that is
   expect(csvCell(String.raw`a\u0009b`)).toBe(String.raw`"a\u005cu0009b"`);
   expect(csvCell('a\tb')).toBe(String.raw`"a\u0009b"`);
 });
+
+it.each([
+  ['=1+1', `"'=1+1"`],
+  ["'=1+1", `"''=1+1"`],
+  ['deploy;@sum', `"deploy;'@sum"`],
+  ['deploy', 'deploy'],
+])('text in a cell that might begin a formula is kept from being one: %s', (text, cell) => {
+  expect(csvCell(text)).toBe(cell);
+});
