@@ -101,11 +101,11 @@ export function bundleOf(entries: readonly Uint8Array[]): Uint8Array {
   return joined(entries.flatMap((entry) => [Uint8Array.of(entry.length >> 8, entry.length & 0xff), entry]));
 }
 
-/** The entries of a bundle; null where its bytes are not of that many entries. */
+/** The entries of a bundle; null where its bytes are not of that many entries. A forged one makes no more of them than `width`. */
 export function entriesOfBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] | null {
   const entries: Uint8Array[] = [];
   let position = 0;
-  while (position + 2 <= bytes.length) {
+  while (position + 2 <= bytes.length && entries.length < width) {
     const length = (bytes[position] ?? 0) * 256 + (bytes[position + 1] ?? 0);
     entries.push(bytes.slice(position + 2, position + 2 + length));
     position += 2 + length;

@@ -109,6 +109,31 @@ export const tlog: AcceptedOf = {
     ['proof: proof.filter((hash) => hash !== null),', 'proof: proof.filter((hash) => true),', ALL_HASHES],
   ],
   'src/tlog/tiles.ts': [
+    [
+      'while (position + 2 <= bytes.length && entries.length < width) {',
+      'while (position + 2 <= bytes.length) {',
+      'A bundle of more entries is refused in any case: the bound keeps a forged one from making millions of them.',
+    ],
+    [
+      'while (position + 2 <= bytes.length && entries.length < width) {',
+      'while (position + 2 <= bytes.length && entries.length <= width) {',
+      'One entry more is refused in any case.',
+    ],
+    [
+      'while (position + 2 <= bytes.length && entries.length < width) {',
+      'while (entries.length < width) {',
+      'Behind the last byte entries are empty, and the position then is not the end: it is refused in any case.',
+    ],
+    [
+      'const length = (bytes[position] ?? 0) * 256 + (bytes[position + 1] ?? 0);',
+      'const length = (bytes[position]) * 256 + (bytes[position + 1] ?? 0);',
+      'There are two bytes: only the compiler asks.',
+    ],
+    [
+      'const length = (bytes[position] ?? 0) * 256 + (bytes[position + 1] ?? 0);',
+      'const length = (bytes[position] ?? 0) * 256 + (bytes[position + 1]);',
+      'There are two bytes: only the compiler asks.',
+    ],
     ['if (level === undefined || index === undefined) return null;', 'if (level === undefined) return null;', BOTH],
     ['if (level === undefined || index === undefined) return null;', 'if (index === undefined) return null;', BOTH],
   ],
