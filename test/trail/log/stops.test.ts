@@ -121,6 +121,15 @@ describe('a log that meets what it has not made', () => {
     },
   );
 
+  it('stops where the edge is none and a key is to hand over', async () => {
+    await grown(3);
+    await unguarded([`update trail_logs set edge = '["AAAA"]'`]);
+    const rig = createRig({ nextKey: await keyOf(ORIGIN, new Uint8Array(32).fill(7)) });
+    await rig.run();
+    expect(rig.failures()).toEqual([expect.objectContaining({ because: 'forked', where: 'the edge at size 3' })]);
+    expect((await readLeaves()).length).toBe(3);
+  });
+
   it('says which leaf it was, also where that is of no event', async () => {
     const nextKey = await keyOf(ORIGIN, new Uint8Array(32).fill(7));
     await grown(1);
