@@ -109,3 +109,30 @@ describe('a store that', () => {
     expect(lying.checkpoints()).toEqual([]);
   });
 });
+
+it('a log that somebody outside knows more of is stopped by the next run, where D1 fails as it is to be stopped', async () => {
+  await clearTrail();
+  await addRows([finalRow()]);
+  let batchesSince = -1;
+  const fetch = async (): Promise<Response> => {
+    batchesSince = 0;
+    return await Promise.resolve(new Response('9\n', { status: 409, headers: { 'Content-Type': 'text/x.tlog.size' } }));
+  };
+  const outside = { witnesses: [], anchors: ['https://anchor.example/'] };
+  const before = ({ name }: Call): void => {
+    if (name !== 'batch' || batchesSince < 0) return;
+    batchesSince += 1;
+    // What D1 has published is looked up, what came of it is kept, and then the log is stopped.
+    if (batchesSince === 3) throw new TypeError('injected');
+  };
+  const failing = createRig({ outside, runtime: { fetch }, before });
+  expect(await failing.run()).toEqual({ sealed: 1, publishedSize: 1 });
+  expect(failing.failures()).toEqual([expect.objectContaining({ because: 'd1', failure: 'rejected' })]);
+  expect((await readLog()).stopped).toBe(null);
+  const next = createRig({ outside, runtime: { fetch } });
+  await next.run();
+  expect(next.failures()).toEqual([
+    expect.objectContaining({ because: 'rolled_back', where: 'size 9 at anchor.example' }),
+  ]);
+  expect((await readLog()).stopped).toBe('rolled_back');
+});

@@ -1,6 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SEALING_D1_STORE_QUERIES, SEALING_PUBLISH_QUERIES } from '../../../src/config/trail-limits.ts';
+import {
+  SEALING_D1_STORE_QUERIES,
+  SEALING_PAGE_LEAVES,
+  SEALING_PUBLISH_QUERIES,
+} from '../../../src/config/trail-limits.ts';
 import { type Checkpoint, checkpointBody } from '../../../src/tlog/checkpoint.ts';
 import { createSigner, type NoteSignature, noteText, signatureLine, signNote } from '../../../src/tlog/note.ts';
 import {
@@ -108,4 +112,29 @@ describe('a run with few statements left', () => {
       expect(rig.trace.d1Queries).toBeLessThanOrEqual(enough);
     },
   );
+});
+
+it('a run that is overtaken as it publishes has published nothing', async () => {
+  await addRows([finalRow(), finalRow(), finalRow()]);
+  let batches = 0;
+  const before = async ({ name }: Call): Promise<void> => {
+    batches += name === 'batch' ? 1 : 0;
+    // The log, a file that the bucket has not, a chunk, its leaves assigned and read, and then the checkpoint.
+    if (name === 'batch' && batches === 6) expect(await createRig().run()).toEqual({ sealed: 3, publishedSize: 3 });
+  };
+  const rig = createRig({ before });
+  expect(await rig.run()).toEqual({ sealed: 0, publishedSize: 0 });
+  expect([rig.failures(), rig.checkpoints()]).toEqual([[], []]);
+  expect(await readLog()).toMatchObject({ size: 3, published_size: 3, stopped: null });
+});
+
+it('no statement reads more leaves than a page has', async () => {
+  const costOf = async (count: number): Promise<number> => {
+    await clearTrail();
+    await addRows(Array.from({ length: count }, () => finalRow()));
+    const rig = createRig({ chunkRows: count });
+    expect(await rig.run()).toEqual({ sealed: count, publishedSize: count });
+    return rig.trace.d1Queries;
+  };
+  expect((await costOf(SEALING_PAGE_LEAVES + 1)) - (await costOf(3))).toBe(1);
 });

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { isSignedBy, parseNote, type PrivateKey, type Verifier } from '../../../src/tlog/note.ts';
-import { addRows, type Call, clearTrail, createRig, finalRow, KEY, ORIGIN, readLeaves, readLog } from './rig.ts';
+import { addRows, type Call, clearTrail, createRig, finalRow, KEY, NOW, ORIGIN, readLeaves, readLog } from './rig.ts';
 import { NEXT, NEXT_KEY, STRANGER, successorIn, verifierFor } from './rotation-keys.ts';
 
 // A key of the log hands over to the next one by a leaf of the log, and until the operator promotes the new key both sign.
@@ -118,6 +118,7 @@ describe('a rotation', () => {
 
   it.each<[string, () => Promise<unknown>, string[]]>([
     ['is overtaken by a run with another clock', async () => await createRig({ nextKey: NEXT, nowMs: 1 }).run(), []],
+    ['is overtaken by one that is killed once it has handed over', async () => await killed(2, NOW + 1), []],
     ['gets an error', async () => await Promise.reject(new TypeError('injected')), ['d1']],
   ])('goes on where the run %s before it hands over', async (_case, meanwhile, failures) => {
     await addRows([finalRow({ id: 'one' })]);
@@ -143,12 +144,16 @@ describe('a rotation', () => {
     await addRows([finalRow({ id: 'one' })]);
     await createRig().run();
     await addRows([finalRow({ id: 'two' })]);
+    return await killed(number);
+  }
+
+  async function killed(number: number, nowMs = NOW): Promise<number> {
     let batches = 0;
     const after = ({ name }: { readonly name: string }): void => {
       if (name === 'batch') batches += 1;
       if (batches >= number) throw new Error('killed');
     };
-    await createRig({ nextKey: NEXT, after })
+    await createRig({ nextKey: NEXT, nowMs, after })
       .run()
       .catch(() => null);
     return batches;
