@@ -1,4 +1,3 @@
-import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Runtime } from '../../../src/kit/runtime.ts';
 import {
@@ -9,7 +8,6 @@ import {
   createRig,
   expectWhole,
   finalRow,
-  mixedRows,
   NOW,
   openAttempt,
   readLeaves,
@@ -96,92 +94,4 @@ describe.each(['r2', 'd1'] as const)('a run that keeps its files in %s', (store)
       expect(leaves.length).toBeGreaterThan(256);
     },
   );
-});
-
-it('a run whose statements fail says so, whichever of them do', async () => {
-  await clearTrail();
-  // Reading the log, reading a chunk, assigning it, reading its leaves, publishing them.
-  for (const number of [1, 2, 3, 4, 5]) {
-    await addRows([finalRow()]);
-    let batches = 0;
-    const before = ({ name }: Call): void => {
-      batches += name === 'batch' ? 1 : 0;
-      if (name === 'batch' && batches === number) throw new TypeError('injected');
-    };
-    const failing = createRig({ before });
-    await failing.run();
-    expect(failing.failures(), `batch ${number}`).toEqual([
-      expect.objectContaining({ because: 'd1', failure: 'rejected' }),
-    ]);
-    await createRig().run();
-  }
-  await expectWhole();
-});
-
-describe('a store that', () => {
-  beforeEach(clearTrail);
-
-  const bucketWith = (changes: Partial<Record<'put' | 'get' | 'list', unknown>>): R2Bucket =>
-    new Proxy(env.TRAIL, {
-      get: (target, key) => {
-        const value: unknown = Reflect.get(changes, key) ?? Reflect.get(target, key);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  /** A clock on which each deadline of R2 passes at once. */
-  const impatient: Partial<Runtime> = {
-    after: (_ms, call) => {
-      queueMicrotask(call);
-      return () => {};
-    },
-  };
-  const refused = async (): Promise<never> => await Promise.reject(new Error('10001'));
-
-  it.each<[string, Partial<Record<'put' | 'get' | 'list', unknown>>, Partial<Runtime>, string]>([
-    ['does not answer', { put: async () => await never }, impatient, 'unanswered'],
-    ['refuses a put', { put: refused }, {}, 'rejected'],
-    ['refuses a list', { list: refused }, {}, 'rejected'],
-  ])('%s makes sealing wait, and nothing else', async (_case, changes, runtime, failure) => {
-    await addRows(mixedRows(20));
-    const down = createRig({ ...SCENE, bucket: bucketWith(changes), runtime });
-    for (let run = 0; run < 3; run += 1) await down.run();
-    expect(down.failures()).toEqual(
-      Array.from({ length: 3 }, () => expect.objectContaining({ because: 'store', failure })),
-    );
-    const log = await readLog();
-    // The rows wait where they are, and the leaves of one chunk at the most wait for the store.
-    expect(log).toMatchObject({ stopped: null, published_size: 0 });
-    expect(log.size).toBeLessThanOrEqual(SCENE.chunkRows);
-    expect(down.checkpoints()).toEqual([]);
-    await addRows([finalRow()]);
-    await createRig(SCENE).run();
-    await expectWhole();
-  });
-
-  it('does not give the tiles that the log grows from makes sealing wait, and the log is not stopped', async () => {
-    await addRows(mixedRows(300));
-    await createRig({ chunkRows: 500 }).run();
-    await addRows([finalRow()]);
-    const get = async (key: string): Promise<unknown> =>
-      key.includes('/tile/') ? await refused() : await env.TRAIL.get(key);
-    const down = createRig({ bucket: bucketWith({ get }) });
-    expect(await down.run()).toEqual({ sealed: 0, publishedSize: 300 });
-    expect(down.failures()).toEqual([expect.objectContaining({ because: 'store', failure: 'rejected' })]);
-    expect((await readLog()).stopped).toBe(null);
-    await createRig().run();
-    expect((await expectWhole()).size).toBe(301);
-  });
-
-  it('gives other bytes than it was given is found out before anything is signed', async () => {
-    await addRows(mixedRows(300));
-    await createRig({ chunkRows: 500 }).run();
-    await addRows([finalRow()]);
-    const get = async (key: string): Promise<unknown> =>
-      key.includes('/tile/') ? { arrayBuffer: async () => new ArrayBuffer(32) } : await env.TRAIL.get(key);
-    const lying = createRig({ bucket: bucketWith({ get }) });
-    await lying.run();
-    expect(lying.failures()).toEqual([expect.objectContaining({ because: 'forked' })]);
-    expect(await readLog()).toMatchObject({ stopped: 'forked', published_size: 300 });
-    expect(lying.checkpoints()).toEqual([]);
-  });
 });

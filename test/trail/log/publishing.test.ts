@@ -1,6 +1,10 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SEALING_D1_STORE_QUERIES, SEALING_PUBLISH_QUERIES } from '../../../src/config/trail-limits.ts';
+import {
+  SEALING_D1_STORE_QUERIES,
+  SEALING_PAGE_LEAVES,
+  SEALING_PUBLISH_QUERIES,
+} from '../../../src/config/trail-limits.ts';
 import { type Checkpoint, checkpointBody } from '../../../src/tlog/checkpoint.ts';
 import { createSigner, type NoteSignature, noteText, signatureLine, signNote } from '../../../src/tlog/note.ts';
 import {
@@ -78,6 +82,28 @@ describe('the last checkpoint', () => {
   });
 });
 
+/** Three leaves that are assigned, by a run that was killed then: its batch of this number assigns them. */
+async function assigned(store: 'r2' | 'd1', number: number): Promise<void> {
+  await addRows([finalRow(), finalRow(), finalRow()]);
+  let batches = 0;
+  const after = ({ name }: Call): void => {
+    batches += name === 'batch' ? 1 : 0;
+    if (name === 'batch' && batches === number) throw new Error('killed');
+  };
+  await createRig({ store, after }).run();
+  expect(await readLog()).toMatchObject({ size: 3, published_size: 0 });
+}
+
+it('signs nothing where the last of the leaves that were assigned is gone', async () => {
+  await assigned('r2', 4);
+  // Its event seems to wait, so the log seems to have passed it.
+  await unguarded(['delete from trail_leaves where idx = 2', `insert into trail_pending values (3, 'settlement')`]);
+  const rig = createRig();
+  await rig.run();
+  expect(rig.failures()).toEqual([expect.objectContaining({ because: 'forked', where: 'the leaves before 3' })]);
+  expect(await readLog()).toMatchObject({ stopped: 'forked', published_size: 0 });
+});
+
 describe('a run with few statements left', () => {
   it.each([
     // Four read the log and the trail, one looks for a file that the bucket has not, and one reads the leaves.
@@ -87,14 +113,7 @@ describe('a run with few statements left', () => {
   ] as const)(
     'puts no file in %s and signs nothing before they suffice for all of it',
     async (store, assigning, least, enough) => {
-      await addRows([finalRow(), finalRow(), finalRow()]);
-      let batches = 0;
-      const after = ({ name }: Call): void => {
-        batches += name === 'batch' ? 1 : 0;
-        if (name === 'batch' && batches === assigning) throw new Error('killed');
-      };
-      await createRig({ store, after }).run();
-      expect(await readLog()).toMatchObject({ size: 3, published_size: 0 });
+      await assigned(store, assigning);
       for (let queries = least; queries < enough; queries += 1) {
         const rig = createRig({ store, queries });
         expect(await rig.run(), `${queries}`).toEqual({ sealed: 0, publishedSize: 0 });
@@ -108,4 +127,31 @@ describe('a run with few statements left', () => {
       expect(rig.trace.d1Queries).toBeLessThanOrEqual(enough);
     },
   );
+});
+
+it('a run that is overtaken as it publishes has published nothing', async () => {
+  await addRows([finalRow(), finalRow(), finalRow()]);
+  let other: unknown = null;
+  let batches = 0;
+  const before = async ({ name }: Call): Promise<void> => {
+    batches += name === 'batch' ? 1 : 0;
+    // The log, a file that the bucket has not, a chunk, its leaves assigned and read, and then the checkpoint.
+    if (name === 'batch' && batches === 6) other = await createRig().run();
+  };
+  const rig = createRig({ before });
+  expect(await rig.run()).toEqual({ sealed: 0, publishedSize: 0 });
+  expect(other).toEqual({ sealed: 3, publishedSize: 3 });
+  expect([rig.failures(), rig.checkpoints()]).toEqual([[], []]);
+  expect(await readLog()).toMatchObject({ size: 3, published_size: 3, stopped: null });
+});
+
+it('no statement reads more leaves than a page has', async () => {
+  const costOf = async (count: number): Promise<number> => {
+    await clearTrail();
+    await addRows(Array.from({ length: count }, () => finalRow()));
+    const rig = createRig({ chunkRows: count });
+    expect(await rig.run()).toEqual({ sealed: count, publishedSize: count });
+    return rig.trace.d1Queries;
+  };
+  expect((await costOf(SEALING_PAGE_LEAVES + 1)) - (await costOf(3))).toBe(1);
 });

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { isSignedBy, parseNote, type PrivateKey, type Verifier } from '../../../src/tlog/note.ts';
-import { addRows, clearTrail, createRig, finalRow, KEY, ORIGIN, readLeaves, readLog } from './rig.ts';
+import { addRows, type Call, clearTrail, createRig, finalRow, KEY, NOW, ORIGIN, readLeaves, readLog } from './rig.ts';
 import { NEXT, NEXT_KEY, STRANGER, successorIn, verifierFor } from './rotation-keys.ts';
 
 // A key of the log hands over to the next one by a leaf of the log, and until the operator promotes the new key both sign.
@@ -40,9 +40,13 @@ describe('a rotation', () => {
 
     const handed = await seal(KEY, NEXT);
     expect(handed).toMatchObject({ sealed: 2, failures: [] });
-    expect(handed.lines).toContainEqual(
-      expect.objectContaining({ event: 'trail.handover', origin: ORIGIN, index: 1, to: NEXT_KEY }),
-    );
+    expect(handed.lines).toContainEqual({
+      level: 'info',
+      event: 'trail.handover',
+      origin: ORIGIN,
+      index: 1,
+      to: NEXT_KEY,
+    });
     expect((await readLeaves()).map(({ kind }) => kind)).toEqual(['final', 'handover', 'final']);
     expect((await readLog()).key).toBe(NEXT_KEY);
     expect(await signersOfLast()).toEqual(['first', 'next']);
@@ -112,18 +116,44 @@ describe('a rotation', () => {
     expect(reached).toBeGreaterThan(4);
   });
 
+  it.each<[string, () => Promise<unknown>, string[]]>([
+    ['is overtaken by a run with another clock', async () => await createRig({ nextKey: NEXT, nowMs: 1 }).run(), []],
+    ['is overtaken by one that is killed once it has handed over', async () => await killed(2, NOW + 1), []],
+    ['gets an error', async () => await Promise.reject(new TypeError('injected')), ['d1']],
+  ])('goes on where the run %s before it hands over', async (_case, meanwhile, failures) => {
+    await addRows([finalRow({ id: 'one' })]);
+    await createRig().run();
+    await addRows([finalRow({ id: 'two' })]);
+    let batches = 0;
+    const before = async ({ name }: Call): Promise<void> => {
+      batches += name === 'batch' ? 1 : 0;
+      // The first one reads the log.
+      if (name === 'batch' && batches === 2) await meanwhile();
+    };
+    const rig = createRig({ nextKey: NEXT, before });
+    await rig.run();
+    expect(rig.failures().map(({ because }) => because)).toEqual(failures);
+    await createRig({ nextKey: NEXT }).run();
+    expect(await readLog()).toMatchObject({ size: 3, published_size: 3, stopped: null });
+    expect((await readLeaves()).map(({ kind }) => kind)).toEqual(['final', 'handover', 'final']);
+  });
+
   /** A log with one checkpoint, and a run with both keys that dies after so many batches. Gives how many it has sent. */
   async function killedAfter(number: number): Promise<number> {
     await clearTrail();
     await addRows([finalRow({ id: 'one' })]);
     await createRig().run();
     await addRows([finalRow({ id: 'two' })]);
+    return await killed(number);
+  }
+
+  async function killed(number: number, nowMs = NOW): Promise<number> {
     let batches = 0;
     const after = ({ name }: { readonly name: string }): void => {
       if (name === 'batch') batches += 1;
       if (batches >= number) throw new Error('killed');
     };
-    await createRig({ nextKey: NEXT, after })
+    await createRig({ nextKey: NEXT, nowMs, after })
       .run()
       .catch(() => null);
     return batches;

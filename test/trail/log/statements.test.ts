@@ -1,13 +1,20 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CHECKPOINTS_KEPT_MS, CHECKPOINTS_PRUNED_AT_ONCE } from '../../../src/config/trail-limits.ts';
 import { createDatabase, type Query } from '../../../src/db/database.ts';
 import type { TrailLogRow } from '../../../src/db/trail-log-schema.ts';
 import { newTrace } from '../../../src/kit/trace.ts';
 import { assignHandover } from '../../../src/trail/log/handover.ts';
 import type { Assignment } from '../../../src/trail/log/leaves.ts';
-import { assignLeaves, publishCheckpoint, stopLog } from '../../../src/trail/log/statements.ts';
+import {
+  assignLeaves,
+  forgetCheckpoints,
+  publishCheckpoint,
+  selectLeaves,
+  stopLog,
+} from '../../../src/trail/log/statements.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
-import { clearTrail, unguarded } from './rig.ts';
+import { addRows, clearTrail, finalRow, unguarded } from './rig.ts';
 
 // Whatever moves a log on does so only where it is still as it was read, and does nothing to any other log.
 
@@ -111,4 +118,45 @@ it('leaves are assigned with all that goes with them', async () => {
   ]);
   expect(pending?.results).toEqual([{ seq: 6, awaits: 'settlement' }]);
   expect(unauthentic?.results).toEqual([{ kind: 'row', name: 'e-6', found_at: 9 }]);
+});
+
+it('leaves are read from one to before another, of one log, each with its event', async () => {
+  await addRows([finalRow({ id: 'e-1' })]);
+  await unguarded([
+    'update trail_leaves set seq = 1 where idx = 2',
+    `insert into trail_leaves select 3, value, 'final', 1, 'X', 1, null from json_each('[2,3]')`,
+  ]);
+  const [rows] = await send([selectLeaves(database, 2, 2, 4)]);
+  expect(rows).toMatchObject([
+    { idx: 2, kind: 'recorded', hash: 'H', authentic: 1, entry: '{}', event: 1, id: 'e-1' },
+    { idx: 3, kind: 'recorded', hash: 'H', authentic: 1, entry: '{}', event: null, id: null },
+  ]);
+});
+
+it('checkpoints are forgotten after a week, by a clock that ran ahead too, but for the last one and those of other logs', async () => {
+  const nowMs = 10 * CHECKPOINTS_KEPT_MS;
+  const ages = [CHECKPOINTS_KEPT_MS + 1, CHECKPOINTS_KEPT_MS, -CHECKPOINTS_KEPT_MS - 1, 0, 0, CHECKPOINTS_KEPT_MS + 1];
+  await unguarded(
+    [1, 2].flatMap((log) =>
+      ages.map(
+        (age, index) => `insert into trail_checkpoints values (${log}, ${index + 1}, 'note', ${nowMs - age}, '', null)`,
+      ),
+    ),
+  );
+  await send([forgetCheckpoints(database, LOG, nowMs)]);
+  const { results } = await env.DB.prepare(
+    `select log || '/' || size as place from trail_checkpoints order by log, size`,
+  ).all<{ place: string }>();
+  expect(results.map(({ place }) => place)).toEqual('1/1 1/2 1/3 1/4 1/5 1/6 2/2 2/4 2/5 2/6'.split(' '));
+});
+
+it('checkpoints are forgotten a few at a time, the oldest first', async () => {
+  const count = CHECKPOINTS_PRUNED_AT_ONCE + 3;
+  await unguarded([
+    `insert into trail_checkpoints select 2, value, 'note', 1, '', null
+      from json_each('${JSON.stringify(Array.from({ length: count }, (_, index) => index + 1))}')`,
+  ]);
+  await send([forgetCheckpoints(database, { ...LOG, published_size: count }, 10 * CHECKPOINTS_KEPT_MS)]);
+  const { results } = await env.DB.prepare('select size from trail_checkpoints order by size').all();
+  expect(results.map(({ size }) => size)).toEqual([count - 2, count - 1, count]);
 });

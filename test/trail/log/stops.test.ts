@@ -121,15 +121,28 @@ describe('a log that meets what it has not made', () => {
     },
   );
 
-  it('says which leaf it was, also where that is of no event', async () => {
+  it('stops where the edge is none and a key is to hand over', async () => {
+    await grown(3);
+    await unguarded([`update trail_logs set edge = '["AAAA"]'`]);
+    const rig = createRig({ nextKey: await keyOf(ORIGIN, new Uint8Array(32).fill(7)) });
+    await rig.run();
+    expect(rig.failures()).toEqual([expect.objectContaining({ because: 'forked', where: 'the edge at size 3' })]);
+    expect((await readLeaves()).length).toBe(3);
+  });
+
+  it.each([
+    ['is another one', 'the leaf 1', `entry = replace(entry, '}', ' }')`],
+    ['is gone', 'the leaf 1', 'entry = null'],
+    ['is to be that of an event', 'the leaf 1, of the event 1', 'entry = null, seq = 1'],
+  ])('stops at the leaf of a hand-over whose entry %s', async (_case, where, change) => {
     const nextKey = await keyOf(ORIGIN, new Uint8Array(32).fill(7));
     await grown(1);
     await createRig({ nextKey }).run();
     await addRows([finalRow()]);
-    await unguarded([`update trail_leaves set entry = replace(entry, '}', ' }') where idx = 1`]);
+    await unguarded([`update trail_leaves set ${change} where idx = 1`]);
     const rig = createRig({ nextKey });
     await rig.run();
-    expect(rig.failures()).toEqual([expect.objectContaining({ because: 'forked', where: 'the leaf 1' })]);
+    expect(rig.failures()).toEqual([expect.objectContaining({ because: 'forked', where })]);
   });
 
   it('waits where a file of the log is missing: its bucket may be another one', async () => {
