@@ -50,7 +50,24 @@ export const trailLog: AcceptedOf = {
       'Null is no verifier key: only the compiler asks.',
     ],
   ],
+  'src/trail/log/outside.ts': [
+    [
+      'const text = chunks === null ? null : textOf(chunks);',
+      'const text = textOf(chunks);',
+      'What has no chunks is no text either: only the compiler asks.',
+    ],
+  ],
   'src/trail/log/witness.ts': [
+    [
+      'const answer = await post(runtime, { url, body: text, wantsText: false });',
+      'const answer = await post(runtime, { url, body: text });',
+      'Nobody wants the text either way.',
+    ],
+    [
+      "if (status >= 200 && status < 300) return { kind: 'taken', cosignature: null };",
+      "if (status < 300) return { kind: 'taken', cosignature: null };",
+      'No answer that fetch gives has a status below 200.',
+    ],
     [
       "return second.kind === 'failed' && second.problem === 'inconsistent' ? { kind: 'other', size } : second;",
       "return second.problem === 'inconsistent' ? { kind: 'other', size } : second;",
