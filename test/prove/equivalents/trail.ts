@@ -1,11 +1,7 @@
 import type { AcceptedOf } from './accepted.ts';
-import { tlog } from './tlog.ts';
-import { trailLog } from './trail-log.ts';
 
-/** Survivors of src/trail that are accepted, and of the formats of its log. */
+/** Survivors of src/trail that are accepted. */
 export const trail: AcceptedOf = {
-  ...tlog,
-  ...trailLog,
   'src/trail/caller-rows.ts': [
     [
       'and m.seq > coalesce((select s.last_seq from audit_time_spans as s where s.size = ${sql.raw(String(SPAN_SIZE))}',
