@@ -267,6 +267,7 @@ async function isInTree(
     throw error;
   }
 }
+
 /** A tile is so high, and a node above it stands in another one. */
 const TILE_LEVELS = 8;
 
