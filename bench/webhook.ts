@@ -12,6 +12,7 @@ import { CHECKOUT } from '../local/settings.ts';
 import { openWebhooks } from '../local/webhook-keys.ts';
 import { BUNDLE } from '../local/build.ts';
 import { startWorker } from '../local/worker.ts';
+import { QUOTA_CALLS_MAX } from '../src/config/limits.ts';
 import { sized } from './quick.ts';
 import { percentile } from './statistics.ts';
 import { startUpstream } from './upstream.ts';
@@ -50,6 +51,8 @@ export async function benchWebhook(): Promise<boolean> {
       adminToken: upstream.credential,
       workspaceUuid: OURS_WORKSPACE,
       reconcileAfterSeconds: null,
+      // More tokens are minted here than the limits of PipeOps leave to changes.
+      callLimits: { minute: QUOTA_CALLS_MAX, hour: QUOTA_CALLS_MAX },
       publicJwk: issuer.publicJwk,
       webhooks,
       idempotencySecret: await openIdempotencySecret(stateDir),
