@@ -8,7 +8,7 @@ const WORKSPACE = '5877a4ae-0000-4000-8000-000000000000';
 const TOKENS = 'api/v1/service-account-tokens';
 
 /** Rows that an operation may write, where that is promised. */
-const BARS: Readonly<Record<string, number>> = { create: 29, 'get, first of a minute': 9, 'get, counted': 2 };
+const BARS: Readonly<Record<string, number>> = { create: 24, 'get, first of a minute': 9, 'get, counted': 2 };
 
 /**
  * What D1 bills for each operation, and how much of it each index of the trail costs: measured by leaving that index
@@ -23,12 +23,16 @@ export async function benchAuditWrites(): Promise<boolean> {
   await service.operate();
   const all = await service.operate();
   const costs = new Map<string, ReadonlyMap<string, number>>();
+  const named: string[] = [];
   for (const { name, sql } of await trailObjects(service.run, 'index')) {
     await service.run(`drop index ${name}`);
     // Statements that name an index do not run without it.
     const without = await service.operate().catch(() => null);
     await service.run(sql);
-    if (without === null) continue;
+    if (without === null) {
+      named.push(name);
+      continue;
+    }
     costs.set(
       name.replace('audit_events_', ''),
       new Map([...all].map(([operation, rows]) => [operation, rows - (without.get(operation) ?? Number.NaN)])),
@@ -48,6 +52,7 @@ export async function benchAuditWrites(): Promise<boolean> {
       ]),
     ),
   );
+  console.log(`Statements name these indexes, so they cannot be left out: ${named.join(', ')}.`);
   return Object.entries(BARS).every(([operation, bar]) => (all.get(operation) ?? Infinity) <= bar);
 }
 

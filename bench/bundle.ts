@@ -7,8 +7,7 @@ import { makeCallers, serviceVariables } from './callers.ts';
 import { sized } from './quick.ts';
 import { median } from './statistics.ts';
 
-/** A tenth of what Cloudflare takes of a Worker without a paid plan (3 MB): a build that has taken in what it should not shows here. */
-const GZIP_MAX_KIB = 300;
+const GZIP_MAX_KIB = 200;
 const ROUNDS = sized(5, 2);
 
 const EMPTY = 'export default { fetch: () => new Response("ok") };';
