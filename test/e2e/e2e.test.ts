@@ -10,7 +10,7 @@ import { createClient, jsonOf, TOKENS } from './client.ts';
 import { deliveryIdIn, readDelivery } from './deliveries.ts';
 import { environmentOf, pipeline, run, runWorkflow } from './samples.ts';
 import { until } from './until.ts';
-import { createWatchedService, expectGoodLog, expectLeftByCtrlC, expectNoSecretLeft } from './watched-service.ts';
+import { createWatchedService, describeEnd } from './watched-service.ts';
 
 // The product as a person runs it: `npm start`, real HTTP, real workerd, real D1 files. The cases build on one another.
 
@@ -236,15 +236,5 @@ describe('npm start', () => {
     expect(await deletesOf(id)).toHaveLength(1);
   });
 
-  it('has a log of all this that its auditor finds good, with no option but the state directory', async () => {
-    await expectGoodLog(watched);
-  }, 120_000);
-
-  it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
-    await expectLeftByCtrlC(watched);
-  });
-
-  it('leaves no secret in its database, its log or its output', () => {
-    expectNoSecretLeft(watched, PLANTED);
-  });
+  describeEnd(watched, PLANTED);
 });

@@ -4,7 +4,7 @@ import { deliveryIdIn, readDelivery } from './deliveries.ts';
 import { leakDelivery, sendDelivery } from './leak.ts';
 import { webhooksOf } from './service.ts';
 import { until } from './until.ts';
-import { createWatchedService, expectGoodLog, expectLeftByCtrlC, expectNoSecretLeft } from './watched-service.ts';
+import { createWatchedService, describeEnd } from './watched-service.ts';
 
 // What becomes of an operation whose workerd is killed in the middle of it. The cases build on one another: both operations are lost
 // first, and the time that must pass for each then passes for both.
@@ -108,15 +108,5 @@ describe('npm start, whose workerd is lost', () => {
     ).toMatchObject([{ status: 'success', actor: { type: 'webhook', subject: 'scanner' } }]);
   });
 
-  it('has a log of all this that its auditor finds good', async () => {
-    await expectGoodLog(watched);
-  }, 120_000);
-
-  it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
-    await expectLeftByCtrlC(watched);
-  });
-
-  it('leaves no secret in its database, its log or its output', () => {
-    expectNoSecretLeft(watched, LOST_NAME);
-  });
+  describeEnd(watched, LOST_NAME);
 });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect } from 'vitest';
+import { expect, it } from 'vitest';
 import { createClient, type AuditEvent, type Client } from './client.ts';
 import { violations } from './invariants.ts';
 import { untilSealed, verifyLog } from './log.ts';
@@ -97,8 +97,27 @@ export async function createWatchedService(name: string): Promise<WatchedService
   };
 }
 
+/**
+ * The last cases of a file: its log is good, Ctrl-C ends all of it, and no secret is left.
+ *
+ * @param planted what the file stored on purpose, and the scan for secrets must find in the database.
+ */
+export function describeEnd(watched: WatchedService, planted: string): void {
+  it('has a log of all this that its auditor finds good, with no option but the state directory', async () => {
+    await expectGoodLog(watched);
+  }, 120_000);
+
+  it('is left by Ctrl-C with nothing open, nothing unrecorded and nothing running', async () => {
+    await expectLeftByCtrlC(watched);
+  });
+
+  it('leaves no secret in its database, its log or its output', () => {
+    expectNoSecretLeft(watched, planted);
+  });
+}
+
 /** Its auditor finds the log of all that happened good, with no option but the state directory. */
-export async function expectGoodLog({ service, stateDir }: WatchedService): Promise<void> {
+async function expectGoodLog({ service, stateDir }: WatchedService): Promise<void> {
   const trail = openTrail(stateDir);
   await untilSealed(service(), trail, { timeoutMs: SEALING_PATIENCE_MS, withCounts: false });
   trail.close();
@@ -108,7 +127,7 @@ export async function expectGoodLog({ service, stateDir }: WatchedService): Prom
 }
 
 /** Ctrl-C leaves nothing open, nothing unrecorded and nothing running. */
-export async function expectLeftByCtrlC({ service, stateDir, end }: WatchedService): Promise<void> {
+async function expectLeftByCtrlC({ service, stateDir, end }: WatchedService): Promise<void> {
   const { control, url, stop } = service();
   const tokens = await control.tokens();
   expect(await end(stop)).toBe(0);
@@ -124,10 +143,7 @@ export async function expectLeftByCtrlC({ service, stateDir, end }: WatchedServi
  *
  * @param planted what was stored on purpose, and must be found there: a scan that finds nothing must be one that would have.
  */
-export function expectNoSecretLeft(
-  { service, stateDir, secrets, outputs, haystacks }: WatchedService,
-  planted: string,
-): void {
+function expectNoSecretLeft({ service, stateDir, secrets, outputs, haystacks }: WatchedService, planted: string): void {
   expect(secrets.size).toBeGreaterThanOrEqual(8);
   expect(findSecrets(databaseFiles(stateDir), [planted]).length).toBeGreaterThan(0);
   expect(findSecrets([printed(outputs.join('\n'))], [service().url])).not.toEqual([]);

@@ -2,7 +2,6 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../src/db/database.ts';
 import type { DeliveryRow } from '../../src/db/schema.ts';
-import { newTrace } from '../../src/kit/trace.ts';
 import { makeOrders } from '../../src/revocation/orders/making.ts';
 import { SYSTEM_ACTOR } from '../../src/trail/event.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
@@ -17,6 +16,7 @@ import {
   rowsOfDelivery,
   type WebhookHarness,
 } from './harness.ts';
+import { requestContext } from '../support/request-context.ts';
 
 // A leaver is a person, not a label: who is offboarded by a label loses every token, whatever label each was minted under.
 
@@ -229,14 +229,7 @@ describe('a leaver whose label changes while it is offboarded', () => {
   /** Makes what is left of orders, as the driver does. */
   const makeRest = async (): Promise<void> => {
     const database = createDatabase(env.DB, workerRuntime, mac);
-    const context = {
-      requestId: 'r',
-      ip: null,
-      userAgent: null,
-      policyVersion: 'v',
-      traceparent: null,
-      trace: newTrace(),
-    };
+    const context = requestContext();
     const deliveries = await env.DB.prepare(
       'select * from webhook_deliveries where orders_left = 1 and id in (select delivery_id from webhook_owners where subject = ?)',
     )

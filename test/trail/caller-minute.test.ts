@@ -11,7 +11,6 @@ import {
   WEBHOOK_IGNORED_MAX_ROWS,
 } from '../../src/config/limits.ts';
 import { createDatabase } from '../../src/db/database.ts';
-import { newTrace } from '../../src/kit/trace.ts';
 import {
   type CallerMinute,
   isDenial,
@@ -25,19 +24,13 @@ import { eventSubject, failureOutcome, finalRow, type NewAuditRow, successOutcom
 import { announceLate } from '../../src/trail/late-settlement.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
 import { RANDOM_ID } from './query/trail.ts';
+import { requestContext } from '../support/request-context.ts';
 
 // Which rows of a caller and a minute are counted, and up to how many another has room.
 
 const ISSUER = 'https://issuer.example';
 const database = createDatabase(env.DB, workerRuntime);
-const context = {
-  requestId: 'r',
-  ip: null,
-  userAgent: null,
-  policyVersion: 'v',
-  traceparent: null,
-  trace: newTrace(),
-};
+const context = requestContext();
 
 let beginMs = Date.UTC(2029, 0, 1);
 let caller: string;

@@ -5,11 +5,11 @@ import { createDatabase } from '../../src/db/database.ts';
 import type { AuditEventRow } from '../../src/db/schema.ts';
 import type { Failure } from '../../src/failures.ts';
 import { err } from '../../src/kit/result.ts';
-import { newTrace } from '../../src/kit/trace.ts';
 import { createLabelMemory } from '../../src/subjects/labels.ts';
 import { type Actor, actorOf, eventSubject, successOutcome } from '../../src/trail/event.ts';
 import { createRecorder } from '../../src/trail/recorder.ts';
 import { workerRuntime } from '../../src/worker-runtime.ts';
+import { requestContext } from '../support/request-context.ts';
 
 // Whoever sends the cookie of a session that is over may have stolen it, so nothing but that is recorded in the name of the person.
 
@@ -21,14 +21,7 @@ const recorder = createRecorder({
   runtime: { ...workerRuntime, now: () => NOW },
   labels: createLabelMemory(),
 });
-const context = {
-  requestId: 'r',
-  ip: null,
-  userAgent: null,
-  policyVersion: 'v',
-  traceparent: null,
-  trace: newTrace(),
-};
+const context = requestContext();
 
 let actor: Actor;
 beforeEach(async () => {

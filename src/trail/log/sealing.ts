@@ -146,8 +146,8 @@ function createRun(dependencies: SealingDependencies, context: Pick<RequestConte
   };
 
   /**
-   * Refuses to go on where there are checkpoints that D1 does not know: behind the one that it published, and of a log behind the last one. A database that was
-   * restored would otherwise sign another history.
+   * Refuses to go on where there are checkpoints that D1 does not know: behind the one that it published, and of a log behind the last
+   * one. A database that was restored would otherwise sign another history.
    */
   const refuseLater = async ({ log }: Head): Promise<Result<null, SealingFailure>> => {
     const next = checkpointPrefix(log.number + 1);

@@ -3,7 +3,6 @@ import { createDatabase, type Database, type Query } from '../../../src/db/datab
 import type { OrderRow } from '../../../src/db/schema.ts';
 import type { UpstreamFailure } from '../../../src/failures.ts';
 import { ok } from '../../../src/kit/result.ts';
-import { newTrace } from '../../../src/kit/trace.ts';
 import type { Call, TokenList, UpstreamToken } from '../../../src/pipeops/types.ts';
 import type { LeasedOrder } from '../../../src/revocation/orders/queue.ts';
 import type { WorkspaceLook } from '../../../src/revocation/orders/run.ts';
@@ -11,6 +10,7 @@ import type { DrivenState } from '../../../src/revocation/orders/states.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { ABSENCE_GAP_MS } from '../../../src/config/limits.ts';
 import { tokenList, upstreamToken } from '../../support/upstream-token.ts';
+import { requestContext } from '../../support/request-context.ts';
 
 // Orders that a driver has leased, and what it may find out about them, for tests of its steps one by one.
 
@@ -19,14 +19,7 @@ export const NOW = 1_900_000_000_000;
 export const moment = { nowMs: NOW, chance: 1 };
 export const clock = { ...workerRuntime, now: () => NOW, randomBytes: (_length: number) => new Uint8Array([255]) };
 export const WORKSPACE = '0a0a0a0a-0000-4000-8000-000000000000';
-export const context = {
-  requestId: 'r',
-  ip: null,
-  userAgent: null,
-  policyVersion: 'v',
-  traceparent: null,
-  trace: newTrace(),
-};
+export const context = requestContext();
 export const database = createDatabase(env.DB, workerRuntime);
 export const call: Call = {
   eventId: 'e',

@@ -6,7 +6,6 @@ import type { AuditEventRow } from '../../../src/db/schema.ts';
 import { encodeCursor } from '../../../src/http/query.ts';
 import { err, ok } from '../../../src/kit/result.ts';
 import { MINUTE_MS } from '../../../src/kit/time.ts';
-import { newTrace } from '../../../src/kit/trace.ts';
 import type { EventSubject } from '../../../src/trail/event.ts';
 import { countEvents } from '../../../src/trail/query/counts.ts';
 import { NO_FILTER } from '../../../src/trail/query/filter.ts';
@@ -15,6 +14,7 @@ import { pageOf, queryTrail, readScan, type ScannedRow, type Trail } from '../..
 import type { AuditQuery } from '../../../src/trail/query/params.ts';
 import { workerRuntime } from '../../../src/worker-runtime.ts';
 import { callerWith, role } from '../../policy/builders.ts';
+import { requestContext } from '../../support/request-context.ts';
 
 // What the rows of the trail make of a page, and what is said of it in the trail: apart from D1.
 
@@ -122,14 +122,7 @@ describe('a page', () => {
 
 describe('a query, and a count', () => {
   const CALLER = callerWith(role());
-  const CONTEXT = {
-    requestId: 'r',
-    ip: null,
-    userAgent: null,
-    policyVersion: 'v',
-    traceparent: null,
-    trace: newTrace(),
-  };
+  const CONTEXT = requestContext();
   const recorded: { readonly subject: EventSubject; readonly sql: readonly string[] }[] = [];
   const trail = (isTaken: boolean) =>
     ({
